@@ -1,0 +1,84 @@
+//! Following the log: the node's view moves on, record by record, without gaps.
+
+use std::time::Duration;
+
+use super::{Cache, Shared};
+use crate::{
+    observe::Event,
+    position::{Partition, Position, PositionSet},
+    store::{LogPage, StoreError},
+};
+
+/// Records read from the log at once.
+const RECORDS_PER_PAGE: usize = 512;
+
+impl Cache {
+    /// Follows the log for as long as it is polled: run it as a task when other nodes share the store, or when the
+    /// observers must hear of records without anybody reading. `confirm_every` bounds how long the view stays
+    /// unconfirmed; a third of the shortest [`Mode::Bounded`](crate::Mode::Bounded) is right.
+    pub async fn follow(&self, confirm_every: Duration) {
+        let mut moved = self.shared.store.moved();
+        loop {
+            moved.mark_unchanged();
+            for partition in self.shared.store.partitions().all() {
+                // A store that does not answer is told to the observers; the next round tries again.
+                let _ = self.shared.catch_up(partition).await;
+            }
+            tokio::select! {
+                changed = moved.changed() => if changed.is_err() { return },
+                () = tokio::time::sleep(confirm_every) => {}
+            }
+        }
+    }
+}
+
+impl Shared {
+    /// Moves the views on until they have reached `required`. Positions of epochs that are over demand nothing: when
+    /// an epoch ends, everything loaded in it is refused anyway.
+    pub(super) async fn reach(&self, required: &PositionSet) -> Result<(), StoreError> {
+        for position in required.iter() {
+            if self.views.len() > position.partition.index() && !self.has_reached(position) {
+                self.catch_up(position.partition).await?;
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn has_reached(&self, position: &Position) -> bool {
+        let frontier = self.view(position.partition).clocks.frontier();
+        frontier.epoch == position.epoch && frontier.sequence >= position.sequence
+    }
+
+    /// Applies everything that the log holds of a partition. One caller at a time; the others find it done.
+    pub(super) async fn catch_up(&self, partition: Partition) -> Result<(), StoreError> {
+        let view = self.view(partition);
+        let _moving = view.moving.lock().await;
+        loop {
+            let asked_at = self.now();
+            let frontier = view.clocks.frontier();
+            let page = self.store.read_log(frontier, RECORDS_PER_PAGE).await;
+            match page.inspect_err(|_| self.observers.tell(&Event::StoreFailed { partition: Some(partition) }))? {
+                LogPage::Records(records) => {
+                    for record in &records {
+                        view.clocks.apply(record.position.sequence, &record.tags);
+                        self.observers.tell(&Event::Applied { record });
+                    }
+                    if records.len() < RECORDS_PER_PAGE {
+                        // Confirmed as of when it was asked: what came after that may be missing.
+                        view.clocks.confirm(asked_at);
+                        return Ok(());
+                    }
+                }
+                LogPage::Trimmed { head } => {
+                    view.clocks.skip_to(head);
+                    let head = Position { sequence: head, ..frontier };
+                    self.observers.tell(&Event::Skipped { head });
+                }
+                LogPage::NewEpoch { head } => {
+                    view.clocks.start_anew(head);
+                    self.observers.tell(&Event::Skipped { head });
+                }
+            }
+        }
+    }
+}

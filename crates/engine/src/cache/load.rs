@@ -1,0 +1,242 @@
+//! Loading: running the caller's loader, recording what it reads, and keeping the value if the rule allows it.
+
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use futures_util::FutureExt as _;
+
+use super::{Shared, read::FetchError};
+use crate::{
+    clocks::Validity,
+    codec::Cacheable,
+    entry::{Entry, NewEntry},
+    flight::{Lead, Outcome},
+    key::{Key, RawKey},
+    observe::Event,
+    policy::Policy,
+    position::{Position, PositionSet},
+    scope::{Recorder, Seen},
+    store::StoredEntry,
+    tag::Tag,
+    verdict::NotStored,
+};
+
+/// What a loader brings: a value or its absence, and what it knows about it.
+#[derive(Debug)]
+pub struct Loaded<V> {
+    pub(super) value: Option<V>,
+    tags: Vec<Tag>,
+    ttl: Option<Duration>,
+    declined: bool,
+}
+
+impl<V> Loaded<V> {
+    /// A value.
+    pub fn value(value: V) -> Self {
+        Self { value: Some(value), tags: Vec::new(), ttl: None, declined: false }
+    }
+
+    /// There is none, which may be remembered too ([`Policy::negative_ttl`]).
+    pub fn absent() -> Self {
+        Self { value: None, tags: Vec::new(), ttl: None, declined: false }
+    }
+
+    /// Adds tags to those that were recorded.
+    #[must_use]
+    pub fn tags(mut self, tags: impl IntoIterator<Item = Tag>) -> Self {
+        self.tags.extend(tags);
+        self
+    }
+
+    /// Shortens (or lengthens) the policy's time to live for this value.
+    #[must_use]
+    pub fn ttl(mut self, ttl: Duration) -> Self {
+        self.ttl = Some(ttl);
+        self
+    }
+
+    /// Says that the value is not to be kept; it goes to the caller alone, never to others who wait.
+    #[must_use]
+    pub fn declined(mut self) -> Self {
+        self.declined = true;
+        self
+    }
+}
+
+impl<V> From<Option<V>> for Loaded<V> {
+    fn from(value: Option<V>) -> Self {
+        match value {
+            Some(value) => Self::value(value),
+            None => Self::absent(),
+        }
+    }
+}
+
+/// A value with the entry that would hold it.
+pub(super) struct Landed {
+    pub(super) entry: Arc<Entry>,
+    pub(super) not_stored: Option<NotStored>,
+}
+
+impl Shared {
+    /// Runs `load` for `key` from `base`, keeps the value if it may be kept, and lands the flight.
+    pub(super) async fn fly<V, E, F>(
+        self: &Arc<Self>,
+        key: &Key<V>,
+        policy: &Policy,
+        lead: Lead,
+        required: PositionSet,
+        load: F,
+    ) -> Outcome
+    where
+        V: Cacheable,
+        E: Clone + Send + Sync + 'static,
+        F: Future<Output = Result<Loaded<V>, E>>,
+    {
+        let recorder = Arc::new(Recorder::new(key.raw().tenant().clone(), required));
+        let began = tokio::time::Instant::now();
+        let loaded = self.run::<V, E, _>(policy, &recorder, load).await;
+        let took = began.elapsed();
+        let outcome = match loaded {
+            Ok(loaded) => {
+                let landed = self.keep(key, policy, lead.base(), loaded, &recorder).await;
+                self.observers.tell(&Event::Loaded { key: key.raw(), took, not_stored: landed.not_stored });
+                Outcome::Loaded(landed.entry, landed.not_stored)
+            }
+            Err(failed) => {
+                self.observers.tell(&Event::LoadFailed { key: key.raw(), took });
+                failed
+            }
+        };
+        lead.land(outcome.clone());
+        outcome
+    }
+
+    /// Runs a load within its time and catches what it throws.
+    pub(super) async fn run<T, E, F>(
+        &self,
+        policy: &Policy,
+        recorder: &Arc<Recorder>,
+        load: F,
+    ) -> Result<Loaded<T>, Outcome>
+    where
+        E: Clone + Send + Sync + 'static,
+        F: Future<Output = Result<Loaded<T>, E>>,
+    {
+        let load = AssertUnwindSafe(recorder.listen(load)).catch_unwind();
+        match tokio::time::timeout(policy.load_timeout, load).await {
+            Ok(Ok(Ok(loaded))) => Ok(loaded),
+            Ok(Ok(Err(error))) => Err(Outcome::Failed(Arc::new(error))),
+            Ok(Err(_panic)) => Err(Outcome::Aborted),
+            Err(_elapsed) => Err(Outcome::TimedOut),
+        }
+    }
+
+    /// Makes an entry of a loaded value and stores it in L1 and L2, unless something speaks against it.
+    pub(super) async fn keep<V: Cacheable>(
+        &self,
+        key: &Key<V>,
+        policy: &Policy,
+        base: Position,
+        loaded: Loaded<V>,
+        recorder: &Recorder,
+    ) -> Landed {
+        loaded.tags.iter().for_each(|tag| recorder.tag(tag));
+        if loaded.declined {
+            recorder.refuse(NotStored::Declined);
+        }
+        let seen = recorder.seen();
+        let loaded_at = self.now();
+        let lifetime = lifetime(policy, &loaded);
+        let expires_at = (loaded_at + lifetime).min(seen.expires_no_later);
+        let mut encoded = Vec::new();
+        let encoding = loaded.value.as_ref().map(|value| value.encode(&mut encoded)).transpose();
+        let value_bytes = encoded.len();
+        let refused = refused(&seen, loaded.value.is_some(), expires_at <= loaded_at, policy)
+            .or_else(|| encoding.is_err().then_some(NotStored::Declined))
+            .or_else(|| (value_bytes > self.limits.l1.value_bytes_max).then_some(NotStored::TooLarge))
+            .or_else(|| self.overtaken(base, &seen));
+        let has_value = loaded.value.is_some();
+        let entry = Arc::new(Entry::new(NewEntry {
+            value: loaded.value.map(|value| Arc::new(value) as _),
+            tags: seen.tags.clone(),
+            epoch: base.epoch,
+            base: base.sequence,
+            loaded_at,
+            expires_at,
+            value_bytes,
+            has_tenant_tags: seen.has_tenant_tags,
+        }));
+        if refused.is_none() {
+            self.offer(key.raw(), entry.clone());
+            let stored = StoredEntry {
+                base,
+                tags: seen.tags,
+                has_tenant_tags: seen.has_tenant_tags,
+                loaded_at,
+                expires_at,
+                dead_at: expires_at + policy.grace.max(policy.fail_safe),
+                schema: V::fingerprint(),
+                value: has_value.then(|| Bytes::from(encoded)),
+            };
+            if self.store.fill(key.raw(), stored).await.is_err() {
+                self.observers.tell(&Event::StoreFailed { partition: Some(base.partition) });
+            }
+        }
+        Landed { entry, not_stored: refused }
+    }
+
+    /// Puts an entry in L1 unless a better one is there.
+    pub(super) fn offer(&self, key: &RawKey, entry: Arc<Entry>) {
+        let better = self.l1.get(key).is_some_and(|held| {
+            held.epoch == entry.epoch
+                && held.base() > entry.base()
+                && held.expires_at > self.now()
+                && self.is_valid(key, &held)
+        });
+        if !better {
+            self.l1.insert(key, entry);
+        }
+    }
+
+    /// Whether the rule holds for an entry.
+    pub(super) fn is_valid(&self, key: &RawKey, entry: &Entry) -> bool {
+        let clocks = &self.view(self.partition(key.tenant())).clocks;
+        matches!(clocks.judge(entry.epoch, entry.base(), &entry.tags), Validity::Valid { .. })
+    }
+
+    fn overtaken(&self, base: Position, seen: &Seen) -> Option<NotStored> {
+        let validity = self.view(base.partition).clocks.judge(base.epoch, base.sequence, &seen.tags);
+        (!matches!(validity, Validity::Valid { .. })).then_some(NotStored::Overtaken)
+    }
+}
+
+fn lifetime<V>(policy: &Policy, loaded: &Loaded<V>) -> Duration {
+    let usual = if loaded.value.is_some() { policy.ttl } else { policy.negative_ttl };
+    loaded.ttl.unwrap_or(usual)
+}
+
+fn refused(seen: &Seen, has_value: bool, no_lifetime: bool, policy: &Policy) -> Option<NotStored> {
+    if let Some(reason) = seen.refused {
+        Some(reason)
+    } else if !has_value && policy.negative_ttl.is_zero() {
+        Some(NotStored::AbsenceNotKept)
+    } else if no_lifetime && policy.grace.is_zero() {
+        Some(NotStored::NoLifetime)
+    } else {
+        None
+    }
+}
+
+/// Turns what is not a value into the caller's error.
+pub(super) fn error_of<E: Clone + 'static>(outcome: &Outcome) -> FetchError<E> {
+    match outcome {
+        Outcome::Failed(error) => match error.downcast_ref::<E>() {
+            Some(error) => FetchError::Load(error.clone()),
+            // Joined a load whose loader has another type of error: a bug of the caller's catalogue.
+            None => FetchError::Aborted,
+        },
+        Outcome::TimedOut => FetchError::TimedOut,
+        Outcome::Aborted | Outcome::Loaded(..) => FetchError::Aborted,
+    }
+}

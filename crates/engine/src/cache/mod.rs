@@ -1,0 +1,178 @@
+//! The cache: the one place that knows both what is decided and what is done.
+//!
+//! [`Cache`] is a cheap handle. Reads are in [`read`], batches in [`batch`], loads in [`load`], invalidation in
+//! [`invalidate`], and following the log in [`follow`].
+
+mod batch;
+mod follow;
+mod invalidate;
+mod load;
+mod read;
+
+use std::{fmt, sync::Arc};
+
+pub use self::{
+    invalidate::{InvalidateError, Invalidation},
+    load::Loaded,
+    read::{FetchError, Fetched, ReadOptions},
+};
+use crate::{
+    clocks::{ClockLimits, Clocks},
+    flight::Flights,
+    l1::{L1, L1Limits},
+    observe::{Observer, Observers},
+    position::{Partition, Position},
+    store::{Store, StoreError},
+    tenant::Tenant,
+    time::{SystemTimeSource, TimeSource, Timestamp},
+};
+
+/// The limits of a cache, each with its default.
+#[derive(Clone, Copy, Debug)]
+pub struct CacheLimits {
+    /// Memory.
+    pub l1: L1Limits,
+    /// Clocks per partition.
+    pub clocks: ClockLimits,
+    /// Readers that wait for one load; more load by themselves.
+    pub waiters_max: usize,
+    /// Keys of one batch.
+    pub batch_keys_max: usize,
+}
+
+impl Default for CacheLimits {
+    fn default() -> Self {
+        Self { l1: L1Limits::default(), clocks: ClockLimits::default(), waiters_max: 16_384, batch_keys_max: 1024 }
+    }
+}
+
+/// How much a cache holds at this moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CacheSize {
+    /// Entries in L1.
+    pub entries: usize,
+    /// Their bytes, by the estimate that the limit uses.
+    pub bytes: u64,
+    /// Loads that run.
+    pub flights: usize,
+}
+
+/// A coherent cache over a store of record. Cheap to clone; all clones are one cache.
+#[derive(Clone)]
+pub struct Cache {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    store: Arc<dyn Store>,
+    views: Box<[View]>,
+    l1: L1,
+    flights: Arc<Flights>,
+    time: Arc<dyn TimeSource>,
+    observers: Observers,
+    limits: CacheLimits,
+}
+
+/// This node's view of a partition, and the right to move it on.
+struct View {
+    clocks: Clocks,
+    moving: tokio::sync::Mutex<()>,
+}
+
+/// Puts a [`Cache`] together.
+pub struct CacheBuilder {
+    store: Arc<dyn Store>,
+    limits: CacheLimits,
+    time: Arc<dyn TimeSource>,
+    observers: Vec<Arc<dyn Observer>>,
+}
+
+impl CacheBuilder {
+    /// Sets the limits.
+    #[must_use]
+    pub fn limits(mut self, limits: CacheLimits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Sets where time comes from.
+    #[must_use]
+    pub fn time(mut self, time: Arc<dyn TimeSource>) -> Self {
+        self.time = time;
+        self
+    }
+
+    /// Adds an observer.
+    #[must_use]
+    pub fn observer(mut self, observer: Arc<dyn Observer>) -> Self {
+        self.observers.push(observer);
+        self
+    }
+
+    /// Reads the log's heads and starts with an empty memory.
+    pub async fn build(self) -> Result<Cache, StoreError> {
+        let Self { store, limits, time, observers } = self;
+        let mut views = Vec::new();
+        for partition in store.partitions().all() {
+            let head = store.head(partition).await?;
+            views.push(View { clocks: Clocks::new(head, limits.clocks), moving: tokio::sync::Mutex::new(()) });
+        }
+        let observers = Observers::new(observers);
+        let l1 = L1::new(limits.l1, observers.clone());
+        let flights = Arc::new(Flights::new(limits.waiters_max));
+        let shared = Shared { store, views: views.into(), l1, flights, time, observers, limits };
+        Ok(Cache { shared: Arc::new(shared) })
+    }
+}
+
+impl Cache {
+    /// A cache over `store`, to be configured.
+    pub fn builder(store: Arc<dyn Store>) -> CacheBuilder {
+        CacheBuilder {
+            store,
+            limits: CacheLimits::default(),
+            time: Arc::new(SystemTimeSource::default()),
+            observers: Vec::new(),
+        }
+    }
+
+    /// How much it holds.
+    pub fn size(&self) -> CacheSize {
+        CacheSize { entries: self.shared.l1.len(), bytes: self.shared.l1.bytes(), flights: self.shared.flights.len() }
+    }
+
+    /// Bytes of a tenant's entries in L1.
+    pub fn tenant_bytes(&self, tenant: &Tenant) -> u64 {
+        self.shared.l1.tenant_bytes(tenant)
+    }
+
+    /// How far this node has followed the tenant's partition.
+    pub fn frontier(&self, tenant: &Tenant) -> Position {
+        self.shared.view(self.shared.partition(tenant)).clocks.frontier()
+    }
+
+    /// Removes every entry of L1. Only memory is won: nothing becomes newer by it.
+    pub fn clear_memory(&self) {
+        self.shared.l1.retain(|_, _| false);
+    }
+}
+
+impl Shared {
+    fn partition(&self, tenant: &Tenant) -> Partition {
+        self.store.partitions().of(tenant)
+    }
+
+    fn view(&self, partition: Partition) -> &View {
+        &self.views[partition.index()]
+    }
+
+    fn now(&self) -> Timestamp {
+        self.time.now()
+    }
+}
+
+impl fmt::Debug for Cache {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cache").field("store", &self.shared.store).field("size", &self.size()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,354 @@
+//! What a node knows of a partition: its tags' clocks, and the one rule.
+//!
+//! *Decides*, does no IO. One [`Clocks`] per partition holds the node's view: a contiguous prefix of the partition's
+//! log, up to the **frontier**.
+//!
+//! # The rule
+//!
+//! An entry is valid iff its epoch is the partition's, its base is at or above the **floor**, and the clock of each
+//! of its tags is at or below its base.
+//!
+//! # How the check stays in nanoseconds
+//!
+//! Clocks are kept twice. The *filter* is a fixed array of atomics, indexed by a few bits of the tag's id: a slot
+//! holds the latest clock of all the tags that share it, so `slot ≤ base` proves `clock ≤ base` without a lock. Only
+//! when a slot has moved past the base is the *exact* map asked. That map is bounded: trimming its oldest clock
+//! raises the floor to it, which keeps "not in the map" equal to "clock ≤ floor".
+//!
+//! # Invariants
+//!
+//! - Clocks are applied before the frontier moves, so a reader that sees a frontier sees all clocks up to it.
+//! - Within an epoch, slots, floor and frontier never go back.
+//! - When the epoch changes, the new epoch is published *before* slots are cleared, and readers look at the epoch
+//!   after the slots: a reader that saw a cleared slot sees the new epoch and refuses (a sequence lock).
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::atomic::{AtomicU64, Ordering::Acquire, Ordering::Release},
+};
+
+use parking_lot::RwLock;
+
+use crate::{
+    hash_map::IdBuildHasher,
+    position::{Epoch, Partition, Position, Sequence},
+    tag::TagId,
+    time::Timestamp,
+};
+
+/// How much a partition's clocks may hold.
+#[derive(Clone, Copy, Debug)]
+pub struct ClockLimits {
+    /// Slots of the filter; a power of two. Each takes 8 bytes.
+    pub filter_slots: usize,
+    /// Clocks held exactly; beyond it the oldest is trimmed and the floor rises. Each takes about 40 bytes.
+    pub exact_clocks_max: usize,
+}
+
+impl Default for ClockLimits {
+    fn default() -> Self {
+        Self { filter_slots: 8192, exact_clocks_max: 16_384 }
+    }
+}
+
+/// What the rule says of an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Validity {
+    /// Valid; every invalidation up to this sequence has been looked at, so the base may be raised to it.
+    Valid {
+        /// The new base, at or above the old one.
+        through: Sequence,
+    },
+    /// A tag was invalidated after the base.
+    Invalidated,
+    /// The base is below the floor.
+    BelowFloor,
+    /// The entry is of another epoch.
+    EpochChanged,
+}
+
+/// A node's view of one partition.
+pub struct Clocks {
+    partition: Partition,
+    epoch: AtomicU64,
+    frontier: AtomicU64,
+    floor: AtomicU64,
+    confirmed_at: AtomicU64,
+    filter: Box<[AtomicU64]>,
+    exact: RwLock<Exact>,
+    exact_clocks_max: usize,
+}
+
+#[derive(Default)]
+struct Exact {
+    clocks: HashMap<TagId, Sequence, IdBuildHasher>,
+    /// Every clock in the order in which it was set; those set again since are skipped when trimming.
+    by_age: VecDeque<(Sequence, TagId)>,
+}
+
+impl Clocks {
+    /// A view that starts at `head`: nothing older is known, so the floor is there too.
+    pub fn new(head: Position, limits: ClockLimits) -> Self {
+        assert!(limits.filter_slots.is_power_of_two(), "the number of filter slots is a power of two");
+        Self {
+            partition: head.partition,
+            epoch: AtomicU64::new(head.epoch.0),
+            frontier: AtomicU64::new(head.sequence.0),
+            floor: AtomicU64::new(head.sequence.0),
+            confirmed_at: AtomicU64::new(0),
+            filter: (0..limits.filter_slots).map(|_| AtomicU64::new(0)).collect(),
+            exact: RwLock::default(),
+            exact_clocks_max: limits.exact_clocks_max,
+        }
+    }
+
+    /// The position up to which this view is complete. Capturing it *before* a load gives the entry's base.
+    pub fn frontier(&self) -> Position {
+        // Under the lock: a sequence of the old epoch beside the new one would be a position from the future, and an
+        // entry based on it would outlive its invalidation.
+        let _unchanged = self.exact.read();
+        Position {
+            partition: self.partition,
+            epoch: Epoch(self.epoch.load(Acquire)),
+            sequence: Sequence(self.frontier.load(Acquire)),
+        }
+    }
+
+    /// Whether the view is exactly at `head`; without a lock, for the path of a hit.
+    pub fn is_at(&self, head: Position) -> bool {
+        self.epoch.load(Acquire) == head.epoch.0 && self.frontier.load(Acquire) == head.sequence.0
+    }
+
+    /// The lowest base that can still be judged.
+    pub fn floor(&self) -> Sequence {
+        Sequence(self.floor.load(Acquire))
+    }
+
+    /// When the view was last known to be complete up to the log's head.
+    pub fn confirmed_at(&self) -> Timestamp {
+        Timestamp::from_millis(self.confirmed_at.load(Acquire))
+    }
+
+    /// Notes that at `now` the view was complete up to the log's head.
+    pub fn confirm(&self, now: Timestamp) {
+        self.confirmed_at.fetch_max(now.as_millis(), Release);
+    }
+
+    /// Applies the rule to an entry of `epoch` with `base` and `tags`.
+    pub fn judge(&self, epoch: Epoch, base: Sequence, tags: &[TagId]) -> Validity {
+        // Read before the clocks: what is then seen of them covers at least this frontier.
+        let frontier = Sequence(self.frontier.load(Acquire));
+        let validity = if self.floor() > base {
+            Validity::BelowFloor
+        } else if tags.iter().all(|tag| self.slot(*tag).load(Acquire) <= base.0) {
+            Validity::Valid { through: base }
+        } else {
+            self.judge_exactly(base, tags, frontier)
+        };
+        if self.epoch.load(Acquire) == epoch.0 { validity } else { Validity::EpochChanged }
+    }
+
+    #[cold]
+    fn judge_exactly(&self, base: Sequence, tags: &[TagId], frontier: Sequence) -> Validity {
+        let exact = self.exact.read();
+        // Trimming raises the floor under this lock: a clock that is not here is at or below the floor seen here.
+        if self.floor() > base {
+            return Validity::BelowFloor;
+        }
+        let moved = tags.iter().any(|tag| exact.clocks.get(tag).is_some_and(|clock| *clock > base));
+        if moved { Validity::Invalidated } else { Validity::Valid { through: frontier.max(base) } }
+    }
+
+    /// Applies the next record of the log. The caller (one at a time) keeps the prefix contiguous.
+    ///
+    /// # Panics
+    /// If `sequence` is not the one after the frontier: a gap would be a stale read later.
+    pub fn apply(&self, sequence: Sequence, tags: &[TagId]) {
+        assert_eq!(sequence.0, self.frontier.load(Acquire) + 1, "records are applied without gaps");
+        let mut exact = self.exact.write();
+        for tag in tags {
+            exact.clocks.insert(*tag, sequence);
+            exact.by_age.push_back((sequence, *tag));
+        }
+        self.trim(&mut exact);
+        for tag in tags {
+            self.slot(*tag).store(sequence.0, Release);
+        }
+        self.frontier.store(sequence.0, Release);
+    }
+
+    /// The log was trimmed past the frontier: go on at `head`, below which nothing is known.
+    pub fn skip_to(&self, head: Sequence) {
+        let mut exact = self.exact.write();
+        *exact = Exact::default();
+        self.floor.fetch_max(head.0, Release);
+        self.frontier.fetch_max(head.0, Release);
+    }
+
+    /// The partition's state began anew: so does the view.
+    pub fn start_anew(&self, head: Position) {
+        let mut exact = self.exact.write();
+        self.epoch.store(head.epoch.0, Release);
+        *exact = Exact::default();
+        self.filter.iter().for_each(|slot| slot.store(0, Release));
+        self.floor.store(head.sequence.0, Release);
+        self.frontier.store(head.sequence.0, Release);
+    }
+
+    fn trim(&self, exact: &mut Exact) {
+        // Twice the limit, because a tag that is invalidated again leaves its older place in the queue behind.
+        while exact.clocks.len() > self.exact_clocks_max || exact.by_age.len() > 2 * self.exact_clocks_max {
+            let Some((sequence, tag)) = exact.by_age.pop_front() else { return };
+            if exact.clocks.get(&tag) == Some(&sequence) {
+                exact.clocks.remove(&tag);
+                self.floor.fetch_max(sequence.0, Release);
+            }
+        }
+    }
+
+    fn slot(&self, tag: TagId) -> &AtomicU64 {
+        &self.filter[tag.0 as usize & (self.filter.len() - 1)]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const EPOCH: Epoch = Epoch(7);
+
+    fn head(epoch: Epoch, sequence: u64) -> Position {
+        Position { partition: Partition(0), epoch, sequence: Sequence(sequence) }
+    }
+
+    fn clocks(filter_slots: usize, exact_clocks_max: usize) -> Clocks {
+        Clocks::new(head(EPOCH, 0), ClockLimits { filter_slots, exact_clocks_max })
+    }
+
+    #[track_caller]
+    fn check(clocks: &Clocks, base: u64, tags: &[u64], expected: Validity) {
+        let tags: Vec<TagId> = tags.iter().map(|tag| TagId(*tag)).collect();
+        assert_eq!(clocks.judge(EPOCH, Sequence(base), &tags), expected);
+    }
+
+    const fn valid(through: u64) -> Validity {
+        Validity::Valid { through: Sequence(through) }
+    }
+
+    #[test]
+    fn a_tag_moved_past_the_base_invalidates() {
+        let clocks = clocks(8, 8);
+        clocks.apply(Sequence(1), &[TagId(3)]);
+        check(&clocks, 0, &[3], Validity::Invalidated);
+        check(&clocks, 0, &[1, 3], Validity::Invalidated);
+        check(&clocks, 1, &[3], valid(1));
+        check(&clocks, 0, &[1], valid(0));
+        check(&clocks, 0, &[], valid(0));
+    }
+
+    #[test]
+    fn a_shared_slot_is_told_apart_and_raises_the_base() {
+        let clocks = clocks(8, 8);
+        clocks.apply(Sequence(1), &[TagId(3)]);
+        clocks.apply(Sequence(2), &[TagId(4)]);
+        // 11 shares the slot of 3, but was never invalidated.
+        check(&clocks, 0, &[11], valid(2));
+    }
+
+    #[test]
+    fn trimming_raises_the_floor_and_nothing_below_it_is_valid() {
+        let clocks = clocks(8, 2);
+        for sequence in 1..=3 {
+            clocks.apply(Sequence(sequence), &[TagId(sequence)]);
+        }
+        assert_eq!(clocks.floor(), Sequence(1));
+        check(&clocks, 0, &[100], Validity::BelowFloor);
+        check(&clocks, 1, &[1], valid(1));
+        check(&clocks, 1, &[10], valid(3));
+        check(&clocks, 1, &[2], Validity::Invalidated);
+    }
+
+    #[test]
+    fn a_tag_invalidated_again_and_again_fills_no_memory_and_raises_no_floor() {
+        let clocks = clocks(8, 4);
+        for sequence in 1..=1000 {
+            clocks.apply(Sequence(sequence), &[TagId(1)]);
+        }
+        assert_eq!(clocks.floor(), Sequence(0));
+        assert!(clocks.exact.read().by_age.len() <= 8);
+    }
+
+    #[test]
+    fn another_epoch_refuses_everything_of_the_old_one() {
+        let clocks = clocks(8, 8);
+        clocks.apply(Sequence(1), &[TagId(3)]);
+        clocks.start_anew(head(Epoch(8), 5));
+        check(&clocks, 1, &[3], Validity::EpochChanged);
+        check(&clocks, 9, &[], Validity::EpochChanged);
+        assert_eq!(clocks.judge(Epoch(8), Sequence(5), &[TagId(3)]), valid(5));
+        assert_eq!(clocks.judge(Epoch(8), Sequence(4), &[]), Validity::BelowFloor);
+        assert_eq!(clocks.frontier(), head(Epoch(8), 5));
+    }
+
+    #[test]
+    fn a_gap_in_what_is_known_is_an_o1_flush() {
+        let clocks = clocks(8, 8);
+        clocks.apply(Sequence(1), &[TagId(3)]);
+        clocks.skip_to(Sequence(9));
+        check(&clocks, 8, &[], Validity::BelowFloor);
+        check(&clocks, 9, &[3], valid(9));
+        clocks.apply(Sequence(10), &[TagId(3)]);
+        check(&clocks, 9, &[3], Validity::Invalidated);
+    }
+
+    #[test]
+    #[should_panic(expected = "without gaps")]
+    fn a_gap_is_never_applied() {
+        clocks(8, 8).apply(Sequence(2), &[]);
+    }
+
+    #[test]
+    fn confirmation_never_goes_back() {
+        let clocks = clocks(8, 8);
+        clocks.confirm(Timestamp::from_millis(9));
+        clocks.confirm(Timestamp::from_millis(5));
+        assert_eq!(clocks.confirmed_at(), Timestamp::from_millis(9));
+    }
+
+    proptest! {
+        /// Against the rule written down naively: never valid when it should not be; and refused without need only
+        /// when the floor has risen.
+        #[test]
+        fn agrees_with_the_rule(
+            records in proptest::collection::vec(proptest::collection::vec(0..40u64, 0..4), 0..60),
+            base in 0..60u64,
+            tags in proptest::collection::vec(0..40u64, 0..5),
+            exact_clocks_max in 1..40usize,
+        ) {
+            let clocks = clocks(16, exact_clocks_max);
+            let mut truth: BTreeMap<u64, u64> = BTreeMap::new();
+            for (at, record) in records.iter().enumerate() {
+                let sequence = at as u64 + 1;
+                let ids: Vec<TagId> = record.iter().map(|tag| TagId(*tag)).collect();
+                clocks.apply(Sequence(sequence), &ids);
+                truth.extend(record.iter().map(|tag| (*tag, sequence)));
+            }
+            let base = base.min(records.len() as u64);
+            let should_be_valid = tags.iter().all(|tag| truth.get(tag).is_none_or(|clock| *clock <= base));
+            let ids: Vec<TagId> = tags.iter().map(|tag| TagId(*tag)).collect();
+            match clocks.judge(EPOCH, Sequence(base), &ids) {
+                Validity::Valid { through } => {
+                    prop_assert!(should_be_valid);
+                    prop_assert!(through.0 >= base && through.0 <= records.len() as u64);
+                }
+                Validity::Invalidated => prop_assert!(!should_be_valid),
+                Validity::BelowFloor => prop_assert!(clocks.floor().0 > base),
+                Validity::EpochChanged => prop_assert!(false, "the epoch did not change"),
+            }
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! How values become bytes, and how a value of another schema is recognised.
+
+use bytes::Bytes;
+use serde::{Serialize, de::DeserializeOwned};
+
+/// The shape of a type, as a hash: values written under another shape are misses (rolling deploys).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fingerprint(u64);
+
+impl Fingerprint {
+    /// Of any text that changes with the type's shape: its generated schema, or a name with a version.
+    pub fn of(schema: &str) -> Self {
+        Self(crate::hash::fields(&[b"schema", schema.as_bytes()]))
+    }
+
+    /// As a number.
+    pub fn as_u64(self) -> u64 {
+        self.0
+    }
+}
+
+/// A value that did not become bytes, or bytes that did not become a value.
+#[derive(Debug, thiserror::Error)]
+#[error("a value of schema {schema:?} could not be {action}: {reason}")]
+pub struct CodecError {
+    /// The schema involved.
+    pub schema: Fingerprint,
+    /// `encoded` or `decoded`.
+    pub action: &'static str,
+    /// What the format said.
+    pub reason: String,
+}
+
+/// A type whose values can be cached.
+///
+/// Most types implement it through [`cacheable!`](crate::cacheable): `MessagePack` with field names.
+pub trait Cacheable: Sized + Send + Sync + 'static {
+    /// The type's shape. Called once per store access; keep it cheap (a `OnceLock`).
+    fn fingerprint() -> Fingerprint;
+
+    /// Writes the value behind what is already in `out`.
+    fn encode(&self, out: &mut Vec<u8>) -> Result<(), CodecError>;
+
+    /// Reads a value that [`encode`](Cacheable::encode) wrote under the same fingerprint.
+    fn decode(bytes: &Bytes) -> Result<Self, CodecError>;
+}
+
+/// Encodes with `MessagePack`, field names included, so that optional fields may be left out.
+pub fn to_msgpack<V: Serialize>(value: &V, schema: Fingerprint, out: &mut Vec<u8>) -> Result<(), CodecError> {
+    rmp_serde::encode::write_named(out, value).map_err(|error| CodecError {
+        schema,
+        action: "encoded",
+        reason: error.to_string(),
+    })
+}
+
+/// Decodes what [`to_msgpack`] wrote.
+pub fn from_msgpack<V: DeserializeOwned>(bytes: &[u8], schema: Fingerprint) -> Result<V, CodecError> {
+    rmp_serde::from_slice(bytes).map_err(|error| CodecError { schema, action: "decoded", reason: error.to_string() })
+}
+
+/// Implements [`Cacheable`](crate::Cacheable) for serde types by an expression that gives the schema's text.
+///
+/// ```
+/// use serde::{Deserialize, Serialize};
+///
+/// #[derive(Serialize, Deserialize)]
+/// struct Flow { id: u64, name: String }
+///
+/// unstale::cacheable!(Flow, "Flow v1");
+/// ```
+#[macro_export]
+macro_rules! cacheable {
+    ($type:ty, $schema:expr) => {
+        impl $crate::Cacheable for $type {
+            fn fingerprint() -> $crate::Fingerprint {
+                static FINGERPRINT: ::std::sync::OnceLock<$crate::Fingerprint> = ::std::sync::OnceLock::new();
+                *FINGERPRINT.get_or_init(|| $crate::Fingerprint::of(::std::convert::AsRef::<str>::as_ref(&$schema)))
+            }
+
+            fn encode(&self, out: &mut ::std::vec::Vec<u8>) -> ::std::result::Result<(), $crate::CodecError> {
+                $crate::codec::to_msgpack(self, <Self as $crate::Cacheable>::fingerprint(), out)
+            }
+
+            fn decode(bytes: &$crate::Bytes) -> ::std::result::Result<Self, $crate::CodecError> {
+                $crate::codec::from_msgpack(bytes, <Self as $crate::Cacheable>::fingerprint())
+            }
+        }
+    };
+}

@@ -1,0 +1,113 @@
+//! A cached value with all that is needed to judge it.
+
+use std::{
+    any::Any,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+    },
+};
+
+use smallvec::SmallVec;
+
+use crate::{
+    l1::Age,
+    position::{Epoch, Sequence},
+    tag::TagId,
+    time::Timestamp,
+};
+
+/// The tags of an entry; four fit without an allocation.
+pub type TagIds = SmallVec<[TagId; 4]>;
+
+/// A value of any type; `None` is a remembered absence.
+pub(crate) type AnyValue = Option<Arc<dyn Any + Send + Sync>>;
+
+/// What is in L1: a value, its tags, its base and its times.
+pub(crate) struct Entry {
+    pub(crate) value: AnyValue,
+    pub(crate) tags: TagIds,
+    pub(crate) epoch: Epoch,
+    /// Only rises, when the rule has shown the entry valid beyond it.
+    base: AtomicU64,
+    pub(crate) loaded_at: Timestamp,
+    pub(crate) expires_at: Timestamp,
+    /// Bytes of the encoded value.
+    pub(crate) value_bytes: usize,
+    /// Whether one of the tags belongs to the tenant (and not all are shared).
+    pub(crate) has_tenant_tags: bool,
+    touched: AtomicBool,
+    refreshing: AtomicBool,
+    age: AtomicU64,
+}
+
+/// The parts of a new [`Entry`].
+pub(crate) struct NewEntry {
+    pub(crate) value: AnyValue,
+    pub(crate) tags: TagIds,
+    pub(crate) epoch: Epoch,
+    pub(crate) base: Sequence,
+    pub(crate) loaded_at: Timestamp,
+    pub(crate) expires_at: Timestamp,
+    pub(crate) value_bytes: usize,
+    pub(crate) has_tenant_tags: bool,
+}
+
+impl Entry {
+    pub(crate) fn new(new: NewEntry) -> Self {
+        let NewEntry { value, tags, epoch, base, loaded_at, expires_at, value_bytes, has_tenant_tags } = new;
+        Self {
+            value,
+            tags,
+            epoch,
+            base: AtomicU64::new(base.0),
+            loaded_at,
+            expires_at,
+            value_bytes,
+            has_tenant_tags,
+            touched: AtomicBool::new(false),
+            refreshing: AtomicBool::new(false),
+            age: AtomicU64::new(0),
+        }
+    }
+
+    pub(crate) fn base(&self) -> Sequence {
+        Sequence(self.base.load(Relaxed))
+    }
+
+    /// Raises the base: the entry was shown to be valid through `sequence`, so later checks start there.
+    pub(crate) fn raise_base(&self, sequence: Sequence) {
+        self.base.fetch_max(sequence.0, Relaxed);
+    }
+
+    /// The place in the order of insertion that L1's ledger gave it.
+    pub(crate) fn age(&self) -> Age {
+        Age(self.age.load(Relaxed))
+    }
+
+    pub(crate) fn set_age(&self, age: Age) {
+        self.age.store(age.0, Relaxed);
+    }
+
+    /// Notes a use. Written only once, so that a hot entry's cache line stays shared between cores.
+    pub(crate) fn touch(&self) {
+        if !self.touched.load(Relaxed) {
+            self.touched.store(true, Relaxed);
+        }
+    }
+
+    /// Whether it was used since the last call.
+    pub(crate) fn take_touched(&self) -> bool {
+        self.touched.swap(false, Relaxed)
+    }
+
+    /// Claims the one refresh of a value in its grace; false if it was claimed before.
+    pub(crate) fn claim_refresh(&self) -> bool {
+        !self.refreshing.swap(true, Relaxed)
+    }
+
+    /// Gives the claim back, after a refresh that failed.
+    pub(crate) fn release_refresh(&self) {
+        self.refreshing.store(false, Relaxed);
+    }
+}

@@ -1,0 +1,158 @@
+//! May this entry be served? The decision in one place, pure: the entry, the node's view, the policy and the time.
+
+use std::time::Duration;
+
+use crate::{
+    clocks::{Clocks, Validity},
+    entry::Entry,
+    policy::{Mode, Policy},
+    time::Timestamp,
+    verdict::{MissReason, StaleReason},
+};
+
+/// What may be done with a stored entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Judgement {
+    /// Serve it.
+    Fresh,
+    /// Serve it and load a new value meanwhile.
+    Refresh(StaleReason),
+    /// Load; if that fails, it may be served.
+    FailSafe(MissReason),
+    /// Load; it must not be served.
+    Dead(MissReason),
+}
+
+/// Judges `entry` at `now`. `authoritative`: this node's view is the log itself, so it is always confirmed.
+///
+/// Order matters: the rule comes before the time, because an invalidated value must not be served however young it
+/// is, and its grace and fail-safe (which are about time) do not apply to it.
+pub(crate) fn judge(entry: &Entry, clocks: &Clocks, policy: &Policy, authoritative: bool, now: Timestamp) -> Judgement {
+    let base = entry.base();
+    match clocks.judge(entry.epoch, base, &entry.tags) {
+        Validity::Valid { through } => {
+            if through > base {
+                entry.raise_base(through);
+            }
+        }
+        broken => return not_valid(entry, policy, now, broken),
+    }
+    if !authoritative && !confirmed(clocks, policy, now) {
+        let young = matches!(policy.mode, Mode::StaleOk(age) if now.since(entry.loaded_at) <= age);
+        let reason = MissReason::Unconfirmed;
+        return if young { Judgement::Refresh(StaleReason::Unconfirmed) } else { Judgement::Dead(reason) };
+    }
+    by_time(entry, policy, now)
+}
+
+fn not_valid(entry: &Entry, policy: &Policy, now: Timestamp, validity: Validity) -> Judgement {
+    let reason = match validity {
+        Validity::Valid { .. } => unreachable!("only called for entries that are not valid"),
+        Validity::Invalidated => MissReason::Invalidated,
+        Validity::BelowFloor => MissReason::BelowFloor,
+        Validity::EpochChanged => MissReason::EpochChanged,
+    };
+    match policy.mode {
+        Mode::StaleOk(age) if now.since(entry.loaded_at) <= age => Judgement::Refresh(StaleReason::Invalidated),
+        _ => Judgement::Dead(reason),
+    }
+}
+
+fn confirmed(clocks: &Clocks, policy: &Policy, now: Timestamp) -> bool {
+    let bound = match policy.mode {
+        Mode::Strict => return false,
+        Mode::Bounded(bound) => bound,
+        Mode::StaleOk(_) => Duration::from_secs(1),
+    };
+    now.since(clocks.confirmed_at()) <= bound
+}
+
+fn by_time(entry: &Entry, policy: &Policy, now: Timestamp) -> Judgement {
+    if now < entry.expires_at {
+        Judgement::Fresh
+    } else if now < entry.expires_at + policy.grace {
+        Judgement::Refresh(StaleReason::Grace)
+    } else if now < entry.expires_at + policy.fail_safe {
+        Judgement::FailSafe(MissReason::Expired)
+    } else {
+        Judgement::Dead(MissReason::Expired)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use smallvec::smallvec;
+
+    use super::*;
+    use crate::{
+        clocks::ClockLimits,
+        entry::NewEntry,
+        position::{Epoch, Partition, Position, Sequence},
+        tag::TagId,
+    };
+
+    const EPOCH: Epoch = Epoch(1);
+    const TAG: TagId = TagId(5);
+
+    /// An entry loaded at 1,000 ms, fresh until 2,000 ms, base 0, judged by a view that was confirmed at 1,000 ms.
+    fn check(policy: Policy, invalidated: bool, authoritative: bool, now: u64, expected: Judgement) {
+        let clocks = Clocks::new(
+            Position { partition: Partition(0), epoch: EPOCH, sequence: Sequence(0) },
+            ClockLimits::default(),
+        );
+        clocks.confirm(Timestamp::from_millis(1_000));
+        if invalidated {
+            clocks.apply(Sequence(1), &[TAG]);
+        }
+        let entry = Entry::new(NewEntry {
+            value: None,
+            tags: smallvec![TAG],
+            epoch: EPOCH,
+            base: Sequence(0),
+            loaded_at: Timestamp::from_millis(1_000),
+            expires_at: Timestamp::from_millis(2_000),
+            value_bytes: 0,
+            has_tenant_tags: true,
+        });
+        assert_eq!(judge(&entry, &clocks, &policy, authoritative, Timestamp::from_millis(now)), expected);
+    }
+
+    fn policy() -> Policy {
+        Policy::ttl(Duration::from_secs(1)).grace(Duration::from_secs(1)).fail_safe(Duration::from_secs(3))
+    }
+
+    #[test]
+    fn time_leads_from_fresh_over_grace_and_fail_safe_to_dead() {
+        check(policy(), false, true, 1_999, Judgement::Fresh);
+        check(policy(), false, true, 2_000, Judgement::Refresh(StaleReason::Grace));
+        check(policy(), false, true, 2_999, Judgement::Refresh(StaleReason::Grace));
+        check(policy(), false, true, 3_000, Judgement::FailSafe(MissReason::Expired));
+        check(policy(), false, true, 4_999, Judgement::FailSafe(MissReason::Expired));
+        check(policy(), false, true, 5_000, Judgement::Dead(MissReason::Expired));
+    }
+
+    #[test]
+    fn an_invalidated_value_has_no_grace_and_no_fail_safe() {
+        for now in [1_000, 2_500, 4_000] {
+            check(policy(), true, true, now, Judgement::Dead(MissReason::Invalidated));
+        }
+    }
+
+    #[test]
+    fn only_stale_ok_serves_an_invalidated_value_and_only_while_it_is_young() {
+        let stale_ok = policy().mode(Mode::StaleOk(Duration::from_millis(500)));
+        check(stale_ok, true, true, 1_500, Judgement::Refresh(StaleReason::Invalidated));
+        check(stale_ok, true, true, 1_501, Judgement::Dead(MissReason::Invalidated));
+    }
+
+    #[test]
+    fn an_unconfirmed_view_is_not_fresh_beyond_the_bound() {
+        let bounded = policy().mode(Mode::Bounded(Duration::from_millis(100)));
+        check(bounded, false, false, 1_100, Judgement::Fresh);
+        check(bounded, false, false, 1_101, Judgement::Dead(MissReason::Unconfirmed));
+        check(bounded, false, true, 1_101, Judgement::Fresh);
+        check(policy().mode(Mode::Strict), false, false, 1_000, Judgement::Dead(MissReason::Unconfirmed));
+        let stale_ok = policy().mode(Mode::StaleOk(Duration::from_secs(2)));
+        check(stale_ok, false, false, 2_001, Judgement::Refresh(StaleReason::Unconfirmed));
+    }
+}

@@ -1,0 +1,298 @@
+//! Keys: the tenant-scoped identity of an entry.
+//!
+//! A [`Key`] can only be made through a catalogue (see [`catalogue!`](crate::catalogue)), whose functions all take
+//! the tenant first: a key without a tenant does not type-check, and no key text stands outside the catalogue.
+//!
+//! The text of a key is `tenant:pattern/part/part`. `/` and `%` inside a part are percent-escaped, and a pattern
+//! holds neither, so different keys never share a text. Stores put the [`CacheVersion`] before it.
+
+use std::{
+    fmt::{self, Write as _},
+    hash::{Hash, Hasher},
+    marker::PhantomData,
+    sync::Arc,
+};
+
+use crate::{hash, tenant::Tenant};
+
+/// Longest key text, in bytes; a longer one is not cached ([`crate::BypassReason::KeyTooLong`]).
+pub const KEY_BYTES_MAX: usize = 4096;
+
+/// The generation of everything in shared stores: raising it makes every older entry unreachable.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CacheVersion(Arc<str>);
+
+/// Why a text is no cache version.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{text:?} is not a cache version: use 1 to 32 letters, digits, '-', '_' or '.', such as v1 or v1-dev")]
+pub struct InvalidVersion {
+    text: String,
+}
+
+impl CacheVersion {
+    /// Makes a version of its text, e.g. `v1` or `v1-dev`.
+    pub fn new(text: &str) -> Result<Self, InvalidVersion> {
+        let well_formed = (1..=32).contains(&text.len())
+            && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'));
+        if well_formed { Ok(Self(text.into())) } else { Err(InvalidVersion { text: text.chars().take(64).collect() }) }
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Default for CacheVersion {
+    fn default() -> Self {
+        Self("v1".into())
+    }
+}
+
+/// One pattern of a catalogue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KeyPattern {
+    /// The pattern's name as it stands in keys, e.g. `user:context`.
+    pub name: &'static str,
+    /// The names of its parts, after the tenant.
+    pub parts: &'static [&'static str],
+}
+
+/// The identity of an entry that holds a `V`.
+///
+/// Cheap to clone; equal keys are equal in tenant, pattern and parts.
+pub struct Key<V> {
+    raw: RawKey,
+    value: PhantomData<fn() -> V>,
+}
+
+impl<V> Key<V> {
+    /// Makes a key from its pattern; called by catalogues only.
+    #[doc(hidden)]
+    pub fn from_catalogue(tenant: &Tenant, pattern: &'static KeyPattern, parts: &[&dyn fmt::Display]) -> Self {
+        let mut text = String::with_capacity(96);
+        text.push_str(tenant.as_str());
+        text.push(':');
+        text.push_str(pattern.name);
+        for part in parts {
+            text.push('/');
+            write!(Escaped(&mut text), "{part}").expect("writing to a String cannot fail");
+        }
+        let hash = hash::fields(&[text.as_bytes()]);
+        let raw = RawKey(Arc::new(Inner { hash, tenant: tenant.clone(), pattern, text: text.into() }));
+        Self { raw, value: PhantomData }
+    }
+
+    /// The key without the type of its value, as stores and observers see it.
+    pub fn raw(&self) -> &RawKey {
+        &self.raw
+    }
+}
+
+impl<V> Clone for Key<V> {
+    fn clone(&self) -> Self {
+        Self { raw: self.raw.clone(), value: PhantomData }
+    }
+}
+
+impl<V> fmt::Debug for Key<V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.raw.fmt(f)
+    }
+}
+
+/// A key without the type of its value.
+#[derive(Clone)]
+pub struct RawKey(Arc<Inner>);
+
+struct Inner {
+    hash: u64,
+    tenant: Tenant,
+    pattern: &'static KeyPattern,
+    text: Box<str>,
+}
+
+impl RawKey {
+    /// The tenant it belongs to.
+    pub fn tenant(&self) -> &Tenant {
+        &self.0.tenant
+    }
+
+    /// The name of its pattern: the kind of entity, a bounded label for metrics.
+    pub fn entity(&self) -> &'static str {
+        self.0.pattern.name
+    }
+
+    /// The text, without the cache version.
+    pub fn as_str(&self) -> &str {
+        &self.0.text
+    }
+
+    /// Which of `count` shards it falls in. From other bits than the hash tables use.
+    pub(crate) fn shard(&self, count: usize) -> usize {
+        (self.0.hash >> 40) as usize % count
+    }
+
+    /// The text as shared stores hold it: `version:tenant:pattern/part/part`.
+    pub fn stored_text(&self, version: &CacheVersion) -> String {
+        format!("{}:{}", version.as_str(), self.0.text)
+    }
+}
+
+impl PartialEq for RawKey {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0) || (self.0.hash == other.0.hash && self.0.text == other.0.text)
+    }
+}
+
+impl Eq for RawKey {}
+
+impl Hash for RawKey {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.0.hash);
+    }
+}
+
+impl fmt::Debug for RawKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Key({})", self.0.text)
+    }
+}
+
+impl fmt::Display for RawKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.text)
+    }
+}
+
+struct Escaped<'a>(&'a mut String);
+
+impl fmt::Write for Escaped<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let mut rest = text;
+        while let Some(at) = rest.find(['/', '%']) {
+            self.0.push_str(&rest[..at]);
+            self.0.push_str(if rest.as_bytes()[at] == b'/' { "%2F" } else { "%25" });
+            rest = &rest[at + 1..];
+        }
+        self.0.push_str(rest);
+        Ok(())
+    }
+}
+
+/// Declares the one catalogue of an application's keys.
+///
+/// Each line becomes a function that takes the tenant and the parts and returns the typed [`Key`]; all patterns
+/// together are listed in a constant, for metrics and for the tests that walk the catalogue.
+///
+/// ```
+/// use unstale::{Tenant, catalogue};
+///
+/// catalogue! {
+///     /// Every key of the example.
+///     pub const PATTERNS;
+///     /// What a user sees first.
+///     pub fn user_context(user) -> String = "user:context";
+///     /// The mappings of an import.
+///     pub fn field_mappings(import) -> Vec<u8> = "import:field_mappings";
+/// }
+///
+/// let acme = Tenant::new("acme").unwrap();
+/// assert_eq!(user_context(&acme, 42).raw().as_str(), "acme:user:context/42");
+/// assert_eq!(PATTERNS.len(), 2);
+/// ```
+///
+/// A key without its tenant does not compile:
+///
+/// ```compile_fail
+/// # unstale::catalogue! { /// x
+/// #     const PATTERNS; /// x
+/// #     fn user_context(user) -> String = "user:context"; }
+/// let key = user_context(42);
+/// ```
+#[macro_export]
+macro_rules! catalogue {
+    (
+        $(#[$list_meta:meta])* $list_vis:vis const $list:ident;
+        $($(#[$meta:meta])* $vis:vis fn $name:ident($($part:ident),* $(,)?) -> $value:ty = $pattern:literal;)*
+    ) => {
+        $(#[$list_meta])*
+        $list_vis const $list: &[$crate::KeyPattern] =
+            &[$($crate::KeyPattern { name: $pattern, parts: &[$(stringify!($part)),*] }),*];
+        $(
+            $(#[$meta])*
+            $vis fn $name(tenant: &$crate::Tenant $(, $part: impl ::std::fmt::Display)*) -> $crate::Key<$value> {
+                const PATTERN: $crate::KeyPattern =
+                    $crate::KeyPattern { name: $pattern, parts: &[$(stringify!($part)),*] };
+                const { assert!($crate::key::well_formed($pattern), "a pattern holds a-z, 0-9, '_' and ':' only") };
+                $crate::Key::from_catalogue(tenant, &PATTERN, &[$(&$part as &dyn ::std::fmt::Display),*])
+            }
+        )*
+    };
+}
+
+/// Whether a pattern's name keeps keys unambiguous; checked when a catalogue is compiled.
+#[doc(hidden)]
+pub const fn well_formed(pattern: &str) -> bool {
+    let bytes = pattern.as_bytes();
+    let mut at = 0;
+    while at < bytes.len() {
+        if !(bytes[at].is_ascii_lowercase() || bytes[at].is_ascii_digit() || matches!(bytes[at], b'_' | b':')) {
+            return false;
+        }
+        at += 1;
+    }
+    !bytes.is_empty()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    crate::catalogue! {
+        /// Of these tests.
+        const PATTERNS;
+        /// One part.
+        fn one(a) -> u8 = "one";
+        /// Two parts.
+        fn two(a, b) -> u8 = "two";
+    }
+
+    fn tenant(name: &str) -> Tenant {
+        Tenant::new(name).unwrap()
+    }
+
+    #[test]
+    fn the_text_holds_version_tenant_pattern_and_parts() {
+        let key = two(&tenant("acme"), "u/1", "50%");
+        assert_eq!(key.raw().stored_text(&CacheVersion::new("v1-dev").unwrap()), "v1-dev:acme:two/u%2F1/50%25");
+        assert_eq!(key.raw().entity(), "two");
+        assert_eq!(PATTERNS[1].parts, ["a", "b"]);
+    }
+
+    #[test]
+    fn a_version_is_a_short_plain_word() {
+        for text in ["", "v 1", "v1:x", &"v".repeat(33)] {
+            assert!(CacheVersion::new(text).is_err(), "{text:?} was accepted");
+        }
+        assert_eq!(CacheVersion::default().as_str(), "v1");
+    }
+
+    #[test]
+    fn patterns_cannot_hold_a_separator_of_parts() {
+        assert!(well_formed("user:context"));
+        assert!(!well_formed("user/context") && !well_formed("User") && !well_formed(""));
+    }
+
+    proptest! {
+        #[test]
+        fn different_parts_make_different_keys(a in "[/%:a]{0,4}", b in "[/%:a]{0,4}", c in "[/%:a]{0,4}", d in "[/%:a]{0,4}") {
+            let acme = tenant("acme");
+            let same = (&a, &b) == (&c, &d);
+            prop_assert_eq!(two(&acme, &a, &b).raw() == two(&acme, &c, &d).raw(), same);
+            prop_assert!(one(&acme, &a).raw() != two(&acme, &a, "").raw());
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! What the cache tells those who watch it: metrics, traces, audit, live events.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use crate::{
+    key::RawKey,
+    position::{Partition, Position},
+    store::Record,
+    verdict::{NotStored, Verdict},
+};
+
+/// Something that happened. New kinds may be added.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Event<'a> {
+    /// A read was answered.
+    Read {
+        /// What was read.
+        key: &'a RawKey,
+        /// How it was answered.
+        verdict: Verdict,
+    },
+    /// A load ended well.
+    Loaded {
+        /// What was loaded.
+        key: &'a RawKey,
+        /// How long it took.
+        took: Duration,
+        /// Why the value was not kept, if it was not.
+        not_stored: Option<NotStored>,
+    },
+    /// A load failed, timed out or panicked.
+    LoadFailed {
+        /// What was to be loaded.
+        key: &'a RawKey,
+        /// How long it took.
+        took: Duration,
+    },
+    /// A reader waited for a load that was under way.
+    Joined {
+        /// What was read.
+        key: &'a RawKey,
+    },
+    /// A record of the log was applied to this node's view. In the order of the log, each once.
+    Applied {
+        /// The record.
+        record: &'a Arc<Record>,
+    },
+    /// Records of a partition were missed and cannot be known: everything before `head` may be out of date.
+    Skipped {
+        /// Where the view goes on.
+        head: Position,
+    },
+    /// The store did not answer.
+    StoreFailed {
+        /// The partition concerned, if one is.
+        partition: Option<Partition>,
+    },
+    /// A tenant beyond its quota gave up an entry.
+    EvictedByQuota {
+        /// The entry's key.
+        key: &'a RawKey,
+    },
+}
+
+/// Watches a cache.
+pub trait Observer: Send + Sync + 'static {
+    /// Called where it happens: must not block and must be quick (a counter, a bounded channel).
+    fn on_event(&self, event: &Event<'_>);
+}
+
+/// All observers of a cache.
+#[derive(Clone, Default)]
+pub(crate) struct Observers(Arc<[Arc<dyn Observer>]>);
+
+impl Observers {
+    pub(crate) fn new(observers: Vec<Arc<dyn Observer>>) -> Self {
+        Self(observers.into())
+    }
+
+    pub(crate) fn tell(&self, event: &Event<'_>) {
+        self.0.iter().for_each(|observer| observer.on_event(event));
+    }
+}
+
+impl fmt::Debug for Observers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Observers({})", self.0.len())
+    }
+}

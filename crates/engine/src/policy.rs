@@ -1,0 +1,84 @@
+//! How long and how strictly a kind of entry may be used.
+
+use std::time::Duration;
+
+/// How fresh a read must be with respect to invalidations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Every read asks the store of record; nothing is served from this node's view alone.
+    Strict,
+    /// This node's view is used while it was confirmed within the bound; after that the store is asked.
+    Bounded(Duration),
+    /// A value may be served although it was invalidated or the view is unconfirmed, while it is no older than this;
+    /// a refresh runs. Only for data where an old value does no harm.
+    StaleOk(Duration),
+}
+
+/// The policy of a kind of entry.
+///
+/// ```
+/// use std::time::Duration;
+/// use unstale::Policy;
+///
+/// let context = Policy::ttl(Duration::from_secs(3600)).grace(Duration::from_secs(30));
+/// # assert_eq!(context.ttl, Duration::from_secs(3600));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Policy {
+    /// How long a value is fresh after its load.
+    pub ttl: Duration,
+    /// How long an absence is fresh; zero: absences are not kept.
+    pub negative_ttl: Duration,
+    /// How long after its time a value may still be served while a refresh runs.
+    pub grace: Duration,
+    /// How long after its time a value may still be served when loading fails.
+    pub fail_safe: Duration,
+    /// How strictly invalidations bind.
+    pub mode: Mode,
+    /// How long a load may take before its readers are told so.
+    pub load_timeout: Duration,
+}
+
+impl Policy {
+    /// A policy with this time to live; no grace, no fail-safe, no negative caching, staleness bounded to one second.
+    pub const fn ttl(ttl: Duration) -> Self {
+        Self {
+            ttl,
+            negative_ttl: Duration::ZERO,
+            grace: Duration::ZERO,
+            fail_safe: Duration::ZERO,
+            mode: Mode::Bounded(Duration::from_secs(1)),
+            load_timeout: Duration::from_secs(30),
+        }
+    }
+
+    /// Sets how long an absence is kept.
+    #[must_use]
+    pub const fn negative_ttl(self, negative_ttl: Duration) -> Self {
+        Self { negative_ttl, ..self }
+    }
+
+    /// Sets the grace.
+    #[must_use]
+    pub const fn grace(self, grace: Duration) -> Self {
+        Self { grace, ..self }
+    }
+
+    /// Sets the fail-safe.
+    #[must_use]
+    pub const fn fail_safe(self, fail_safe: Duration) -> Self {
+        Self { fail_safe, ..self }
+    }
+
+    /// Sets the mode.
+    #[must_use]
+    pub const fn mode(self, mode: Mode) -> Self {
+        Self { mode, ..self }
+    }
+
+    /// Sets the load's time-out.
+    #[must_use]
+    pub const fn load_timeout(self, load_timeout: Duration) -> Self {
+        Self { load_timeout, ..self }
+    }
+}

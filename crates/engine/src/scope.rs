@@ -1,0 +1,226 @@
+//! Recording what a load reads, so that a cascade cannot be forgotten.
+//!
+//! While a loader runs, a task-local [`Recorder`] listens: repositories call [`record`] for every row and list they
+//! read, and the entry gets exactly those tags. Outside a load, `record` does nothing. A load within a load (an
+//! entry built from other entries) passes its tags, and its shorter life, on to the outer one.
+//!
+//! A task that a loader spawns is outside its scope: await in the loader, or give the tags explicitly
+//! ([`Loaded::tags`](crate::Loaded::tags)).
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use crate::{
+    entry::TagIds,
+    position::PositionSet,
+    tag::{Home, Tag, TagId},
+    tenant::Tenant,
+    time::Timestamp,
+    verdict::NotStored,
+};
+
+/// Most tags an entry may carry; a load that records more is not kept. Tag the list instead of its rows.
+pub const TAGS_MAX: usize = 64;
+
+tokio::task_local! {
+    static CURRENT: Arc<Recorder>;
+}
+
+/// Notes that the running load has read the fact `tag`. Does nothing outside a load.
+pub fn record(tag: &Tag) {
+    let _ = CURRENT.try_with(|recorder| recorder.tag(tag));
+}
+
+/// Notes that the value of the running load must not be kept.
+pub fn decline() {
+    let _ = CURRENT.try_with(|recorder| recorder.refuse(NotStored::Declined));
+}
+
+/// What the reader of the running load must see; empty outside a load.
+pub fn required() -> PositionSet {
+    CURRENT.try_with(|recorder| recorder.required.clone()).unwrap_or_default()
+}
+
+/// What a load was seen to read.
+pub(crate) struct Recorder {
+    tenant: Tenant,
+    required: PositionSet,
+    seen: Mutex<Seen>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Seen {
+    pub(crate) tags: TagIds,
+    pub(crate) has_tenant_tags: bool,
+    pub(crate) refused: Option<NotStored>,
+    pub(crate) expires_no_later: Timestamp,
+}
+
+/// An entry that a load was given, as the outer load must take it into account.
+pub(crate) struct Nested<'a> {
+    pub(crate) tenant: &'a Tenant,
+    pub(crate) tags: &'a [TagId],
+    pub(crate) has_tenant_tags: bool,
+    pub(crate) expires_at: Timestamp,
+    /// Why the inner value can be no part of a kept one, if so.
+    pub(crate) refused: Option<NotStored>,
+}
+
+/// Tells the running load, if any, that it was given another entry.
+pub(crate) fn record_nested(nested: &Nested<'_>) {
+    let _ = CURRENT.try_with(|recorder| recorder.nested(nested));
+}
+
+impl Recorder {
+    pub(crate) fn new(tenant: Tenant, required: PositionSet) -> Self {
+        let seen =
+            Seen { tags: TagIds::new(), has_tenant_tags: false, refused: None, expires_no_later: Timestamp::NEVER };
+        Self { tenant, required, seen: Mutex::new(seen) }
+    }
+
+    /// A recorder that has seen what `other` has: for one value of a load that brings many.
+    pub(crate) fn beside(other: &Self) -> Self {
+        Self { tenant: other.tenant.clone(), required: other.required.clone(), seen: Mutex::new(other.seen()) }
+    }
+
+    /// Runs a load under this recorder.
+    pub(crate) async fn listen<F: Future>(self: &Arc<Self>, load: F) -> F::Output {
+        CURRENT.scope(self.clone(), load).await
+    }
+
+    pub(crate) fn tag(&self, tag: &Tag) {
+        let mut seen = self.seen.lock();
+        match tag.home() {
+            Home::Shared => {}
+            Home::Tenant(tenant) if *tenant == self.tenant => seen.has_tenant_tags = true,
+            Home::Tenant(_) => seen.refuse(NotStored::ForeignTag),
+        }
+        seen.add(tag.id());
+    }
+
+    pub(crate) fn refuse(&self, reason: NotStored) {
+        self.seen.lock().refuse(reason);
+    }
+
+    pub(crate) fn seen(&self) -> Seen {
+        self.seen.lock().clone()
+    }
+
+    fn nested(&self, nested: &Nested<'_>) {
+        let mut seen = self.seen.lock();
+        if let Some(reason) = nested.refused {
+            seen.refuse(reason);
+        }
+        if nested.has_tenant_tags {
+            if *nested.tenant == self.tenant {
+                seen.has_tenant_tags = true;
+            } else {
+                seen.refuse(NotStored::ForeignTag);
+            }
+        }
+        seen.expires_no_later = seen.expires_no_later.min(nested.expires_at);
+        nested.tags.iter().for_each(|tag| seen.add(*tag));
+    }
+}
+
+impl Seen {
+    fn add(&mut self, tag: TagId) {
+        if self.tags.contains(&tag) {
+            return;
+        }
+        if self.tags.len() == TAGS_MAX {
+            self.refuse(NotStored::TooManyTags);
+        } else {
+            self.tags.push(tag);
+        }
+    }
+
+    /// The first reason stays: it is the one to look into.
+    fn refuse(&mut self, reason: NotStored) {
+        self.refused.get_or_insert(reason);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn recorder() -> Arc<Recorder> {
+        Arc::new(Recorder::new(acme(), PositionSet::default()))
+    }
+
+    fn acme() -> Tenant {
+        Tenant::new("acme").unwrap()
+    }
+
+    fn globex() -> Tenant {
+        Tenant::new("globex").unwrap()
+    }
+
+    #[tokio::test]
+    async fn hears_what_a_load_records_once_each() {
+        let recorder = recorder();
+        recorder
+            .listen(async {
+                record(&Tag::of(&acme(), "flow", 1));
+                tokio::task::yield_now().await;
+                record(&Tag::of(&acme(), "flow", 1));
+                record(&Tag::shared("client", "acme"));
+            })
+            .await;
+        let seen = recorder.seen();
+        assert_eq!(seen.tags.as_slice(), [Tag::of(&acme(), "flow", 1).id(), Tag::shared("client", "acme").id()]);
+        assert!(seen.has_tenant_tags && seen.refused.is_none());
+    }
+
+    #[tokio::test]
+    async fn outside_a_load_nothing_is_heard() {
+        record(&Tag::shared("client", "acme"));
+        decline();
+        assert!(required().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_fact_of_another_tenant_makes_the_value_unkeepable() {
+        let recorder = recorder();
+        recorder.listen(async { record(&Tag::of(&globex(), "flow", 1)) }).await;
+        assert_eq!(recorder.seen().refused, Some(NotStored::ForeignTag));
+    }
+
+    #[tokio::test]
+    async fn one_tag_too_many_makes_the_value_unkeepable() {
+        let recorder = recorder();
+        let record_rows = |count| async move {
+            for row in 0..count {
+                record(&Tag::of(&acme(), "row", row));
+            }
+        };
+        recorder.listen(record_rows(TAGS_MAX)).await;
+        assert_eq!(recorder.seen().refused, None);
+        recorder.listen(record_rows(TAGS_MAX + 1)).await;
+        assert_eq!(recorder.seen().refused, Some(NotStored::TooManyTags));
+    }
+
+    #[tokio::test]
+    async fn an_inner_entry_passes_on_its_tags_its_life_and_its_faults() {
+        let recorder = recorder();
+        let tags = [TagId(1)];
+        let inner = |tenant: Tenant, has_tenant_tags, refused| {
+            let expires_at = Timestamp::from_millis(9);
+            let nested = Nested { tenant: &tenant, tags: &tags, has_tenant_tags, expires_at, refused };
+            record_nested(&nested);
+        };
+        recorder.listen(async { inner(acme(), true, None) }).await;
+        recorder.listen(async { inner(globex(), false, None) }).await;
+        let seen = recorder.seen();
+        assert_eq!((seen.tags.as_slice(), seen.expires_no_later), (&tags[..], Timestamp::from_millis(9)));
+        assert_eq!(seen.refused, None);
+        recorder.listen(async { inner(globex(), true, None) }).await;
+        assert_eq!(recorder.seen().refused, Some(NotStored::ForeignTag));
+
+        let recorder = self::recorder();
+        recorder.listen(async { inner(acme(), true, Some(NotStored::FromStale)) }).await;
+        assert_eq!(recorder.seen().refused, Some(NotStored::FromStale));
+    }
+}

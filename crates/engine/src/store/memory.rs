@@ -1,0 +1,263 @@
+//! The embedded store: the log and the entries of one process, complete.
+
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Acquire, Ordering::Release},
+    },
+};
+
+use bytes::Bytes;
+use futures_util::future::{self, BoxFuture, FutureExt as _};
+use parking_lot::{Mutex, RwLock};
+use quick_cache::{Weighter, sync::Cache};
+use tokio::sync::watch;
+
+use super::{Filled, LogPage, Record, Store, StoreError, StoredEntry};
+use crate::{
+    clocks::{ClockLimits, Clocks, Validity},
+    hash_map::IdBuildHasher,
+    key::RawKey,
+    position::{Epoch, Partition, PartitionCount, Position, Sequence},
+    tag::TagId,
+};
+
+/// How much a [`MemoryStore`] may hold.
+#[derive(Clone, Copy, Debug)]
+pub struct MemoryLimits {
+    /// Partitions of the log.
+    pub partitions: PartitionCount,
+    /// Records kept per partition; a node further behind flushes its view.
+    pub log_records_max: usize,
+    /// Clocks per partition.
+    pub clocks: ClockLimits,
+    /// Bytes of entries; zero keeps none, which is right for a single process whose L1 holds them anyway.
+    pub entry_bytes_max: u64,
+}
+
+impl Default for MemoryLimits {
+    fn default() -> Self {
+        Self {
+            partitions: PartitionCount::DEFAULT,
+            log_records_max: 4096,
+            clocks: ClockLimits::default(),
+            entry_bytes_max: 0,
+        }
+    }
+}
+
+/// The log, the clocks and the entries in this process's memory.
+///
+/// Several caches may share one (several nodes of a test, say); each then has its own view.
+#[derive(Debug)]
+pub struct MemoryStore {
+    limits: MemoryLimits,
+    partitions: Box<[RwLock<PartitionState>]>,
+    entries: Option<Cache<RawKey, StoredEntry, EntryWeight, IdBuildHasher>>,
+    /// Judging and storing an entry is one step; sharing it with `append` would order unrelated partitions.
+    filling: Mutex<()>,
+    /// The heads once more, to be read without a lock.
+    heads: Box<[Head]>,
+    moved: watch::Sender<u64>,
+}
+
+#[derive(Debug)]
+struct Head {
+    epoch: AtomicU64,
+    sequence: AtomicU64,
+}
+
+#[derive(Debug)]
+struct PartitionState {
+    head: Position,
+    log: VecDeque<Arc<Record>>,
+    clocks: ClocksOf,
+}
+
+/// Clocks have no useful `Debug` form: thousands of slots.
+struct ClocksOf(Clocks);
+
+impl std::fmt::Debug for ClocksOf {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Clocks(floor {:?})", self.0.floor())
+    }
+}
+
+#[derive(Clone, Debug)]
+struct EntryWeight;
+
+impl Weighter<RawKey, StoredEntry> for EntryWeight {
+    fn weight(&self, key: &RawKey, entry: &StoredEntry) -> u64 {
+        (key.as_str().len() + entry.value.as_ref().map_or(0, Bytes::len) + 160) as u64
+    }
+}
+
+impl Default for MemoryStore {
+    fn default() -> Self {
+        Self::new(MemoryLimits::default())
+    }
+}
+
+impl MemoryStore {
+    /// An empty store, each partition in a new epoch.
+    pub fn new(limits: MemoryLimits) -> Self {
+        let partitions =
+            limits.partitions.all().map(|partition| RwLock::new(PartitionState::new(partition, limits.clocks)));
+        let entries = (limits.entry_bytes_max > 0).then(|| {
+            let items = usize::try_from(limits.entry_bytes_max / 1024).unwrap_or(usize::MAX).clamp(64, 1 << 20);
+            Cache::with(items, limits.entry_bytes_max, EntryWeight, IdBuildHasher, Default::default())
+        });
+        let partitions: Box<[_]> = partitions.collect();
+        let heads = partitions.iter().map(|partition| Head::of(partition.read().head)).collect();
+        Self { limits, partitions, entries, filling: Mutex::new(()), heads, moved: watch::channel(0).0 }
+    }
+
+    /// Loses everything of a partition, as a store that restarted empty: its entries, clocks and log go together and
+    /// a new epoch begins.
+    pub fn lose(&self, partition: Partition) {
+        let _no_fill = self.filling.lock();
+        {
+            let mut state = self.partition(partition).write();
+            *state = PartitionState::new(partition, self.limits.clocks);
+            self.heads[partition.index()].set(state.head);
+        }
+        if let Some(entries) = &self.entries {
+            entries.retain(|_, entry| entry.base.partition != partition);
+        }
+        self.moved.send_modify(|count| *count += 1);
+    }
+
+    /// Forgets a partition's log, but not its clocks: nodes that are behind can no longer catch up record by record.
+    pub fn trim_log(&self, partition: Partition) {
+        self.partition(partition).write().log.clear();
+    }
+
+    fn partition(&self, partition: Partition) -> &RwLock<PartitionState> {
+        &self.partitions[partition.index()]
+    }
+
+    fn append_now(&self, partition: Partition, tags: Vec<TagId>, note: Bytes) -> Position {
+        let position = {
+            let mut state = self.partition(partition).write();
+            state.head.sequence = state.head.sequence.next();
+            let position = state.head;
+            state.clocks.0.apply(position.sequence, &tags);
+            self.heads[partition.index()].set(position);
+            state.log.push_back(Arc::new(Record { position, tags, note }));
+            if state.log.len() > self.limits.log_records_max {
+                state.log.pop_front();
+            }
+            position
+        };
+        self.moved.send_modify(|count| *count += 1);
+        position
+    }
+
+    fn read_log_now(&self, after: Position, records_max: usize) -> LogPage {
+        let state = self.partition(after.partition).read();
+        if after.epoch != state.head.epoch {
+            return LogPage::NewEpoch { head: state.head };
+        }
+        let behind = state.head.sequence.0.saturating_sub(after.sequence.0);
+        let behind = usize::try_from(behind).unwrap_or(usize::MAX);
+        if behind > state.log.len() {
+            return LogPage::Trimmed { head: state.head.sequence };
+        }
+        let first = state.log.len() - behind;
+        LogPage::Records(state.log.range(first..).take(records_max).cloned().collect())
+    }
+
+    fn fill_now(&self, key: &RawKey, entry: StoredEntry) -> Filled {
+        let Some(entries) = &self.entries else { return Filled::NotKept };
+        let _one_at_a_time = self.filling.lock();
+        {
+            let state = self.partition(entry.base.partition).read();
+            let validity = state.clocks.0.judge(entry.base.epoch, entry.base.sequence, &entry.tags);
+            if !matches!(validity, Validity::Valid { .. }) {
+                return Filled::Overtaken;
+            }
+        }
+        let newer =
+            |held: &StoredEntry| held.base.epoch == entry.base.epoch && held.base.sequence > entry.base.sequence;
+        if entries.peek(key).is_some_and(|held| newer(&held)) {
+            return Filled::NewerStored;
+        }
+        entries.insert(key.clone(), entry);
+        Filled::Stored
+    }
+}
+
+impl Head {
+    fn of(head: Position) -> Self {
+        Self { epoch: AtomicU64::new(head.epoch.0), sequence: AtomicU64::new(head.sequence.0) }
+    }
+
+    /// The epoch first: a reader that meets the two halves of different heads takes neither for its frontier.
+    fn set(&self, head: Position) {
+        self.epoch.store(head.epoch.0, Release);
+        self.sequence.store(head.sequence.0, Release);
+    }
+
+    fn get(&self, partition: Partition) -> Position {
+        let sequence = Sequence(self.sequence.load(Acquire));
+        Position { partition, epoch: Epoch(self.epoch.load(Acquire)), sequence }
+    }
+}
+
+impl PartitionState {
+    fn new(partition: Partition, limits: ClockLimits) -> Self {
+        let head = Position { partition, epoch: Epoch::random(), sequence: Sequence(0) };
+        Self { head, log: VecDeque::new(), clocks: ClocksOf(Clocks::new(head, limits)) }
+    }
+}
+
+impl Store for MemoryStore {
+    fn partitions(&self) -> PartitionCount {
+        self.limits.partitions
+    }
+
+    fn local_head(&self, partition: Partition) -> Option<Position> {
+        Some(self.heads[partition.index()].get(partition))
+    }
+
+    fn head(&self, partition: Partition) -> BoxFuture<'_, Result<Position, StoreError>> {
+        future::ready(Ok(self.partition(partition).read().head)).boxed()
+    }
+
+    fn append(
+        &self,
+        partition: Partition,
+        tags: Vec<TagId>,
+        note: Bytes,
+    ) -> BoxFuture<'_, Result<Position, StoreError>> {
+        async move { Ok(self.append_now(partition, tags, note)) }.boxed()
+    }
+
+    fn read_log(&self, after: Position, records_max: usize) -> BoxFuture<'_, Result<LogPage, StoreError>> {
+        async move { Ok(self.read_log_now(after, records_max)) }.boxed()
+    }
+
+    fn moved(&self) -> watch::Receiver<u64> {
+        self.moved.subscribe()
+    }
+
+    fn get<'a>(&'a self, keys: &'a [RawKey]) -> BoxFuture<'a, Result<Vec<Option<StoredEntry>>, StoreError>> {
+        let found = match &self.entries {
+            Some(entries) => keys.iter().map(|key| entries.get(key)).collect(),
+            None => vec![None; keys.len()],
+        };
+        future::ready(Ok(found)).boxed()
+    }
+
+    fn fill<'a>(&'a self, key: &'a RawKey, entry: StoredEntry) -> BoxFuture<'a, Result<Filled, StoreError>> {
+        async move { Ok(self.fill_now(key, entry)) }.boxed()
+    }
+
+    fn remove<'a>(&'a self, key: &'a RawKey) -> BoxFuture<'a, Result<(), StoreError>> {
+        if let Some(entries) = &self.entries {
+            entries.remove(key);
+        }
+        future::ready(Ok(())).boxed()
+    }
+}

@@ -1,0 +1,138 @@
+//! The store of record: the invalidation log, and the entries shared between nodes (L2).
+//!
+//! One trait, because log, clocks and entries must be lost together: a store that forgets some of its clocks has to
+//! say so by a new epoch. [`MemoryStore`] is the embedded default; Redis comes behind the same trait, and one
+//! contract suite (`tests/it/store_contract.rs`) runs over all of them.
+
+mod memory;
+
+use std::{fmt, sync::Arc};
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+
+pub use self::memory::{MemoryLimits, MemoryStore};
+use crate::{
+    codec::Fingerprint,
+    entry::TagIds,
+    key::RawKey,
+    position::{Partition, PartitionCount, Position, Sequence},
+    tag::TagId,
+    time::Timestamp,
+};
+
+/// Most tags in one record; a larger invalidation becomes several records.
+pub const RECORD_TAGS_MAX: usize = 256;
+/// Longest note of a record, in bytes.
+pub const NOTE_BYTES_MAX: usize = 4096;
+
+/// One invalidation as it stands in a partition's log.
+#[derive(Clone, Debug)]
+pub struct Record {
+    /// Where it stands.
+    pub position: Position,
+    /// What changed.
+    pub tags: Vec<TagId>,
+    /// What the writer says of it, opaque to the engine; live events are made of it.
+    pub note: Bytes,
+}
+
+/// What follows a position in the log.
+#[derive(Clone, Debug)]
+pub enum LogPage {
+    /// The next records, without gaps; none if the position is the head.
+    Records(Vec<Arc<Record>>),
+    /// Some of them are gone: all that is known is the head.
+    Trimmed {
+        /// The newest sequence.
+        head: Sequence,
+    },
+    /// The position's epoch is over.
+    NewEpoch {
+        /// The head of the new one.
+        head: Position,
+    },
+}
+
+/// An entry as stores hold it: everything needed to judge it, and its bytes.
+#[derive(Clone, Debug)]
+pub struct StoredEntry {
+    /// The position captured before its load.
+    pub base: Position,
+    /// What it was loaded from.
+    pub tags: TagIds,
+    /// Whether one of the tags belongs to the tenant.
+    pub has_tenant_tags: bool,
+    /// When it was loaded.
+    pub loaded_at: Timestamp,
+    /// Until when it is fresh.
+    pub expires_at: Timestamp,
+    /// Until when it may be of use at all (grace, fail-safe); the store may drop it after that.
+    pub dead_at: Timestamp,
+    /// The schema of the value.
+    pub schema: Fingerprint,
+    /// The encoded value; `None` is a remembered absence.
+    pub value: Option<Bytes>,
+}
+
+/// What became of a fill.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Filled {
+    /// The entry is stored.
+    Stored,
+    /// A tag moved past the base, the base is below the floor, or the epoch is over.
+    Overtaken,
+    /// An entry with a newer base is there already.
+    NewerStored,
+    /// The store keeps no entries, or none of this size.
+    NotKept,
+}
+
+/// A store that did not do what it was asked to.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum StoreError {
+    /// Nothing was heard from it; the operation may or may not have happened. Try again.
+    #[error("the cache's store is unavailable: {0}")]
+    Unavailable(String),
+}
+
+/// The store of record.
+///
+/// # What an implementation guarantees
+/// - `append` returns after the record is in the log and its tags' clocks are set: atomically, and in the order of
+///   the sequence, which has no gaps within an epoch.
+/// - State that belongs together is lost together, or the epoch changes.
+/// - `fill` refuses what the rule refuses.
+pub trait Store: Send + Sync + fmt::Debug + 'static {
+    /// How many partitions the log has.
+    fn partitions(&self) -> PartitionCount;
+
+    /// The log's head, if it can be known without IO: then a node at the head needs no other confirmation.
+    fn local_head(&self, partition: Partition) -> Option<Position>;
+
+    /// The log's head.
+    fn head(&self, partition: Partition) -> BoxFuture<'_, Result<Position, StoreError>>;
+
+    /// Appends a record and returns its position.
+    fn append(
+        &self,
+        partition: Partition,
+        tags: Vec<TagId>,
+        note: Bytes,
+    ) -> BoxFuture<'_, Result<Position, StoreError>>;
+
+    /// At most `records_max` records after a position.
+    fn read_log(&self, after: Position, records_max: usize) -> BoxFuture<'_, Result<LogPage, StoreError>>;
+
+    /// Changes whenever some partition's head may have moved.
+    fn moved(&self) -> tokio::sync::watch::Receiver<u64>;
+
+    /// Entries by key, in the order of the keys. The caller judges them.
+    fn get<'a>(&'a self, keys: &'a [RawKey]) -> BoxFuture<'a, Result<Vec<Option<StoredEntry>>, StoreError>>;
+
+    /// Stores an entry unless the rule refuses it.
+    fn fill<'a>(&'a self, key: &'a RawKey, entry: StoredEntry) -> BoxFuture<'a, Result<Filled, StoreError>>;
+
+    /// Removes one entry.
+    fn remove<'a>(&'a self, key: &'a RawKey) -> BoxFuture<'a, Result<(), StoreError>>;
+}

@@ -1,0 +1,138 @@
+//! What became of a read, and why: values with reasons, never booleans.
+
+use std::fmt;
+
+/// The outcome of a read as far as the cache is concerned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// A stored value, valid by the rule and within its time.
+    Hit,
+    /// A stored value that its policy allows although it is not fresh.
+    Stale(StaleReason),
+    /// The value was loaded.
+    Miss(MissReason),
+    /// The value was loaded and the cache took no part.
+    Bypass(BypassReason),
+}
+
+/// Why a value that is not fresh was served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StaleReason {
+    /// Its time was over, within the policy's grace; a refresh runs.
+    Grace,
+    /// Its time was over and loading a new value failed.
+    FailSafe,
+    /// One of its tags was invalidated, and the policy is [`Mode::StaleOk`](crate::Mode::StaleOk).
+    Invalidated,
+    /// The node could not confirm its view of the log in time, and the policy is `StaleOk`.
+    Unconfirmed,
+}
+
+/// Why there was nothing to serve.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MissReason {
+    /// There was no entry.
+    Absent,
+    /// The entry's time was over.
+    Expired,
+    /// One of its tags was invalidated after its base.
+    Invalidated,
+    /// Its base lay below the partition's floor, so its tags' clocks are no longer known.
+    BelowFloor,
+    /// It belonged to an earlier epoch.
+    EpochChanged,
+    /// The reader asked for a position that the entry's node has not reached.
+    Behind,
+    /// The node could not confirm its view of the log within the policy's bound.
+    Unconfirmed,
+    /// It was written by a build with another schema, or did not decode.
+    Schema,
+}
+
+/// Why the cache took no part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BypassReason {
+    /// The key's text is longer than [`KEY_BYTES_MAX`](crate::key::KEY_BYTES_MAX).
+    KeyTooLong,
+    /// More readers than the limit wait for the running load.
+    TooManyWaiters,
+    /// The position that the reader needs could not be reached, because the store did not answer.
+    OutOfReach,
+}
+
+/// Why a loaded value was not kept. The caller has it all the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotStored {
+    /// A tag was invalidated, or the epoch ended, while the value was loaded.
+    Overtaken,
+    /// The load recorded more tags than the limit.
+    TooManyTags,
+    /// The load read a fact of another tenant; its clock is not in this partition.
+    ForeignTag,
+    /// The load was given a value that was itself not fresh.
+    FromStale,
+    /// The loader said that its value must not be kept.
+    Declined,
+    /// The value is larger than the limit.
+    TooLarge,
+    /// There was no value, and the policy keeps no absences.
+    AbsenceNotKept,
+    /// Its time was over at once.
+    NoLifetime,
+}
+
+macro_rules! reasons {
+    ($type:ident: $($variant:ident => $text:literal),* $(,)?) => {
+        impl $type {
+            /// The reason as a short stable word, for headers and metrics.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $text),* }
+            }
+        }
+
+        impl fmt::Display for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+    };
+}
+
+reasons!(StaleReason: Grace => "grace", FailSafe => "fail-safe", Invalidated => "invalidated", Unconfirmed => "unconfirmed");
+reasons!(MissReason: Absent => "absent", Expired => "expired", Invalidated => "invalidated", BelowFloor => "below-floor",
+    EpochChanged => "epoch-changed", Behind => "behind", Unconfirmed => "unconfirmed", Schema => "schema");
+reasons!(BypassReason: KeyTooLong => "key-too-long", TooManyWaiters => "too-many-waiters", OutOfReach => "out-of-reach");
+reasons!(NotStored: Overtaken => "overtaken", TooManyTags => "too-many-tags", ForeignTag => "foreign-tag",
+    FromStale => "from-stale", Declined => "declined", TooLarge => "too-large", AbsenceNotKept => "absence-not-kept",
+    NoLifetime => "no-lifetime");
+
+impl Verdict {
+    /// `HIT`, `STALE`, `MISS` or `BYPASS`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Hit => "HIT",
+            Self::Stale(_) => "STALE",
+            Self::Miss(_) => "MISS",
+            Self::Bypass(_) => "BYPASS",
+        }
+    }
+
+    /// The reason as a short stable word; none for a hit.
+    pub fn reason(self) -> Option<&'static str> {
+        match self {
+            Self::Hit => None,
+            Self::Stale(reason) => Some(reason.as_str()),
+            Self::Miss(reason) => Some(reason.as_str()),
+            Self::Bypass(reason) => Some(reason.as_str()),
+        }
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.reason() {
+            Some(reason) => write!(f, "{} ({reason})", self.as_str()),
+            None => f.write_str(self.as_str()),
+        }
+    }
+}

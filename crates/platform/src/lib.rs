@@ -1,0 +1,3 @@
+//! The migration platform: the first application on Unstale.
+
+pub mod views;

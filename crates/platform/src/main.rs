@@ -1,0 +1,3 @@
+//! The platform's server.
+
+fn main() {}
