@@ -1,3 +1,4 @@
 //! The migration platform: the first application on Unstale.
+#![allow(missing_docs, reason = "an application, not a library: the names of fields say enough")]
 
 pub mod views;

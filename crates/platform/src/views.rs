@@ -8,9 +8,6 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-/// A moment.
-pub type Moment = DateTime<Utc>;
-
 /// Declares a view: serialisable, documented, comparable in tests.
 macro_rules! view {
     ($(#[$meta:meta])* $name:ident { $($(#[$field_meta:meta])* $field:ident: $type:ty),* $(,)? }) => {
@@ -97,7 +94,7 @@ words!(
 
 view!(
     /// A user.
-    User { id: Uuid, email: String, name: String, status: UserStatus, is_platform_admin: bool, created_at: Moment }
+    User { id: Uuid, email: String, name: String, status: UserStatus, is_platform_admin: bool, created_at: DateTime<Utc> }
 );
 view!(
     /// A user's part in a client.
@@ -123,8 +120,8 @@ view!(
         slug: String,
         industry: Option<String>,
         description: Option<String>,
-        created_at: Moment,
-        updated_at: Moment,
+        created_at: DateTime<Utc>,
+        updated_at: DateTime<Utc>,
         engagement_count: u64,
         user_count: u64,
     }
@@ -140,8 +137,8 @@ view!(
         status: EngagementStatus,
         starts_on: Option<NaiveDate>,
         ends_on: Option<NaiveDate>,
-        created_at: Moment,
-        updated_at: Moment,
+        created_at: DateTime<Utc>,
+        updated_at: DateTime<Utc>,
         flow_count: u64,
     }
 );
@@ -160,7 +157,7 @@ view!(
         /// 0 to 100.
         progress_percent: u8,
         import_id: Option<Uuid>,
-        updated_at: Moment,
+        updated_at: DateTime<Utc>,
     }
 );
 view!(
@@ -168,7 +165,7 @@ view!(
     Flow {
         #[serde(flatten)]
         summary: FlowSummary,
-        created_at: Moment,
+        created_at: DateTime<Utc>,
         #[schema(value_type = Object)]
         metadata: serde_json::Value,
     }
@@ -186,7 +183,7 @@ view!(
         /// 0 to 100.
         progress_percent: u8,
         steps: Vec<FlowStep>,
-        updated_at: Moment,
+        updated_at: DateTime<Utc>,
     }
 );
 view!(
@@ -221,8 +218,8 @@ view!(
         format: Option<String>,
         error: Option<ImportError>,
         created_by: Uuid,
-        created_at: Moment,
-        finished_at: Option<Moment>,
+        created_at: DateTime<Utc>,
+        finished_at: Option<DateTime<Utc>>,
     }
 );
 view!(
@@ -241,8 +238,8 @@ view!(
         /// At most five.
         sample_values: Vec<String>,
         reviewed_by: Option<Uuid>,
-        reviewed_at: Option<Moment>,
-        updated_at: Moment,
+        reviewed_at: Option<DateTime<Utc>>,
+        updated_at: DateTime<Utc>,
     }
 );
 view!(
@@ -297,7 +294,7 @@ view!(
         name: String,
         memberships: Vec<Membership>,
         is_platform_admin: bool,
-        last_seen_at: Option<Moment>,
+        last_seen_at: Option<DateTime<Utc>>,
     }
 );
 view!(
@@ -309,8 +306,8 @@ view!(
         status: UserStatus,
         is_platform_admin: bool,
         memberships: Vec<Membership>,
-        created_at: Moment,
-        last_seen_at: Option<Moment>,
+        created_at: DateTime<Utc>,
+        last_seen_at: Option<DateTime<Utc>>,
     }
 );
 view!(
@@ -321,7 +318,7 @@ view!(
         name: String,
         requested_client: Option<String>,
         reason: Option<String>,
-        requested_at: Moment,
+        requested_at: DateTime<Utc>,
     }
 );
 view!(
