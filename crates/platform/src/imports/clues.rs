@@ -14,6 +14,16 @@ pub(super) struct Clues {
     pub(super) values: Look,
 }
 
+impl Clues {
+    /// The values tell one asset from another, so they hardly repeat.
+    pub(super) fn identifies(&self) -> bool {
+        matches!(
+            self.target,
+            "name" | "hostname" | "fqdn" | "ip_address" | "mac_address" | "vm_id" | "smbios_uuid" | "external_id" | "serial_number"
+        )
+    }
+}
+
 /// What the values must look like.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Look {
@@ -41,7 +51,7 @@ use ValueKind as Kind;
 
 pub(super) const CLUES: &[Clues] = &[
     clues("name", &["machine name", "name", "machine", "external name"], Any),
-    clues("hostname", &["host name", "host", "domain name host"], often(Kind::Hostname, 0.3)),
+    clues("hostname", &["host name", "host"], often(Kind::Hostname, 0.3)),
     clues("fqdn", &["fqdn", "dns name", "dns", "dns host name", "fqdn name"], often(Kind::Fqdn, 0.5)),
     clues("ip_address", &["ip address", "ip", "primary ip address", "network address", "address"], Must { kind: Kind::Ip, alone: 0.6 }),
     clues("mac_address", &["mac address", "mac"], Must { kind: Kind::Mac, alone: 0.65 }),
@@ -49,15 +59,15 @@ pub(super) const CLUES: &[Clues] = &[
     clues("operating_system", &["os", "os name", "operating machine", "operating machine name"], often(Kind::OsName, 0.55)),
     clues("os_version", &["os version", "operating machine version", "os name version"], Any),
     clues("os_architecture", &["os architecture", "architecture", "machine architecture", "cpu architecture", "os type bit"], often(Kind::Architecture, 0.5)),
-    clues("cpu_cores", &["cpu core", "core", "cpu", "cpu count", "core count", "cpu core count"], must(Kind::Integer)),
-    clues("cpu_sockets", &["cpu socket", "socket", "socket count", "cpu socket count"], must(Kind::Integer)),
+    clues("cpu_cores", &["cpu core", "core", "core count", "cpu", "cpu core count", "cpu count"], must(Kind::Integer)),
+    clues("cpu_sockets", &["cpu socket", "socket", "socket count", "cpu socket count", "cpu", "cpu count"], must(Kind::Integer)),
     clues("cpu_logical_cores", &["logical cpu", "logical core", "cpu logical core", "logical cpu count"], must(Kind::Integer)),
     clues("cpu_model", &["cpu model", "cpu type", "cpu name"], Prose),
     clues("memory_mb", &["memory mb", "memory size mb", "memory total mb", "memory", "memory size"], must(Kind::Decimal)),
     clues("memory_gb", &["memory gb", "memory size gb", "memory total gb", "memory"], must(Kind::Decimal)),
     clues("memory_used_mb", &["memory used mb", "memory used mb average"], must(Kind::Decimal)),
     clues("memory_used_max_mb", &["memory used mb max"], must(Kind::Decimal)),
-    clues("storage_total_gb", &["storage total gb", "storage gb", "disk total gb", "disk size total gb", "disk space gb", "storage"], must(Kind::Decimal)),
+    clues("storage_total_gb", &["storage total gb", "storage gb", "disk total gb", "disk size total gb", "disk space", "disk space gb", "disk space total gb", "storage"], must(Kind::Decimal)),
     clues("storage_used_gb", &["storage used gb", "disk used gb", "disk size used gb", "storage used"], must(Kind::Decimal)),
     clues("disk_count", &["disk count", "disk"], must(Kind::Integer)),
     clues("disk_size_gb", &["disk 1 size gb", "disk size gb", "disk size", "disk gb"], must(Kind::Decimal)),
@@ -80,7 +90,7 @@ pub(super) const CLUES: &[Clues] = &[
     clues("environment", &["environment", "environment type", "machine environment"], often(Kind::Environment, 0.55)),
     clues("criticality", &["criticality", "business criticality", "application criticality"], often(Kind::Criticality, 0.45)),
     clues("business_owner", &["business owner", "owner", "application owner", "department owner", "owner name"], Prose),
-    clues("technical_owner", &["technical owner", "technical group", "managed", "machine owner", "managed group", "technical"], Prose),
+    clues("technical_owner", &["technical owner", "managed", "technical group", "machine owner", "managed group", "owner group", "technical"], Prose),
     clues("department", &["department", "business department", "cost center", "cost", "department name"], Any),
     clues("location", &["location", "location name", "machine location"], Prose),
     clues("datacenter", &["datacenter", "data center", "datacenter name"], Prose),

@@ -22,9 +22,15 @@ use super::{
 };
 
 /// Below this a suggestion would be wrong more often than it helps.
-const CONFIDENCE_MIN: f64 = 0.45;
+const CONFIDENCE_MIN: f64 = 0.5;
 /// A header that overlaps less says nothing.
-const HEADER_MIN: f64 = 0.5;
+const HEADER_MIN: f64 = 0.6;
+/// What a phrase loses against the one before it.
+const RANK_COST: f64 = 0.02;
+/// Fewer distinct values than this share, and the column names groups, not single assets.
+const UNIQUE_SHARE_MIN: f64 = 0.3;
+/// Fewer values tell nothing about repetition.
+const UNIQUE_VALUES_MIN: u64 = 20;
 /// Nothing that was guessed is certain.
 const CONFIDENCE_MAX: f64 = 0.99;
 
@@ -149,7 +155,8 @@ fn candidates(position: usize, header: &str, profile: &ColumnProfile, format: So
                 Some(_) => return None, // A known column means this or nothing.
                 None => header_match(&words, clues),
             };
-            let confidence = weigh(similarity, clues.values, profile).min(CONFIDENCE_MAX);
+            let doubt = if clues.identifies() && repeats(profile) { 0.5 } else { 1.0 };
+            let confidence = (weigh(similarity, clues.values, profile) * doubt).min(CONFIDENCE_MAX);
             (confidence >= CONFIDENCE_MIN).then_some(Candidate {
                 position,
                 order,
@@ -165,10 +172,10 @@ fn header_match(words: &[String], clues: &Clues) -> (HeaderMatch, f64) {
     let best = clues
         .phrases
         .iter()
-        .enumerate()
-        .map(|(rank, phrase)| {
+        .zip(0_u8..)
+        .map(|(phrase, rank)| {
             let similarity = overlap(words, &phrase.split(' ').collect::<Vec<_>>());
-            similarity * if rank == 0 { 1.0 } else { 0.97 }
+            similarity * (1.0 - RANK_COST * f64::from(rank))
         })
         .fold(0.0, f64::max);
     match best {
@@ -211,6 +218,12 @@ fn weigh(similarity: f64, look: Look, profile: &ColumnProfile) -> f64 {
         Look::Prose => similarity * 0.95 * (1.0 - 0.7 * foreign_share(profile, None)),
         Look::Any => similarity * 0.95,
     }
+}
+
+/// `true` if the values cannot tell one asset from another.
+#[expect(clippy::cast_precision_loss, reason = "row counts are far below 2^52")]
+fn repeats(profile: &ColumnProfile) -> bool {
+    profile.values >= UNIQUE_VALUES_MIN && (profile.distinct as f64) < profile.values as f64 * UNIQUE_SHARE_MIN
 }
 
 /// Independent hints add up without exceeding certainty.
