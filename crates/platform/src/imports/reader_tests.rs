@@ -173,10 +173,11 @@ fn tables() -> impl Strategy<Value = Cells> {
     let cell = "[-+=@a-z0-9äöüéß ,;|\t\"'\n\r.:()]{0,12}"
         .prop_filter("a formula", |cell| !crate::imports::formula::is_dangerous(cell));
     (2usize..6).prop_flat_map(move |columns| {
-        let row = ("[a-z0-9äöü]{1,8}", prop::collection::vec(cell.clone(), columns - 1)).prop_map(|(first, mut rest)| {
-            rest.insert(0, first);
-            rest
-        });
+        let row =
+            ("[a-z0-9äöü]{1,8}", prop::collection::vec(cell.clone(), columns - 1)).prop_map(|(first, mut rest)| {
+                rest.insert(0, first);
+                rest
+            });
         let headers: Vec<String> = (1..=columns).map(|index| format!("Spalte {index}")).collect();
         prop::collection::vec(row, 1..8).prop_map(move |mut rows| {
             rows.insert(0, headers.clone());

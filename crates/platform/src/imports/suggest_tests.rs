@@ -29,10 +29,7 @@ fn table(columns: &[(&str, &[&str])]) -> Table {
 }
 
 fn targets_of(columns: &[(&str, &[&str])]) -> Vec<Option<&'static str>> {
-    suggestions(&table(columns))
-        .iter()
-        .map(|suggestion| suggestion.target.map(|target| target.name))
-        .collect()
+    suggestions(&table(columns)).iter().map(|suggestion| suggestion.target.map(|target| target.name)).collect()
 }
 
 #[test]
@@ -80,16 +77,10 @@ fn conflicting_values_lower_the_confidence() {
 
 #[test]
 fn one_target_goes_to_one_column() {
-    let columns: &[(&str, &[&str])] = &[
-        ("Backup IP", &["10.0.0.1"]),
-        ("IP address", &["10.0.0.2"]),
-        ("Gateway", &["10.0.0.3"]),
-    ];
+    let columns: &[(&str, &[&str])] =
+        &[("Backup IP", &["10.0.0.1"]), ("IP address", &["10.0.0.2"]), ("Gateway", &["10.0.0.3"])];
     assert_eq!(targets_of(columns), [None, Some("ip_address"), None]);
-    assert_eq!(
-        suggestions(&table(columns))[2].reason,
-        "column “IP address” fits IP address better"
-    );
+    assert_eq!(suggestions(&table(columns))[2].reason, "column “IP address” fits IP address better");
 }
 
 #[test]
@@ -136,16 +127,14 @@ macro_rules! sets {
 
 /// Both in percent: columns judged right (“no target” included), and suggestions that are right.
 fn accuracy(sets: &[(&str, &str)]) -> (usize, usize) {
-    let mut total = Score {
-        columns: 0,
-        right: 0,
-        suggested: 0,
-        suggested_right: 0,
-    };
+    let mut total = Score { columns: 0, right: 0, suggested: 0, suggested_right: 0 };
     for (name, set) in sets {
         measure(name, set, &mut total);
     }
-    println!("{} of {} columns, {} of {} suggestions", total.right, total.columns, total.suggested_right, total.suggested);
+    println!(
+        "{} of {} columns, {} of {} suggestions",
+        total.right, total.columns, total.suggested_right, total.suggested
+    );
     (total.right * 100 / total.columns, total.suggested_right * 100 / total.suggested)
 }
 
