@@ -176,7 +176,7 @@ pub(super) const CLUES: &[Clues] = &[
     clues("location", &["location", "location name", "machine location"], Prose),
     clues("datacenter", &["datacenter", "data center", "datacenter name"], Prose),
     clues("migration_wave", &["migration wave", "wave", "application wave", "migration phase"], Any),
-    clues("external_id", &["external id", "machine tag", "external tag", "external machine id", "external"], Any),
+    clues("external_id", &["external id", "machine tag", "external tag", "external machine id", "external", "id"], Any),
     clues("smbios_uuid", &["bios uuid", "machine bios uuid", "uuid", "bios id"], often(Kind::Uuid, 0.45)),
     clues("serial_number", &["serial id", "serial", "machine serial id", "bios serial id"], Any),
     clues("manufacturer", &["manufacturer", "manufacturer name"], Prose),

@@ -141,16 +141,18 @@ fn accuracy(sets: &[(&str, &str)]) -> (usize, usize) {
 #[test]
 fn accuracy_on_tuned_sets() {
     let (columns, suggested) = accuracy(sets!["tuned":
-        "checkmk", "german_cmdb", "lansweeper", "rvtools_vinfo", "sccm", "servicenow",
+        "app_portfolio", "checkmk", "device42", "disaster_recovery", "endpoint_inventory", "german_cmdb",
+        "homegrown_list", "hyperv", "idoit", "inspektion_excel", "lansweeper", "netbox_vms", "rvtools_vinfo", "sccm",
+        "servicenow", "values_only",
     ]);
-    assert!(columns >= 97 && suggested >= 96, "{columns} %, {suggested} %");
+    assert!(columns >= 96 && suggested >= 96, "{columns} %, {suggested} %");
 }
 
 #[test]
 fn accuracy_on_held_out_sets() {
     let (columns, suggested) = accuracy(sets!["held_out":
-        "app_portfolio", "device42", "disaster_recovery", "endpoint_inventory", "homegrown_list", "hyperv", "idoit",
-        "inspektion_excel", "netbox_vms", "values_only",
+        "azure_resource_graph", "german_server_list", "migration_tracker", "nutanix_collector", "ocs_inventory",
+        "proxmox", "solarwinds_nodes", "terse_names",
     ]);
-    assert!(columns >= 92 && suggested >= 93, "{columns} %, {suggested} %");
+    assert!(columns >= 84 && suggested >= 88, "{columns} %, {suggested} %");
 }

@@ -120,8 +120,8 @@ pub(super) fn weight(word: &str) -> f64 {
 fn canonical(word: &str) -> Option<&'static [&'static str]> {
     Some(match word {
         // Fillers
-        "in" | "the" | "per" | "to" | "for" | "from" | "by" | "on" | "is" | "and" | "a" | "u" | "ci" | "cmdb"
-        | "col" | "column" | "field" | "der" | "die" | "das" | "des" | "von" | "und" | "fuer" | "am" | "im" | "zum"
+        "in" | "the" | "to" | "for" | "from" | "by" | "on" | "is" | "and" | "a" | "u" | "ci" | "cmdb" | "col"
+        | "column" | "field" | "der" | "die" | "das" | "des" | "von" | "und" | "fuer" | "am" | "im" | "zum"
         | "according" | "current" | "info" | "information" | "details" | "configured" | "attribute" | "0" => &[],
         "of" => &["of"],
         "number" | "nummer" | "no" | "nr" => &["number"],

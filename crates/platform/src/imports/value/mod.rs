@@ -7,10 +7,8 @@ mod number;
 mod shapes;
 mod words;
 
-use std::net::IpAddr;
-
 use number::parse_number;
-use shapes::{every_part, is_date, is_fqdn, is_hostname, is_mac, is_uuid};
+use shapes::{every_part, is_date, is_fqdn, is_hostname, is_ip, is_mac, is_uuid};
 use words::{
     is_architecture, is_asset_type, is_boot_type, is_criticality, is_environment, is_power_state, names_hypervisor,
     names_os, strip_rank,
@@ -121,7 +119,7 @@ pub(super) fn classify(value: &str) -> Kinds {
     let digits = value.bytes().filter(u8::is_ascii_digit).count();
     let has_letter = value.bytes().any(|byte| byte.is_ascii_alphabetic());
     if digits > 0 || value.contains(':') {
-        if every_part(value, |part| part.parse::<IpAddr>().is_ok()) {
+        if every_part(value, is_ip) {
             return none.with(ValueKind::Ip);
         }
         if every_part(value, is_mac) {
@@ -167,6 +165,7 @@ mod tests {
     fn numbers_as_exports_write_them() {
         use ValueKind::{Decimal, Integer, Percent};
         check("42", &[Integer, Decimal, Percent]);
+        check("4.00", &[Integer, Decimal, Percent]);
         check("16384", &[Integer, Decimal]);
         check("-5", &[Integer, Decimal]);
         check("1,5", &[Decimal, Percent]);
@@ -180,6 +179,7 @@ mod tests {
     fn addresses_alone_and_in_lists() {
         check("10.0.0.1", &[ValueKind::Ip]);
         check("fe80::1; 10.0.0.2", &[ValueKind::Ip]);
+        check("10.60.2.11/24", &[ValueKind::Ip]);
         check("10.0.0.256", &[]);
         check("00:50:56:AB:cd:01", &[ValueKind::Mac]);
         check("00-50-56-ab-cd-01,00-50-56-ab-cd-02", &[ValueKind::Mac]);
@@ -207,6 +207,7 @@ mod tests {
         check("1 - most critical", &[Criticality]);
         check("Tier 2", &[Criticality]);
         check("VMware ESXi, 7.0", &[OsName, Hypervisor]);
+        check("HYPERV01", &[Hostname]);
         check("Virtual Machine", &[AssetType]);
         check("Payroll", &[]);
     }

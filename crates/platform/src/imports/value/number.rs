@@ -37,7 +37,8 @@ pub(super) fn parse_number(text: &str) -> Option<Number> {
     let sign = if digits.starts_with('-') { "-" } else { "" };
     Some(Number {
         value: format!("{sign}{plain}.{fraction}").parse().ok()?,
-        is_integer: fraction.is_empty() && !has_percent_sign && last != Some(unsigned.len() - 1),
+        // `4.00` is whole: databases write every number that way.
+        is_integer: fraction.bytes().all(|digit| digit == b'0') && !has_percent_sign,
         has_percent_sign,
     })
 }

@@ -1,5 +1,7 @@
 //! Values told by their form: addresses, identifiers, dates, names of machines.
 
+use std::net::IpAddr;
+
 /// Lists hold several addresses in one cell: every one must be good.
 pub(super) fn every_part(value: &str, is_good: impl Fn(&str) -> bool) -> bool {
     let mut parts = value
@@ -7,6 +9,12 @@ pub(super) fn every_part(value: &str, is_good: impl Fn(&str) -> bool) -> bool {
         .filter(|part| !part.is_empty())
         .peekable();
     parts.peek().is_some() && parts.all(is_good)
+}
+
+/// With or without the length of its network prefix (`10.0.0.1/24`).
+pub(super) fn is_ip(text: &str) -> bool {
+    let (address, prefix) = text.split_once('/').unwrap_or((text, "0"));
+    address.parse::<IpAddr>().is_ok() && prefix.parse::<u8>().is_ok_and(|bits| bits <= 128)
 }
 
 pub(super) fn is_mac(text: &str) -> bool {

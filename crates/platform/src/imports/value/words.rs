@@ -146,9 +146,24 @@ pub(super) fn is_architecture(lower: &str) -> bool {
 }
 
 pub(super) fn names_hypervisor(lower: &str) -> bool {
-    ["vmware", "hyper-v", "hyperv", "kvm", "xen", "proxmox", "nutanix", "ahv", "virtualbox", "qemu", "esx"]
-        .iter()
-        .any(|name| lower.starts_with(name))
+    let first = lower.split([' ', ',', '/', '(']).next().unwrap_or_default();
+    matches!(
+        first,
+        "vmware"
+            | "hyper-v"
+            | "hyperv"
+            | "kvm"
+            | "xen"
+            | "xenserver"
+            | "proxmox"
+            | "nutanix"
+            | "ahv"
+            | "virtualbox"
+            | "qemu"
+            | "esx"
+            | "esxi"
+            | "vsphere"
+    )
 }
 
 pub(super) fn is_power_state(word: &str) -> bool {
