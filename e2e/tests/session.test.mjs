@@ -1,0 +1,53 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { ACCOUNTS, newPage, PASSWORD, signIn } from '../support/browser.mjs';
+import { suite } from '../support/suite.mjs';
+
+const shared = suite();
+
+test('signing out in one tab signs out the other, and leaves nothing behind', async () => {
+  const page = await newPage(shared.browser, shared.url);
+  await signIn(page, ACCOUNTS.acmeAnalyst);
+  const other = await page.context().newPage();
+  await other.goto('/flows');
+  await other.getByRole('heading', { name: 'Discovery flows' }).waitFor();
+
+  await page.getByRole('button', { name: /^Account of/ }).click();
+  await page.getByRole('menuitem', { name: 'Sign out' }).click();
+  for (const each of [page, other]) {
+    await each.getByRole('heading', { name: 'Sign in' }).waitFor();
+    assert.equal(await each.evaluate(() => sessionStorage.length), 0);
+  }
+  await other.goto('/flows');
+  await other.getByRole('heading', { name: 'Sign in' }).waitFor();
+  await page.context().close();
+});
+
+test('a session that ended leads to sign-in and back to where one was', async () => {
+  const page = await newPage(shared.browser, shared.url);
+  await signIn(page, ACCOUNTS.acmeAnalyst);
+  await page.goto('/flows');
+  await page.getByRole('heading', { name: 'Discovery flows' }).waitFor();
+  await page.context().clearCookies();
+  await page.reload();
+  await page.getByRole('heading', { name: 'Sign in' }).waitFor();
+  await page.getByLabel('E-mail').fill(ACCOUNTS.acmeAnalyst);
+  await page.getByLabel('Password', { exact: true }).fill(PASSWORD);
+  await page.getByRole('button', { name: 'Sign in' }).click();
+  await page.waitForURL(/\/(flows|choose\?next=%2Fflows)$/);
+  await page.context().close();
+});
+
+test('a wrong password is refused in words, and nothing is told about the account', async () => {
+  const page = await newPage(shared.browser, shared.url);
+  const messages = [];
+  for (const email of [ACCOUNTS.acmeAnalyst, 'nobody@acme.test']) {
+    await page.goto('/sign-in');
+    await page.getByLabel('E-mail').fill(email);
+    await page.getByLabel('Password', { exact: true }).fill('wrong-password');
+    await page.getByRole('button', { name: 'Sign in' }).click();
+    messages.push(await page.getByRole('alert').innerText());
+  }
+  assert.equal(messages[0], messages[1]);
+  await page.context().close();
+});
