@@ -40,7 +40,7 @@ function Figures({ statistics }: { statistics: MappingStatistics }) {
 function Figure({ label, value, note }: { label: string; value: number; note?: string }) {
   return (
     <Group gap={6} align="baseline" wrap="nowrap" data-figure={label}>
-      <Text span fz="xl" fw={600} className="numeric">
+      <Text span fz="xl" fw={600}>
         {value}
       </Text>
       <Text span size="sm" c="dimmed">
