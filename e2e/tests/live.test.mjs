@@ -111,3 +111,18 @@ test('what was missed while offline appears after the reconnect', async () => {
   await away.context().close();
   await page.context().close();
 });
+
+test('everything works without a live connection', async () => {
+  const page = await newPage(shared.browser, shared.url);
+  await page.routeWebSocket(/\/api\/v1\/events/, (route) => route.close({ code: 1011, reason: 'blocked by the test' }));
+  await signIn(page, ACCOUNTS.acmeAnalyst);
+  await page.getByRole('button', { name: /^Connection: Offline/ }).waitFor();
+  const importId = await importCsv(page, { name: 'polling.csv', rows: 20, prefix: 'poll' });
+  await page.goto(`/imports/${importId}/mappings`);
+  await approve(page, '*Server name');
+  assert.equal(await figure(page, 'approved'), 1);
+  await page.getByRole('link', { name: 'Asset inventory' }).click();
+  await page.getByLabel('Search the assets').fill('poll-0001');
+  await page.getByRole('rowheader', { name: 'poll-0001' }).waitFor();
+  await page.context().close();
+});

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { ACCOUNTS, newPage, PASSWORD, signIn } from '../support/browser.mjs';
+import { ACCOUNTS, chooseFirstEngagement, newPage, PASSWORD, signIn } from '../support/browser.mjs';
 import { suite } from '../support/suite.mjs';
 
 const shared = suite();
@@ -35,6 +35,30 @@ test('a session that ended leads to sign-in and back to where one was', async ()
   await page.getByLabel('Password', { exact: true }).fill(PASSWORD);
   await page.getByRole('button', { name: 'Sign in' }).click();
   await page.waitForURL(/\/(flows|choose\?next=%2Fflows)$/);
+  await page.context().close();
+});
+
+test('switching the client leaves nothing of the old one on screen', async () => {
+  const page = await newPage(shared.browser, shared.url);
+  await signIn(page, ACCOUNTS.operator, { choose: false });
+  await page.goto('/choose');
+  await page.getByRole('button', { name: /acme/i }).first().click();
+  await page.getByRole('heading', { name: /Engagement of Acme/i }).waitFor();
+  await chooseFirstEngagement(page);
+  const acmeHeading = await page.getByRole('heading', { level: 1 }).innerText();
+
+  const asked = [];
+  page.on('request', (request) => {
+    if (request.url().includes('/api/v1/')) asked.push(request.headers()['x-client-account-id']);
+  });
+  await page.getByRole('button', { name: /^Client:/ }).click();
+  await page.getByRole('menuitem', { name: /globex/i }).click();
+  await page.getByRole('button', { name: /^Client: Globex/i }).waitFor();
+  await page.getByRole('heading', { name: /Engagement of Globex/i }).or(page.getByText(/Globex/).nth(1)).first().waitFor();
+  await page.waitForLoadState('networkidle');
+  const text = await page.locator('body').innerText();
+  assert.ok(!text.includes(acmeHeading), 'the old engagement is still shown');
+  assert.equal(new Set(asked.slice(-3)).size, 1, 'the last requests act for one client');
   await page.context().close();
 });
 

@@ -30,7 +30,10 @@ export function MappingTable(props: MappingTableProps) {
     order.current = shownIds;
   }, [shownIds]);
 
-  const options = useMemo(() => targets.map(({ name, label }) => ({ value: name, label })), [targets]);
+  const options = useMemo(
+    () => targets.map(({ name, label, description }) => ({ value: name, label, description })),
+    [targets],
+  );
   const select = useCallback(
     (id: string, range: boolean) =>
       onSelection((before) => (range ? extend(before, id, order.current) : toggle(before, id))),
