@@ -355,7 +355,7 @@ impl Cache {
         self.answer_of_load(key, entry, verdict, None, false)
     }
 
-    // Inlined into the path of a hit: copying the answer from frame to frame costs more than making it.
+    #[allow(clippy::inline_always, reason = "copying the answer from frame to frame costs more than making it")]
     #[inline(always)]
     fn answer_of_load<V: Cacheable>(
         &self,
