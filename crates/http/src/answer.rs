@@ -93,6 +93,19 @@ impl Asked {
         }
     }
 
+    /// As [`passed`](Self::passed), with a validator where the response deserves one.
+    pub(crate) async fn pass<B: Body<Data = Bytes>>(
+        &self,
+        shared: &Shared,
+        response: Response<CacheBody<B>>,
+        account: &Account,
+        tags: &[TagId],
+    ) -> Response<CacheBody<B>> {
+        let deserves = self.deserves_validator(&response, shared.limits.body_bytes_max);
+        let response = if deserves { self.validated(shared, response).await } else { response };
+        self.passed(shared, response, account, tags)
+    }
+
     /// The answer from a response of the service that was not kept, `tags` being what it was seen to read.
     pub(crate) fn passed<B: Body<Data = Bytes>>(
         &self,
@@ -102,6 +115,11 @@ impl Asked {
         tags: &[TagId],
     ) -> Response<CacheBody<B>> {
         self.finish_head(shared, &mut response);
+        if self.is_read {
+            let misses = u64::from(matches!(account, Account::Miss { .. }));
+            response.headers_mut().insert(X_CACHE_HITS, HeaderValue::from(0));
+            response.headers_mut().insert(X_CACHE_MISSES, HeaderValue::from(misses));
+        }
         if self.wanted == Some(Wanted::Head) {
             response = beheaded(response);
         }

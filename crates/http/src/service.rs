@@ -90,14 +90,19 @@ where
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
         let began = Instant::now();
         let (mut head, body) = request.into_parts();
-        let Ok(at_least) = position::demanded(&head.headers) else {
-            return ResponseFuture::ready(Problem::BadPosition.response());
-        };
         let routes = self.shared.routes.clone();
         let route = routes.find(head.uri.path());
         let mut asked = asked(&head, route, began);
+        let Ok(at_least) = position::demanded(&head.headers) else {
+            let response = asked.problem(&self.shared, Problem::BadPosition, "bad-position");
+            return ResponseFuture::ready(response);
+        };
         match look_up(&self.shared, &head, route) {
             Err(reason) => {
+                if reason == BypassReason::Url {
+                    // The service may read the URL as one that another route covers.
+                    asked.cache_control = REVALIDATE;
+                }
                 head.extensions.insert(AtLeast(at_least));
                 let passed = self.inner.call(Request::from_parts(head, body));
                 ResponseFuture::passed(passed, asked, reason, self.shared.clone())
