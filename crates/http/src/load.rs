@@ -74,10 +74,10 @@ where
         move || load(shared, handover, look_up)
     };
     let fetched = shared.cache.fetch(key, policy, &options, load).await;
-    if let Ok(fetched) = &fetched {
-        if let Some(response) = asked.stored(&shared, fetched) {
-            return Ok(response);
-        }
+    if let Ok(fetched) = &fetched
+        && let Some(response) = asked.stored(&shared, fetched)
+    {
+        return Ok(response);
     }
     match (handover.take_answer(), fetched) {
         (Some(Handed::Error(error)), _) => Err(error),

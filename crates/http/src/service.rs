@@ -110,10 +110,10 @@ where
             Ok((wanted, look_up)) => {
                 asked.wanted = Some(wanted);
                 let options = ReadOptions { at_least };
-                if let Some(hit) = self.shared.cache.hit(&look_up.key, &look_up.policy, &options) {
-                    if let Some(response) = asked.stored(&self.shared, &hit) {
-                        return ResponseFuture::ready(response);
-                    }
+                if let Some(hit) = self.shared.cache.hit(&look_up.key, &look_up.policy, &options)
+                    && let Some(response) = asked.stored(&self.shared, &hit)
+                {
+                    return ResponseFuture::ready(response);
                 }
                 Preconditions::strip(&mut head.headers);
                 head.method = Method::GET;

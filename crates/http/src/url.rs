@@ -68,13 +68,14 @@ fn unambiguous_path(path: &str) -> bool {
         && !path.contains("//")
         && path.split('/').all(|segment| segment != "." && segment != "..")
         && path.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'\\' | b';' | b'#'))
-        && escapes(path).all(|escape| {
-            escape.is_some_and(|byte| {
-                // What needs no escape, and what means something as itself, is escaped only to be read twice.
-                !(byte.is_ascii_alphanumeric() || byte.is_ascii_control())
-                    && !matches!(byte, b'-' | b'.' | b'_' | b'~' | b'/' | b'\\' | b'%' | b';' | b'?' | b'#')
-            })
-        })
+        && escapes(path).all(|escape| escape.is_some_and(|byte| !is_suspect(byte)))
+}
+
+/// Whether a byte in a path is escaped only to be read twice: it needs no escape, or means something as itself.
+fn is_suspect(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric()
+        || byte.is_ascii_control()
+        || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'/' | b'\\' | b'%' | b';' | b'?' | b'#')
 }
 
 fn unambiguous_query(query: &str) -> bool {

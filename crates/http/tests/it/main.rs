@@ -1,4 +1,5 @@
 //! The layer as its users see it: a real cache, a real service behind.
+#![allow(clippy::unwrap_used, reason = "in a test, what is not there is a failure")]
 
 mod coherence;
 mod conditional;
