@@ -46,7 +46,7 @@ impl Asked {
         shared: &Shared,
         fetched: &Fetched<StoredResponse>,
     ) -> Option<Response<CacheBody<B>>> {
-        let stored = fetched.value.as_deref()?;
+        let stored = fetched.value()?;
         let account = self.account(fetched, shared.cache.now());
         let last_modified = stored.header(&header::LAST_MODIFIED);
         let mut response = match self.preconditions.evaluate(stored.etag().as_bytes(), last_modified) {
@@ -80,7 +80,7 @@ impl Asked {
     }
 
     fn account(&self, fetched: &Fetched<StoredResponse>, now: Timestamp) -> Account {
-        let ttl = seconds(fetched.expires_at, now);
+        let ttl = seconds(fetched.expires_at(), now);
         match fetched.verdict {
             Verdict::Hit => Account::Hit { ttl },
             Verdict::Stale(reason) => Account::Stale { ttl: ttl.min(0), reason: reason.as_str() },

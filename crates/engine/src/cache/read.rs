@@ -1,6 +1,6 @@
 //! Reading one entry: memory, then the store, then the loader.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, marker::PhantomData, ops::Deref, sync::Arc};
 
 use tracing::Instrument as _;
 
@@ -38,19 +38,28 @@ pub struct ReadOptions {
 
 /// The answer to a read.
 pub struct Fetched<V> {
-    /// The value; none if there is none.
-    pub value: Option<Arc<V>>,
     /// How it came about.
     pub verdict: Verdict,
     /// Whether it came from a load that another reader had begun.
     pub collapsed: bool,
     /// Why the entry was not kept, if it was loaded and not kept.
     pub not_stored: Option<NotStored>,
-    /// When it was loaded.
-    pub loaded_at: Timestamp,
-    /// Until when it is fresh.
-    pub expires_at: Timestamp,
+    /// Holds the value: cloning it out only where it is wanted saves every hit two writes to a shared counter.
     entry: Arc<Entry>,
+    partition: Partition,
+    value: PhantomData<fn() -> V>,
+}
+
+impl<V: Cacheable> Fetched<V> {
+    /// The value; none if there is none.
+    pub fn value(&self) -> Option<&V> {
+        self.entry.value().expect("a key's type is its value's").as_ref()
+    }
+
+    /// The value, to be held on to.
+    pub fn into_value(self) -> Option<Cached<V>> {
+        Cached::of(self.entry)
+    }
 }
 
 impl<V> Fetched<V> {
@@ -58,12 +67,62 @@ impl<V> Fetched<V> {
     pub fn tags(&self) -> &[TagId] {
         &self.entry.tags
     }
+
+    /// The position that the value is known to reflect: every record of the log that concerns it and is newer makes
+    /// it out of date. Captured before its load, and since raised where the rule has shown it valid beyond that.
+    pub fn base(&self) -> Position {
+        Position { partition: self.partition, epoch: self.entry.epoch, sequence: self.entry.base() }
+    }
+
+    /// When it was loaded.
+    pub fn loaded_at(&self) -> Timestamp {
+        self.entry.loaded_at
+    }
+
+    /// Until when it is fresh.
+    pub fn expires_at(&self) -> Timestamp {
+        self.entry.expires_at
+    }
 }
 
-impl<V: fmt::Debug> fmt::Debug for Fetched<V> {
+impl<V: Cacheable + fmt::Debug> fmt::Debug for Fetched<V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { value, verdict, collapsed, not_stored, .. } = self;
-        write!(f, "Fetched({verdict}, {value:?}, collapsed: {collapsed}, not stored: {not_stored:?})")
+        let Self { verdict, collapsed, not_stored, .. } = self;
+        write!(f, "Fetched({verdict}, {:?}, collapsed: {collapsed}, not stored: {not_stored:?})", self.value())
+    }
+}
+
+/// A value shared with the cache. Cheap to clone; it stays as it is, whatever becomes of its entry.
+pub struct Cached<V> {
+    entry: Arc<Entry>,
+    value: PhantomData<fn() -> V>,
+}
+
+impl<V: Cacheable> Cached<V> {
+    /// The value of an entry, if it is one of this type and not an absence.
+    fn of(entry: Arc<Entry>) -> Option<Self> {
+        let present = entry.value::<V>().is_some_and(Option::is_some);
+        present.then_some(Self { entry, value: PhantomData })
+    }
+}
+
+impl<V: Cacheable> Deref for Cached<V> {
+    type Target = V;
+
+    fn deref(&self) -> &V {
+        self.entry.value().and_then(Option::as_ref).expect("looked at when it was made")
+    }
+}
+
+impl<V> Clone for Cached<V> {
+    fn clone(&self) -> Self {
+        Self { entry: self.entry.clone(), value: PhantomData }
+    }
+}
+
+impl<V: Cacheable + fmt::Debug> fmt::Debug for Cached<V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.deref().fmt(f)
     }
 }
 
@@ -162,9 +221,8 @@ impl Cache {
     }
 
     /// What this node's memory holds for `key`, valid or not: to know something *about* it, never to serve it.
-    pub fn peek<V: Cacheable>(&self, key: &Key<V>) -> Option<Arc<V>> {
-        let value = self.shared.l1.get(key.raw())?.value.clone()?;
-        value.downcast::<V>().ok()
+    pub fn peek<V: Cacheable>(&self, key: &Key<V>) -> Option<Cached<V>> {
+        Cached::of(self.shared.l1.get(key.raw())?)
     }
 
     /// Removes one entry, from memory and from the store. Other nodes may still hold it: to declare it wrong,
@@ -192,7 +250,7 @@ impl Cache {
         let known_tags = old.as_ref().map_or_else(TagIds::new, |old| old.entry.tags.clone());
         let mut verdict = Verdict::Miss(reason);
         for _ in 0..JOINS_MAX {
-            match self.shared.board(key.raw(), known_tags.clone(), &required) {
+            match self.shared.board(key.raw(), &known_tags, &required) {
                 Seat::Lead(lead) => {
                     let outcome = self.lead(key, policy, lead, required, load).await;
                     return self.landed(key.raw(), outcome, verdict, old, false);
@@ -247,7 +305,7 @@ impl Cache {
         F: FnOnce() -> L + Send + 'static,
         L: Future<Output = Result<Loaded<V>, E>> + Send + 'static,
     {
-        let Seat::Lead(lead) = self.shared.board(key.raw(), old.tags.clone(), &required) else { return };
+        let Seat::Lead(lead) = self.shared.board(key.raw(), &old.tags, &required) else { return };
         let (this, key, policy) = (self.clone(), key.clone(), *policy);
         tokio::spawn(async move {
             let outcome = this.lead(&key, &policy, lead, required, load).await;
@@ -302,20 +360,9 @@ impl Cache {
     pub(super) fn answer<V: Cacheable>(&self, key: &RawKey, entry: Arc<Entry>, verdict: Verdict) -> Fetched<V> {
         self.shared.observers.tell(&Event::Read { key, verdict });
         entry.touch();
-        let value = entry
-            .value
-            .clone()
-            .map(|value| value.downcast::<V>().unwrap_or_else(|_| unreachable!("a key's type is its value's: {key}")));
-        Fetched {
-            value,
-            verdict,
-            collapsed: false,
-            not_stored: None,
-            loaded_at: entry.loaded_at,
-            expires_at: entry.expires_at,
-            entry,
-        }
-        .told_to_outer_load(key)
+        let partition = self.shared.partition(key.tenant());
+        Fetched { verdict, collapsed: false, not_stored: None, entry, partition, value: PhantomData }
+            .told_to_outer_load(key)
     }
 }
 
@@ -331,7 +378,7 @@ impl<V> Fetched<V> {
             tenant: key.tenant(),
             tags: &self.entry.tags,
             has_tenant_tags: self.entry.has_tenant_tags,
-            expires_at: self.expires_at,
+            expires_at: self.entry.expires_at,
             refused,
         });
         self
@@ -367,15 +414,13 @@ impl Shared {
             None => Found::Nothing(MissReason::Absent, None),
         };
         let Found::Nothing(reason, old) = in_memory else { return in_memory };
-        match self.store.get(std::slice::from_ref(key.raw())).await {
-            Ok(mut stored) => match stored.pop().flatten() {
-                Some(stored) => self.found_in_store(key, policy, confirmed, stored, (reason, old)),
-                None => Found::Nothing(reason, old),
-            },
-            Err(_) => {
-                self.observers.tell(&Event::StoreFailed { partition: Some(partition) });
-                Found::Nothing(reason, old)
-            }
+        let Ok(mut stored) = self.store.get(std::slice::from_ref(key.raw())).await else {
+            self.observers.tell(&Event::StoreFailed { partition: Some(partition) });
+            return Found::Nothing(reason, old);
+        };
+        match stored.pop().flatten() {
+            Some(stored) => self.found_in_store(key, policy, confirmed, stored, (reason, old)),
+            None => Found::Nothing(reason, old),
         }
     }
 
@@ -391,20 +436,20 @@ impl Shared {
         if stored.schema != V::fingerprint() {
             return Found::Nothing(MissReason::Schema, old);
         }
-        let value = match stored.value.as_ref().map(V::decode).transpose() {
-            Ok(value) => value,
-            Err(_) => return Found::Nothing(MissReason::Schema, old),
+        let Ok(value) = stored.value.as_ref().map(V::decode).transpose() else {
+            return Found::Nothing(MissReason::Schema, old);
         };
-        let entry = Arc::new(Entry::new(NewEntry {
+        let new = NewEntry {
+            tenant: key.raw().tenant().clone(),
             value_bytes: stored.value.as_ref().map_or(0, bytes::Bytes::len),
-            value: value.map(|value| Arc::new(value) as _),
             tags: stored.tags,
             epoch: stored.base.epoch,
             base: stored.base.sequence,
             loaded_at: stored.loaded_at,
             expires_at: stored.expires_at,
             has_tenant_tags: stored.has_tenant_tags,
-        }));
+        };
+        let entry = Entry::new(value, new);
         let found = self.found(entry.clone(), stored.base.partition, policy, confirmed);
         match &found {
             // No answer in either tier: what can at least be a fallback is kept, and the nearer tier's reason told.
@@ -445,7 +490,7 @@ impl Shared {
     }
 
     /// Joins a running load that is young enough for this reader, or begins one.
-    pub(super) fn board(&self, key: &RawKey, known_tags: TagIds, required: &PositionSet) -> Seat {
+    pub(super) fn board(&self, key: &RawKey, known_tags: &TagIds, required: &PositionSet) -> Seat {
         let partition = self.partition(key.tenant());
         let clocks = &self.view(partition).clocks;
         let needed = required.in_partition(partition);
@@ -456,7 +501,7 @@ impl Shared {
                 matches!(clocks.judge(flight.base.epoch, flight.base.sequence, tags), Validity::Valid { .. })
             };
             let unjudged = self.sabotage.is(Sabotage::JoinUnjudged);
-            unjudged || (reached && untouched(&flight.known_tags) && untouched(&known_tags))
+            unjudged || (reached && untouched(&flight.known_tags) && untouched(known_tags))
         };
         self.flights.board(key, clocks.frontier(), known_tags.clone(), may_join)
     }

@@ -13,26 +13,26 @@ use unstale_http::{
     Answered, CacheLayer, CacheService, HttpLimits, Identity, RoutePolicies, RoutePolicy, ServedObserver,
 };
 
-pub type Body = UnsyncBoxBody<Bytes, &'static str>;
-pub type Answer = Result<Response<Body>, &'static str>;
+pub(crate) type Body = UnsyncBoxBody<Bytes, &'static str>;
+pub(crate) type Answer = Result<Response<Body>, &'static str>;
 type Inner = BoxCloneSyncService<Request<String>, Response<Body>, &'static str>;
 
-pub const SECRET: &[u8] = b"a secret of the tests";
+pub(crate) const SECRET: &[u8] = b"a secret of the tests";
 
-pub struct World {
-    pub cache: Cache,
-    pub time: Arc<ManualTime>,
-    pub calls: watch::Receiver<usize>,
-    pub joined: watch::Receiver<usize>,
-    pub watcher: Arc<Watcher>,
+pub(crate) struct World {
+    pub(crate) cache: Cache,
+    pub(crate) time: Arc<ManualTime>,
+    pub(crate) calls: watch::Receiver<usize>,
+    pub(crate) joined: watch::Receiver<usize>,
+    pub(crate) watcher: Arc<Watcher>,
     service: CacheService<Inner>,
 }
 
 /// Notes what the layer tells.
 #[derive(Default)]
-pub struct Watcher {
-    pub served: Mutex<Vec<(String, usize)>>,
-    pub answered: Mutex<Vec<(&'static str, &'static str, Option<&'static str>, u16)>>,
+pub(crate) struct Watcher {
+    pub(crate) served: Mutex<Vec<(String, usize)>>,
+    pub(crate) answered: Mutex<Vec<(&'static str, &'static str, Option<&'static str>, u16)>>,
 }
 
 impl ServedObserver for Watcher {
@@ -57,25 +57,25 @@ impl Observer for Joins {
 
 /// A response as the client has it.
 #[derive(Debug)]
-pub struct Got {
-    pub status: StatusCode,
-    pub headers: http::HeaderMap,
-    pub body: String,
+pub(crate) struct Got {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: http::HeaderMap,
+    pub(crate) body: String,
 }
 
 impl Got {
-    pub fn header(&self, name: &str) -> &str {
+    pub(crate) fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
 
-    pub fn x_cache(&self) -> &str {
+    pub(crate) fn x_cache(&self) -> &str {
         self.header("x-cache")
     }
 }
 
 impl World {
     /// `handler` answers what reaches the service behind the layer.
-    pub async fn new<H>(routes: RoutePolicies, handler: H) -> Self
+    pub(crate) async fn new<H>(routes: RoutePolicies, handler: H) -> Self
     where
         H: Fn(request::Parts) -> BoxFuture<'static, Answer> + Send + Sync + 'static,
     {
@@ -103,15 +103,15 @@ impl World {
         Self { service: layer.layer(BoxCloneSyncService::new(inner)), cache, time, calls, joined, watcher }
     }
 
-    pub fn calls(&self) -> usize {
+    pub(crate) fn calls(&self) -> usize {
         *self.calls.borrow()
     }
 
-    pub async fn send(&self, request: Request<String>) -> Got {
+    pub(crate) async fn send(&self, request: Request<String>) -> Got {
         self.try_send(request).await.unwrap()
     }
 
-    pub async fn try_send(&self, request: Request<String>) -> Result<Got, &'static str> {
+    pub(crate) async fn try_send(&self, request: Request<String>) -> Result<Got, &'static str> {
         let mut service = self.service.clone();
         let response = service.ready().await?.call(request).await?;
         let (head, body) = response.into_parts();
@@ -119,20 +119,20 @@ impl World {
         Ok(Got { status: head.status, headers: head.headers, body: String::from_utf8(body.to_vec()).unwrap() })
     }
 
-    pub async fn get(&self, identity: &Identity, uri: &str) -> Got {
+    pub(crate) async fn get(&self, identity: &Identity, uri: &str) -> Got {
         self.send(get(identity, uri, &[])).await
     }
 
-    pub async fn get_with(&self, identity: &Identity, uri: &str, headers: &[(&str, &str)]) -> Got {
+    pub(crate) async fn get_with(&self, identity: &Identity, uri: &str, headers: &[(&str, &str)]) -> Got {
         self.send(get(identity, uri, headers)).await
     }
 }
 
-pub fn get(identity: &Identity, uri: &str, headers: &[(&str, &str)]) -> Request<String> {
+pub(crate) fn get(identity: &Identity, uri: &str, headers: &[(&str, &str)]) -> Request<String> {
     request("GET", Some(identity), uri, headers)
 }
 
-pub fn request(method: &str, identity: Option<&Identity>, uri: &str, headers: &[(&str, &str)]) -> Request<String> {
+pub(crate) fn request(method: &str, identity: Option<&Identity>, uri: &str, headers: &[(&str, &str)]) -> Request<String> {
     let mut request = Request::builder().method(method).uri(uri);
     for (name, value) in headers {
         request = request.header(*name, *value);
@@ -144,20 +144,20 @@ pub fn request(method: &str, identity: Option<&Identity>, uri: &str, headers: &[
     request
 }
 
-pub fn tenant(name: &str) -> Tenant {
+pub(crate) fn tenant(name: &str) -> Tenant {
     Tenant::new(name).unwrap()
 }
 
-pub fn user(tenant_name: &str, principal: &str) -> Identity {
+pub(crate) fn user(tenant_name: &str, principal: &str) -> Identity {
     Identity::new(tenant(tenant_name), principal)
 }
 
-pub fn minute() -> Policy {
+pub(crate) fn minute() -> Policy {
     Policy::ttl(std::time::Duration::from_secs(60))
 }
 
 /// `/cached/*` for each principal for a minute; `/uncached/*` not at all.
-pub fn routes() -> RoutePolicies {
+pub(crate) fn routes() -> RoutePolicies {
     RoutePolicies::builder()
         .route("/cached/*", RoutePolicy::cached("cached", minute()))
         .route("/uncached/*", RoutePolicy::uncached("uncached"))
@@ -165,16 +165,16 @@ pub fn routes() -> RoutePolicies {
         .unwrap()
 }
 
-pub fn full(text: impl Into<String>) -> Body {
+pub(crate) fn full(text: impl Into<String>) -> Body {
     Full::new(Bytes::from(text.into())).map_err(|never| match never {}).boxed_unsync()
 }
 
-pub fn ok(text: impl Into<String>) -> Answer {
+pub(crate) fn ok(text: impl Into<String>) -> Answer {
     Ok(Response::new(full(text)))
 }
 
 /// A response with these headers.
-pub fn with(status: u16, headers: &[(&str, &str)], text: &str) -> Answer {
+pub(crate) fn with(status: u16, headers: &[(&str, &str)], text: &str) -> Answer {
     let mut response = Response::builder().status(status);
     for (name, value) in headers {
         response = response.header(*name, *value);
