@@ -6,27 +6,30 @@ const listeners = new Set<() => void>();
 let timer: ReturnType<typeof setInterval> | undefined;
 let now = Date.now();
 
+function tick(): void {
+  now = Date.now();
+  for (const listener of listeners) listener();
+}
+
 /** One timer for all times on the page, and none while there are none. */
 function subscribe(listener: () => void): () => void {
-  listeners.add(listener);
-  timer ??= setInterval(() => {
+  if (listeners.size === 0) {
     now = Date.now();
-    for (const each of listeners) each();
-  }, TICK_MS);
+    timer = setInterval(tick, TICK_MS);
+  }
+  listeners.add(listener);
   return () => {
     listeners.delete(listener);
-    if (listeners.size > 0) return;
-    clearInterval(timer);
-    timer = undefined;
+    if (listeners.size === 0) clearInterval(timer);
   };
 }
 
 export function TimeAgo({ at }: { at: string }) {
-  const tick = useSyncExternalStore(subscribe, () => now);
+  const shownAt = useSyncExternalStore(subscribe, () => now);
   // What just happened is newer than the last tick; it is never shown as in the future.
   return (
     <time dateTime={at} title={formatTime(at)}>
-      {formatAgo(at, Math.max(tick, new Date(at).getTime()))}
+      {formatAgo(at, Math.max(shownAt, new Date(at).getTime()))}
     </time>
   );
 }
