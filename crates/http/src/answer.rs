@@ -5,7 +5,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use http_body::Body;
-use unstale::{Fetched, TagId, Timestamp, Verdict};
+use unstale::{Fetched, Timestamp, Verdict};
 
 use crate::{
     body::{CacheBody, collect},
@@ -73,7 +73,7 @@ impl Asked {
             if let Some(groups) = stored.groups(make) {
                 headers.insert(CACHE_GROUPS, groups.clone());
             }
-            shared.observers.served(identity, fetched.tags());
+            shared.observers.served(identity, fetched.tags(), fetched.base());
         }
         self.tell(shared, &account, &mut response);
         Some(response)
@@ -99,20 +99,20 @@ impl Asked {
         shared: &Shared,
         response: Response<CacheBody<B>>,
         account: &Account,
-        tags: &[TagId],
+        fetched: Option<&Fetched<StoredResponse>>,
     ) -> Response<CacheBody<B>> {
         let deserves = self.deserves_validator(&response, shared.limits.body_bytes_max);
         let response = if deserves { self.validated(shared, response).await } else { response };
-        self.passed(shared, response, account, tags)
+        self.passed(shared, response, account, fetched)
     }
 
-    /// The answer from a response of the service that was not kept, `tags` being what it was seen to read.
+    /// The answer from a response of the service that was not kept; `fetched` knows what it was seen to read.
     pub(crate) fn passed<B: Body<Data = Bytes>>(
         &self,
         shared: &Shared,
         mut response: Response<CacheBody<B>>,
         account: &Account,
-        tags: &[TagId],
+        fetched: Option<&Fetched<StoredResponse>>,
     ) -> Response<CacheBody<B>> {
         self.finish_head(shared, &mut response);
         if self.is_read {
@@ -123,12 +123,13 @@ impl Asked {
         if self.wanted == Some(Wanted::Head) {
             response = beheaded(response);
         }
-        if let Some(identity) = self.identity.as_ref().filter(|_| is_data(response.status())) {
-            let groups = cache_groups(&shared.groups, identity.tenant(), tags, shared.limits.groups_max);
-            if let Some(groups) = groups {
+        let known = self.identity.as_ref().zip(fetched).filter(|_| is_data(response.status()));
+        if let Some((identity, fetched)) = known {
+            let tags = fetched.tags();
+            if let Some(groups) = cache_groups(&shared.groups, identity.tenant(), tags, shared.limits.groups_max) {
                 response.headers_mut().insert(CACHE_GROUPS, groups);
             }
-            shared.observers.served(identity, tags);
+            shared.observers.served(identity, tags, fetched.base());
         }
         self.tell(shared, account, &mut response);
         response

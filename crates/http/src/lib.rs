@@ -73,6 +73,7 @@ mod validator;
 pub use self::{
     body::CacheBody,
     future::ResponseFuture,
+    headers::WRITTEN_POSITION,
     identity::Identity,
     layer::{CacheLayer, HttpLimits},
     position::{AtLeast, Written},
