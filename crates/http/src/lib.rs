@@ -53,6 +53,7 @@ pub mod conditional;
 pub mod decide;
 pub mod headers;
 pub mod key;
+pub mod range;
 pub mod url;
 
 mod answer;

@@ -82,15 +82,18 @@ impl World {
     where
         H: Fn(request::Parts) -> BoxFuture<'static, Answer> + Send + Sync + 'static,
     {
+        Self::over(Arc::new(MemoryStore::default()), routes, handler).await
+    }
+
+    /// A node over a store that others may share.
+    pub(crate) async fn over<H>(store: Arc<MemoryStore>, routes: RoutePolicies, handler: H) -> Self
+    where
+        H: Fn(request::Parts) -> BoxFuture<'static, Answer> + Send + Sync + 'static,
+    {
         let time = Arc::new(ManualTime::default());
         let joins = watch::Sender::new(0);
         let joined = joins.subscribe();
-        let cache = Cache::builder(Arc::new(MemoryStore::default()))
-            .time(time.clone())
-            .observer(Arc::new(Joins(joins)))
-            .build()
-            .await
-            .unwrap();
+        let cache = Cache::builder(store).time(time.clone()).observer(Arc::new(Joins(joins))).build().await.unwrap();
         let counter = watch::Sender::new(0);
         let calls = counter.subscribe();
         let inner = tower::service_fn({
