@@ -43,8 +43,7 @@ impl Preconditions {
         }
     }
 
-    /// Takes them out of a request, and with them the wish for a part: the layer may answer with the whole (RFC 9110,
-    /// 14.2), and stores nothing else.
+    /// Takes them out of a request, and with them the wish for a part: what is stored is the whole.
     pub fn strip(headers: &mut HeaderMap) {
         for name in [
             header::IF_MATCH,

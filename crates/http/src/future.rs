@@ -84,9 +84,9 @@ where
                 let deserves = asked.deserves_validator(&response, shared.limits.body_bytes_max);
                 let response = response.map(CacheBody::inner);
                 if !deserves {
-                    return Poll::Ready(Ok(asked.passed(&shared, response, &account, &[])));
+                    return Poll::Ready(Ok(asked.passed(&shared, response, &account, None)));
                 }
-                let answer = async move { Ok(asked.pass(&shared, response, &account, &[]).await) };
+                let answer = async move { Ok(asked.pass(&shared, response, &account, None).await) };
                 let mut answer: BoxFuture<'static, _> = Box::pin(answer);
                 let polled = answer.as_mut().poll(cx);
                 if polled.is_pending() {

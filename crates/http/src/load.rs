@@ -11,7 +11,7 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
 use tower::Service;
-use unstale::{FetchError, Fetched, Loaded, ReadOptions};
+use unstale::{FetchError, Loaded, ReadOptions};
 
 use crate::{
     answer::Asked,
@@ -83,17 +83,16 @@ where
         (Some(Handed::Error(error)), _) => Err(error),
         (Some(Handed::Response(response, reason)), fetched) => {
             let fetched = fetched.ok();
-            let tags = fetched.as_ref().map_or(&[][..], Fetched::tags);
             let (status, took) = (response.status().as_u16(), asked.began.elapsed());
             let account = Account::Miss { status, collapsed: false, kept: Kept::NotStored(reason.as_str()), took };
-            Ok(asked.pass(&shared, *response, &account, tags).await)
+            Ok(asked.pass(&shared, *response, &account, fetched.as_ref()).await)
         }
         (None, Err(FetchError::TimedOut)) => Ok(asked.problem(&shared, Problem::TimedOut, "timed-out")),
         (None, _) => match handover.take_request() {
             Some((mut inner, request)) => {
                 let response = inner.call(request).await?.map(CacheBody::inner);
                 let account = Account::Bypass { reason: BypassReason::Engine.as_str() };
-                Ok(asked.pass(&shared, response, &account, &[]).await)
+                Ok(asked.pass(&shared, response, &account, None).await)
             }
             None => Ok(asked.problem(&shared, Problem::NoAnswer, "no-answer")),
         },

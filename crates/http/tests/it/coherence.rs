@@ -6,10 +6,10 @@ use std::sync::{
 };
 
 use http::StatusCode;
-use unstale::{Invalidation, PositionSet, Tag, record};
+use unstale::{Invalidation, MemoryLimits, MemoryStore, PositionSet, Tag, record};
 use unstale_http::{AtLeast, Identity, RoutePolicies, RoutePolicy, Sharing};
 
-use crate::world::{World, minute, ok, request, routes, tenant, user};
+use crate::world::{World, minute, ok, request, routes, tenant, user, with};
 
 /// A service that answers with the one row there is.
 async fn row() -> (World, Arc<AtomicU64>) {
@@ -136,4 +136,29 @@ async fn a_session_is_known_to_the_service_behind() {
     })
     .await;
     assert_eq!(world.get(&user("acme", "u1").session("s1"), "/uncached/1").await.body, "s1");
+}
+
+#[tokio::test]
+async fn a_response_filled_by_one_node_is_served_by_another_with_its_validator() {
+    let store = Arc::new(MemoryStore::new(MemoryLimits { entry_bytes_max: 1 << 20, ..MemoryLimits::default() }));
+    let node = || {
+        World::over(store.clone(), routes(), |_| {
+            Box::pin(async {
+                record(&Tag::of(&tenant("acme"), "row", 1));
+                with(200, &[("content-type", "a/b")], "x")
+            })
+        })
+    };
+    let (one, other) = (node().await, node().await);
+    let me = user("acme", "u1");
+    let filled = one.get(&me, "/cached/1").await;
+    let served = other.get(&me, "/cached/1").await;
+    assert_eq!((served.x_cache(), other.calls()), ("HIT", 0));
+    for name in ["etag", "content-type", "content-length", "cache-groups", "x-cache-misses"] {
+        assert_eq!(served.header(name), filled.header(name), "{name}");
+    }
+    let again = other.get_with(&me, "/cached/1", &[("if-none-match", filled.header("etag"))]).await;
+    assert_eq!(again.status, StatusCode::NOT_MODIFIED);
+    change(&one, Tag::of(&tenant("acme"), "row", 1)).await;
+    assert_eq!(other.get(&me, "/cached/1").await.x_cache(), "MISS");
 }

@@ -87,7 +87,26 @@ async fn the_service_behind_never_sees_conditions_or_ranges() {
     .await;
     let headers = [("if-none-match", "\"x\""), ("if-modified-since", "x"), ("range", "bytes=0-1")];
     let got = world.get_with(&user("acme", "u1"), "/cached/1", &headers).await;
-    assert_eq!((got.status, got.body.as_str()), (StatusCode::OK, "GET false"));
+    assert_eq!((got.status, got.body.as_str()), (StatusCode::PARTIAL_CONTENT, "GE"));
+    let whole = world.get(&user("acme", "u1"), "/cached/1").await;
+    assert_eq!((whole.x_cache(), whole.body.as_str()), ("HIT", "GET false"));
+}
+
+#[tokio::test]
+async fn a_part_is_served_from_the_whole() {
+    let world = World::new(routes(), |_| Box::pin(async { ok("0123456789") })).await;
+    let me = user("acme", "u1");
+    for x_cache in ["MISS", "HIT"] {
+        let part = world.get_with(&me, "/cached/1", &[("range", "bytes=2-4")]).await;
+        assert_eq!((part.status, part.body.as_str(), part.x_cache()), (StatusCode::PARTIAL_CONTENT, "234", x_cache));
+        assert_eq!((part.header("content-range"), part.header("content-length")), ("bytes 2-4/10", "3"));
+    }
+    let beyond = world.get_with(&me, "/cached/1", &[("range", "bytes=10-")]).await;
+    assert_eq!((beyond.status, beyond.header("content-range")), (StatusCode::RANGE_NOT_SATISFIABLE, "bytes */10"));
+    assert_eq!(beyond.header("cache-control"), "no-store");
+    let changed = world.get_with(&me, "/cached/1", &[("range", "bytes=2-4"), ("if-range", "\"old\"")]).await;
+    assert_eq!((changed.status, changed.body.as_str()), (StatusCode::OK, "0123456789"));
+    assert_eq!(world.calls(), 1);
 }
 
 #[tokio::test]
@@ -102,6 +121,10 @@ async fn head_is_answered_from_the_entry_of_get_and_fills_it() {
     assert_eq!((second.x_cache(), second.body.as_str(), second.header("content-length")), ("HIT", "", "2"));
     assert_eq!(second.header("etag"), get.header("etag"));
     assert_eq!(world.calls(), 1);
+
+    let world = World::new(routes(), |head| Box::pin(async move { ok(head.method.to_string()) })).await;
+    world.send(head()).await;
+    assert_eq!(world.get(&me, "/cached/1").await.body, "GET");
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! The layer as its users see it: a real cache, a real service behind.
 #![allow(clippy::unwrap_used, reason = "in a test, what is not there is a failure")]
+#![allow(clippy::unnecessary_wraps, reason = "what the service behind gives is a result, also where it cannot fail")]
 
 mod coherence;
 mod conditional;

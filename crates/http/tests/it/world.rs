@@ -8,7 +8,7 @@ use http::{Request, Response, StatusCode, request};
 use http_body_util::{BodyExt as _, Full, combinators::UnsyncBoxBody};
 use tokio::sync::watch;
 use tower::{Layer as _, Service as _, ServiceExt as _, util::BoxCloneSyncService};
-use unstale::{Cache, Event, MemoryStore, Observer, Policy, TagId, Tenant, time::ManualTime};
+use unstale::{Cache, Event, MemoryStore, Observer, Policy, Position, TagId, Tenant, time::ManualTime};
 use unstale_http::{
     Answered, CacheLayer, CacheService, HttpLimits, Identity, RoutePolicies, RoutePolicy, ServedObserver,
 };
@@ -28,15 +28,18 @@ pub(crate) struct World {
     service: CacheService<Inner>,
 }
 
+/// Entity, verdict, reason and status.
+pub(crate) type Told = (&'static str, &'static str, Option<&'static str>, u16);
+
 /// Notes what the layer tells.
 #[derive(Default)]
 pub(crate) struct Watcher {
     pub(crate) served: Mutex<Vec<(String, usize)>>,
-    pub(crate) answered: Mutex<Vec<(&'static str, &'static str, Option<&'static str>, u16)>>,
+    pub(crate) answered: Mutex<Vec<Told>>,
 }
 
 impl ServedObserver for Watcher {
-    fn served(&self, identity: &Identity, tags: &[TagId]) {
+    fn served(&self, identity: &Identity, tags: &[TagId], _base: Position) {
         self.served.lock().unwrap().push((identity.principal().to_owned(), tags.len()));
     }
 
@@ -79,15 +82,18 @@ impl World {
     where
         H: Fn(request::Parts) -> BoxFuture<'static, Answer> + Send + Sync + 'static,
     {
+        Self::over(Arc::new(MemoryStore::default()), routes, handler).await
+    }
+
+    /// A node over a store that others may share.
+    pub(crate) async fn over<H>(store: Arc<MemoryStore>, routes: RoutePolicies, handler: H) -> Self
+    where
+        H: Fn(request::Parts) -> BoxFuture<'static, Answer> + Send + Sync + 'static,
+    {
         let time = Arc::new(ManualTime::default());
         let joins = watch::Sender::new(0);
         let joined = joins.subscribe();
-        let cache = Cache::builder(Arc::new(MemoryStore::default()))
-            .time(time.clone())
-            .observer(Arc::new(Joins(joins)))
-            .build()
-            .await
-            .unwrap();
+        let cache = Cache::builder(store).time(time.clone()).observer(Arc::new(Joins(joins))).build().await.unwrap();
         let counter = watch::Sender::new(0);
         let calls = counter.subscribe();
         let inner = tower::service_fn({
@@ -132,7 +138,12 @@ pub(crate) fn get(identity: &Identity, uri: &str, headers: &[(&str, &str)]) -> R
     request("GET", Some(identity), uri, headers)
 }
 
-pub(crate) fn request(method: &str, identity: Option<&Identity>, uri: &str, headers: &[(&str, &str)]) -> Request<String> {
+pub(crate) fn request(
+    method: &str,
+    identity: Option<&Identity>,
+    uri: &str,
+    headers: &[(&str, &str)],
+) -> Request<String> {
     let mut request = Request::builder().method(method).uri(uri);
     for (name, value) in headers {
         request = request.header(*name, *value);
