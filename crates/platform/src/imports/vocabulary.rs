@@ -12,6 +12,19 @@ pub(super) fn words(header: &str) -> Vec<String> {
     for chunk in marked.split(|c: char| !c.is_alphanumeric()).filter(|chunk| !chunk.is_empty()) {
         add_chunk(&fold_umlauts(chunk), &mut words);
     }
+    settle_numbers(words)
+}
+
+/// `Number of disks` counts disks, `Serial number` is an id; `of` has done its work then.
+fn settle_numbers(mut words: Vec<String>) -> Vec<String> {
+    for at in 0..words.len() {
+        if words[at] == "number" {
+            let counts = words.get(at + 1).is_some_and(|next| next == "of");
+            let settled = if counts { "count" } else { "id" };
+            settled.clone_into(&mut words[at]);
+        }
+    }
+    words.retain(|word| word != "of");
     words
 }
 
@@ -21,16 +34,14 @@ fn add_chunk(chunk: &str, words: &mut Vec<String>) {
         words.extend(canonical.iter().map(|&word| word.to_owned()));
         return;
     }
-    let parts = split_case_and_digits(chunk);
+    // Compounds first: `OSname` falls apart wrongly where its capitals are.
+    let parts = split_compound(&whole).unwrap_or_else(|| split_case_and_digits(chunk));
     if parts.len() > 1 {
         for part in parts {
             add_chunk(part, words);
         }
-        return;
-    }
-    match split_compound(&whole) {
-        Some(parts) => parts.into_iter().for_each(|part| add_chunk(part, words)),
-        None => words.push(whole),
+    } else {
+        words.push(whole);
     }
 }
 
@@ -71,28 +82,37 @@ fn split_case_and_digits(word: &str) -> Vec<&str> {
     parts
 }
 
-/// Known words that make up `word` without a rest, the longest first word preferred; German puts an
-/// `s` between some of them.
+/// Longer words, and more parts, are no names but noise; bounding both bounds the search, which
+/// would be exponential on a hostile header such as `ipsipsipsips…`.
+const COMPOUND_BYTES_MAX: usize = 40;
+const COMPOUND_PARTS_MAX: usize = 4;
+
+/// Known words that make up `word` without a rest, the longest first word preferred.
 fn split_compound(word: &str) -> Option<Vec<&str>> {
-    const SHORTEST: usize = 2;
-    let borders = (SHORTEST..=word.len().checked_sub(SHORTEST)?).rev();
-    for at in borders.filter(|&at| word.is_char_boundary(at)) {
-        let (head, tail) = word.split_at(at);
-        if canonical(head).is_none() {
-            continue;
-        }
-        let tails = [Some(tail), tail.strip_prefix('s')];
-        for tail in tails.into_iter().flatten() {
-            if canonical(tail).is_some() {
-                return Some(vec![head, tail]);
-            }
-            if let Some(mut rest) = split_compound(tail) {
-                rest.insert(0, head);
-                return Some(rest);
-            }
-        }
+    if word.len() > COMPOUND_BYTES_MAX {
+        return None;
     }
-    None
+    known_parts(word, COMPOUND_PARTS_MAX)
+}
+
+fn known_parts(word: &str, parts_max: usize) -> Option<Vec<&str>> {
+    const SHORTEST: usize = 2;
+    if canonical(word).is_some() {
+        return Some(vec![word]);
+    }
+    if parts_max < 2 {
+        return None;
+    }
+    let borders = (SHORTEST..=word.len().checked_sub(SHORTEST)?).rev();
+    borders.filter(|&at| word.is_char_boundary(at)).find_map(|at| {
+        let (head, tail) = word.split_at(at);
+        canonical(head)?;
+        // German puts an `s` between some words.
+        let tails = [Some(tail), tail.strip_prefix('s')];
+        let mut parts = tails.into_iter().flatten().find_map(|tail| known_parts(tail, parts_max - 1))?;
+        parts.insert(0, head);
+        Some(parts)
+    })
 }
 
 /// How much a word tells: fillers of names (`name`, `total`, `server`) fit many attributes.
@@ -109,30 +129,35 @@ pub(super) fn weight(word: &str) -> f64 {
 fn canonical(word: &str) -> Option<&'static [&'static str]> {
     Some(match word {
         // Fillers
-        "in" | "of" | "the" | "per" | "to" | "for" | "from" | "by" | "on" | "is" | "and" | "a" | "u" | "ci" | "cmdb"
-        | "col" | "column" | "field" | "der" | "die" | "das" | "des" | "von" | "und" | "fuer" | "am" | "im" | "zum"
-        | "according" | "current" | "info" | "information" | "details" | "configured" | "attribute" | "nr" => &[],
+        "in" | "the" | "to" | "for" | "from" | "by" | "on" | "is" | "and" | "a" | "u" | "ci" | "cmdb" | "col"
+        | "column" | "field" | "der" | "die" | "das" | "des" | "von" | "und" | "fuer" | "am" | "im" | "zum"
+        | "according" | "current" | "info" | "information" | "details" | "configured" | "attribute" | "0" => &[],
+        "of" => &["of"],
+        "number" | "nummer" | "no" | "nr" => &["number"],
         // Things
-        "machine" | "server" | "servers" | "vm" | "vms" | "computer" | "device" | "system" | "systems" | "node" | "instance"
-        | "rechner" | "geraet" | "geraete" | "maschine" | "guest" | "asset" | "workload" | "endpoint" | "pc" => &["machine"],
+        "machine" | "srv" | "svr" | "server" | "servers" | "vm" | "vms" | "computer" | "device" | "system"
+        | "systems" | "node" | "instance" | "rechner" | "geraet" | "geraete" | "maschine" | "guest" | "workload"
+        | "endpoint" | "pc" => &["machine"],
         "hostname" => &["host", "name"],
         "host" | "netbios" => &["host"],
         "name" | "bezeichnung" | "label" | "titel" | "title" | "display" => &["name"],
-        "id" | "ids" | "identifier" | "kennung" | "key" | "number" | "nummer" | "no" => &["id"],
+        "id" | "ids" | "identifier" | "kennung" | "key" => &["id"],
         "uuid" | "guid" => &["uuid"],
         "fqdn" => &["fqdn"],
         "dns" => &["dns"],
+        "primary" | "private" | "internal" | "interne" | "main" => &["primary"],
         "domain" | "domaene" => &["domain"],
         "ip" | "ips" | "ipv4" | "ip4" | "ipv6" | "ip6" | "inet" => &["ip"],
         "address" | "addresses" | "addr" | "adresse" | "adressen" => &["address"],
         "mac" | "macs" | "ethernet" => &["mac"],
-        "nic" | "nics" | "adapter" | "adapters" | "netzwerkkarte" | "netzwerkkarten" | "netzwerkadapter" => &["network", "adapter"],
+        "adapter" | "adapters" => &["adapter"],
+        "nic" | "nics" | "netzwerkkarte" | "netzwerkkarten" | "netzwerkadapter" => &["network", "adapter"],
         "network" | "net" | "netzwerk" | "netz" => &["network"],
         "type" | "typ" | "art" | "kind" | "class" | "klasse" | "category" | "kategorie" => &["type"],
         // Operating system
-        "os" | "betriebssystem" | "operatingsystem" | "caption" => &["os"],
+        "os" | "betriebssystem" | "operatingsystem" => &["os"],
         "operating" => &["operating"],
-        "version" | "release" | "build" | "versionsnummer" => &["version"],
+        "version" | "ver" | "vers" | "release" | "build" | "versionsnummer" => &["version"],
         "architecture" | "architektur" | "arch" | "bitness" => &["architecture"],
         // Processor
         "cpu" | "cpus" | "processor" | "processors" | "prozessor" | "prozessoren" | "proc" | "procs" => &["cpu"],
@@ -142,12 +167,15 @@ fn canonical(word: &str) -> Option<&'static [&'static str]> {
         "logical" | "logische" | "threads" | "thread" => &["logical"],
         // Memory and storage
         "memory" | "mem" | "ram" | "arbeitsspeicher" | "hauptspeicher" | "vram" => &["memory"],
-        "storage" | "speicherplatz" | "speicher" | "plattenplatz" => &["storage"],
-        "disk" | "disks" | "drive" | "drives" | "hdd" | "platte" | "platten" | "festplatte" | "festplatten" | "laufwerk"
-        | "laufwerke" => &["disk"],
-        "size" | "groesse" | "capacity" | "kapazitaet" | "amount" | "space" => &["size"],
-        "used" | "use" | "usage" | "consumed" | "belegt" | "belegter" | "genutzt" | "verwendet" | "benutzt" => &["used"],
-        "utilization" | "utilisation" | "util" | "load" | "auslastung" | "last" | "nutzung" => &["used"],
+        "storage" | "speicherplatz" | "speicher" => &["storage"],
+        "disk" | "disks" | "drive" | "drives" | "hdd" | "platte" | "platten" | "festplatte" | "festplatten"
+        | "laufwerk" | "laufwerke" => &["disk"],
+        "size" | "groesse" | "capacity" | "kapazitaet" | "amount" => &["size"],
+        "space" | "platz" => &["space"],
+        "used" | "use" | "usage" | "consumed" | "belegt" | "belegter" | "genutzt" | "verwendet" | "benutzt" => {
+            &["used"]
+        }
+        "utilization" | "utilisation" | "util" | "load" | "auslastung" | "nutzung" => &["used"],
         "free" | "frei" | "freier" | "available" => &["free"],
         "total" | "gesamt" | "overall" | "all" | "provisioned" | "allocated" => &["total"],
         "average" | "avg" | "mean" | "durchschnitt" | "mittelwert" => &["average"],
@@ -164,7 +192,9 @@ fn canonical(word: &str) -> Option<&'static [&'static str]> {
         "inbound" | "received" | "rx" | "eingehend" => &["inbound"],
         "out" | "outbound" | "sent" | "tx" | "ausgehend" => &["outbound"],
         // Virtualisation
-        "hypervisor" | "virtualization" | "virtualisation" | "virtualisierung" | "virtualisierungsplattform" => &["hypervisor"],
+        "hypervisor" | "virtualization" | "virtualisation" | "virtualisierung" | "virtualisierungsplattform" => {
+            &["hypervisor"]
+        }
         "boot" | "firmware" => &["boot"],
         "bios" | "uefi" | "smbios" => &["bios"],
         "power" | "powerstate" => &["power"],
@@ -172,30 +202,33 @@ fn canonical(word: &str) -> Option<&'static [&'static str]> {
         "cluster" => &["cluster"],
         "moref" | "moid" | "mor" => &["moref"],
         // Business
-        "application" | "applications" | "app" | "apps" | "anwendung" | "anwendungen" | "applikation" | "fachverfahren"
-        | "service" | "workloads" | "verfahren" => &["application"],
+        "application" | "applications" | "app" | "apps" | "anwendung" | "anwendungen" | "applikation"
+        | "fachverfahren" | "service" | "workloads" | "verfahren" => &["application"],
         "environment" | "env" | "umgebung" | "stufe" | "landscape" => &["environment"],
         "criticality" | "critical" | "kritikalitaet" | "schutzbedarf" | "importance" | "tier" | "prioritaet"
         | "priority" | "wichtigkeit" => &["criticality"],
-        "business" | "fachlich" | "fachlicher" | "fachliche" | "geschaeft" | "impact" => &["business"],
-        "technical" | "technischer" | "technisch" | "it" | "support" | "betrieb" | "admin" | "administrator" | "sysadmin" | "operations_team" => &["technical"],
+        "business" | "biz" | "bus" | "fachlich" | "fachlicher" | "fachliche" | "geschaeft" | "impact" => &["business"],
+        "technical" | "technischer" | "technisch" | "it" | "support" | "betrieb" | "admin" | "administrator"
+        | "sysadmin" | "operations_team" => &["technical"],
         "owner" | "owned" | "eigentuemer" | "besitzer" | "verantwortlicher" | "verantwortlich" | "responsible"
         | "ansprechpartner" | "contact" | "custodian" | "steward" => &["owner"],
-        "team" | "group" | "gruppe" => &["group"],
+        "team" | "teams" | "group" | "groups" | "gruppe" | "gruppen" => &["group"],
         "managed" | "assigned" | "maintained" | "betreut" => &["managed"],
         "department" | "dept" | "abteilung" | "fachbereich" | "division" | "unit" | "organization" | "organisation"
         | "bereich" => &["department"],
         "cost" | "kosten" | "kostenstelle" => &["cost"],
         "center" | "centre" => &["center"],
-        "location" | "standort" | "site" | "ort" | "city" | "stadt" | "building" | "gebaeude" | "office" => &["location"],
+        "location" | "loc" | "standort" | "site" | "ort" | "city" | "stadt" | "building" | "gebaeude" | "office" => {
+            &["location"]
+        }
         "datacenter" | "datacentre" | "rechenzentrum" | "rz" | "dc" => &["datacenter"],
         "data" | "daten" => &["data"],
         "wave" | "welle" => &["wave"],
         "migration" | "move" => &["migration"],
         "phase" | "batch" => &["phase"],
         // Identity
-        "external" | "extern" | "externe" | "source" | "sys" | "inventory" | "inventar" | "inventarnummer" | "object"
-        | "objekt" | "correlation" => &["external"],
+        "external" | "asset" | "assets" | "extern" | "externe" | "source" | "sys" | "inventory" | "inventar"
+        | "inventarnummer" | "object" | "objekt" | "correlation" => &["external"],
         "tag" => &["tag"],
         "serial" | "seriennummer" | "sn" | "serialnumber" | "serien" => &["serial"],
         "manufacturer" | "hersteller" | "vendor" | "make" | "fabrikat" => &["manufacturer"],
@@ -203,8 +236,9 @@ fn canonical(word: &str) -> Option<&'static [&'static str]> {
         "description" | "beschreibung" | "comment" | "comments" | "kommentar" | "notes" | "note" | "notizen"
         | "bemerkung" | "bemerkungen" | "annotation" | "remarks" | "purpose" | "zweck" => &["description"],
         "tags" | "labels" | "keywords" | "schlagworte" => &["tags"],
-        "seen" | "gesehen" | "kontakt" | "scan" | "scanned" | "discovered" | "heartbeat" | "sync" | "logon" | "checkin" => &["seen"],
-        "zuletzt" | "letzter" | "letzte" | "letztes" | "latest" | "most_recent" => &["latest"],
+        "seen" | "gesehen" | "kontakt" | "scan" | "scanned" | "discovered" | "heartbeat" | "sync" | "logon"
+        | "checkin" => &["seen"],
+        "last" | "zuletzt" | "letzter" | "letzte" | "letztes" | "latest" => &["latest"],
         "date" | "datum" | "time" | "zeit" | "timestamp" | "zeitpunkt" => &["date"],
         _ => return None,
     })
@@ -222,7 +256,8 @@ mod tests {
 
     #[test]
     fn every_way_of_joining_words_is_undone() {
-        for header in ["IPAddress", "ip_address", "ip.address", "IP-Adresse", "ipaddress", "IPV4 Address", "u_ip_addr"] {
+        for header in ["IPAddress", "ip_address", "ip.address", "IP-Adresse", "ipaddress", "IPV4 Address", "u_ip_addr"]
+        {
             check(header, &["ip", "address"]);
         }
     }
@@ -240,6 +275,12 @@ mod tests {
     #[test]
     fn unknown_words_stay() {
         check("Frobnication Level2", &["frobnication", "level", "2"]);
+    }
+
+    #[test]
+    fn a_hostile_header_costs_no_time() {
+        check(&format!("{}x", "ips".repeat(80)), &[&format!("{}x", "ips".repeat(80))]);
+        check(&format!("{}x", "ips".repeat(13)), &[&format!("{}x", "ips".repeat(13))]);
     }
 
     proptest! {
