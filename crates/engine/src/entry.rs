@@ -12,41 +12,45 @@ use smallvec::SmallVec;
 
 use crate::{
     l1::Age,
-    position::{Epoch, Sequence},
+    position::{Epoch, Partition, Position, Sequence},
     tag::TagId,
+    tenant::Tenant,
     time::Timestamp,
 };
 
 /// The tags of an entry; four fit without an allocation.
 pub type TagIds = SmallVec<[TagId; 4]>;
 
-/// A value of any type; `None` is a remembered absence.
-pub(crate) type AnyValue = Option<Arc<dyn Any + Send + Sync>>;
-
 /// What is in L1: a value, its tags, its base and its times.
-pub(crate) struct Entry {
-    pub(crate) value: AnyValue,
-    pub(crate) tags: TagIds,
-    pub(crate) epoch: Epoch,
+///
+/// In this order in memory: with the counters of the `Arc` around it, all that a hit reads of it when nothing was
+/// invalidated since is one cache line, and the value (an `Option<V>`, of which `None` is a remembered absence) stands
+/// in the same allocation.
+#[repr(C)]
+pub(crate) struct Entry<T: ?Sized = dyn Any + Send + Sync> {
     /// Only rises, when the rule has shown the entry valid beyond it.
     base: AtomicU64,
-    pub(crate) loaded_at: Timestamp,
+    pub(crate) epoch: Epoch,
     pub(crate) expires_at: Timestamp,
-    /// Bytes of the encoded value.
-    pub(crate) value_bytes: usize,
-    /// Whether one of the tags belongs to the tenant (and not all are shared).
-    pub(crate) has_tenant_tags: bool,
+    partition: Partition,
     touched: AtomicBool,
     refreshing: AtomicBool,
+    /// Whether one of the tags belongs to the tenant (and not all are shared).
+    pub(crate) has_tenant_tags: bool,
+    pub(crate) tags: TagIds,
+    pub(crate) loaded_at: Timestamp,
+    /// Bytes of the encoded value.
+    pub(crate) value_bytes: usize,
+    pub(crate) tenant: Tenant,
     age: AtomicU64,
+    value: T,
 }
 
 /// The parts of a new [`Entry`].
 pub(crate) struct NewEntry {
-    pub(crate) value: AnyValue,
+    pub(crate) tenant: Tenant,
     pub(crate) tags: TagIds,
-    pub(crate) epoch: Epoch,
-    pub(crate) base: Sequence,
+    pub(crate) base: Position,
     pub(crate) loaded_at: Timestamp,
     pub(crate) expires_at: Timestamp,
     pub(crate) value_bytes: usize,
@@ -54,13 +58,15 @@ pub(crate) struct NewEntry {
 }
 
 impl Entry {
-    pub(crate) fn new(new: NewEntry) -> Self {
-        let NewEntry { value, tags, epoch, base, loaded_at, expires_at, value_bytes, has_tenant_tags } = new;
-        Self {
-            value,
+    /// An entry that holds `value`; `None` is a remembered absence.
+    pub(crate) fn new<V: Send + Sync + 'static>(value: Option<V>, new: NewEntry) -> Arc<Self> {
+        let NewEntry { tenant, tags, base, loaded_at, expires_at, value_bytes, has_tenant_tags } = new;
+        Arc::new(Entry {
+            tenant,
             tags,
-            epoch,
-            base: AtomicU64::new(base.0),
+            partition: base.partition,
+            epoch: base.epoch,
+            base: AtomicU64::new(base.sequence.0),
             loaded_at,
             expires_at,
             value_bytes,
@@ -68,11 +74,22 @@ impl Entry {
             touched: AtomicBool::new(false),
             refreshing: AtomicBool::new(false),
             age: AtomicU64::new(0),
-        }
+            value,
+        })
+    }
+
+    /// The value, or its absence; none if the entry is of another type.
+    pub(crate) fn value<V: 'static>(&self) -> Option<&Option<V>> {
+        self.value.downcast_ref()
     }
 
     pub(crate) fn base(&self) -> Sequence {
         Sequence(self.base.load(Relaxed))
+    }
+
+    /// The partition whose clocks judge it.
+    pub(crate) fn partition(&self) -> Partition {
+        self.partition
     }
 
     /// Raises the base: the entry was shown to be valid through `sequence`, so later checks start there.

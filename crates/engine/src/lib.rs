@@ -58,6 +58,7 @@ mod judge;
 mod l1;
 mod observe;
 mod policy;
+mod sabotage;
 mod scope;
 mod tag;
 mod tenant;
@@ -69,8 +70,8 @@ pub use bytes::Bytes;
 
 pub use self::{
     cache::{
-        Cache, CacheBuilder, CacheLimits, CacheSize, FetchError, Fetched, InvalidateError, Invalidation, Loaded,
-        ReadOptions,
+        Cache, CacheBuilder, CacheLimits, CacheSize, Cached, FetchError, Fetched, InvalidateError, Invalidation,
+        Loaded, ReadOptions,
     },
     clocks::ClockLimits,
     codec::{Cacheable, CodecError, Fingerprint},

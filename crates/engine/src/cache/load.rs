@@ -15,6 +15,7 @@ use crate::{
     observe::Event,
     policy::Policy,
     position::{Position, PositionSet},
+    sabotage::Sabotage,
     scope::{Recorder, Seen},
     store::StoredEntry,
     tag::Tag,
@@ -27,18 +28,19 @@ pub struct Loaded<V> {
     pub(super) value: Option<V>,
     tags: Vec<Tag>,
     ttl: Option<Duration>,
+    read_since: Option<PositionSet>,
     declined: bool,
 }
 
 impl<V> Loaded<V> {
     /// A value.
     pub fn value(value: V) -> Self {
-        Self { value: Some(value), tags: Vec::new(), ttl: None, declined: false }
+        Self { value: Some(value), tags: Vec::new(), ttl: None, read_since: None, declined: false }
     }
 
     /// There is none, which may be remembered too ([`Policy::negative_ttl`]).
     pub fn absent() -> Self {
-        Self { value: None, tags: Vec::new(), ttl: None, declined: false }
+        Self { value: None, tags: Vec::new(), ttl: None, read_since: None, declined: false }
     }
 
     /// Adds tags to those that were recorded.
@@ -52,6 +54,16 @@ impl<V> Loaded<V> {
     #[must_use]
     pub fn ttl(mut self, ttl: Duration) -> Self {
         self.ttl = Some(ttl);
+        self
+    }
+
+    /// Says that some of the facts were read before the load began, after `positions` were captured
+    /// ([`Cache::frontier`](crate::Cache::frontier)): whatever was invalidated since then makes the value out of date,
+    /// as if the load had begun there. Without a position in the key's partition nothing can be shown, and the value
+    /// is not kept.
+    #[must_use]
+    pub fn read_since(mut self, positions: PositionSet) -> Self {
+        self.read_since = Some(positions);
         self
     }
 
@@ -94,12 +106,15 @@ impl Shared {
         F: Future<Output = Result<Loaded<V>, E>>,
     {
         let recorder = Arc::new(Recorder::new(key.raw().tenant().clone(), required));
+        let base = lead.base();
         let began = tokio::time::Instant::now();
         let loaded = self.run::<V, E, _>(policy, &recorder, load).await;
         let took = began.elapsed();
         let outcome = match loaded {
             Ok(loaded) => {
-                let landed = self.keep(key, policy, lead.base(), loaded, &recorder).await;
+                let late = self.sabotage.is(Sabotage::StampAfterLoad);
+                let base = if late { self.view(base.partition).clocks.frontier() } else { base };
+                let landed = self.keep(key, policy, base, loaded, &recorder).await;
                 self.observers.tell(&Event::Loaded { key: key.raw(), took, not_stored: landed.not_stored });
                 Outcome::Loaded(landed.entry, landed.not_stored)
             }
@@ -141,10 +156,23 @@ impl Shared {
         loaded: Loaded<V>,
         recorder: &Recorder,
     ) -> Landed {
+        if self.sabotage.is(Sabotage::ForgetRecordedTags) {
+            recorder.forget_tags();
+        }
         loaded.tags.iter().for_each(|tag| recorder.tag(tag));
         if loaded.declined {
             recorder.refuse(NotStored::Declined);
         }
+        let base = match &loaded.read_since {
+            None => base,
+            Some(positions) => positions.in_partition(base.partition).map_or_else(
+                || {
+                    recorder.refuse(NotStored::Overtaken);
+                    base
+                },
+                |since| earlier(since, base),
+            ),
+        };
         let seen = recorder.seen();
         let loaded_at = self.now();
         let lifetime = lifetime(policy, &loaded);
@@ -157,16 +185,16 @@ impl Shared {
             .or_else(|| (value_bytes > self.limits.l1.value_bytes_max).then_some(NotStored::TooLarge))
             .or_else(|| self.overtaken(base, &seen));
         let has_value = loaded.value.is_some();
-        let entry = Arc::new(Entry::new(NewEntry {
-            value: loaded.value.map(|value| Arc::new(value) as _),
+        let new = NewEntry {
+            tenant: key.raw().tenant().clone(),
             tags: seen.tags.clone(),
-            epoch: base.epoch,
-            base: base.sequence,
+            base,
             loaded_at,
             expires_at,
             value_bytes,
             has_tenant_tags: seen.has_tenant_tags,
-        }));
+        };
+        let entry = Entry::new(loaded.value, new);
         if refused.is_none() {
             self.offer(key.raw(), entry.clone());
             let stored = StoredEntry {
@@ -209,6 +237,12 @@ impl Shared {
         let validity = self.view(base.partition).clocks.judge(base.epoch, base.sequence, &seen.tags);
         (!matches!(validity, Validity::Valid { .. })).then_some(NotStored::Overtaken)
     }
+}
+
+/// The earlier of two positions in one partition. Of two epochs it is the first argument's, whose entries the rule
+/// refuses unless it is the running one.
+fn earlier(since: Position, base: Position) -> Position {
+    if since.epoch == base.epoch && since.sequence >= base.sequence { base } else { since }
 }
 
 fn lifetime<V>(policy: &Policy, loaded: &Loaded<V>) -> Duration {

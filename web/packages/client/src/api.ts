@@ -77,6 +77,17 @@ function isAbort(error: unknown): boolean {
   return error instanceof DOMException && error.name === 'AbortError';
 }
 
+function parseBody(status: number, text: string): unknown {
+  if (text === '') return undefined;
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    // Something between here and the server answered in its place.
+    const title = 'The answer could not be read';
+    throw new ApiError({ type: '/problems/unreadable', title, status }, { cause });
+  }
+}
+
 export function createApiClient(options: ApiClientOptions): ApiClient {
   const clock = options.clock ?? new LocalClock();
   const send = options.fetch ?? ((input, init) => globalThis.fetch(input, init));
@@ -105,7 +116,7 @@ export function createApiClient(options: ApiClientOptions): ApiClient {
       throw new ApiError(problemFrom(status, statusText, text));
     }
     return {
-      data: (text === '' ? undefined : JSON.parse(text)) as T,
+      data: parseBody(status, text) as T,
       status,
       groups: parseCacheGroups(headers.get('Cache-Groups')),
       position: headers.get(POSITION_HEADER) ?? undefined,

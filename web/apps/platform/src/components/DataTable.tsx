@@ -89,7 +89,7 @@ function Cards<T>({ label, rows, columns, rowKey, actions }: DataTableProps<T>) 
                 <Text size="xs" c="dimmed">
                   {column.header}
                 </Text>
-                <Box fz="sm" ta="right" miw={0} style={{ overflowWrap: 'anywhere' }}>
+                <Box fz="sm" ta="right" miw={0} className="card-value" style={{ overflowWrap: 'anywhere' }}>
                   {column.render(row)}
                 </Box>
               </Group>

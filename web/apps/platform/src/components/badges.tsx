@@ -1,56 +1,61 @@
-import { Badge, Group, Progress, Text } from '@mantine/core';
+import { Group, Progress, Text } from '@mantine/core';
+import type { ReactNode } from 'react';
 import type { EngagementStatus, FlowStatus, ImportStatus, MappingStatus, UserStatus } from '../api/types';
 import { flowStatusLabel, formatPercent } from '../lib/format';
 
+export type Tone = 'neutral' | 'good' | 'busy' | 'attention' | 'bad';
+
 interface Look {
-  color: string;
+  tone: Tone;
   label: string;
 }
 
-const flowColor: Record<FlowStatus, string> = {
-  draft: 'gray',
-  running: 'blue',
-  awaiting_review: 'yellow',
-  completed: 'spruce',
-  cancelled: 'gray',
-};
-
-const importLook: Record<ImportStatus, Look> = {
-  queued: { color: 'gray', label: 'Queued' },
-  reading: { color: 'blue', label: 'Reading' },
-  mapping: { color: 'blue', label: 'Mapping' },
-  completed: { color: 'spruce', label: 'Completed' },
-  failed: { color: 'red', label: 'Failed' },
-};
-
-const engagementLook: Record<EngagementStatus, Look> = {
-  planned: { color: 'gray', label: 'Planned' },
-  active: { color: 'spruce', label: 'Active' },
-  completed: { color: 'blue', label: 'Completed' },
-};
-
-const mappingLook: Record<MappingStatus, Look> = {
-  suggested: { color: 'yellow', label: 'To review' },
-  approved: { color: 'spruce', label: 'Approved' },
-  rejected: { color: 'red', label: 'Rejected' },
-};
-
-const userLook: Record<UserStatus, Look> = {
-  active: { color: 'spruce', label: 'Active' },
-  pending: { color: 'yellow', label: 'Pending' },
-  disabled: { color: 'gray', label: 'Disabled' },
-};
-
-function StatusBadge({ color, label }: Look) {
+export function Badge({ tone = 'neutral', children }: { tone?: Tone; children: ReactNode }) {
   return (
-    <Badge color={color} tt="none" fw={550} className="status-badge">
-      {label}
-    </Badge>
+    <span className="badge" data-tone={tone}>
+      {children}
+    </span>
   );
 }
 
+const flowTone: Record<FlowStatus, Tone> = {
+  draft: 'neutral',
+  running: 'busy',
+  awaiting_review: 'attention',
+  completed: 'good',
+  cancelled: 'neutral',
+};
+
+const importLook: Record<ImportStatus, Look> = {
+  queued: { tone: 'neutral', label: 'Queued' },
+  reading: { tone: 'busy', label: 'Reading' },
+  mapping: { tone: 'busy', label: 'Mapping' },
+  completed: { tone: 'good', label: 'Completed' },
+  failed: { tone: 'bad', label: 'Failed' },
+};
+
+const engagementLook: Record<EngagementStatus, Look> = {
+  planned: { tone: 'neutral', label: 'Planned' },
+  active: { tone: 'good', label: 'Active' },
+  completed: { tone: 'busy', label: 'Completed' },
+};
+
+const mappingLook: Record<MappingStatus, Look> = {
+  suggested: { tone: 'attention', label: 'To review' },
+  approved: { tone: 'good', label: 'Approved' },
+  rejected: { tone: 'bad', label: 'Rejected' },
+};
+
+const userLook: Record<UserStatus, Look> = {
+  active: { tone: 'good', label: 'Active' },
+  pending: { tone: 'attention', label: 'Pending' },
+  disabled: { tone: 'neutral', label: 'Disabled' },
+};
+
+const StatusBadge = ({ tone, label }: Look) => <Badge tone={tone}>{label}</Badge>;
+
 export const FlowBadge = ({ status }: { status: FlowStatus }) => (
-  <StatusBadge color={flowColor[status]} label={flowStatusLabel[status]} />
+  <StatusBadge tone={flowTone[status]} label={flowStatusLabel[status]} />
 );
 export const ImportBadge = ({ status }: { status: ImportStatus }) => <StatusBadge {...importLook[status]} />;
 export const EngagementBadge = ({ status }: { status: EngagementStatus }) => (

@@ -1,7 +1,8 @@
-import { Badge, Group } from '@mantine/core';
+import { Group, VisuallyHidden } from '@mantine/core';
 import { Link, Outlet, useLocation } from 'react-router';
 import { usePendingApprovals, useUserContext } from '../../api/queries';
 import type { Permission } from '../../api/types';
+import { Badge } from '../../components/badges';
 import { PageHeader } from '../../components/PageHeader';
 import { QueryView } from '../../components/QueryView';
 import { Forbidden } from '../../components/states';
@@ -39,8 +40,9 @@ function Administration() {
             <Group gap={8} wrap="nowrap">
               {label}
               {to === '/admin/approvals' && pendingCount > 0 && (
-                <Badge size="sm" circle color="yellow" aria-label={`${pendingCount} waiting`}>
+                <Badge tone="attention">
                   {pendingCount}
+                  <VisuallyHidden> waiting</VisuallyHidden>
                 </Badge>
               )}
             </Group>

@@ -1,9 +1,9 @@
-import { Badge, Button, Group, Modal, Text, TextInput } from '@mantine/core';
+import { Button, Group, Modal, Text, TextInput } from '@mantine/core';
 import { IconSearch, IconUsers } from '@tabler/icons-react';
 import { useState } from 'react';
 import { useAdminUsers } from '../../api/queries';
 import type { AdminUser } from '../../api/types';
-import { UserBadge } from '../../components/badges';
+import { Badge, UserBadge } from '../../components/badges';
 import { type Column, DataTable } from '../../components/DataTable';
 import { QueryView } from '../../components/QueryView';
 import { Notice } from '../../components/states';
@@ -38,13 +38,9 @@ const columns: [Column<AdminUser>, ...Column<AdminUser>[]] = [
 function Access({ user }: { user: AdminUser }) {
   return (
     <Group gap={6}>
-      {user.is_platform_admin && (
-        <Badge tt="none" fw={520}>
-          {roleLabel.platform_admin}
-        </Badge>
-      )}
+      {user.is_platform_admin && <Badge tone="good">{roleLabel.platform_admin}</Badge>}
       {user.memberships.map((membership) => (
-        <Badge key={membership.client_account_id} color="gray" tt="none" fw={520}>
+        <Badge key={membership.client_account_id}>
           {membership.client_name}: {roleLabel[membership.role]}
         </Badge>
       ))}
@@ -85,7 +81,7 @@ export function Page() {
                   variant="default"
                   size="xs"
                   onClick={() => setEditedId(user.id)}
-                  aria-label={`Edit the access of ${user.name}`}
+                  aria-label={`Edit access of ${user.name}`}
                 >
                   Edit access
                 </Button>

@@ -1,4 +1,5 @@
 import {
+  Anchor,
   Button,
   Checkbox,
   CloseButton,
@@ -86,6 +87,7 @@ export function Page() {
             <NoAssets filtered={filtered} />
           ) : (
             <>
+              {page.columns.length === 0 && <NothingApproved />}
               <AssetTable
                 page={page}
                 hidden={columns.hidden}
@@ -214,6 +216,17 @@ function Pages({ page, onPage }: { page: AssetPage; onPage: (page: number) => vo
         />
       )}
     </Group>
+  );
+}
+
+function NothingApproved() {
+  return (
+    <Text size="sm" c="dimmed" mb="sm">
+      No field mapping is approved yet, so the source columns are shown as they came.{' '}
+      <Anchor component={Link} to="/mappings" underline="always">
+        Review the mappings
+      </Anchor>
+    </Text>
   );
 }
 

@@ -1,20 +1,10 @@
-import {
-  Badge,
-  Button,
-  Group,
-  SimpleGrid,
-  Skeleton,
-  Stack,
-  Text,
-  Title,
-  UnstyledButton,
-} from '@mantine/core';
+import { Button, Group, SimpleGrid, Skeleton, Stack, Text, Title, UnstyledButton } from '@mantine/core';
 import { IconBriefcase, IconBuildingCommunity, IconCheck, IconUserQuestion } from '@tabler/icons-react';
 import { useState } from 'react';
 import { Link, useNavigate, useSearchParams } from 'react-router';
 import { useClients, useEngagements, useUserContext } from '../../api/queries';
 import type { ClientSummary, Engagement } from '../../api/types';
-import { EngagementBadge } from '../../components/badges';
+import { Badge, EngagementBadge } from '../../components/badges';
 import { announceFailure } from '../../components/feedback';
 import { PageHeader } from '../../components/PageHeader';
 import { QueryView } from '../../components/QueryView';
@@ -76,11 +66,7 @@ function Clients({ clients }: { clients: readonly ClientSummary[] }) {
             <Text size="sm" c="dimmed">
               {[client.industry, plural(client.engagement_count, 'engagement')].filter(Boolean).join(' · ')}
             </Text>
-            {client.role && (
-              <Badge color="gray" tt="none" fw={500}>
-                {roleLabel[client.role]}
-              </Badge>
-            )}
+            {client.role && <Badge>{roleLabel[client.role]}</Badge>}
           </Group>
         </Choice>
       ))}

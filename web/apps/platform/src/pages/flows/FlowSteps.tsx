@@ -1,5 +1,6 @@
 import { Text, Timeline } from '@mantine/core';
-import { IconCheck } from '@tabler/icons-react';
+import { IconCheck, IconPointFilled } from '@tabler/icons-react';
+import type { ReactNode } from 'react';
 import type { FlowStep } from '../../api/types';
 import { phaseLabel } from '../../lib/format';
 
@@ -7,6 +8,12 @@ const STATE_TEXT: Record<FlowStep['status'], string> = {
   done: 'Done',
   active: 'In progress',
   pending: 'Not started',
+};
+
+const BULLET: Record<FlowStep['status'], ReactNode> = {
+  done: <IconCheck size={14} aria-hidden />,
+  active: <IconPointFilled size={16} aria-hidden />,
+  pending: <span />,
 };
 
 export function FlowSteps({ steps }: { steps: readonly FlowStep[] }) {
@@ -17,7 +24,7 @@ export function FlowSteps({ steps }: { steps: readonly FlowStep[] }) {
         <Timeline.Item
           key={step.phase}
           title={phaseLabel[step.phase]}
-          bullet={step.status === 'done' ? <IconCheck size={14} aria-hidden /> : undefined}
+          bullet={BULLET[step.status]}
           lineVariant={step.status === 'pending' ? 'dashed' : 'solid'}
         >
           <Text size="sm" c="dimmed">

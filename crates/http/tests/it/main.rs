@@ -1,0 +1,10 @@
+//! The layer as its users see it: a real cache, a real service behind.
+#![allow(clippy::unwrap_used, reason = "in a test, what is not there is a failure")]
+
+mod coherence;
+mod conditional;
+mod isolation;
+mod passing;
+mod storing;
+mod waiting;
+mod world;
