@@ -14,7 +14,7 @@ use platform::{
 use crate::support::{
     database::Database,
     on_both_databases,
-    world::{World, at, client_data, engagement_data, fill_import, new_flow, new_mapping, rows},
+    world::{World, at, engagement_data, fill_import, new_flow, new_mapping, rows},
 };
 
 on_both_databases!(reads_find_nothing_of_others, writes_find_nothing_of_others, users_are_shown_without_other_clients);
@@ -86,7 +86,6 @@ async fn writes_find_nothing_of_others(database: Database) {
     not_found(users::set_defaults(w, world.carl, Some(world.globex.0), None, at(1)).await);
     not_found(users::set_defaults(w, world.carl, Some(acme.0), Some(engagement), at(1)).await);
     not_found(users::set_defaults(w, world.carl, None, Some(world.acme_dc), at(1)).await);
-    let _ = client_data("unused");
     assert_eq!(
         before,
         (
