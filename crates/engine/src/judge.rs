@@ -23,11 +23,14 @@ pub(crate) enum Judgement {
     Dead(MissReason),
 }
 
-/// Judges `entry` at `now`. `authoritative`: this node's view is the log itself, so it is always confirmed.
+/// How long an unconfirmed view may be used where staleness is allowed anyway: until then nothing is called stale.
+const STALE_OK_BOUND: Duration = Duration::from_secs(1);
+
+/// Judges `entry` at `now`. `confirmed`: the view is known to hold all that the policy's mode demands.
 ///
 /// Order matters: the rule comes before the time, because an invalidated value must not be served however young it
 /// is, and its grace and fail-safe (which are about time) do not apply to it.
-pub(crate) fn judge(entry: &Entry, clocks: &Clocks, policy: &Policy, authoritative: bool, now: Timestamp) -> Judgement {
+pub(crate) fn judge(entry: &Entry, clocks: &Clocks, policy: &Policy, confirmed: bool, now: Timestamp) -> Judgement {
     let base = entry.base();
     match clocks.judge(entry.epoch, base, &entry.tags) {
         Validity::Valid { through } => {
@@ -37,12 +40,23 @@ pub(crate) fn judge(entry: &Entry, clocks: &Clocks, policy: &Policy, authoritati
         }
         broken => return not_valid(entry, policy, now, broken),
     }
-    if !authoritative && !confirmed(clocks, policy, now) {
+    if !confirmed {
         let young = matches!(policy.mode, Mode::StaleOk(age) if now.since(entry.loaded_at) <= age);
         let reason = MissReason::Unconfirmed;
         return if young { Judgement::Refresh(StaleReason::Unconfirmed) } else { Judgement::Dead(reason) };
     }
     by_time(entry, policy, now)
+}
+
+/// Whether a view that was complete at `confirmed_at` is good enough for the policy at `now`, without asking the
+/// store.
+pub(crate) fn is_recent(confirmed_at: Timestamp, policy: &Policy, now: Timestamp) -> bool {
+    let bound = match policy.mode {
+        Mode::Strict => return false,
+        Mode::Bounded(bound) => bound,
+        Mode::StaleOk(_) => STALE_OK_BOUND,
+    };
+    now.since(confirmed_at) <= bound
 }
 
 fn not_valid(entry: &Entry, policy: &Policy, now: Timestamp, validity: Validity) -> Judgement {
@@ -56,15 +70,6 @@ fn not_valid(entry: &Entry, policy: &Policy, now: Timestamp, validity: Validity)
         Mode::StaleOk(age) if now.since(entry.loaded_at) <= age => Judgement::Refresh(StaleReason::Invalidated),
         _ => Judgement::Dead(reason),
     }
-}
-
-fn confirmed(clocks: &Clocks, policy: &Policy, now: Timestamp) -> bool {
-    let bound = match policy.mode {
-        Mode::Strict => return false,
-        Mode::Bounded(bound) => bound,
-        Mode::StaleOk(_) => Duration::from_secs(1),
-    };
-    now.since(clocks.confirmed_at()) <= bound
 }
 
 fn by_time(entry: &Entry, policy: &Policy, now: Timestamp) -> Judgement {
@@ -94,13 +99,12 @@ mod tests {
     const EPOCH: Epoch = Epoch(1);
     const TAG: TagId = TagId(5);
 
-    /// An entry loaded at 1,000 ms, fresh until 2,000 ms, base 0, judged by a view that was confirmed at 1,000 ms.
-    fn check(policy: Policy, invalidated: bool, authoritative: bool, now: u64, expected: Judgement) {
+    /// An entry loaded at 1,000 ms, fresh until 2,000 ms, base 0.
+    fn check(policy: Policy, invalidated: bool, confirmed: bool, now: u64, expected: Judgement) {
         let clocks = Clocks::new(
             Position { partition: Partition(0), epoch: EPOCH, sequence: Sequence(0) },
             ClockLimits::default(),
         );
-        clocks.confirm(Timestamp::from_millis(1_000));
         if invalidated {
             clocks.apply(Sequence(1), &[TAG]);
         }
@@ -114,7 +118,7 @@ mod tests {
             value_bytes: 0,
             has_tenant_tags: true,
         });
-        assert_eq!(judge(&entry, &clocks, &policy, authoritative, Timestamp::from_millis(now)), expected);
+        assert_eq!(judge(&entry, &clocks, &policy, confirmed, Timestamp::from_millis(now)), expected);
     }
 
     fn policy() -> Policy {
@@ -146,13 +150,21 @@ mod tests {
     }
 
     #[test]
-    fn an_unconfirmed_view_is_not_fresh_beyond_the_bound() {
-        let bounded = policy().mode(Mode::Bounded(Duration::from_millis(100)));
-        check(bounded, false, false, 1_100, Judgement::Fresh);
-        check(bounded, false, false, 1_101, Judgement::Dead(MissReason::Unconfirmed));
-        check(bounded, false, true, 1_101, Judgement::Fresh);
-        check(policy().mode(Mode::Strict), false, false, 1_000, Judgement::Dead(MissReason::Unconfirmed));
+    fn an_unconfirmed_view_serves_nothing_but_where_staleness_is_allowed() {
+        check(policy(), false, false, 1_000, Judgement::Dead(MissReason::Unconfirmed));
         let stale_ok = policy().mode(Mode::StaleOk(Duration::from_secs(2)));
         check(stale_ok, false, false, 2_001, Judgement::Refresh(StaleReason::Unconfirmed));
+        check(stale_ok, false, false, 3_001, Judgement::Dead(MissReason::Unconfirmed));
+    }
+
+    #[test]
+    fn a_view_is_recent_within_the_bound_and_never_for_strict_reads() {
+        let recent =
+            |mode, now| is_recent(Timestamp::from_millis(1_000), &policy().mode(mode), Timestamp::from_millis(now));
+        let bounded = Mode::Bounded(Duration::from_millis(100));
+        assert!(recent(bounded, 1_100) && !recent(bounded, 1_101));
+        assert!(!recent(Mode::Strict, 1_000));
+        let stale_ok = Mode::StaleOk(Duration::from_secs(60));
+        assert!(recent(stale_ok, 2_000) && !recent(stale_ok, 2_001));
     }
 }

@@ -58,6 +58,7 @@ mod judge;
 mod l1;
 mod observe;
 mod policy;
+mod sabotage;
 mod scope;
 mod tag;
 mod tenant;

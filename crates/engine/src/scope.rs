@@ -103,6 +103,10 @@ impl Recorder {
         self.seen.lock().refuse(reason);
     }
 
+    pub(crate) fn forget_tags(&self) {
+        self.seen.lock().tags.clear();
+    }
+
     pub(crate) fn seen(&self) -> Seen {
         self.seen.lock().clone()
     }

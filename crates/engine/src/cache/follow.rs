@@ -1,11 +1,15 @@
 //! Following the log: the node's view moves on, record by record, without gaps.
 
-use std::time::Duration;
+use std::{
+    sync::atomic::Ordering::{AcqRel, Acquire},
+    time::Duration,
+};
 
 use super::{Cache, Shared};
 use crate::{
     observe::Event,
     position::{Partition, Position, PositionSet},
+    sabotage::Sabotage,
     store::{LogPage, StoreError},
 };
 
@@ -37,22 +41,32 @@ impl Shared {
     /// an epoch ends, everything loaded in it is refused anyway.
     pub(super) async fn reach(&self, required: &PositionSet) -> Result<(), StoreError> {
         for position in required.iter() {
-            if self.views.len() > position.partition.index() && !self.has_reached(position) {
+            if !self.has_reached(position) {
                 self.catch_up(position.partition).await?;
             }
         }
         Ok(())
     }
 
+    /// Whether the view holds everything up to `position`. A partition that does not exist demands nothing: clients
+    /// bring positions.
     pub(super) fn has_reached(&self, position: &Position) -> bool {
-        let frontier = self.view(position.partition).clocks.frontier();
-        frontier.epoch == position.epoch && frontier.sequence >= position.sequence
+        self.views.get(position.partition.index()).is_none_or(|view| {
+            let frontier = view.clocks.frontier();
+            frontier.epoch == position.epoch && frontier.sequence >= position.sequence
+        })
     }
 
     /// Applies everything that the log holds of a partition. One caller at a time; the others find it done.
     pub(super) async fn catch_up(&self, partition: Partition) -> Result<(), StoreError> {
         let view = self.view(partition);
-        let _moving = view.moving.lock().await;
+        let asked_after = view.rounds.load(Acquire);
+        let mut last_complete = view.moving.lock().await;
+        if *last_complete > asked_after {
+            // A round that began after this call has ended well while it waited.
+            return Ok(());
+        }
+        let round = view.rounds.fetch_add(1, AcqRel) + 1;
         loop {
             let asked_at = self.now();
             let frontier = view.clocks.frontier();
@@ -66,6 +80,7 @@ impl Shared {
                     if records.len() < RECORDS_PER_PAGE {
                         // Confirmed as of when it was asked: what came after that may be missing.
                         view.clocks.confirm(asked_at);
+                        *last_complete = round;
                         return Ok(());
                     }
                 }
@@ -74,6 +89,7 @@ impl Shared {
                     let head = Position { sequence: head, ..frontier };
                     self.observers.tell(&Event::Skipped { head });
                 }
+                LogPage::NewEpoch { .. } if self.sabotage.is(Sabotage::IgnoreEpoch) => return Ok(()),
                 LogPage::NewEpoch { head } => {
                     view.clocks.start_anew(head);
                     self.observers.tell(&Event::Skipped { head });

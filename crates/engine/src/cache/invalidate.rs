@@ -7,6 +7,7 @@ use bytes::Bytes;
 use super::Cache;
 use crate::{
     position::{Partition, PositionSet},
+    sabotage::Sabotage,
     store::{NOTE_BYTES_MAX, RECORD_TAGS_MAX, StoreError},
     tag::{Home, Tag, TagId},
 };
@@ -103,6 +104,9 @@ impl Cache {
                     Err(source) => return Err(InvalidateError::NotRecorded { recorded, wanted, source }),
                 }
             }
+        }
+        if shared.sabotage.is(Sabotage::AcknowledgeEarly) {
+            return Ok(recorded);
         }
         // This node's view must hold it before the writer hears of it: then its own next read is right.
         shared.reach(&recorded).await.map_err(|source| InvalidateError::NotRecorded {

@@ -15,6 +15,7 @@ use crate::{
     observe::Event,
     policy::Policy,
     position::{Position, PositionSet},
+    sabotage::Sabotage,
     scope::{Recorder, Seen},
     store::StoredEntry,
     tag::Tag,
@@ -94,12 +95,15 @@ impl Shared {
         F: Future<Output = Result<Loaded<V>, E>>,
     {
         let recorder = Arc::new(Recorder::new(key.raw().tenant().clone(), required));
+        let base = lead.base();
         let began = tokio::time::Instant::now();
         let loaded = self.run::<V, E, _>(policy, &recorder, load).await;
         let took = began.elapsed();
         let outcome = match loaded {
             Ok(loaded) => {
-                let landed = self.keep(key, policy, lead.base(), loaded, &recorder).await;
+                let late = self.sabotage.is(Sabotage::StampAfterLoad);
+                let base = if late { self.view(base.partition).clocks.frontier() } else { base };
+                let landed = self.keep(key, policy, base, loaded, &recorder).await;
                 self.observers.tell(&Event::Loaded { key: key.raw(), took, not_stored: landed.not_stored });
                 Outcome::Loaded(landed.entry, landed.not_stored)
             }
@@ -141,6 +145,9 @@ impl Shared {
         loaded: Loaded<V>,
         recorder: &Recorder,
     ) -> Landed {
+        if self.sabotage.is(Sabotage::ForgetRecordedTags) {
+            recorder.forget_tags();
+        }
         loaded.tags.iter().for_each(|tag| recorder.tag(tag));
         if loaded.declined {
             recorder.refuse(NotStored::Declined);

@@ -9,7 +9,10 @@ mod invalidate;
 mod load;
 mod read;
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{Arc, atomic::AtomicU64},
+};
 
 pub use self::{
     invalidate::{InvalidateError, Invalidation},
@@ -22,6 +25,7 @@ use crate::{
     l1::{L1, L1Limits},
     observe::{Observer, Observers},
     position::{Partition, Position},
+    sabotage::Sabotage,
     store::{Store, StoreError},
     tenant::Tenant,
     time::{SystemTimeSource, TimeSource, Timestamp},
@@ -71,12 +75,16 @@ struct Shared {
     time: Arc<dyn TimeSource>,
     observers: Observers,
     limits: CacheLimits,
+    sabotage: Sabotage,
 }
 
 /// This node's view of a partition, and the right to move it on.
 struct View {
     clocks: Clocks,
-    moving: tokio::sync::Mutex<()>,
+    /// Rounds of catching up that have begun.
+    rounds: AtomicU64,
+    /// Held by the one who moves the view on; the last round that reached the log's head.
+    moving: tokio::sync::Mutex<u64>,
 }
 
 /// Puts a [`Cache`] together.
@@ -85,6 +93,7 @@ pub struct CacheBuilder {
     limits: CacheLimits,
     time: Arc<dyn TimeSource>,
     observers: Vec<Arc<dyn Observer>>,
+    sabotage: Sabotage,
 }
 
 impl CacheBuilder {
@@ -109,18 +118,30 @@ impl CacheBuilder {
         self
     }
 
+    /// Breaks the protocol on purpose, to show that the checker notices.
+    #[cfg(feature = "testing")]
+    #[must_use]
+    pub fn sabotage(mut self, sabotage: Sabotage) -> Self {
+        self.sabotage = sabotage;
+        self
+    }
+
     /// Reads the log's heads and starts with an empty memory.
     pub async fn build(self) -> Result<Cache, StoreError> {
-        let Self { store, limits, time, observers } = self;
+        let Self { store, limits, time, observers, sabotage } = self;
         let mut views = Vec::new();
         for partition in store.partitions().all() {
             let head = store.head(partition).await?;
-            views.push(View { clocks: Clocks::new(head, limits.clocks), moving: tokio::sync::Mutex::new(()) });
+            views.push(View {
+                clocks: Clocks::new(head, limits.clocks),
+                rounds: AtomicU64::new(0),
+                moving: tokio::sync::Mutex::new(0),
+            });
         }
         let observers = Observers::new(observers);
         let l1 = L1::new(limits.l1, observers.clone());
         let flights = Arc::new(Flights::new(limits.waiters_max));
-        let shared = Shared { store, views: views.into(), l1, flights, time, observers, limits };
+        let shared = Shared { store, views: views.into(), l1, flights, time, observers, limits, sabotage };
         Ok(Cache { shared: Arc::new(shared) })
     }
 }
@@ -133,6 +154,7 @@ impl Cache {
             limits: CacheLimits::default(),
             time: Arc::new(SystemTimeSource::default()),
             observers: Vec::new(),
+            sabotage: Sabotage::None,
         }
     }
 

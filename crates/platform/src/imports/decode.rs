@@ -102,8 +102,7 @@ impl<R: Read> TextStream<R> {
         };
         let decodable = &raw[..undefined.unwrap_or(raw.len())];
         let (result, read, written) =
-            self.decoder
-                .decode_to_utf8_without_replacement(decodable, &mut self.text, self.source_ended);
+            self.decoder.decode_to_utf8_without_replacement(decodable, &mut self.text, self.source_ended);
         self.raw_used += read;
         self.text_used = 0;
         self.text_filled = written;

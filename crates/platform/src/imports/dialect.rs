@@ -4,12 +4,7 @@
 //! many fields as the header, and by how many fields that is. Counting characters would be fooled
 //! by decimal commas and by lists inside quotes.
 
-use super::{
-    decode::TextStream,
-    encoding::TextEncoding,
-    lexer::Lexer,
-    limits::Limits,
-};
+use super::{decode::TextStream, encoding::TextEncoding, lexer::Lexer, limits::Limits};
 
 /// Delimiters that are read, in the order in which ties are broken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,10 +59,7 @@ pub(crate) struct Dialect {
 
 /// Decides from `sample`, the decoded beginning of the file; `sample_is_whole` if nothing follows.
 pub(super) fn detect(sample: &[u8], sample_is_whole: bool, limits: &Limits) -> Dialect {
-    let first_line = sample
-        .split(|byte| matches!(byte, b'\n' | b'\r'))
-        .next()
-        .unwrap_or_default();
+    let first_line = sample.split(|byte| matches!(byte, b'\n' | b'\r')).next().unwrap_or_default();
     let declared = first_line
         .strip_prefix(b"sep=")
         .and_then(|rest| Delimiter::ALL.into_iter().find(|delimiter| rest == [delimiter.byte()]));
@@ -76,10 +68,7 @@ pub(super) fn detect(sample: &[u8], sample_is_whole: bool, limits: &Limits) -> D
         let table = if skips_first_line { &sample[first_line.len()..] } else { sample };
         most_consistent(table, sample_is_whole, limits)
     });
-    Dialect {
-        delimiter,
-        skips_first_line,
-    }
+    Dialect { delimiter, skips_first_line }
 }
 
 /// A file in which no candidate splits the header has one column; then any delimiter is right.
@@ -125,10 +114,7 @@ mod tests {
     use super::*;
 
     fn check(sample: &str, delimiter: Delimiter, skips_first_line: bool) {
-        let expected = Dialect {
-            delimiter,
-            skips_first_line,
-        };
+        let expected = Dialect { delimiter, skips_first_line };
         assert_eq!(detect(sample.as_bytes(), true, &Limits::default()), expected, "{sample:?}");
     }
 

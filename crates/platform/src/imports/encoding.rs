@@ -25,6 +25,8 @@ use super::{
     signature,
 };
 
+const CHUNK_BYTES: usize = 64 * 1024;
+
 /// Encodings that are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum TextEncoding {
@@ -69,8 +71,7 @@ pub(super) fn scan(mut source: impl Read, limits: &Limits) -> Result<Scan, Impor
     let mut evidence = Utf8Evidence::default();
     evidence.observe(&sample);
     let mut size_bytes = sample.len() as u64;
-    let mut chunk = sample;
-    chunk.resize(limits.sample_bytes.max(4096), 0);
+    let mut chunk = vec![0; CHUNK_BYTES];
     loop {
         if size_bytes > limits.file_bytes_max {
             return Err(file_too_large(limits));
@@ -85,19 +86,13 @@ pub(super) fn scan(mut source: impl Read, limits: &Limits) -> Result<Scan, Impor
             Err(error) => return Err(ImportError::read_failed(&error)),
         }
     }
-    Ok(Scan {
-        encoding: declared.unwrap_or_else(|| evidence.decide()),
-        size_bytes,
-    })
+    Ok(Scan { encoding: declared.unwrap_or_else(|| evidence.decide()), size_bytes })
 }
 
 /// The first `length` bytes, or all if there are fewer.
 pub(super) fn read_sample(source: &mut impl Read, length: usize) -> Result<Vec<u8>, ImportError> {
     let mut sample = Vec::with_capacity(length);
-    source
-        .take(length as u64)
-        .read_to_end(&mut sample)
-        .map_err(|error| ImportError::read_failed(&error))?;
+    source.take(length as u64).read_to_end(&mut sample).map_err(|error| ImportError::read_failed(&error))?;
     Ok(sample)
 }
 
@@ -197,11 +192,7 @@ impl Utf8Evidence {
 
     fn decide(self) -> TextEncoding {
         let invalid = self.invalid || !self.cut.is_empty();
-        if invalid && !self.multi_byte {
-            TextEncoding::Windows1252
-        } else {
-            TextEncoding::Utf8
-        }
+        if invalid && !self.multi_byte { TextEncoding::Windows1252 } else { TextEncoding::Utf8 }
     }
 }
 
@@ -212,10 +203,7 @@ mod tests {
     use super::*;
 
     fn check(bytes: &[u8], expected: TextEncoding) {
-        let limits = Limits {
-            sample_bytes: 16,
-            ..Limits::default()
-        };
+        let limits = Limits { sample_bytes: 16, ..Limits::default() };
         assert_eq!(scan(bytes, &limits).unwrap().encoding, expected, "{bytes:?}");
     }
 
@@ -251,10 +239,7 @@ mod tests {
 
     #[test]
     fn too_large_is_refused_without_reading_on() {
-        let limits = Limits {
-            file_bytes_max: 1 << 20,
-            ..Limits::default()
-        };
+        let limits = Limits { file_bytes_max: 1 << 20, ..Limits::default() };
         let endless = io::repeat(b'a');
         assert_eq!(scan(endless, &limits).unwrap_err().code, ErrorCode::FileTooLarge);
     }

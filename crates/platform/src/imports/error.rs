@@ -94,12 +94,7 @@ impl fmt::Display for ErrorCode {
 impl ImportError {
     /// Refuses the file as a whole.
     pub(super) fn file(code: ErrorCode, message: impl Into<String>) -> Self {
-        Self {
-            code,
-            message: message.into(),
-            row: None,
-            column: None,
-        }
+        Self { code, message: message.into(), row: None, column: None }
     }
 
     /// Refuses because of `row`, and of one `column` if it can be told.
@@ -108,20 +103,12 @@ impl ImportError {
             Some(name) => format!("Row {row}, column “{name}”"),
             None => format!("Row {row}"),
         };
-        Self {
-            code,
-            message: format!("{place}: {message}"),
-            row: Some(row),
-            column,
-        }
+        Self { code, message: format!("{place}: {message}"), row: Some(row), column }
     }
 
     /// The disk, not the file, is at fault; trying again may help.
     pub(super) fn read_failed(error: &io::Error) -> Self {
-        Self::file(
-            ErrorCode::ReadFailed,
-            format!("The file could not be read ({error}). Upload it again."),
-        )
+        Self::file(ErrorCode::ReadFailed, format!("The file could not be read ({error}). Upload it again."))
     }
 }
 
@@ -132,10 +119,7 @@ mod tests {
     #[test]
     fn the_wire_code_is_the_stored_code() {
         for code in [ErrorCode::NotCsvXlsx, ErrorCode::RaggedRow] {
-            assert_eq!(
-                serde_json::to_value(code).unwrap(),
-                serde_json::Value::from(code.as_str())
-            );
+            assert_eq!(serde_json::to_value(code).unwrap(), serde_json::Value::from(code.as_str()));
         }
     }
 

@@ -14,6 +14,16 @@ pub(crate) enum SourceFormat {
     Unknown,
 }
 
+/// What a column is in a known export.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Meaning {
+    /// Somebody added it, or the format is not known.
+    NotOfFormat,
+    /// A column of the format that has no counterpart among the targets.
+    NoTarget,
+    Target(&'static str),
+}
+
 /// Column names of a format and the targets they mean.
 type Columns = &'static [(&'static str, Option<&'static str>)];
 
@@ -57,14 +67,13 @@ impl SourceFormat {
         }
     }
 
-    /// What `header` means in this format: `None` if it is no column of it, `Some(None)` if it is
-    /// one that has no target.
-    pub(super) fn target_of(self, header: &str) -> Option<Option<&'static str>> {
+    /// What `header` means in this format.
+    pub(super) fn meaning_of(self, header: &str) -> Meaning {
         let wanted = normalise(header);
         self.columns()
             .iter()
             .find(|(name, _)| normalise(name) == wanted)
-            .map(|&(_, target)| target)
+            .map_or(Meaning::NotOfFormat, |&(_, target)| target.map_or(Meaning::NoTarget, Meaning::Target))
     }
 
     fn columns(self) -> Columns {
@@ -78,11 +87,7 @@ impl SourceFormat {
 
 /// Letters and digits only, lower case.
 fn normalise(header: &str) -> String {
-    header
-        .chars()
-        .filter(|c| c.is_alphanumeric())
-        .flat_map(char::to_lowercase)
-        .collect()
+    header.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
 }
 
 const AZURE_MIGRATE: Columns = &[
@@ -159,14 +164,8 @@ mod tests {
 
     #[test]
     fn trimmed_and_reordered_exports_are_recognised() {
-        check(
-            &["memory (in mb)", "CORES", "Server Name", "*OS name", "Owner"],
-            SourceFormat::AzureMigrate,
-        );
-        check(
-            &["HostName", "IPAddress", "RAM.TotalSizeInMB", "OS.Name", "Cost center"],
-            SourceFormat::AwsMigrationHub,
-        );
+        check(&["memory (in mb)", "CORES", "Server Name", "*OS name", "Owner"], SourceFormat::AzureMigrate);
+        check(&["HostName", "IPAddress", "RAM.TotalSizeInMB", "OS.Name", "Cost center"], SourceFormat::AwsMigrationHub);
     }
 
     #[test]

@@ -135,11 +135,7 @@ impl<R: Read> Lexer<R> {
     fn record(&self) -> RawRecord<'_> {
         let text = std::str::from_utf8(&self.text[..self.text_filled])
             .expect("a record of decoded text is the text without its quotes and delimiters");
-        RawRecord {
-            row: self.row,
-            text,
-            ends: &self.ends[..self.ends_filled],
-        }
+        RawRecord { row: self.row, text, ends: &self.ends[..self.ends_filled] }
     }
 
     /// Stops before the first byte of a record; `false` at the end of the file.
@@ -172,11 +168,8 @@ impl<R: Read> Lexer<R> {
         // that is how a missing quote shows, which the parser itself forgives.
         let at_end = chunk.is_empty();
         let input = if at_end { b"\n" } else { chunk };
-        let (result, read, written, ended) = self.parser.read_record(
-            input,
-            &mut self.text[self.text_filled..],
-            &mut self.ends[self.ends_filled..],
-        );
+        let (result, read, written, ended) =
+            self.parser.read_record(input, &mut self.text[self.text_filled..], &mut self.ends[self.ends_filled..]);
         self.text_filled += written;
         self.ends_filled += ended;
         if read > 0 && !at_end {
@@ -207,11 +200,7 @@ impl<R: Read> Lexer<R> {
         let mut start = 0;
         for (field, &end) in self.ends[..self.ends_filled].iter().enumerate() {
             if end - start > self.field_bytes_max {
-                return Err(LexError {
-                    kind: LexErrorKind::FieldTooLong,
-                    row: self.row,
-                    field,
-                });
+                return Err(LexError { kind: LexErrorKind::FieldTooLong, row: self.row, field });
             }
             start = end;
         }
@@ -243,20 +232,12 @@ impl<R: Read> Lexer<R> {
     }
 
     fn error(&self, kind: LexErrorKind) -> LexError {
-        LexError {
-            kind,
-            row: self.row,
-            field: self.ends_filled,
-        }
+        LexError { kind, row: self.row, field: self.ends_filled }
     }
 }
 
 fn decode_error(error: DecodeError, row: u64, field: usize) -> LexError {
-    LexError {
-        kind: LexErrorKind::Decode(error),
-        row,
-        field,
-    }
+    LexError { kind: LexErrorKind::Decode(error), row, field }
 }
 
 #[cfg(test)]
@@ -276,10 +257,8 @@ mod tests {
 
     fn check(text: &str, expected: &[(u64, &[&str])]) {
         let got = lex(text, &Limits::default()).unwrap();
-        let got: Vec<(u64, Vec<&str>)> = got
-            .iter()
-            .map(|(row, fields)| (*row, fields.iter().map(String::as_str).collect()))
-            .collect();
+        let got: Vec<(u64, Vec<&str>)> =
+            got.iter().map(|(row, fields)| (*row, fields.iter().map(String::as_str).collect())).collect();
         let expected: Vec<(u64, Vec<&str>)> = expected.iter().map(|(row, fields)| (*row, fields.to_vec())).collect();
         assert_eq!(got, expected, "{text:?}");
     }
@@ -312,12 +291,7 @@ mod tests {
 
     #[test]
     fn limits_hold_and_name_the_field() {
-        let limits = Limits {
-            field_bytes_max: 10,
-            record_bytes_max: 15,
-            columns_max: 3,
-            ..Limits::default()
-        };
+        let limits = Limits { field_bytes_max: 10, record_bytes_max: 15, columns_max: 3, ..Limits::default() };
         let refusal = |text: &str| {
             let error = lex(text, &limits).unwrap_err();
             (format!("{:?}", error.kind), error.row, error.field)

@@ -25,12 +25,15 @@
 //! Tokio, HTTP, SQL, tenants. The caller owns the thread (all of this blocks), the transaction and
 //! the cancellation: a `Read` that fails stops everything with [`ErrorCode::ReadFailed`].
 
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test"))]
+
 mod clues;
 mod decode;
 mod dialect;
 mod distinct;
 mod encoding;
 mod error;
+mod evidence;
 mod format;
 mod formula;
 mod header;

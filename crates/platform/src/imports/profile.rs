@@ -45,9 +45,7 @@ pub(super) struct Profiler {
 
 impl Profiler {
     pub(super) fn new(columns: usize) -> Self {
-        Self {
-            columns: (0..columns).map(|_| Gathering::default()).collect(),
-        }
+        Self { columns: (0..columns).map(|_| Gathering::default()).collect() }
     }
 
     /// Takes one record, in the order of the columns.

@@ -105,11 +105,7 @@ pub(crate) fn records<'a, R: Read + Seek>(
     if table.headers() != shape.headers {
         return Err(file_changed());
     }
-    Ok(Records {
-        table,
-        shape,
-        ended: false,
-    })
+    Ok(Records { table, shape, ended: false })
 }
 
 /// The rows of a file, in order. After an error there is nothing more.
@@ -127,10 +123,7 @@ impl<R: Read> Iterator for Records<'_, R> {
             return None;
         }
         let row = self.table.next_row().map(|row| {
-            row.map(|record| Record {
-                row: record.row,
-                fields: record.fields().map(str::to_owned).collect(),
-            })
+            row.map(|record| Record { row: record.row, fields: record.fields().map(str::to_owned).collect() })
         });
         let item = match row {
             Ok(None) if self.table.rows() != self.shape.rows => Some(Err(file_changed())),
@@ -142,17 +135,11 @@ impl<R: Read> Iterator for Records<'_, R> {
 }
 
 fn rewind(source: &mut impl Seek) -> Result<(), ImportError> {
-    source
-        .seek(SeekFrom::Start(0))
-        .map(|_| ())
-        .map_err(|error| ImportError::read_failed(&error))
+    source.seek(SeekFrom::Start(0)).map(|_| ()).map_err(|error| ImportError::read_failed(&error))
 }
 
 fn file_changed() -> ImportError {
-    ImportError::file(
-        ErrorCode::FileChanged,
-        "The file changed while it was being imported. Upload it again.",
-    )
+    ImportError::file(ErrorCode::FileChanged, "The file changed while it was being imported. Upload it again.")
 }
 
 #[cfg(test)]

@@ -12,11 +12,7 @@ const BINARY_CONTROL_PERCENT: usize = 5;
 /// First bytes of formats people upload by mistake, and what each is.
 const SIGNATURES: &[(&[u8], ErrorCode, &str)] = &[
     (b"\x1f\x8b", ErrorCode::NotCsvGzip, "a gzip archive"),
-    (
-        b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1",
-        ErrorCode::NotCsvXls,
-        "an Excel workbook (.xls)",
-    ),
+    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", ErrorCode::NotCsvXls, "an Excel workbook (.xls)"),
     (b"7z\xbc\xaf\x27\x1c", ErrorCode::NotCsvArchive, "a 7-Zip archive"),
     (b"Rar!\x1a\x07", ErrorCode::NotCsvArchive, "a RAR archive"),
     (b"BZh", ErrorCode::NotCsvArchive, "a bzip2 archive"),
@@ -43,10 +39,9 @@ pub(super) fn refuse_known_formats(sample: &[u8]) -> Result<(), ImportError> {
     }
     let text = sample.strip_prefix(b"\xef\xbb\xbf").unwrap_or(sample).trim_ascii_start();
     match text.first() {
-        Some(b'<') => Err(ImportError::file(
-            ErrorCode::NotCsvMarkup,
-            advice("an HTML or XML document", ErrorCode::NotCsvMarkup),
-        )),
+        Some(b'<') => {
+            Err(ImportError::file(ErrorCode::NotCsvMarkup, advice("an HTML or XML document", ErrorCode::NotCsvMarkup)))
+        }
         Some(b'{') => Err(json()),
         Some(b'[') if matches!(text[1..].trim_ascii_start().first(), Some(b'{' | b'[')) => Err(json()),
         _ => Ok(()),
@@ -57,10 +52,7 @@ pub(super) fn refuse_known_formats(sample: &[u8]) -> Result<(), ImportError> {
 pub(super) fn refuse_binary(sample: &[u8]) -> Result<(), ImportError> {
     let controls = sample.iter().filter(|&&byte| is_control(byte)).count();
     if controls * 100 >= sample.len() * BINARY_CONTROL_PERCENT && controls > 0 {
-        return Err(ImportError::file(
-            ErrorCode::NotCsvBinary,
-            advice("a binary file", ErrorCode::NotCsvBinary),
-        ));
+        return Err(ImportError::file(ErrorCode::NotCsvBinary, advice("a binary file", ErrorCode::NotCsvBinary)));
     }
     Ok(())
 }
@@ -73,9 +65,7 @@ pub(super) fn is_control(byte: u8) -> bool {
 /// Names of the first entries stand uncompressed in a zip, so a workbook shows itself unopened.
 fn zip_kind(sample: &[u8]) -> ImportError {
     const WORKBOOK_MARKS: [&[u8]; 4] = [b"[Content_Types].xml", b"_rels/.rels", b"xl/", b"opendocument.spreadsheet"];
-    let workbook = WORKBOOK_MARKS
-        .iter()
-        .any(|mark| sample.windows(mark.len()).any(|window| window == *mark));
+    let workbook = WORKBOOK_MARKS.iter().any(|mark| sample.windows(mark.len()).any(|window| window == *mark));
     let (code, what) = if workbook {
         (ErrorCode::NotCsvXlsx, "a spreadsheet workbook (.xlsx or .ods)")
     } else {
@@ -107,10 +97,7 @@ mod tests {
     use super::*;
 
     fn check(sample: &[u8], expected: Option<ErrorCode>) {
-        let got = refuse_known_formats(sample)
-            .and_then(|()| refuse_binary(sample))
-            .err()
-            .map(|error| error.code);
+        let got = refuse_known_formats(sample).and_then(|()| refuse_binary(sample)).err().map(|error| error.code);
         assert_eq!(got, expected, "{sample:?}");
     }
 

@@ -11,22 +11,18 @@
 use std::collections::HashSet;
 
 use super::{
-    clues::{CLUES, Clues, Look},
-    format::SourceFormat,
+    clues::CLUES,
+    evidence::{confidence, telling_kind},
+    format::{Meaning, SourceFormat},
     profile::ColumnProfile,
     reader::Inspection,
     reason::{self, HeaderMatch, NoTarget},
     targets::{self, TargetAttribute},
-    value::ValueKind,
-    vocabulary::{weight, words},
+    vocabulary::words,
 };
 
 /// Below this a suggestion would be wrong more often than it helps.
-const CONFIDENCE_MIN: f64 = 0.45;
-/// A header that overlaps less says nothing.
-const HEADER_MIN: f64 = 0.5;
-/// Nothing that was guessed is certain.
-const CONFIDENCE_MAX: f64 = 0.99;
+const CONFIDENCE_MIN: f64 = 0.5;
 
 /// What one column probably means.
 #[derive(Debug, Clone, PartialEq)]
@@ -43,197 +39,122 @@ pub(crate) struct Suggestion {
 
 /// One suggestion per column, in the order of the columns.
 pub(crate) fn suggest(inspection: &Inspection) -> Vec<Suggestion> {
-    let shape = &inspection.shape;
-    let columns = || shape.headers.iter().zip(&inspection.profiles);
-    let mut candidates: Vec<Candidate> = columns()
+    let columns: Vec<Column<'_>> = inspection
+        .shape
+        .headers
+        .iter()
+        .zip(&inspection.profiles)
         .enumerate()
-        .flat_map(|(position, (header, profile))| candidates(position, header, profile, shape.format))
+        .map(|(position, (header, profile))| Column { position, header, profile, format: inspection.shape.format })
         .collect();
-    candidates.sort_by(|a, b| {
-        b.confidence
-            .total_cmp(&a.confidence)
-            .then(a.position.cmp(&b.position))
-            .then(a.order.cmp(&b.order))
-    });
-
-    let mut chosen: Vec<Option<&Candidate>> = vec![None; shape.headers.len()];
-    let mut taken = HashSet::new();
-    for candidate in &candidates {
-        if chosen[candidate.position].is_none() && taken.insert(candidate.order) {
-            chosen[candidate.position] = Some(candidate);
-        }
-    }
-
-    columns()
-        .enumerate()
-        .map(|(position, (header, profile))| {
-            let (target, confidence, reason) = match chosen[position] {
-                Some(candidate) => candidate.explained(header, profile, shape.format),
-                None => {
-                    let best = candidates.iter().find(|candidate| candidate.position == position);
-                    (None, 0.0, unmatched(best, header, profile, shape.format, &chosen, &shape.headers))
-                }
-            };
-            Suggestion {
-                position,
-                source_column: header.clone(),
-                target,
-                confidence,
-                reason,
-                sample_values: profile.samples.clone(),
-            }
+    let candidates = ranked(&columns);
+    let chosen = assigned(&candidates, columns.len());
+    columns
+        .iter()
+        .map(|column| match chosen[column.position] {
+            Some(candidate) => column.matched(candidate),
+            None => column.unmatched(&column.why_unmatched(&candidates, &chosen, &columns)),
         })
         .collect()
 }
 
+#[derive(Debug, Clone, Copy)]
+struct Column<'a> {
+    position: usize,
+    header: &'a str,
+    profile: &'a ColumnProfile,
+    format: SourceFormat,
+}
+
 /// A column and an attribute it could be.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 struct Candidate {
     position: usize,
     /// Place of the attribute in the catalogue.
-    order: usize,
+    target: usize,
     confidence: f64,
     header: HeaderMatch,
 }
 
-impl Candidate {
-    fn explained(
-        &self,
-        header: &str,
-        profile: &ColumnProfile,
-        format: SourceFormat,
-    ) -> (Option<&'static TargetAttribute>, f64, String) {
-        let target = &targets::all()[self.order];
-        let kind = shown_kind(CLUES[self.order].values, profile);
-        let reason = reason::matched(header, target, self.header, format, kind, profile);
-        let confidence = (self.confidence * 100.0).round() / 100.0;
-        (Some(target), confidence, reason)
-    }
+/// All candidates worth considering, the surest first.
+fn ranked(columns: &[Column<'_>]) -> Vec<Candidate> {
+    let mut candidates: Vec<Candidate> = columns.iter().flat_map(Column::candidates).collect();
+    candidates.sort_by(|a, b| {
+        let surest = b.confidence.total_cmp(&a.confidence);
+        surest.then(a.position.cmp(&b.position)).then(a.target.cmp(&b.target))
+    });
+    candidates
 }
 
-fn unmatched(
-    best: Option<&Candidate>,
-    header: &str,
-    profile: &ColumnProfile,
-    format: SourceFormat,
-    chosen: &[Option<&Candidate>],
-    headers: &[String],
-) -> String {
-    let why = match best {
-        _ if format.target_of(header) == Some(None) => NoTarget::KnownWithout(format),
-        Some(best) => {
-            let winner = chosen
-                .iter()
-                .position(|winner| winner.is_some_and(|winner| winner.order == best.order))
-                .expect("a candidate loses only to a column that was given its target");
-            NoTarget::Taken {
-                target: &targets::all()[best.order],
-                by: &headers[winner],
-            }
+/// Per column the candidate that got it. Going from the surest down gives every attribute to the
+/// column that fits it best, and the columns left over their next best.
+fn assigned(candidates: &[Candidate], columns: usize) -> Vec<Option<&Candidate>> {
+    let mut chosen = vec![None; columns];
+    let mut taken = HashSet::new();
+    for candidate in candidates {
+        let column = &mut chosen[candidate.position];
+        if column.is_none() && taken.insert(candidate.target) {
+            *column = Some(candidate);
         }
-        None if profile.values == 0 => NoTarget::Empty,
-        None => NoTarget::Unknown,
-    };
-    reason::unmatched(header, &why)
+    }
+    chosen
 }
 
-fn candidates(position: usize, header: &str, profile: &ColumnProfile, format: SourceFormat) -> Vec<Candidate> {
-    let known = format.target_of(header);
-    let words = words(header);
-    CLUES
-        .iter()
-        .enumerate()
-        .filter_map(|(order, clues)| {
-            let (header, similarity) = match known {
-                Some(target) if target == Some(clues.target) => (HeaderMatch::Format, 1.0),
-                Some(_) => return None, // A known column means this or nothing.
-                None => header_match(&words, clues),
-            };
-            let confidence = weigh(similarity, clues.values, profile).min(CONFIDENCE_MAX);
-            (confidence >= CONFIDENCE_MIN).then_some(Candidate {
-                position,
-                order,
-                confidence,
-                header,
+impl Column<'_> {
+    fn candidates(&self) -> Vec<Candidate> {
+        let words = words(self.header);
+        let meaning = self.format.meaning_of(self.header);
+        CLUES
+            .iter()
+            .enumerate()
+            .filter_map(|(target, clues)| {
+                let (confidence, header) = confidence(&words, meaning, self.profile, clues);
+                let candidate = Candidate { position: self.position, target, confidence, header };
+                (confidence >= CONFIDENCE_MIN).then_some(candidate)
             })
-        })
-        .collect()
-}
-
-/// The best overlap of the header with a phrase; earlier phrases are the better ones.
-fn header_match(words: &[String], clues: &Clues) -> (HeaderMatch, f64) {
-    let best = clues
-        .phrases
-        .iter()
-        .enumerate()
-        .map(|(rank, phrase)| {
-            let similarity = overlap(words, &phrase.split(' ').collect::<Vec<_>>());
-            similarity * if rank == 0 { 1.0 } else { 0.97 }
-        })
-        .fold(0.0, f64::max);
-    match best {
-        s if s >= 0.95 => (HeaderMatch::Same, s),
-        s if s >= HEADER_MIN => (HeaderMatch::Similar, s),
-        _ => (HeaderMatch::None, 0.0),
+            .collect()
     }
-}
 
-/// Weighted Dice coefficient: 1 for the same words, 0 for none in common.
-fn overlap(header: &[String], phrase: &[&str]) -> f64 {
-    let header: HashSet<&str> = header.iter().map(String::as_str).collect();
-    let phrase: HashSet<&str> = phrase.iter().copied().collect();
-    let total = |words: &HashSet<&str>| {
-        let mut weights: Vec<f64> = words.iter().map(|word| weight(word)).collect();
-        weights.sort_by(f64::total_cmp); // One order of summing, so that results are the same bits.
-        weights.iter().sum::<f64>()
-    };
-    let both: HashSet<&str> = header.intersection(&phrase).copied().collect();
-    let all = total(&header) + total(&phrase);
-    if all == 0.0 { 0.0 } else { 2.0 * total(&both) / all }
-}
-
-/// Joins what the header and what the values say.
-fn weigh(similarity: f64, look: Look, profile: &ColumnProfile) -> f64 {
-    if profile.values == 0 {
-        return similarity * 0.7; // Only one witness.
+    fn matched(&self, candidate: &Candidate) -> Suggestion {
+        let target = &targets::all()[candidate.target];
+        let kind = telling_kind(CLUES[candidate.target].values, self.profile);
+        let reason = reason::matched(self.header, target, candidate.header, self.format, kind, self.profile);
+        // Two digits are all the confidence there is in a confidence.
+        self.suggestion(Some(target), (candidate.confidence * 100.0).round() / 100.0, reason)
     }
-    match look {
-        Look::Must { kind, alone } => {
-            let share = profile.share(kind);
-            let agreed = similarity * (0.2 + 0.8 * share);
-            agreed.max(joined(similarity, alone * share * share))
+
+    fn unmatched(&self, why: &NoTarget<'_>) -> Suggestion {
+        self.suggestion(None, 0.0, reason::unmatched(self.header, why))
+    }
+
+    fn suggestion(&self, target: Option<&'static TargetAttribute>, confidence: f64, reason: String) -> Suggestion {
+        Suggestion {
+            position: self.position,
+            source_column: self.header.to_owned(),
+            target,
+            confidence,
+            reason,
+            sample_values: self.profile.samples.clone(),
         }
-        Look::Often { kind, alone } => {
-            let share = profile.share(kind);
-            let agreed = similarity * (0.85 + 0.15 * share) * (1.0 - 0.7 * foreign_share(profile, Some(kind)));
-            agreed.max(joined(similarity, alone * share * share))
-        }
-        Look::Prose => similarity * 0.95 * (1.0 - 0.7 * foreign_share(profile, None)),
-        Look::Any => similarity * 0.95,
     }
-}
 
-/// Independent hints add up without exceeding certainty.
-fn joined(similarity: f64, alone: f64) -> f64 {
-    if alone == 0.0 { 0.0 } else { 1.0 - (1.0 - similarity * 0.9) * (1.0 - alone) }
-}
-
-/// The largest share of values that are plainly something else than text.
-fn foreign_share(profile: &ColumnProfile, but: Option<ValueKind>) -> f64 {
-    [ValueKind::Ip, ValueKind::Mac, ValueKind::Uuid, ValueKind::Date, ValueKind::Decimal]
-        .into_iter()
-        .filter(|&kind| Some(kind) != but)
-        .map(|kind| profile.share(kind))
-        .fold(0.0, f64::max)
-}
-
-/// The kind worth telling in the reason.
-fn shown_kind(look: Look, profile: &ColumnProfile) -> Option<ValueKind> {
-    match look {
-        Look::Must { kind: ValueKind::Decimal, .. } if profile.share(ValueKind::Integer) > 0.95 => Some(ValueKind::Integer),
-        Look::Must { kind, .. } => Some(kind),
-        Look::Often { kind, .. } if profile.share(kind) >= 0.5 => Some(kind),
-        Look::Often { .. } | Look::Prose | Look::Any => None,
+    fn why_unmatched<'a>(
+        &self,
+        candidates: &[Candidate],
+        chosen: &[Option<&Candidate>],
+        columns: &'a [Column<'_>],
+    ) -> NoTarget<'a> {
+        if self.format.meaning_of(self.header) == Meaning::NoTarget {
+            return NoTarget::KnownWithout(self.format);
+        }
+        let Some(best) = candidates.iter().find(|candidate| candidate.position == self.position) else {
+            return if self.profile.values == 0 { NoTarget::Empty } else { NoTarget::Unknown };
+        };
+        let winner = chosen
+            .iter()
+            .position(|winner| winner.is_some_and(|winner| winner.target == best.target))
+            .expect("a candidate loses only to a column that was given its target");
+        NoTarget::Taken { target: &targets::all()[best.target], by: columns[winner].header }
     }
 }
 

@@ -29,10 +29,7 @@ fn table(columns: &[(&str, &[&str])]) -> Table {
 }
 
 fn targets_of(columns: &[(&str, &[&str])]) -> Vec<Option<&'static str>> {
-    suggestions(&table(columns))
-        .iter()
-        .map(|suggestion| suggestion.target.map(|target| target.name))
-        .collect()
+    suggestions(&table(columns)).iter().map(|suggestion| suggestion.target.map(|target| target.name)).collect()
 }
 
 #[test]
@@ -80,16 +77,10 @@ fn conflicting_values_lower_the_confidence() {
 
 #[test]
 fn one_target_goes_to_one_column() {
-    let columns: &[(&str, &[&str])] = &[
-        ("Backup IP", &["10.0.0.1"]),
-        ("IP address", &["10.0.0.2"]),
-        ("Gateway", &["10.0.0.3"]),
-    ];
+    let columns: &[(&str, &[&str])] =
+        &[("Backup IP", &["10.0.0.1"]), ("IP address", &["10.0.0.2"]), ("Gateway", &["10.0.0.3"])];
     assert_eq!(targets_of(columns), [None, Some("ip_address"), None]);
-    assert_eq!(
-        suggestions(&table(columns))[2].reason,
-        "column “IP address” fits IP address better"
-    );
+    assert_eq!(suggestions(&table(columns))[2].reason, "column “IP address” fits IP address better");
 }
 
 #[test]
@@ -136,32 +127,32 @@ macro_rules! sets {
 
 /// Both in percent: columns judged right (“no target” included), and suggestions that are right.
 fn accuracy(sets: &[(&str, &str)]) -> (usize, usize) {
-    let mut total = Score {
-        columns: 0,
-        right: 0,
-        suggested: 0,
-        suggested_right: 0,
-    };
+    let mut total = Score { columns: 0, right: 0, suggested: 0, suggested_right: 0 };
     for (name, set) in sets {
         measure(name, set, &mut total);
     }
-    println!("{} of {} columns, {} of {} suggestions", total.right, total.columns, total.suggested_right, total.suggested);
+    println!(
+        "{} of {} columns, {} of {} suggestions",
+        total.right, total.columns, total.suggested_right, total.suggested
+    );
     (total.right * 100 / total.columns, total.suggested_right * 100 / total.suggested)
 }
 
 #[test]
 fn accuracy_on_tuned_sets() {
     let (columns, suggested) = accuracy(sets!["tuned":
-        "checkmk", "german_cmdb", "lansweeper", "rvtools_vinfo", "sccm", "servicenow",
+        "app_portfolio", "checkmk", "device42", "disaster_recovery", "endpoint_inventory", "german_cmdb",
+        "homegrown_list", "hyperv", "idoit", "inspektion_excel", "lansweeper", "netbox_vms", "rvtools_vinfo", "sccm",
+        "servicenow", "values_only",
     ]);
-    assert!(columns >= 1 && suggested >= 1, "{columns} %, {suggested} %");
+    assert!(columns >= 96 && suggested >= 96, "{columns} %, {suggested} %");
 }
 
 #[test]
 fn accuracy_on_held_out_sets() {
     let (columns, suggested) = accuracy(sets!["held_out":
-        "app_portfolio", "device42", "disaster_recovery", "endpoint_inventory", "homegrown_list", "hyperv", "idoit",
-        "inspektion_excel", "netbox_vms", "values_only",
+        "azure_resource_graph", "german_server_list", "migration_tracker", "nutanix_collector", "ocs_inventory",
+        "proxmox", "solarwinds_nodes", "terse_names",
     ]);
-    assert!(columns >= 1 && suggested >= 1, "{columns} %, {suggested} %");
+    assert!(columns >= 84 && suggested >= 88, "{columns} %, {suggested} %");
 }

@@ -59,18 +59,9 @@ impl<R: Read> Table<R> {
 
     /// The next record that is not blank; `None` at the end of the file.
     pub(super) fn next_row(&mut self) -> Result<Option<RawRecord<'_>>, ImportError> {
-        let Self {
-            lexer,
-            limits,
-            encoding,
-            dialect,
-            headers,
-            rows,
-        } = self;
+        let Self { lexer, limits, encoding, dialect, headers, rows } = self;
         let columns = headers.len();
-        let record = lexer
-            .next_filled_record()
-            .map_err(|error| explain(&error, headers, *encoding, limits))?;
+        let record = lexer.next_filled_record().map_err(|error| explain(&error, headers, *encoding, limits))?;
         let Some(record) = record else {
             return Ok(None);
         };
@@ -198,10 +189,7 @@ fn explain(error: &LexError, headers: &[String], encoding: TextEncoding, limits:
             ErrorCode::RecordTooLong,
             error.row,
             column,
-            &format!(
-                "the row is longer than {}. Shorten its cells.",
-                human_bytes(limits.record_bytes_max as u64)
-            ),
+            &format!("the row is longer than {}. Shorten its cells.", human_bytes(limits.record_bytes_max as u64)),
         ),
         LexErrorKind::TooManyColumns => ImportError::at(
             ErrorCode::TooManyColumns,

@@ -60,13 +60,7 @@ const fn target(
     data_type: DataType,
     description: &'static str,
 ) -> TargetAttribute {
-    TargetAttribute {
-        name,
-        label,
-        data_type,
-        description,
-        required: false,
-    }
+    TargetAttribute { name, label, data_type, description, required: false }
 }
 
 use DataType::{Date, Decimal, Integer, Ip, List, Mac, Text};

@@ -96,7 +96,8 @@ pub(super) fn azure_migrate(rows: u64) -> Table {
         let (os, version) = OPERATING_SYSTEMS[usize::try_from(row % 5).unwrap()];
         let d = &mut dice;
         let second_ip = if d.below(10) == 0 { ";10.200.0.7" } else { "" };
-        let utilization = |d: &mut Dice| if d.below(20) == 0 { String::new() } else { format!("{}.{}", d.below(100), d.below(10)) };
+        let utilization =
+            |d: &mut Dice| if d.below(20) == 0 { String::new() } else { format!("{}.{}", d.below(100), d.below(10)) };
         vec![
             format!("{}-{}-{row:05}", d.pick(&["fra", "muc", "dub"]), d.pick(&["app", "db", "web"])),
             format!("10.{}.{}.{}{second_ip}", row / 65_536, row / 256 % 256, row % 256),
@@ -181,7 +182,8 @@ pub(super) fn write_text(table: &Table, delimiter: Delimiter, line_end: csv::Ter
 
 /// `text` as bytes in `encoding`, which must be able to say it.
 pub(super) fn encode(text: &str, encoding: TextEncoding, mark: bool) -> Vec<u8> {
-    let marked = if mark && encoding != TextEncoding::Windows1252 { format!("\u{feff}{text}") } else { text.to_owned() };
+    let marked =
+        if mark && encoding != TextEncoding::Windows1252 { format!("\u{feff}{text}") } else { text.to_owned() };
     match encoding {
         TextEncoding::Utf8 => marked.into_bytes(),
         TextEncoding::Utf16Le => marked.encode_utf16().flat_map(u16::to_le_bytes).collect(),

@@ -12,6 +12,19 @@ pub(super) fn words(header: &str) -> Vec<String> {
     for chunk in marked.split(|c: char| !c.is_alphanumeric()).filter(|chunk| !chunk.is_empty()) {
         add_chunk(&fold_umlauts(chunk), &mut words);
     }
+    settle_numbers(words)
+}
+
+/// `Number of disks` counts disks, `Serial number` is an id; `of` has done its work then.
+fn settle_numbers(mut words: Vec<String>) -> Vec<String> {
+    for at in 0..words.len() {
+        if words[at] == "number" {
+            let counts = words.get(at + 1).is_some_and(|next| next == "of");
+            let settled = if counts { "count" } else { "id" };
+            settled.clone_into(&mut words[at]);
+        }
+    }
+    words.retain(|word| word != "of");
     words
 }
 
@@ -21,16 +34,14 @@ fn add_chunk(chunk: &str, words: &mut Vec<String>) {
         words.extend(canonical.iter().map(|&word| word.to_owned()));
         return;
     }
-    let parts = split_case_and_digits(chunk);
+    // Compounds first: `OSname` falls apart wrongly where its capitals are.
+    let parts = split_compound(&whole).unwrap_or_else(|| split_case_and_digits(chunk));
     if parts.len() > 1 {
         for part in parts {
             add_chunk(part, words);
         }
-        return;
-    }
-    match split_compound(&whole) {
-        Some(parts) => parts.into_iter().for_each(|part| add_chunk(part, words)),
-        None => words.push(whole),
+    } else {
+        words.push(whole);
     }
 }
 
@@ -109,16 +120,19 @@ pub(super) fn weight(word: &str) -> f64 {
 fn canonical(word: &str) -> Option<&'static [&'static str]> {
     Some(match word {
         // Fillers
-        "in" | "of" | "the" | "per" | "to" | "for" | "from" | "by" | "on" | "is" | "and" | "a" | "u" | "ci" | "cmdb"
-        | "col" | "column" | "field" | "der" | "die" | "das" | "des" | "von" | "und" | "fuer" | "am" | "im" | "zum"
-        | "according" | "current" | "info" | "information" | "details" | "configured" | "attribute" | "nr" => &[],
+        "in" | "the" | "to" | "for" | "from" | "by" | "on" | "is" | "and" | "a" | "u" | "ci" | "cmdb" | "col"
+        | "column" | "field" | "der" | "die" | "das" | "des" | "von" | "und" | "fuer" | "am" | "im" | "zum"
+        | "according" | "current" | "info" | "information" | "details" | "configured" | "attribute" | "0" => &[],
+        "of" => &["of"],
+        "number" | "nummer" | "no" | "nr" => &["number"],
         // Things
-        "machine" | "server" | "servers" | "vm" | "vms" | "computer" | "device" | "system" | "systems" | "node" | "instance"
-        | "rechner" | "geraet" | "geraete" | "maschine" | "guest" | "asset" | "workload" | "endpoint" | "pc" => &["machine"],
+        "machine" | "server" | "servers" | "vm" | "vms" | "computer" | "device" | "system" | "systems" | "node"
+        | "instance" | "rechner" | "geraet" | "geraete" | "maschine" | "guest" | "asset" | "workload" | "endpoint"
+        | "pc" => &["machine"],
         "hostname" => &["host", "name"],
         "host" | "netbios" => &["host"],
         "name" | "bezeichnung" | "label" | "titel" | "title" | "display" => &["name"],
-        "id" | "ids" | "identifier" | "kennung" | "key" | "number" | "nummer" | "no" => &["id"],
+        "id" | "ids" | "identifier" | "kennung" | "key" => &["id"],
         "uuid" | "guid" => &["uuid"],
         "fqdn" => &["fqdn"],
         "dns" => &["dns"],
@@ -126,7 +140,8 @@ fn canonical(word: &str) -> Option<&'static [&'static str]> {
         "ip" | "ips" | "ipv4" | "ip4" | "ipv6" | "ip6" | "inet" => &["ip"],
         "address" | "addresses" | "addr" | "adresse" | "adressen" => &["address"],
         "mac" | "macs" | "ethernet" => &["mac"],
-        "nic" | "nics" | "adapter" | "adapters" | "netzwerkkarte" | "netzwerkkarten" | "netzwerkadapter" => &["network", "adapter"],
+        "adapter" | "adapters" => &["adapter"],
+        "nic" | "nics" | "netzwerkkarte" | "netzwerkkarten" | "netzwerkadapter" => &["network", "adapter"],
         "network" | "net" | "netzwerk" | "netz" => &["network"],
         "type" | "typ" | "art" | "kind" | "class" | "klasse" | "category" | "kategorie" => &["type"],
         // Operating system
@@ -142,11 +157,14 @@ fn canonical(word: &str) -> Option<&'static [&'static str]> {
         "logical" | "logische" | "threads" | "thread" => &["logical"],
         // Memory and storage
         "memory" | "mem" | "ram" | "arbeitsspeicher" | "hauptspeicher" | "vram" => &["memory"],
-        "storage" | "speicherplatz" | "speicher" | "plattenplatz" => &["storage"],
-        "disk" | "disks" | "drive" | "drives" | "hdd" | "platte" | "platten" | "festplatte" | "festplatten" | "laufwerk"
-        | "laufwerke" => &["disk"],
-        "size" | "groesse" | "capacity" | "kapazitaet" | "amount" | "space" => &["size"],
-        "used" | "use" | "usage" | "consumed" | "belegt" | "belegter" | "genutzt" | "verwendet" | "benutzt" => &["used"],
+        "storage" | "speicherplatz" | "speicher" => &["storage"],
+        "disk" | "disks" | "drive" | "drives" | "hdd" | "platte" | "platten" | "festplatte" | "festplatten"
+        | "laufwerk" | "laufwerke" => &["disk"],
+        "size" | "groesse" | "capacity" | "kapazitaet" | "amount" => &["size"],
+        "space" | "platz" => &["space"],
+        "used" | "use" | "usage" | "consumed" | "belegt" | "belegter" | "genutzt" | "verwendet" | "benutzt" => {
+            &["used"]
+        }
         "utilization" | "utilisation" | "util" | "load" | "auslastung" | "last" | "nutzung" => &["used"],
         "free" | "frei" | "freier" | "available" => &["free"],
         "total" | "gesamt" | "overall" | "all" | "provisioned" | "allocated" => &["total"],
@@ -164,7 +182,9 @@ fn canonical(word: &str) -> Option<&'static [&'static str]> {
         "inbound" | "received" | "rx" | "eingehend" => &["inbound"],
         "out" | "outbound" | "sent" | "tx" | "ausgehend" => &["outbound"],
         // Virtualisation
-        "hypervisor" | "virtualization" | "virtualisation" | "virtualisierung" | "virtualisierungsplattform" => &["hypervisor"],
+        "hypervisor" | "virtualization" | "virtualisation" | "virtualisierung" | "virtualisierungsplattform" => {
+            &["hypervisor"]
+        }
         "boot" | "firmware" => &["boot"],
         "bios" | "uefi" | "smbios" => &["bios"],
         "power" | "powerstate" => &["power"],
@@ -172,30 +192,33 @@ fn canonical(word: &str) -> Option<&'static [&'static str]> {
         "cluster" => &["cluster"],
         "moref" | "moid" | "mor" => &["moref"],
         // Business
-        "application" | "applications" | "app" | "apps" | "anwendung" | "anwendungen" | "applikation" | "fachverfahren"
-        | "service" | "workloads" | "verfahren" => &["application"],
+        "application" | "applications" | "app" | "apps" | "anwendung" | "anwendungen" | "applikation"
+        | "fachverfahren" | "service" | "workloads" | "verfahren" => &["application"],
         "environment" | "env" | "umgebung" | "stufe" | "landscape" => &["environment"],
         "criticality" | "critical" | "kritikalitaet" | "schutzbedarf" | "importance" | "tier" | "prioritaet"
         | "priority" | "wichtigkeit" => &["criticality"],
         "business" | "fachlich" | "fachlicher" | "fachliche" | "geschaeft" | "impact" => &["business"],
-        "technical" | "technischer" | "technisch" | "it" | "support" | "betrieb" | "admin" | "administrator" | "sysadmin" | "operations_team" => &["technical"],
+        "technical" | "technischer" | "technisch" | "it" | "support" | "betrieb" | "admin" | "administrator"
+        | "sysadmin" | "operations_team" => &["technical"],
         "owner" | "owned" | "eigentuemer" | "besitzer" | "verantwortlicher" | "verantwortlich" | "responsible"
         | "ansprechpartner" | "contact" | "custodian" | "steward" => &["owner"],
-        "team" | "group" | "gruppe" => &["group"],
+        "team" | "teams" | "group" | "groups" | "gruppe" | "gruppen" => &["group"],
         "managed" | "assigned" | "maintained" | "betreut" => &["managed"],
         "department" | "dept" | "abteilung" | "fachbereich" | "division" | "unit" | "organization" | "organisation"
         | "bereich" => &["department"],
         "cost" | "kosten" | "kostenstelle" => &["cost"],
         "center" | "centre" => &["center"],
-        "location" | "standort" | "site" | "ort" | "city" | "stadt" | "building" | "gebaeude" | "office" => &["location"],
+        "location" | "standort" | "site" | "ort" | "city" | "stadt" | "building" | "gebaeude" | "office" => {
+            &["location"]
+        }
         "datacenter" | "datacentre" | "rechenzentrum" | "rz" | "dc" => &["datacenter"],
         "data" | "daten" => &["data"],
         "wave" | "welle" => &["wave"],
         "migration" | "move" => &["migration"],
         "phase" | "batch" => &["phase"],
         // Identity
-        "external" | "extern" | "externe" | "source" | "sys" | "inventory" | "inventar" | "inventarnummer" | "object"
-        | "objekt" | "correlation" => &["external"],
+        "external" | "extern" | "externe" | "source" | "sys" | "inventory" | "inventar" | "inventarnummer"
+        | "object" | "objekt" | "correlation" => &["external"],
         "tag" => &["tag"],
         "serial" | "seriennummer" | "sn" | "serialnumber" | "serien" => &["serial"],
         "manufacturer" | "hersteller" | "vendor" | "make" | "fabrikat" => &["manufacturer"],
@@ -203,8 +226,9 @@ fn canonical(word: &str) -> Option<&'static [&'static str]> {
         "description" | "beschreibung" | "comment" | "comments" | "kommentar" | "notes" | "note" | "notizen"
         | "bemerkung" | "bemerkungen" | "annotation" | "remarks" | "purpose" | "zweck" => &["description"],
         "tags" | "labels" | "keywords" | "schlagworte" => &["tags"],
-        "seen" | "gesehen" | "kontakt" | "scan" | "scanned" | "discovered" | "heartbeat" | "sync" | "logon" | "checkin" => &["seen"],
-        "zuletzt" | "letzter" | "letzte" | "letztes" | "latest" | "most_recent" => &["latest"],
+        "seen" | "gesehen" | "kontakt" | "scan" | "scanned" | "discovered" | "heartbeat" | "sync" | "logon"
+        | "checkin" => &["seen"],
+        "zuletzt" | "letzter" | "letzte" | "letztes" | "latest" => &["latest"],
         "date" | "datum" | "time" | "zeit" | "timestamp" | "zeitpunkt" => &["date"],
         _ => return None,
     })
@@ -222,7 +246,8 @@ mod tests {
 
     #[test]
     fn every_way_of_joining_words_is_undone() {
-        for header in ["IPAddress", "ip_address", "ip.address", "IP-Adresse", "ipaddress", "IPV4 Address", "u_ip_addr"] {
+        for header in ["IPAddress", "ip_address", "ip.address", "IP-Adresse", "ipaddress", "IPV4 Address", "u_ip_addr"]
+        {
             check(header, &["ip", "address"]);
         }
     }

@@ -1,0 +1,114 @@
+//! A store at a distance: every operation takes a while, and may fail.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::future::{BoxFuture, FutureExt as _};
+use parking_lot::Mutex;
+use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
+use tokio::{sync::watch, task::yield_now};
+
+use crate::{
+    key::RawKey,
+    position::{Partition, PartitionCount, Position},
+    store::{Filled, LogPage, Store, StoreError, StoredEntry},
+    tag::TagId,
+};
+
+/// What goes wrong on the way.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Faults {
+    /// Of a hundred operations, how many fail without having happened.
+    pub lost_requests_percent: u32,
+    /// Of a hundred operations, how many happen although their caller is told that they failed.
+    pub lost_answers_percent: u32,
+}
+
+/// Another store, seen over a network: nothing of it is known without asking, and it answers after a random number
+/// of task switches (by seed).
+#[derive(Debug)]
+pub struct DistantStore {
+    inner: Arc<dyn Store>,
+    random: Mutex<StdRng>,
+    faults: Mutex<Faults>,
+}
+
+impl DistantStore {
+    /// `inner`, at a distance.
+    pub fn new(inner: Arc<dyn Store>, seed: u64) -> Self {
+        Self { inner, random: Mutex::new(StdRng::seed_from_u64(seed)), faults: Mutex::default() }
+    }
+
+    /// Changes what goes wrong from now on.
+    pub fn set_faults(&self, faults: Faults) {
+        *self.faults.lock() = faults;
+    }
+
+    fn roll(&self, sides: u32) -> u32 {
+        self.random.lock().random_range(0..sides)
+    }
+
+    async fn travel(&self) {
+        for _ in 0..self.roll(6) {
+            yield_now().await;
+        }
+    }
+
+    /// `operation` must not begin before it is polled: only after the way there.
+    async fn there_and_back<T>(&self, operation: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+        let faults = *self.faults.lock();
+        self.travel().await;
+        if self.roll(100) < faults.lost_requests_percent {
+            return Err(StoreError::Unavailable("the request was lost".into()));
+        }
+        let answer = operation.await;
+        self.travel().await;
+        if self.roll(100) < faults.lost_answers_percent {
+            return Err(StoreError::Unavailable("the answer was lost".into()));
+        }
+        answer
+    }
+}
+
+impl Store for DistantStore {
+    fn partitions(&self) -> PartitionCount {
+        self.inner.partitions()
+    }
+
+    fn local_head(&self, _: Partition) -> Option<Position> {
+        None
+    }
+
+    fn head(&self, partition: Partition) -> BoxFuture<'_, Result<Position, StoreError>> {
+        self.there_and_back(async move { self.inner.head(partition).await }).boxed()
+    }
+
+    fn append(
+        &self,
+        partition: Partition,
+        tags: Vec<TagId>,
+        note: Bytes,
+    ) -> BoxFuture<'_, Result<Position, StoreError>> {
+        self.there_and_back(async move { self.inner.append(partition, tags, note).await }).boxed()
+    }
+
+    fn read_log(&self, after: Position, records_max: usize) -> BoxFuture<'_, Result<LogPage, StoreError>> {
+        self.there_and_back(async move { self.inner.read_log(after, records_max).await }).boxed()
+    }
+
+    fn moved(&self) -> watch::Receiver<u64> {
+        self.inner.moved()
+    }
+
+    fn get<'a>(&'a self, keys: &'a [RawKey]) -> BoxFuture<'a, Result<Vec<Option<StoredEntry>>, StoreError>> {
+        self.there_and_back(async move { self.inner.get(keys).await }).boxed()
+    }
+
+    fn fill<'a>(&'a self, key: &'a RawKey, entry: StoredEntry) -> BoxFuture<'a, Result<Filled, StoreError>> {
+        self.there_and_back(async move { self.inner.fill(key, entry).await }).boxed()
+    }
+
+    fn remove<'a>(&'a self, key: &'a RawKey) -> BoxFuture<'a, Result<(), StoreError>> {
+        self.there_and_back(async move { self.inner.remove(key).await }).boxed()
+    }
+}

@@ -1,0 +1,204 @@
+//! The protocol's guarantee, over random interleavings, by the history checker; and that the checker can fail.
+
+use std::{sync::Arc, time::Duration};
+
+use proptest::prelude::*;
+use rand::{SeedableRng as _, rngs::StdRng};
+use unstale::{
+    Cache, CacheLimits, ClockLimits, MemoryLimits, MemoryStore, Mode, Policy, PositionSet,
+    position::PartitionCount,
+    store::Store,
+    testing::{DistantStore, Faults, Sabotage, Violation},
+};
+
+use crate::world::{FACTS, World, acme, read_page};
+
+const NODES: usize = 3;
+const PAGES: u32 = 4;
+
+/// How the nodes see the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Topology {
+    /// In the same process: every read on every node is bound by every acknowledged write.
+    Local,
+    /// At a distance: a reader is bound by the writes whose positions it carries.
+    Distant,
+    /// At a distance, every read strict: bound by every acknowledged write again.
+    DistantStrict,
+    /// At a distance, but all writes and reads pass one node: bound by every acknowledged write, without positions.
+    DistantOneNode,
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Read { node: usize, page: u32 },
+    Write { node: usize, facts: Vec<u32> },
+    LoseStore,
+    TrimLog,
+    Faults(u32),
+}
+
+fn steps() -> impl Strategy<Value = Vec<Vec<Step>>> {
+    let node = 0..NODES;
+    let step = prop_oneof![
+        12 => (node.clone(), 0..PAGES).prop_map(|(node, page)| Step::Read { node, page }),
+        6 => (node, proptest::collection::vec(0..FACTS as u32, 1..3)).prop_map(|(node, facts)| Step::Write { node, facts }),
+        1 => Just(Step::LoseStore),
+        1 => Just(Step::TrimLog),
+        1 => (0..3u32).prop_map(|level| Step::Faults(level * 15)),
+    ];
+    // Each inner list is a client of its own; they run side by side.
+    proptest::collection::vec(proptest::collection::vec(step, 1..16), 2..6)
+}
+
+struct Cluster {
+    world: Arc<World>,
+    store: Arc<MemoryStore>,
+    distant: Vec<Arc<DistantStore>>,
+    nodes: Vec<Cache>,
+    policy: Policy,
+    topology: Topology,
+}
+
+impl Cluster {
+    async fn new(topology: Topology, seed: u64, sabotage: Sabotage) -> Self {
+        let store = Arc::new(MemoryStore::new(MemoryLimits {
+            partitions: PartitionCount::new(2).unwrap(),
+            log_records_max: 8,
+            entry_bytes_max: 1 << 20,
+            // Small, so that slots are shared, clocks trimmed and floors raised.
+            clocks: ClockLimits { filter_slots: 4, exact_clocks_max: 4 },
+        }));
+        let limits =
+            CacheLimits { clocks: ClockLimits { filter_slots: 4, exact_clocks_max: 4 }, ..CacheLimits::default() };
+        let mut nodes = Vec::new();
+        let mut distant = Vec::new();
+        for node in 0..NODES as u64 {
+            let seen: Arc<dyn Store> = if topology == Topology::Local {
+                store.clone()
+            } else {
+                let far = Arc::new(DistantStore::new(store.clone(), seed ^ node));
+                distant.push(far.clone());
+                far
+            };
+            nodes.push(Cache::builder(seen).limits(limits).sabotage(sabotage).build().await.unwrap());
+        }
+        let mode = if topology == Topology::DistantStrict { Mode::Strict } else { Mode::Bounded(Duration::MAX) };
+        let policy = Policy::ttl(Duration::from_secs(3600)).mode(mode);
+        Self { world: World::new(seed), store, distant, nodes, policy, topology }
+    }
+
+    async fn client(self: Arc<Self>, name: String, steps: Vec<Step>) {
+        // What this client knows to be written: it carries its positions, as a browser does.
+        let mut positions = PositionSet::default();
+        let mut promised_from = self.world.history.now();
+        for step in steps {
+            self.world.dawdle().await;
+            match self.on_reachable_node(step) {
+                Step::Read { node, page } => {
+                    let bound_by_all = self.topology != Topology::Distant;
+                    let promised_from = if bound_by_all { self.world.history.now() } else { promised_from };
+                    let read = read_page(&self.world, &self.nodes[node], &self.policy, page, positions.clone()).await;
+                    let fetched = read.expect("the world's loads do not fail");
+                    let saw = fetched.value.expect("every page has a value").saw.clone();
+                    self.world.history.read(&format!("{name} on node {node}"), promised_from, saw);
+                }
+                Step::Write { node, facts } => {
+                    if let Some(reached) = self.world.write(&self.nodes[node], &facts).await
+                        && self.topology == Topology::Distant
+                    {
+                        positions.extend(&reached);
+                        promised_from = self.world.history.now();
+                    }
+                }
+                Step::LoseStore => {
+                    let partition = self.store.partitions().of(&acme());
+                    self.store.lose(partition);
+                }
+                Step::TrimLog => self.store.trim_log(self.store.partitions().of(&acme())),
+                Step::Faults(percent) => {
+                    let faults = Faults { lost_requests_percent: percent, lost_answers_percent: percent };
+                    self.distant.iter().for_each(|store| store.set_faults(faults));
+                }
+            }
+        }
+    }
+
+    fn on_reachable_node(&self, step: Step) -> Step {
+        match step {
+            Step::Read { page, .. } if self.topology == Topology::DistantOneNode => Step::Read { node: 0, page },
+            Step::Write { facts, .. } if self.topology == Topology::DistantOneNode => Step::Write { node: 0, facts },
+            step => step,
+        }
+    }
+}
+
+fn run(topology: Topology, seed: u64, sabotage: Sabotage, clients: Vec<Vec<Step>>) -> Vec<Violation> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    runtime.block_on(async {
+        let cluster = Arc::new(Cluster::new(topology, seed, sabotage).await);
+        let mut running = tokio::task::JoinSet::new();
+        for (at, steps) in clients.into_iter().enumerate() {
+            let steps = if topology == Topology::Distant && at > 0 { without_writes(steps) } else { steps };
+            running.spawn(cluster.clone().client(format!("client {at}"), steps));
+        }
+        while let Some(ended) = running.join_next().await {
+            ended.expect("a client ended");
+        }
+        cluster.world.history.violations()
+    })
+}
+
+/// At a distance a reader promises only what it carries: the checker is given one writer, whose reads carry all.
+fn without_writes(steps: Vec<Step>) -> Vec<Step> {
+    steps.into_iter().filter(|step| !matches!(step, Step::Write { .. })).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 384, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_read_is_older_than_an_acknowledged_write(seed: u64, clients in steps()) {
+        prop_assert_eq!(run(Topology::Local, seed, Sabotage::None, clients), vec![]);
+    }
+
+    #[test]
+    fn at_a_distance_a_reader_sees_the_writes_it_knows_of(seed: u64, clients in steps()) {
+        prop_assert_eq!(run(Topology::Distant, seed, Sabotage::None, clients), vec![]);
+    }
+
+    #[test]
+    fn at_a_distance_a_strict_read_sees_every_acknowledged_write(seed: u64, clients in steps()) {
+        prop_assert_eq!(run(Topology::DistantStrict, seed, Sabotage::None, clients), vec![]);
+    }
+
+    #[test]
+    fn a_node_sees_what_was_acknowledged_by_it_at_once(seed: u64, clients in steps()) {
+        prop_assert_eq!(run(Topology::DistantOneNode, seed, Sabotage::None, clients), vec![]);
+    }
+}
+
+/// A checker that has never failed proves nothing: every deliberate breach must be caught.
+#[test]
+fn every_breach_of_the_protocol_is_caught() {
+    for sabotage in Sabotage::ALL {
+        let caught = (0..400).find(|seed| {
+            let topologies = [Topology::Local, Topology::DistantStrict, Topology::DistantOneNode];
+            topologies.into_iter().any(|topology| !run(topology, *seed, sabotage, busy_clients(*seed)).is_empty())
+        });
+        assert!(caught.is_some(), "{sabotage:?} was not caught by the history checker in 400 runs");
+    }
+}
+
+/// Many reads and writes of few pages, and now and then a lost store.
+fn busy_clients(seed: u64) -> Vec<Vec<Step>> {
+    let mut random: StdRng = StdRng::seed_from_u64(seed);
+    let mut step = || match random.random_range(0..20) {
+        0..12 => Step::Read { node: random.random_range(0..NODES), page: random.random_range(0..2) },
+        12..19 => {
+            Step::Write { node: random.random_range(0..NODES), facts: vec![random.random_range(0..FACTS as u32)] }
+        }
+        _ => Step::LoseStore,
+    };
+    (0..5).map(|_| (0..24).map(|_| step()).collect()).collect()
+}

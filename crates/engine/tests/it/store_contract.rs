@@ -1,0 +1,175 @@
+//! The contract of [`Store`], run over every implementation.
+
+use std::{sync::Arc, time::Duration};
+
+use unstale::{
+    Bytes, ClockLimits, MemoryLimits, MemoryStore, Tag, Tenant, Timestamp,
+    codec::Fingerprint,
+    position::{Partition, PartitionCount, Position},
+    store::{Filled, LogPage, Store, StoredEntry},
+};
+
+use crate::world::{acme, page};
+
+/// A store under test, and how to hurt it.
+struct Subject {
+    store: Arc<dyn Store>,
+    lose: Box<dyn Fn(Partition)>,
+    /// Records its log keeps.
+    log_records_max: u64,
+}
+
+fn subjects() -> Vec<Subject> {
+    let limits = MemoryLimits {
+        partitions: PartitionCount::new(4).unwrap(),
+        log_records_max: 16,
+        clocks: ClockLimits { filter_slots: 64, exact_clocks_max: 8 },
+        entry_bytes_max: 1 << 20,
+    };
+    let memory = Arc::new(MemoryStore::new(limits));
+    let lost = memory.clone();
+    vec![Subject { store: memory, lose: Box::new(move |partition| lost.lose(partition)), log_records_max: 16 }]
+}
+
+fn tag(id: u64) -> Tag {
+    Tag::of(&acme(), "fact", id)
+}
+
+impl Subject {
+    fn partition(&self) -> Partition {
+        self.store.partitions().of(&acme())
+    }
+
+    async fn head(&self) -> Position {
+        self.store.head(self.partition()).await.unwrap()
+    }
+
+    async fn append(&self, id: u64) -> Position {
+        self.store.append(self.partition(), vec![tag(id).id()], Bytes::from_static(b"note")).await.unwrap()
+    }
+
+    async fn fill(&self, base: Position, id: u64, value: &'static [u8]) -> Filled {
+        let entry = StoredEntry {
+            base,
+            tags: [tag(id).id()].into_iter().collect(),
+            has_tenant_tags: true,
+            loaded_at: Timestamp::from_millis(1),
+            expires_at: Timestamp::NEVER,
+            dead_at: Timestamp::NEVER + Duration::ZERO,
+            schema: Fingerprint::of("bytes"),
+            value: Some(Bytes::from_static(value)),
+        };
+        self.store.fill(page(&acme(), 1).raw(), entry).await.unwrap()
+    }
+
+    async fn value(&self) -> Option<Bytes> {
+        let keys = [page(&acme(), 1).raw().clone(), page(&acme(), 2).raw().clone()];
+        let mut found = self.store.get(&keys).await.unwrap();
+        assert_eq!(found.len(), 2, "one answer per key, in their order");
+        assert!(found.pop().unwrap().is_none());
+        found.pop().unwrap().and_then(|entry| entry.value)
+    }
+}
+
+#[tokio::test]
+async fn records_follow_each_other_without_gaps_and_are_read_from_anywhere() {
+    for subject in subjects() {
+        let start = subject.head().await;
+        let positions = [subject.append(1).await, subject.append(2).await, subject.append(3).await];
+        assert_eq!(positions.map(|position| position.sequence.as_u64() - start.sequence.as_u64()), [1, 2, 3]);
+        assert_eq!(subject.head().await, positions[2]);
+
+        let LogPage::Records(records) = subject.store.read_log(start, 2).await.unwrap() else { panic!("records") };
+        assert_eq!(records.iter().map(|record| record.position).collect::<Vec<_>>(), positions[..2]);
+        assert_eq!((records[0].tags[0], &records[0].note[..]), (tag(1).id(), &b"note"[..]));
+        let LogPage::Records(rest) = subject.store.read_log(positions[2], 2).await.unwrap() else { panic!("records") };
+        assert!(rest.is_empty());
+    }
+}
+
+#[tokio::test]
+async fn appending_moves_the_watchers() {
+    for subject in subjects() {
+        let mut moved = subject.store.moved();
+        moved.mark_unchanged();
+        subject.append(1).await;
+        assert!(moved.has_changed().unwrap());
+    }
+}
+
+#[tokio::test]
+async fn a_reader_too_far_behind_is_told_so() {
+    for subject in subjects() {
+        let start = subject.head().await;
+        for id in 0..=subject.log_records_max {
+            subject.append(id).await;
+        }
+        let LogPage::Trimmed { head } = subject.store.read_log(start, 100).await.unwrap() else { panic!("trimmed") };
+        assert_eq!(head, subject.head().await.sequence);
+    }
+}
+
+#[tokio::test]
+async fn a_fill_is_refused_once_a_tag_has_moved_past_its_base() {
+    for subject in subjects() {
+        let base = subject.head().await;
+        assert_eq!(subject.fill(base, 1, b"old").await, Filled::Stored);
+        assert_eq!(subject.value().await.as_deref(), Some(&b"old"[..]));
+        let moved = subject.append(1).await;
+        assert_eq!(subject.fill(base, 1, b"late").await, Filled::Overtaken);
+        assert_eq!(subject.fill(moved, 1, b"new").await, Filled::Stored);
+        assert_eq!(subject.fill(base, 2, b"another tag, older base").await, Filled::NewerStored);
+        assert_eq!(subject.value().await.as_deref(), Some(&b"new"[..]));
+    }
+}
+
+#[tokio::test]
+async fn clocks_are_bounded_and_what_was_trimmed_refuses_fills() {
+    for subject in subjects() {
+        let base = subject.head().await;
+        for id in 10..30 {
+            subject.append(id).await;
+        }
+        assert_eq!(subject.fill(base, 1, b"x").await, Filled::Overtaken, "the floor has risen past the base");
+    }
+}
+
+#[tokio::test]
+async fn state_is_lost_together_under_a_new_epoch() {
+    for subject in subjects() {
+        let base = subject.head().await;
+        subject.fill(base, 1, b"x").await;
+        let reached = subject.append(2).await;
+        (subject.lose)(subject.partition());
+        let head = subject.head().await;
+        assert_ne!(head.epoch, reached.epoch);
+        assert_eq!(subject.value().await, None);
+        assert_eq!(subject.fill(base, 1, b"x").await, Filled::Overtaken);
+        let LogPage::NewEpoch { head: told } = subject.store.read_log(reached, 1).await.unwrap() else {
+            panic!("epoch")
+        };
+        assert_eq!(told, head);
+    }
+}
+
+#[tokio::test]
+async fn partitions_do_not_touch_each_other() {
+    for subject in subjects() {
+        let other = (0..).map(|n| Tenant::new(format!("t{n}")).unwrap());
+        let other = other.map(|tenant| subject.store.partitions().of(&tenant));
+        let other = other.into_iter().find(|partition| *partition != subject.partition()).unwrap();
+        let before = subject.store.head(other).await.unwrap();
+        subject.append(1).await;
+        (subject.lose)(subject.partition());
+        assert_eq!(subject.store.head(other).await.unwrap(), before);
+    }
+}
+
+#[tokio::test]
+async fn a_removed_entry_is_gone() {
+    for subject in subjects() {
+        subject.fill(subject.head().await, 1, b"x").await;
+        subject.store.remove(page(&acme(), 1).raw()).await.unwrap();
+        assert_eq!(subject.value().await, None);
+    }
+}

@@ -1,0 +1,115 @@
+//! A small world to cache: facts with versions, pages computed from them, and nodes that cache the pages.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering::SeqCst},
+};
+
+use parking_lot::Mutex;
+use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
+use tokio::task::yield_now;
+use unstale::{
+    Cache, FetchError, Fetched, Invalidation, Loaded, Policy, PositionSet, ReadOptions, Tag, Tenant, catalogue, record,
+    testing::{
+        History,
+        history::{Fact, Version},
+    },
+};
+
+catalogue! {
+    /// Every key of the world.
+    pub(crate) const PATTERNS;
+    /// A page by its number.
+    pub(crate) fn page(number) -> Page = "page";
+}
+
+/// A page: what it was computed from.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub(crate) struct Page {
+    pub(crate) saw: Vec<(Fact, Version)>,
+}
+unstale::cacheable!(Page, "Page v1");
+
+pub(crate) const FACTS: usize = 6;
+
+/// The truth: the database, and the random delays of those who use it.
+pub(crate) struct World {
+    versions: [AtomicU64; FACTS],
+    random: Mutex<StdRng>,
+    pub(crate) history: History,
+    pub(crate) loads: AtomicU64,
+}
+
+pub(crate) fn acme() -> Tenant {
+    Tenant::new("acme").unwrap()
+}
+
+pub(crate) fn fact_tag(fact: Fact) -> Tag {
+    // One of them is shared, so that both kinds of clocks are at work.
+    if fact == 0 { Tag::shared("fact", fact) } else { Tag::of(&acme(), "fact", fact) }
+}
+
+impl World {
+    pub(crate) fn new(seed: u64) -> Arc<Self> {
+        Arc::new(Self {
+            versions: Default::default(),
+            random: Mutex::new(StdRng::seed_from_u64(seed)),
+            history: History::default(),
+            loads: AtomicU64::new(0),
+        })
+    }
+
+    pub(crate) async fn dawdle(&self) {
+        let switches = self.random.lock().random_range(0..8);
+        for _ in 0..switches {
+            yield_now().await;
+        }
+    }
+
+    /// Computes a page: three facts, one of which depends on another's version, read at different moments.
+    pub(crate) async fn compute(&self, number: u32) -> Page {
+        self.loads.fetch_add(1, SeqCst);
+        let mut saw = Vec::new();
+        let first = self.look(number, &mut saw).await;
+        self.look(0, &mut saw).await;
+        self.look(1 + (number + first as u32) % (FACTS as u32 - 1), &mut saw).await;
+        self.dawdle().await;
+        Page { saw }
+    }
+
+    async fn look(&self, fact: u32, saw: &mut Vec<(Fact, Version)>) -> Version {
+        self.dawdle().await;
+        let fact = fact % FACTS as u32;
+        let version = self.versions[fact as usize].load(SeqCst);
+        record(&fact_tag(fact));
+        saw.push((fact, version));
+        version
+    }
+
+    /// Writes facts, invalidates them, and notes the acknowledgement. False if the invalidation failed: then nothing
+    /// was acknowledged.
+    pub(crate) async fn write(&self, node: &Cache, facts: &[Fact]) -> Option<PositionSet> {
+        let mut written = Vec::new();
+        for fact in facts {
+            written.push((*fact, self.versions[*fact as usize].fetch_add(1, SeqCst) + 1));
+        }
+        self.dawdle().await;
+        let positions = node.invalidate(&Invalidation::of(facts.iter().map(|fact| fact_tag(*fact)))).await.ok()?;
+        written.into_iter().for_each(|(fact, version)| self.history.acknowledged(fact, version));
+        Some(positions)
+    }
+}
+
+/// Reads a page of the world on a node.
+pub(crate) async fn read_page(
+    world: &Arc<World>,
+    node: &Cache,
+    policy: &Policy,
+    number: u32,
+    at_least: PositionSet,
+) -> Result<Fetched<Page>, FetchError<String>> {
+    let world = world.clone();
+    let options = ReadOptions { at_least };
+    let load = move || async move { Ok(Loaded::value(world.compute(number).await)) };
+    node.fetch(&page(&acme(), number), policy, &options, load).await
+}

@@ -1,0 +1,57 @@
+import { chromium } from 'playwright-core';
+
+const ARGS = [
+  '--no-sandbox',
+  '--disable-dev-shm-usage',
+  '--disable-gpu',
+  '--no-first-run',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+];
+
+export const launch = () =>
+  chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args: ARGS });
+
+export const PASSWORD = 'demo-password';
+export const ACCOUNTS = {
+  acmeAdmin: 'admin@acme.test',
+  acmeAnalyst: 'analyst@acme.test',
+  globexAnalyst: 'analyst@globex.test',
+  operator: 'operator@platform.test',
+};
+
+/** A page of a new, empty browser context that fails the test on an uncaught error in the page. */
+export async function newPage(browser, url, options = {}) {
+  const context = await browser.newContext({ baseURL: url, viewport: { width: 1280, height: 860 }, ...options });
+  context.setDefaultTimeout(15_000);
+  return context.newPage();
+}
+
+/** Collects what must not happen on any page. */
+export function watchErrors(page) {
+  const errors = [];
+  page.on('pageerror', (error) => errors.push(String(error)));
+  return errors;
+}
+
+export async function signIn(page, email, { choose = true } = {}) {
+  await page.goto('/sign-in');
+  await page.getByLabel('E-mail').fill(email);
+  await page.getByLabel('Password', { exact: true }).fill(PASSWORD);
+  await page.getByRole('button', { name: 'Sign in' }).click();
+  await page.waitForURL((address) => !address.pathname.startsWith('/sign-in'));
+  if (choose) await chooseFirstEngagement(page);
+}
+
+/** Leaves the page on the overview of an engagement, whichever way the account's defaults lead. */
+export async function chooseFirstEngagement(page) {
+  const overview = page.getByRole('link', { name: 'Import an inventory' });
+  const choices = page.getByRole('region', { name: /^Engagement/ }).getByRole('button');
+  await overview.or(choices.first()).first().waitFor();
+  if (!(await overview.isVisible())) await choices.first().click();
+  await overview.waitFor();
+}
+
+/** Waits until the live connection has greeted the page. */
+export const waitForLive = (page) => page.getByRole('button', { name: /^Connection: Live/ }).waitFor();

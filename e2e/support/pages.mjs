@@ -1,0 +1,44 @@
+import { ACCOUNTS, chooseFirstEngagement, signIn } from './browser.mjs';
+
+/** Every page there is, with the account that may see it. `prepare` returns the address where it needs an id. */
+const firstHref = (list, pattern) => async (page) => {
+  await page.goto(list);
+  const link = page.locator(`main a[href*="${pattern}"]`).first();
+  await link.waitFor();
+  return link.getAttribute('href');
+};
+
+export const OPEN_PAGES = [
+  { name: 'sign-in', path: '/sign-in' },
+  { name: 'request-access', path: '/request-access' },
+];
+
+export const CLIENT_PAGES = [
+  { name: 'choose', path: '/choose' },
+  { name: 'overview', path: '/overview' },
+  { name: 'flows', path: '/flows' },
+  { name: 'flow-detail', path: firstHref('/flows', '/flows/') },
+  { name: 'imports', path: '/imports' },
+  { name: 'import-detail', path: firstHref('/imports', '/imports/') },
+  { name: 'mappings', path: '/mappings' },
+  { name: 'inventory', path: '/inventory' },
+  { name: 'admin-users', path: '/admin/users' },
+  { name: 'admin-approvals', path: '/admin/approvals' },
+  { name: 'admin-clients', path: '/admin/clients' },
+  { name: 'admin-engagements', path: '/admin/engagements' },
+  { name: 'not-found', path: '/no/such/page' },
+];
+
+/** Goes to a page and waits until it shows its data and nothing is loading. */
+export async function open(page, { path }) {
+  const address = typeof path === 'string' ? path : await path(page);
+  await page.goto(address);
+  await page.getByRole('heading').first().waitFor();
+  await page.waitForFunction(() => !document.querySelector('[aria-busy="true"]'));
+  await page.evaluate(() => document.fonts.ready.then(() => undefined));
+}
+
+export async function signInAsAdmin(page) {
+  await signIn(page, ACCOUNTS.acmeAdmin);
+  await chooseFirstEngagement(page);
+}

@@ -1,0 +1,89 @@
+import { spawn } from 'node:child_process';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+/**
+ * The real platform binary on a free loopback port, with a data folder of its own and the demo data.
+ * With `BASE_URL` set, the tests run against a server that somebody else started.
+ */
+const REPOSITORY = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..');
+const BINARY = path.resolve(REPOSITORY, process.env.PLATFORM_BIN ?? 'target/debug/platform');
+const READY_WITHIN_MS = 60_000;
+const STOP_WITHIN_MS = 10_000;
+
+export async function startServer() {
+  if (process.env.BASE_URL) return { url: process.env.BASE_URL, stop: async () => {} };
+  const port = await freePort();
+  const dataDir = await mkdtemp(path.join(tmpdir(), 'unstale-e2e-'));
+  const url = `http://127.0.0.1:${port}`;
+  const log = [];
+  const child = spawn(BINARY, [], {
+    env: {
+      ...process.env,
+      LISTEN_ADDR: `127.0.0.1:${port}`,
+      PORT: String(port),
+      DATA_DIR: dataDir,
+      DEMO: '1',
+      REDIS_ENABLED: process.env.REDIS_ENABLED ?? 'false',
+    },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  const exited = new Promise((resolve) => {
+    child.once('exit', resolve);
+    child.once('error', (error) => {
+      log.push(String(error));
+      resolve(null);
+    });
+  });
+  for (const stream of [child.stdout, child.stderr]) stream?.on('data', (chunk) => log.push(String(chunk)));
+
+  async function stop() {
+    if (child.exitCode === null && child.pid) {
+      child.kill('SIGTERM');
+      const timer = setTimeout(() => child.kill('SIGKILL'), STOP_WITHIN_MS);
+      await exited;
+      clearTimeout(timer);
+    }
+    await rm(dataDir, { recursive: true, force: true });
+  }
+
+  // Whatever ends this process, no server stays behind.
+  process.once('exit', () => child.kill('SIGKILL'));
+
+  try {
+    await ready(url, exited);
+  } catch (error) {
+    await stop();
+    throw new Error(`${error.message}\n${log.join('').slice(-4_000)}`);
+  }
+  return { url, stop };
+}
+
+async function ready(url, exited) {
+  let gone = false;
+  exited.then(() => {
+    gone = true;
+  });
+  const deadline = Date.now() + READY_WITHIN_MS;
+  while (Date.now() < deadline) {
+    if (gone) throw new Error(`${BINARY} ended before it was ready`);
+    const answer = await fetch(`${url}/readyz`).catch(() => null);
+    if (answer?.ok) return;
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+  throw new Error(`${BINARY} was not ready within ${READY_WITHIN_MS} ms`);
+}
+
+function freePort() {
+  return new Promise((resolve, reject) => {
+    const probe = createServer();
+    probe.once('error', reject);
+    probe.listen(0, '127.0.0.1', () => {
+      const { port } = probe.address();
+      probe.close(() => resolve(port));
+    });
+  });
+}

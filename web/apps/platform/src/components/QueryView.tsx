@@ -1,0 +1,21 @@
+import type { UseQueryResult } from '@tanstack/react-query';
+import type { ReactNode } from 'react';
+import { Failure, SkeletonRows } from './states';
+
+interface QueryViewProps<T> {
+  query: UseQueryResult<T>;
+  loading?: ReactNode;
+  children: (data: T) => ReactNode;
+}
+
+/** Shows a query in whichever state it is. Data once shown stays while a refetch fails in the background. */
+export function QueryView<T>({ query, loading, children }: QueryViewProps<T>) {
+  if (query.data !== undefined && !isGone(query)) return children(query.data);
+  if (query.isError) return <Failure error={query.error} onRetry={() => void query.refetch()} />;
+  return loading ?? <SkeletonRows />;
+}
+
+/** What was deleted, or closed to this user, must leave the screen although its last data is still in memory. */
+function isGone({ error }: UseQueryResult<unknown>): boolean {
+  return error !== null && 'status' in error && (error.status === 403 || error.status === 404);
+}

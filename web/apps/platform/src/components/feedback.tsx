@@ -1,0 +1,45 @@
+import { Text } from '@mantine/core';
+import { modals } from '@mantine/modals';
+import { notifications } from '@mantine/notifications';
+import { isApiError } from '@unstale/client';
+import type { ReactNode } from 'react';
+
+export function announce(message: string): void {
+  notifications.show({ message, color: 'spruce', autoClose: 4_000 });
+}
+
+export function announceFailure(title: string, error: unknown): void {
+  notifications.show({
+    title,
+    message: isApiError(error) ? (error.detail ?? error.title) : 'Please try again.',
+    color: 'red',
+    autoClose: 8_000,
+  });
+}
+
+interface Confirmation {
+  title: string;
+  body: ReactNode;
+  action: string;
+  onConfirm: () => void;
+}
+
+export function confirmRemoval({ title, body, action, onConfirm }: Confirmation): void {
+  modals.openConfirmModal({
+    title,
+    children: (
+      <Text size="sm" component="div">
+        {body}
+      </Text>
+    ),
+    labels: { confirm: action, cancel: 'Cancel' },
+    confirmProps: { color: 'red' },
+    onConfirm,
+  });
+}
+
+/** Field messages of a refused form, by field, for a form's `setErrors`. */
+export function fieldMessages(error: unknown): Record<string, string> {
+  if (!isApiError(error)) return {};
+  return Object.fromEntries(error.errors.map(({ field, message }) => [field, message]));
+}

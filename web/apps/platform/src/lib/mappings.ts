@@ -1,0 +1,61 @@
+import type { FieldMapping, MappingStatistics, MappingStatus } from '../api/types';
+
+export type MappingFilter = 'all' | MappingStatus | 'unmapped';
+
+export function matchesFilter(mapping: FieldMapping, filter: MappingFilter): boolean {
+  if (filter === 'all') return true;
+  if (filter === 'unmapped') return mapping.target_attribute === null;
+  return mapping.status === filter;
+}
+
+export function filterMappings(
+  mappings: readonly FieldMapping[],
+  filter: MappingFilter,
+  search: string,
+): FieldMapping[] {
+  const needle = search.trim().toLowerCase();
+  return mappings.filter(
+    (mapping) =>
+      matchesFilter(mapping, filter) &&
+      (needle === '' ||
+        mapping.source_column.toLowerCase().includes(needle) ||
+        (mapping.target_attribute?.toLowerCase().includes(needle) ?? false)),
+  );
+}
+
+export function withStatus(
+  mappings: readonly FieldMapping[],
+  ids: ReadonlySet<string>,
+  status: MappingStatus,
+): FieldMapping[] {
+  return mappings.map((mapping) => (ids.has(mapping.id) ? { ...mapping, status } : mapping));
+}
+
+/** The header's figures, foretold while the server still works on a bulk operation. */
+export function statisticsOf(importId: string, mappings: readonly FieldMapping[]): MappingStatistics {
+  const count = (status: MappingStatus) => mappings.filter((mapping) => mapping.status === status).length;
+  const total = mappings.length;
+  const approved = count('approved');
+  return {
+    import_id: importId,
+    total,
+    suggested: count('suggested'),
+    approved,
+    rejected: count('rejected'),
+    unmapped: mappings.filter((mapping) => mapping.target_attribute === null).length,
+    average_confidence:
+      total === 0 ? 0 : mappings.reduce((sum, { confidence }) => sum + confidence, 0) / total,
+    approved_percent: total === 0 ? 0 : (100 * approved) / total,
+  };
+}
+
+export type ConfidenceLevel = 'high' | 'medium' | 'low' | 'none';
+
+export function confidenceLevel({
+  target_attribute,
+  confidence,
+}: Pick<FieldMapping, 'target_attribute' | 'confidence'>): ConfidenceLevel {
+  if (target_attribute === null) return 'none';
+  if (confidence >= 0.85) return 'high';
+  return confidence >= 0.6 ? 'medium' : 'low';
+}

@@ -1,0 +1,254 @@
+import {
+  Anchor,
+  Button,
+  Checkbox,
+  CloseButton,
+  Group,
+  Menu,
+  Pagination,
+  Select,
+  Text,
+  TextInput,
+} from '@mantine/core';
+import { useDebouncedCallback } from '@mantine/hooks';
+import { IconColumns3, IconSearch, IconServer2 } from '@tabler/icons-react';
+import { useState } from 'react';
+import { Link, useSearchParams } from 'react-router';
+import { useAssets, useImports } from '../../api/queries';
+import type { AssetPage } from '../../api/types';
+import { PageHeader } from '../../components/PageHeader';
+import { QueryView } from '../../components/QueryView';
+import { Notice, SkeletonRows } from '../../components/states';
+import { formatNumber, plural } from '../../lib/format';
+import { useEngagementId } from '../../session/store';
+import { AssetTable } from './AssetTable';
+import { useHiddenColumns } from './useHiddenColumns';
+
+const PAGE_SIZE = 50;
+const SEARCH_DELAY_MS = 250;
+
+/** Search, import and page live in the address, so that a view can be shared and gone back to. */
+function useView() {
+  const [params, setParams] = useSearchParams();
+  const change = (name: string, value: string | null) =>
+    setParams(
+      (before) => {
+        const next = new URLSearchParams(before);
+        if (value) next.set(name, value);
+        else next.delete(name);
+        if (name !== 'page') next.delete('page');
+        return next;
+      },
+      { replace: name !== 'page' },
+    );
+  return {
+    search: params.get('q') ?? '',
+    importId: params.get('import'),
+    page: Math.max(1, Number.parseInt(params.get('page') ?? '1', 10) || 1),
+    change,
+  };
+}
+
+export function Page() {
+  const engagementId = useEngagementId() ?? '';
+  const view = useView();
+  const assets = useAssets({
+    engagementId,
+    importId: view.importId,
+    search: view.search,
+    page: view.page,
+    pageSize: PAGE_SIZE,
+  });
+  const columns = useHiddenColumns();
+  const filtered = view.search !== '' || view.importId !== null;
+
+  return (
+    <>
+      <PageHeader
+        title="Asset inventory"
+        description={
+          assets.data
+            ? `${plural(assets.data.total, 'asset')}${filtered ? ' found' : ''}`
+            : 'All imported assets'
+        }
+      />
+      <Group mb="md" gap="sm">
+        <SearchField initial={view.search} onSearch={(text) => view.change('q', text)} />
+        <ImportFilter
+          engagementId={engagementId}
+          value={view.importId}
+          onChange={(id) => view.change('import', id)}
+        />
+        {assets.data && assets.data.columns.length > 0 && <ColumnMenu page={assets.data} columns={columns} />}
+      </Group>
+      <QueryView query={assets} loading={<SkeletonRows rows={10} />}>
+        {(page) =>
+          page.items.length === 0 ? (
+            <NoAssets filtered={filtered} />
+          ) : (
+            <>
+              {page.columns.length === 0 && <NothingApproved />}
+              <AssetTable
+                page={page}
+                hidden={columns.hidden}
+                showUnmapped={columns.showUnmapped}
+                busy={assets.isPlaceholderData}
+              />
+              <Pages page={page} onPage={(number) => view.change('page', String(number))} />
+            </>
+          )
+        }
+      </QueryView>
+    </>
+  );
+}
+
+function SearchField({ initial, onSearch }: { initial: string; onSearch: (text: string) => void }) {
+  const [text, setText] = useState(initial);
+  const search = useDebouncedCallback(onSearch, SEARCH_DELAY_MS);
+  const change = (value: string) => {
+    setText(value);
+    search(value.trim());
+  };
+  return (
+    <TextInput
+      aria-label="Search the assets"
+      placeholder="Search names, addresses, values"
+      leftSection={<IconSearch size={16} aria-hidden />}
+      rightSection={
+        text && <CloseButton size="sm" aria-label="Clear the search" onClick={() => change('')} />
+      }
+      value={text}
+      onChange={(event) => change(event.currentTarget.value)}
+      style={{ flex: '1 1 16rem' }}
+      maw={420}
+    />
+  );
+}
+
+interface ImportFilterProps {
+  engagementId: string;
+  value: string | null;
+  onChange: (id: string | null) => void;
+}
+
+function ImportFilter({ engagementId, value, onChange }: ImportFilterProps) {
+  const imports = useImports(engagementId);
+  const options = (imports.data?.items ?? [])
+    .filter(({ status }) => status === 'completed')
+    .map(({ id, file_name }) => ({ value: id, label: file_name }));
+  return (
+    <Select
+      aria-label="Filter by import"
+      placeholder="All imports"
+      data={options}
+      value={value}
+      onChange={onChange}
+      clearable
+      clearButtonProps={{ 'aria-label': 'Show all imports' }}
+      w={{ base: '100%', xs: 240 }}
+    />
+  );
+}
+
+function ColumnMenu({ page, columns }: { page: AssetPage; columns: ReturnType<typeof useHiddenColumns> }) {
+  return (
+    <Menu closeOnItemClick={false} position="bottom-end">
+      <Menu.Target>
+        <Button variant="default" leftSection={<IconColumns3 size={17} aria-hidden />}>
+          Columns
+        </Button>
+      </Menu.Target>
+      <Menu.Dropdown mah={380} style={{ overflowY: 'auto' }}>
+        <Menu.Label>Approved mappings</Menu.Label>
+        {page.columns.map(({ name, label }) => (
+          <Menu.Item
+            key={name}
+            onClick={() => columns.toggle(name)}
+            role="menuitemcheckbox"
+            aria-checked={!columns.hidden.has(name)}
+          >
+            <Checkbox.Indicator
+              checked={!columns.hidden.has(name)}
+              mr="sm"
+              style={{ display: 'inline-grid', verticalAlign: 'middle' }}
+            />
+            {label}
+          </Menu.Item>
+        ))}
+        <Menu.Divider />
+        <Menu.Item
+          onClick={columns.toggleUnmapped}
+          role="menuitemcheckbox"
+          aria-checked={columns.showUnmapped}
+        >
+          <Checkbox.Indicator
+            checked={columns.showUnmapped}
+            mr="sm"
+            style={{ display: 'inline-grid', verticalAlign: 'middle' }}
+          />
+          Source columns without a mapping
+        </Menu.Item>
+      </Menu.Dropdown>
+    </Menu>
+  );
+}
+
+function Pages({ page, onPage }: { page: AssetPage; onPage: (page: number) => void }) {
+  const pages = Math.ceil(page.total / page.page_size);
+  const first = (page.page - 1) * page.page_size + 1;
+  return (
+    <Group justify="space-between" mt="md">
+      <Text size="sm" c="dimmed" className="numeric">
+        {formatNumber(first)} to {formatNumber(first + page.items.length - 1)} of {formatNumber(page.total)}
+      </Text>
+      {pages > 1 && (
+        <Pagination
+          total={pages}
+          value={page.page}
+          onChange={onPage}
+          size="sm"
+          siblings={1}
+          getControlProps={(control) => ({
+            'aria-label': control === 'next' ? 'Next page' : 'Previous page',
+          })}
+          getItemProps={(number) => ({ 'aria-label': `Page ${number}` })}
+        />
+      )}
+    </Group>
+  );
+}
+
+function NothingApproved() {
+  return (
+    <Text size="sm" c="dimmed" mb="sm">
+      No field mapping is approved yet, so the source columns are shown as they came.{' '}
+      <Anchor component={Link} to="/mappings" underline="always">
+        Review the mappings
+      </Anchor>
+    </Text>
+  );
+}
+
+function NoAssets({ filtered }: { filtered: boolean }) {
+  if (filtered) {
+    return (
+      <Notice icon={<IconServer2 size={26} />} title="No asset matches">
+        Try another search, or show all imports.
+      </Notice>
+    );
+  }
+  return (
+    <Notice
+      icon={<IconServer2 size={26} />}
+      title="The inventory is empty"
+      action={
+        <Button component={Link} to="/imports">
+          Import a CSV file
+        </Button>
+      }
+    >
+      Assets appear here when a file has been imported; their columns, when mappings are approved.
+    </Notice>
+  );
+}

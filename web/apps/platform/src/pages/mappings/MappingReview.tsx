@@ -1,0 +1,214 @@
+import { Alert, Button, Group, Select, Text } from '@mantine/core';
+import { IconArrowsExchange, IconFilterOff } from '@tabler/icons-react';
+import { isApiError } from '@unstale/client';
+import { useMemo, useState } from 'react';
+import { Link, useNavigate, useParams } from 'react-router';
+import { useFieldMappings, useImport, useImports, useTargetAttributes } from '../../api/queries';
+import { type Review, useReview } from '../../api/review';
+import type { FieldMappings, TargetAttribute } from '../../api/types';
+import { announce, announceFailure } from '../../components/feedback';
+import { PageHeader } from '../../components/PageHeader';
+import { QueryView } from '../../components/QueryView';
+import { Notice, PageLoading } from '../../components/states';
+import { plural } from '../../lib/format';
+import { filterMappings, type MappingFilter } from '../../lib/mappings';
+import { emptySelection, visibleSelection } from '../../lib/selection';
+import { usePermissions } from '../../session/permissions';
+import { BulkBar } from './BulkBar';
+import { MappingTable } from './MappingTable';
+import { MappingToolbar } from './MappingToolbar';
+import { StatisticsHeader } from './StatisticsHeader';
+import { useReviewKeys } from './useReviewKeys';
+
+export function Page() {
+  const { importId = '' } = useParams();
+  const mappings = useFieldMappings(importId);
+  const targets = useTargetAttributes();
+  return (
+    <QueryView query={mappings} loading={<PageLoading />}>
+      {(data) => (
+        // The key drops selection and filters with the import they were for.
+        <ReviewPage key={importId} mappings={data} targets={targets.data?.items ?? []} />
+      )}
+    </QueryView>
+  );
+}
+
+interface ReviewPageProps {
+  mappings: FieldMappings;
+  targets: readonly TargetAttribute[];
+}
+
+function ReviewPage({ mappings, targets }: ReviewPageProps) {
+  const { import_id: importId, items } = mappings;
+  return (
+    <>
+      <PageHeader
+        title="Field mappings"
+        back={{ to: `/imports/${importId}`, label: mappings.file_name }}
+        description="Approve where each source column goes. Approved columns appear in the asset inventory."
+        actions={<ImportChoice importId={importId} engagementId={mappings.engagement_id} />}
+      />
+      {items.length === 0 ? (
+        <NotMappedYet importId={importId} />
+      ) : (
+        <ReviewBoard mappings={mappings} targets={targets} />
+      )}
+    </>
+  );
+}
+
+function ReviewBoard({ mappings: { import_id: importId, items }, targets }: ReviewPageProps) {
+  const [filter, setFilter] = useState<MappingFilter>('all');
+  const [search, setSearch] = useState('');
+  const [selection, setSelection] = useState(emptySelection);
+  const [currentId, setCurrentId] = useState<string | null>(null);
+  const mayReview = usePermissions()('mappings:review');
+  const review = useReview(importId);
+
+  const shown = useMemo(() => filterMappings(items, filter, search), [items, filter, search]);
+  const shownIds = useMemo(() => shown.map(({ id }) => id), [shown]);
+  const selectedIds = visibleSelection(selection, shownIds);
+
+  const decide = ({ verdict, ids }: Review) => {
+    if (ids.length === 0 || !mayReview) return;
+    review.mutate(
+      { verdict, ids },
+      {
+        onSuccess: ({ updated }) => {
+          setSelection(emptySelection);
+          announce(`${plural(updated, 'mapping')} ${verdict === 'approve' ? 'approved' : 'rejected'}.`);
+        },
+        onError: (error) => {
+          if (!isApiError(error, 409)) announceFailure('The review was not saved', error);
+        },
+      },
+    );
+  };
+
+  useReviewKeys({ shownIds, selectedIds, currentId, setCurrentId, setSelection, decide, enabled: mayReview });
+
+  return (
+    <>
+      <StatisticsHeader importId={importId} />
+      {isApiError(review.error, 409) && <Conflict error={review.error} onDismiss={review.reset} />}
+      <MappingToolbar
+        items={items}
+        filter={filter}
+        onFilter={setFilter}
+        search={search}
+        onSearch={setSearch}
+      />
+      {shown.length === 0 ? (
+        <Notice
+          icon={<IconFilterOff size={26} />}
+          title="No mapping matches"
+          action={
+            <Button
+              variant="default"
+              onClick={() => {
+                setFilter('all');
+                setSearch('');
+              }}
+            >
+              Show all mappings
+            </Button>
+          }
+        />
+      ) : (
+        <MappingTable
+          importId={importId}
+          mappings={shown}
+          targets={targets}
+          selection={selection}
+          onSelection={setSelection}
+          currentId={currentId}
+          onCurrent={setCurrentId}
+          mayReview={mayReview}
+        />
+      )}
+      {mayReview && (
+        <BulkBar
+          count={selectedIds.length}
+          busy={review.isPending}
+          onDecide={(verdict) => decide({ verdict, ids: selectedIds })}
+          onClear={() => setSelection(emptySelection)}
+        />
+      )}
+    </>
+  );
+}
+
+interface ConflictProps {
+  error: { title: string; detail: string | undefined; errors: readonly { field: string; message: string }[] };
+  onDismiss: () => void;
+}
+
+function Conflict({ error, onDismiss }: ConflictProps) {
+  return (
+    <Alert
+      color="red"
+      title={error.title}
+      role="alert"
+      mb="md"
+      withCloseButton
+      closeButtonLabel="Dismiss"
+      onClose={onDismiss}
+    >
+      <Text size="sm">{error.detail}</Text>
+      {error.errors.length > 0 && (
+        <ul>
+          {error.errors.map(({ field, message }) => (
+            <li key={field}>
+              {field}: {message}
+            </li>
+          ))}
+        </ul>
+      )}
+      <Text size="sm" mt={4}>
+        Nothing was changed.
+      </Text>
+    </Alert>
+  );
+}
+
+function ImportChoice({ importId, engagementId }: { importId: string; engagementId: string }) {
+  const imports = useImports(engagementId);
+  const navigate = useNavigate();
+  const options = (imports.data?.items ?? [])
+    .filter(({ status }) => status === 'completed')
+    .map(({ id, file_name }) => ({ value: id, label: file_name }));
+  if (options.length < 2) return null;
+  return (
+    <Select
+      aria-label="Import"
+      data={options}
+      value={importId}
+      allowDeselect={false}
+      onChange={(id) => id && navigate(`/imports/${id}/mappings`)}
+      w={{ base: '100%', xs: 280 }}
+    />
+  );
+}
+
+function NotMappedYet({ importId }: { importId: string }) {
+  const { data } = useImport(importId);
+  const failed = data?.status === 'failed';
+  return (
+    <Notice
+      icon={<IconArrowsExchange size={26} />}
+      title={failed ? 'This import failed' : 'No mappings yet'}
+      action={
+        <Group>
+          <Button component={Link} to={`/imports/${importId}`}>
+            Show the import
+          </Button>
+        </Group>
+      }
+    >
+      {failed
+        ? 'It has no columns to map.'
+        : 'The file is still being read. Mappings appear here by themselves.'}
+    </Notice>
+  );
+}

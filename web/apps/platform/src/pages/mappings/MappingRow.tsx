@@ -1,0 +1,119 @@
+import { Checkbox, Select, Table, Text, Tooltip } from '@mantine/core';
+import { memo, useEffect, useRef } from 'react';
+import type { FieldMapping } from '../../api/types';
+import { MappingBadge } from '../../components/badges';
+import { formatPercent } from '../../lib/format';
+import { confidenceLevel } from '../../lib/mappings';
+import classes from './Mappings.module.css';
+
+interface MappingRowProps {
+  mapping: FieldMapping;
+  options: { value: string; label: string }[];
+  selected: boolean;
+  current: boolean;
+  mayReview: boolean;
+  onSelect: (id: string, range: boolean) => void;
+  onCurrent: (id: string) => void;
+  onChoose: (id: string, target: string | null) => void;
+}
+
+export const MappingRow = memo(function MappingRow(props: MappingRowProps) {
+  const { mapping, options, selected, current, mayReview, onSelect, onCurrent, onChoose } = props;
+  const row = useRef<HTMLTableRowElement>(null);
+  useEffect(() => {
+    if (!current) return;
+    row.current?.scrollIntoView({ block: 'nearest' });
+    // Focus that is already inside the row, such as in its select, stays there.
+    if (!row.current?.contains(document.activeElement)) row.current?.focus({ preventScroll: true });
+  }, [current]);
+
+  return (
+    <Table.Tr
+      ref={row}
+      tabIndex={current ? 0 : -1}
+      className={classes.row ?? ''}
+      data-current={current}
+      data-selected={selected}
+      data-status={mapping.status}
+      onFocus={() => onCurrent(mapping.id)}
+    >
+      <Table.Td className={classes.check ?? ''}>
+        {mayReview && (
+          <Checkbox
+            aria-label={`Select ${mapping.source_column}`}
+            checked={selected}
+            onChange={(event) => onSelect(mapping.id, (event.nativeEvent as MouseEvent).shiftKey)}
+          />
+        )}
+      </Table.Td>
+      <Table.Td className={classes.source ?? ''}>
+        <Text span fw={550} className="mono" style={{ overflowWrap: 'anywhere' }}>
+          {mapping.source_column}
+        </Text>
+      </Table.Td>
+      <Table.Td className={classes.samples ?? ''} data-label="Samples">
+        <Samples values={mapping.sample_values} />
+      </Table.Td>
+      <Table.Td className={classes.target ?? ''}>
+        <Select
+          aria-label={`Target of ${mapping.source_column}`}
+          data={options}
+          value={mapping.target_attribute}
+          onChange={(target) => onChoose(mapping.id, target)}
+          placeholder="No target"
+          searchable
+          clearable
+          clearButtonProps={{ 'aria-label': `Remove the target of ${mapping.source_column}` }}
+          nothingFoundMessage="No such attribute"
+          disabled={!mayReview}
+          comboboxProps={{ width: 240, position: 'bottom-start' }}
+        />
+      </Table.Td>
+      <Table.Td className={classes.confidence ?? ''}>
+        <Confidence mapping={mapping} />
+      </Table.Td>
+      <Table.Td className={classes.status ?? ''}>
+        <Tooltip
+          label={`by ${mapping.reviewed_by}`}
+          disabled={mapping.status === 'suggested' || !mapping.reviewed_by}
+        >
+          <span>
+            <MappingBadge status={mapping.status} />
+          </span>
+        </Tooltip>
+      </Table.Td>
+    </Table.Tr>
+  );
+});
+
+function Samples({ values }: { values: readonly string[] }) {
+  if (values.length === 0) {
+    return (
+      <Text span size="xs" c="dimmed">
+        no values
+      </Text>
+    );
+  }
+  return (
+    <Text span size="xs" c="dimmed" className={`mono ${classes.sampleText}`} title={values.join('\n')}>
+      {values.join(' · ')}
+    </Text>
+  );
+}
+
+function Confidence({ mapping }: { mapping: FieldMapping }) {
+  const level = confidenceLevel(mapping);
+  return (
+    <div className={classes.confidenceCell}>
+      {level !== 'none' && (
+        <Text span size="sm" fw={550} className="numeric" data-level={level}>
+          <span className={classes.level} data-level={level} aria-hidden />
+          {formatPercent(100 * mapping.confidence)}
+        </Text>
+      )}
+      <Text span size="xs" c="dimmed" className={classes.reason ?? ''}>
+        {mapping.reason}
+      </Text>
+    </div>
+  );
+}

@@ -1,0 +1,98 @@
+import { AppShell, Box, Burger, Group, NavLink, Stack } from '@mantine/core';
+import { Link, Outlet, useLocation } from 'react-router';
+import { Logo } from '../components/Logo';
+import { usePermissions } from '../session/permissions';
+import { useClientId, usePlatformStore } from '../session/store';
+import { ColorSchemeToggle } from './ColorSchemeToggle';
+import { ConnectionBadge } from './ConnectionBadge';
+import { ContextSwitcher } from './ContextSwitcher';
+import { NAVIGATION } from './navigation';
+import classes from './Shell.module.css';
+import { UserMenu } from './UserMenu';
+
+export function Shell() {
+  const navigationOpen = usePlatformStore((state) => state.ui.navigationOpen);
+  const setNavigationOpen = usePlatformStore((state) => state.setNavigationOpen);
+  return (
+    <AppShell
+      header={{ height: 60 }}
+      navbar={{ width: 232, breakpoint: 'md', collapsed: { mobile: !navigationOpen } }}
+      padding={{ base: 'md', sm: 'xl' }}
+      classNames={{ header: classes.header ?? '', navbar: classes.navbar ?? '' }}
+    >
+      <a href="#content" className="skip-link">
+        Skip to the content
+      </a>
+      <AppShell.Header>
+        <Group h="100%" px="md" gap="md" wrap="nowrap">
+          <Burger
+            opened={navigationOpen}
+            onClick={() => setNavigationOpen(!navigationOpen)}
+            hiddenFrom="md"
+            size="sm"
+            aria-label={navigationOpen ? 'Close the navigation' : 'Open the navigation'}
+            aria-expanded={navigationOpen}
+          />
+          <Box visibleFrom="md" w={200}>
+            <Link to="/overview" className={classes.home} aria-label="Unstale Migrate, overview">
+              <Logo />
+            </Link>
+          </Box>
+          <ContextSwitcher />
+          <Group gap={6} ml="auto" wrap="nowrap">
+            <ConnectionBadge />
+            <Box visibleFrom="xs">
+              <ColorSchemeToggle />
+            </Box>
+            <UserMenu />
+          </Group>
+        </Group>
+      </AppShell.Header>
+      <AppShell.Navbar p="sm">
+        <Navigation onChosen={() => setNavigationOpen(false)} />
+      </AppShell.Navbar>
+      <AppShell.Main id="content" tabIndex={-1} className={classes.main ?? ''}>
+        <div className={classes.page}>
+          <Outlet />
+        </div>
+      </AppShell.Main>
+    </AppShell>
+  );
+}
+
+function Navigation({ onChosen }: { onChosen: () => void }) {
+  const { pathname } = useLocation();
+  const allows = usePermissions();
+  const hasClient = useClientId() !== null;
+  const shown = NAVIGATION.filter(
+    (item) => (hasClient || !item.needsClient) && (!item.anyOf || item.anyOf.some(allows)),
+  );
+  return (
+    <Stack component="div" gap={2}>
+      {shown.map(({ to, label, icon: Icon }) => {
+        const active = isSection(pathname, to);
+        return (
+          <NavLink
+            key={to}
+            component={Link}
+            to={to}
+            label={label}
+            leftSection={<Icon size={19} stroke={1.6} aria-hidden />}
+            active={active}
+            aria-current={active ? 'page' : undefined}
+            onClick={onChosen}
+            className={classes.item ?? ''}
+          />
+        );
+      })}
+    </Stack>
+  );
+}
+
+/** The review of an import belongs to the mappings, although its address is below the imports. */
+function isSection(pathname: string, to: string): boolean {
+  const review = pathname.startsWith('/imports/') && pathname.endsWith('/mappings');
+  if (to === '/mappings') return review || pathname === to;
+  if (to === '/imports' && review) return false;
+  return pathname === to || pathname.startsWith(`${to}/`);
+}

@@ -1,0 +1,88 @@
+/** One field-level complaint inside a problem document. */
+export interface FieldError {
+  field: string;
+  message: string;
+}
+
+/** RFC 9457 problem document, as far as callers act on it. */
+export interface Problem {
+  type: string;
+  title: string;
+  status: number;
+  detail?: string;
+  errors?: FieldError[];
+}
+
+/**
+ * What the server refused, or why it could not be asked.
+ * `status` 0 means no answer arrived at all (network down, blocked, or unreadable).
+ */
+export class ApiError extends Error {
+  readonly status: number;
+  readonly title: string;
+  readonly detail: string | undefined;
+  readonly type: string;
+  readonly errors: readonly FieldError[];
+
+  constructor(problem: Problem, options?: ErrorOptions) {
+    super(problem.detail ?? problem.title, options);
+    this.name = 'ApiError';
+    this.status = problem.status;
+    this.title = problem.title;
+    this.detail = problem.detail;
+    this.type = problem.type;
+    this.errors = problem.errors ?? [];
+  }
+
+  static unreachable(cause: unknown): ApiError {
+    return new ApiError(
+      {
+        type: '/problems/unreachable',
+        title: 'The server cannot be reached',
+        status: 0,
+        detail: 'Check the connection, then try again.',
+      },
+      { cause },
+    );
+  }
+}
+
+export function isApiError(error: unknown, ...statuses: number[]): error is ApiError {
+  return error instanceof ApiError && (statuses.length === 0 || statuses.includes(error.status));
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null;
+}
+
+function fieldErrors(value: unknown): FieldError[] {
+  if (!Array.isArray(value)) return [];
+  return value.flatMap((entry: unknown) =>
+    isRecord(entry) && typeof entry.field === 'string' && typeof entry.message === 'string'
+      ? [{ field: entry.field, message: entry.message }]
+      : [],
+  );
+}
+
+/** Reads a problem from an answer's text; anything else (a proxy's HTML page) still gets a title. */
+export function problemFrom(status: number, statusText: string, text: string): Problem {
+  const fallback: Problem = {
+    type: 'about:blank',
+    title: statusText || `The server answered ${status}`,
+    status,
+  };
+  let body: unknown;
+  try {
+    body = JSON.parse(text);
+  } catch {
+    return fallback;
+  }
+  if (!isRecord(body)) return fallback;
+  return {
+    type: typeof body.type === 'string' ? body.type : fallback.type,
+    title: typeof body.title === 'string' ? body.title : fallback.title,
+    status,
+    ...(typeof body.detail === 'string' ? { detail: body.detail } : {}),
+    errors: fieldErrors(body.errors),
+  };
+}

@@ -1,0 +1,167 @@
+import ReconnectingWebSocket from 'partysocket/ws';
+
+/**
+ * The socket that carries invalidations. It reconnects by itself, with jitter; what it reports is only
+ * what a listener acts on: events, and whether something may have been missed.
+ */
+export type LiveState =
+  /** Connected and greeted: every change reaches this tab. */
+  | 'live'
+  /** Connecting, or back and refetching what was missed. */
+  | 'catching-up'
+  /** Down for a while: the app works, but changes of others show only on reload or refocus. */
+  | 'degraded';
+
+export interface InvalidationEvent {
+  type: 'cache_invalidation';
+  position: string;
+  groups: string[];
+  data: Readonly<Record<string, unknown>>;
+}
+
+export interface LiveListener {
+  onInvalidation(event: InvalidationEvent): void;
+  /** It cannot be known what changed meanwhile. */
+  onResync(reason: string, position: string | undefined): void;
+  onState(state: LiveState): void;
+  /** The server ended this session or changed what it may see; the socket stays closed until `reconnect`. */
+  onRevoked(): void;
+}
+
+export interface LiveConnectionOptions {
+  url: () => string;
+  listener: LiveListener;
+  WebSocket?: unknown;
+  reconnectMinMs?: number;
+  reconnectMaxMs?: number;
+  /** Failed attempts after which the state is `degraded`. */
+  attemptsBeforeDegraded?: number;
+  /** Silence after which a connection counts as dead; armed by the server's first ping. */
+  silenceMaxMs?: number;
+}
+
+export const CLOSE_REVOKED = 4401;
+
+type Message =
+  | { type: 'hello'; position?: string }
+  | InvalidationEvent
+  | { type: 'resync'; reason?: string; position?: string }
+  | { type: 'ping' };
+
+function parseMessage(data: unknown): Message | undefined {
+  if (typeof data !== 'string') return undefined;
+  try {
+    const message: unknown = JSON.parse(data);
+    return typeof message === 'object' && message !== null && 'type' in message
+      ? (message as Message)
+      : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+export class LiveConnection {
+  readonly #socket: ReconnectingWebSocket;
+  readonly #listener: LiveListener;
+  readonly #silenceMaxMs: number;
+  readonly #attemptsBeforeDegraded: number;
+  #state: LiveState = 'catching-up';
+  #greetedBefore = false;
+  #lastPosition: string | undefined;
+  #failures = 0;
+  #silence: ReturnType<typeof setTimeout> | undefined;
+  #pinged = false;
+
+  constructor(options: LiveConnectionOptions) {
+    this.#listener = options.listener;
+    this.#silenceMaxMs = options.silenceMaxMs ?? 90_000;
+    this.#attemptsBeforeDegraded = options.attemptsBeforeDegraded ?? 2;
+    const reconnectMinMs = options.reconnectMinMs ?? 500;
+    this.#socket = new ReconnectingWebSocket(options.url, [], {
+      ...(options.WebSocket ? { WebSocket: options.WebSocket } : {}),
+      // Jitter, so that a restarted server is not met by every browser in the same instant.
+      minReconnectionDelay: reconnectMinMs * (1 + Math.random()),
+      maxReconnectionDelay: options.reconnectMaxMs ?? 20_000,
+      reconnectionDelayGrowFactor: 1.6,
+      connectionTimeout: 8_000,
+      // Events are only received; nothing is ever queued for sending.
+      maxEnqueuedMessages: 0,
+    });
+    this.#socket.addEventListener('message', (event) => this.#receive(event.data));
+    this.#socket.addEventListener('close', (event) => this.#closed(event.code));
+  }
+
+  get state(): LiveState {
+    return this.#state;
+  }
+
+  reconnect(): void {
+    this.#setState('catching-up');
+    this.#socket.reconnect();
+  }
+
+  close(): void {
+    clearTimeout(this.#silence);
+    this.#socket.close();
+  }
+
+  #receive(data: unknown): void {
+    const message = parseMessage(data);
+    if (!message) return;
+    switch (message.type) {
+      case 'hello':
+        this.#greeted(message.position);
+        break;
+      case 'cache_invalidation':
+        this.#lastPosition = message.position;
+        this.#listener.onInvalidation(message);
+        break;
+      case 'resync':
+        this.#listener.onResync(
+          message.reason ?? 'requested by the server',
+          message.position ?? this.#lastPosition,
+        );
+        break;
+      case 'ping':
+        this.#pinged = true;
+        break;
+    }
+    if (this.#pinged) this.#watchSilence();
+  }
+
+  #greeted(position: string | undefined): void {
+    this.#failures = 0;
+    // The same position as the last one heard: the log did not move while we were away.
+    const nothingMissed = this.#greetedBefore && position !== undefined && position === this.#lastPosition;
+    if (!nothingMissed) {
+      this.#listener.onResync(this.#greetedBefore ? 'reconnected' : 'connected', position);
+    }
+    this.#greetedBefore = true;
+    this.#lastPosition = position;
+    this.#setState('live');
+  }
+
+  #closed(code: number): void {
+    clearTimeout(this.#silence);
+    this.#pinged = false;
+    if (code === CLOSE_REVOKED) {
+      this.#socket.close();
+      this.#setState('catching-up');
+      this.#listener.onRevoked();
+      return;
+    }
+    this.#failures += 1;
+    this.#setState(this.#failures > this.#attemptsBeforeDegraded ? 'degraded' : 'catching-up');
+  }
+
+  #watchSilence(): void {
+    clearTimeout(this.#silence);
+    this.#silence = setTimeout(() => this.reconnect(), this.#silenceMaxMs);
+  }
+
+  #setState(state: LiveState): void {
+    if (state === this.#state) return;
+    this.#state = state;
+    this.#listener.onState(state);
+  }
+}

@@ -1,0 +1,45 @@
+import { QueryClientProvider } from '@tanstack/react-query';
+import type { InvalidationEvent, LiveState } from '@unstale/client';
+import { createContext, type ReactNode, useContext, useEffect, useRef, useSyncExternalStore } from 'react';
+import type { CoherentSession } from './session.ts';
+
+const SessionContext = createContext<CoherentSession | null>(null);
+
+/**
+ * Give it a `key` made of the session's scope: another tenant or user then gets a new tree, and no mounted
+ * observer can still show what the old one had.
+ */
+export function UnstaleProvider({ session, children }: { session: CoherentSession; children: ReactNode }) {
+  return (
+    <SessionContext value={session}>
+      <QueryClientProvider client={session.queryClient}>{children}</QueryClientProvider>
+    </SessionContext>
+  );
+}
+
+export function useCoherentSession(): CoherentSession {
+  const session = useContext(SessionContext);
+  if (!session) throw new Error('useCoherentSession needs an <UnstaleProvider> above it');
+  return session;
+}
+
+export interface CoherenceView {
+  state: LiveState;
+  reconnect: () => void;
+}
+
+export function useCoherence(): CoherenceView {
+  const { coherence } = useCoherentSession();
+  const state = useSyncExternalStore(coherence.subscribe, () => coherence.state);
+  return { state, reconnect: () => coherence.reconnect() };
+}
+
+/** Hears every pushed event; for announcements, since the data itself refreshes without it. */
+export function useLiveEvent(listener: (event: InvalidationEvent) => void): void {
+  const { coherence } = useCoherentSession();
+  const latest = useRef(listener);
+  useEffect(() => {
+    latest.current = listener;
+  });
+  useEffect(() => coherence.onEvent((event) => latest.current(event)), [coherence]);
+}

@@ -1,0 +1,139 @@
+import { describe, expect, it, vi } from 'vitest';
+import { ApiError, createApiClient, LocalClock } from '../src/index.ts';
+import { fakeNetwork, settle } from './support.ts';
+
+function setUp(overrides: { clientAccountId?: () => string | null } = {}) {
+  const network = fakeNetwork();
+  const onUnauthorized = vi.fn();
+  const clock = new LocalClock();
+  const api = createApiClient({
+    baseUrl: '/api/v1',
+    fetch: network.fetch,
+    onUnauthorized,
+    clock,
+    ...overrides,
+  });
+  return { ...network, api, onUnauthorized, clock };
+}
+
+describe('reads', () => {
+  it('share one request, whatever the order of their parameters', async () => {
+    const { api, calls } = setUp();
+    const reads = [
+      api.get('/flows', { query: { b: 2, a: 1, none: null } }),
+      api.get('/flows', { query: { a: 1, b: 2 } }),
+    ];
+    expect(calls.map(({ url }) => url)).toEqual(['/api/v1/flows?a=1&b=2']);
+    calls[0]?.answer({ items: [] }, { groups: ['g1', 'g2'] });
+    const [first, second] = await Promise.all(reads);
+    expect(first).toBe(second);
+    expect(first?.groups).toEqual(['g1', 'g2']);
+  });
+
+  it('abort the request only when the last waiter has left', async () => {
+    const { api, calls } = setUp();
+    const controllers = [new AbortController(), new AbortController()];
+    const reads = controllers.map(({ signal }) => api.get('/flows', { signal }));
+    controllers[0]?.abort();
+    expect(calls[0]?.init.signal?.aborted).toBe(false);
+    controllers[1]?.abort();
+    expect(calls[0]?.init.signal?.aborted).toBe(true);
+    const results = await Promise.allSettled(reads);
+    expect(results.map(({ status }) => status)).toEqual(['rejected', 'rejected']);
+  });
+
+  it('leave revalidation to the browser and carry the acting client', () => {
+    const { api, calls } = setUp({ clientAccountId: () => 'c1' });
+    void api.get('/flows');
+    expect(calls[0]?.init.cache).toBe('no-cache');
+    expect(calls[0]?.headers.get('X-Client-Account-Id')).toBe('c1');
+  });
+
+  it('of different clients never share a request', () => {
+    let client = 'c1';
+    const { api, calls } = setUp({ clientAccountId: () => client });
+    void api.get('/flows');
+    client = 'c2';
+    void api.get('/flows');
+    expect(calls).toHaveLength(2);
+  });
+});
+
+describe('positions', () => {
+  it('of the last write go with the following reads, which do not join an older one', async () => {
+    const { api, calls } = setUp();
+    void api.get('/flows');
+    const write = api.write('POST', '/flows', { name: 'x' });
+    calls[1]?.answer({ id: '1' }, { status: 201, position: 'p7' });
+    expect((await write).position).toBe('p7');
+
+    void api.get('/flows');
+    expect(calls).toHaveLength(3);
+    expect(calls[0]?.headers.has('Unstale-Position')).toBe(false);
+    expect(calls[2]?.headers.get('Unstale-Position')).toBe('p7');
+  });
+
+  it('of an event replace the last write only if the event came later', async () => {
+    const { api, calls, clock } = setUp();
+    const early = { position: 'early', tick: clock.next() };
+    const write = api.write('DELETE', '/flows/1');
+    calls[0]?.answer(undefined, { status: 204, position: 'written' });
+    await write;
+    const late = { position: 'late', tick: clock.next() };
+    expect(api.positionFor(early)).toBe('written');
+    expect(api.positionFor(late)).toBe('late');
+  });
+});
+
+describe('errors', () => {
+  it('carry the problem document', async () => {
+    const { api, calls } = setUp();
+    const write = api.write('POST', '/clients', {});
+    calls[0]?.answer(
+      {
+        type: '/problems/invalid',
+        title: 'Not valid',
+        detail: 'A name is needed',
+        errors: [{ field: 'name', message: 'missing' }],
+      },
+      { status: 422 },
+    );
+    const error = await write.catch((reason: unknown) => reason);
+    expect(error).toBeInstanceOf(ApiError);
+    expect(error).toMatchObject({
+      status: 422,
+      title: 'Not valid',
+      detail: 'A name is needed',
+      type: '/problems/invalid',
+      errors: [{ field: 'name', message: 'missing' }],
+    });
+  });
+
+  it('have a title even if a proxy answers with HTML', async () => {
+    const { api, calls } = setUp();
+    const read = api.get('/flows');
+    calls[0]?.answer('<html>', { status: 502 });
+    await expect(read).rejects.toMatchObject({ status: 502, title: 'The server answered 502' });
+  });
+
+  it('say when the server cannot be reached', async () => {
+    const { api, calls } = setUp();
+    const read = api.get('/flows');
+    calls[0]?.fail(new TypeError('network'));
+    await expect(read).rejects.toMatchObject({ status: 0 });
+  });
+
+  it('report a lost session, but not a refused sign-in', async () => {
+    const { api, calls, onUnauthorized } = setUp();
+    const signIn = api.write('POST', '/auth/login', {}, { anonymous: true });
+    calls[0]?.answer({ title: 'no' }, { status: 401 });
+    await expect(signIn).rejects.toMatchObject({ status: 401 });
+    expect(onUnauthorized).not.toHaveBeenCalled();
+
+    const read = api.get('/flows');
+    calls[1]?.answer({ title: 'no' }, { status: 401 });
+    await expect(read).rejects.toMatchObject({ status: 401 });
+    await settle();
+    expect(onUnauthorized).toHaveBeenCalledOnce();
+  });
+});

@@ -1,0 +1,181 @@
+import { QueryObserver } from '@tanstack/react-query';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { type CoherentSession, createCoherentSession } from '../src/react/index.ts';
+import { FakeSocket, fakeNetwork, settle } from './support.ts';
+
+let network: ReturnType<typeof fakeNetwork>;
+let session: CoherentSession;
+const observers: (() => void)[] = [];
+
+beforeEach(async () => {
+  FakeSocket.opened = [];
+  network = fakeNetwork();
+  session = createCoherentSession({
+    scope: ['tenant', 'user'],
+    api: { baseUrl: '/api', fetch: network.fetch },
+    live: { url: () => 'ws://host/events', WebSocket: FakeSocket, reconnectMinMs: 5, reconnectMaxMs: 10 },
+  });
+  await vi.waitFor(() => expect(FakeSocket.opened).toHaveLength(1));
+  FakeSocket.last.greet('p0');
+});
+
+afterEach(() => {
+  for (const stop of observers.splice(0)) stop();
+  session.dispose();
+});
+
+/** A query as a mounted component has it. */
+function show(name: string) {
+  const observer = new QueryObserver<unknown>(session.queryClient, {
+    queryKey: [...session.scope, name],
+    queryFn: (context) => session.read(context, `/${name}`),
+  });
+  const stop = observer.subscribe(() => {});
+  observers.push(stop);
+  return { observer, hide: stop, data: () => observer.getCurrentResult().data };
+}
+
+async function answer(body: unknown, groups: string[]) {
+  await settle();
+  network.calls.at(-1)?.answer(body, { groups });
+  await vi.waitFor(() => expect(session.queryClient.isFetching()).toBe(0));
+}
+
+const event = (groups: string[], position: string) =>
+  FakeSocket.last.push({ type: 'cache_invalidation', groups, position, data: {} });
+
+const urlsAfter = (count: number) => network.calls.slice(count).map(({ url }) => url);
+
+describe('a pushed event', () => {
+  it('refetches exactly what is on screen and holds a named group, at its position', async () => {
+    const flows = show('flows');
+    await answer('old', ['a', 'shared']);
+    show('users');
+    await answer('users', ['b']);
+    const before = network.calls.length;
+
+    event(['a'], 'p1');
+    await settle();
+    expect(urlsAfter(before)).toEqual(['/api/flows']);
+    expect(network.calls.at(-1)?.headers.get('Unstale-Position')).toBe('p1');
+    await answer('new', ['a']);
+    expect(flows.data()).toBe('new');
+  });
+
+  it('marks what is off screen, which is then refetched when it is shown again', async () => {
+    const flows = show('flows');
+    await answer('old', ['a']);
+    flows.hide();
+    const before = network.calls.length;
+    event(['a'], 'p1');
+    await settle();
+    expect(urlsAfter(before)).toEqual([]);
+
+    const again = show('flows');
+    await settle();
+    expect(urlsAfter(before)).toEqual(['/api/flows']);
+    expect(network.calls.at(-1)?.headers.get('Unstale-Position')).toBe('p1');
+    await answer('new', ['a']);
+    expect(again.data()).toBe('new');
+  });
+
+  it('leaves alone what is shown again without having changed', async () => {
+    const flows = show('flows');
+    await answer('old', ['a']);
+    flows.hide();
+    const before = network.calls.length;
+    show('flows');
+    await settle();
+    expect(urlsAfter(before)).toEqual([]);
+  });
+
+  it('that overtakes the first answer makes it be read again', async () => {
+    const flows = show('flows');
+    await settle();
+    event(['a'], 'p1');
+    network.calls.at(-1)?.answer('old', { groups: ['a'] });
+    await settle();
+    expect(flows.data()).toBeUndefined();
+    expect(network.calls).toHaveLength(2);
+    expect(network.calls.at(-1)?.headers.get('Unstale-Position')).toBe('p1');
+    await answer('new', ['a']);
+    expect(flows.data()).toBe('new');
+  });
+});
+
+describe('a write', () => {
+  async function write(position: string) {
+    const done = session.api.write('POST', '/flows', {});
+    network.calls.at(-1)?.answer({}, { position });
+    await done;
+  }
+
+  it('is seen by the refresh that follows it, and its own event asks for nothing more', async () => {
+    show('flows');
+    await answer('old', ['a']);
+    await write('p5');
+    const before = network.calls.length;
+    void session.refreshAfterWrite({});
+    await answer('new', ['a']);
+    event(['a'], 'p5');
+    await settle();
+    expect(urlsAfter(before)).toEqual(['/api/flows']);
+    expect(network.calls.at(-1)?.headers.get('Unstale-Position')).toBe('p5');
+  });
+
+  it('whose event came before its answer is not read twice either', async () => {
+    show('flows');
+    await answer('old', ['a']);
+    const before = network.calls.length;
+    const done = session.api.write('POST', '/flows', {});
+    const call = network.calls.at(-1);
+    event(['a'], 'p5');
+    await answer('new', ['a']);
+    call?.answer({}, { position: 'p5' });
+    await done;
+    void session.refreshAfterWrite({});
+    await settle();
+    expect(urlsAfter(before)).toEqual(['/api/flows', '/api/flows']);
+  });
+});
+
+describe('a resync', () => {
+  it('refetches what is on screen and marks the rest', async () => {
+    const hidden = show('hidden');
+    await answer('hidden', ['h']);
+    hidden.hide();
+    show('flows');
+    await answer('flows', ['a']);
+    const before = network.calls.length;
+
+    FakeSocket.last.push({ type: 'resync', reason: 'too slow' });
+    await settle();
+    expect(urlsAfter(before)).toEqual(['/api/flows']);
+    await answer('flows', ['a']);
+    show('hidden');
+    await settle();
+    expect(urlsAfter(before)).toEqual(['/api/flows', '/api/hidden']);
+  });
+
+  it('follows a reconnect after the socket was down', async () => {
+    show('flows');
+    await answer('old', ['a']);
+    const before = network.calls.length;
+    FakeSocket.last.drop();
+    await vi.waitFor(() => expect(FakeSocket.opened).toHaveLength(2));
+    FakeSocket.last.greet('p9');
+    await settle();
+    expect(urlsAfter(before)).toEqual(['/api/flows']);
+    expect(network.calls.at(-1)?.headers.get('Unstale-Position')).toBe('p9');
+  });
+});
+
+describe('a session', () => {
+  it('leaves nothing behind when it is disposed', async () => {
+    show('flows');
+    await answer('secret', ['a']);
+    session.dispose();
+    expect(session.queryClient.getQueryCache().getAll()).toEqual([]);
+    expect(FakeSocket.last.readyState).toBe(FakeSocket.CLOSED);
+  });
+});

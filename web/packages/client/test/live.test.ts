@@ -1,0 +1,113 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { LiveConnection, type LiveListener } from '../src/index.ts';
+import { FakeSocket } from './support.ts';
+
+function connect() {
+  const listener = {
+    onInvalidation: vi.fn(),
+    onResync: vi.fn(),
+    onState: vi.fn(),
+    onRevoked: vi.fn(),
+  } satisfies LiveListener;
+  const live = new LiveConnection({
+    url: () => 'ws://host/api/v1/events',
+    listener,
+    WebSocket: FakeSocket,
+    reconnectMinMs: 100,
+    silenceMaxMs: 5_000,
+  });
+  return { live, listener };
+}
+
+beforeEach(() => {
+  vi.useFakeTimers();
+  FakeSocket.opened = [];
+});
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+const opened = (count: number) =>
+  vi.waitFor(() => expect(FakeSocket.opened).toHaveLength(count), { timeout: 60_000, interval: 50 });
+
+describe('the live connection', () => {
+  it('is live once greeted, and passes events on', async () => {
+    const { live, listener } = connect();
+    await opened(1);
+    expect(live.state).toBe('catching-up');
+    FakeSocket.last.greet('p1');
+    expect(live.state).toBe('live');
+    const event = { type: 'cache_invalidation', position: 'p2', groups: ['a'], data: { entity: 'flow' } };
+    FakeSocket.last.push(event);
+    expect(listener.onInvalidation).toHaveBeenCalledWith(event);
+    live.close();
+  });
+
+  it('resyncs after it was down, unless the log stood still meanwhile', async () => {
+    const { live, listener } = connect();
+    await opened(1);
+    FakeSocket.last.greet('p1');
+    listener.onResync.mockClear();
+
+    FakeSocket.last.drop();
+    expect(live.state).toBe('catching-up');
+    await opened(2);
+    FakeSocket.last.greet('p1');
+    expect(listener.onResync).not.toHaveBeenCalled();
+
+    FakeSocket.last.drop();
+    await opened(3);
+    FakeSocket.last.greet('p4');
+    expect(listener.onResync).toHaveBeenCalledExactlyOnceWith('reconnected', 'p4');
+    expect(live.state).toBe('live');
+    live.close();
+  });
+
+  it('is degraded after repeated failures, and recovers', async () => {
+    const { live } = connect();
+    for (let attempt = 1; attempt <= 3; attempt += 1) {
+      await opened(attempt);
+      FakeSocket.last.drop();
+    }
+    expect(live.state).toBe('degraded');
+    await opened(4);
+    FakeSocket.last.greet('p1');
+    expect(live.state).toBe('live');
+    live.close();
+  });
+
+  it('does not come back by itself when the server revoked it', async () => {
+    const { live, listener } = connect();
+    await opened(1);
+    FakeSocket.last.greet('p1');
+    FakeSocket.last.drop(4401);
+    expect(listener.onRevoked).toHaveBeenCalledOnce();
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(FakeSocket.opened).toHaveLength(1);
+    live.close();
+  });
+
+  it('passes a resync on and survives what it cannot read', async () => {
+    const { live, listener } = connect();
+    await opened(1);
+    FakeSocket.last.greet('p1');
+    listener.onResync.mockClear();
+    FakeSocket.last.dispatchEvent(new MessageEvent('message', { data: 'not json' }));
+    FakeSocket.last.push({ type: 'something new' });
+    FakeSocket.last.push({ type: 'resync', reason: 'too slow' });
+    expect(listener.onResync).toHaveBeenCalledExactlyOnceWith('too slow', 'p1');
+    live.close();
+  });
+
+  it('takes silence after a ping for a dead connection', async () => {
+    const { live } = connect();
+    await opened(1);
+    FakeSocket.last.greet('p1');
+    await vi.advanceTimersByTimeAsync(20_000);
+    expect(FakeSocket.opened).toHaveLength(1);
+    FakeSocket.last.push({ type: 'ping' });
+    await vi.advanceTimersByTimeAsync(6_000);
+    await opened(2);
+    live.close();
+  });
+});

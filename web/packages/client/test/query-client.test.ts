@@ -1,0 +1,26 @@
+import { describe, expect, it } from 'vitest';
+import { ApiError } from '../src/index.ts';
+import { createQueryClient, retryDelayMs, shouldRetry } from '../src/react/index.ts';
+
+const refused = (status: number) => new ApiError({ type: 'about:blank', title: 'no', status });
+
+describe('the retry policy', () => {
+  it.each([400, 401, 403, 404, 409, 422])('never repeats a %i', (status) => {
+    expect(shouldRetry(0, refused(status))).toBe(false);
+  });
+
+  it.each([0, 429, 500, 503])('tries a %i twice more', (status) => {
+    expect([0, 1, 2].map((failures) => shouldRetry(failures, refused(status)))).toEqual([true, true, false]);
+  });
+
+  it('waits longer each time, up to half a minute', () => {
+    expect([0, 1, 2, 10].map(retryDelayMs)).toEqual([1_000, 2_000, 4_000, 30_000]);
+  });
+});
+
+describe('the defaults', () => {
+  it('keep data fresh for five minutes and in memory for ten', () => {
+    const { queries } = createQueryClient().getDefaultOptions();
+    expect(queries).toMatchObject({ staleTime: 300_000, gcTime: 600_000, refetchOnReconnect: true });
+  });
+});

@@ -1,0 +1,99 @@
+/** The edges of the library, faked: the network's answers and the socket's wire. Everything between is real. */
+export interface Call {
+  url: string;
+  init: RequestInit;
+  headers: Headers;
+  answer: (body: unknown, options?: AnswerOptions) => void;
+  fail: (error: unknown) => void;
+}
+
+export interface AnswerOptions {
+  status?: number;
+  groups?: string[];
+  position?: string;
+}
+
+function response(body: unknown, { status = 200, groups = [], position }: AnswerOptions = {}): Response {
+  const headers = new Headers({ 'Content-Type': 'application/json' });
+  if (groups.length > 0) headers.set('Cache-Groups', groups.map((group) => `"${group}"`).join(', '));
+  if (position) headers.set('Unstale-Position', position);
+  const text = typeof body === 'string' && body.startsWith('<') ? body : JSON.stringify(body);
+  return new Response(status === 204 ? null : text, { status, headers });
+}
+
+/** A `fetch` whose calls wait until the test answers them. */
+export function fakeNetwork() {
+  const calls: Call[] = [];
+  const fetch = (url: string, init: RequestInit = {}) =>
+    new Promise<Response>((resolve, reject) => {
+      init.signal?.addEventListener('abort', () => reject(init.signal?.reason), { once: true });
+      calls.push({
+        url,
+        init,
+        headers: new Headers(init.headers),
+        fail: reject,
+        answer: (body, options) => resolve(response(body, options)),
+      });
+    });
+  return { calls, fetch: fetch as unknown as typeof globalThis.fetch };
+}
+
+/** What the reconnecting socket expects of a browser's WebSocket, driven by the test. */
+export class FakeSocket extends EventTarget {
+  static CONNECTING = 0;
+  static OPEN = 1;
+  static CLOSING = 2;
+  static CLOSED = 3;
+  static opened: FakeSocket[] = [];
+  readonly CONNECTING = 0;
+  readonly OPEN = 1;
+  readonly CLOSING = 2;
+  readonly CLOSED = 3;
+  readyState = 0;
+  binaryType = 'blob';
+  bufferedAmount = 0;
+  extensions = '';
+  protocol = '';
+
+  constructor(readonly url: string) {
+    super();
+    FakeSocket.opened.push(this);
+  }
+
+  static get last(): FakeSocket {
+    const socket = FakeSocket.opened.at(-1);
+    if (!socket) throw new Error('no socket was opened');
+    return socket;
+  }
+
+  accept(): void {
+    this.readyState = 1;
+    this.dispatchEvent(new Event('open'));
+  }
+
+  push(message: unknown): void {
+    this.dispatchEvent(new MessageEvent('message', { data: JSON.stringify(message) }));
+  }
+
+  greet(position: string): void {
+    this.accept();
+    this.push({ type: 'hello', position });
+  }
+
+  drop(code = 1006): void {
+    this.readyState = 3;
+    this.dispatchEvent(Object.assign(new Event('close'), { code, reason: '', wasClean: false }));
+  }
+
+  send(): void {}
+
+  close(code = 1000): void {
+    if (this.readyState === 3) return;
+    this.drop(code);
+  }
+}
+
+/** Lets everything happen that waits for nothing but its turn. */
+export async function settle(): Promise<void> {
+  for (let turn = 0; turn < 5; turn += 1) await new Promise((resolve) => setTimeout(resolve, 0));
+}
