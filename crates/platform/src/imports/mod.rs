@@ -57,7 +57,7 @@ pub(crate) use self::{
     format::SourceFormat,
     limits::Limits,
     profile::ColumnProfile,
-    reader::{FileShape, Inspection, Record, Records, inspect, records},
+    reader::{FileShape, Inspection, Record, Records, inspect, inspect_with, records},
     suggest::{Suggestion, suggest},
     targets::{DataType, TargetAttribute, all as target_attributes, find as find_target},
 };
