@@ -102,6 +102,11 @@ impl PositionSet {
         }
     }
 
+    /// One position of each partition.
+    pub(crate) fn of_all(positions: impl Iterator<Item = Position>) -> Self {
+        Self(positions.collect())
+    }
+
     /// Adds every position of `other`.
     pub fn extend(&mut self, other: &Self) {
         other.iter().for_each(|position| self.add(*position));

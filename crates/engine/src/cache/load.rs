@@ -28,18 +28,19 @@ pub struct Loaded<V> {
     pub(super) value: Option<V>,
     tags: Vec<Tag>,
     ttl: Option<Duration>,
+    read_since: Option<PositionSet>,
     declined: bool,
 }
 
 impl<V> Loaded<V> {
     /// A value.
     pub fn value(value: V) -> Self {
-        Self { value: Some(value), tags: Vec::new(), ttl: None, declined: false }
+        Self { value: Some(value), tags: Vec::new(), ttl: None, read_since: None, declined: false }
     }
 
     /// There is none, which may be remembered too ([`Policy::negative_ttl`]).
     pub fn absent() -> Self {
-        Self { value: None, tags: Vec::new(), ttl: None, declined: false }
+        Self { value: None, tags: Vec::new(), ttl: None, read_since: None, declined: false }
     }
 
     /// Adds tags to those that were recorded.
@@ -53,6 +54,16 @@ impl<V> Loaded<V> {
     #[must_use]
     pub fn ttl(mut self, ttl: Duration) -> Self {
         self.ttl = Some(ttl);
+        self
+    }
+
+    /// Says that some of the facts were read before the load began, after `positions` were captured
+    /// ([`Cache::frontier`](crate::Cache::frontier)): whatever was invalidated since then makes the value out of date,
+    /// as if the load had begun there. Without a position in the key's partition nothing can be shown, and the value
+    /// is not kept.
+    #[must_use]
+    pub fn read_since(mut self, positions: PositionSet) -> Self {
+        self.read_since = Some(positions);
         self
     }
 
@@ -152,6 +163,16 @@ impl Shared {
         if loaded.declined {
             recorder.refuse(NotStored::Declined);
         }
+        let base = match &loaded.read_since {
+            None => base,
+            Some(positions) => positions.in_partition(base.partition).map_or_else(
+                || {
+                    recorder.refuse(NotStored::Overtaken);
+                    base
+                },
+                |since| earlier(since, base),
+            ),
+        };
         let seen = recorder.seen();
         let loaded_at = self.now();
         let lifetime = lifetime(policy, &loaded);
@@ -216,6 +237,12 @@ impl Shared {
         let validity = self.view(base.partition).clocks.judge(base.epoch, base.sequence, &seen.tags);
         (!matches!(validity, Validity::Valid { .. })).then_some(NotStored::Overtaken)
     }
+}
+
+/// The earlier of two positions in one partition. Of two epochs it is the first argument's, whose entries the rule
+/// refuses unless it is the running one.
+fn earlier(since: Position, base: Position) -> Position {
+    if since.epoch == base.epoch && since.sequence >= base.sequence { base } else { since }
 }
 
 fn lifetime<V>(policy: &Policy, loaded: &Loaded<V>) -> Duration {

@@ -24,7 +24,7 @@ use crate::{
     flight::Flights,
     l1::{L1, L1Limits},
     observe::{Observer, Observers},
-    position::{Partition, Position},
+    position::{Partition, Position, PositionSet},
     sabotage::Sabotage,
     store::{Store, StoreError},
     tenant::Tenant,
@@ -171,6 +171,16 @@ impl Cache {
     /// How far this node has followed the tenant's partition.
     pub fn frontier(&self, tenant: &Tenant) -> Position {
         self.shared.view(self.shared.partition(tenant)).clocks.frontier()
+    }
+
+    /// How far this node has followed every partition.
+    pub fn frontiers(&self) -> PositionSet {
+        PositionSet::of_all(self.shared.views.iter().map(|view| view.clocks.frontier()))
+    }
+
+    /// The time by the cache's clock.
+    pub fn now(&self) -> Timestamp {
+        self.shared.now()
     }
 
     /// Removes every entry of L1. Only memory is won: nothing becomes newer by it.

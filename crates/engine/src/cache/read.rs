@@ -161,6 +161,12 @@ impl Cache {
         }
     }
 
+    /// What this node's memory holds for `key`, valid or not: to know something *about* it, never to serve it.
+    pub fn peek<V: Cacheable>(&self, key: &Key<V>) -> Option<Arc<V>> {
+        let value = self.shared.l1.get(key.raw())?.value.clone()?;
+        value.downcast::<V>().ok()
+    }
+
     /// Removes one entry, from memory and from the store. Other nodes may still hold it: to declare it wrong,
     /// invalidate a tag.
     pub async fn remove<V>(&self, key: &Key<V>) -> Result<(), crate::StoreError> {

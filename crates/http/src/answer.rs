@@ -1,0 +1,250 @@
+//! From what the cache or the service brought to the response that the client gets.
+
+use std::time::Instant;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+use http_body::Body;
+use unstale::{Fetched, TagId, Timestamp, Verdict};
+
+use crate::{
+    body::{CacheBody, collect},
+    conditional::{Condition, Preconditions},
+    decide::Wanted,
+    groups::cache_groups,
+    headers::{Account, CACHE_GROUPS, Kept, Seconds, WRITTEN_POSITION, X_CACHE_HITS, X_CACHE_MISSES},
+    identity::Identity,
+    layer::Shared,
+    position::{self, Written},
+    problem::Problem,
+    route::{REVALIDATE, VARY},
+    served::Answered,
+    stored::StoredResponse,
+    validator::Audience,
+};
+
+/// What is remembered of a request until it is answered.
+pub(crate) struct Asked {
+    pub(crate) entity: &'static str,
+    pub(crate) cache_control: HeaderValue,
+    pub(crate) identity: Option<Identity>,
+    pub(crate) preconditions: Preconditions,
+    pub(crate) is_get: bool,
+    pub(crate) is_read: bool,
+    /// What a request that may be looked up wants.
+    pub(crate) wanted: Option<Wanted>,
+    pub(crate) began: Instant,
+}
+
+/// Names in the head of a response that the layer sets, besides those it stored.
+const OWN_HEADERS: usize = 10;
+
+impl Asked {
+    /// The answer from what the cache brought; none if it brought no response.
+    pub(crate) fn stored<B: Body>(
+        &self,
+        shared: &Shared,
+        fetched: &Fetched<StoredResponse>,
+    ) -> Option<Response<CacheBody<B>>> {
+        let stored = fetched.value.as_deref()?;
+        let account = self.account(fetched, shared.cache.now());
+        let last_modified = stored.header(&header::LAST_MODIFIED);
+        let mut response = match self.preconditions.evaluate(stored.etag().as_bytes(), last_modified) {
+            Condition::Send => whole(stored, self.wanted),
+            Condition::NotModified => not_modified(stored),
+            Condition::Failed => {
+                let mut response = Problem::PreconditionFailed.response();
+                self.tell(shared, &account, &mut response);
+                return Some(response);
+            }
+        };
+        let passed_on = matches!(account, Account::Hit { .. } | Account::Stale { .. });
+        let hits = if passed_on { stored.count_hit() } else { 0 };
+        let headers = response.headers_mut();
+        headers.insert(header::ETAG, stored.etag().clone());
+        // What is stale must not get another life in the browser.
+        let is_stale = matches!(account, Account::Stale { .. });
+        headers.insert(header::CACHE_CONTROL, if is_stale { REVALIDATE } else { self.cache_control.clone() });
+        headers.insert(VARY, shared.routes.vary().clone());
+        headers.insert(X_CACHE_HITS, HeaderValue::from(hits));
+        headers.insert(X_CACHE_MISSES, HeaderValue::from(stored.misses()));
+        if let Some(identity) = &self.identity {
+            let make = || cache_groups(&shared.groups, identity.tenant(), fetched.tags(), shared.limits.groups_max);
+            if let Some(groups) = stored.groups(make) {
+                headers.insert(CACHE_GROUPS, groups.clone());
+            }
+            shared.observers.served(identity, fetched.tags());
+        }
+        self.tell(shared, &account, &mut response);
+        Some(response)
+    }
+
+    fn account(&self, fetched: &Fetched<StoredResponse>, now: Timestamp) -> Account {
+        let ttl = seconds(fetched.expires_at, now);
+        match fetched.verdict {
+            Verdict::Hit => Account::Hit { ttl },
+            Verdict::Stale(reason) => Account::Stale { ttl: ttl.min(0), reason: reason.as_str() },
+            Verdict::Bypass(reason) => Account::Bypass { reason: reason.as_str() },
+            Verdict::Miss(reason) => {
+                let told = (reason != unstale::MissReason::Absent).then(|| reason.as_str());
+                let kept = fetched.not_stored.map_or(Kept::Stored(told), |reason| Kept::NotStored(reason.as_str()));
+                Account::Miss { status: 200, collapsed: fetched.collapsed, kept, took: self.began.elapsed() }
+            }
+        }
+    }
+
+    /// The answer from a response of the service that was not kept, `tags` being what it was seen to read.
+    pub(crate) fn passed<B: Body<Data = Bytes>>(
+        &self,
+        shared: &Shared,
+        mut response: Response<CacheBody<B>>,
+        account: &Account,
+        tags: &[TagId],
+    ) -> Response<CacheBody<B>> {
+        self.finish_head(shared, &mut response);
+        if self.wanted == Some(Wanted::Head) {
+            response = beheaded(response);
+        }
+        if let Some(identity) = self.identity.as_ref().filter(|_| is_data(response.status())) {
+            let groups = cache_groups(&shared.groups, identity.tenant(), tags, shared.limits.groups_max);
+            if let Some(groups) = groups {
+                response.headers_mut().insert(CACHE_GROUPS, groups);
+            }
+            shared.observers.served(identity, tags);
+        }
+        self.tell(shared, account, &mut response);
+        response
+    }
+
+    /// Whether a response that is passed on is to get a validator and be judged by the request's conditions: only
+    /// what is known to be short, so that no stream is held up.
+    pub(crate) fn deserves_validator<B: Body>(&self, response: &Response<B>, body_bytes_max: usize) -> bool {
+        let no_store = |value: &HeaderValue| value.to_str().is_ok_and(|text| text.contains("no-store"));
+        (self.is_get || self.wanted.is_some())
+            && response.status() == StatusCode::OK
+            && !response.headers().contains_key(header::SET_COOKIE)
+            && !response.headers().get_all(header::CACHE_CONTROL).iter().any(no_store)
+            && response.body().size_hint().exact().is_some_and(|length| length <= body_bytes_max as u64)
+    }
+
+    /// Gives a response its validator, and judges it by the request's conditions.
+    pub(crate) async fn validated<B: Body<Data = Bytes>>(
+        &self,
+        shared: &Shared,
+        response: Response<CacheBody<B>>,
+    ) -> Response<CacheBody<B>> {
+        let (mut head, body) = response.into_parts();
+        let collected = match body.into_inner() {
+            Ok(body) => collect(body, shared.limits.body_bytes_max).await.map_err(|(body, _)| body),
+            Err(body) => Err(body),
+        };
+        let bytes = match collected {
+            Ok(bytes) => bytes,
+            Err(body) => return Response::from_parts(head, body),
+        };
+        let audience = self.identity.as_ref().map_or(Audience::Anybody, Audience::Principal);
+        let etag = shared.validators.validator(audience, &head.headers, &bytes);
+        let condition = self.preconditions.evaluate(etag.as_bytes(), head.headers.get(header::LAST_MODIFIED));
+        head.headers.insert(header::ETAG, etag);
+        let body = match condition {
+            Condition::Send => CacheBody::full(bytes),
+            Condition::Failed => return Problem::PreconditionFailed.response(),
+            Condition::NotModified => {
+                head.status = StatusCode::NOT_MODIFIED;
+                for name in [header::CONTENT_LENGTH, header::CONTENT_TYPE, header::CONTENT_ENCODING] {
+                    head.headers.remove(name);
+                }
+                CacheBody::empty()
+            }
+        };
+        Response::from_parts(head, body)
+    }
+
+    /// Sets what a response that is passed on does not say for itself.
+    fn finish_head<B>(&self, shared: &Shared, response: &mut Response<B>) {
+        let status = response.status();
+        if let Some(written) = response.extensions().get::<Written>().map(position::header) {
+            response.headers_mut().insert(WRITTEN_POSITION, written);
+        }
+        let headers = response.headers_mut();
+        if !headers.contains_key(header::CACHE_CONTROL) && status != StatusCode::SWITCHING_PROTOCOLS {
+            let control = if self.is_read && is_data(status) {
+                self.cache_control.clone()
+            } else {
+                HeaderValue::from_static("no-store")
+            };
+            headers.insert(header::CACHE_CONTROL, control);
+        }
+        if self.is_read && !headers.get_all(VARY).iter().any(|vary| vary == shared.routes.vary()) {
+            headers.append(VARY, shared.routes.vary().clone());
+        }
+    }
+
+    /// Writes the account into the head and tells the observers.
+    fn tell<B>(&self, shared: &Shared, account: &Account, response: &mut Response<B>) {
+        account.tell(response.headers_mut());
+        shared.observers.answered(&Answered {
+            entity: self.entity,
+            verdict: account.verdict(),
+            reason: account.reason(),
+            status: response.status(),
+            elapsed: self.began.elapsed(),
+        });
+    }
+
+    /// An answer of the layer's own.
+    pub(crate) fn problem<B: Body>(
+        &self,
+        shared: &Shared,
+        problem: Problem,
+        reason: &'static str,
+    ) -> Response<CacheBody<B>> {
+        let mut response = problem.response();
+        self.tell(shared, &Account::Bypass { reason }, &mut response);
+        response
+    }
+}
+
+fn whole<B: Body>(stored: &StoredResponse, wanted: Option<Wanted>) -> Response<CacheBody<B>> {
+    let body = if wanted == Some(Wanted::Head) { CacheBody::empty() } else { CacheBody::full(stored.body().clone()) };
+    let mut response = Response::new(body);
+    let mut headers = HeaderMap::with_capacity(stored.headers().len() + OWN_HEADERS);
+    for (name, value) in stored.headers() {
+        headers.append(name.clone(), value.clone());
+    }
+    // Said explicitly, because a HEAD's empty body does not tell.
+    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(stored.body().len()));
+    *response.headers_mut() = headers;
+    response
+}
+
+/// RFC 9110, 15.4.5: what a cache needs to go on using its copy, and nothing that describes a body.
+fn not_modified<B: Body>(stored: &StoredResponse) -> Response<CacheBody<B>> {
+    let mut response = Response::new(CacheBody::empty());
+    *response.status_mut() = StatusCode::NOT_MODIFIED;
+    let mut headers = HeaderMap::with_capacity(OWN_HEADERS + 1);
+    if let Some(location) = stored.header(&header::CONTENT_LOCATION) {
+        headers.insert(header::CONTENT_LOCATION, location.clone());
+    }
+    *response.headers_mut() = headers;
+    response
+}
+
+/// Takes the body away and leaves what the head says about it.
+fn beheaded<B: Body<Data = Bytes>>(response: Response<CacheBody<B>>) -> Response<CacheBody<B>> {
+    let (mut head, body) = response.into_parts();
+    if let Some(length) = body.size_hint().exact().filter(|_| !head.headers.contains_key(header::CONTENT_LENGTH)) {
+        head.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+    }
+    Response::from_parts(head, CacheBody::empty())
+}
+
+fn is_data(status: StatusCode) -> bool {
+    status.is_success() || status == StatusCode::NOT_MODIFIED
+}
+
+fn seconds(until: Timestamp, now: Timestamp) -> Seconds {
+    let (until, now) = (until.as_millis(), now.as_millis());
+    let whole = |millis: u64| Seconds::try_from(millis / 1000).unwrap_or(Seconds::MAX);
+    if until >= now { whole(until - now) } else { -whole((now - until).saturating_add(999)) }
+}

@@ -1,0 +1,222 @@
+//! Conditional requests (RFC 9110, section 13) for GET and HEAD, as pure decisions.
+//!
+//! The layer evaluates them itself, against the one validator of the stored entry; the service behind it never sees
+//! them, so that it always gives a whole response.
+
+use std::time::SystemTime;
+
+use http::{HeaderMap, HeaderValue, header};
+
+/// The headers that make a request conditional or partial.
+#[derive(Clone, Debug, Default)]
+pub struct Preconditions {
+    if_match: Vec<HeaderValue>,
+    if_none_match: Vec<HeaderValue>,
+    if_modified_since: Option<HeaderValue>,
+    if_unmodified_since: Option<HeaderValue>,
+}
+
+/// What the preconditions make of a response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Condition {
+    /// Send it.
+    Send,
+    /// The client has it: 304.
+    NotModified,
+    /// The client wanted another one: 412.
+    Failed,
+}
+
+impl Preconditions {
+    /// Of a request.
+    pub fn of(headers: &HeaderMap) -> Self {
+        let all = |name| headers.get_all(name).iter().cloned().collect();
+        Self {
+            if_match: all(header::IF_MATCH),
+            if_none_match: all(header::IF_NONE_MATCH),
+            if_modified_since: headers.get(header::IF_MODIFIED_SINCE).cloned(),
+            if_unmodified_since: headers.get(header::IF_UNMODIFIED_SINCE).cloned(),
+        }
+    }
+
+    /// Takes them out of a request, and with them the wish for a part: the layer may answer with the whole (RFC 9110,
+    /// 14.2), and stores nothing else.
+    pub fn strip(headers: &mut HeaderMap) {
+        for name in [
+            header::IF_MATCH,
+            header::IF_NONE_MATCH,
+            header::IF_MODIFIED_SINCE,
+            header::IF_UNMODIFIED_SINCE,
+            header::IF_RANGE,
+            header::RANGE,
+        ] {
+            headers.remove(name);
+        }
+    }
+
+    /// Evaluates them in the order of RFC 9110, 13.2.2, against a response's `ETag` (strong) and `Last-Modified`.
+    pub fn evaluate(&self, etag: &[u8], last_modified: Option<&HeaderValue>) -> Condition {
+        let modified = || last_modified.and_then(date);
+        if !self.if_match.is_empty() {
+            if !names(&self.if_match, etag, Comparison::Strong) {
+                return Condition::Failed;
+            }
+        } else if let (Some(since), Some(modified)) = (self.if_unmodified_since.as_ref().and_then(date), modified()) {
+            if modified > since {
+                return Condition::Failed;
+            }
+        }
+        if !self.if_none_match.is_empty() {
+            let known = names(&self.if_none_match, etag, Comparison::Weak);
+            return if known { Condition::NotModified } else { Condition::Send };
+        }
+        match (self.if_modified_since.as_ref().and_then(date), modified()) {
+            (Some(since), Some(modified)) if modified <= since => Condition::NotModified,
+            _ => Condition::Send,
+        }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Comparison {
+    Strong,
+    Weak,
+}
+
+/// An entity tag as it stands in a list: with its quotes, without its `W/`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct EntityTag<'a> {
+    weak: bool,
+    opaque: &'a [u8],
+}
+
+/// Whether one of the lines names `etag`, or is `*`.
+fn names(lines: &[HeaderValue], etag: &[u8], comparison: Comparison) -> bool {
+    lines.iter().any(|line| {
+        let line = line.as_bytes().trim_ascii();
+        line == b"*" || EntityTags(line).any(|tag| tag.opaque == etag && (comparison == Comparison::Weak || !tag.weak))
+    })
+}
+
+/// The entity tags of a list; ends where the list is malformed. A comma inside the quotes is part of a tag.
+struct EntityTags<'a>(&'a [u8]);
+
+impl<'a> Iterator for EntityTags<'a> {
+    type Item = EntityTag<'a>;
+
+    fn next(&mut self) -> Option<EntityTag<'a>> {
+        while let [b' ' | b'\t' | b',', rest @ ..] = self.0 {
+            self.0 = rest;
+        }
+        let (weak, quoted) = match self.0 {
+            [b'W', b'/', rest @ ..] => (true, rest),
+            rest => (false, rest),
+        };
+        let length = quoted_length(quoted);
+        self.0 = length.map_or(&[], |length| &quoted[length..]);
+        // The next tag must be set off by a comma.
+        if !matches!(self.0.trim_ascii_start(), [] | [b',', ..]) {
+            self.0 = &[];
+            return None;
+        }
+        length.map(|length| EntityTag { weak, opaque: &quoted[..length] })
+    }
+}
+
+/// The length of the quoted tag at the start of `text`, with its quotes.
+fn quoted_length(text: &[u8]) -> Option<usize> {
+    let inner = text.strip_prefix(b"\"")?;
+    let length = inner.iter().position(|byte| !matches!(byte, 0x21 | 0x23..=0x7e | 0x80..))?;
+    (inner[length] == b'"').then_some(length + 2)
+}
+
+/// Whether a header is one strong entity tag.
+pub fn is_strong(etag: &HeaderValue) -> bool {
+    quoted_length(etag.as_bytes()) == Some(etag.len())
+}
+
+fn date(value: &HeaderValue) -> Option<SystemTime> {
+    httpdate::parse_http_date(value.to_str().ok()?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const EARLY: &str = "Fri, 20 Nov 2026 18:00:00 GMT";
+    const LATE: &str = "Fri, 20 Nov 2026 18:00:01 GMT";
+
+    /// Against the entity tag `"v,2"`, last modified at `EARLY` if `dated`.
+    fn check_dated(headers: &[(&'static str, &str)], dated: bool, expected: Condition) {
+        let mut map = HeaderMap::new();
+        for (name, value) in headers {
+            map.append(*name, HeaderValue::from_bytes(value.as_bytes()).unwrap());
+        }
+        let modified = dated.then(|| HeaderValue::from_static(EARLY));
+        let condition = Preconditions::of(&map).evaluate(b"\"v,2\"", modified.as_ref());
+        assert_eq!(condition, expected, "{headers:?}");
+    }
+
+    fn check(headers: &[(&'static str, &str)], expected: Condition) {
+        check_dated(headers, false, expected);
+    }
+
+    #[test]
+    fn if_none_match_compares_weakly_over_the_whole_list() {
+        for list in ["\"v,2\"", "W/\"v,2\"", "\"v1\", \"v,2\"", "\"v1\",W/\"v,2\" ,\"v3\"", "*", " * ", ", \"v,2\""] {
+            check(&[("if-none-match", list)], Condition::NotModified);
+        }
+        for list in ["\"v1\"", "\"v\"", "\"2\"", "v,2", "\"v,2", "w/\"v,2\"", "", "\"x\"\"v,2\"", "\"a*\"", "\"V,2\""] {
+            check(&[("if-none-match", list)], Condition::Send);
+        }
+        check(&[("if-none-match", "\"v1\""), ("if-none-match", "\"v,2\"")], Condition::NotModified);
+    }
+
+    #[test]
+    fn if_modified_since_counts_only_with_a_date_and_without_if_none_match() {
+        check_dated(&[("if-modified-since", EARLY)], true, Condition::NotModified);
+        check_dated(&[("if-modified-since", LATE)], true, Condition::NotModified);
+        check_dated(&[("if-modified-since", "Fri, 20 Nov 2026 17:59:59 GMT")], true, Condition::Send);
+        check_dated(&[("if-modified-since", LATE)], false, Condition::Send);
+        check_dated(&[("if-modified-since", "yesterday")], true, Condition::Send);
+        check_dated(&[("if-modified-since", LATE), ("if-none-match", "\"v1\"")], true, Condition::Send);
+    }
+
+    #[test]
+    fn if_match_compares_strongly_and_goes_first() {
+        check(&[("if-match", "\"v,2\"")], Condition::Send);
+        check(&[("if-match", "*")], Condition::Send);
+        check(&[("if-match", "W/\"v,2\"")], Condition::Failed);
+        check(&[("if-match", "\"v1\""), ("if-none-match", "\"v,2\"")], Condition::Failed);
+        check(&[("if-match", "\"v,2\""), ("if-none-match", "\"v,2\"")], Condition::NotModified);
+        check_dated(&[("if-unmodified-since", EARLY)], true, Condition::Send);
+        check_dated(&[("if-unmodified-since", "Fri, 20 Nov 2026 17:59:59 GMT")], true, Condition::Failed);
+    }
+
+    #[test]
+    fn strong_means_one_quoted_tag() {
+        for (etag, strong) in [("\"a\"", true), ("\"\"", true), ("W/\"a\"", false), ("a", false), ("\"a\"b\"", false)] {
+            assert_eq!(is_strong(&HeaderValue::from_static(etag)), strong, "{etag}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_list_is_read_as_it_was_written(tags in proptest::collection::vec((any::<bool>(), "[!#-~]{0,6}"), 0..6)) {
+            let written = |(weak, tag): &(bool, String)| format!("{}\"{tag}\"", if *weak { "W/" } else { "" });
+            let list = tags.iter().map(written).collect::<Vec<_>>().join(", ");
+            let read: Vec<_> = EntityTags(list.as_bytes())
+                .map(|tag| (tag.weak, String::from_utf8(tag.opaque.to_vec()).unwrap()))
+                .collect();
+            let expected: Vec<_> = tags.iter().map(|(weak, tag)| (*weak, format!("\"{tag}\""))).collect();
+            prop_assert_eq!(read, expected);
+        }
+
+        #[test]
+        fn nothing_that_is_sent_stops_the_reader(list in proptest::collection::vec(any::<u8>(), 0..40)) {
+            prop_assert!(EntityTags(&list).count() <= list.len());
+        }
+    }
+}

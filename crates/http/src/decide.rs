@@ -1,0 +1,364 @@
+//! What may be looked up and what may be stored: pure decisions over heads of messages, with their reasons.
+//!
+//! What the origin said binds: a route's policy can only shorten the life of what an origin gave.
+
+use std::{
+    fmt,
+    time::{Duration, SystemTime},
+};
+
+use http::{HeaderMap, HeaderName, Method, StatusCode, header, request};
+
+use crate::{
+    headers::WRITTEN_POSITION,
+    route::{Sharing, VARY},
+};
+
+/// Why a request is passed on without a look at the cache.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BypassReason {
+    /// Nobody was verified.
+    NoIdentity,
+    /// No route covers the path, or its policy keeps nothing.
+    Route,
+    /// Neither GET nor HEAD.
+    Method,
+    /// The request says `no-store`.
+    NoStore,
+    /// The request has a body, which is no part of the key.
+    RequestBody,
+    /// The request wants another protocol.
+    Upgrade,
+    /// The request wants to be read as another method or URL.
+    OverrideHeader,
+    /// Servers read the URL in more than one way.
+    Url,
+    /// The URL is longer than the limit.
+    UrlTooLong,
+    /// The cache itself could not take part.
+    Engine,
+}
+
+/// Why a response is not kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotStoredReason {
+    /// Its status is not 200.
+    Status,
+    /// The origin said `no-store`.
+    NoStore,
+    /// The origin said `no-cache`.
+    NoCache,
+    /// The origin said `private`, and the route shares within the tenant.
+    Private,
+    /// The origin said `must-revalidate`, and the policy may serve stale.
+    MustRevalidate,
+    /// The origin gave it no life.
+    Expired,
+    /// It sets a cookie.
+    SetCookie,
+    /// It varies on everything.
+    VaryAny,
+    /// It varies on a request header that is no part of the key.
+    VaryUncounted,
+    /// It is a stream of events.
+    EventStream,
+    /// Its body is larger than the limit.
+    TooLarge,
+    /// Its headers are larger than the limit.
+    HeadersTooLarge,
+    /// It has trailers.
+    Trailers,
+    /// A write was made while it was produced.
+    Written,
+    /// Its body broke off.
+    BodyFailed,
+}
+
+macro_rules! reasons {
+    ($type:ident: $($variant:ident => $text:literal),* $(,)?) => {
+        impl $type {
+            /// The reason as a short stable word, for headers and metrics.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $text),* }
+            }
+        }
+
+        impl fmt::Display for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+    };
+}
+
+reasons!(BypassReason: NoIdentity => "no-identity", Route => "route", Method => "method", NoStore => "no-store",
+    RequestBody => "request-body", Upgrade => "upgrade", OverrideHeader => "override-header", Url => "url",
+    UrlTooLong => "url-too-long", Engine => "engine");
+reasons!(NotStoredReason: Status => "status", NoStore => "origin-no-store", NoCache => "origin-no-cache",
+    Private => "origin-private", MustRevalidate => "origin-must-revalidate", Expired => "origin-expired",
+    SetCookie => "set-cookie", VaryAny => "vary-any", VaryUncounted => "vary-uncounted", EventStream => "event-stream",
+    TooLarge => "too-large", HeadersTooLarge => "headers-too-large", Trailers => "trailers", Written => "written",
+    BodyFailed => "body-failed");
+
+/// What a request that may be looked up wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// The response.
+    Get,
+    /// Its head alone.
+    Head,
+}
+
+/// Request headers by which some servers read a request as another one.
+const OVERRIDES: [&str; 6] = [
+    "x-http-method-override",
+    "x-http-method",
+    "x-method-override",
+    "x-original-url",
+    "x-rewrite-url",
+    "x-original-uri",
+];
+
+/// Whether a request may be answered from the cache, as far as its head tells.
+///
+/// `no-cache` and `max-age=0` in a request change nothing: stored entries are coherent, so the answer is as new as the
+/// origin's, and a browser that revalidates gets its 304.
+pub fn may_look_up(head: &request::Parts) -> Result<Wanted, BypassReason> {
+    let wanted = match head.method {
+        Method::GET => Wanted::Get,
+        Method::HEAD => Wanted::Head,
+        _ => return Err(BypassReason::Method),
+    };
+    let headers = &head.headers;
+    if headers.contains_key(header::UPGRADE) {
+        return Err(BypassReason::Upgrade);
+    }
+    let empty = |length: &http::HeaderValue| length.as_bytes() == b"0";
+    if headers.contains_key(header::TRANSFER_ENCODING) || !headers.get_all(header::CONTENT_LENGTH).iter().all(empty) {
+        return Err(BypassReason::RequestBody);
+    }
+    if OVERRIDES.iter().any(|name| headers.contains_key(*name)) {
+        return Err(BypassReason::OverrideHeader);
+    }
+    if directives(headers, &header::CACHE_CONTROL).any(|(name, _)| name.eq_ignore_ascii_case("no-store")) {
+        return Err(BypassReason::NoStore);
+    }
+    Ok(wanted)
+}
+
+/// What the route allows with a response.
+#[derive(Clone, Copy, Debug)]
+pub struct Allowed<'a> {
+    /// Who would share it.
+    pub sharing: Sharing,
+    /// Whether the policy may serve it beyond its life.
+    pub may_serve_stale: bool,
+    /// The request headers in the key.
+    pub vary_on: &'a [HeaderName],
+    /// How many bytes of headers are kept at most.
+    pub header_bytes_max: usize,
+}
+
+/// Whether a response may be kept, as far as its head tells; and if so, for how long at most.
+pub fn may_store(
+    status: StatusCode,
+    headers: &HeaderMap,
+    allowed: &Allowed<'_>,
+    now: SystemTime,
+) -> Result<Option<Duration>, NotStoredReason> {
+    if status != StatusCode::OK {
+        return Err(NotStoredReason::Status);
+    }
+    if headers.contains_key(header::SET_COOKIE) {
+        return Err(NotStoredReason::SetCookie);
+    }
+    if headers.contains_key(&WRITTEN_POSITION) {
+        return Err(NotStoredReason::Written);
+    }
+    may_vary(headers, allowed.vary_on)?;
+    let is_event_stream = |kind: &http::HeaderValue| {
+        kind.as_bytes().get(..17).is_some_and(|kind| kind.eq_ignore_ascii_case(b"text/event-stream"))
+    };
+    if headers.get(header::CONTENT_TYPE).is_some_and(is_event_stream) {
+        return Err(NotStoredReason::EventStream);
+    }
+    if headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum::<usize>() > allowed.header_bytes_max {
+        return Err(NotStoredReason::HeadersTooLarge);
+    }
+    lifetime(headers, allowed, now)
+}
+
+fn may_vary(headers: &HeaderMap, vary_on: &[HeaderName]) -> Result<(), NotStoredReason> {
+    for value in headers.get_all(VARY) {
+        let Ok(names) = value.to_str() else { return Err(NotStoredReason::VaryUncounted) };
+        for name in names.split(',').map(str::trim).filter(|name| !name.is_empty()) {
+            if name == "*" {
+                return Err(NotStoredReason::VaryAny);
+            }
+            if !vary_on.iter().any(|counted| name.eq_ignore_ascii_case(counted.as_str())) {
+                return Err(NotStoredReason::VaryUncounted);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The life that the origin gives: the shorter of `max-age` and `s-maxage`, else until `Expires`.
+fn lifetime(headers: &HeaderMap, allowed: &Allowed<'_>, now: SystemTime) -> Result<Option<Duration>, NotStoredReason> {
+    let mut life: Option<Duration> = None;
+    for (name, value) in directives(headers, &header::CACHE_CONTROL) {
+        let is = |wanted: &str| name.eq_ignore_ascii_case(wanted);
+        if is("no-store") {
+            return Err(NotStoredReason::NoStore);
+        } else if is("no-cache") {
+            return Err(NotStoredReason::NoCache);
+        } else if is("private") && allowed.sharing == Sharing::Tenant {
+            return Err(NotStoredReason::Private);
+        } else if allowed.may_serve_stale && (is("must-revalidate") || is("proxy-revalidate")) {
+            return Err(NotStoredReason::MustRevalidate);
+        } else if is("max-age") || is("s-maxage") {
+            // What is no number is no life (RFC 9111, 4.2.1, encourages to take it as stale).
+            let seconds = value.and_then(|value| value.trim_matches('"').parse().ok()).unwrap_or(0);
+            let given = Duration::from_secs(seconds);
+            life = Some(life.map_or(given, |life| life.min(given)));
+        }
+    }
+    if life.is_none() {
+        life = headers.get(header::EXPIRES).map(|expires| {
+            let expires = expires.to_str().ok().and_then(|text| httpdate::parse_http_date(text).ok());
+            expires.and_then(|expires| expires.duration_since(now).ok()).unwrap_or_default()
+        });
+    }
+    if life.is_some_and(|life| life.is_zero()) { Err(NotStoredReason::Expired) } else { Ok(life) }
+}
+
+/// The directives of all lines of a header, with what follows `=`.
+fn directives<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = (&'a str, Option<&'a str>)> {
+    // A line that is no text says `no-store`, as far as we are to know.
+    let lines = headers.get_all(name).into_iter().map(|line| line.to_str().unwrap_or("no-store"));
+    lines.flat_map(|line| line.split(',')).map(|directive| match directive.split_once('=') {
+        Some((name, value)) => (name.trim(), Some(value.trim())),
+        None => (directive.trim(), None),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use http::{HeaderValue, Request};
+
+    use super::*;
+
+    fn check_request(method: &str, headers: &[(&str, &str)], expected: Result<Wanted, BypassReason>) {
+        let mut request = Request::builder().method(method).uri("/a");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let (head, ()) = request.body(()).unwrap().into_parts();
+        assert_eq!(may_look_up(&head), expected, "{method} {headers:?}");
+    }
+
+    #[test]
+    fn plain_reads_are_looked_up() {
+        check_request("GET", &[], Ok(Wanted::Get));
+        check_request("HEAD", &[("content-length", "0")], Ok(Wanted::Head));
+        check_request("GET", &[("authorization", "Bearer x"), ("cookie", "a=b")], Ok(Wanted::Get));
+        check_request("GET", &[("cache-control", "no-cache"), ("pragma", "no-cache")], Ok(Wanted::Get));
+        check_request("GET", &[("cache-control", "max-age=0")], Ok(Wanted::Get));
+    }
+
+    #[test]
+    fn what_is_no_plain_read_is_passed_on() {
+        for method in ["POST", "PUT", "PATCH", "DELETE", "OPTIONS", "PURGE", "get"] {
+            check_request(method, &[], Err(BypassReason::Method));
+        }
+        check_request("GET", &[("cache-control", "max-age=0, No-Store")], Err(BypassReason::NoStore));
+        check_request("GET", &[("content-length", "3")], Err(BypassReason::RequestBody));
+        check_request("GET", &[("transfer-encoding", "chunked")], Err(BypassReason::RequestBody));
+        check_request("GET", &[("upgrade", "websocket")], Err(BypassReason::Upgrade));
+        check_request("GET", &[("x-http-method-override", "DELETE")], Err(BypassReason::OverrideHeader));
+        check_request("GET", &[("x-original-url", "/admin")], Err(BypassReason::OverrideHeader));
+    }
+
+    fn judged(
+        status: u16,
+        headers: &[(&str, &str)],
+        sharing: Sharing,
+        stale: bool,
+    ) -> Result<Option<Duration>, NotStoredReason> {
+        let mut map = HeaderMap::new();
+        for (name, value) in headers {
+            let name = HeaderName::try_from(*name).unwrap();
+            map.append(name, HeaderValue::from_bytes(value.as_bytes()).unwrap());
+        }
+        let vary_on = [header::ACCEPT];
+        let allowed = Allowed { sharing, may_serve_stale: stale, vary_on: &vary_on, header_bytes_max: 200 };
+        let now = httpdate::parse_http_date("Fri, 20 Nov 2026 18:00:00 GMT").unwrap();
+        may_store(StatusCode::from_u16(status).unwrap(), &map, &allowed, now)
+    }
+
+    fn check(headers: &[(&str, &str)], expected: Result<Option<u64>, NotStoredReason>) {
+        let expected = expected.map(|life| life.map(Duration::from_secs));
+        assert_eq!(judged(200, headers, Sharing::PerPrincipal, false), expected, "{headers:?}");
+    }
+
+    #[test]
+    fn only_a_200_is_kept() {
+        for status in [201, 203, 204, 206, 301, 304, 404, 410, 500, 503] {
+            let judged = judged(status, &[], Sharing::PerPrincipal, false);
+            assert_eq!(judged, Err(NotStoredReason::Status), "{status}");
+        }
+        check(&[], Ok(None));
+    }
+
+    #[test]
+    fn what_the_origin_said_binds() {
+        check(&[("cache-control", "no-store")], Err(NotStoredReason::NoStore));
+        check(&[("cache-control", "max-age=9"), ("cache-control", "NO-STORE")], Err(NotStoredReason::NoStore));
+        check(&[("cache-control", "public, no-cache=\"x\"")], Err(NotStoredReason::NoCache));
+        check(&[("cache-control", "\u{e9}")], Err(NotStoredReason::NoStore));
+        check(&[("set-cookie", "a=b")], Err(NotStoredReason::SetCookie));
+        check(&[("unstale-position", "1.2.3")], Err(NotStoredReason::Written));
+        check(&[("content-type", "Text/Event-Stream; charset=utf-8")], Err(NotStoredReason::EventStream));
+        check(&[("x-large", &"x".repeat(200))], Err(NotStoredReason::HeadersTooLarge));
+    }
+
+    #[test]
+    fn the_origins_life_is_a_limit() {
+        check(&[("cache-control", "max-age=60")], Ok(Some(60)));
+        check(&[("cache-control", "max-age=60, s-maxage=\"30\"")], Ok(Some(30)));
+        check(&[("cache-control", "max-age=60"), ("expires", "0")], Ok(Some(60)));
+        check(&[("expires", "Fri, 20 Nov 2026 18:00:10 GMT")], Ok(Some(10)));
+        for gone in [
+            ("cache-control", "max-age=0"),
+            ("cache-control", "max-age=x"),
+            ("cache-control", "max-age"),
+            ("expires", "0"),
+            ("expires", "Fri, 20 Nov 2026 18:00:00 GMT"),
+        ] {
+            check(&[gone], Err(NotStoredReason::Expired));
+        }
+    }
+
+    #[test]
+    fn private_is_for_one_principal() {
+        let private = [("cache-control", "private, max-age=5")];
+        check(&private, Ok(Some(5)));
+        assert_eq!(judged(200, &private, Sharing::Tenant, false), Err(NotStoredReason::Private));
+    }
+
+    #[test]
+    fn must_revalidate_forbids_only_what_may_be_served_stale() {
+        let headers = [("cache-control", "must-revalidate")];
+        check(&headers, Ok(None));
+        assert_eq!(judged(200, &headers, Sharing::PerPrincipal, true), Err(NotStoredReason::MustRevalidate));
+    }
+
+    #[test]
+    fn what_varies_beyond_the_key_is_not_kept() {
+        check(&[("vary", "Accept"), ("vary", " , accept")], Ok(None));
+        check(&[("vary", "accept, *")], Err(NotStoredReason::VaryAny));
+        check(&[("vary", "accept, origin")], Err(NotStoredReason::VaryUncounted));
+        check(&[("vary", "cookie")], Err(NotStoredReason::VaryUncounted));
+        check(&[("vary", "\u{e9}")], Err(NotStoredReason::VaryUncounted));
+    }
+}

@@ -1,0 +1,102 @@
+//! The service's future: an answer that is there already, a request that was passed on, or a load.
+
+use std::{
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use http::Response;
+use http_body::Body;
+use pin_project_lite::pin_project;
+
+use crate::{answer::Asked, body::CacheBody, decide::BypassReason, headers::Account, layer::Shared};
+
+pin_project! {
+    /// The future of a [`CacheService`](crate::CacheService).
+    pub struct ResponseFuture<F, B, E>
+    where
+        B: Body,
+    {
+        #[pin]
+        state: State<F, B, E>,
+    }
+}
+
+pin_project! {
+    #[project = StateProjection]
+    enum State<F, B, E>
+    where
+        B: Body,
+    {
+        Ready { response: Option<Box<Response<CacheBody<B>>>> },
+        Passed { #[pin] inner: F, passed: Option<Box<Passed>> },
+        Boxed { answer: BoxFuture<'static, Result<Response<CacheBody<B>>, E>> },
+    }
+}
+
+/// What is remembered of a request that was passed on.
+struct Passed {
+    asked: Asked,
+    account: Account,
+    shared: Arc<Shared>,
+}
+
+impl<F, B: Body, E> ResponseFuture<F, B, E> {
+    pub(crate) fn ready(response: Response<CacheBody<B>>) -> Self {
+        Self { state: State::Ready { response: Some(Box::new(response)) } }
+    }
+
+    pub(crate) fn passed(inner: F, asked: Asked, reason: BypassReason, shared: Arc<Shared>) -> Self {
+        let account = match reason {
+            BypassReason::Method => Account::Method,
+            reason => Account::Bypass { reason: reason.as_str() },
+        };
+        Self { state: State::Passed { inner, passed: Some(Box::new(Passed { asked, account, shared })) } }
+    }
+
+    pub(crate) fn boxed(answer: impl Future<Output = Result<Response<CacheBody<B>>, E>> + Send + 'static) -> Self {
+        Self { state: State::Boxed { answer: Box::pin(answer) } }
+    }
+}
+
+impl<F, B, E> Future for ResponseFuture<F, B, E>
+where
+    F: Future<Output = Result<Response<B>, E>>,
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Send,
+    E: Send + 'static,
+{
+    type Output = Result<Response<CacheBody<B>>, E>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        match this.state.as_mut().project() {
+            StateProjection::Ready { response } => {
+                Poll::Ready(Ok(*response.take().expect("a future is not polled after its end")))
+            }
+            StateProjection::Boxed { answer } => answer.as_mut().poll(cx),
+            StateProjection::Passed { inner, passed } => {
+                let response = ready!(inner.poll(cx))?;
+                let Passed { asked, account, shared } = *passed.take().expect("a future is not polled after its end");
+                let deserves = asked.deserves_validator(&response, shared.limits.body_bytes_max);
+                let response = response.map(CacheBody::inner);
+                if !deserves {
+                    return Poll::Ready(Ok(asked.passed(&shared, response, &account, &[])));
+                }
+                let answer = async move {
+                    let response = asked.validated(&shared, response).await;
+                    Ok(asked.passed(&shared, response, &account, &[]))
+                };
+                let mut answer: BoxFuture<'static, _> = Box::pin(answer);
+                let polled = answer.as_mut().poll(cx);
+                if polled.is_pending() {
+                    this.state.set(State::Boxed { answer });
+                }
+                polled
+            }
+        }
+    }
+}

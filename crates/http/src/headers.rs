@@ -1,0 +1,178 @@
+//! What the layer says about itself in a response: `X-Cache`, `Cache-Status` (RFC 9211) and `Server-Timing`.
+
+use std::{fmt::Write as _, time::Duration};
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+/// Groups of a response (RFC 9875).
+pub const CACHE_GROUPS: HeaderName = HeaderName::from_static("cache-groups");
+/// What caches did with a request (RFC 9211).
+pub const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
+/// Where the time went.
+pub const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
+/// `HIT`, `MISS`, `STALE` or `BYPASS`.
+pub const X_CACHE: HeaderName = HeaderName::from_static("x-cache");
+/// How often this stored response was served, this time included.
+pub const X_CACHE_HITS: HeaderName = HeaderName::from_static("x-cache-hits");
+/// How often this resource had to be loaded, as far as this node knows.
+pub const X_CACHE_MISSES: HeaderName = HeaderName::from_static("x-cache-misses");
+/// In a request: what the answer must have seen. In an answer: what the write has reached.
+pub const WRITTEN_POSITION: HeaderName = HeaderName::from_static("unstale-position");
+
+/// How a response came about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Account {
+    /// A fresh stored response.
+    Hit {
+        /// For how long it stays fresh.
+        ttl: Seconds,
+    },
+    /// A stored response that is not fresh.
+    Stale {
+        /// For how long it stays fresh: none, so at most zero, and the more so the longer it is over.
+        ttl: Seconds,
+        /// Why it was served.
+        reason: &'static str,
+    },
+    /// It was loaded.
+    Miss {
+        /// The status that was loaded.
+        status: u16,
+        /// Whether another request had begun the load.
+        collapsed: bool,
+        /// What of it was kept.
+        kept: Kept,
+        /// How long it took.
+        took: Duration,
+    },
+    /// The cache took no part.
+    Bypass {
+        /// Why.
+        reason: &'static str,
+    },
+    /// The cache took no part because of the request's method.
+    Method,
+}
+
+/// Whether a loaded response was kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kept {
+    /// It was; and why there was nothing to serve before, if that says something.
+    Stored(Option<&'static str>),
+    /// It was not, for this reason.
+    NotStored(&'static str),
+}
+
+/// Whole seconds, signed.
+pub(crate) type Seconds = i64;
+
+impl Account {
+    /// `HIT`, `MISS`, `STALE` or `BYPASS`. Errors count as passed by, whichever way they came.
+    pub(crate) fn verdict(&self) -> &'static str {
+        match self {
+            Self::Hit { .. } => "HIT",
+            Self::Stale { .. } => "STALE",
+            Self::Miss { status: 400.., .. } | Self::Bypass { .. } | Self::Method => "BYPASS",
+            Self::Miss { .. } => "MISS",
+        }
+    }
+
+    /// Why, as a short stable word; none for a hit, and for a miss of what was never there.
+    pub(crate) fn reason(&self) -> Option<&'static str> {
+        match self {
+            Self::Hit { .. } => None,
+            Self::Method => Some("method"),
+            Self::Stale { reason, .. } | Self::Bypass { reason } | Self::Miss { kept: Kept::NotStored(reason), .. } => {
+                Some(reason)
+            }
+            Self::Miss { kept: Kept::Stored(reason), .. } => *reason,
+        }
+    }
+
+    /// Writes `X-Cache`, `Cache-Status` and `Server-Timing` into a response's headers.
+    pub(crate) fn tell(&self, headers: &mut HeaderMap) {
+        headers.insert(X_CACHE, HeaderValue::from_static(self.verdict()));
+        // The origin's caches come first in the list (RFC 9211, 2).
+        headers.append(CACHE_STATUS, self.status());
+        headers.append(SERVER_TIMING, self.timing());
+    }
+
+    fn status(&self) -> HeaderValue {
+        let mut text = String::with_capacity(64);
+        let _ = match self {
+            Self::Hit { ttl } => write!(text, "Unstale; hit; ttl={ttl}"),
+            Self::Stale { ttl, reason } => write!(text, "Unstale; hit; ttl={ttl}; detail={reason}"),
+            Self::Miss { status, collapsed, kept, .. } => {
+                let stored = if matches!(kept, Kept::Stored(_)) { "; stored" } else { "" };
+                let collapsed = if *collapsed { "; collapsed" } else { "" };
+                let _ = write!(text, "Unstale; fwd=miss; fwd-status={status}{stored}{collapsed}");
+                self.reason().map_or(Ok(()), |reason| write!(text, "; detail={reason}"))
+            }
+            Self::Bypass { reason } => write!(text, "Unstale; fwd=bypass; detail={reason}"),
+            Self::Method => return HeaderValue::from_static("Unstale; fwd=method"),
+        };
+        HeaderValue::try_from(text).expect("words and digits make a header")
+    }
+
+    fn timing(&self) -> HeaderValue {
+        match self.verdict() {
+            "HIT" => HeaderValue::from_static("cache;desc=\"HIT\""),
+            "STALE" => HeaderValue::from_static("cache;desc=\"STALE\""),
+            verdict => match self {
+                Self::Miss { took, .. } => {
+                    let took = took.as_secs_f64() * 1000.0;
+                    let text = format!("cache;desc=\"{verdict}\", load;dur={took:.3}");
+                    HeaderValue::try_from(text).expect("words and digits make a header")
+                }
+                _ => HeaderValue::from_static("cache;desc=\"BYPASS\""),
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(account: Account, verdict: &str, status: &str, timing: &str) {
+        let mut headers = HeaderMap::new();
+        headers.insert(CACHE_STATUS, HeaderValue::from_static("Origin; hit"));
+        account.tell(&mut headers);
+        let all = headers.get_all(CACHE_STATUS).iter().collect::<Vec<_>>();
+        assert_eq!((all[0].to_str().unwrap(), all[1].to_str().unwrap()), ("Origin; hit", status));
+        assert_eq!(headers[X_CACHE], verdict);
+        assert_eq!(headers[SERVER_TIMING], timing);
+    }
+
+    #[test]
+    fn every_way_has_its_words() {
+        check(Account::Hit { ttl: 297 }, "HIT", "Unstale; hit; ttl=297", "cache;desc=\"HIT\"");
+        let stale = Account::Stale { ttl: -3, reason: "grace" };
+        check(stale, "STALE", "Unstale; hit; ttl=-3; detail=grace", "cache;desc=\"STALE\"");
+        let miss =
+            |status, collapsed, kept| Account::Miss { status, collapsed, kept, took: Duration::from_micros(1500) };
+        let timing = "cache;desc=\"MISS\", load;dur=1.500";
+        check(miss(200, false, Kept::Stored(None)), "MISS", "Unstale; fwd=miss; fwd-status=200; stored", timing);
+        check(
+            miss(200, true, Kept::Stored(Some("invalidated"))),
+            "MISS",
+            "Unstale; fwd=miss; fwd-status=200; stored; collapsed; detail=invalidated",
+            timing,
+        );
+        check(
+            miss(200, false, Kept::NotStored("set-cookie")),
+            "MISS",
+            "Unstale; fwd=miss; fwd-status=200; detail=set-cookie",
+            timing,
+        );
+        check(
+            miss(404, false, Kept::NotStored("status")),
+            "BYPASS",
+            "Unstale; fwd=miss; fwd-status=404; detail=status",
+            "cache;desc=\"BYPASS\", load;dur=1.500",
+        );
+        let bypass = Account::Bypass { reason: "no-identity" };
+        check(bypass, "BYPASS", "Unstale; fwd=bypass; detail=no-identity", "cache;desc=\"BYPASS\"");
+        check(Account::Method, "BYPASS", "Unstale; fwd=method", "cache;desc=\"BYPASS\"");
+    }
+}

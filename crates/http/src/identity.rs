@@ -1,0 +1,93 @@
+//! Who is asking, as the application's own authentication verified it.
+//!
+//! The layer never reads a token, a cookie or a header to find out: the authentication middleware runs before it and
+//! puts an [`Identity`] in the request's extensions. A request without one is passed on and never cached.
+
+use std::sync::Arc;
+
+use unstale::{PositionSet, Tag, Tenant};
+
+/// A verified principal acting in a tenant. Cheap to clone.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use unstale::{Cache, MemoryStore, Tag, Tenant};
+/// # use unstale_http::Identity;
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// # let cache = Cache::builder(Arc::new(MemoryStore::default())).build().await.unwrap();
+/// // In the authentication middleware: the position first, then the rows.
+/// let read_since = cache.frontiers();
+/// // … the session and the user's row are read here …
+/// let identity = Identity::new(Tenant::new("acme").unwrap(), "user-42")
+///     .session("session-7")
+///     .facts([Tag::shared("user", 42)], read_since);
+/// # assert_eq!(identity.principal(), "user-42");
+/// # });
+/// ```
+#[derive(Clone, Debug)]
+pub struct Identity {
+    tenant: Tenant,
+    principal: Arc<str>,
+    session: Option<Arc<str>>,
+    facts: Option<Facts>,
+}
+
+/// The facts that an identity was made of.
+#[derive(Clone, Debug)]
+pub(crate) struct Facts {
+    pub(crate) tags: Arc<[Tag]>,
+    pub(crate) read_since: PositionSet,
+}
+
+impl Identity {
+    /// A principal whose identity depends on no fact that can change (a token that was verified, and nothing else).
+    ///
+    /// `principal` must tell apart everybody whose answers may differ: the user's id, not their role.
+    pub fn new(tenant: Tenant, principal: impl Into<Arc<str>>) -> Self {
+        Self { tenant, principal: principal.into(), session: None, facts: None }
+    }
+
+    /// Names the session, for those who watch what was served to whom. Responses are shared between the sessions of a
+    /// principal.
+    #[must_use]
+    pub fn session(mut self, session: impl Into<Arc<str>>) -> Self {
+        self.session = Some(session.into());
+        self
+    }
+
+    /// Says what the identity was made of, such as the user's row: a change of one of `tags` makes every response of
+    /// this principal out of date.
+    ///
+    /// `read_since` is the cache's [`frontiers`](unstale::Cache::frontiers), or its frontier of this tenant, captured
+    /// *before* the facts were read. Without it, a role that changes between authentication and the load would be
+    /// stored as if it had been seen.
+    #[must_use]
+    pub fn facts(mut self, tags: impl IntoIterator<Item = Tag>, read_since: impl Into<PositionSet>) -> Self {
+        self.facts = Some(Facts { tags: tags.into_iter().collect(), read_since: read_since.into() });
+        self
+    }
+
+    /// The tenant in which the principal acts.
+    pub fn tenant(&self) -> &Tenant {
+        &self.tenant
+    }
+
+    /// The principal.
+    pub fn principal(&self) -> &str {
+        &self.principal
+    }
+
+    /// The session, if the application named it.
+    pub fn session_id(&self) -> Option<&str> {
+        self.session.as_deref()
+    }
+
+    /// The tags of the facts that it was made of.
+    pub fn tags(&self) -> &[Tag] {
+        self.facts.as_ref().map_or(&[], |facts| &facts.tags)
+    }
+
+    pub(crate) fn known(&self) -> Option<&Facts> {
+        self.facts.as_ref()
+    }
+}

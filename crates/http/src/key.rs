@@ -1,0 +1,137 @@
+//! The keys of stored responses: the crate's whole catalogue.
+
+use std::fmt;
+
+use http::{HeaderMap, HeaderName};
+
+use crate::{identity::Identity, route::Sharing, stored::StoredResponse, url::NormalUrl};
+
+unstale::catalogue! {
+    /// Every key of this crate.
+    pub const PATTERNS;
+    /// A response to GET and HEAD, for a principal or all of the tenant.
+    fn response(principal, host, url, variant) -> StoredResponse = "http:response";
+}
+
+/// The key of the response to a request.
+///
+/// The host counts, because servers answer by it and senders choose it.
+pub(crate) fn of(
+    identity: &Identity,
+    sharing: Sharing,
+    host: &str,
+    url: &NormalUrl<'_>,
+    variant: Variant,
+) -> unstale::Key<StoredResponse> {
+    let principal = match sharing {
+        Sharing::PerPrincipal => Principal(Some(identity.principal())),
+        Sharing::Tenant => Principal(None),
+    };
+    response(identity.tenant(), principal, host, url, variant)
+}
+
+/// `@` and the principal, or `-` for everybody of the tenant.
+struct Principal<'a>(Option<&'a str>);
+
+impl fmt::Display for Principal<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(principal) => {
+                f.write_str("@")?;
+                f.write_str(principal)
+            }
+            None => f.write_str("-"),
+        }
+    }
+}
+
+/// Which variant of a resource the counted request headers select: 128 bits of their BLAKE3 hash, or none if the
+/// request has none of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Variant(Option<u128>);
+
+impl Variant {
+    pub(crate) fn of(headers: &HeaderMap, vary_on: &[HeaderName]) -> Self {
+        let mut hasher = None;
+        for (at, name) in vary_on.iter().enumerate() {
+            for value in headers.get_all(name) {
+                let hasher = hasher.get_or_insert_with(blake3::Hasher::new);
+                hasher.update(&(at as u64).to_le_bytes());
+                hasher.update(&(value.len() as u64).to_le_bytes());
+                hasher.update(value.as_bytes());
+            }
+        }
+        Self(hasher.map(|hasher| {
+            let digest = hasher.finalize();
+            u128::from_le_bytes(*digest.as_bytes().first_chunk().expect("a hash has 32 bytes"))
+        }))
+    }
+}
+
+impl fmt::Display for Variant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(digest) => write!(f, "{digest:032x}"),
+            None => f.write_str("-"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::{HeaderValue, header};
+    use unstale::Tenant;
+
+    use super::*;
+    use crate::{route::Query, url};
+
+    fn key(tenant: &str, principal: &str, sharing: Sharing, uri: &str, headers: &HeaderMap) -> String {
+        let identity = Identity::new(Tenant::new(tenant).unwrap(), principal);
+        let uri = uri.parse().unwrap();
+        let url = url::normalise(&uri, &Query::All, 2048).unwrap();
+        let variant = Variant::of(headers, &[header::ACCEPT, header::ACCEPT_LANGUAGE]);
+        of(&identity, sharing, "host", &url, variant).raw().as_str().to_owned()
+    }
+
+    fn headers(pairs: &[(HeaderName, &'static str)]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        pairs.iter().for_each(|(name, value)| {
+            headers.append(name, HeaderValue::from_static(value));
+        });
+        headers
+    }
+
+    #[test]
+    fn the_text_names_tenant_principal_host_url_and_variant() {
+        let none = HeaderMap::new();
+        let own = key("acme", "u1", Sharing::PerPrincipal, "/a?b=1", &none);
+        assert_eq!(own, "acme:http:response/@u1/host/%2Fa?b=1/-");
+        let shared = key("acme", "u1", Sharing::Tenant, "/a?b=1", &none);
+        assert_eq!(shared, "acme:http:response/-/host/%2Fa?b=1/-");
+        assert_ne!(key("acme", "", Sharing::PerPrincipal, "/a", &none), key("acme", "", Sharing::Tenant, "/a", &none));
+    }
+
+    #[test]
+    fn no_principal_can_write_himself_into_anothers_key() {
+        let none = HeaderMap::new();
+        let honest = key("acme", "u1", Sharing::PerPrincipal, "/a", &none);
+        for name in ["u1/host", "u1%2Fhost", "-", "u1/host/%2Fa/-"] {
+            assert_ne!(key("acme", name, Sharing::PerPrincipal, "/a", &none), honest);
+        }
+    }
+
+    #[test]
+    fn variants_differ_by_header_and_value_and_by_nothing_else() {
+        let variant = |pairs: &[_]| Variant::of(&headers(pairs), &[header::ACCEPT, header::ACCEPT_LANGUAGE]);
+        let json = variant(&[(header::ACCEPT, "application/json")]);
+        assert_eq!(json, variant(&[(header::ACCEPT, "application/json"), (header::USER_AGENT, "x")]));
+        for other in [
+            variant(&[]),
+            variant(&[(header::ACCEPT, "text/csv")]),
+            variant(&[(header::ACCEPT_LANGUAGE, "application/json")]),
+            variant(&[(header::ACCEPT, "application/"), (header::ACCEPT, "json")]),
+        ] {
+            assert_ne!(json, other);
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! The layer: what it needs to know, and its limits.
+
+use std::sync::Arc;
+
+use tower::Layer;
+use unstale::{Cache, GroupKey};
+
+use crate::{
+    route::RoutePolicies,
+    served::{Observers, ServedObserver},
+    service::CacheService,
+    validator::ValidatorKey,
+};
+
+/// The limits of the layer, each with its default.
+#[derive(Clone, Copy, Debug)]
+pub struct HttpLimits {
+    /// Bytes of a body that is kept, and of one that gets a validator.
+    pub body_bytes_max: usize,
+    /// Bytes of the headers that are kept with it.
+    pub header_bytes_max: usize,
+    /// Bytes of path and query of a request that is looked up.
+    pub url_bytes_max: usize,
+    /// Groups named in a response.
+    pub groups_max: usize,
+}
+
+impl Default for HttpLimits {
+    /// 1 MiB of body, 16 KiB of headers, 2 KiB of URL, 64 groups.
+    fn default() -> Self {
+        Self { body_bytes_max: 1 << 20, header_bytes_max: 16 << 10, url_bytes_max: 2048, groups_max: 64 }
+    }
+}
+
+/// Puts a [`CacheService`] around a service. Cheap to clone.
+///
+/// Mount it inside of authentication and outside of everything that makes the response; requests must reach it with
+/// their whole path.
+#[derive(Clone, Debug)]
+pub struct CacheLayer {
+    shared: Arc<Shared>,
+}
+
+/// What all requests share.
+#[derive(Clone, Debug)]
+pub(crate) struct Shared {
+    pub(crate) cache: Cache,
+    pub(crate) routes: Arc<RoutePolicies>,
+    pub(crate) validators: ValidatorKey,
+    pub(crate) groups: GroupKey,
+    pub(crate) limits: HttpLimits,
+    pub(crate) observers: Observers,
+}
+
+impl CacheLayer {
+    /// A layer over `cache`. `secret` must be the same on all nodes and kept over restarts: validators and groups are
+    /// made with keys derived from it.
+    pub fn new(cache: Cache, routes: impl Into<Arc<RoutePolicies>>, secret: &[u8]) -> Self {
+        let shared = Shared {
+            cache,
+            routes: routes.into(),
+            validators: ValidatorKey::derive(secret),
+            groups: GroupKey::derive(secret),
+            limits: HttpLimits::default(),
+            observers: Observers::default(),
+        };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// Sets the limits.
+    #[must_use]
+    pub fn limits(mut self, limits: HttpLimits) -> Self {
+        Arc::make_mut(&mut self.shared).limits = limits;
+        self
+    }
+
+    /// Sets the key of the groups, where it is not derived from the layer's secret.
+    #[must_use]
+    pub fn group_key(mut self, groups: GroupKey) -> Self {
+        Arc::make_mut(&mut self.shared).groups = groups;
+        self
+    }
+
+    /// Adds an observer.
+    #[must_use]
+    pub fn observer(mut self, observer: Arc<dyn ServedObserver>) -> Self {
+        Arc::make_mut(&mut self.shared).observers.0.push(observer);
+        self
+    }
+}
+
+impl<S> Layer<S> for CacheLayer {
+    type Service = CacheService<S>;
+
+    fn layer(&self, inner: S) -> CacheService<S> {
+        CacheService::new(inner, self.shared.clone())
+    }
+}

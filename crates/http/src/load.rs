@@ -1,0 +1,189 @@
+//! A miss: asking the service behind the layer, once for all who wait, and keeping what may be kept.
+//!
+//! The load runs in the engine's task, under its recorder, with the request of whoever came first. A response that may
+//! not be kept is nobody's but that caller's: it is handed over through a [`Handover`], beside the cache, and everybody
+//! else who waited asks with their own request. Whatever becomes of the engine, a caller whose request was not used is
+//! answered by the service directly.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body;
+use tower::Service;
+use unstale::{FetchError, Fetched, Loaded, ReadOptions, TagId};
+
+use crate::{
+    answer::Asked,
+    body::{CacheBody, collect},
+    decide::{Allowed, BypassReason, NotStoredReason, may_store},
+    headers::{Account, Kept},
+    layer::Shared,
+    position::Written,
+    problem::Problem,
+    service::LookUp,
+    stored::StoredResponse,
+    validator::Audience,
+};
+
+/// A read that was not in memory.
+pub(crate) struct Miss {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) asked: Asked,
+    pub(crate) look_up: LookUp,
+    pub(crate) options: ReadOptions,
+}
+
+/// What one caller and the load of their request pass to each other.
+struct Handover<S, ReqBody, ResBody: Body, E> {
+    /// The request, until a load takes it.
+    request: Mutex<Option<(S, Request<ReqBody>)>>,
+    /// What the service brought, if it is this caller's alone.
+    answer: Mutex<Option<Handed<ResBody, E>>>,
+}
+
+/// What the service brought and the cache may not have.
+enum Handed<ResBody: Body, E> {
+    Response(Box<Response<CacheBody<ResBody>>>, NotStoredReason),
+    Error(E),
+}
+
+/// The service failed, and the cache may serve what it has. What happened is in the handover.
+#[derive(Clone, Copy, Debug)]
+struct Failed;
+
+/// Answers a miss.
+pub(crate) async fn answer<S, ReqBody, ResBody>(
+    miss: Miss,
+    inner: S,
+    request: Request<ReqBody>,
+) -> Result<Response<CacheBody<ResBody>>, S::Error>
+where
+    S: Service<Request<ReqBody>, Response = Response<ResBody>> + Send + 'static,
+    S::Future: Send + 'static,
+    S::Error: Send + 'static,
+    ReqBody: Send + 'static,
+    ResBody: Body<Data = Bytes> + Send + 'static,
+    ResBody::Error: Send,
+{
+    let Miss { shared, asked, look_up, options } = miss;
+    let LookUp { key, policy, .. } = &look_up;
+    let handover = Arc::new(Handover { request: Mutex::new(Some((inner, request))), answer: Mutex::new(None) });
+    let load = {
+        let (shared, handover, look_up) = (shared.clone(), handover.clone(), look_up.clone());
+        move || load(shared, handover, look_up)
+    };
+    let fetched = shared.cache.fetch(key, policy, &options, load).await;
+    if let Ok(fetched) = &fetched {
+        if let Some(response) = asked.stored(&shared, fetched) {
+            return Ok(response);
+        }
+    }
+    match (handover.take_answer(), fetched) {
+        (Some(Handed::Error(error)), _) => Err(error),
+        (Some(Handed::Response(response, reason)), fetched) => {
+            let fetched = fetched.ok();
+            let tags = fetched.as_ref().map_or(&[][..], Fetched::tags);
+            Ok(asked.handed(&shared, *response, reason, tags).await)
+        }
+        (None, Err(FetchError::TimedOut)) => Ok(asked.problem(&shared, Problem::TimedOut, "timed-out")),
+        (None, _) => match handover.take_request() {
+            Some((mut inner, request)) => {
+                let response = inner.call(request).await?.map(CacheBody::inner);
+                let account = Account::Bypass { reason: BypassReason::Engine.as_str() };
+                Ok(asked.passed(&shared, response, &account, &[]))
+            }
+            None => Ok(asked.problem(&shared, Problem::NoAnswer, "no-answer")),
+        },
+    }
+}
+
+impl Asked {
+    /// The answer from a response that was loaded and is this caller's alone.
+    async fn handed<B: Body<Data = Bytes>>(
+        &self,
+        shared: &Shared,
+        response: Response<CacheBody<B>>,
+        reason: NotStoredReason,
+        tags: &[TagId],
+    ) -> Response<CacheBody<B>> {
+        let (status, took) = (response.status().as_u16(), self.began.elapsed());
+        let deserves = self.deserves_validator(&response, shared.limits.body_bytes_max);
+        let response = if deserves { self.validated(shared, response).await } else { response };
+        let account = Account::Miss { status, collapsed: false, kept: Kept::NotStored(reason.as_str()), took };
+        self.passed(shared, response, &account, tags)
+    }
+}
+
+/// Asks the service with the caller's request, and says what the cache may have of its response.
+async fn load<S, ReqBody, ResBody>(
+    shared: Arc<Shared>,
+    handover: Arc<Handover<S, ReqBody, ResBody, S::Error>>,
+    look_up: LookUp,
+) -> Result<Loaded<StoredResponse>, Failed>
+where
+    S: Service<Request<ReqBody>, Response = Response<ResBody>>,
+    ResBody: Body<Data = Bytes>,
+{
+    let Some((mut inner, request)) = handover.take_request() else { return Err(Failed) };
+    let response = match inner.call(request).await {
+        Ok(response) => response,
+        Err(error) => {
+            handover.put(Handed::Error(error));
+            return Err(Failed);
+        }
+    };
+    let allowed = Allowed {
+        sharing: look_up.sharing,
+        may_serve_stale: look_up.may_serve_stale(),
+        vary_on: shared.routes.vary_on(),
+        header_bytes_max: shared.limits.header_bytes_max,
+    };
+    let now = std::time::UNIX_EPOCH + std::time::Duration::from_millis(shared.cache.now().as_millis());
+    let written = response.extensions().get::<Written>().map(|_| NotStoredReason::Written);
+    let may_store = written.map_or_else(|| may_store(response.status(), response.headers(), &allowed, now), Err);
+    let (head, body) = response.into_parts();
+    let life = match may_store {
+        Ok(life) => life,
+        Err(reason) => {
+            let failed = head.status.is_server_error();
+            handover.put(Handed::response(Response::from_parts(head, CacheBody::inner(body)), reason));
+            return if failed { Err(Failed) } else { Ok(look_up.based(Loaded::absent().declined())) };
+        }
+    };
+    let body = match collect(body, shared.limits.body_bytes_max).await {
+        Ok(body) => body,
+        Err((body, reason)) => {
+            handover.put(Handed::response(Response::from_parts(head, body), reason));
+            return Ok(look_up.based(Loaded::absent().declined()));
+        }
+    };
+    let audience = Audience::of(&look_up.identity, look_up.sharing);
+    let etag = shared.validators.validator(audience, &head.headers, &body);
+    let misses = shared.cache.peek(&look_up.key).map_or(0, |old| old.misses()) + 1;
+    let loaded = look_up.based(Loaded::value(StoredResponse::new(etag, &head.headers, body, misses)));
+    Ok(match life.filter(|life| *life < look_up.policy.ttl) {
+        Some(life) => loaded.ttl(life),
+        None => loaded,
+    })
+}
+
+impl<S, ReqBody, ResBody: Body, E> Handover<S, ReqBody, ResBody, E> {
+    fn take_request(&self) -> Option<(S, Request<ReqBody>)> {
+        self.request.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    fn take_answer(&self) -> Option<Handed<ResBody, E>> {
+        self.answer.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    fn put(&self, answer: Handed<ResBody, E>) {
+        *self.answer.lock().unwrap_or_else(PoisonError::into_inner) = Some(answer);
+    }
+}
+
+impl<ResBody: Body, E> Handed<ResBody, E> {
+    fn response(response: Response<CacheBody<ResBody>>, reason: NotStoredReason) -> Self {
+        Self::Response(Box::new(response), reason)
+    }
+}

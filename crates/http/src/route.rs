@@ -1,0 +1,401 @@
+//! Which responses are cached, for how long, for whom: the table of routes.
+//!
+//! Patterns are paths whose segments are literal, a `{name}` that stands for exactly one segment, or a last `*` that
+//! stands for one or more. At each segment a literal goes before a `{name}`, and that before `*`, so the most specific
+//! pattern wins and the order of registration does not matter. Two patterns that match the same paths are refused.
+//!
+//! # What is compared
+//! The path as it was sent. Paths that some server behind the layer might read differently never get here: they are
+//! passed on uncached (see [`url`](crate::url)).
+
+use std::{collections::BTreeMap, time::Duration};
+
+use http::{HeaderName, HeaderValue, header};
+use unstale::Policy;
+
+/// How a kind of response is cached.
+#[derive(Clone, Debug)]
+pub struct RoutePolicy {
+    /// The kind of response, a bounded label for metrics.
+    pub entity: &'static str,
+    /// How the server keeps it; `None`: not at all.
+    pub server: Option<Policy>,
+    /// How the browser keeps it.
+    pub browser: BrowserLifetime,
+    /// Who shares one response.
+    pub sharing: Sharing,
+    /// Which part of the query tells responses apart.
+    pub query: Query,
+}
+
+/// How long a browser's own HTTP cache may answer without asking.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum BrowserLifetime {
+    /// The browser keeps nothing: `no-store`.
+    NoStore,
+    /// The browser asks each time and gets a 304 if nothing changed: `private, no-cache`. The only coherent choice.
+    #[default]
+    Revalidate,
+    /// The browser does not ask for so long, and hides every invalidation meanwhile: `private, max-age=…`. Only for
+    /// what does not change.
+    MaxAge(Duration),
+}
+
+/// Who shares one stored response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Sharing {
+    /// Each verified principal has its own.
+    #[default]
+    PerPrincipal,
+    /// Everybody in the tenant gets the same. Only for routes whose answer is the same for all who reach the layer: a
+    /// check of roles *behind* the layer is skipped on a hit.
+    Tenant,
+}
+
+/// Which part of the query tells responses apart.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub enum Query {
+    /// Every parameter; their order does not matter but among those of one name.
+    #[default]
+    All,
+    /// Every parameter, in the order given: for servers to which it matters.
+    InOrder,
+    /// These names only. The others are taken out of the request, so that nothing uncounted can shape a response.
+    Only(Vec<&'static str>),
+}
+
+impl RoutePolicy {
+    /// Not kept by the server; the browser revalidates.
+    pub fn uncached(entity: &'static str) -> Self {
+        Self {
+            entity,
+            server: None,
+            browser: BrowserLifetime::Revalidate,
+            sharing: Sharing::PerPrincipal,
+            query: Query::All,
+        }
+    }
+
+    /// Kept by the server for each principal; the browser revalidates.
+    pub fn cached(entity: &'static str, server: Policy) -> Self {
+        Self { server: Some(server), ..Self::uncached(entity) }
+    }
+
+    /// Sets how the browser keeps it.
+    #[must_use]
+    pub fn browser(self, browser: BrowserLifetime) -> Self {
+        Self { browser, ..self }
+    }
+
+    /// Sets who shares one response.
+    #[must_use]
+    pub fn sharing(self, sharing: Sharing) -> Self {
+        Self { sharing, ..self }
+    }
+
+    /// Sets which part of the query counts.
+    #[must_use]
+    pub fn query(self, query: Query) -> Self {
+        Self { query, ..self }
+    }
+}
+
+/// A table that cannot be built.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RouteError {
+    /// Two patterns match the same paths.
+    #[error("the patterns {first:?} and {second:?} match the same paths: remove one")]
+    Conflict {
+        /// The one that was there.
+        first: String,
+        /// The one that came after it.
+        second: String,
+    },
+    /// A pattern is no pattern.
+    #[error("{pattern:?} is no pattern: {hint}")]
+    Malformed {
+        /// The pattern.
+        pattern: String,
+        /// What to do.
+        hint: &'static str,
+    },
+    /// A name is no name of a header.
+    #[error("{name:?} is no name of a request header")]
+    NotAHeader {
+        /// The name.
+        name: String,
+    },
+}
+
+/// The table of routes, and the request headers that count for all of them.
+#[derive(Debug)]
+pub struct RoutePolicies {
+    root: Node,
+    routes: Vec<Route>,
+    vary_on: Vec<HeaderName>,
+    vary: HeaderValue,
+}
+
+/// A policy, ready for use.
+#[derive(Debug)]
+pub(crate) struct Route {
+    pub(crate) policy: RoutePolicy,
+    pub(crate) cache_control: HeaderValue,
+    pattern: String,
+}
+
+#[derive(Debug, Default)]
+struct Node {
+    literals: BTreeMap<Box<str>, Node>,
+    one: Option<Box<Node>>,
+    rest: Option<usize>,
+    here: Option<usize>,
+}
+
+/// Builds [`RoutePolicies`].
+#[derive(Debug)]
+pub struct RoutePoliciesBuilder {
+    routes: Vec<(String, RoutePolicy)>,
+    vary_on: Vec<String>,
+    identified_by: Vec<String>,
+}
+
+impl RoutePolicies {
+    /// A table to be filled.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use unstale::Policy;
+    /// # use unstale_http::{RoutePolicies, RoutePolicy};
+    /// let two_minutes = Policy::ttl(Duration::from_secs(120));
+    /// let routes = RoutePolicies::builder()
+    ///     .route("/api/v1/field-mappings/{import}", RoutePolicy::cached("field_mappings", two_minutes))
+    ///     .route("/api/v1/field-mappings/*", RoutePolicy::uncached("field_mappings"))
+    ///     .identified_by(["cookie", "authorization", "x-client-account-id"])
+    ///     .build()
+    ///     .unwrap();
+    /// ```
+    pub fn builder() -> RoutePoliciesBuilder {
+        RoutePoliciesBuilder {
+            routes: Vec::new(),
+            vary_on: vec!["accept".into()],
+            identified_by: vec!["cookie".into(), "authorization".into()],
+        }
+    }
+
+    /// The request headers that tell responses apart.
+    pub fn vary_on(&self) -> &[HeaderName] {
+        &self.vary_on
+    }
+
+    /// The value of `Vary`.
+    pub(crate) fn vary(&self) -> &HeaderValue {
+        &self.vary
+    }
+
+    /// The policy of a path.
+    pub(crate) fn find(&self, path: &str) -> Option<&Route> {
+        let path = path.strip_prefix('/')?;
+        self.root.find(path).map(|at| &self.routes[at])
+    }
+
+    /// The policy of a path, as it was registered.
+    pub fn policy(&self, path: &str) -> Option<&RoutePolicy> {
+        self.find(path).map(|route| &route.policy)
+    }
+}
+
+impl RoutePoliciesBuilder {
+    /// Adds a route.
+    #[must_use]
+    pub fn route(mut self, pattern: impl Into<String>, policy: RoutePolicy) -> Self {
+        self.routes.push((pattern.into(), policy));
+        self
+    }
+
+    /// Sets the request headers that tell responses apart, in place of `accept`. A response whose own `Vary` names
+    /// another one is not stored.
+    #[must_use]
+    pub fn vary_on<H: Into<String>>(mut self, headers: impl IntoIterator<Item = H>) -> Self {
+        self.vary_on = headers.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Sets the request headers from which the application makes the [`Identity`](crate::Identity), in place of
+    /// `cookie` and `authorization`. The verified identity stands for them in the key; they are named in `Vary`, so
+    /// that no browser shows one identity what it kept of another.
+    #[must_use]
+    pub fn identified_by<H: Into<String>>(mut self, headers: impl IntoIterator<Item = H>) -> Self {
+        self.identified_by = headers.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Checks and builds the table.
+    pub fn build(self) -> Result<RoutePolicies, RouteError> {
+        let mut root = Node::default();
+        let mut routes: Vec<Route> = Vec::new();
+        for (pattern, policy) in self.routes {
+            let place = root.place(&pattern)?;
+            if let Some(taken) = *place {
+                return Err(RouteError::Conflict { first: routes[taken].pattern.clone(), second: pattern });
+            }
+            *place = Some(routes.len());
+            routes.push(Route { cache_control: cache_control(policy.browser), policy, pattern });
+        }
+        let mut vary_on = names(&self.vary_on)?;
+        vary_on.sort_by(|one, other| one.as_str().cmp(other.as_str()));
+        vary_on.dedup();
+        let mut all = vary_on.clone();
+        all.extend(names(&self.identified_by)?.into_iter().filter(|name| !vary_on.contains(name)));
+        let all: Vec<&str> = all.iter().map(HeaderName::as_str).collect();
+        let vary = HeaderValue::try_from(all.join(", ")).expect("names of headers make a header");
+        Ok(RoutePolicies { root, routes, vary_on, vary })
+    }
+}
+
+fn names(texts: &[String]) -> Result<Vec<HeaderName>, RouteError> {
+    texts
+        .iter()
+        .map(|name| HeaderName::try_from(name.as_str()).map_err(|_| RouteError::NotAHeader { name: name.clone() }))
+        .collect()
+}
+
+fn cache_control(browser: BrowserLifetime) -> HeaderValue {
+    match browser {
+        BrowserLifetime::NoStore => HeaderValue::from_static("no-store"),
+        BrowserLifetime::Revalidate => REVALIDATE,
+        BrowserLifetime::MaxAge(age) => {
+            HeaderValue::try_from(format!("private, max-age={}", age.as_secs())).expect("digits make a header")
+        }
+    }
+}
+
+/// `private, no-cache`: the browser may keep it and must ask.
+pub(crate) const REVALIDATE: HeaderValue = HeaderValue::from_static("private, no-cache");
+
+impl Node {
+    /// Where a pattern's policy belongs; makes the way there.
+    fn place(&mut self, pattern: &str) -> Result<&mut Option<usize>, RouteError> {
+        let malformed = |hint| RouteError::Malformed { pattern: pattern.to_owned(), hint };
+        let path = pattern.strip_prefix('/').ok_or_else(|| malformed("it must begin with '/'"))?;
+        let mut node = self;
+        let mut segments = path.split('/').peekable();
+        while let Some(segment) = segments.next() {
+            if segment == "*" {
+                return match segments.peek() {
+                    None => Ok(&mut node.rest),
+                    Some(_) => Err(malformed("'*' can only be the last segment; use '{name}' for one segment")),
+                };
+            }
+            let inner = segment.strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
+            node = match inner {
+                Some("") => return Err(malformed("give the segment a name: '{id}'")),
+                Some(_) => node.one.get_or_insert_default(),
+                None if segment.contains(['*', '{', '}', '?', '#', '%', ';', '\\']) => {
+                    return Err(malformed("a segment is literal, '{name}', or a last '*'"));
+                }
+                None => node.literals.entry(segment.into()).or_default(),
+            };
+        }
+        Ok(&mut node.here)
+    }
+
+    fn find(&self, path: &str) -> Option<usize> {
+        let (segment, rest) = match path.split_once('/') {
+            Some((segment, rest)) => (segment, Some(rest)),
+            None => (path, None),
+        };
+        let below = |node: &Self| match rest {
+            Some(rest) => node.find(rest),
+            None => node.here,
+        };
+        let literal = self.literals.get(segment).and_then(below);
+        let named = || if segment.is_empty() { None } else { self.one.as_deref().and_then(below) };
+        let any = || if segment.is_empty() { None } else { self.rest };
+        literal.or_else(named).or_else(any)
+    }
+}
+
+/// `Vary`, as a header name next to its value.
+pub(crate) const VARY: HeaderName = header::VARY;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table(patterns: &[&'static str]) -> Result<RoutePolicies, RouteError> {
+        patterns
+            .iter()
+            .fold(RoutePolicies::builder(), |builder, pattern| builder.route(*pattern, RoutePolicy::uncached(pattern)))
+            .build()
+    }
+
+    fn check(patterns: &[&'static str], path: &str, expected: Option<&str>) {
+        let mut patterns = patterns.to_vec();
+        for _ in 0..2 {
+            let table = table(&patterns).unwrap();
+            assert_eq!(table.policy(path).map(|policy| policy.entity), expected, "{path} in {patterns:?}");
+            patterns.reverse();
+        }
+    }
+
+    #[test]
+    fn the_most_specific_pattern_wins_in_any_order() {
+        let patterns = ["/a/*", "/a/{id}", "/a/b", "/a/{id}/c", "/a/b/*", "/"];
+        check(&patterns, "/a/b", Some("/a/b"));
+        check(&patterns, "/a/x", Some("/a/{id}"));
+        check(&patterns, "/a/x/c", Some("/a/{id}/c"));
+        check(&patterns, "/a/x/d", Some("/a/*"));
+        check(&patterns, "/a/b/c", Some("/a/b/*"));
+        check(&patterns, "/", Some("/"));
+        check(&patterns, "/b", None);
+    }
+
+    #[test]
+    fn a_literal_that_leads_nowhere_does_not_hide_a_wider_pattern() {
+        check(&["/a/b/c", "/{x}/b/d", "/a/*"], "/a/b/d", Some("/a/*"));
+        check(&["/a/b/c", "/{x}/b/d"], "/a/b/d", Some("/{x}/b/d"));
+    }
+
+    #[test]
+    fn placeholders_stand_for_something() {
+        for path in ["/a/", "/a", "/a//", "a/b", ""] {
+            check(&["/a/{id}", "/a/*"], path, None);
+        }
+        check(&["/a/*"], "/a/b/", Some("/a/*"));
+        check(&["/a/"], "/a/", Some("/a/"));
+    }
+
+    #[test]
+    fn patterns_that_match_the_same_are_refused() {
+        for (first, second) in [("/a/{id}", "/a/{name}"), ("/a/*", "/a/*"), ("/a", "/a")] {
+            let conflict = RouteError::Conflict { first: first.into(), second: second.into() };
+            assert_eq!(table(&[first, second]).unwrap_err(), conflict);
+        }
+    }
+
+    #[test]
+    fn what_is_no_pattern_is_refused() {
+        for pattern in ["", "a", "/a/*/b", "/a/{}", "/a/b*", "/a/x{id}", "/a?b", "/a/%20"] {
+            assert!(matches!(table(&[pattern]), Err(RouteError::Malformed { .. })), "{pattern:?} was accepted");
+        }
+        let spoiled = RoutePolicies::builder().vary_on(["a header"]).build();
+        assert_eq!(spoiled.unwrap_err(), RouteError::NotAHeader { name: "a header".into() });
+    }
+
+    #[test]
+    fn server_and_browser_have_lives_of_their_own() {
+        let control = |browser| cache_control(browser).to_str().unwrap().to_owned();
+        assert_eq!(control(BrowserLifetime::default()), "private, no-cache");
+        assert_eq!(control(BrowserLifetime::NoStore), "no-store");
+        assert_eq!(control(BrowserLifetime::MaxAge(Duration::from_secs(60))), "private, max-age=60");
+    }
+
+    #[test]
+    fn vary_names_what_counts_and_what_identifies_once_each() {
+        let routes = RoutePolicies::builder().vary_on(["Accept-Language", "accept", "accept"]);
+        let routes = routes.identified_by(["cookie", "accept", "x-client-account-id"]).build().unwrap();
+        assert_eq!(routes.vary(), "accept, accept-language, cookie, x-client-account-id");
+        assert_eq!(routes.vary_on().len(), 2);
+    }
+}

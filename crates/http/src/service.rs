@@ -1,0 +1,186 @@
+//! The service: decides, without waiting, whether a request is answered from memory, passed on, or loaded.
+
+use std::{
+    mem,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Instant,
+};
+
+use bytes::Bytes;
+use http::{Method, Request, Response, Uri, header, request, uri::PathAndQuery};
+use http_body::Body;
+use tower::Service;
+use unstale::{Key, Loaded, Mode, Policy, ReadOptions};
+
+use crate::{
+    answer::Asked,
+    body::CacheBody,
+    conditional::Preconditions,
+    decide::{BypassReason, Wanted, may_look_up},
+    future::ResponseFuture,
+    identity::Identity,
+    key::{self, Variant},
+    layer::Shared,
+    load::{self, Miss},
+    position::{self, AtLeast},
+    problem::Problem,
+    route::{Query, REVALIDATE, Route, Sharing},
+    stored::StoredResponse,
+    url::{self, UrlProblem},
+};
+
+/// Answers reads from the cache and passes everything else on. Made by [`CacheLayer`](crate::CacheLayer).
+#[derive(Clone, Debug)]
+pub struct CacheService<S> {
+    inner: S,
+    shared: Arc<Shared>,
+}
+
+impl<S> CacheService<S> {
+    pub(crate) fn new(inner: S, shared: Arc<Shared>) -> Self {
+        Self { inner, shared }
+    }
+}
+
+/// A read that may be answered from the cache.
+#[derive(Clone)]
+pub(crate) struct LookUp {
+    pub(crate) key: Key<StoredResponse>,
+    pub(crate) policy: Policy,
+    pub(crate) sharing: Sharing,
+    pub(crate) identity: Identity,
+    /// The URL for the service behind, if some of it does not count.
+    reduced: Option<Uri>,
+}
+
+impl LookUp {
+    pub(crate) fn may_serve_stale(&self) -> bool {
+        let Policy { grace, fail_safe, mode, .. } = &self.policy;
+        !grace.is_zero() || !fail_safe.is_zero() || matches!(mode, Mode::StaleOk(_))
+    }
+
+    /// Adds what the identity was made of, since what is loaded was made for it. What a route shares within the tenant
+    /// does not depend on who asked first.
+    pub(crate) fn based(&self, loaded: Loaded<StoredResponse>) -> Loaded<StoredResponse> {
+        match self.identity.known().filter(|_| self.sharing == Sharing::PerPrincipal) {
+            Some(facts) => loaded.tags(facts.tags.iter().cloned()).read_since(facts.read_since.clone()),
+            None => loaded,
+        }
+    }
+}
+
+impl<S, ReqBody, ResBody> Service<Request<ReqBody>> for CacheService<S>
+where
+    S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone + Send + 'static,
+    S::Future: Send + 'static,
+    S::Error: Send + 'static,
+    ReqBody: Send + 'static,
+    ResBody: Body<Data = Bytes> + Send + 'static,
+    ResBody::Error: Send,
+{
+    type Response = Response<CacheBody<ResBody>>;
+    type Error = S::Error;
+    type Future = ResponseFuture<S::Future, ResBody, S::Error>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
+        let began = Instant::now();
+        let (mut head, body) = request.into_parts();
+        let Ok(at_least) = position::demanded(&head.headers) else {
+            return ResponseFuture::ready(Problem::BadPosition.response());
+        };
+        let routes = self.shared.routes.clone();
+        let route = routes.find(head.uri.path());
+        let mut asked = asked(&head, route, began);
+        match look_up(&self.shared, &head, route) {
+            Err(reason) => {
+                head.extensions.insert(AtLeast(at_least));
+                let passed = self.inner.call(Request::from_parts(head, body));
+                ResponseFuture::passed(passed, asked, reason, self.shared.clone())
+            }
+            Ok((wanted, look_up)) => {
+                asked.wanted = Some(wanted);
+                let options = ReadOptions { at_least };
+                if let Some(hit) = self.shared.cache.hit(&look_up.key, &look_up.policy, &options) {
+                    if let Some(response) = asked.stored(&self.shared, &hit) {
+                        return ResponseFuture::ready(response);
+                    }
+                }
+                Preconditions::strip(&mut head.headers);
+                head.method = Method::GET;
+                head.extensions.insert(AtLeast(options.at_least.clone()));
+                if let Some(reduced) = look_up.reduced.clone() {
+                    head.uri = reduced;
+                }
+                // The clone takes the place of the one that is ready.
+                let clone = self.inner.clone();
+                let inner = mem::replace(&mut self.inner, clone);
+                let request = Request::from_parts(head, body);
+                let miss = Miss { shared: self.shared.clone(), asked, look_up, options };
+                ResponseFuture::boxed(load::answer(miss, inner, request))
+            }
+        }
+    }
+}
+
+fn asked(head: &request::Parts, route: Option<&Route>, began: Instant) -> Asked {
+    let is_read = head.method == Method::GET || head.method == Method::HEAD;
+    Asked {
+        entity: route.map_or("-", |route| route.policy.entity),
+        cache_control: route.map_or(REVALIDATE, |route| route.cache_control.clone()),
+        identity: head.extensions.get::<Identity>().cloned(),
+        preconditions: if is_read { Preconditions::of(&head.headers) } else { Preconditions::default() },
+        is_get: head.method == Method::GET,
+        is_read,
+        wanted: None,
+        began,
+    }
+}
+
+/// Whether and where to look.
+fn look_up(shared: &Shared, head: &request::Parts, route: Option<&Route>) -> Result<(Wanted, LookUp), BypassReason> {
+    let wanted = may_look_up(head)?;
+    let Some((route, policy)) = route.and_then(|route| Some((route, route.policy.server?))) else {
+        return Err(BypassReason::Route);
+    };
+    let Some(identity) = head.extensions.get::<Identity>() else {
+        return Err(BypassReason::NoIdentity);
+    };
+    let query = &route.policy.query;
+    let url = url::normalise(&head.uri, query, shared.limits.url_bytes_max).map_err(|problem| match problem {
+        UrlProblem::TooLong => BypassReason::UrlTooLong,
+        UrlProblem::Ambiguous => BypassReason::Url,
+    })?;
+    let reduced = match query {
+        Query::Only(_) if url.query() != head.uri.query() => Some(reduced(&head.uri, &url)?),
+        _ => None,
+    };
+    let variant = Variant::of(&head.headers, shared.routes.vary_on());
+    let sharing = route.policy.sharing;
+    let key = key::of(identity, sharing, host(head)?, &url, variant);
+    Ok((wanted, LookUp { key, policy, sharing, identity: identity.clone(), reduced }))
+}
+
+/// Whom the request is for: of HTTP/2 and proxies in the URL, of HTTP/1.1 in `Host`.
+fn host(head: &request::Parts) -> Result<&str, BypassReason> {
+    if let Some(authority) = head.uri.authority() {
+        return Ok(authority.as_str());
+    }
+    let mut hosts = head.headers.get_all(header::HOST).iter();
+    match (hosts.next(), hosts.next()) {
+        (None, _) => Ok(""),
+        (Some(host), None) => host.to_str().map_err(|_| BypassReason::Url),
+        (Some(_), Some(_)) => Err(BypassReason::Url),
+    }
+}
+
+fn reduced(uri: &Uri, url: &url::NormalUrl<'_>) -> Result<Uri, BypassReason> {
+    let text = url.to_string();
+    let mut parts = uri.clone().into_parts();
+    parts.path_and_query = Some(PathAndQuery::try_from(text).map_err(|_| BypassReason::Url)?);
+    Uri::from_parts(parts).map_err(|_| BypassReason::Url)
+}

@@ -1,0 +1,247 @@
+//! A response as the cache keeps it: one entry, one validator.
+//!
+//! What every answer from the entry shares is made once: the kept headers and the validator when it is loaded, the
+//! groups when it is first served (its tags are known only then). Whatever belongs to one connection, one request or
+//! to this layer is not kept.
+
+use std::sync::{
+    OnceLock,
+    atomic::{AtomicU64, Ordering::Relaxed},
+};
+
+use bytes::{BufMut as _, Bytes};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+use unstale::{Cacheable, CodecError, Fingerprint};
+
+use crate::headers;
+
+/// A response with status 200, its body and its validator.
+#[derive(Debug)]
+pub struct StoredResponse {
+    etag: HeaderValue,
+    headers: Box<[(HeaderName, HeaderValue)]>,
+    body: Bytes,
+    /// Times this resource had to be loaded, as far as this node knew when it was loaded last.
+    misses: u64,
+    hits: AtomicU64,
+    groups: OnceLock<Option<HeaderValue>>,
+}
+
+/// Headers that are not kept: of the connection (RFC 9110, 7.6.1), of one request, of a cookie, and those that the
+/// layer sets itself.
+const NOT_KEPT: [HeaderName; 26] = [
+    header::CONNECTION,
+    HeaderName::from_static("keep-alive"),
+    header::PROXY_AUTHENTICATE,
+    HeaderName::from_static("proxy-authentication-info"),
+    HeaderName::from_static("proxy-connection"),
+    header::TE,
+    header::TRAILER,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+    header::SET_COOKIE,
+    HeaderName::from_static("clear-site-data"),
+    HeaderName::from_static("x-request-id"),
+    HeaderName::from_static("traceresponse"),
+    header::AGE,
+    header::CACHE_CONTROL,
+    header::CONTENT_LENGTH,
+    header::DATE,
+    header::ETAG,
+    header::EXPIRES,
+    header::VARY,
+    headers::CACHE_GROUPS,
+    headers::CACHE_STATUS,
+    headers::SERVER_TIMING,
+    headers::X_CACHE,
+    headers::X_CACHE_HITS,
+    headers::X_CACHE_MISSES,
+];
+
+impl StoredResponse {
+    /// Of an origin's response that may be kept.
+    pub(crate) fn new(etag: HeaderValue, headers: &HeaderMap, body: Bytes, misses: u64) -> Self {
+        let named: Vec<&str> = headers
+            .get_all(header::CONNECTION)
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .flat_map(|value| value.split(',').map(str::trim))
+            .collect();
+        let kept = headers
+            .iter()
+            .filter(|(name, _)| !NOT_KEPT.contains(name))
+            .filter(|(name, _)| !named.iter().any(|other| other.eq_ignore_ascii_case(name.as_str())))
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect();
+        Self { etag, headers: kept, body, misses, hits: AtomicU64::new(0), groups: OnceLock::new() }
+    }
+
+    /// The validator.
+    pub(crate) fn etag(&self) -> &HeaderValue {
+        &self.etag
+    }
+
+    /// The kept headers, without the validator.
+    pub(crate) fn headers(&self) -> &[(HeaderName, HeaderValue)] {
+        &self.headers
+    }
+
+    /// A kept header.
+    pub(crate) fn header(&self, name: &HeaderName) -> Option<&HeaderValue> {
+        self.headers.iter().find(|(kept, _)| kept == name).map(|(_, value)| value)
+    }
+
+    pub(crate) fn body(&self) -> &Bytes {
+        &self.body
+    }
+
+    pub(crate) fn misses(&self) -> u64 {
+        self.misses
+    }
+
+    /// Counts a use; returns how many there were, this one included.
+    pub(crate) fn count_hit(&self) -> u64 {
+        self.hits.fetch_add(1, Relaxed) + 1
+    }
+
+    /// The value of `Cache-Groups`, made at the first use.
+    pub(crate) fn groups(&self, make: impl FnOnce() -> Option<HeaderValue>) -> Option<&HeaderValue> {
+        self.groups.get_or_init(make).as_ref()
+    }
+}
+
+/// Raised with every change of the layout below.
+const LAYOUT: &str = "unstale-http stored response 1: misses u64, etag, headers u16 × (name, value), body";
+
+impl Cacheable for StoredResponse {
+    fn fingerprint() -> Fingerprint {
+        static FINGERPRINT: OnceLock<Fingerprint> = OnceLock::new();
+        *FINGERPRINT.get_or_init(|| Fingerprint::of(LAYOUT))
+    }
+
+    fn encode(&self, out: &mut Vec<u8>) -> Result<(), CodecError> {
+        let too_many = || failed("encoded", "a response has more than 65,535 headers");
+        let headers = u16::try_from(self.headers.len()).map_err(|_| too_many())?;
+        out.reserve(64 + self.body.len());
+        out.put_u64(self.misses);
+        put(out, self.etag.as_bytes())?;
+        out.put_u16(headers);
+        for (name, value) in &self.headers {
+            put(out, name.as_str().as_bytes())?;
+            put(out, value.as_bytes())?;
+        }
+        out.extend_from_slice(&self.body);
+        Ok(())
+    }
+
+    fn decode(bytes: &Bytes) -> Result<Self, CodecError> {
+        let mut rest = bytes.clone();
+        let misses = u64::from_be_bytes(*take(&mut rest, 8)?.first_chunk().expect("eight bytes were taken"));
+        let etag = value(take_field(&mut rest)?)?;
+        let count = u16::from_be_bytes(*take(&mut rest, 2)?.first_chunk().expect("two bytes were taken"));
+        let mut headers = Vec::with_capacity(usize::from(count).min(64));
+        for _ in 0..count {
+            let name = HeaderName::from_bytes(&take_field(&mut rest)?)
+                .map_err(|_| failed("decoded", "a header's name is none"))?;
+            headers.push((name, value(take_field(&mut rest)?)?));
+        }
+        let (hits, groups) = (AtomicU64::new(0), OnceLock::new());
+        Ok(Self { etag, headers: headers.into(), body: rest, misses, hits, groups })
+    }
+}
+
+fn put(out: &mut Vec<u8>, field: &[u8]) -> Result<(), CodecError> {
+    let length = u32::try_from(field.len()).map_err(|_| failed("encoded", "a header is longer than 4 GiB"))?;
+    out.put_u32(length);
+    out.extend_from_slice(field);
+    Ok(())
+}
+
+fn take(rest: &mut Bytes, length: usize) -> Result<Bytes, CodecError> {
+    if rest.len() < length { Err(failed("decoded", "the bytes end too early")) } else { Ok(rest.split_to(length)) }
+}
+
+fn take_field(rest: &mut Bytes) -> Result<Bytes, CodecError> {
+    let length = u32::from_be_bytes(*take(rest, 4)?.first_chunk().expect("four bytes were taken"));
+    take(rest, length as usize)
+}
+
+fn value(bytes: Bytes) -> Result<HeaderValue, CodecError> {
+    HeaderValue::from_maybe_shared(bytes).map_err(|_| failed("decoded", "a header's value is none"))
+}
+
+fn failed(action: &'static str, reason: &str) -> CodecError {
+    CodecError { schema: StoredResponse::fingerprint(), action, reason: reason.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn stored(pairs: &[(&'static str, &'static str)], body: &'static [u8]) -> StoredResponse {
+        let mut headers = HeaderMap::new();
+        pairs.iter().for_each(|(name, value)| {
+            headers.append(*name, HeaderValue::from_static(value));
+        });
+        StoredResponse::new(HeaderValue::from_static("\"v1\""), &headers, Bytes::from_static(body), 3)
+    }
+
+    fn encoded(stored: &StoredResponse) -> Bytes {
+        let mut out = Vec::new();
+        stored.encode(&mut out).unwrap();
+        out.into()
+    }
+
+    #[test]
+    fn keeps_what_describes_the_content_and_nothing_else() {
+        let stored = stored(
+            &[
+                ("content-type", "a/b"),
+                ("last-modified", "x"),
+                ("link", "<1>"),
+                ("link", "<2>"),
+                ("x-mine", "1"),
+                ("connection", "close, X-Mine"),
+                ("set-cookie", "a=b"),
+                ("etag", "W/\"o\""),
+                ("cache-control", "max-age=5"),
+                ("content-length", "99"),
+                ("x-cache", "HIT"),
+                ("x-request-id", "7"),
+            ],
+            b"body",
+        );
+        let names: Vec<&str> = stored.headers().iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["content-type", "last-modified", "link", "link"]);
+    }
+
+    #[test]
+    fn survives_its_encoding() {
+        let before = stored(&[("content-type", "a/b"), ("link", "<1>"), ("link", "<2>")], b"body");
+        before.count_hit();
+        let after = StoredResponse::decode(&encoded(&before)).unwrap();
+        assert_eq!((after.etag(), after.headers(), after.body()), (before.etag(), before.headers(), before.body()));
+        assert_eq!((after.misses(), after.count_hit()), (3, 1));
+    }
+
+    #[test]
+    fn bytes_that_end_early_or_hold_no_headers_are_an_error() {
+        let bytes = encoded(&stored(&[("content-type", "a/b")], b""));
+        for length in 0..bytes.len() {
+            assert!(StoredResponse::decode(&bytes.slice(..length)).is_err(), "{length} bytes were enough");
+        }
+        let mut spoiled = bytes.to_vec();
+        let at = spoiled.windows(3).position(|part| part == b"a/b").unwrap();
+        spoiled[at] = b'\n';
+        assert!(StoredResponse::decode(&spoiled.into()).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_stop_the_decoder(bytes in proptest::collection::vec(any::<u8>(), 0..80)) {
+            let _ = StoredResponse::decode(&bytes.into());
+        }
+    }
+}

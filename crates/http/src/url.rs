@@ -1,0 +1,272 @@
+//! URLs as part of a key: one text per resource, never one text for two.
+//!
+//! The path counts as it was sent. What servers are known to read in more than one way (dot segments, doubled or
+//! encoded slashes, encoded letters, matrix parameters, backslashes, control characters) is not interpreted here: such
+//! a request is passed on uncached. Guessing what the server behind would make of it is how caches are poisoned.
+
+use std::{borrow::Cow, fmt};
+
+use http::Uri;
+
+use crate::route::Query;
+
+/// Why a URL is not cached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UrlProblem {
+    /// It is longer than the limit.
+    TooLong,
+    /// Servers read it in more than one way.
+    Ambiguous,
+}
+
+/// A URL as part of a key. Displays as `path?query`.
+#[derive(Debug)]
+pub struct NormalUrl<'a> {
+    path: &'a str,
+    query: Option<Cow<'a, str>>,
+}
+
+/// The URL's one text, or why it has none.
+pub fn normalise<'a>(uri: &'a Uri, query: &Query, url_bytes_max: usize) -> Result<NormalUrl<'a>, UrlProblem> {
+    let (path, query_text) = (uri.path(), uri.query());
+    if path.len() + query_text.map_or(0, str::len) > url_bytes_max {
+        return Err(UrlProblem::TooLong);
+    }
+    if !unambiguous_path(path) || !query_text.is_none_or(unambiguous_query) {
+        return Err(UrlProblem::Ambiguous);
+    }
+    let query = query_text.map(|text| match query {
+        Query::InOrder => Cow::Borrowed(text),
+        Query::All => sorted(text, |_| true),
+        Query::Only(names) => sorted(text, |name| names.contains(&name)),
+    });
+    Ok(NormalUrl { path, query })
+}
+
+impl NormalUrl<'_> {
+    /// The query that counts.
+    pub fn query(&self) -> Option<&str> {
+        self.query.as_deref()
+    }
+}
+
+impl fmt::Display for NormalUrl<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.path)?;
+        match &self.query {
+            Some(query) => {
+                f.write_str("?")?;
+                f.write_str(query)
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+fn unambiguous_path(path: &str) -> bool {
+    path.starts_with('/')
+        && !path.contains("//")
+        && path.split('/').all(|segment| segment != "." && segment != "..")
+        && path.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'\\' | b';' | b'#'))
+        && escapes(path).all(|escape| {
+            escape.is_some_and(|byte| {
+                // What needs no escape, and what means something as itself, is escaped only to be read twice.
+                !(byte.is_ascii_alphanumeric() || byte.is_ascii_control())
+                    && !matches!(byte, b'-' | b'.' | b'_' | b'~' | b'/' | b'\\' | b'%' | b';' | b'?' | b'#')
+            })
+        })
+}
+
+fn unambiguous_query(query: &str) -> bool {
+    query.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b';' | b'#' | b'\\'))
+        && escapes(query).all(|escape| escape.is_some_and(|byte| byte != 0))
+}
+
+/// Every `%` of a text as the byte that it stands for; `None` for one that stands for nothing.
+fn escapes(text: &str) -> impl Iterator<Item = Option<u8>> + '_ {
+    text.match_indices('%').map(|(at, _)| hex_byte(&text.as_bytes()[at + 1..]))
+}
+
+fn hex_byte(digits: &[u8]) -> Option<u8> {
+    let digit = |at: usize| digits.get(at).and_then(|digit| char::from(*digit).to_digit(16));
+    u8::try_from(digit(0)? * 16 + digit(1)?).ok()
+}
+
+/// The parameters whose name is kept, sorted by the name they decode to; those of one name stay in their order.
+fn sorted(query: &str, keep: impl Fn(&str) -> bool) -> Cow<'_, str> {
+    if !query.contains('&') {
+        return Cow::Borrowed(if keep(&name(query)) { query } else { "" });
+    }
+    let mut parameters: Vec<(Cow<'_, str>, &str)> =
+        query.split('&').map(|parameter| (name(parameter), parameter)).filter(|(name, _)| keep(name)).collect();
+    parameters.sort_by(|(one, _), (other, _)| one.cmp(other));
+    let mut text = String::with_capacity(query.len());
+    for (at, (_, parameter)) in parameters.into_iter().enumerate() {
+        if at > 0 {
+            text.push('&');
+        }
+        text.push_str(parameter);
+    }
+    Cow::Owned(text)
+}
+
+/// A parameter's name, decoded: servers put `a` and `%61` in one list, so their order must be kept.
+fn name(parameter: &str) -> Cow<'_, str> {
+    let raw = parameter.split_once('=').map_or(parameter, |(name, _)| name);
+    if !raw.contains(['%', '+']) {
+        return Cow::Borrowed(raw);
+    }
+    let mut bytes = Vec::with_capacity(raw.len());
+    let mut rest = raw.as_bytes();
+    while let [first, tail @ ..] = rest {
+        rest = tail;
+        match (first, hex_byte(tail)) {
+            (b'%', Some(byte)) => {
+                bytes.push(byte);
+                rest = &tail[2..];
+            }
+            (b'+', _) => bytes.push(b' '),
+            _ => bytes.push(*first),
+        }
+    }
+    Cow::Owned(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn text(uri: &str, query: &Query) -> Result<String, UrlProblem> {
+        normalise(&uri.parse().unwrap(), query, 2048).map(|url| url.to_string())
+    }
+
+    fn check(uri: &str, expected: &str) {
+        assert_eq!(text(uri, &Query::All).as_deref(), Ok(expected), "{uri}");
+    }
+
+    #[test]
+    fn parameters_are_sorted_by_name_and_those_of_one_name_keep_their_order() {
+        check("/a?b=1&a=2", "/a?a=2&b=1");
+        check("/a?b=2&a=1&b=1", "/a?a=1&b=2&b=1");
+        check("/a?%61=2&a=1", "/a?%61=2&a=1");
+        check("/a?a=1&%61=2", "/a?a=1&%61=2");
+        check("/a?b+c=1&a=1&b%20c=2", "/a?a=1&b+c=1&b%20c=2");
+        check("/a", "/a");
+        check("/a?", "/a?");
+        check("http://host/a?b", "/a?b");
+    }
+
+    #[test]
+    fn only_the_named_parameters_count() {
+        let only = Query::Only(vec!["a", "b"]);
+        assert_eq!(text("/x?c=9&b=1&a=2&d", &only).as_deref(), Ok("/x?a=2&b=1"));
+        assert_eq!(text("/x?c=9", &only).as_deref(), Ok("/x?"));
+        assert_eq!(text("/x?b=1&a=2", &Query::InOrder).as_deref(), Ok("/x?b=1&a=2"));
+    }
+
+    #[test]
+    fn what_servers_read_in_more_than_one_way_has_no_text() {
+        let paths = [
+            "//a",
+            "/a//b",
+            "/a/../b",
+            "/a/.",
+            "/a/%2e%2e/b",
+            "/a%2fb",
+            "/a%2Fb",
+            "/a%5cb",
+            "/a%00",
+            "/a;v=1",
+            "/a%3bv",
+            "/%61dmin",
+            "/a%",
+            "/a%4",
+            "/a%zz",
+            "/a%252fb",
+            "/a%3f",
+            "/a%23",
+            "/a%0d%0ab",
+            "/a%7f",
+            "/a?b;c=1",
+            "/a?%00",
+            "/a?%",
+            "/a?%g0",
+        ];
+        for path in paths {
+            assert_eq!(text(path, &Query::All), Err(UrlProblem::Ambiguous), "{path}");
+        }
+        for path in ["/a%20b", "/a%C3%A4", "/a,b", "/a:b@c", "/a.b/..c", "/a?b=..//%2f%5c"] {
+            assert!(text(path, &Query::All).is_ok(), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_long_url_has_no_text() {
+        let url = |length: usize| format!("/{}", "a".repeat(length - 1)).parse::<Uri>().unwrap();
+        assert!(normalise(&url(100), &Query::All, 100).is_ok());
+        assert_eq!(normalise(&url(101), &Query::All, 100).unwrap_err(), UrlProblem::TooLong);
+    }
+
+    /// What a server makes of a query: for each decoded name the list of its values.
+    fn meaning(query: &str) -> Vec<(String, Vec<String>)> {
+        let mut all: Vec<(String, Vec<String>)> = Vec::new();
+        for parameter in query.split('&') {
+            let (name, value) = (name(parameter).into_owned(), parameter.split_once('=').map(|(_, value)| value));
+            let value = format!("{value:?}");
+            match all.iter_mut().find(|(known, _)| *known == name) {
+                Some((_, values)) => values.push(value),
+                None => all.push((name, vec![value])),
+            }
+        }
+        all.sort();
+        all
+    }
+
+    proptest! {
+        #[test]
+        fn different_resources_never_share_a_text(
+            one in "/[ab/]{0,3}", other in "/[ab/]{0,3}", q1 in "[ab=&+]{0,7}", q2 in "[ab=&+]{0,7}",
+        ) {
+            let (u1, u2) = (format!("{one}?{q1}"), format!("{other}?{q2}"));
+            if let (Ok(t1), Ok(t2)) = (text(&u1, &Query::All), text(&u2, &Query::All)) {
+                if t1 == t2 {
+                    prop_assert_eq!(one, other);
+                    prop_assert_eq!(meaning(&q1), meaning(&q2));
+                }
+            }
+        }
+
+        #[test]
+        fn the_order_across_names_does_not_matter(
+            (parameters, shuffled) in proptest::collection::vec(("[a-d]|%61", "[xy]{0,2}"), 1..7)
+                .prop_flat_map(|all| (Just(all.clone()), Just(all).prop_shuffle())),
+        ) {
+            let query = |all: &[(String, String)]| {
+                all.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("&")
+            };
+            // Bring the values of each name back into their first order.
+            let mut restored = Vec::new();
+            let mut taken: Vec<usize> = Vec::new();
+            for (wanted, _) in &shuffled {
+                let at = (0..parameters.len())
+                    .find(|at| !taken.contains(at) && name(&parameters[*at].0) == name(wanted))
+                    .unwrap();
+                taken.push(at);
+                restored.push(parameters[at].clone());
+            }
+            prop_assert_eq!(
+                text(&format!("/x?{}", query(&parameters)), &Query::All),
+                text(&format!("/x?{}", query(&restored)), &Query::All)
+            );
+        }
+
+        #[test]
+        fn a_text_is_its_own_normal_form(query in "[a-c=&%0-9]{0,12}") {
+            if let Ok(once) = text(&format!("/x?{query}"), &Query::All) {
+                prop_assert_eq!(text(&once, &Query::All), Ok(once.clone()));
+            }
+        }
+    }
+}
