@@ -50,6 +50,7 @@ pub struct Fetched<V> {
     pub loaded_at: Timestamp,
     /// Until when it is fresh.
     pub expires_at: Timestamp,
+    partition: Partition,
     entry: Arc<Entry>,
 }
 
@@ -57,6 +58,12 @@ impl<V> Fetched<V> {
     /// The facts that it was loaded from.
     pub fn tags(&self) -> &[TagId] {
         &self.entry.tags
+    }
+
+    /// The position that the value is known to reflect: every record of the log that concerns it and is newer makes
+    /// it out of date. Captured before its load, and since raised where the rule has shown it valid beyond that.
+    pub fn base(&self) -> Position {
+        Position { partition: self.partition, epoch: self.entry.epoch, sequence: self.entry.base() }
     }
 }
 
@@ -313,6 +320,7 @@ impl Cache {
             not_stored: None,
             loaded_at: entry.loaded_at,
             expires_at: entry.expires_at,
+            partition: self.shared.partition(key.tenant()),
             entry,
         }
         .told_to_outer_load(key)
