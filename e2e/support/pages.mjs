@@ -35,7 +35,11 @@ export async function open(page, { path }) {
   await page.goto(address);
   await page.getByRole('heading').first().waitFor();
   await page.waitForFunction(() => !document.querySelector('[aria-busy="true"]'));
-  await page.evaluate(() => document.fonts.ready.then(() => undefined));
+  // A font is asked for when the first text in it is laid out, so the look must settle once before waiting.
+  await page.evaluate(async () => {
+    await new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)));
+    await document.fonts.ready;
+  });
 }
 
 export async function signInAsAdmin(page) {

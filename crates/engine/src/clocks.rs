@@ -140,6 +140,9 @@ impl Clocks {
         let frontier = Sequence(self.frontier.load(Acquire));
         let validity = if self.floor() > base {
             Validity::BelowFloor
+        } else if frontier <= base {
+            // Nothing at all has happened since.
+            Validity::Valid { through: base }
         } else if tags.iter().all(|tag| self.slot(*tag).load(Acquire) <= base.0) {
             Validity::Valid { through: base }
         } else {
@@ -207,7 +210,9 @@ impl Clocks {
     }
 
     fn slot(&self, tag: TagId) -> &AtomicU64 {
-        &self.filter[tag.0 as usize & (self.filter.len() - 1)]
+        #[allow(clippy::cast_possible_truncation, reason = "the low bits are all that is wanted")]
+        let low_bits = tag.0 as usize;
+        &self.filter[low_bits & (self.filter.len() - 1)]
     }
 }
 

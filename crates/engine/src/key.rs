@@ -79,7 +79,7 @@ impl<V> Key<V> {
             write!(Escaped(&mut text), "{part}").expect("writing to a String cannot fail");
         }
         let hash = hash::fields(&[text.as_bytes()]);
-        let raw = RawKey(Arc::new(Inner { hash, tenant: tenant.clone(), pattern, text: text.into() }));
+        let raw = RawKey { hash, tenant: tenant.clone(), pattern, text: text.into() };
         Self { raw, value: PhantomData }
     }
 
@@ -102,46 +102,48 @@ impl<V> fmt::Debug for Key<V> {
 }
 
 /// A key without the type of its value.
+///
+/// Hash and pointers stand in the key itself: a look-up follows one pointer, to the text, as for a `String`.
 #[derive(Clone)]
-pub struct RawKey(Arc<Inner>);
-
-struct Inner {
+pub struct RawKey {
     hash: u64,
+    text: Arc<str>,
     tenant: Tenant,
     pattern: &'static KeyPattern,
-    text: Box<str>,
 }
 
 impl RawKey {
     /// The tenant it belongs to.
     pub fn tenant(&self) -> &Tenant {
-        &self.0.tenant
+        &self.tenant
     }
 
     /// The name of its pattern: the kind of entity, a bounded label for metrics.
     pub fn entity(&self) -> &'static str {
-        self.0.pattern.name
+        self.pattern.name
     }
 
     /// The text, without the cache version.
     pub fn as_str(&self) -> &str {
-        &self.0.text
+        &self.text
     }
 
     /// Which of `count` shards it falls in. From other bits than the hash tables use.
     pub(crate) fn shard(&self, count: usize) -> usize {
-        (self.0.hash >> 40) as usize % count
+        #[allow(clippy::cast_possible_truncation, reason = "24 bits are left")]
+        let high_bits = (self.hash >> 40) as usize;
+        high_bits % count
     }
 
     /// The text as shared stores hold it: `version:tenant:pattern/part/part`.
     pub fn stored_text(&self, version: &CacheVersion) -> String {
-        format!("{}:{}", version.as_str(), self.0.text)
+        format!("{}:{}", version.as_str(), self.text)
     }
 }
 
 impl PartialEq for RawKey {
     fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0) || (self.0.hash == other.0.hash && self.0.text == other.0.text)
+        self.hash == other.hash && (Arc::ptr_eq(&self.text, &other.text) || self.text == other.text)
     }
 }
 
@@ -149,19 +151,19 @@ impl Eq for RawKey {}
 
 impl Hash for RawKey {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write_u64(self.0.hash);
+        state.write_u64(self.hash);
     }
 }
 
 impl fmt::Debug for RawKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Key({})", self.0.text)
+        write!(f, "Key({})", self.text)
     }
 }
 
 impl fmt::Display for RawKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0.text)
+        f.write_str(&self.text)
     }
 }
 

@@ -24,7 +24,9 @@ impl PartitionCount {
 
     /// The partition that a tenant hashes to.
     pub fn of(self, tenant: &Tenant) -> Partition {
-        Partition((tenant.stable_hash() & u64::from(self.0 - 1)) as u16)
+        #[allow(clippy::cast_possible_truncation, reason = "the low bits are all that is wanted")]
+        let low_bits = tenant.stable_hash() as u16;
+        Partition(low_bits & (self.0 - 1))
     }
 
     /// All of them.

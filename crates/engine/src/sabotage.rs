@@ -6,7 +6,7 @@
 
 /// How the protocol is broken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(not(feature = "testing"), allow(dead_code, reason = "only tests break the protocol"))]
+#[cfg_attr(not(feature = "testing"), allow(dead_code, unreachable_pub, reason = "only tests break the protocol"))]
 pub enum Sabotage {
     /// Not at all.
     None,

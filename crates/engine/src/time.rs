@@ -101,7 +101,7 @@ mod tests {
 
     #[test]
     fn the_system_time_is_the_wall_clock_to_a_second() {
-        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as u64;
+        let wall = u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis()).unwrap();
         let ours = SystemTimeSource::default().now().as_millis();
         assert!(ours.abs_diff(wall) < 60_000, "{ours} is not near {wall}");
     }

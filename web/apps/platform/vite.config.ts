@@ -9,6 +9,12 @@ export default defineConfig({
     assetsDir: 'assets',
     assetsInlineLimit: 0,
     chunkSizeWarningLimit: 600,
+    rolldownOptions: {
+      output: {
+        // Shared modules of a few hundred bytes would each cost a request of their own.
+        codeSplitting: { minSize: 20_000, groups: [{ name: 'shared', minShareCount: 2 }] },
+      },
+    },
   },
   server: {
     proxy: { '/api': { target: 'http://127.0.0.1:8080', ws: true } },

@@ -91,7 +91,7 @@ impl<V, F> Round<'_, V, F> {
         let mut leads = Vec::new();
         for Missing { place, reason, known_tags } in missing.drain(..) {
             let key = self.keys[place].raw();
-            match self.cache.shared.board(key, known_tags, &self.required) {
+            match self.cache.shared.board(key, &known_tags, &self.required) {
                 Seat::Lead(lead) => leads.push((place, reason, lead)),
                 Seat::Full => leads.push((place, reason, self.cache.shared.alone(key))),
                 Seat::Join(join) => {

@@ -24,7 +24,7 @@ impl Cache {
         let mut moved = self.shared.store.moved();
         loop {
             moved.mark_unchanged();
-            for partition in self.shared.store.partitions().all() {
+            for partition in self.shared.partitions.all() {
                 // A store that does not answer is told to the observers; the next round tries again.
                 let _ = self.shared.catch_up(partition).await;
             }

@@ -89,7 +89,7 @@ impl Cache {
             match tag.home() {
                 Home::Tenant(tenant) => by_partition.entry(shared.partition(tenant)).or_default().push(tag.id()),
                 Home::Shared => {
-                    for partition in shared.store.partitions().all() {
+                    for partition in shared.partitions.all() {
                         by_partition.entry(partition).or_default().push(tag.id());
                     }
                 }

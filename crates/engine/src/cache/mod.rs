@@ -24,7 +24,7 @@ use crate::{
     flight::Flights,
     l1::{L1, L1Limits},
     observe::{Observer, Observers},
-    position::{Partition, Position, PositionSet},
+    position::{Partition, PartitionCount, Position, PositionSet},
     sabotage::Sabotage,
     store::{Store, StoreError},
     tenant::Tenant,
@@ -69,6 +69,7 @@ pub struct Cache {
 
 struct Shared {
     store: Arc<dyn Store>,
+    partitions: PartitionCount,
     views: Box<[View]>,
     l1: L1,
     flights: Arc<Flights>,
@@ -130,7 +131,8 @@ impl CacheBuilder {
     pub async fn build(self) -> Result<Cache, StoreError> {
         let Self { store, limits, time, observers, sabotage } = self;
         let mut views = Vec::new();
-        for partition in store.partitions().all() {
+        let partitions = store.partitions();
+        for partition in partitions.all() {
             let head = store.head(partition).await?;
             views.push(View {
                 clocks: Clocks::new(head, limits.clocks),
@@ -141,7 +143,7 @@ impl CacheBuilder {
         let observers = Observers::new(observers);
         let l1 = L1::new(limits.l1, observers.clone());
         let flights = Arc::new(Flights::new(limits.waiters_max));
-        let shared = Shared { store, views: views.into(), l1, flights, time, observers, limits, sabotage };
+        let shared = Shared { store, partitions, views: views.into(), l1, flights, time, observers, limits, sabotage };
         Ok(Cache { shared: Arc::new(shared) })
     }
 }
@@ -191,7 +193,7 @@ impl Cache {
 
 impl Shared {
     fn partition(&self, tenant: &Tenant) -> Partition {
-        self.store.partitions().of(tenant)
+        self.partitions.of(tenant)
     }
 
     fn view(&self, partition: Partition) -> &View {

@@ -1,6 +1,6 @@
 //! Reading one entry: memory, then the store, then the loader.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, marker::PhantomData, sync::Arc};
 
 use tracing::Instrument as _;
 
@@ -38,20 +38,28 @@ pub struct ReadOptions {
 
 /// The answer to a read.
 pub struct Fetched<V> {
-    /// The value; none if there is none.
-    pub value: Option<Arc<V>>,
     /// How it came about.
     pub verdict: Verdict,
     /// Whether it came from a load that another reader had begun.
     pub collapsed: bool,
     /// Why the entry was not kept, if it was loaded and not kept.
     pub not_stored: Option<NotStored>,
-    /// When it was loaded.
-    pub loaded_at: Timestamp,
-    /// Until when it is fresh.
-    pub expires_at: Timestamp,
-    partition: Partition,
+    /// Holds the value: cloning it out only where it is wanted saves every hit two writes to a shared counter.
     entry: Arc<Entry>,
+    partition: Partition,
+    value: PhantomData<fn() -> V>,
+}
+
+impl<V: Cacheable> Fetched<V> {
+    /// The value; none if there is none.
+    pub fn value(&self) -> Option<&V> {
+        self.entry.value.as_deref().map(|value| value.downcast_ref().expect("a key's type is its value's"))
+    }
+
+    /// The value, to be kept.
+    pub fn into_value(self) -> Option<Arc<V>> {
+        self.entry.value.clone().map(|value| value.downcast().expect("a key's type is its value's"))
+    }
 }
 
 impl<V> Fetched<V> {
@@ -65,12 +73,22 @@ impl<V> Fetched<V> {
     pub fn base(&self) -> Position {
         Position { partition: self.partition, epoch: self.entry.epoch, sequence: self.entry.base() }
     }
+
+    /// When it was loaded.
+    pub fn loaded_at(&self) -> Timestamp {
+        self.entry.loaded_at
+    }
+
+    /// Until when it is fresh.
+    pub fn expires_at(&self) -> Timestamp {
+        self.entry.expires_at
+    }
 }
 
-impl<V: fmt::Debug> fmt::Debug for Fetched<V> {
+impl<V: Cacheable + fmt::Debug> fmt::Debug for Fetched<V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { value, verdict, collapsed, not_stored, .. } = self;
-        write!(f, "Fetched({verdict}, {value:?}, collapsed: {collapsed}, not stored: {not_stored:?})")
+        let Self { verdict, collapsed, not_stored, .. } = self;
+        write!(f, "Fetched({verdict}, {:?}, collapsed: {collapsed}, not stored: {not_stored:?})", self.value())
     }
 }
 
@@ -199,7 +217,7 @@ impl Cache {
         let known_tags = old.as_ref().map_or_else(TagIds::new, |old| old.entry.tags.clone());
         let mut verdict = Verdict::Miss(reason);
         for _ in 0..JOINS_MAX {
-            match self.shared.board(key.raw(), known_tags.clone(), &required) {
+            match self.shared.board(key.raw(), &known_tags, &required) {
                 Seat::Lead(lead) => {
                     let outcome = self.lead(key, policy, lead, required, load).await;
                     return self.landed(key.raw(), outcome, verdict, old, false);
@@ -254,7 +272,7 @@ impl Cache {
         F: FnOnce() -> L + Send + 'static,
         L: Future<Output = Result<Loaded<V>, E>> + Send + 'static,
     {
-        let Seat::Lead(lead) = self.shared.board(key.raw(), old.tags.clone(), &required) else { return };
+        let Seat::Lead(lead) = self.shared.board(key.raw(), &old.tags, &required) else { return };
         let (this, key, policy) = (self.clone(), key.clone(), *policy);
         tokio::spawn(async move {
             let outcome = this.lead(&key, &policy, lead, required, load).await;
@@ -309,21 +327,9 @@ impl Cache {
     pub(super) fn answer<V: Cacheable>(&self, key: &RawKey, entry: Arc<Entry>, verdict: Verdict) -> Fetched<V> {
         self.shared.observers.tell(&Event::Read { key, verdict });
         entry.touch();
-        let value = entry
-            .value
-            .clone()
-            .map(|value| value.downcast::<V>().unwrap_or_else(|_| unreachable!("a key's type is its value's: {key}")));
-        Fetched {
-            value,
-            verdict,
-            collapsed: false,
-            not_stored: None,
-            loaded_at: entry.loaded_at,
-            expires_at: entry.expires_at,
-            partition: self.shared.partition(key.tenant()),
-            entry,
-        }
-        .told_to_outer_load(key)
+        let partition = self.shared.partition(key.tenant());
+        Fetched { verdict, collapsed: false, not_stored: None, entry, partition, value: PhantomData }
+            .told_to_outer_load(key)
     }
 }
 
@@ -339,7 +345,7 @@ impl<V> Fetched<V> {
             tenant: key.tenant(),
             tags: &self.entry.tags,
             has_tenant_tags: self.entry.has_tenant_tags,
-            expires_at: self.expires_at,
+            expires_at: self.entry.expires_at,
             refused,
         });
         self
@@ -375,15 +381,13 @@ impl Shared {
             None => Found::Nothing(MissReason::Absent, None),
         };
         let Found::Nothing(reason, old) = in_memory else { return in_memory };
-        match self.store.get(std::slice::from_ref(key.raw())).await {
-            Ok(mut stored) => match stored.pop().flatten() {
-                Some(stored) => self.found_in_store(key, policy, confirmed, stored, (reason, old)),
-                None => Found::Nothing(reason, old),
-            },
-            Err(_) => {
-                self.observers.tell(&Event::StoreFailed { partition: Some(partition) });
-                Found::Nothing(reason, old)
-            }
+        let Ok(mut stored) = self.store.get(std::slice::from_ref(key.raw())).await else {
+            self.observers.tell(&Event::StoreFailed { partition: Some(partition) });
+            return Found::Nothing(reason, old);
+        };
+        match stored.pop().flatten() {
+            Some(stored) => self.found_in_store(key, policy, confirmed, stored, (reason, old)),
+            None => Found::Nothing(reason, old),
         }
     }
 
@@ -399,9 +403,8 @@ impl Shared {
         if stored.schema != V::fingerprint() {
             return Found::Nothing(MissReason::Schema, old);
         }
-        let value = match stored.value.as_ref().map(V::decode).transpose() {
-            Ok(value) => value,
-            Err(_) => return Found::Nothing(MissReason::Schema, old),
+        let Ok(value) = stored.value.as_ref().map(V::decode).transpose() else {
+            return Found::Nothing(MissReason::Schema, old);
         };
         let entry = Arc::new(Entry::new(NewEntry {
             value_bytes: stored.value.as_ref().map_or(0, bytes::Bytes::len),
@@ -453,7 +456,7 @@ impl Shared {
     }
 
     /// Joins a running load that is young enough for this reader, or begins one.
-    pub(super) fn board(&self, key: &RawKey, known_tags: TagIds, required: &PositionSet) -> Seat {
+    pub(super) fn board(&self, key: &RawKey, known_tags: &TagIds, required: &PositionSet) -> Seat {
         let partition = self.partition(key.tenant());
         let clocks = &self.view(partition).clocks;
         let needed = required.in_partition(partition);
@@ -464,7 +467,7 @@ impl Shared {
                 matches!(clocks.judge(flight.base.epoch, flight.base.sequence, tags), Validity::Valid { .. })
             };
             let unjudged = self.sabotage.is(Sabotage::JoinUnjudged);
-            unjudged || (reached && untouched(&flight.known_tags) && untouched(&known_tags))
+            unjudged || (reached && untouched(&flight.known_tags) && untouched(known_tags))
         };
         self.flights.board(key, clocks.frontier(), known_tags.clone(), may_join)
     }

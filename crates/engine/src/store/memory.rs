@@ -11,7 +11,10 @@ use std::{
 use bytes::Bytes;
 use futures_util::future::{self, BoxFuture, FutureExt as _};
 use parking_lot::{Mutex, RwLock};
-use quick_cache::{Weighter, sync::Cache};
+use quick_cache::{
+    Weighter,
+    sync::{Cache, DefaultLifecycle},
+};
 use tokio::sync::watch;
 
 use super::{Filled, LogPage, Record, Store, StoreError, StoredEntry};
@@ -106,7 +109,7 @@ impl MemoryStore {
             limits.partitions.all().map(|partition| RwLock::new(PartitionState::new(partition, limits.clocks)));
         let entries = (limits.entry_bytes_max > 0).then(|| {
             let items = usize::try_from(limits.entry_bytes_max / 1024).unwrap_or(usize::MAX).clamp(64, 1 << 20);
-            Cache::with(items, limits.entry_bytes_max, EntryWeight, IdBuildHasher, Default::default())
+            Cache::with(items, limits.entry_bytes_max, EntryWeight, IdBuildHasher, DefaultLifecycle::default())
         });
         let partitions: Box<[_]> = partitions.collect();
         let heads = partitions.iter().map(|partition| Head::of(partition.read().head)).collect();

@@ -100,7 +100,7 @@ impl Cluster {
                     let promised_from = if bound_by_all { self.world.history.now() } else { promised_from };
                     let read = read_page(&self.world, &self.nodes[node], &self.policy, page, positions.clone()).await;
                     let fetched = read.expect("the world's loads do not fail");
-                    let saw = fetched.value.expect("every page has a value").saw.clone();
+                    let saw = fetched.value().expect("every page has a value").saw.clone();
                     self.world.history.read(&format!("{name} on node {node}"), promised_from, saw);
                 }
                 Step::Write { node, facts } => {

@@ -1,4 +1,5 @@
 //! The engine as its users see it: caches over stores.
+#![allow(clippy::unwrap_used, clippy::cast_possible_truncation, reason = "tests")]
 
 mod coherence;
 mod reads;

@@ -91,7 +91,7 @@ fn value(version: u64) -> Loaded<Page> {
 #[track_caller]
 fn check(answer: &Answer, verdict: Verdict, version: u64) {
     let answer = answer.as_ref().expect("an answer");
-    assert_eq!((answer.verdict, answer.value.as_ref().unwrap().saw[0].1), (verdict, version));
+    assert_eq!((answer.verdict, answer.value().unwrap().saw[0].1), (verdict, version));
 }
 
 const ABSENT: Verdict = Verdict::Miss(MissReason::Absent);
@@ -303,11 +303,11 @@ async fn absences_are_kept_for_their_own_time_if_at_all() {
         Ok(Loaded::absent())
     };
     let forgotten = node.read_with(&POLICY, absent).await.unwrap();
-    assert_eq!((forgotten.value, forgotten.not_stored), (None, Some(NotStored::AbsenceNotKept)));
+    assert_eq!((forgotten.value(), forgotten.not_stored), (None, Some(NotStored::AbsenceNotKept)));
     let policy = POLICY.negative_ttl(Duration::from_secs(2));
     node.read_with(&policy, absent).await.unwrap();
     let kept = node.read_with(&policy, absent).await.unwrap();
-    assert_eq!((kept.verdict, kept.value), (Verdict::Hit, None));
+    assert_eq!((kept.verdict, kept.value()), (Verdict::Hit, None));
     node.invalidate().await;
     check(&node.read(&policy, Ok(1)).await, INVALIDATED, 1);
     node.invalidate().await;
@@ -319,7 +319,8 @@ async fn absences_are_kept_for_their_own_time_if_at_all() {
 #[tokio::test]
 async fn what_cannot_be_judged_is_neither_kept_nor_shared() {
     let globex = Tenant::new("globex").unwrap();
-    let cases: [(NotStored, Box<dyn Fn() -> Loaded<Page> + Send + Sync>); 4] = [
+    type Load = Box<dyn Fn() -> Loaded<Page> + Send + Sync>;
+    let cases: [(NotStored, Load); 4] = [
         (
             NotStored::TooManyTags,
             Box::new(|| {
@@ -390,7 +391,7 @@ async fn an_entry_made_of_entries_depends_on_all_they_depend_on() {
             let inner = node.clone();
             let load = move || async move {
                 let part = inner.read(&POLICY.ttl_of(3), Ok(version)).await?;
-                Ok::<_, FetchError<String>>(Loaded::value((*part.value.unwrap()).clone()))
+                Ok::<_, FetchError<String>>(Loaded::value(part.value().unwrap().clone()))
             };
             node.cache.fetch(&page(&acme(), "outer"), &POLICY, &ReadOptions::default(), load).await.unwrap()
         }
@@ -399,7 +400,7 @@ async fn an_entry_made_of_entries_depends_on_all_they_depend_on() {
     assert_eq!(outer(2).await.verdict, Verdict::Hit);
     node.invalidate().await;
     let again = outer(3).await;
-    assert_eq!((again.verdict, again.value.unwrap().saw[0].1), (INVALIDATED, 3));
+    assert_eq!((again.verdict, again.value().unwrap().saw[0].1), (INVALIDATED, 3));
     node.time.advance(Duration::from_secs(3));
     assert_eq!(outer(4).await.verdict, EXPIRED, "the outer entry outlived the inner one");
 }
@@ -434,7 +435,7 @@ async fn a_batch_answers_in_order_and_loads_only_what_is_missing() {
         })
     };
     let first = read().await.unwrap();
-    assert_eq!(first.iter().map(|page| page.value.as_ref().unwrap().saw[0].1).collect::<Vec<_>>(), [0, 1, 20, 30, 40]);
+    assert_eq!(first.iter().map(|page| page.value().unwrap().saw[0].1).collect::<Vec<_>>(), [0, 1, 20, 30, 40]);
     assert_eq!(first[1].verdict, Verdict::Hit);
     assert!(read().await.unwrap().iter().all(|page| page.verdict == Verdict::Hit));
     node.cache.invalidate(&Invalidation::of([Tag::of(&acme(), "page", 3)])).await.unwrap();
@@ -539,7 +540,7 @@ async fn a_value_of_another_schema_is_a_miss() {
     let other = Cache::builder(node.store.clone()).time(node.time.clone()).build().await.unwrap();
     let load = || async { Ok::<_, String>(Loaded::value(PageV2 { title: "new".into() })) };
     let answer = other.fetch(&page(&acme(), 1), &POLICY, &ReadOptions::default(), load).await.unwrap();
-    assert_eq!((answer.verdict, &answer.value.unwrap().title[..]), (Verdict::Miss(MissReason::Schema), "new"));
+    assert_eq!((answer.verdict, &answer.value().unwrap().title[..]), (Verdict::Miss(MissReason::Schema), "new"));
 }
 
 #[tokio::test]

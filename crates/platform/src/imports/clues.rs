@@ -94,9 +94,9 @@ pub(super) const CLUES: &[Clues] = &[
     clues(
         "memory_mb",
         &["memory mb", "memory size mb", "memory total mb", "memory", "memory size"],
-        must(Kind::Decimal),
+        must(Kind::MemoryMb),
     ),
-    clues("memory_gb", &["memory gb", "memory size gb", "memory total gb", "memory"], must(Kind::Decimal)),
+    clues("memory_gb", &["memory gb", "memory size gb", "memory total gb", "memory"], must(Kind::MemoryGb)),
     clues("memory_used_mb", &["memory used mb", "memory used mb average"], must(Kind::Decimal)),
     clues("memory_used_max_mb", &["memory used mb max"], must(Kind::Decimal)),
     clues(
@@ -184,7 +184,7 @@ pub(super) const CLUES: &[Clues] = &[
     clues("status", &["status", "operating status", "machine status"], Prose),
     clues("description", &["description", "machine description", "short description"], Any),
     clues("tags", &["tags"], Any),
-    clues("last_seen", &["latest seen", "seen", "latest seen date", "used seen", "seen date"], must(Kind::Date)),
+    clues("last_seen", &["latest seen", "seen", "latest seen date", "seen date"], must(Kind::Date)),
 ];
 
 const fn clues(target: &'static str, phrases: &'static [&'static str], values: Look) -> Clues {

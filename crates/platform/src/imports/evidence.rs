@@ -75,6 +75,10 @@ fn overlap(header: &[String], phrase: &[&str]) -> f64 {
         weights.iter().sum::<f64>()
     };
     let both: HashSet<&str> = header.intersection(&phrase).copied().collect();
+    let shares_only_weak_words = both.iter().all(|word| weight(word) < 1.0);
+    if shares_only_weak_words && header != phrase {
+        return 0.0; // `node type` and `machine name` have no meaning in common.
+    }
     let all = total(&header) + total(&phrase);
     if all == 0.0 { 0.0 } else { 2.0 * total(&both) / all }
 }
@@ -123,7 +127,9 @@ fn foreign_share(profile: &ColumnProfile, but: Option<ValueKind>) -> f64 {
 /// The kind worth telling in the reason.
 pub(super) fn telling_kind(look: Look, profile: &ColumnProfile) -> Option<ValueKind> {
     match look {
-        Look::Must { kind: ValueKind::Decimal, .. } if profile.share(ValueKind::Integer) > 0.95 => {
+        Look::Must { kind: kind @ (ValueKind::Decimal | ValueKind::MemoryMb), .. }
+            if profile.share(ValueKind::Integer) > 0.95 && profile.share(kind) > 0.95 =>
+        {
             Some(ValueKind::Integer)
         }
         Look::Must { kind, .. } => Some(kind),

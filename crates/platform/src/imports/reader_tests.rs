@@ -1,6 +1,6 @@
 //! Whole files through both passes: what is good comes back as written, what is bad is named.
 
-use std::io::Cursor;
+use std::{collections::HashSet, io::Cursor};
 
 use proptest::prelude::*;
 
@@ -226,6 +226,10 @@ proptest! {
         let mut file = Cursor::new([head, &bytes].concat());
         match inspect(&mut file, &small) {
             Ok(inspection) => {
+                let suggestions = crate::imports::suggest(&inspection);
+                let targets: Vec<&str> = suggestions.iter().filter_map(|s| Some(s.target?.name)).collect();
+                prop_assert_eq!(suggestions.len(), inspection.shape.headers.len());
+                prop_assert_eq!(targets.iter().collect::<HashSet<_>>().len(), targets.len());
                 let shape = inspection.shape;
                 let rows: Vec<Record> = records(&mut file, &shape, &small).unwrap().collect::<Result<_, _>>().unwrap();
                 prop_assert_eq!(rows.len() as u64, shape.rows);

@@ -2,8 +2,8 @@
 //!
 //! `tests/data/mappings/*/*.tsv` holds one column per line: name, accepted targets (`a|b`, `-` for
 //! none), sample values. The `tuned` sets were looked at while phrases and vocabulary were written;
-//! the `held_out` sets were only ever measured. Their floor is what was measured, rounded down: it
-//! guards against regressions and may be raised, never tuned for by adding a set's own names.
+//! the `held_out` sets were measured and never looked at since. Their floor is that first measure,
+//! rounded down. Who looks into a held-out set moves it to `tuned` and writes a new one.
 
 use super::*;
 use crate::imports::{
@@ -141,18 +141,19 @@ fn accuracy(sets: &[(&str, &str)]) -> (usize, usize) {
 #[test]
 fn accuracy_on_tuned_sets() {
     let (columns, suggested) = accuracy(sets!["tuned":
-        "app_portfolio", "checkmk", "device42", "disaster_recovery", "endpoint_inventory", "german_cmdb",
-        "homegrown_list", "hyperv", "idoit", "inspektion_excel", "lansweeper", "netbox_vms", "rvtools_vinfo", "sccm",
-        "servicenow", "values_only",
+        "app_portfolio", "azure_resource_graph", "checkmk", "device42", "disaster_recovery", "endpoint_inventory",
+        "german_cmdb", "german_server_list", "homegrown_list", "hyperv", "idoit", "inspektion_excel", "lansweeper",
+        "migration_tracker", "netbox_vms", "nutanix_collector", "ocs_inventory", "proxmox", "rvtools_vinfo", "sccm",
+        "servicenow", "solarwinds_nodes", "terse_names", "values_only",
     ]);
-    assert!(columns >= 96 && suggested >= 96, "{columns} %, {suggested} %");
+    assert!(columns >= 95 && suggested >= 95, "{columns} %, {suggested} %");
 }
 
 #[test]
 fn accuracy_on_held_out_sets() {
     let (columns, suggested) = accuracy(sets!["held_out":
-        "azure_resource_graph", "german_server_list", "migration_tracker", "nutanix_collector", "ocs_inventory",
-        "proxmox", "solarwinds_nodes", "terse_names",
+        "fnt_deutsch", "glpi", "lpar_list", "manageengine", "questionnaire", "tanium", "vrops_report",
+        "zabbix_inventory",
     ]);
-    assert!(columns >= 84 && suggested >= 88, "{columns} %, {suggested} %");
+    assert!(columns >= 88 && suggested >= 94, "{columns} %, {suggested} %");
 }

@@ -82,28 +82,37 @@ fn split_case_and_digits(word: &str) -> Vec<&str> {
     parts
 }
 
-/// Known words that make up `word` without a rest, the longest first word preferred; German puts an
-/// `s` between some of them.
+/// Longer words, and more parts, are no names but noise; bounding both bounds the search, which
+/// would be exponential on a hostile header such as `ipsipsipsips…`.
+const COMPOUND_BYTES_MAX: usize = 40;
+const COMPOUND_PARTS_MAX: usize = 4;
+
+/// Known words that make up `word` without a rest, the longest first word preferred.
 fn split_compound(word: &str) -> Option<Vec<&str>> {
-    const SHORTEST: usize = 2;
-    let borders = (SHORTEST..=word.len().checked_sub(SHORTEST)?).rev();
-    for at in borders.filter(|&at| word.is_char_boundary(at)) {
-        let (head, tail) = word.split_at(at);
-        if canonical(head).is_none() {
-            continue;
-        }
-        let tails = [Some(tail), tail.strip_prefix('s')];
-        for tail in tails.into_iter().flatten() {
-            if canonical(tail).is_some() {
-                return Some(vec![head, tail]);
-            }
-            if let Some(mut rest) = split_compound(tail) {
-                rest.insert(0, head);
-                return Some(rest);
-            }
-        }
+    if word.len() > COMPOUND_BYTES_MAX {
+        return None;
     }
-    None
+    known_parts(word, COMPOUND_PARTS_MAX)
+}
+
+fn known_parts(word: &str, parts_max: usize) -> Option<Vec<&str>> {
+    const SHORTEST: usize = 2;
+    if canonical(word).is_some() {
+        return Some(vec![word]);
+    }
+    if parts_max < 2 {
+        return None;
+    }
+    let borders = (SHORTEST..=word.len().checked_sub(SHORTEST)?).rev();
+    borders.filter(|&at| word.is_char_boundary(at)).find_map(|at| {
+        let (head, tail) = word.split_at(at);
+        canonical(head)?;
+        // German puts an `s` between some words.
+        let tails = [Some(tail), tail.strip_prefix('s')];
+        let mut parts = tails.into_iter().flatten().find_map(|tail| known_parts(tail, parts_max - 1))?;
+        parts.insert(0, head);
+        Some(parts)
+    })
 }
 
 /// How much a word tells: fillers of names (`name`, `total`, `server`) fit many attributes.
@@ -126,9 +135,9 @@ fn canonical(word: &str) -> Option<&'static [&'static str]> {
         "of" => &["of"],
         "number" | "nummer" | "no" | "nr" => &["number"],
         // Things
-        "machine" | "server" | "servers" | "vm" | "vms" | "computer" | "device" | "system" | "systems" | "node"
-        | "instance" | "rechner" | "geraet" | "geraete" | "maschine" | "guest" | "asset" | "workload" | "endpoint"
-        | "pc" => &["machine"],
+        "machine" | "srv" | "svr" | "server" | "servers" | "vm" | "vms" | "computer" | "device" | "system"
+        | "systems" | "node" | "instance" | "rechner" | "geraet" | "geraete" | "maschine" | "guest" | "workload"
+        | "endpoint" | "pc" => &["machine"],
         "hostname" => &["host", "name"],
         "host" | "netbios" => &["host"],
         "name" | "bezeichnung" | "label" | "titel" | "title" | "display" => &["name"],
@@ -136,6 +145,7 @@ fn canonical(word: &str) -> Option<&'static [&'static str]> {
         "uuid" | "guid" => &["uuid"],
         "fqdn" => &["fqdn"],
         "dns" => &["dns"],
+        "primary" | "private" | "internal" | "interne" | "main" => &["primary"],
         "domain" | "domaene" => &["domain"],
         "ip" | "ips" | "ipv4" | "ip4" | "ipv6" | "ip6" | "inet" => &["ip"],
         "address" | "addresses" | "addr" | "adresse" | "adressen" => &["address"],
@@ -145,9 +155,9 @@ fn canonical(word: &str) -> Option<&'static [&'static str]> {
         "network" | "net" | "netzwerk" | "netz" => &["network"],
         "type" | "typ" | "art" | "kind" | "class" | "klasse" | "category" | "kategorie" => &["type"],
         // Operating system
-        "os" | "betriebssystem" | "operatingsystem" | "caption" => &["os"],
+        "os" | "betriebssystem" | "operatingsystem" => &["os"],
         "operating" => &["operating"],
-        "version" | "release" | "build" | "versionsnummer" => &["version"],
+        "version" | "ver" | "vers" | "release" | "build" | "versionsnummer" => &["version"],
         "architecture" | "architektur" | "arch" | "bitness" => &["architecture"],
         // Processor
         "cpu" | "cpus" | "processor" | "processors" | "prozessor" | "prozessoren" | "proc" | "procs" => &["cpu"],
@@ -165,7 +175,7 @@ fn canonical(word: &str) -> Option<&'static [&'static str]> {
         "used" | "use" | "usage" | "consumed" | "belegt" | "belegter" | "genutzt" | "verwendet" | "benutzt" => {
             &["used"]
         }
-        "utilization" | "utilisation" | "util" | "load" | "auslastung" | "last" | "nutzung" => &["used"],
+        "utilization" | "utilisation" | "util" | "load" | "auslastung" | "nutzung" => &["used"],
         "free" | "frei" | "freier" | "available" => &["free"],
         "total" | "gesamt" | "overall" | "all" | "provisioned" | "allocated" => &["total"],
         "average" | "avg" | "mean" | "durchschnitt" | "mittelwert" => &["average"],
@@ -197,7 +207,7 @@ fn canonical(word: &str) -> Option<&'static [&'static str]> {
         "environment" | "env" | "umgebung" | "stufe" | "landscape" => &["environment"],
         "criticality" | "critical" | "kritikalitaet" | "schutzbedarf" | "importance" | "tier" | "prioritaet"
         | "priority" | "wichtigkeit" => &["criticality"],
-        "business" | "fachlich" | "fachlicher" | "fachliche" | "geschaeft" | "impact" => &["business"],
+        "business" | "biz" | "bus" | "fachlich" | "fachlicher" | "fachliche" | "geschaeft" | "impact" => &["business"],
         "technical" | "technischer" | "technisch" | "it" | "support" | "betrieb" | "admin" | "administrator"
         | "sysadmin" | "operations_team" => &["technical"],
         "owner" | "owned" | "eigentuemer" | "besitzer" | "verantwortlicher" | "verantwortlich" | "responsible"
@@ -208,7 +218,7 @@ fn canonical(word: &str) -> Option<&'static [&'static str]> {
         | "bereich" => &["department"],
         "cost" | "kosten" | "kostenstelle" => &["cost"],
         "center" | "centre" => &["center"],
-        "location" | "standort" | "site" | "ort" | "city" | "stadt" | "building" | "gebaeude" | "office" => {
+        "location" | "loc" | "standort" | "site" | "ort" | "city" | "stadt" | "building" | "gebaeude" | "office" => {
             &["location"]
         }
         "datacenter" | "datacentre" | "rechenzentrum" | "rz" | "dc" => &["datacenter"],
@@ -217,8 +227,8 @@ fn canonical(word: &str) -> Option<&'static [&'static str]> {
         "migration" | "move" => &["migration"],
         "phase" | "batch" => &["phase"],
         // Identity
-        "external" | "extern" | "externe" | "source" | "sys" | "inventory" | "inventar" | "inventarnummer"
-        | "object" | "objekt" | "correlation" => &["external"],
+        "external" | "asset" | "assets" | "extern" | "externe" | "source" | "sys" | "inventory" | "inventar"
+        | "inventarnummer" | "object" | "objekt" | "correlation" => &["external"],
         "tag" => &["tag"],
         "serial" | "seriennummer" | "sn" | "serialnumber" | "serien" => &["serial"],
         "manufacturer" | "hersteller" | "vendor" | "make" | "fabrikat" => &["manufacturer"],
@@ -228,7 +238,7 @@ fn canonical(word: &str) -> Option<&'static [&'static str]> {
         "tags" | "labels" | "keywords" | "schlagworte" => &["tags"],
         "seen" | "gesehen" | "kontakt" | "scan" | "scanned" | "discovered" | "heartbeat" | "sync" | "logon"
         | "checkin" => &["seen"],
-        "zuletzt" | "letzter" | "letzte" | "letztes" | "latest" => &["latest"],
+        "last" | "zuletzt" | "letzter" | "letzte" | "letztes" | "latest" => &["latest"],
         "date" | "datum" | "time" | "zeit" | "timestamp" | "zeitpunkt" => &["date"],
         _ => return None,
     })
@@ -265,6 +275,12 @@ mod tests {
     #[test]
     fn unknown_words_stay() {
         check("Frobnication Level2", &["frobnication", "level", "2"]);
+    }
+
+    #[test]
+    fn a_hostile_header_costs_no_time() {
+        check(&format!("{}x", "ips".repeat(80)), &[&format!("{}x", "ips".repeat(80))]);
+        check(&format!("{}x", "ips".repeat(13)), &[&format!("{}x", "ips".repeat(13))]);
     }
 
     proptest! {

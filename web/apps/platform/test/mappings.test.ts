@@ -1,6 +1,12 @@
 import { describe, expect, it } from 'vitest';
 import type { FieldMapping } from '../src/api/types';
-import { confidenceLevel, filterMappings, statisticsOf, withStatus } from '../src/lib/mappings';
+import {
+  confidenceLevel,
+  filterMappings,
+  missingRequired,
+  statisticsOf,
+  withStatus,
+} from '../src/lib/mappings';
 
 function mapping(id: string, overrides: Partial<FieldMapping> = {}): FieldMapping {
   return {
@@ -82,5 +88,20 @@ describe('confidence', () => {
     [null, 0.9, 'none'],
   ] as const)('of %s at %d is %s', (target_attribute, confidence, level) => {
     expect(confidenceLevel({ target_attribute, confidence })).toBe(level);
+  });
+});
+
+describe('required targets', () => {
+  const target = (name: string, required: boolean) => ({
+    name,
+    label: name,
+    data_type: 'text',
+    description: '',
+    required,
+  });
+  it('are missing until a column is approved for them', () => {
+    const targets = [target('hostname', true), target('operating_system', true), target('location', false)];
+    expect(missingRequired(items, targets).map(({ name }) => name)).toEqual(['hostname']);
+    expect(missingRequired(withStatus(items, new Set(['1']), 'approved'), targets)).toEqual([]);
   });
 });

@@ -61,7 +61,8 @@ function parseMessage(data: unknown): Message | undefined {
 }
 
 export class LiveConnection {
-  readonly #socket: ReconnectingWebSocket;
+  readonly #options: LiveConnectionOptions;
+  #socket: ReconnectingWebSocket;
   readonly #listener: LiveListener;
   readonly #silenceMaxMs: number;
   readonly #attemptsBeforeDegraded: number;
@@ -71,24 +72,15 @@ export class LiveConnection {
   #failures = 0;
   #silence: ReturnType<typeof setTimeout> | undefined;
   #pinged = false;
+  #revoked = false;
 
   constructor(options: LiveConnectionOptions) {
     this.#listener = options.listener;
     this.#silenceMaxMs = options.silenceMaxMs ?? 90_000;
     this.#attemptsBeforeDegraded = options.attemptsBeforeDegraded ?? 2;
-    const reconnectMinMs = options.reconnectMinMs ?? 500;
-    this.#socket = new ReconnectingWebSocket(options.url, [], {
-      ...(options.WebSocket ? { WebSocket: options.WebSocket } : {}),
-      // Jitter, so that a restarted server is not met by every browser in the same instant.
-      minReconnectionDelay: reconnectMinMs * (1 + Math.random()),
-      maxReconnectionDelay: options.reconnectMaxMs ?? 20_000,
-      reconnectionDelayGrowFactor: 1.6,
-      connectionTimeout: 8_000,
-      // Events are only received; nothing is ever queued for sending.
-      maxEnqueuedMessages: 0,
-    });
-    this.#socket.addEventListener('message', (event) => this.#receive(event.data));
-    this.#socket.addEventListener('close', (event) => this.#closed(event.code));
+    this.#options = options;
+    this.#socket = this.#open();
+    globalThis.addEventListener?.('online', this.#online);
   }
 
   get state(): LiveState {
@@ -96,14 +88,45 @@ export class LiveConnection {
   }
 
   reconnect(): void {
+    clearTimeout(this.#silence);
+    this.#pinged = false;
+    this.#revoked = false;
     this.#setState('catching-up');
-    this.#socket.reconnect();
+    // A new socket and not the old one's own `reconnect`, which would first sit out a running back-off.
+    const replaced = this.#socket;
+    this.#socket = this.#open();
+    replaced.close();
   }
 
   close(): void {
+    globalThis.removeEventListener?.('online', this.#online);
     clearTimeout(this.#silence);
     this.#socket.close();
   }
+
+  #open(): ReconnectingWebSocket {
+    const { url, WebSocket, reconnectMinMs = 500, reconnectMaxMs = 20_000 } = this.#options;
+    const socket = new ReconnectingWebSocket(url, [], {
+      ...(WebSocket ? { WebSocket } : {}),
+      // Jitter, so that a restarted server is not met by every browser in the same instant.
+      minReconnectionDelay: reconnectMinMs * (1 + Math.random()),
+      maxReconnectionDelay: reconnectMaxMs,
+      reconnectionDelayGrowFactor: 1.6,
+      connectionTimeout: 8_000,
+      // Events are only received; nothing is ever queued for sending.
+      maxEnqueuedMessages: 0,
+    });
+    // A socket that was replaced has nothing more to say.
+    const current = () => socket === this.#socket;
+    socket.addEventListener('message', (event) => current() && this.#receive(event.data));
+    socket.addEventListener('close', (event) => current() && this.#closed(event.code));
+    return socket;
+  }
+
+  /** The network is back: no reason to sit out the rest of the back-off. */
+  readonly #online = (): void => {
+    if (this.#state !== 'live' && !this.#revoked) this.reconnect();
+  };
 
   #receive(data: unknown): void {
     const message = parseMessage(data);
@@ -145,6 +168,7 @@ export class LiveConnection {
     clearTimeout(this.#silence);
     this.#pinged = false;
     if (code === CLOSE_REVOKED) {
+      this.#revoked = true;
       this.#socket.close();
       this.#setState('catching-up');
       this.#listener.onRevoked();

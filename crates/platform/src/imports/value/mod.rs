@@ -7,6 +7,8 @@ mod number;
 mod shapes;
 mod words;
 
+use std::ops::RangeInclusive;
+
 use number::parse_number;
 use shapes::{every_part, is_date, is_fqdn, is_hostname, is_ip, is_mac, is_uuid};
 use words::{
@@ -23,6 +25,8 @@ pub(crate) enum ValueKind {
     Integer,
     Decimal,
     Percent,
+    MemoryMb,
+    MemoryGb,
     Date,
     OsName,
     Fqdn,
@@ -37,7 +41,7 @@ pub(crate) enum ValueKind {
 }
 
 impl ValueKind {
-    pub(super) const COUNT: usize = 17;
+    pub(super) const COUNT: usize = 19;
 
     pub(super) const ALL: [Self; Self::COUNT] = [
         Self::Ip,
@@ -46,6 +50,8 @@ impl ValueKind {
         Self::Integer,
         Self::Decimal,
         Self::Percent,
+        Self::MemoryMb,
+        Self::MemoryGb,
         Self::Date,
         Self::OsName,
         Self::Fqdn,
@@ -68,6 +74,8 @@ impl ValueKind {
             Self::Integer => "integers",
             Self::Decimal => "numbers",
             Self::Percent => "numbers from 0 to 100",
+            Self::MemoryMb => "sizes of memory in MB",
+            Self::MemoryGb => "sizes of memory in GB",
             Self::Date => "dates",
             Self::OsName => "operating systems",
             Self::Fqdn => "names with a domain",
@@ -104,6 +112,10 @@ impl Kinds {
 /// Longer values are prose; looking into them tells nothing.
 const CLASSIFIED_BYTES_MAX: usize = 200;
 
+/// Memory that machines have, so that GB and bytes are told from MB where the header does not say.
+const MEMORY_MB: RangeInclusive<f64> = 128.0..=50_000_000.0;
+const MEMORY_GB: RangeInclusive<f64> = 0.1..=4096.0;
+
 /// The kinds `value` could be; it is trimmed and not empty.
 pub(super) fn classify(value: &str) -> Kinds {
     let none = Kinds::default();
@@ -114,7 +126,9 @@ pub(super) fn classify(value: &str) -> Kinds {
         return none
             .with_if(ValueKind::Integer, number.is_integer)
             .with_if(ValueKind::Decimal, !number.has_percent_sign)
-            .with_if(ValueKind::Percent, (0.0..=100.0).contains(&number.value));
+            .with_if(ValueKind::Percent, (0.0..=100.0).contains(&number.value))
+            .with_if(ValueKind::MemoryMb, !number.has_percent_sign && MEMORY_MB.contains(&number.value))
+            .with_if(ValueKind::MemoryGb, !number.has_percent_sign && MEMORY_GB.contains(&number.value));
     }
     let digits = value.bytes().filter(u8::is_ascii_digit).count();
     let has_letter = value.bytes().any(|byte| byte.is_ascii_alphabetic());
@@ -163,14 +177,14 @@ mod tests {
 
     #[test]
     fn numbers_as_exports_write_them() {
-        use ValueKind::{Decimal, Integer, Percent};
-        check("42", &[Integer, Decimal, Percent]);
-        check("4.00", &[Integer, Decimal, Percent]);
-        check("16384", &[Integer, Decimal]);
+        use ValueKind::{Decimal, Integer, MemoryGb, MemoryMb, Percent};
+        check("42", &[Integer, Decimal, Percent, MemoryGb]);
+        check("4.00", &[Integer, Decimal, Percent, MemoryGb]);
+        check("16384", &[Integer, Decimal, MemoryMb]);
         check("-5", &[Integer, Decimal]);
-        check("1,5", &[Decimal, Percent]);
-        check("1.024,50", &[Decimal]);
-        check("1,024,000", &[Integer, Decimal]);
+        check("1,5", &[Decimal, Percent, MemoryGb]);
+        check("1.024,50", &[Decimal, MemoryMb, MemoryGb]);
+        check("1,024,000", &[Integer, Decimal, MemoryMb]);
         check("12 %", &[Percent]);
         check("10.0.14393", &[]);
     }

@@ -13,7 +13,7 @@ import type {
   FlowState,
   FlowSummary,
   Import,
-  List,
+  Items,
   MappingStatistics,
   PendingApproval,
   TargetAttribute,
@@ -48,13 +48,13 @@ export const useUserContext = () =>
   useCoherentQuery<ContextMe>(['context', 'me'], '/context/me', { staleTime: HOUR_MS, gcTime: 2 * HOUR_MS });
 
 export const useClients = () =>
-  useCoherentQuery<List<ClientSummary>>(['context', 'clients'], '/context-establishment/clients', {
+  useCoherentQuery<Items<ClientSummary>>(['context', 'clients'], '/context-establishment/clients', {
     staleTime: 30 * MINUTE_MS,
     gcTime: HOUR_MS,
   });
 
 export const useEngagements = (clientId: string | null) =>
-  useCoherentQuery<List<Engagement>>(
+  useCoherentQuery<Items<Engagement>>(
     ['context', 'engagements', clientId],
     '/context-establishment/engagements',
     {
@@ -69,7 +69,7 @@ export const useEngagement = (engagementId: string) =>
   useCoherentQuery<Engagement>(['engagements', engagementId], `/engagements/${engagementId}`);
 
 export const useFlows = (engagementId: string) =>
-  useCoherentQuery<List<FlowSummary>>(['flows', { engagementId }], '/discovery/flows', {
+  useCoherentQuery<Items<FlowSummary>>(['flows', { engagementId }], '/discovery/flows', {
     query: { engagement_id: engagementId },
   });
 
@@ -80,7 +80,7 @@ export const useFlowState = (flowId: string) =>
   useCoherentQuery<FlowState>(['flows', flowId, 'state'], `/discovery/flows/${flowId}/state`);
 
 export const useImports = (engagementId: string) =>
-  useCoherentQuery<List<Import>>(['imports', { engagementId }], '/imports', {
+  useCoherentQuery<Items<Import>>(['imports', { engagementId }], '/imports', {
     query: { engagement_id: engagementId },
   });
 
@@ -97,7 +97,7 @@ export function useImport(importId: string) {
 }
 
 export const useTargetAttributes = () =>
-  useCoherentQuery<List<TargetAttribute>>(['target-attributes'], '/target-attributes', {
+  useCoherentQuery<Items<TargetAttribute>>(['target-attributes'], '/target-attributes', {
     staleTime: HOUR_MS,
     gcTime: 2 * HOUR_MS,
   });
@@ -133,14 +133,14 @@ export const useAssets = ({ engagementId, importId, search, page, pageSize }: As
   });
 
 export const useAdminClients = (enabled = true) =>
-  useCoherentQuery<List<Client>>(['admin', 'clients'], '/admin/clients', { enabled });
+  useCoherentQuery<Items<Client>>(['admin', 'clients'], '/admin/clients', { enabled });
 
 export const useAdminEngagements = () =>
-  useCoherentQuery<List<Engagement>>(['admin', 'engagements'], '/admin/engagements');
+  useCoherentQuery<Items<Engagement>>(['admin', 'engagements'], '/admin/engagements');
 
-export const useAdminUsers = () => useCoherentQuery<List<AdminUser>>(['admin', 'users'], '/admin/users');
+export const useAdminUsers = () => useCoherentQuery<Items<AdminUser>>(['admin', 'users'], '/admin/users');
 
 export const usePendingApprovals = (enabled = true) =>
-  useCoherentQuery<List<PendingApproval>>(['admin', 'pending-approvals'], '/admin/pending-approvals', {
+  useCoherentQuery<Items<PendingApproval>>(['admin', 'pending-approvals'], '/admin/pending-approvals', {
     enabled,
   });

@@ -1,11 +1,13 @@
 /** Wire types of the platform API, under the names of its contract. */
 
 export type UserStatus = 'active' | 'pending' | 'disabled';
-export type MembershipRole = 'client_admin' | 'analyst';
-export type ActingRole = MembershipRole | 'platform_admin';
+export type Role = 'client_admin' | 'analyst' | 'platform_admin';
+/** The roles that can be given within a client. */
+export type MembershipRole = Exclude<Role, 'platform_admin'>;
 export type EngagementStatus = 'planned' | 'active' | 'completed';
 export type FlowStatus = 'draft' | 'running' | 'awaiting_review' | 'completed' | 'cancelled';
 export type FlowPhase = 'data_import' | 'field_mapping' | 'data_cleansing' | 'asset_inventory';
+export type StepStatus = 'pending' | 'active' | 'done';
 export type ImportStatus = 'queued' | 'reading' | 'mapping' | 'completed' | 'failed';
 export type MappingStatus = 'suggested' | 'approved' | 'rejected';
 export type Permission =
@@ -16,7 +18,7 @@ export type Permission =
   | 'imports:write'
   | 'mappings:review';
 
-export interface List<T> {
+export interface Items<T> {
   items: T[];
 }
 
@@ -32,7 +34,7 @@ export interface User {
 export interface Membership {
   client_account_id: string;
   client_name: string;
-  role: MembershipRole;
+  role: Role;
 }
 
 export interface ClientSummary {
@@ -40,7 +42,7 @@ export interface ClientSummary {
   name: string;
   slug: string;
   industry: string | null;
-  role: ActingRole | null;
+  role: Role | null;
   engagement_count: number;
 }
 
@@ -92,7 +94,7 @@ export interface Flow extends FlowSummary {
 
 export interface FlowStep {
   phase: FlowPhase;
-  status: 'pending' | 'active' | 'done';
+  status: StepStatus;
   detail: string | null;
 }
 
@@ -125,7 +127,8 @@ export interface Import {
   columns: number | null;
   encoding: string | null;
   delimiter: string | null;
-  format: 'azure_migrate' | 'aws_migration_hub' | 'unknown' | null;
+  /** `azure_migrate`, `aws_migration_hub` or `unknown`. */
+  format: string | null;
   error: ImportError | null;
   created_by: string;
   created_at: string;
@@ -147,6 +150,7 @@ export interface FieldMapping {
   reason: string;
   status: MappingStatus;
   sample_values: string[];
+  /** The reviewer's user id. */
   reviewed_by: string | null;
   reviewed_at: string | null;
   updated_at: string;
@@ -178,7 +182,7 @@ export interface BulkReviewResult {
 export interface TargetAttribute {
   name: string;
   label: string;
-  data_type: 'text' | 'integer' | 'decimal' | 'boolean' | 'date' | 'ip' | 'mac' | 'list';
+  data_type: string;
   description: string;
   required: boolean;
 }
@@ -198,7 +202,7 @@ export interface AssetColumn {
   label: string;
 }
 
-export interface AssetPage extends List<Asset> {
+export interface AssetPage extends Items<Asset> {
   total: number;
   page: number;
   page_size: number;
@@ -245,8 +249,13 @@ export interface ContextMe {
   client: ClientSummary | null;
   engagement: Engagement | null;
   active_flows: FlowSummary[];
-  role: ActingRole | null;
+  role: Role | null;
   permissions: string[];
+}
+
+export interface ContextFull extends ContextMe {
+  clients: ClientSummary[];
+  engagements: Engagement[];
 }
 
 export interface LoginResult {

@@ -1,4 +1,4 @@
-import type { ActingRole, FlowPhase, FlowStatus, Import } from '../api/types';
+import type { FlowPhase, FlowStatus, Role } from '../api/types';
 
 const numbers = new Intl.NumberFormat('en');
 const dates = new Intl.DateTimeFormat('en', { dateStyle: 'medium' });
@@ -55,12 +55,12 @@ const DELIMITERS: Record<string, string> = {
 };
 export const formatDelimiter = (delimiter: string): string => DELIMITERS[delimiter] ?? delimiter;
 
-const FORMATS: Record<NonNullable<Import['format']>, string> = {
+const FORMATS: Record<string, string> = {
   azure_migrate: 'Azure Migrate',
   aws_migration_hub: 'AWS Migration Hub',
   unknown: 'Unrecognised layout',
 };
-export const formatFormat = (format: NonNullable<Import['format']>): string => FORMATS[format];
+export const formatFormat = (format: string): string => FORMATS[format] ?? format;
 
 export const PHASES: readonly FlowPhase[] = [
   'data_import',
@@ -81,7 +81,7 @@ export const flowStatusLabel: Record<FlowStatus, string> = {
   completed: 'Completed',
   cancelled: 'Cancelled',
 };
-export const roleLabel: Record<ActingRole, string> = {
+export const roleLabel: Record<Role, string> = {
   client_admin: 'Client admin',
   analyst: 'Analyst',
   platform_admin: 'Platform admin',

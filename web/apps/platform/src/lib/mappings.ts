@@ -1,4 +1,4 @@
-import type { FieldMapping, MappingStatistics, MappingStatus } from '../api/types';
+import type { FieldMapping, MappingStatistics, MappingStatus, TargetAttribute } from '../api/types';
 
 export type MappingFilter = 'all' | MappingStatus | 'unmapped';
 
@@ -47,6 +47,17 @@ export function statisticsOf(importId: string, mappings: readonly FieldMapping[]
       total === 0 ? 0 : mappings.reduce((sum, { confidence }) => sum + confidence, 0) / total,
     approved_percent: total === 0 ? 0 : (100 * approved) / total,
   };
+}
+
+/** Required attributes that no approved column provides yet. */
+export function missingRequired(
+  mappings: readonly FieldMapping[],
+  targets: readonly TargetAttribute[],
+): TargetAttribute[] {
+  const provided = new Set(
+    mappings.filter(({ status }) => status === 'approved').map(({ target_attribute }) => target_attribute),
+  );
+  return targets.filter(({ name, required }) => required && !provided.has(name));
 }
 
 export type ConfidenceLevel = 'high' | 'medium' | 'low' | 'none';

@@ -162,7 +162,10 @@ export async function switchClient(clientId: string | null): Promise<void> {
   if (clientId === null) await rememberDefaults(null, null);
   const me = await loadContext(clientId);
   const sameClient = me.engagement?.client_account_id === me.client?.id;
-  startSession(me, sameClient ? (me.engagement?.id ?? null) : null);
+  const engagementId = sameClient ? (me.engagement?.id ?? null) : null;
+  startSession(me, engagementId);
+  // The next sign-in begins here; if that cannot be stored, nothing else is lost.
+  await rememberDefaults(clientId, engagementId).catch(() => {});
 }
 
 export async function chooseEngagement(engagementId: string | null): Promise<void> {

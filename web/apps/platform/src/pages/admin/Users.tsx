@@ -81,7 +81,7 @@ export function Page() {
                   variant="default"
                   size="xs"
                   onClick={() => setEditedId(user.id)}
-                  aria-label={`Edit the access of ${user.name}`}
+                  aria-label={`Edit access of ${user.name}`}
                 >
                   Edit access
                 </Button>

@@ -10,7 +10,8 @@ import type { ImportAccepted } from '../../api/types';
 import { formatBytes, formatPercent } from '../../lib/format';
 import classes from './Uploader.module.css';
 
-const SIZE_MAX_BYTES = 50 * 1000 * 1000;
+/** What the server takes; said beforehand, so that nobody waits for a refusal. */
+const SIZE_MAX_MIB = 256;
 
 interface Running {
   fileName: string;
@@ -72,7 +73,7 @@ export function Uploader({ engagementId, flowId }: { engagementId: string; flowI
           'text/plain': ['.csv', '.txt'],
           'application/vnd.ms-excel': ['.csv'],
         }}
-        maxSize={SIZE_MAX_BYTES}
+        maxSize={SIZE_MAX_MIB * 1024 * 1024}
         multiple={false}
         className={classes.zone ?? ''}
         inputProps={{ 'aria-label': 'CSV file' }}
@@ -92,7 +93,7 @@ export function Uploader({ engagementId, flowId }: { engagementId: string; flowI
             <Text fw={560}>Drop a CSV file here, or press to choose one</Text>
             <Text size="sm" c="dimmed">
               {flowId ? 'It is added to the flow you came from.' : 'A new discovery flow is started for it.'}{' '}
-              Up to {formatBytes(SIZE_MAX_BYTES)}.
+              Up to {SIZE_MAX_MIB} MiB.
             </Text>
           </div>
         </Group>
@@ -105,7 +106,7 @@ function rejectionText(rejections: readonly FileRejection[]): string {
   const [first] = rejections;
   if (rejections.length > 1) return 'Please import one file at a time.';
   if (first?.errors.some(({ code }) => code === 'file-too-large')) {
-    return `“${first.file.name}” is larger than ${formatBytes(SIZE_MAX_BYTES)}.`;
+    return `“${first.file.name}” is larger than ${SIZE_MAX_MIB} MiB.`;
   }
   return `“${first?.file.name ?? 'This'}” is not a CSV file.`;
 }

@@ -11,7 +11,7 @@ import { PageHeader } from '../../components/PageHeader';
 import { QueryView } from '../../components/QueryView';
 import { Notice, PageLoading } from '../../components/states';
 import { plural } from '../../lib/format';
-import { filterMappings, type MappingFilter } from '../../lib/mappings';
+import { filterMappings, type MappingFilter, missingRequired } from '../../lib/mappings';
 import { emptySelection, visibleSelection } from '../../lib/selection';
 import { usePermissions } from '../../session/permissions';
 import { BulkBar } from './BulkBar';
@@ -90,7 +90,7 @@ function ReviewBoard({ mappings: { import_id: importId, items }, targets }: Revi
 
   return (
     <>
-      <StatisticsHeader importId={importId} />
+      <StatisticsHeader importId={importId} missing={missingRequired(items, targets)} />
       {isApiError(review.error, 409) && <Conflict error={review.error} onDismiss={review.reset} />}
       <MappingToolbar
         items={items}

@@ -1,14 +1,15 @@
-import { Checkbox, Select, Table, Text, Tooltip } from '@mantine/core';
+import { Checkbox, Select, type SelectProps, Table, Text } from '@mantine/core';
 import { memo, useEffect, useRef } from 'react';
 import type { FieldMapping } from '../../api/types';
 import { MappingBadge } from '../../components/badges';
+import { TimeAgo } from '../../components/TimeAgo';
 import { formatPercent } from '../../lib/format';
 import { confidenceLevel } from '../../lib/mappings';
 import classes from './Mappings.module.css';
 
 interface MappingRowProps {
   mapping: FieldMapping;
-  options: { value: string; label: string }[];
+  options: TargetOption[];
   selected: boolean;
   current: boolean;
   mayReview: boolean;
@@ -16,6 +17,23 @@ interface MappingRowProps {
   onCurrent: (id: string) => void;
   onChoose: (id: string, target: string | null) => void;
 }
+
+export interface TargetOption {
+  value: string;
+  label: string;
+  description: string;
+}
+
+const renderTarget: NonNullable<SelectProps['renderOption']> = ({ option }) => (
+  <div>
+    <Text size="sm">{option.label}</Text>
+    {'description' in option && (
+      <Text size="xs" c="dimmed">
+        {String(option.description)}
+      </Text>
+    )}
+  </div>
+);
 
 export const MappingRow = memo(function MappingRow(props: MappingRowProps) {
   const { mapping, options, selected, current, mayReview, onSelect, onCurrent, onChoose } = props;
@@ -66,21 +84,20 @@ export const MappingRow = memo(function MappingRow(props: MappingRowProps) {
           clearButtonProps={{ 'aria-label': `Remove the target of ${mapping.source_column}` }}
           nothingFoundMessage="No such attribute"
           disabled={!mayReview}
-          comboboxProps={{ width: 240, position: 'bottom-start' }}
+          renderOption={renderTarget}
+          comboboxProps={{ width: 300, position: 'bottom-start' }}
         />
       </Table.Td>
       <Table.Td className={classes.confidence ?? ''}>
         <Confidence mapping={mapping} />
       </Table.Td>
       <Table.Td className={classes.status ?? ''}>
-        <Tooltip
-          label={`by ${mapping.reviewed_by}`}
-          disabled={mapping.status === 'suggested' || !mapping.reviewed_by}
-        >
-          <span>
-            <MappingBadge status={mapping.status} />
-          </span>
-        </Tooltip>
+        <MappingBadge status={mapping.status} />
+        {mapping.reviewed_at && mapping.status !== 'suggested' && (
+          <Text size="xs" c="dimmed" mt={2} className={classes.reviewed ?? ''}>
+            <TimeAgo at={mapping.reviewed_at} />
+          </Text>
+        )}
       </Table.Td>
     </Table.Tr>
   );

@@ -1,5 +1,5 @@
 import { Checkbox, Table, Text } from '@mantine/core';
-import { useCallback, useMemo, useRef } from 'react';
+import { useCallback, useEffect, useMemo, useRef } from 'react';
 import { useChooseTarget } from '../../api/mutations';
 import type { FieldMapping, TargetAttribute } from '../../api/types';
 import { announceFailure } from '../../components/feedback';
@@ -26,9 +26,14 @@ export function MappingTable(props: MappingTableProps) {
   const shownIds = useMemo(() => mappings.map(({ id }) => id), [mappings]);
   // Rows are memoised; through the ref their handlers stay the same while the order shown changes.
   const order = useRef(shownIds);
-  order.current = shownIds;
+  useEffect(() => {
+    order.current = shownIds;
+  }, [shownIds]);
 
-  const options = useMemo(() => targets.map(({ name, label }) => ({ value: name, label })), [targets]);
+  const options = useMemo(
+    () => targets.map(({ name, label, description }) => ({ value: name, label, description })),
+    [targets],
+  );
   const select = useCallback(
     (id: string, range: boolean) =>
       onSelection((before) => (range ? extend(before, id, order.current) : toggle(before, id))),

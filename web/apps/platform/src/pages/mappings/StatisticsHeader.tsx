@@ -1,16 +1,28 @@
 import { Box, Group, Progress, Skeleton, Text } from '@mantine/core';
 import { useMappingStatistics } from '../../api/queries';
-import type { MappingStatistics } from '../../api/types';
+import type { MappingStatistics, TargetAttribute } from '../../api/types';
+import { Badge } from '../../components/badges';
 import { QueryView } from '../../components/QueryView';
 import { formatPercent } from '../../lib/format';
 
-export function StatisticsHeader({ importId }: { importId: string }) {
+interface StatisticsHeaderProps {
+  importId: string;
+  missing: readonly TargetAttribute[];
+}
+
+export function StatisticsHeader({ importId, missing }: StatisticsHeaderProps) {
   const statistics = useMappingStatistics(importId);
   return (
     <Box component="section" className="card" p="md" mb="md" aria-label="Statistics">
       <QueryView query={statistics} loading={<Skeleton height={52} />}>
         {(data) => <Figures statistics={data} />}
       </QueryView>
+      {missing.length > 0 && (
+        <Text size="sm" mt="sm">
+          <Badge tone="attention">Still needed</Badge> {missing.map(({ label }) => label).join(', ')}: approve
+          a column for {missing.length === 1 ? 'it' : 'each'}, so that assets can be told apart.
+        </Text>
+      )}
     </Box>
   );
 }
@@ -40,7 +52,7 @@ function Figures({ statistics }: { statistics: MappingStatistics }) {
 function Figure({ label, value, note }: { label: string; value: number; note?: string }) {
   return (
     <Group gap={6} align="baseline" wrap="nowrap" data-figure={label}>
-      <Text span fz="xl" fw={600} className="numeric">
+      <Text span fz="xl" fw={600}>
         {value}
       </Text>
       <Text span size="sm" c="dimmed">

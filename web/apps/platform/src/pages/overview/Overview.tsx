@@ -59,7 +59,7 @@ function Figures({ engagementId }: { engagementId: string }) {
   const { data: mappings } = statistics;
 
   return (
-    <SimpleGrid cols={{ base: 1, xs: 2, lg: 4 }} mb="lg">
+    <SimpleGrid cols={{ base: 2, lg: 4 }} spacing={{ base: 'sm', sm: 'md' }} mb="lg">
       <Figure
         label="Assets"
         value={assets.data && formatNumber(assets.data.total)}
@@ -106,7 +106,7 @@ function Figure({ label, value, note, pending }: FigureProps) {
       {pending ? (
         <Skeleton height={32} width={72} my={6} />
       ) : (
-        <Text fz={30} fw={600} lh={1.4} lts="-0.02em" className="numeric">
+        <Text fz={30} fw={600} lh={1.4} lts="-0.02em">
           {value ?? '–'}
         </Text>
       )}

@@ -1,0 +1,104 @@
+# Everything a person or CI does with this repository. `make help` lists it.
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+
+WEB := web/apps/platform/dist/index.html
+WEB_SOURCES := $(shell find web -type f -not -path '*/node_modules/*' -not -path '*/dist/*' 2>/dev/null)
+PLATFORM := target/quick/platform
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+# ---- Run ------------------------------------------------------------------------------------------------------------
+
+.PHONY: run
+run: setup $(WEB) ## Build what is missing and run the platform with demo data on http://127.0.0.1:8080
+	cargo build --profile quick --package platform --bin platform
+	DEMO=1 exec $(PLATFORM)
+
+.PHONY: setup
+setup: ## Check for the tools that building needs, and install what can be installed
+	@scripts/setup build
+
+.PHONY: web
+web: $(WEB) ## Build the browser part, which the server embeds
+
+web/node_modules/.package-lock.json: web/package-lock.json
+	cd web && npm ci
+	@touch $@
+
+$(WEB): web/node_modules/.package-lock.json $(WEB_SOURCES)
+	cd web && npm run build
+	@touch $@
+
+# ---- Test -----------------------------------------------------------------------------------------------------------
+
+.PHONY: test
+test: setup-test lint test-rust test-web test-e2e ## Everything CI runs
+
+.PHONY: setup-test
+setup-test:
+	@scripts/setup test
+
+.PHONY: lint
+lint: web/node_modules/.package-lock.json ## Formatting, clippy, types, and the rules that keep cache code inside its patterns
+	cargo fmt --all --check
+	scripts/check-cache-patterns
+	cargo clippy --workspace --all-targets --all-features --locked -- -D warnings
+	cd web && npm run check
+
+.PHONY: test-rust
+test-rust: ## Unit, property, contract and integration tests
+	cargo test --workspace --all-features --locked
+
+.PHONY: test-web
+test-web: web/node_modules/.package-lock.json ## Unit tests of the browser part
+	cd web && npm test
+
+e2e/node_modules/.package-lock.json: e2e/package-lock.json
+	cd e2e && npm ci
+	@touch $@
+
+.PHONY: test-e2e
+test-e2e: $(WEB) web/node_modules/.package-lock.json e2e/node_modules/.package-lock.json ## The real server in a real browser
+	cargo build --package platform --bin platform --locked
+	cd e2e && PLATFORM_BIN=$(CURDIR)/target/debug/platform PATH=$(CURDIR)/web/node_modules/.bin:$$PATH npm test
+
+# ---- Measure and keep in shape --------------------------------------------------------------------------------------
+
+.PHONY: bench
+bench: ## Benchmarks, each against its yardstick in the same run
+	@scripts/setup bench
+	cargo bench --package unstale --bench engine
+	cargo bench --package platform --bench endpoint
+
+.PHONY: coverage
+coverage: ## Line coverage of the Rust tests (needs cargo-llvm-cov)
+	cargo llvm-cov --workspace --all-features
+
+.PHONY: audit
+audit: ## Licences, sources and duplicates of dependencies (needs cargo-deny)
+	cargo deny --all-features check bans licenses sources
+
+.PHONY: generate
+generate: web/node_modules/.package-lock.json ## Generate what is generated: OpenAPI from Rust, TypeScript from OpenAPI
+	UPDATE_OPENAPI=1 cargo test --package platform --test it openapi
+	cd web && npm run generate --workspace @unstale/platform
+
+.PHONY: screenshots
+screenshots: $(WEB) e2e/node_modules/.package-lock.json ## Pictures of every page, into target/screenshots
+	cargo build --package platform --bin platform
+	cd e2e && PLATFORM_BIN=$(CURDIR)/target/debug/platform PATH=$(CURDIR)/web/node_modules/.bin:$$PATH npm run screenshots -- $(CURDIR)/target/screenshots
+
+.PHONY: fmt
+fmt: ## Format everything
+	cargo fmt --all
+	cd web && npm run format
+
+.PHONY: clean
+clean: ## Remove what was built (not the data)
+	rm -rf target web/apps/platform/dist web/node_modules web/*/*/node_modules e2e/node_modules

@@ -1,0 +1,39 @@
+/** An Azure Migrate import file with as many servers as asked for; the same call gives the same bytes. */
+const HEADER = [
+  '*Server name',
+  'IP addresses',
+  '*Cores',
+  '*Memory (In MB)',
+  '*OS name',
+  'OS version',
+  'OS architecture',
+  'CPU utilization percentage',
+  'Memory utilization percentage',
+  'Boot type',
+  'Number of disks',
+  'Disk 1 size (In GB)',
+];
+
+export function azureMigrateCsv(rows, prefix = 'srv') {
+  const lines = Array.from({ length: rows }, (_, index) =>
+    [
+      serverName(index, prefix),
+      `10.7.${Math.floor(index / 250)}.${(index % 250) + 1}`,
+      2 << (index % 4),
+      4096 << (index % 3),
+      index % 3 === 0 ? 'Red Hat Enterprise Linux' : 'Windows Server 2019',
+      index % 3 === 0 ? '8.6' : '10.0.17763',
+      'x64',
+      index % 90,
+      (index * 7) % 90,
+      index % 2 === 0 ? 'UEFI' : 'BIOS',
+      1 + (index % 4),
+      80 + (index % 9) * 40,
+    ].join(','),
+  );
+  return [HEADER.join(','), ...lines, ''].join('\r\n');
+}
+
+export const serverName = (index, prefix = 'srv') => `${prefix}-${String(index + 1).padStart(4, '0')}`;
+
+export const csvFile = (name, text) => ({ name, mimeType: 'text/csv', buffer: Buffer.from(text, 'utf8') });

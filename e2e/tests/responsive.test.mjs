@@ -1,0 +1,28 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { newPage } from '../support/browser.mjs';
+import { CLIENT_PAGES, OPEN_PAGES, open, signInAsAdmin } from '../support/pages.mjs';
+import { suite } from '../support/suite.mjs';
+
+const shared = suite();
+const WIDTH = 360;
+
+test(`no page scrolls sideways at ${WIDTH} pixels`, async () => {
+  const page = await newPage(shared.browser, shared.url, { viewport: { width: WIDTH, height: 740 } });
+  const tooWide = [];
+  const check = async (target) => {
+    await open(page, target);
+    const width = await page.evaluate(() => document.documentElement.scrollWidth);
+    if (width > WIDTH) tooWide.push(`${target.name}: ${width}`);
+  };
+  for (const target of OPEN_PAGES) await check(target);
+  await signInAsAdmin(page);
+  for (const target of CLIENT_PAGES) await check(target);
+  assert.deepEqual(tooWide, []);
+
+  await open(page, { path: '/overview' });
+  await page.getByRole('button', { name: 'Open the navigation' }).click();
+  await page.getByRole('link', { name: 'Discovery flows' }).click();
+  await page.getByRole('heading', { name: 'Discovery flows' }).waitFor();
+  await page.context().close();
+});
