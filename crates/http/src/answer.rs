@@ -5,7 +5,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use http_body::Body;
-use unstale::{Fetched, TagId, Timestamp, Verdict};
+use unstale::{Fetched, Timestamp, Verdict};
 
 use crate::{
     body::{CacheBody, collect},
@@ -46,7 +46,7 @@ impl Asked {
         shared: &Shared,
         fetched: &Fetched<StoredResponse>,
     ) -> Option<Response<CacheBody<B>>> {
-        let stored = fetched.value.as_deref()?;
+        let stored = fetched.value()?;
         let account = self.account(fetched, shared.cache.now());
         let last_modified = stored.header(&header::LAST_MODIFIED);
         let mut response = match self.preconditions.evaluate(stored.etag().as_bytes(), last_modified) {
@@ -73,14 +73,14 @@ impl Asked {
             if let Some(groups) = stored.groups(make) {
                 headers.insert(CACHE_GROUPS, groups.clone());
             }
-            shared.observers.served(identity, fetched.tags());
+            shared.observers.served(identity, fetched.tags(), fetched.base());
         }
         self.tell(shared, &account, &mut response);
         Some(response)
     }
 
     fn account(&self, fetched: &Fetched<StoredResponse>, now: Timestamp) -> Account {
-        let ttl = seconds(fetched.expires_at, now);
+        let ttl = seconds(fetched.expires_at(), now);
         match fetched.verdict {
             Verdict::Hit => Account::Hit { ttl },
             Verdict::Stale(reason) => Account::Stale { ttl: ttl.min(0), reason: reason.as_str() },
@@ -93,24 +93,27 @@ impl Asked {
         }
     }
 
-    /// The answer from a response of the service that was not kept, `tags` being what it was seen to read.
+    /// The answer from a response of the service that was not kept; `fetched` knows what it was seen to read.
     pub(crate) fn passed<B: Body<Data = Bytes>>(
         &self,
         shared: &Shared,
         mut response: Response<CacheBody<B>>,
         account: &Account,
-        tags: &[TagId],
+        fetched: Option<&Fetched<StoredResponse>>,
     ) -> Response<CacheBody<B>> {
         self.finish_head(shared, &mut response);
         if self.wanted == Some(Wanted::Head) {
             response = beheaded(response);
         }
         if let Some(identity) = self.identity.as_ref().filter(|_| is_data(response.status())) {
-            let groups = cache_groups(&shared.groups, identity.tenant(), tags, shared.limits.groups_max);
-            if let Some(groups) = groups {
-                response.headers_mut().insert(CACHE_GROUPS, groups);
+            if let Some(fetched) = fetched {
+                let tags = fetched.tags();
+                let groups = cache_groups(&shared.groups, identity.tenant(), tags, shared.limits.groups_max);
+                if let Some(groups) = groups {
+                    response.headers_mut().insert(CACHE_GROUPS, groups);
+                }
+                shared.observers.served(identity, tags, fetched.base());
             }
-            shared.observers.served(identity, tags);
         }
         self.tell(shared, account, &mut response);
         response

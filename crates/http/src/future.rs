@@ -84,11 +84,11 @@ where
                 let deserves = asked.deserves_validator(&response, shared.limits.body_bytes_max);
                 let response = response.map(CacheBody::inner);
                 if !deserves {
-                    return Poll::Ready(Ok(asked.passed(&shared, response, &account, &[])));
+                    return Poll::Ready(Ok(asked.passed(&shared, response, &account, None)));
                 }
                 let answer = async move {
                     let response = asked.validated(&shared, response).await;
-                    Ok(asked.passed(&shared, response, &account, &[]))
+                    Ok(asked.passed(&shared, response, &account, None))
                 };
                 let mut answer: BoxFuture<'static, _> = Box::pin(answer);
                 let polled = answer.as_mut().poll(cx);

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
 use tower::Service;
-use unstale::{FetchError, Fetched, Loaded, ReadOptions, TagId};
+use unstale::{FetchError, Fetched, Loaded, ReadOptions};
 
 use crate::{
     answer::Asked,
@@ -83,15 +83,14 @@ where
         (Some(Handed::Error(error)), _) => Err(error),
         (Some(Handed::Response(response, reason)), fetched) => {
             let fetched = fetched.ok();
-            let tags = fetched.as_ref().map_or(&[][..], Fetched::tags);
-            Ok(asked.handed(&shared, *response, reason, tags).await)
+            Ok(asked.handed(&shared, *response, reason, fetched.as_ref()).await)
         }
         (None, Err(FetchError::TimedOut)) => Ok(asked.problem(&shared, Problem::TimedOut, "timed-out")),
         (None, _) => match handover.take_request() {
             Some((mut inner, request)) => {
                 let response = inner.call(request).await?.map(CacheBody::inner);
                 let account = Account::Bypass { reason: BypassReason::Engine.as_str() };
-                Ok(asked.passed(&shared, response, &account, &[]))
+                Ok(asked.passed(&shared, response, &account, None))
             }
             None => Ok(asked.problem(&shared, Problem::NoAnswer, "no-answer")),
         },
@@ -105,13 +104,13 @@ impl Asked {
         shared: &Shared,
         response: Response<CacheBody<B>>,
         reason: NotStoredReason,
-        tags: &[TagId],
+        fetched: Option<&Fetched<StoredResponse>>,
     ) -> Response<CacheBody<B>> {
         let (status, took) = (response.status().as_u16(), self.began.elapsed());
         let deserves = self.deserves_validator(&response, shared.limits.body_bytes_max);
         let response = if deserves { self.validated(shared, response).await } else { response };
         let account = Account::Miss { status, collapsed: false, kept: Kept::NotStored(reason.as_str()), took };
-        self.passed(shared, response, &account, tags)
+        self.passed(shared, response, &account, fetched)
     }
 }
 

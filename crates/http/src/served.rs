@@ -3,7 +3,7 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use http::StatusCode;
-use unstale::TagId;
+use unstale::{Position, TagId};
 
 use crate::identity::Identity;
 
@@ -24,9 +24,10 @@ pub struct Answered {
 
 /// Watches a [`CacheLayer`](crate::CacheLayer). Called on the request's way: must not block and must be quick.
 pub trait ServedObserver: Send + Sync + 'static {
-    /// A principal was given data (or told that its copy is still good) that was loaded from these facts.
-    fn served(&self, identity: &Identity, tags: &[TagId]) {
-        let _ = (identity, tags);
+    /// A principal was given data (or told that its copy is still good) that was loaded from these facts and reflects
+    /// `base`: what changed after it, the principal does not know.
+    fn served(&self, identity: &Identity, tags: &[TagId], base: Position) {
+        let _ = (identity, tags, base);
     }
 
     /// A request was answered.
@@ -40,9 +41,9 @@ pub trait ServedObserver: Send + Sync + 'static {
 pub(crate) struct Observers(pub(crate) Vec<Arc<dyn ServedObserver>>);
 
 impl Observers {
-    pub(crate) fn served(&self, identity: &Identity, tags: &[TagId]) {
+    pub(crate) fn served(&self, identity: &Identity, tags: &[TagId], base: Position) {
         if !tags.is_empty() {
-            self.0.iter().for_each(|observer| observer.served(identity, tags));
+            self.0.iter().for_each(|observer| observer.served(identity, tags, base));
         }
     }
 
