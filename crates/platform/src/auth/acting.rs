@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use crate::views::{Membership, Role};
+use crate::views::{ClientRole, Role};
 
 /// The header that names the client.
 pub const HEADER: &str = "x-client-account-id";
@@ -14,7 +14,8 @@ pub struct Asked<'a> {
     pub named: Option<&'a str>,
     /// The client the user starts in.
     pub default_client: Option<Uuid>,
-    pub memberships: &'a [Membership],
+    /// In the order in which the user got them.
+    pub roles: &'a [ClientRole],
     pub is_platform_admin: bool,
 }
 
@@ -38,7 +39,7 @@ pub struct UnknownClient;
 /// Decides for whom a request acts. What a user may not see does not exist.
 pub fn decide(asked: &Asked<'_>) -> Result<Acting, UnknownClient> {
     let role_in = |client: Uuid| {
-        asked.memberships.iter().find(|membership| membership.client_account_id == client).map(|member| member.role)
+        asked.roles.iter().find(|held| held.client_account_id == client).map(|held| held.role)
     };
     if let Some(named) = asked.named {
         let client = Uuid::parse_str(named).map_err(|_| UnknownClient)?;
@@ -52,7 +53,7 @@ pub fn decide(asked: &Asked<'_>) -> Result<Acting, UnknownClient> {
         return Ok(Acting::Platform);
     }
     let member_of = |client| role_in(client).map(|role| Acting::Member(client, role));
-    let first = asked.memberships.first().map(|membership| membership.client_account_id);
+    let first = asked.roles.first().map(|held| held.client_account_id);
     Ok(asked.default_client.and_then(member_of).or_else(|| first.and_then(member_of)).unwrap_or(Acting::Nobody))
 }
 
@@ -65,11 +66,10 @@ mod tests {
     const OTHER: Uuid = Uuid::from_u128(3);
 
     fn check(named: Option<Uuid>, default_client: Option<Uuid>, admin: bool, expected: Result<Acting, UnknownClient>) {
-        let membership = |client_account_id, role| Membership { client_account_id, client_name: String::new(), role };
-        let memberships = [membership(ACME, Role::Analyst), membership(GLOBEX, Role::ClientAdmin)];
+        let role_in = |client_account_id, role| ClientRole { client_account_id, role };
+        let roles = [role_in(ACME, Role::Analyst), role_in(GLOBEX, Role::ClientAdmin)];
         let named = named.map(|client| client.to_string());
-        let asked =
-            Asked { named: named.as_deref(), default_client, memberships: &memberships, is_platform_admin: admin };
+        let asked = Asked { named: named.as_deref(), default_client, roles: &roles, is_platform_admin: admin };
         assert_eq!(decide(&asked), expected, "{asked:?}");
     }
 
@@ -94,7 +94,7 @@ mod tests {
 
     #[test]
     fn without_any_client_there_is_nobody_to_act_for() {
-        let asked = Asked { named: None, default_client: None, memberships: &[], is_platform_admin: false };
+        let asked = Asked { named: None, default_client: None, roles: &[], is_platform_admin: false };
         assert_eq!(decide(&asked), Ok(Acting::Nobody));
         assert_eq!(decide(&Asked { named: Some("x"), is_platform_admin: true, ..asked }), Err(UnknownClient));
     }
