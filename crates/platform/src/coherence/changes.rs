@@ -75,6 +75,8 @@ pub enum Change {
     SessionChanged { session: Uuid },
     /// All sessions of a user were revoked.
     SessionsRevoked { user: Uuid },
+    /// Sessions that were over long ago were forgotten. Concerns no tag: they had not been good any more.
+    SessionsOverDeleted,
 }
 
 impl Change {
@@ -123,7 +125,10 @@ impl Change {
                 };
                 json!({"entity": "field_mappings", "import_id": import, "action": action})
             }
-            Self::UserSeen { .. } | Self::SessionChanged { .. } | Self::SessionsRevoked { .. } => return None,
+            Self::UserSeen { .. }
+            | Self::SessionChanged { .. }
+            | Self::SessionsRevoked { .. }
+            | Self::SessionsOverDeleted => return None,
         })
     }
 
@@ -135,7 +140,7 @@ impl Change {
                 let lists = clients.iter().map(|client| tags::members_of(*client));
                 [tags::user(*user), tags::users()].into_iter().chain(lists).collect()
             }
-            Self::UserSeen { .. } => Vec::new(),
+            Self::UserSeen { .. } | Self::SessionsOverDeleted => Vec::new(),
             Self::UserClientAccessChanged { user, client, action } => access_tags(*user, *client, *action),
             Self::UserDefaultsUpdated { user, clients, engagements } => {
                 let members = clients.iter().map(|client| tags::members_of(*client));
@@ -158,7 +163,8 @@ impl Change {
                 tags
             }
             Self::ImportProgressed { client, engagement, import, .. } => import_tags(*client, *engagement, *import),
-            Self::ImportFinished { client, engagement, import } | Self::ImportDeleted { client, engagement, import } => {
+            Self::ImportFinished { client, engagement, import }
+            | Self::ImportDeleted { client, engagement, import } => {
                 let mut tags = import_tags(*client, *engagement, *import);
                 tags.extend([
                     tags::mappings_of(*client, *import),

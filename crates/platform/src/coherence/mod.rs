@@ -21,16 +21,16 @@ pub mod policies;
 pub mod tags;
 
 mod cacheable;
-mod triggers;
 mod reading;
 mod tenancy;
+mod triggers;
 mod writing;
 
 pub use self::{
     cacheable::schema_text,
     changes::Change,
-    triggers::{ATTEMPTS_MAX, NotVisible, Triggers},
     reading::{Answer, Views},
     tenancy::{ClientId, PLATFORM_TENANT, platform_tenant},
+    triggers::{ATTEMPTS_MAX, NotVisible, Triggers},
     writing::{Write, WriteError},
 };

@@ -39,7 +39,7 @@ pub enum Conflict {
     /// The user is not waiting for a decision.
     #[error("this user's request was decided already; reload the list of pending approvals")]
     NotPending,
-    /// Somebody who owns flows or imports cannot lose the last trace of them.
+    /// Columns that mean nothing yet.
     #[error("columns without a target cannot be approved: {}; choose a target for each first", columns.join(", "))]
     WithoutTarget {
         /// The columns, in the order of the file.
@@ -53,6 +53,9 @@ pub enum Conflict {
         /// The columns, in the order of the file.
         columns: Vec<String>,
     },
+    /// Another reviewer approved another column for the same target at the same moment.
+    #[error("another column was approved for one of these targets at the same moment; reload the mappings")]
+    ReviewedMeanwhile,
     /// The import is not, or no longer, in a state for this.
     #[error("the import is {status}; {remedy}")]
     ImportState {

@@ -1,5 +1,6 @@
 //! The tables as SeaORM entities. What they mean to readers is in [`crate::views`]; which indexes and foreign keys
 //! there are is in [`super::migrations`].
+#![allow(unreachable_pub, reason = "the derives make public items of the module they stand in")]
 
 pub mod access_request;
 pub mod asset;

@@ -14,6 +14,7 @@ pub mod memberships;
 pub mod sessions;
 pub mod users;
 
+mod flow_steps;
 mod rows;
 
 use crate::coherence::ClientId;
