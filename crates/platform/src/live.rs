@@ -11,32 +11,32 @@ use crate::{auth::Caller, coherence::Change};
 
 /// The platform's end of the live hub. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Live(LiveHub);
+pub(crate) struct Live(LiveHub);
 
 impl Live {
     /// Of this hub.
-    pub fn new(hub: LiveHub) -> Self {
+    pub(crate) fn new(hub: LiveHub) -> Self {
         Self(hub)
     }
 
     /// The hub.
-    pub fn hub(&self) -> &LiveHub {
+    pub(crate) fn hub(&self) -> &LiveHub {
         &self.0
     }
 
     /// What hears which answers were given to whom.
-    pub fn observer(&self) -> Arc<dyn ServedObserver> {
+    pub(crate) fn observer(&self) -> Arc<dyn ServedObserver> {
         Arc::new(self.clone())
     }
 
     /// Ends a session's sockets.
-    pub fn end_session(&self, session: Uuid) {
+    pub(crate) fn end_session(&self, session: Uuid) {
         self.0.close_session(&session.to_string());
     }
 
     /// Ends the sockets of those whose rights `changes` have changed: what they may hear is decided when they connect
     /// again.
-    pub fn end_sockets_after(&self, changes: &[Change]) {
+    pub(crate) fn end_sockets_after(&self, changes: &[Change]) {
         for change in changes {
             match change {
                 Change::UserUpdated { user, .. }
@@ -48,7 +48,7 @@ impl Live {
     }
 
     /// Who listens.
-    pub fn identity(caller: &Caller) -> LiveIdentity {
+    pub(crate) fn identity(caller: &Caller) -> LiveIdentity {
         LiveIdentity {
             tenant: caller.tenant().clone(),
             user: caller.id().to_string().into(),

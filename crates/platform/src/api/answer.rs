@@ -20,17 +20,17 @@ use crate::{
 
 /// A view as an answer; shared with the cache, so it is not copied.
 #[derive(Debug)]
-pub struct View<V>(pub Arc<V>);
+pub(crate) struct View<V>(pub(crate) Arc<V>);
 
 impl<V: Cacheable> View<V> {
     /// What was read, or why it was not.
-    pub fn of(answer: Answer<V>) -> Result<Self, Problem> {
+    pub(crate) fn of(answer: Answer<V>) -> Result<Self, Problem> {
         read(answer).map(Self)
     }
 }
 
 /// What was read, or why it was not.
-pub fn read<V: Cacheable>(answer: Answer<V>) -> Result<Arc<V>, Problem> {
+pub(crate) fn read<V: Cacheable>(answer: Answer<V>) -> Result<Arc<V>, Problem> {
     answer.map_err(|error| of_fetch(&error))?.into_value().ok_or_else(Problem::not_found)
 }
 
@@ -42,11 +42,11 @@ impl<V: Serialize> IntoResponse for View<V> {
 
 /// A write that is saved and visible: its answer carries its position.
 #[derive(Debug)]
-pub struct Saved<T> {
-    pub status: StatusCode,
+pub(crate) struct Saved<T> {
+    pub(crate) status: StatusCode,
     /// None for an answer without a body.
-    pub body: Option<T>,
-    pub positions: PositionSet,
+    pub(crate) body: Option<T>,
+    pub(crate) positions: PositionSet,
 }
 
 impl<T: Serialize> IntoResponse for Saved<T> {
@@ -60,7 +60,7 @@ impl<T: Serialize> IntoResponse for Saved<T> {
     }
 }
 
-pub fn of_fetch(error: &FetchError<StoreError>) -> Problem {
+pub(crate) fn of_fetch(error: &FetchError<StoreError>) -> Problem {
     match error {
         FetchError::Load(error) => error.clone().into(),
         FetchError::TimedOut | FetchError::Aborted => {

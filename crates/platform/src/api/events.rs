@@ -15,7 +15,6 @@ use crate::{auth::cookie, live::Live};
 #[into_params(parameter_in = Query)]
 pub struct EventsQuery {
     /// The acting client; a WebSocket cannot send the header.
-    #[expect(dead_code, reason = "the middleware reads it, before anything else")]
     pub client_account_id: Option<Uuid>,
     /// The position of the last message the caller has, if it was connected before.
     pub since: Option<String>,

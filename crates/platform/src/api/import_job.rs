@@ -41,24 +41,24 @@ const RETRY_AFTER: Duration = Duration::from_secs(10);
 
 /// An upload to be read.
 #[derive(Debug)]
-pub struct Job {
-    pub client: ClientId,
-    pub import: Uuid,
-    pub file: TemporaryFile,
+pub(crate) struct Job {
+    pub(crate) client: ClientId,
+    pub(crate) import: Uuid,
+    pub(crate) file: TemporaryFile,
 }
 
 /// Uploads that wait.
-pub struct ImportQueue {
+pub(crate) struct ImportQueue {
     sender: mpsc::Sender<Job>,
     receiver: Mutex<Option<mpsc::Receiver<Job>>>,
 }
 
 /// A place in the queue.
-pub struct Place<'a>(mpsc::Permit<'a, Job>);
+pub(crate) struct Place<'a>(mpsc::Permit<'a, Job>);
 
 impl Place<'_> {
     /// Takes it.
-    pub fn take(self, job: Job) {
+    pub(crate) fn take(self, job: Job) {
         self.0.send(job);
     }
 }
@@ -72,7 +72,7 @@ impl Default for ImportQueue {
 
 impl ImportQueue {
     /// A place in the queue, before anything is promised.
-    pub fn place(&self) -> Result<Place<'_>, Problem> {
+    pub(crate) fn place(&self) -> Result<Place<'_>, Problem> {
         self.sender.try_reserve().map(Place).map_err(|_| {
             Problem::unavailable("Many files are waiting to be imported. Try again in a few seconds.")
                 .retry_after(RETRY_AFTER)
@@ -80,7 +80,7 @@ impl ImportQueue {
     }
 
     /// Begins to work on the queue. Once.
-    pub async fn start(platform: &Platform) {
+    pub(crate) async fn start(platform: &Platform) {
         let Some(receiver) = platform.imports.receiver.lock().await.take() else { return };
         let receiver = std::sync::Arc::new(Mutex::new(receiver));
         for _ in 0..platform.settings.import_workers {
@@ -96,7 +96,7 @@ impl ImportQueue {
 }
 
 /// Marks what an earlier process left unfinished, and removes its files. At the start, before any import begins.
-pub async fn clean_up(platform: &Platform) -> anyhow::Result<()> {
+pub(crate) async fn clean_up(platform: &Platform) -> anyhow::Result<()> {
     let uploads = platform.uploads();
     if uploads.exists() {
         std::fs::remove_dir_all(&uploads)?;
@@ -123,7 +123,7 @@ enum Failure {
 }
 
 /// Works on one upload, whatever becomes of it.
-pub async fn run(platform: &Platform, job: Job) {
+pub(crate) async fn run(platform: &Platform, job: Job) {
     let (client, import) = (job.client, job.import);
     let failure = match import_file(platform, &job).await {
         Ok(()) => return,
@@ -284,7 +284,7 @@ async fn write(
 }
 
 /// Announces an import and puts it in the queue.
-pub async fn enqueue(
+pub(crate) async fn enqueue(
     platform: &Platform,
     client: ClientId,
     new: &repository::NewImport,

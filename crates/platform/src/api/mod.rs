@@ -7,6 +7,8 @@
 //! They decide neither who is asking (the middleware has, see [`crate::auth`]) nor what a change puts out of date
 //! (the write knows, see [`crate::coherence`]), and they say nothing of caching (see [`policies`]).
 
+#![allow(unused_qualifications, reason = "the documentation macro repeats types with a path of their own")]
+
 pub mod admin;
 pub mod assets;
 pub mod batch;

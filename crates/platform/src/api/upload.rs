@@ -17,16 +17,16 @@ const FIELD: &str = "file";
 
 /// A file on disk that is removed when this is dropped.
 #[derive(Debug)]
-pub struct TemporaryFile(PathBuf);
+pub(crate) struct TemporaryFile(PathBuf);
 
 impl TemporaryFile {
     /// Of a path that nobody else uses.
-    pub fn at(path: PathBuf) -> Self {
+    pub(crate) fn at(path: PathBuf) -> Self {
         Self(path)
     }
 
     /// Where it is.
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.0
     }
 }
@@ -44,15 +44,15 @@ impl Drop for TemporaryFile {
 
 /// An uploaded file.
 #[derive(Debug)]
-pub struct Upload {
-    pub file: TemporaryFile,
+pub(crate) struct Upload {
+    pub(crate) file: TemporaryFile,
     /// As the caller named it, without any path.
-    pub name: String,
-    pub size_bytes: u64,
+    pub(crate) name: String,
+    pub(crate) size_bytes: u64,
 }
 
 /// Writes the form's file to `dir`, at most `bytes_max` of it.
-pub async fn receive(mut form: Multipart, dir: &Path, bytes_max: u64) -> Result<Upload, Problem> {
+pub(crate) async fn receive(mut form: Multipart, dir: &Path, bytes_max: u64) -> Result<Upload, Problem> {
     while let Some(field) = form.next_field().await.map_err(|error| broken(&error))? {
         if field.name() == Some(FIELD) {
             return write(field, dir, bytes_max).await;

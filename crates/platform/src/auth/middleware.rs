@@ -27,7 +27,7 @@ use crate::{
 const SOCKET_CLIENT: &str = "client_account_id";
 
 /// Lets a request in with its [`Caller`] and its [`Identity`], or refuses it.
-pub async fn authenticate(State(platform): State<Platform>, request: Request, next: Next) -> Response {
+pub(crate) async fn authenticate(State(platform): State<Platform>, request: Request, next: Next) -> Response {
     let (mut head, body) = request.into_parts();
     match admit(&platform, &head).await {
         Ok((caller, identity)) => {

@@ -22,14 +22,14 @@ const QUEUE_MAX: usize = 1024;
 
 /// Notes users. What it cannot write it leaves out: it matters to nobody at once.
 #[derive(Debug)]
-pub struct Seen {
+pub(crate) struct Seen {
     noted: Mutex<HashMap<Uuid, Instant>>,
     queue: mpsc::Sender<Uuid>,
 }
 
 impl Seen {
     /// Begins to write what is noted; ends with the last of it.
-    pub fn start(store: Store, cache: Cache) -> Self {
+    pub(crate) fn start(store: Store, cache: Cache) -> Self {
         let (queue, mut notes) = mpsc::channel(QUEUE_MAX);
         tokio::spawn(async move {
             while let Some(user) = notes.recv().await {
@@ -42,7 +42,7 @@ impl Seen {
     }
 
     /// Notes that a user was seen.
-    pub fn note(&self, user: Uuid) {
+    pub(crate) fn note(&self, user: Uuid) {
         let now = Instant::now();
         let mut noted = self.noted.lock();
         if noted.get(&user).is_some_and(|last| now.duration_since(*last) < EVERY) {

@@ -9,18 +9,18 @@ use unstale_server::{
 };
 
 /// Attempts for one account within [`WINDOW`]; signing in forgives them.
-pub const ACCOUNT_ATTEMPTS_MAX: usize = 10;
+pub(crate) const ACCOUNT_ATTEMPTS_MAX: usize = 10;
 /// Attempts from one address within [`WINDOW`]. Many people can share an address, and a sign-in does not forgive
 /// those before it: whoever guesses could sign in to an account of their own in between.
-pub const ADDRESS_ATTEMPTS_MAX: usize = 300;
+pub(crate) const ADDRESS_ATTEMPTS_MAX: usize = 300;
 /// How long an attempt counts.
-pub const WINDOW: Duration = Duration::from_secs(300);
+pub(crate) const WINDOW: Duration = Duration::from_secs(300);
 /// Accounts, and addresses, that are counted.
 const KEYS_MAX: usize = 50_000;
 
 /// The attempts so far.
 #[derive(Debug)]
-pub struct SignInAttempts {
+pub(crate) struct SignInAttempts {
     by_account: AttemptLimiter,
     by_address: AttemptLimiter,
 }
@@ -35,7 +35,7 @@ impl Default for SignInAttempts {
 
 impl SignInAttempts {
     /// Counts an attempt, unless there were too many.
-    pub fn begin(&self, account: &str, address: Option<IpAddr>) -> Result<(), Problem> {
+    pub(crate) fn begin(&self, account: &str, address: Option<IpAddr>) -> Result<(), Problem> {
         let now = now();
         let address = address.map_or_else(|| "unknown".to_owned(), |address| address.to_string());
         self.by_address.attempt(&address, now).map_err(refuse)?;
@@ -43,7 +43,7 @@ impl SignInAttempts {
     }
 
     /// Forgets the account's attempts.
-    pub fn succeeded(&self, account: &str) {
+    pub(crate) fn succeeded(&self, account: &str) {
         self.by_account.forgive(account);
     }
 }

@@ -63,7 +63,7 @@ impl Server {
 }
 
 /// An inventory as Azure Migrate imports it.
-pub fn azure_migrate(count: u32) -> String {
+pub(super) fn azure_migrate(count: u32) -> String {
     let mut text = format!("{AZURE_HEADERS}\r\n");
     for server in Server::all(count) {
         let (_, application, os, owner) = WORKLOADS[server.workload];
@@ -88,7 +88,7 @@ pub fn azure_migrate(count: u32) -> String {
 }
 
 /// An inventory as AWS Migration Hub imports it.
-pub fn aws_migration_hub(count: u32) -> String {
+pub(super) fn aws_migration_hub(count: u32) -> String {
     let mut text = format!("{AWS_HEADERS}\n");
     for server in Server::all(count) {
         let (_, application, os, _) = WORKLOADS[server.workload];

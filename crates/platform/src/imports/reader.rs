@@ -57,12 +57,13 @@ pub(crate) struct Record {
     pub(crate) fields: Vec<String>,
 }
 
-/// Judges the whole file; the first fault is the error.
+/// [`inspect_with`] without progress.
+#[cfg(test)]
 pub(crate) fn inspect<R: Read + Seek>(source: &mut R, limits: &Limits) -> Result<Inspection, ImportError> {
     inspect_with(source, limits, |_| {})
 }
 
-/// [`inspect`], telling `progress` after each row how many there were.
+/// Judges the whole file; the first fault is the error. Tells `progress` after each row how many there were.
 pub(crate) fn inspect_with<R: Read + Seek>(
     source: &mut R,
     limits: &Limits,
