@@ -86,3 +86,29 @@ test('a person asks for access, is approved, and gets in', async () => {
   await operator.context().close();
   await visitor.context().close();
 });
+
+test('a new role takes effect on the open page of its user', async () => {
+  const analyst = await newPage(shared.browser, shared.url);
+  await signIn(analyst, ACCOUNTS.acmeAnalyst);
+  await waitForLive(analyst);
+  const administration = analyst.getByRole('link', { name: 'Administration' });
+  assert.equal(await administration.count(), 0);
+
+  const admin = await newPage(shared.browser, shared.url);
+  await signIn(admin, ACCOUNTS.acmeAdmin);
+  await admin.goto('/admin/users');
+  const setRole = async (role) => {
+    const row = admin.getByRole('row', { name: new RegExp(ACCOUNTS.acmeAnalyst) });
+    await row.getByRole('button', { name: /^Edit access/ }).click();
+    await admin.getByRole('dialog').getByLabel(/^Role for Acme/i).first().click();
+    await admin.getByRole('option', { name: role }).click();
+    await row.getByText(new RegExp(`Acme.*${role}`)).waitFor();
+    await admin.getByRole('dialog').getByRole('button', { name: 'Close' }).click();
+  };
+  await setRole('Client admin');
+  await administration.waitFor({ timeout: 5_000 });
+  await setRole('Analyst');
+  await administration.waitFor({ state: 'detached', timeout: 5_000 });
+  await admin.context().close();
+  await analyst.context().close();
+});

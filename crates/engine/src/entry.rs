@@ -14,22 +14,20 @@ use crate::{
     l1::Age,
     position::{Epoch, Sequence},
     tag::TagId,
+    tenant::Tenant,
     time::Timestamp,
 };
 
 /// The tags of an entry; four fit without an allocation.
 pub type TagIds = SmallVec<[TagId; 4]>;
 
-/// A value of any type; `None` is a remembered absence.
-pub(crate) type AnyValue = Option<Arc<dyn Any + Send + Sync>>;
-
 /// What is in L1: a value, its tags, its base and its times.
 ///
-/// In this order in memory: with the counters of the `Arc` around it, all that a hit reads when nothing was
-/// invalidated since is one cache line; the tags follow on the next.
+/// In this order in memory: with the counters of the `Arc` around it, all that a hit reads of it when nothing was
+/// invalidated since is one cache line, and the value (an `Option<V>`, of which `None` is a remembered absence) stands
+/// in the same allocation.
 #[repr(C)]
-pub(crate) struct Entry {
-    pub(crate) value: AnyValue,
+pub(crate) struct Entry<T: ?Sized = dyn Any + Send + Sync> {
     /// Only rises, when the rule has shown the entry valid beyond it.
     base: AtomicU64,
     pub(crate) epoch: Epoch,
@@ -42,12 +40,14 @@ pub(crate) struct Entry {
     pub(crate) loaded_at: Timestamp,
     /// Bytes of the encoded value.
     pub(crate) value_bytes: usize,
+    pub(crate) tenant: Tenant,
     age: AtomicU64,
+    value: T,
 }
 
 /// The parts of a new [`Entry`].
 pub(crate) struct NewEntry {
-    pub(crate) value: AnyValue,
+    pub(crate) tenant: Tenant,
     pub(crate) tags: TagIds,
     pub(crate) epoch: Epoch,
     pub(crate) base: Sequence,
@@ -58,10 +58,11 @@ pub(crate) struct NewEntry {
 }
 
 impl Entry {
-    pub(crate) fn new(new: NewEntry) -> Self {
-        let NewEntry { value, tags, epoch, base, loaded_at, expires_at, value_bytes, has_tenant_tags } = new;
-        Self {
-            value,
+    /// An entry that holds `value`; `None` is a remembered absence.
+    pub(crate) fn new<V: Send + Sync + 'static>(value: Option<V>, new: NewEntry) -> Arc<Self> {
+        let NewEntry { tenant, tags, epoch, base, loaded_at, expires_at, value_bytes, has_tenant_tags } = new;
+        Arc::new(Entry {
+            tenant,
             tags,
             epoch,
             base: AtomicU64::new(base.0),
@@ -72,7 +73,13 @@ impl Entry {
             touched: AtomicBool::new(false),
             refreshing: AtomicBool::new(false),
             age: AtomicU64::new(0),
-        }
+            value,
+        })
+    }
+
+    /// The value, or its absence; none if the entry is of another type.
+    pub(crate) fn value<V: 'static>(&self) -> Option<&Option<V>> {
+        self.value.downcast_ref()
     }
 
     pub(crate) fn base(&self) -> Sequence {

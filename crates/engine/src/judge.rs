@@ -108,8 +108,8 @@ mod tests {
         if invalidated {
             clocks.apply(Sequence(1), &[TAG]);
         }
-        let entry = Entry::new(NewEntry {
-            value: None,
+        let new = NewEntry {
+            tenant: crate::Tenant::new("acme").unwrap(),
             tags: smallvec![TAG],
             epoch: EPOCH,
             base: Sequence(0),
@@ -117,7 +117,8 @@ mod tests {
             expires_at: Timestamp::from_millis(2_000),
             value_bytes: 0,
             has_tenant_tags: true,
-        });
+        };
+        let entry = Entry::new(None::<u8>, new);
         assert_eq!(judge(&entry, &clocks, &policy, confirmed, Timestamp::from_millis(now)), expected);
     }
 

@@ -128,6 +128,16 @@ impl RawKey {
         &self.text
     }
 
+    /// The hash by which tables find it.
+    pub(crate) fn stable_hash(&self) -> u64 {
+        self.hash
+    }
+
+    /// The text, shared.
+    pub(crate) fn text(&self) -> &Arc<str> {
+        &self.text
+    }
+
     /// Which of `count` shards it falls in. From other bits than the hash tables use.
     pub(crate) fn shard(&self, count: usize) -> usize {
         #[allow(clippy::cast_possible_truncation, reason = "24 bits are left")]

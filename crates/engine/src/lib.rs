@@ -70,8 +70,8 @@ pub use bytes::Bytes;
 
 pub use self::{
     cache::{
-        Cache, CacheBuilder, CacheLimits, CacheSize, FetchError, Fetched, InvalidateError, Invalidation, Loaded,
-        ReadOptions,
+        Cache, CacheBuilder, CacheLimits, CacheSize, Cached, FetchError, Fetched, InvalidateError, Invalidation,
+        Loaded, ReadOptions,
     },
     clocks::ClockLimits,
     codec::{Cacheable, CodecError, Fingerprint},

@@ -1,6 +1,6 @@
 //! From what the cache or the service brought to the response that the client gets.
 
-use std::time::Instant;
+use std::{ops::Range, time::Instant};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
@@ -17,6 +17,7 @@ use crate::{
     layer::Shared,
     position::{self, Written},
     problem::Problem,
+    range::{Part, WantedRange},
     route::{REVALIDATE, VARY},
     served::Answered,
     stored::StoredResponse,
@@ -29,6 +30,7 @@ pub(crate) struct Asked {
     pub(crate) cache_control: HeaderValue,
     pub(crate) identity: Option<Identity>,
     pub(crate) preconditions: Preconditions,
+    pub(crate) range: WantedRange,
     pub(crate) is_get: bool,
     pub(crate) is_read: bool,
     /// What a request that may be looked up wants.
@@ -50,14 +52,18 @@ impl Asked {
         let account = self.account(fetched, shared.cache.now());
         let last_modified = stored.header(&header::LAST_MODIFIED);
         let mut response = match self.preconditions.evaluate(stored.etag().as_bytes(), last_modified) {
-            Condition::Send => whole(stored, self.wanted),
+            Condition::Send => match self.range.part(stored.etag(), stored.body().len()) {
+                Part::Whole => whole(stored, self.wanted),
+                Part::Bytes(part) => partial(stored, part),
+                Part::Unsatisfiable => unsatisfiable(stored),
+            },
             Condition::NotModified => not_modified(stored),
-            Condition::Failed => {
-                let mut response = Problem::PreconditionFailed.response();
-                self.tell(shared, &account, &mut response);
-                return Some(response);
-            }
+            Condition::Failed => Problem::PreconditionFailed.response(),
         };
+        if response.status().is_client_error() {
+            self.tell(shared, &account, &mut response);
+            return Some(response);
+        }
         let passed_on = matches!(account, Account::Hit { .. } | Account::Stale { .. });
         let hits = if passed_on { stored.count_hit() } else { 0 };
         let headers = response.headers_mut();
@@ -93,6 +99,19 @@ impl Asked {
         }
     }
 
+    /// As [`passed`](Self::passed), with a validator where the response deserves one.
+    pub(crate) async fn pass<B: Body<Data = Bytes>>(
+        &self,
+        shared: &Shared,
+        response: Response<CacheBody<B>>,
+        account: &Account,
+        fetched: Option<&Fetched<StoredResponse>>,
+    ) -> Response<CacheBody<B>> {
+        let deserves = self.deserves_validator(&response, shared.limits.body_bytes_max);
+        let response = if deserves { self.validated(shared, response).await } else { response };
+        self.passed(shared, response, account, fetched)
+    }
+
     /// The answer from a response of the service that was not kept; `fetched` knows what it was seen to read.
     pub(crate) fn passed<B: Body<Data = Bytes>>(
         &self,
@@ -102,18 +121,21 @@ impl Asked {
         fetched: Option<&Fetched<StoredResponse>>,
     ) -> Response<CacheBody<B>> {
         self.finish_head(shared, &mut response);
+        if self.is_read {
+            let misses = u64::from(matches!(account, Account::Miss { .. }));
+            response.headers_mut().insert(X_CACHE_HITS, HeaderValue::from(0));
+            response.headers_mut().insert(X_CACHE_MISSES, HeaderValue::from(misses));
+        }
         if self.wanted == Some(Wanted::Head) {
             response = beheaded(response);
         }
-        if let Some(identity) = self.identity.as_ref().filter(|_| is_data(response.status())) {
-            if let Some(fetched) = fetched {
-                let tags = fetched.tags();
-                let groups = cache_groups(&shared.groups, identity.tenant(), tags, shared.limits.groups_max);
-                if let Some(groups) = groups {
-                    response.headers_mut().insert(CACHE_GROUPS, groups);
-                }
-                shared.observers.served(identity, tags, fetched.base());
+        let known = self.identity.as_ref().zip(fetched).filter(|_| is_data(response.status()));
+        if let Some((identity, fetched)) = known {
+            let tags = fetched.tags();
+            if let Some(groups) = cache_groups(&shared.groups, identity.tenant(), tags, shared.limits.groups_max) {
+                response.headers_mut().insert(CACHE_GROUPS, groups);
             }
+            shared.observers.served(identity, tags, fetched.base());
         }
         self.tell(shared, account, &mut response);
         response
@@ -209,14 +231,44 @@ impl Asked {
 }
 
 fn whole<B: Body>(stored: &StoredResponse, wanted: Option<Wanted>) -> Response<CacheBody<B>> {
-    let body = if wanted == Some(Wanted::Head) { CacheBody::empty() } else { CacheBody::full(stored.body().clone()) };
+    let bytes = stored.body().clone();
+    let length = bytes.len();
+    let body = if wanted == Some(Wanted::Head) { CacheBody::empty() } else { CacheBody::full(bytes) };
+    described(stored, body, length)
+}
+
+/// RFC 9110, 15.3.7.
+fn partial<B: Body>(stored: &StoredResponse, part: Range<usize>) -> Response<CacheBody<B>> {
+    let content_range = format!("bytes {}-{}/{}", part.start, part.end - 1, stored.body().len());
+    let bytes = stored.body().slice(part);
+    let length = bytes.len();
+    let mut response = described(stored, CacheBody::full(bytes), length);
+    *response.status_mut() = StatusCode::PARTIAL_CONTENT;
+    insert_content_range(&mut response, content_range);
+    response
+}
+
+/// RFC 9110, 15.5.17.
+fn unsatisfiable<B: Body>(stored: &StoredResponse) -> Response<CacheBody<B>> {
+    let mut response = Problem::Unsatisfiable.response();
+    insert_content_range(&mut response, format!("bytes */{}", stored.body().len()));
+    response
+}
+
+fn insert_content_range<B>(response: &mut Response<B>, content_range: String) {
+    let value = HeaderValue::try_from(content_range).expect("words and digits make a header");
+    response.headers_mut().insert(header::CONTENT_RANGE, value);
+}
+
+/// A response with the stored headers, whose body has (or would have) `length` bytes.
+fn described<B: Body>(stored: &StoredResponse, body: CacheBody<B>, length: usize) -> Response<CacheBody<B>> {
     let mut response = Response::new(body);
     let mut headers = HeaderMap::with_capacity(stored.headers().len() + OWN_HEADERS);
     for (name, value) in stored.headers() {
         headers.append(name.clone(), value.clone());
     }
     // Said explicitly, because a HEAD's empty body does not tell.
-    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(stored.body().len()));
+    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
     *response.headers_mut() = headers;
     response
 }

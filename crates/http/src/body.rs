@@ -99,9 +99,7 @@ impl<B: Body<Data = Bytes>> Body for CacheBody<B> {
         match &self.kind {
             Kind::Full { bytes } => bytes.is_empty(),
             Kind::Inner { body } => body.is_end_stream(),
-            Kind::Begun { begun } => {
-                begun.read.is_empty() && begun.rest.as_ref().is_none_or(|rest| rest.is_end_stream())
-            }
+            Kind::Begun { begun } => begun.read.is_empty() && begun.rest.as_ref().is_none_or(Body::is_end_stream),
         }
     }
 
@@ -118,7 +116,7 @@ impl<B: Body<Data = Bytes>> Begun<B> {
     fn size_hint(&self) -> SizeHint {
         let frames = self.read.iter().filter_map(|frame| frame.as_ref().ok()?.data_ref());
         let read: u64 = frames.map(|bytes| bytes.len() as u64).sum();
-        let rest = self.rest.as_ref().map_or(SizeHint::with_exact(0), |rest| rest.size_hint());
+        let rest = self.rest.as_ref().map_or(SizeHint::with_exact(0), Body::size_hint);
         let mut hint = SizeHint::new();
         hint.set_lower(read + rest.lower());
         if let Some(upper) = rest.upper() {

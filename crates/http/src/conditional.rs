@@ -10,10 +10,14 @@ use http::{HeaderMap, HeaderValue, header};
 /// The headers that make a request conditional or partial.
 #[derive(Clone, Debug, Default)]
 pub struct Preconditions {
-    if_match: Vec<HeaderValue>,
-    if_none_match: Vec<HeaderValue>,
-    if_modified_since: Option<HeaderValue>,
-    if_unmodified_since: Option<HeaderValue>,
+    /// `If-Match`.
+    matching: Vec<HeaderValue>,
+    /// `If-None-Match`.
+    none_matching: Vec<HeaderValue>,
+    /// `If-Modified-Since`.
+    modified_since: Option<HeaderValue>,
+    /// `If-Unmodified-Since`.
+    unmodified_since: Option<HeaderValue>,
 }
 
 /// What the preconditions make of a response.
@@ -32,15 +36,14 @@ impl Preconditions {
     pub fn of(headers: &HeaderMap) -> Self {
         let all = |name| headers.get_all(name).iter().cloned().collect();
         Self {
-            if_match: all(header::IF_MATCH),
-            if_none_match: all(header::IF_NONE_MATCH),
-            if_modified_since: headers.get(header::IF_MODIFIED_SINCE).cloned(),
-            if_unmodified_since: headers.get(header::IF_UNMODIFIED_SINCE).cloned(),
+            matching: all(header::IF_MATCH),
+            none_matching: all(header::IF_NONE_MATCH),
+            modified_since: headers.get(header::IF_MODIFIED_SINCE).cloned(),
+            unmodified_since: headers.get(header::IF_UNMODIFIED_SINCE).cloned(),
         }
     }
 
-    /// Takes them out of a request, and with them the wish for a part: the layer may answer with the whole (RFC 9110,
-    /// 14.2), and stores nothing else.
+    /// Takes them out of a request, and with them the wish for a part: what is stored is the whole.
     pub fn strip(headers: &mut HeaderMap) {
         for name in [
             header::IF_MATCH,
@@ -57,20 +60,20 @@ impl Preconditions {
     /// Evaluates them in the order of RFC 9110, 13.2.2, against a response's `ETag` (strong) and `Last-Modified`.
     pub fn evaluate(&self, etag: &[u8], last_modified: Option<&HeaderValue>) -> Condition {
         let modified = || last_modified.and_then(date);
-        if !self.if_match.is_empty() {
-            if !names(&self.if_match, etag, Comparison::Strong) {
-                return Condition::Failed;
-            }
-        } else if let (Some(since), Some(modified)) = (self.if_unmodified_since.as_ref().and_then(date), modified()) {
-            if modified > since {
-                return Condition::Failed;
-            }
+        let refused = if self.matching.is_empty() {
+            let since = self.unmodified_since.as_ref().and_then(date);
+            since.zip(modified()).is_some_and(|(since, modified)| modified > since)
+        } else {
+            !names(&self.matching, etag, Comparison::Strong)
+        };
+        if refused {
+            return Condition::Failed;
         }
-        if !self.if_none_match.is_empty() {
-            let known = names(&self.if_none_match, etag, Comparison::Weak);
+        if !self.none_matching.is_empty() {
+            let known = names(&self.none_matching, etag, Comparison::Weak);
             return if known { Condition::NotModified } else { Condition::Send };
         }
-        match (self.if_modified_since.as_ref().and_then(date), modified()) {
+        match (self.modified_since.as_ref().and_then(date), modified()) {
             (Some(since), Some(modified)) if modified <= since => Condition::NotModified,
             _ => Condition::Send,
         }

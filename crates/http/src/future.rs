@@ -86,10 +86,7 @@ where
                 if !deserves {
                     return Poll::Ready(Ok(asked.passed(&shared, response, &account, None)));
                 }
-                let answer = async move {
-                    let response = asked.validated(&shared, response).await;
-                    Ok(asked.passed(&shared, response, &account, None))
-                };
+                let answer = async move { Ok(asked.pass(&shared, response, &account, None).await) };
                 let mut answer: BoxFuture<'static, _> = Box::pin(answer);
                 let polled = answer.as_mut().poll(cx);
                 if polled.is_pending() {

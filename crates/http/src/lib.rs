@@ -53,6 +53,7 @@ pub mod conditional;
 pub mod decide;
 pub mod headers;
 pub mod key;
+pub mod range;
 pub mod url;
 
 mod answer;
@@ -73,6 +74,7 @@ mod validator;
 pub use self::{
     body::CacheBody,
     future::ResponseFuture,
+    headers::WRITTEN_POSITION,
     identity::Identity,
     layer::{CacheLayer, HttpLimits},
     position::{AtLeast, Written},

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
 use tower::Service;
-use unstale::{FetchError, Fetched, Loaded, ReadOptions};
+use unstale::{FetchError, Loaded, ReadOptions};
 
 use crate::{
     answer::Asked,
@@ -74,43 +74,28 @@ where
         move || load(shared, handover, look_up)
     };
     let fetched = shared.cache.fetch(key, policy, &options, load).await;
-    if let Ok(fetched) = &fetched {
-        if let Some(response) = asked.stored(&shared, fetched) {
-            return Ok(response);
-        }
+    if let Ok(fetched) = &fetched
+        && let Some(response) = asked.stored(&shared, fetched)
+    {
+        return Ok(response);
     }
     match (handover.take_answer(), fetched) {
         (Some(Handed::Error(error)), _) => Err(error),
         (Some(Handed::Response(response, reason)), fetched) => {
             let fetched = fetched.ok();
-            Ok(asked.handed(&shared, *response, reason, fetched.as_ref()).await)
+            let (status, took) = (response.status().as_u16(), asked.began.elapsed());
+            let account = Account::Miss { status, collapsed: false, kept: Kept::NotStored(reason.as_str()), took };
+            Ok(asked.pass(&shared, *response, &account, fetched.as_ref()).await)
         }
         (None, Err(FetchError::TimedOut)) => Ok(asked.problem(&shared, Problem::TimedOut, "timed-out")),
         (None, _) => match handover.take_request() {
             Some((mut inner, request)) => {
                 let response = inner.call(request).await?.map(CacheBody::inner);
                 let account = Account::Bypass { reason: BypassReason::Engine.as_str() };
-                Ok(asked.passed(&shared, response, &account, None))
+                Ok(asked.pass(&shared, response, &account, None).await)
             }
             None => Ok(asked.problem(&shared, Problem::NoAnswer, "no-answer")),
         },
-    }
-}
-
-impl Asked {
-    /// The answer from a response that was loaded and is this caller's alone.
-    async fn handed<B: Body<Data = Bytes>>(
-        &self,
-        shared: &Shared,
-        response: Response<CacheBody<B>>,
-        reason: NotStoredReason,
-        fetched: Option<&Fetched<StoredResponse>>,
-    ) -> Response<CacheBody<B>> {
-        let (status, took) = (response.status().as_u16(), self.began.elapsed());
-        let deserves = self.deserves_validator(&response, shared.limits.body_bytes_max);
-        let response = if deserves { self.validated(shared, response).await } else { response };
-        let account = Account::Miss { status, collapsed: false, kept: Kept::NotStored(reason.as_str()), took };
-        self.passed(shared, response, &account, fetched)
     }
 }
 

@@ -33,7 +33,7 @@ pub(crate) fn header(written: &Written) -> HeaderValue {
 mod tests {
     use super::*;
 
-    fn check(values: &[&str], expected: Result<&str, InvalidPosition>) {
+    fn check(values: &[&str], expected: &Result<&str, InvalidPosition>) {
         let mut headers = HeaderMap::new();
         for value in values {
             headers.append(WRITTEN_POSITION, HeaderValue::from_bytes(value.as_bytes()).unwrap());
@@ -43,13 +43,13 @@ mod tests {
 
     #[test]
     fn reads_one_or_many_lines_and_refuses_what_is_no_position() {
-        check(&[], Ok(""));
-        check(&[""], Ok(""));
-        check(&[" 1.2.3 "], Ok("1.2.3"));
-        check(&["1.2.3", "2.2.4"], Ok("1.2.3~2.2.4"));
-        check(&["1.2.3", "x"], Err(InvalidPosition));
-        check(&["1.2.3, 2.2.4"], Err(InvalidPosition));
-        check(&["\u{e9}"], Err(InvalidPosition));
+        check(&[], &Ok(""));
+        check(&[""], &Ok(""));
+        check(&[" 1.2.3 "], &Ok("1.2.3"));
+        check(&["1.2.3", "2.2.4"], &Ok("1.2.3~2.2.4"));
+        check(&["1.2.3", "x"], &Err(InvalidPosition));
+        check(&["1.2.3, 2.2.4"], &Err(InvalidPosition));
+        check(&["\u{e9}"], &Err(InvalidPosition));
     }
 
     #[test]

@@ -13,6 +13,8 @@ pub(crate) enum Problem {
     BadPosition,
     /// The condition of an `If-Match` or `If-Unmodified-Since` does not hold.
     PreconditionFailed,
+    /// The range lies beyond the end of the response.
+    Unsatisfiable,
     /// The service behind the layer did not answer in the policy's time.
     TimedOut,
     /// The service behind the layer ended without an answer.
@@ -34,6 +36,12 @@ impl Problem {
                 "precondition-failed",
                 "The resource has changed",
                 "Read the resource again and repeat the request with its new ETag.",
+            ),
+            Self::Unsatisfiable => (
+                StatusCode::RANGE_NOT_SATISFIABLE,
+                "range-not-satisfiable",
+                "The range lies beyond the end",
+                "Ask for bytes within the length that Content-Range gives, or for the whole.",
             ),
             Self::TimedOut => {
                 (StatusCode::SERVICE_UNAVAILABLE, "timed-out", "The answer took too long", "Try again in a moment.")

@@ -25,6 +25,7 @@ use crate::{
     load::{self, Miss},
     position::{self, AtLeast},
     problem::Problem,
+    range::WantedRange,
     route::{Query, REVALIDATE, Route, Sharing},
     stored::StoredResponse,
     url::{self, UrlProblem},
@@ -90,14 +91,19 @@ where
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
         let began = Instant::now();
         let (mut head, body) = request.into_parts();
-        let Ok(at_least) = position::demanded(&head.headers) else {
-            return ResponseFuture::ready(Problem::BadPosition.response());
-        };
         let routes = self.shared.routes.clone();
         let route = routes.find(head.uri.path());
         let mut asked = asked(&head, route, began);
+        let Ok(at_least) = position::demanded(&head.headers) else {
+            let response = asked.problem(&self.shared, Problem::BadPosition, "bad-position");
+            return ResponseFuture::ready(response);
+        };
         match look_up(&self.shared, &head, route) {
             Err(reason) => {
+                if reason == BypassReason::Url {
+                    // The service may read the URL as one that another route covers.
+                    asked.cache_control = REVALIDATE;
+                }
                 head.extensions.insert(AtLeast(at_least));
                 let passed = self.inner.call(Request::from_parts(head, body));
                 ResponseFuture::passed(passed, asked, reason, self.shared.clone())
@@ -105,10 +111,10 @@ where
             Ok((wanted, look_up)) => {
                 asked.wanted = Some(wanted);
                 let options = ReadOptions { at_least };
-                if let Some(hit) = self.shared.cache.hit(&look_up.key, &look_up.policy, &options) {
-                    if let Some(response) = asked.stored(&self.shared, &hit) {
-                        return ResponseFuture::ready(response);
-                    }
+                if let Some(hit) = self.shared.cache.hit(&look_up.key, &look_up.policy, &options)
+                    && let Some(response) = asked.stored(&self.shared, &hit)
+                {
+                    return ResponseFuture::ready(response);
                 }
                 Preconditions::strip(&mut head.headers);
                 head.method = Method::GET;
@@ -134,6 +140,7 @@ fn asked(head: &request::Parts, route: Option<&Route>, began: Instant) -> Asked 
         cache_control: route.map_or(REVALIDATE, |route| route.cache_control.clone()),
         identity: head.extensions.get::<Identity>().cloned(),
         preconditions: if is_read { Preconditions::of(&head.headers) } else { Preconditions::default() },
+        range: if head.method == Method::GET { WantedRange::of(&head.headers) } else { WantedRange::default() },
         is_get: head.method == Method::GET,
         is_read,
         wanted: None,

@@ -185,8 +185,8 @@ impl Shared {
             .or_else(|| (value_bytes > self.limits.l1.value_bytes_max).then_some(NotStored::TooLarge))
             .or_else(|| self.overtaken(base, &seen));
         let has_value = loaded.value.is_some();
-        let entry = Arc::new(Entry::new(NewEntry {
-            value: loaded.value.map(|value| Arc::new(value) as _),
+        let new = NewEntry {
+            tenant: key.raw().tenant().clone(),
             tags: seen.tags.clone(),
             epoch: base.epoch,
             base: base.sequence,
@@ -194,7 +194,8 @@ impl Shared {
             expires_at,
             value_bytes,
             has_tenant_tags: seen.has_tenant_tags,
-        }));
+        };
+        let entry = Entry::new(loaded.value, new);
         if refused.is_none() {
             self.offer(key.raw(), entry.clone());
             let stored = StoredEntry {

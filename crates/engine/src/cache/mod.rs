@@ -17,7 +17,7 @@ use std::{
 pub use self::{
     invalidate::{InvalidateError, Invalidation},
     load::Loaded,
-    read::{FetchError, Fetched, ReadOptions},
+    read::{Cached, FetchError, Fetched, ReadOptions},
 };
 use crate::{
     clocks::{ClockLimits, Clocks},
@@ -187,7 +187,7 @@ impl Cache {
 
     /// Removes every entry of L1. Only memory is won: nothing becomes newer by it.
     pub fn clear_memory(&self) {
-        self.shared.l1.retain(|_, _| false);
+        self.shared.l1.clear();
     }
 }
 

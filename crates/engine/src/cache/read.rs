@@ -1,6 +1,6 @@
 //! Reading one entry: memory, then the store, then the loader.
 
-use std::{fmt, marker::PhantomData, sync::Arc};
+use std::{fmt, marker::PhantomData, ops::Deref, sync::Arc};
 
 use tracing::Instrument as _;
 
@@ -53,12 +53,12 @@ pub struct Fetched<V> {
 impl<V: Cacheable> Fetched<V> {
     /// The value; none if there is none.
     pub fn value(&self) -> Option<&V> {
-        self.entry.value.as_deref().map(|value| value.downcast_ref().expect("a key's type is its value's"))
+        self.entry.value().expect("a key's type is its value's").as_ref()
     }
 
-    /// The value, to be kept.
-    pub fn into_value(self) -> Option<Arc<V>> {
-        self.entry.value.clone().map(|value| value.downcast().expect("a key's type is its value's"))
+    /// The value, to be held on to.
+    pub fn into_value(self) -> Option<Cached<V>> {
+        Cached::of(self.entry)
     }
 }
 
@@ -89,6 +89,40 @@ impl<V: Cacheable + fmt::Debug> fmt::Debug for Fetched<V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { verdict, collapsed, not_stored, .. } = self;
         write!(f, "Fetched({verdict}, {:?}, collapsed: {collapsed}, not stored: {not_stored:?})", self.value())
+    }
+}
+
+/// A value shared with the cache. Cheap to clone; it stays as it is, whatever becomes of its entry.
+pub struct Cached<V> {
+    entry: Arc<Entry>,
+    value: PhantomData<fn() -> V>,
+}
+
+impl<V: Cacheable> Cached<V> {
+    /// The value of an entry, if it is one of this type and not an absence.
+    fn of(entry: Arc<Entry>) -> Option<Self> {
+        let present = entry.value::<V>().is_some_and(Option::is_some);
+        present.then_some(Self { entry, value: PhantomData })
+    }
+}
+
+impl<V: Cacheable> Deref for Cached<V> {
+    type Target = V;
+
+    fn deref(&self) -> &V {
+        self.entry.value().and_then(Option::as_ref).expect("looked at when it was made")
+    }
+}
+
+impl<V> Clone for Cached<V> {
+    fn clone(&self) -> Self {
+        Self { entry: self.entry.clone(), value: PhantomData }
+    }
+}
+
+impl<V: Cacheable + fmt::Debug> fmt::Debug for Cached<V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.deref().fmt(f)
     }
 }
 
@@ -187,9 +221,8 @@ impl Cache {
     }
 
     /// What this node's memory holds for `key`, valid or not: to know something *about* it, never to serve it.
-    pub fn peek<V: Cacheable>(&self, key: &Key<V>) -> Option<Arc<V>> {
-        let value = self.shared.l1.get(key.raw())?.value.clone()?;
-        value.downcast::<V>().ok()
+    pub fn peek<V: Cacheable>(&self, key: &Key<V>) -> Option<Cached<V>> {
+        Cached::of(self.shared.l1.get(key.raw())?)
     }
 
     /// Removes one entry, from memory and from the store. Other nodes may still hold it: to declare it wrong,
@@ -406,16 +439,17 @@ impl Shared {
         let Ok(value) = stored.value.as_ref().map(V::decode).transpose() else {
             return Found::Nothing(MissReason::Schema, old);
         };
-        let entry = Arc::new(Entry::new(NewEntry {
+        let new = NewEntry {
+            tenant: key.raw().tenant().clone(),
             value_bytes: stored.value.as_ref().map_or(0, bytes::Bytes::len),
-            value: value.map(|value| Arc::new(value) as _),
             tags: stored.tags,
             epoch: stored.base.epoch,
             base: stored.base.sequence,
             loaded_at: stored.loaded_at,
             expires_at: stored.expires_at,
             has_tenant_tags: stored.has_tenant_tags,
-        }));
+        };
+        let entry = Entry::new(value, new);
         let found = self.found(entry.clone(), stored.base.partition, policy, confirmed);
         match &found {
             // No answer in either tier: what can at least be a fallback is kept, and the nearer tier's reason told.

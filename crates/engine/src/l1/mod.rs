@@ -5,10 +5,13 @@
 
 mod quota;
 
-use std::sync::Arc;
+use std::{
+    hash::{Hash, Hasher},
+    sync::Arc,
+};
 
 use parking_lot::Mutex;
-use quick_cache::{Lifecycle, Weighter, sync::Cache};
+use quick_cache::{Equivalent, Lifecycle, Weighter, sync::Cache};
 
 pub(crate) use self::quota::Age;
 use self::quota::{Candidate, Ledger};
@@ -43,39 +46,66 @@ impl Default for L1Limits {
 }
 
 pub(crate) struct L1 {
-    entries: Cache<RawKey, Arc<Entry>, EntryWeight, IdBuildHasher, Accounts>,
+    entries: Cache<Place, Arc<Entry>, EntryWeight, IdBuildHasher, Accounts>,
     accounts: Accounts,
     observers: Observers,
+}
+
+/// A key as the table holds it: what a look-up compares and nothing else, so that tables stay dense.
+#[derive(Clone)]
+struct Place {
+    hash: u64,
+    text: Arc<str>,
+}
+
+impl PartialEq for Place {
+    fn eq(&self, other: &Self) -> bool {
+        self.hash == other.hash && self.text == other.text
+    }
+}
+
+impl Eq for Place {}
+
+impl Hash for Place {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.hash);
+    }
+}
+
+impl Equivalent<Place> for RawKey {
+    fn equivalent(&self, place: &Place) -> bool {
+        self.stable_hash() == place.hash && *self.text() == place.text
+    }
 }
 
 #[derive(Clone)]
 struct EntryWeight;
 
-impl Weighter<RawKey, Arc<Entry>> for EntryWeight {
-    fn weight(&self, key: &RawKey, entry: &Arc<Entry>) -> u64 {
-        weight(key, entry)
+impl Weighter<Place, Arc<Entry>> for EntryWeight {
+    fn weight(&self, place: &Place, entry: &Arc<Entry>) -> u64 {
+        weight(&place.text, entry)
     }
 }
 
-fn weight(key: &RawKey, entry: &Entry) -> u64 {
-    (key.as_str().len() + entry.value_bytes + ENTRY_OVERHEAD_BYTES) as u64
+fn weight(key: &str, entry: &Entry) -> u64 {
+    (key.len() + entry.value_bytes + ENTRY_OVERHEAD_BYTES) as u64
 }
 
 /// Keeps the ledger true to what `quick_cache` evicts and replaces.
 #[derive(Clone)]
 struct Accounts(Arc<Mutex<Ledger>>);
 
-impl Lifecycle<RawKey, Arc<Entry>> for Accounts {
+impl Lifecycle<Place, Arc<Entry>> for Accounts {
     type RequestState = ();
 
-    fn on_evict(&self, (): &mut (), key: RawKey, entry: Arc<Entry>) {
-        self.forget(&key, &entry);
+    fn on_evict(&self, (): &mut (), place: Place, entry: Arc<Entry>) {
+        self.forget(&place, &entry);
     }
 }
 
 impl Accounts {
-    fn forget(&self, key: &RawKey, entry: &Entry) {
-        self.0.lock().debit(key.tenant(), entry.age(), weight(key, entry));
+    fn forget(&self, place: &Place, entry: &Entry) {
+        self.0.lock().debit(&entry.tenant, entry.age(), weight(&place.text, entry));
     }
 }
 
@@ -93,22 +123,25 @@ impl L1 {
 
     pub(crate) fn insert(&self, key: &RawKey, entry: Arc<Entry>) {
         // Credited before it is there: an eviction may follow at once, and a debit must find its credit.
-        entry.set_age(self.accounts.0.lock().credit(key, weight(key, &entry)));
-        self.entries.insert(key.clone(), entry);
+        entry.set_age(self.accounts.0.lock().credit(key, weight(key.as_str(), &entry)));
+        self.entries.insert(Place { hash: key.stable_hash(), text: key.text().clone() }, entry);
         self.evict_own(key.tenant());
     }
 
     pub(crate) fn remove(&self, key: &RawKey) {
-        if let Some((key, entry)) = self.entries.remove(key) {
-            self.accounts.forget(&key, &entry);
+        if let Some((place, entry)) = self.entries.remove(key) {
+            self.accounts.forget(&place, &entry);
         }
     }
 
-    /// Removes every entry for which `keep` is false; linear in the number of entries.
-    pub(crate) fn retain(&self, keep: impl Fn(&RawKey, &Entry) -> bool) {
-        let doomed: Vec<RawKey> =
-            self.entries.iter().filter(|(key, entry)| !keep(key, entry)).map(|(key, _)| key).collect();
-        doomed.iter().for_each(|key| self.remove(key));
+    /// Removes every entry; linear in their number.
+    pub(crate) fn clear(&self) {
+        let places: Vec<Place> = self.entries.iter().map(|(place, _)| place).collect();
+        for place in places {
+            if let Some((place, entry)) = self.entries.remove(&place) {
+                self.accounts.forget(&place, &entry);
+            }
+        }
     }
 
     pub(crate) fn bytes(&self) -> u64 {
@@ -142,8 +175,8 @@ impl L1 {
                 spared.is_none()
             });
             match (removed, spared) {
-                (Some((key, entry)), _) => {
-                    self.accounts.forget(&key, &entry);
+                (Some((place, entry)), _) => {
+                    self.accounts.forget(&place, &entry);
                     self.observers.tell(&Event::EvictedByQuota { key: &key });
                 }
                 (None, Some(entry)) => self.accounts.0.lock().give_second_chance(tenant, &entry),
@@ -171,9 +204,9 @@ mod tests {
         fn page(number) -> u8 = "page";
     }
 
-    fn entry(value_bytes: usize) -> Arc<Entry> {
-        Arc::new(Entry::new(NewEntry {
-            value: None,
+    fn entry(tenant: &Tenant, value_bytes: usize) -> Arc<Entry> {
+        let new = NewEntry {
+            tenant: tenant.clone(),
             tags: TagIds::new(),
             epoch: Epoch(0),
             base: Sequence(0),
@@ -181,7 +214,8 @@ mod tests {
             expires_at: Timestamp::NEVER,
             value_bytes,
             has_tenant_tags: false,
-        }))
+        };
+        Entry::new(None::<u8>, new)
     }
 
     fn tenant(name: &str) -> Tenant {
@@ -195,8 +229,8 @@ mod tests {
     fn counted(l1: &L1, name: &str) -> u64 {
         l1.entries
             .iter()
-            .filter(|(key, _)| key.tenant().as_str() == name)
-            .map(|(key, entry)| weight(&key, &entry))
+            .filter(|(_, entry)| entry.tenant.as_str() == name)
+            .map(|(place, entry)| weight(&place.text, &entry))
             .sum()
     }
 
@@ -205,9 +239,9 @@ mod tests {
         let l1 = l1(1 << 20, 1 << 18);
         let (small, large) = (tenant("small"), tenant("large"));
         let keys: Vec<Key<u8>> = (0..50).map(|number| page(&small, number)).collect();
-        keys.iter().for_each(|key| l1.insert(key.raw(), entry(1000)));
+        keys.iter().for_each(|key| l1.insert(key.raw(), entry(&small, 1000)));
         for number in 0..10_000 {
-            l1.insert(page(&large, number).raw(), entry(1000));
+            l1.insert(page(&large, number).raw(), entry(&large, 1000));
             assert!(l1.tenant_bytes(&large) <= 1 << 18);
         }
         assert!(keys.iter().all(|key| l1.get(key.raw()).is_some()));
@@ -219,36 +253,37 @@ mod tests {
         let l1 = l1(1 << 20, 20_000);
         let acme = tenant("acme");
         let hot = page(&acme, "hot");
-        l1.insert(hot.raw(), entry(1000));
+        l1.insert(hot.raw(), entry(&acme, 1000));
         for number in 0..1000 {
             l1.get(hot.raw()).expect("a used entry was evicted").touch();
-            l1.insert(page(&acme, number).raw(), entry(1000));
+            l1.insert(page(&acme, number).raw(), entry(&acme, 1000));
         }
     }
 
     #[test]
     fn accounts_stay_true_through_replacement_eviction_and_removal() {
         let l1 = l1(100_000, 60_000);
-        for round in 0..5000u64 {
-            let name = ["a", "b", "c"][(round % 3) as usize];
-            let key = page(&tenant(name), round * 7919 % 101);
+        for round in 0..5000u32 {
+            let name = ["a", "b", "c"][round as usize % 3];
+            let tenant = tenant(name);
+            let key = page(&tenant, round * 7919 % 101);
             if round % 11 == 0 {
                 l1.remove(key.raw());
             } else {
-                l1.insert(key.raw(), entry((round * 31 % 3000) as usize));
+                l1.insert(key.raw(), entry(&tenant, (round as usize * 31) % 3000));
             }
         }
         for name in ["a", "b", "c"] {
             assert_eq!(l1.tenant_bytes(&tenant(name)), counted(&l1, name), "the account of {name} is wrong");
         }
-        l1.retain(|_, _| false);
+        l1.clear();
         assert_eq!((l1.len(), l1.tenant_bytes(&tenant("a"))), (0, 0));
     }
 
     #[test]
     fn an_entry_larger_than_the_cache_leaves_no_debt() {
         let l1 = l1(10_000, 10_000);
-        l1.insert(page(&tenant("a"), 1).raw(), entry(50_000));
+        l1.insert(page(&tenant("a"), 1).raw(), entry(&tenant("a"), 50_000));
         assert_eq!((l1.len(), l1.tenant_bytes(&tenant("a"))), (0, 0));
     }
 }

@@ -316,10 +316,11 @@ async fn absences_are_kept_for_their_own_time_if_at_all() {
     check(&node.read(&policy, Ok(2)).await, EXPIRED, 2);
 }
 
+type Load = Box<dyn Fn() -> Loaded<Page> + Send + Sync>;
+
 #[tokio::test]
 async fn what_cannot_be_judged_is_neither_kept_nor_shared() {
     let globex = Tenant::new("globex").unwrap();
-    type Load = Box<dyn Fn() -> Loaded<Page> + Send + Sync>;
     let cases: [(NotStored, Load); 4] = [
         (
             NotStored::TooManyTags,

@@ -33,8 +33,6 @@ export interface CoherentReadOptions {
   signal?: AbortSignal | undefined;
 }
 
-type EventListener = (event: InvalidationEvent) => void;
-
 /** How often one read may be overtaken by events before its answer is taken as it is and marked stale. */
 const OVERTAKEN_MAX = 3;
 
@@ -45,7 +43,6 @@ export class Coherence {
   readonly #live: LiveConnection;
   readonly #carried = new Map<string, string | undefined>();
   readonly #stateListeners = new Set<() => void>();
-  readonly #eventListeners = new Set<EventListener>();
   readonly #greeting: Promise<void>;
   #waiting = true;
 
@@ -91,12 +88,6 @@ export class Coherence {
     return () => this.#stateListeners.delete(listener);
   };
 
-  /** For what is more than data, such as announcing that an import has finished. */
-  onEvent(listener: EventListener): () => void {
-    this.#eventListeners.add(listener);
-    return () => this.#eventListeners.delete(listener);
-  }
-
   reconnect(): void {
     this.#live.reconnect();
   }
@@ -104,7 +95,6 @@ export class Coherence {
   close(): void {
     this.#live.close();
     this.#stateListeners.clear();
-    this.#eventListeners.clear();
   }
 
   /**
@@ -152,6 +142,5 @@ export class Coherence {
       if (this.hasSeen(query, event.position)) affected.delete(query);
     }
     if (affected.size > 0) this.#sink.markStale(affected);
-    for (const listener of this.#eventListeners) listener(event);
   }
 }

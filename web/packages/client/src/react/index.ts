@@ -3,7 +3,6 @@ export {
   UnstaleProvider,
   useCoherence,
   useCoherentSession,
-  useLiveEvent,
 } from './provider.tsx';
 export {
   type CoherentQueryClientOptions,

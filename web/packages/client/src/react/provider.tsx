@@ -1,6 +1,6 @@
 import { QueryClientProvider } from '@tanstack/react-query';
-import type { InvalidationEvent, LiveState } from '@unstale/client';
-import { createContext, type ReactNode, useContext, useEffect, useRef, useSyncExternalStore } from 'react';
+import type { LiveState } from '@unstale/client';
+import { createContext, type ReactNode, useContext, useSyncExternalStore } from 'react';
 import type { CoherentSession } from './session.ts';
 
 const SessionContext = createContext<CoherentSession | null>(null);
@@ -32,14 +32,4 @@ export function useCoherence(): CoherenceView {
   const { coherence } = useCoherentSession();
   const state = useSyncExternalStore(coherence.subscribe, () => coherence.state);
   return { state, reconnect: () => coherence.reconnect() };
-}
-
-/** Hears every pushed event; for announcements, since the data itself refreshes without it. */
-export function useLiveEvent(listener: (event: InvalidationEvent) => void): void {
-  const { coherence } = useCoherentSession();
-  const latest = useRef(listener);
-  useEffect(() => {
-    latest.current = listener;
-  });
-  useEffect(() => coherence.onEvent((event) => latest.current(event)), [coherence]);
 }

@@ -1,0 +1,11 @@
+//! The layer as its users see it: a real cache, a real service behind.
+#![allow(clippy::unwrap_used, reason = "in a test, what is not there is a failure")]
+#![allow(clippy::unnecessary_wraps, reason = "what the service behind gives is a result, also where it cannot fail")]
+
+mod coherence;
+mod conditional;
+mod isolation;
+mod passing;
+mod storing;
+mod waiting;
+mod world;
