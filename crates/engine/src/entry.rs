@@ -12,7 +12,7 @@ use smallvec::SmallVec;
 
 use crate::{
     l1::Age,
-    position::{Epoch, Sequence},
+    position::{Epoch, Partition, Position, Sequence},
     tag::TagId,
     tenant::Tenant,
     time::Timestamp,
@@ -32,6 +32,7 @@ pub(crate) struct Entry<T: ?Sized = dyn Any + Send + Sync> {
     base: AtomicU64,
     pub(crate) epoch: Epoch,
     pub(crate) expires_at: Timestamp,
+    partition: Partition,
     touched: AtomicBool,
     refreshing: AtomicBool,
     /// Whether one of the tags belongs to the tenant (and not all are shared).
@@ -49,8 +50,7 @@ pub(crate) struct Entry<T: ?Sized = dyn Any + Send + Sync> {
 pub(crate) struct NewEntry {
     pub(crate) tenant: Tenant,
     pub(crate) tags: TagIds,
-    pub(crate) epoch: Epoch,
-    pub(crate) base: Sequence,
+    pub(crate) base: Position,
     pub(crate) loaded_at: Timestamp,
     pub(crate) expires_at: Timestamp,
     pub(crate) value_bytes: usize,
@@ -60,12 +60,13 @@ pub(crate) struct NewEntry {
 impl Entry {
     /// An entry that holds `value`; `None` is a remembered absence.
     pub(crate) fn new<V: Send + Sync + 'static>(value: Option<V>, new: NewEntry) -> Arc<Self> {
-        let NewEntry { tenant, tags, epoch, base, loaded_at, expires_at, value_bytes, has_tenant_tags } = new;
+        let NewEntry { tenant, tags, base, loaded_at, expires_at, value_bytes, has_tenant_tags } = new;
         Arc::new(Entry {
             tenant,
             tags,
-            epoch,
-            base: AtomicU64::new(base.0),
+            partition: base.partition,
+            epoch: base.epoch,
+            base: AtomicU64::new(base.sequence.0),
             loaded_at,
             expires_at,
             value_bytes,
@@ -84,6 +85,11 @@ impl Entry {
 
     pub(crate) fn base(&self) -> Sequence {
         Sequence(self.base.load(Relaxed))
+    }
+
+    /// The partition whose clocks judge it.
+    pub(crate) fn partition(&self) -> Partition {
+        self.partition
     }
 
     /// Raises the base: the entry was shown to be valid through `sequence`, so later checks start there.

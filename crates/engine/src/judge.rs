@@ -96,23 +96,19 @@ mod tests {
         tag::TagId,
     };
 
-    const EPOCH: Epoch = Epoch(1);
     const TAG: TagId = TagId(5);
 
     /// An entry loaded at 1,000 ms, fresh until 2,000 ms, base 0.
     fn check(policy: Policy, invalidated: bool, confirmed: bool, now: u64, expected: Judgement) {
-        let clocks = Clocks::new(
-            Position { partition: Partition(0), epoch: EPOCH, sequence: Sequence(0) },
-            ClockLimits::default(),
-        );
+        let base = Position { partition: Partition(0), epoch: Epoch(1), sequence: Sequence(0) };
+        let clocks = Clocks::new(base, ClockLimits::default());
         if invalidated {
             clocks.apply(Sequence(1), &[TAG]);
         }
         let new = NewEntry {
             tenant: crate::Tenant::new("acme").unwrap(),
             tags: smallvec![TAG],
-            epoch: EPOCH,
-            base: Sequence(0),
+            base,
             loaded_at: Timestamp::from_millis(1_000),
             expires_at: Timestamp::from_millis(2_000),
             value_bytes: 0,

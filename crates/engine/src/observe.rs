@@ -78,6 +78,7 @@ impl Observers {
         Self(observers.into())
     }
 
+    #[inline]
     pub(crate) fn tell(&self, event: &Event<'_>) {
         self.0.iter().for_each(|observer| observer.on_event(event));
     }

@@ -37,6 +37,11 @@ pub fn decline() {
     let _ = CURRENT.try_with(|recorder| recorder.refuse(NotStored::Declined));
 }
 
+/// Whether a load runs here.
+pub(crate) fn is_recording() -> bool {
+    CURRENT.try_with(|_| ()).is_ok()
+}
+
 /// What the reader of the running load must see; empty outside a load.
 pub fn required() -> PositionSet {
     CURRENT.try_with(|recorder| recorder.required.clone()).unwrap_or_default()

@@ -188,8 +188,7 @@ impl Shared {
         let new = NewEntry {
             tenant: key.raw().tenant().clone(),
             tags: seen.tags.clone(),
-            epoch: base.epoch,
-            base: base.sequence,
+            base,
             loaded_at,
             expires_at,
             value_bytes,

@@ -46,7 +46,6 @@ pub struct Fetched<V> {
     pub not_stored: Option<NotStored>,
     /// Holds the value: cloning it out only where it is wanted saves every hit two writes to a shared counter.
     entry: Arc<Entry>,
-    partition: Partition,
     value: PhantomData<fn() -> V>,
 }
 
@@ -71,7 +70,7 @@ impl<V> Fetched<V> {
     /// The position that the value is known to reflect: every record of the log that concerns it and is newer makes
     /// it out of date. Captured before its load, and since raised where the rule has shown it valid beyond that.
     pub fn base(&self) -> Position {
-        Position { partition: self.partition, epoch: self.entry.epoch, sequence: self.entry.base() }
+        Position { partition: self.entry.partition(), epoch: self.entry.epoch, sequence: self.entry.base() }
     }
 
     /// When it was loaded.
@@ -204,20 +203,17 @@ impl Cache {
     }
 
     /// A fresh entry in this node's memory, if there is one. Synchronous: no task switch, no lock beyond L1's own.
+    #[inline]
     pub fn hit<V: Cacheable>(&self, key: &Key<V>, policy: &Policy, options: &ReadOptions) -> Option<Fetched<V>> {
         let shared = &self.shared;
         if !options.at_least.iter().all(|position| shared.has_reached(position)) {
             return None;
         }
         let entry = shared.l1.get(key.raw())?;
-        let partition = shared.partition(key.raw().tenant());
-        if !shared.is_confirmed(partition, policy) {
-            return None;
-        }
-        match judge(&entry, &shared.view(partition).clocks, policy, true, shared.now()) {
-            Judgement::Fresh => Some(self.answer(key.raw(), entry, Verdict::Hit)),
-            _ => None,
-        }
+        let clocks = &shared.view(entry.partition()).clocks;
+        let fresh = shared.is_confirmed(entry.partition(), policy)
+            && judge(&entry, clocks, policy, true, shared.now()) == Judgement::Fresh;
+        if fresh { Some(self.answer(key.raw(), entry, Verdict::Hit)) } else { None }
     }
 
     /// What this node's memory holds for `key`, valid or not: to know something *about* it, never to serve it.
@@ -345,10 +341,7 @@ impl Cache {
         collapsed: bool,
     ) -> Result<Fetched<V>, FetchError<E>> {
         match outcome {
-            Outcome::Loaded(entry, not_stored) => {
-                let fetched = self.answer(key, entry, verdict);
-                Ok(Fetched { collapsed, not_stored, ..fetched }.told_to_outer_load(key))
-            }
+            Outcome::Loaded(entry, not_stored) => Ok(self.answer_of_load(key, entry, verdict, not_stored, collapsed)),
             // Judged again: it may have been invalidated while the load was failing.
             failed => match old.filter(|old| old.fail_safe && self.shared.is_valid(key, &old.entry)) {
                 Some(old) => Ok(self.answer(key, old.entry, Verdict::Stale(StaleReason::FailSafe))),
@@ -357,32 +350,45 @@ impl Cache {
         }
     }
 
+    #[inline]
     pub(super) fn answer<V: Cacheable>(&self, key: &RawKey, entry: Arc<Entry>, verdict: Verdict) -> Fetched<V> {
+        self.answer_of_load(key, entry, verdict, None, false)
+    }
+
+    #[allow(clippy::inline_always, reason = "copying the answer from frame to frame costs more than making it")]
+    #[inline(always)]
+    fn answer_of_load<V: Cacheable>(
+        &self,
+        key: &RawKey,
+        entry: Arc<Entry>,
+        verdict: Verdict,
+        not_stored: Option<NotStored>,
+        collapsed: bool,
+    ) -> Fetched<V> {
         self.shared.observers.tell(&Event::Read { key, verdict });
         entry.touch();
-        let partition = self.shared.partition(key.tenant());
-        Fetched { verdict, collapsed: false, not_stored: None, entry, partition, value: PhantomData }
-            .told_to_outer_load(key)
+        if scope::is_recording() {
+            tell_outer_load(key, &entry, verdict, not_stored);
+        }
+        Fetched { verdict, collapsed, not_stored, entry, value: PhantomData }
     }
 }
 
-impl<V> Fetched<V> {
-    /// A load within a load: the outer value depends on all that the inner one does.
-    fn told_to_outer_load(self, key: &RawKey) -> Self {
-        let refused = match (self.verdict, self.not_stored) {
-            (Verdict::Stale(_), _) => Some(NotStored::FromStale),
-            (_, Some(reason)) if !is_judgeable(reason) => Some(reason),
-            _ => None,
-        };
-        scope::record_nested(&Nested {
-            tenant: key.tenant(),
-            tags: &self.entry.tags,
-            has_tenant_tags: self.entry.has_tenant_tags,
-            expires_at: self.entry.expires_at,
-            refused,
-        });
-        self
-    }
+/// A load within a load: the outer value depends on all that the inner one does.
+#[cold]
+fn tell_outer_load(key: &RawKey, entry: &Entry, verdict: Verdict, not_stored: Option<NotStored>) {
+    let refused = match (verdict, not_stored) {
+        (Verdict::Stale(_), _) => Some(NotStored::FromStale),
+        (_, Some(reason)) if !is_judgeable(reason) => Some(reason),
+        _ => None,
+    };
+    scope::record_nested(&Nested {
+        tenant: key.tenant(),
+        tags: &entry.tags,
+        has_tenant_tags: entry.has_tenant_tags,
+        expires_at: entry.expires_at,
+        refused,
+    });
 }
 
 /// What the reader and the load around it must see.
@@ -443,8 +449,7 @@ impl Shared {
             tenant: key.raw().tenant().clone(),
             value_bytes: stored.value.as_ref().map_or(0, bytes::Bytes::len),
             tags: stored.tags,
-            epoch: stored.base.epoch,
-            base: stored.base.sequence,
+            base: stored.base,
             loaded_at: stored.loaded_at,
             expires_at: stored.expires_at,
             has_tenant_tags: stored.has_tenant_tags,

@@ -193,7 +193,7 @@ mod tests {
     use crate::{
         entry::{NewEntry, TagIds},
         key::Key,
-        position::{Epoch, Sequence},
+        position::{Epoch, Partition, Position, Sequence},
         time::Timestamp,
     };
 
@@ -208,8 +208,7 @@ mod tests {
         let new = NewEntry {
             tenant: tenant.clone(),
             tags: TagIds::new(),
-            epoch: Epoch(0),
-            base: Sequence(0),
+            base: Position { partition: Partition(0), epoch: Epoch(0), sequence: Sequence(0) },
             loaded_at: Timestamp::default(),
             expires_at: Timestamp::NEVER,
             value_bytes,

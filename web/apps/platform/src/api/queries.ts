@@ -28,7 +28,7 @@ const HOUR_MS = 60 * MINUTE_MS;
 
 type Options<T> = Pick<
   UseQueryOptions<T>,
-  'enabled' | 'staleTime' | 'gcTime' | 'refetchInterval' | 'placeholderData'
+  'enabled' | 'staleTime' | 'gcTime' | 'refetchInterval' | 'placeholderData' | 'select'
 >;
 
 export function useCoherentQuery<T>(
@@ -68,9 +68,20 @@ export const useEngagements = (clientId: string | null) =>
 export const useEngagement = (engagementId: string) =>
   useCoherentQuery<Engagement>(['engagements', engagementId], `/engagements/${engagementId}`);
 
+/** The order people look for, whatever order the server answers in. */
+function newestFirst<T>(at: (item: T) => string) {
+  return ({ items }: Items<T>): Items<T> => ({
+    items: items.toSorted((a, b) => at(b).localeCompare(at(a))),
+  });
+}
+
+const flowsByChange = newestFirst<FlowSummary>((flow) => flow.updated_at);
+const importsByStart = newestFirst<Import>((item) => item.created_at);
+
 export const useFlows = (engagementId: string) =>
   useCoherentQuery<Items<FlowSummary>>(['flows', { engagementId }], '/discovery/flows', {
     query: { engagement_id: engagementId },
+    select: flowsByChange,
   });
 
 export const useFlow = (flowId: string) =>
@@ -82,6 +93,7 @@ export const useFlowState = (flowId: string) =>
 export const useImports = (engagementId: string) =>
   useCoherentQuery<Items<Import>>(['imports', { engagementId }], '/imports', {
     query: { engagement_id: engagementId },
+    select: importsByStart,
   });
 
 export const isRunning = (item: Pick<Import, 'status'>): boolean =>

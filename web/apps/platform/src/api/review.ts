@@ -46,10 +46,13 @@ export function useReview(importId: string) {
     onError: (_error, _review, before) => {
       queryClient.setQueryData(mappingsKey, before?.mappings);
       queryClient.setQueryData(statisticsKey, before?.statistics);
+      // What was taken back is as old as the attempt; somebody else may have changed it meanwhile.
+      return queryClient.invalidateQueries({ queryKey: mappingsKey });
     },
 
-    onSuccess: ({ statistics }) => queryClient.setQueryData(statisticsKey, statistics),
-
-    onSettled: () => refreshAfterWrite(session, [['field-mappings', importId], ['assets']]),
+    onSuccess: ({ statistics }) => {
+      queryClient.setQueryData(statisticsKey, statistics);
+      return refreshAfterWrite(session, [['field-mappings', importId], ['assets']]);
+    },
   });
 }

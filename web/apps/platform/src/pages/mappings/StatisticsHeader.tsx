@@ -19,8 +19,8 @@ export function StatisticsHeader({ importId, missing }: StatisticsHeaderProps) {
       </QueryView>
       {missing.length > 0 && (
         <Text size="sm" mt="sm">
-          <Badge tone="attention">Still needed</Badge> {missing.map(({ label }) => label).join(', ')}: approve
-          a column for {missing.length === 1 ? 'it' : 'each'}, so that assets can be told apart.
+          <Badge tone="attention">Still needed</Badge> {missing.map(({ label }) => label).join(', ')}: no
+          approved column provides {missing.length === 1 ? 'it' : 'them'} yet.
         </Text>
       )}
     </Box>
@@ -32,7 +32,7 @@ function Figures({ statistics }: { statistics: MappingStatistics }) {
   const share = (count: number) => (total === 0 ? 0 : (100 * count) / total);
   return (
     <>
-      <Group gap="xl" mb="sm">
+      <Group gap="lg" mb="sm">
         <Figure label="approved" value={approved} note={formatPercent(approved_percent)} />
         <Figure label="to review" value={suggested} />
         <Figure label="rejected" value={rejected} />
