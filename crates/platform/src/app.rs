@@ -9,8 +9,7 @@ use std::{sync::Arc, time::Duration};
 use anyhow::Context as _;
 use axum::{
     Router,
-    body::Body,
-    http::{Request, StatusCode, header},
+    http::{StatusCode, header},
     middleware,
     response::{IntoResponse as _, Response},
     routing::get,
@@ -132,7 +131,7 @@ fn assemble(platform: &Platform, secret: &Secret, metrics: &Arc<Metrics>) -> any
         .merge(private.layer(middleware::from_fn_with_state(platform.clone(), authenticate)))
         .route(&format!("{}/openapi.json", api::BASE), get(move || openapi(document.clone())))
         .route("/metrics", get(move || async move { scraped.respond() }))
-        .fallback(elsewhere)
+        .fallback_service(web::assets().service())
         .method_not_allowed_fallback(wrong_method)
         .layer(HttpTelemetry::new(metrics.clone()));
     Ok(router)
@@ -140,14 +139,6 @@ fn assemble(platform: &Platform, secret: &Secret, metrics: &Arc<Metrics>) -> any
 
 async fn openapi(document: String) -> Response {
     ([(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-cache")], document).into_response()
-}
-
-/// What no route matches: a page of the browser's part, or nothing.
-async fn elsewhere(request: Request<Body>) -> Response {
-    if request.uri().path().starts_with("/api/") {
-        return nothing_here().await.into_response();
-    }
-    web::serve(&request)
 }
 
 async fn nothing_here() -> Problem {

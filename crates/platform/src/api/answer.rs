@@ -1,14 +1,12 @@
 //! From what the platform knows to what is sent: views, saved writes, refusals.
 
-use std::sync::Arc;
-
 use axum::{
     Json,
     http::StatusCode,
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
-use unstale::{Cacheable, FetchError, PositionSet};
+use unstale::{Cacheable, Cached, FetchError, PositionSet};
 use unstale_http::Written;
 use unstale_server::problem::Problem;
 
@@ -18,25 +16,32 @@ use crate::{
     store::StoreError,
 };
 
-/// A view as an answer; shared with the cache, so it is not copied.
-#[derive(Debug)]
-pub(crate) struct View<V>(pub(crate) Arc<V>);
+/// A view as an answer.
+pub(crate) enum View<V> {
+    /// Shared with the cache, so it is not copied.
+    Shared(Cached<V>),
+    /// Made for the reader.
+    Own(V),
+}
 
 impl<V: Cacheable> View<V> {
     /// What was read, or why it was not.
     pub(crate) fn of(answer: Answer<V>) -> Result<Self, Problem> {
-        read(answer).map(Self)
+        read(answer).map(Self::Shared)
     }
 }
 
 /// What was read, or why it was not.
-pub(crate) fn read<V: Cacheable>(answer: Answer<V>) -> Result<Arc<V>, Problem> {
+pub(crate) fn read<V: Cacheable>(answer: Answer<V>) -> Result<Cached<V>, Problem> {
     answer.map_err(|error| of_fetch(&error))?.into_value().ok_or_else(Problem::not_found)
 }
 
-impl<V: Serialize> IntoResponse for View<V> {
+impl<V: Cacheable + Serialize> IntoResponse for View<V> {
     fn into_response(self) -> Response {
-        Json(&*self.0).into_response()
+        match self {
+            Self::Shared(view) => Json(&*view).into_response(),
+            Self::Own(view) => Json(view).into_response(),
+        }
     }
 }
 

@@ -49,7 +49,7 @@ pub(crate) async fn get_user_defaults(
 ) -> ReadAnswer<UserDefaults> {
     require_known(&platform, &caller, user).await?;
     let defaults = read(platform.views.user_defaults(caller.acting_for(), user, &anything()).await)?;
-    Ok(View(std::sync::Arc::new(as_seen_by(&caller, &defaults))))
+    Ok(View::Own(as_seen_by(&caller, &defaults)))
 }
 
 /// Set where a user starts: oneself, or a user one manages.

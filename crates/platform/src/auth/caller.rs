@@ -1,9 +1,7 @@
 //! Who is asking, verified: what handlers decide from.
 
-use std::sync::Arc;
-
 use axum::{extract::FromRequestParts, http::request::Parts};
-use unstale::Tenant;
+use unstale::{Cached, Tenant};
 use unstale_server::problem::Problem;
 use uuid::Uuid;
 
@@ -17,7 +15,7 @@ use crate::{
 /// A signed-in user acting for a client, or for none. Only the middleware makes one.
 #[derive(Clone, Debug)]
 pub struct Caller {
-    pub(super) principal: Arc<SessionPrincipal>,
+    pub(super) principal: Cached<SessionPrincipal>,
     pub(super) tenant: Tenant,
     pub(super) client: Option<ClientId>,
     pub(super) role: Option<Role>,

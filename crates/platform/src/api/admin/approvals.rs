@@ -33,7 +33,7 @@ pub(crate) async fn list_pending_approvals(
     caller: Caller,
 ) -> ReadAnswer<Items<PendingApproval>> {
     caller.require(Permission::ManageUsers)?;
-    Ok(View(std::sync::Arc::new(Items { items: decidable(&platform, &caller).await? })))
+    Ok(View::Own(Items { items: decidable(&platform, &caller).await? }))
 }
 
 /// Let somebody in.
