@@ -68,6 +68,12 @@ impl Sequence {
         Self(self.0 + 1)
     }
 
+    /// The one before; 0 has none before it.
+    #[must_use]
+    pub fn previous(self) -> Self {
+        Self(self.0.saturating_sub(1))
+    }
+
     /// As a number.
     pub fn as_u64(self) -> u64 {
         self.0

@@ -1,4 +1,15 @@
 //! The migration platform: the first application on Unstale.
 #![allow(missing_docs, reason = "an application, not a library: the names of fields say enough")]
 
+pub mod api;
+pub mod app;
+pub mod auth;
+pub mod coherence;
+pub mod demo;
+pub mod settings;
+pub mod store;
 pub mod views;
+
+mod imports;
+mod live;
+mod web;

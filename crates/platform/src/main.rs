@@ -1,3 +1,28 @@
 //! The platform's server.
 
-fn main() {}
+use anyhow::Context as _;
+use platform::{app::App, demo, settings::Settings};
+use unstale_server::{
+    run::{Server, stop_signal},
+    settings::Sources,
+    telemetry,
+};
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let settings = Settings::read(Sources::of_process()?)?;
+    telemetry::init(&settings.common.log, settings.common.log_format)?;
+    let (address, is_demo) = (settings.common.listen_addr, settings.common.demo);
+    // Before anything else is touched: another server at this address may be using the same data.
+    let server = Server::bind(address).await?;
+    let app = App::build(settings).await?;
+    if is_demo {
+        demo::seed(app.platform()).await.context("the demonstration could not be set up")?;
+    }
+    println!("The platform answers at http://{}", server.local_addr()?);
+    if is_demo {
+        println!("{}", demo::accounts());
+    }
+    let server = server.readiness(app.readiness()).on_stop(app.on_stop());
+    Ok(server.run(app.router, stop_signal()).await?)
+}

@@ -11,8 +11,8 @@ use uuid::Uuid;
 /// Declares a view: serialisable, documented, comparable in tests.
 macro_rules! view {
     ($(#[$meta:meta])* $name:ident { $($(#[$field_meta:meta])* $field:ident: $type:ty),* $(,)? }) => {
-        $(#[$meta])*
         #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+        $(#[$meta])*
         pub struct $name { $($(#[$field_meta])* pub $field: $type),* }
     };
 }
@@ -30,7 +30,7 @@ macro_rules! words {
             pub const ALL: &[Self] = &[$(Self::$variant),*];
 
             /// The word, as in the database and on the wire.
-            pub fn as_str(self) -> &'static str {
+            pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $word),* }
             }
 
@@ -171,6 +171,14 @@ view!(
     }
 );
 view!(
+    /// What clients of the API keep with a flow; opaque to the platform.
+    #[serde(transparent)]
+    FlowMetadata {
+        #[schema(value_type = Object)]
+        metadata: serde_json::Value,
+    }
+);
+view!(
     /// One phase of a flow.
     FlowStep { phase: FlowPhase, status: StepStatus, detail: Option<String> }
 );
@@ -247,6 +255,14 @@ view!(
     FieldMappings { import_id: Uuid, file_name: String, engagement_id: Uuid, items: Vec<FieldMapping> }
 );
 view!(
+    /// A column whose meaning was approved.
+    ApprovedMapping { position: u32, source_column: String, target_attribute: String }
+);
+view!(
+    /// The approved mappings of an import, as asset lists apply them.
+    ImportMappings { import_id: Uuid, columns: Vec<String>, approved: Vec<ApprovedMapping> }
+);
+view!(
     /// How far the review of an import's mappings has come.
     MappingStatistics {
         import_id: Uuid,
@@ -306,6 +322,9 @@ view!(
         status: UserStatus,
         is_platform_admin: bool,
         memberships: Vec<Membership>,
+        /// Where the user starts, if the reader may know of that client.
+        default_client_account_id: Option<Uuid>,
+        default_engagement_id: Option<Uuid>,
         created_at: DateTime<Utc>,
         last_seen_at: Option<DateTime<Utc>>,
     }
@@ -343,6 +362,32 @@ view!(
         me: ContextMe,
         clients: Vec<ClientSummary>,
         engagements: Vec<Engagement>,
+    }
+);
+
+view!(
+    /// A user's role in a client, without the client's name.
+    ClientRole { client_account_id: Uuid, role: Role }
+);
+view!(
+    /// Whom a session belongs to, and what they may do: what every request's authorisation is decided from.
+    SessionPrincipal {
+        session_id: Uuid,
+        user: User,
+        /// In the order in which the user got them.
+        roles: Vec<ClientRole>,
+        default_client_account_id: Option<Uuid>,
+        expires_at: DateTime<Utc>,
+    }
+);
+view!(
+    /// What an agent made of its input.
+    AgentResult {
+        agent_type: String,
+        subject: String,
+        #[schema(value_type = Object)]
+        result: serde_json::Value,
+        computed_at: DateTime<Utc>,
     }
 );
 

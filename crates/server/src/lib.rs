@@ -1,1 +1,25 @@
-//! x
+//! What an application mounts or runs around the Unstale cache.
+//!
+//! | module | what it is for |
+//! |---|---|
+//! | [`settings`] | typed settings from a file and the environment; every fault is told at once |
+//! | [`problem`] | RFC 9457 problem details, and extractors that refuse with them |
+//! | [`telemetry`] | logs, request spans with W3C trace context, Prometheus metrics |
+//! | [`live`] | real-time invalidation over WebSocket |
+//! | [`run`] | start, readiness, graceful stop |
+//! | [`assets`] | serving a built web application |
+//! | [`secret`] | one secret file and the keys derived from it |
+//! | [`rate_limit`] | limiting attempts |
+//!
+//! # What this crate knows nothing of
+//! The application's domain: its entities, its roles, its tables. An application tells it a tenant, a user and a
+//! session by name, and brings its own notes for live events.
+
+pub mod assets;
+pub mod live;
+pub mod problem;
+pub mod rate_limit;
+pub mod run;
+pub mod secret;
+pub mod settings;
+pub mod telemetry;

@@ -107,7 +107,7 @@ impl ImportError {
     }
 
     /// The disk, not the file, is at fault; trying again may help.
-    pub(super) fn read_failed(error: &io::Error) -> Self {
+    pub(crate) fn read_failed(error: &io::Error) -> Self {
         Self::file(ErrorCode::ReadFailed, format!("The file could not be read ({error}). Upload it again."))
     }
 }

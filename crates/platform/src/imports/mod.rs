@@ -6,7 +6,7 @@
 //! ```ignore
 //! let limits = Limits::default();
 //! let mut file = std::fs::File::open(path)?;
-//! let inspection = inspect(&mut file, &limits)?;      // the whole file is good, or the first fault
+//! let inspection = inspect_with(&mut file, &limits, |row| ())?; // the whole file is good, or the first fault
 //! for suggestion in suggest(&inspection) {
 //!     println!("{} → {:?}: {}", suggestion.source_column, suggestion.target, suggestion.reason);
 //! }
@@ -17,7 +17,7 @@
 //!
 //! # Invariants
 //! - Memory is bounded by [`Limits`], not by the file; nothing is ever unpacked.
-//! - [`inspect`] succeeds only if every byte of the file was looked at and found good.
+//! - [`inspect_with`] succeeds only if every byte of the file was looked at and found good.
 //! - A refusal names its place and its remedy ([`ImportError`]), and its [`ErrorCode`] never changes.
 //! - Same bytes, same result: no clock, no randomness, no iteration over unordered maps.
 //!
@@ -57,10 +57,13 @@ pub(crate) use self::{
     format::SourceFormat,
     limits::Limits,
     profile::ColumnProfile,
-    reader::{FileShape, Inspection, Record, Records, inspect, records},
+    reader::{FileShape, Inspection, Record, Records, inspect_with, records},
     suggest::{Suggestion, suggest},
     targets::{DataType, TargetAttribute, all as target_attributes, find as find_target},
 };
+
+#[cfg(test)]
+pub(crate) use self::reader::inspect;
 
 #[cfg(test)]
 mod testkit;

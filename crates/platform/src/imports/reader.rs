@@ -57,8 +57,18 @@ pub(crate) struct Record {
     pub(crate) fields: Vec<String>,
 }
 
-/// Judges the whole file; the first fault is the error.
+/// [`inspect_with`] without progress.
+#[cfg(test)]
 pub(crate) fn inspect<R: Read + Seek>(source: &mut R, limits: &Limits) -> Result<Inspection, ImportError> {
+    inspect_with(source, limits, |_| {})
+}
+
+/// Judges the whole file; the first fault is the error. Tells `progress` after each row how many there were.
+pub(crate) fn inspect_with<R: Read + Seek>(
+    source: &mut R,
+    limits: &Limits,
+    mut progress: impl FnMut(u64),
+) -> Result<Inspection, ImportError> {
     rewind(source)?;
     let scan = encoding::scan(&mut *source, limits)?;
 
@@ -73,6 +83,7 @@ pub(crate) fn inspect<R: Read + Seek>(source: &mut R, limits: &Limits) -> Result
     let mut profiler = Profiler::new(headers.len());
     while let Some(record) = table.next_row()? {
         profiler.observe(record.fields());
+        progress(table.rows());
     }
     let rows = table.rows();
     if rows == 0 {

@@ -1,0 +1,5 @@
+//! Administration: clients, engagements, users, approvals.
+
+pub mod approvals;
+pub mod clients;
+pub mod engagements;

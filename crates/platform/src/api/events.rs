@@ -1,0 +1,42 @@
+//! Live events over a WebSocket.
+
+use axum::{
+    extract::{WebSocketUpgrade, ws::rejection::WebSocketUpgradeRejection},
+    http::HeaderMap,
+    response::{IntoResponse, Response},
+};
+use unstale_server::live::{self, LiveRequest};
+
+use super::prelude::*;
+use crate::{auth::cookie, live::Live};
+
+/// For whom to listen.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct EventsQuery {
+    /// The acting client; a WebSocket cannot send the header.
+    pub client_account_id: Option<Uuid>,
+    /// The position of the last message the caller has, if it was connected before.
+    pub since: Option<String>,
+}
+
+/// Listen to what changes.
+#[utoipa::path(get, path = "/events", tag = "events", params(EventsQuery),
+    responses((status = 101, description = "A WebSocket of JSON messages: hello, cache_invalidation, resync, ping")))]
+pub(crate) async fn events(
+    State(platform): State<Platform>,
+    caller: Caller,
+    headers: HeaderMap,
+    Query(query): Query<EventsQuery>,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+) -> Response {
+    let Ok(upgrade) = upgrade else {
+        return Problem::bad_request("This is a WebSocket. Connect to it as one.").into_response();
+    };
+    let credential = match cookie::Credential::of(&headers) {
+        Some(cookie::Credential::Bearer(_)) => live::Credential::Bearer,
+        _ => live::Credential::Cookie,
+    };
+    let request = LiveRequest { headers: &headers, credential, since: query.since.as_deref() };
+    platform.live.hub().upgrade(upgrade, Live::identity(&caller), request)
+}

@@ -1,0 +1,142 @@
+//! What the columns of an import mean, and the review of it.
+
+use super::prelude::*;
+use crate::{
+    imports,
+    store::repositories::mappings::{self, Reviewed},
+    views::{FieldMapping, FieldMappings, MappingStatistics, TargetAttribute},
+};
+
+/// Most mappings of one bulk operation: as many as a file may have columns.
+pub const BULK_MAX: usize = 512;
+
+/// The mappings to decide on.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BulkRequest {
+    #[schema(min_items = 1, max_items = 512)]
+    pub mapping_ids: Vec<Uuid>,
+}
+
+/// What a bulk operation did.
+#[derive(Serialize, Deserialize, ToSchema)]
+pub struct BulkDone {
+    /// How many mappings it changed.
+    pub updated: u64,
+    pub statistics: MappingStatistics,
+}
+
+/// A column's new meaning.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PatchMappingRequest {
+    /// The name of a target attribute, or null for none.
+    #[schema(required)]
+    pub target_attribute: Option<String>,
+}
+
+/// Everything a column can be mapped to.
+#[utoipa::path(get, path = "/target-attributes", tag = "field-mappings",
+    responses((status = 200, body = Items<TargetAttribute>)))]
+pub(crate) async fn list_target_attributes(_: Caller) -> Json<Items<TargetAttribute>> {
+    let items = imports::target_attributes().iter().map(|target| TargetAttribute {
+        name: target.name.to_owned(),
+        label: target.label.to_owned(),
+        data_type: target.data_type.as_str().to_owned(),
+        description: target.description.to_owned(),
+        required: target.required,
+    });
+    Json(Items { items: items.collect() })
+}
+
+/// The mappings of an import, in the order of its columns.
+#[utoipa::path(get, path = "/field-mappings/{import_id}", tag = "field-mappings",
+    params(("import_id" = Uuid, Path)), responses((status = 200, body = FieldMappings)))]
+pub(crate) async fn get_field_mappings(
+    State(platform): State<Platform>,
+    caller: Caller,
+    Path(import): Path<Uuid>,
+) -> ReadAnswer<FieldMappings> {
+    View::of(platform.views.field_mappings(caller.client()?, import, &anything()).await)
+}
+
+/// How far the review has come.
+#[utoipa::path(get, path = "/field-mappings/{import_id}/statistics", tag = "field-mappings",
+    params(("import_id" = Uuid, Path)), responses((status = 200, body = MappingStatistics)))]
+pub(crate) async fn get_mapping_statistics(
+    State(platform): State<Platform>,
+    caller: Caller,
+    Path(import): Path<Uuid>,
+) -> ReadAnswer<MappingStatistics> {
+    View::of(platform.views.mapping_statistics(caller.client()?, import, &anything()).await)
+}
+
+/// Approve mappings.
+#[utoipa::path(post, path = "/field-mappings/{import_id}/bulk-approve", tag = "field-mappings",
+    params(("import_id" = Uuid, Path)), request_body = BulkRequest, responses((status = 200, body = BulkDone)))]
+pub(crate) async fn bulk_approve_mappings(
+    State(platform): State<Platform>,
+    caller: Caller,
+    Path(import): Path<Uuid>,
+    Json(wanted): Json<BulkRequest>,
+) -> WriteAnswer<BulkDone> {
+    let client = caller.client()?;
+    let ids = reviewable(&caller, wanted)?;
+    let mut write = platform.begin().await?;
+    let reviewed = mappings::approve(&mut write, client, import, &ids, caller.id(), platform.now()).await?;
+    platform.save(write, StatusCode::OK, reviewed.into()).await
+}
+
+/// Reject mappings.
+#[utoipa::path(post, path = "/field-mappings/{import_id}/bulk-reject", tag = "field-mappings",
+    params(("import_id" = Uuid, Path)), request_body = BulkRequest, responses((status = 200, body = BulkDone)))]
+pub(crate) async fn bulk_reject_mappings(
+    State(platform): State<Platform>,
+    caller: Caller,
+    Path(import): Path<Uuid>,
+    Json(wanted): Json<BulkRequest>,
+) -> WriteAnswer<BulkDone> {
+    let client = caller.client()?;
+    let ids = reviewable(&caller, wanted)?;
+    let mut write = platform.begin().await?;
+    let reviewed = mappings::reject(&mut write, client, import, &ids, caller.id(), platform.now()).await?;
+    platform.save(write, StatusCode::OK, reviewed.into()).await
+}
+
+/// Choose what a column means; it waits for approval again.
+#[utoipa::path(patch, path = "/field-mappings/{import_id}/{mapping_id}", tag = "field-mappings",
+    params(("import_id" = Uuid, Path), ("mapping_id" = Uuid, Path)), request_body = PatchMappingRequest,
+    responses((status = 200, body = FieldMapping)))]
+pub(crate) async fn patch_field_mapping(
+    State(platform): State<Platform>,
+    caller: Caller,
+    Path((import, mapping)): Path<(Uuid, Uuid)>,
+    Json(wanted): Json<PatchMappingRequest>,
+) -> WriteAnswer<FieldMapping> {
+    let client = caller.client()?;
+    caller.require(Permission::ReviewMappings)?;
+    let target = wanted.target_attribute.as_deref();
+    let mut faults = Faults::default();
+    let is_known = target.is_none_or(|name| imports::find_target(name).is_some());
+    faults.unless(is_known, "target_attribute", "is no target attribute; GET /api/v1/target-attributes lists them");
+    faults.finish()?;
+    let (now, chosen_by) = (platform.now(), &caller.user().name);
+    let mut write = platform.begin().await?;
+    let mapping = mappings::retarget(&mut write, client, import, mapping, target, chosen_by, now).await?;
+    platform.save(write, StatusCode::OK, mapping).await
+}
+
+fn reviewable(caller: &Caller, wanted: BulkRequest) -> Result<Vec<Uuid>, Problem> {
+    caller.require(Permission::ReviewMappings)?;
+    let mut faults = Faults::default();
+    let is_some = (1..=BULK_MAX).contains(&wanted.mapping_ids.len());
+    faults.unless(is_some, "mapping_ids", "must hold 1 to 512 ids");
+    faults.finish()?;
+    Ok(wanted.mapping_ids)
+}
+
+impl From<Reviewed> for BulkDone {
+    fn from(Reviewed { updated, statistics }: Reviewed) -> Self {
+        Self { updated, statistics }
+    }
+}

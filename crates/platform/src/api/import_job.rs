@@ -1,0 +1,300 @@
+//! Reading an uploaded file in the background.
+//!
+//! ```text
+//! queued ─▶ reading: the whole file is judged, progress is told ─▶ mapping: everything is stored in one write ─▶ completed
+//!              └────────────────────────────────┴──────────────────▶ failed: nothing is stored but the reason
+//! ```
+//!
+//! # Invariants
+//! - Nothing is ever half imported: rows, mappings and the flow's new state are one transaction.
+//! - That transaction begins when the file is known to be good: on SQLite it keeps every other writer waiting.
+//! - The queue is bounded, a place is taken before the upload is announced, and the file goes when the job ends.
+
+use std::{fs::File, path::PathBuf, time::Duration};
+
+use axum::http::StatusCode;
+use tokio::sync::{Mutex, mpsc, watch};
+use unstale_server::problem::Problem;
+use uuid::Uuid;
+
+use super::{Platform, answer::Saved, upload::TemporaryFile};
+use crate::{
+    coherence::{ClientId, Write, WriteError},
+    imports::{self, Inspection, Limits, Suggestion},
+    store::{
+        StoreError,
+        repositories::imports::{self as repository, FileDescription, NewMapping, NewRow},
+    },
+    views::{ImportError, ImportStatus},
+};
+
+/// Files that wait to be read.
+const QUEUE_MAX: usize = 64;
+/// How often progress is told: often enough to be watched, seldom enough not to be in the way of other writers.
+const PROGRESS_EVERY: Duration = Duration::from_millis(250);
+/// Rows that go from the reader to the writer at once.
+const BATCH_ROWS: usize = 500;
+/// Batches that wait for the writer.
+const BATCHES_MAX: usize = 4;
+/// When somebody is to come again if the queue is full.
+const RETRY_AFTER: Duration = Duration::from_secs(10);
+
+/// An upload to be read.
+#[derive(Debug)]
+pub(crate) struct Job {
+    pub(crate) client: ClientId,
+    pub(crate) import: Uuid,
+    pub(crate) file: TemporaryFile,
+}
+
+/// Uploads that wait.
+pub(crate) struct ImportQueue {
+    sender: mpsc::Sender<Job>,
+    receiver: Mutex<Option<mpsc::Receiver<Job>>>,
+}
+
+/// A place in the queue.
+pub(crate) struct Place<'a>(mpsc::Permit<'a, Job>);
+
+impl Place<'_> {
+    /// Takes it.
+    pub(crate) fn take(self, job: Job) {
+        self.0.send(job);
+    }
+}
+
+impl Default for ImportQueue {
+    fn default() -> Self {
+        let (sender, receiver) = mpsc::channel(QUEUE_MAX);
+        Self { sender, receiver: Mutex::new(Some(receiver)) }
+    }
+}
+
+impl ImportQueue {
+    /// A place in the queue, before anything is promised.
+    pub(crate) fn place(&self) -> Result<Place<'_>, Problem> {
+        self.sender.try_reserve().map(Place).map_err(|_| {
+            Problem::unavailable("Many files are waiting to be imported. Try again in a few seconds.")
+                .retry_after(RETRY_AFTER)
+        })
+    }
+
+    /// Begins to work on the queue. Once.
+    pub(crate) async fn start(platform: &Platform) {
+        let Some(receiver) = platform.imports.receiver.lock().await.take() else { return };
+        let receiver = std::sync::Arc::new(Mutex::new(receiver));
+        for _ in 0..platform.settings.import_workers {
+            let (platform, receiver) = (platform.clone(), receiver.clone());
+            tokio::spawn(async move {
+                loop {
+                    let Some(job) = receiver.lock().await.recv().await else { return };
+                    run(&platform, job).await;
+                }
+            });
+        }
+    }
+}
+
+/// Marks what an earlier process left unfinished, and removes its files. At the start, before any import begins.
+pub(crate) async fn clean_up(platform: &Platform) -> anyhow::Result<()> {
+    let uploads = platform.uploads();
+    if uploads.exists() {
+        std::fs::remove_dir_all(&uploads)?;
+    }
+    std::fs::create_dir_all(&uploads)?;
+    let mut write = platform.store.begin().await?;
+    let unfinished = repository::fail_unfinished(&mut write, platform.now()).await?;
+    write.commit(&platform.cache).await?;
+    if unfinished > 0 {
+        tracing::warn!(unfinished, "imports that the last process did not finish are marked as failed");
+    }
+    Ok(())
+}
+
+/// Why a file was not imported.
+#[derive(Debug)]
+enum Failure {
+    /// The file is at fault.
+    File(imports::ImportError),
+    /// The platform is.
+    Write(WriteError),
+    /// The process is stopping.
+    Stopping,
+}
+
+/// Works on one upload, whatever becomes of it.
+pub(crate) async fn run(platform: &Platform, job: Job) {
+    let (client, import) = (job.client, job.import);
+    let failure = match import_file(platform, &job).await {
+        Ok(()) => return,
+        Err(failure) => failure,
+    };
+    let error = match failure {
+        Failure::File(error) => ImportError {
+            code: error.code.as_str().to_owned(),
+            message: error.message,
+            row: error.row,
+            column: error.column,
+        },
+        // The flow was deleted meanwhile, and the import with it.
+        Failure::Write(WriteError::Store(StoreError::NotFound { .. })) => return,
+        Failure::Write(error) => {
+            tracing::error!(%error, %import, "an import was not stored");
+            internal("The rows could not be stored. Upload the file again.")
+        }
+        Failure::Stopping => internal("The server stopped before the file was imported. Upload it again."),
+    };
+    let failed = write(platform, async |write| {
+        repository::fail(write, client, import, &error, platform.now()).await.map(drop)
+    });
+    if let Err(error) = failed.await {
+        tracing::error!(%error, %import, "a failed import could not be marked");
+    }
+}
+
+fn internal(message: &str) -> ImportError {
+    ImportError { code: "internal".to_owned(), message: message.to_owned(), row: None, column: None }
+}
+
+async fn import_file(platform: &Platform, job: &Job) -> Result<(), Failure> {
+    let limits = Limits { file_bytes_max: platform.settings.import_bytes_max, ..Limits::default() };
+    let inspection = inspect(platform, job, limits.clone()).await?;
+    tell(platform, job, ImportStatus::Mapping, inspection.shape.rows).await?;
+    store(platform, job, inspection, limits).await
+}
+
+/// Judges the whole file, telling how far it has come.
+async fn inspect(platform: &Platform, job: &Job, limits: Limits) -> Result<Inspection, Failure> {
+    tell(platform, job, ImportStatus::Reading, 0).await?;
+    let (counter, rows) = watch::channel(0);
+    let path = job.file.path().to_owned();
+    let mut judging = tokio::task::spawn_blocking(move || {
+        let mut file = open(&path)?;
+        imports::inspect_with(&mut file, &limits, |row| {
+            counter.send_replace(row);
+        })
+    });
+    let mut ticks = tokio::time::interval(PROGRESS_EVERY);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    ticks.tick().await;
+    let mut told = 0;
+    loop {
+        tokio::select! {
+            judged = &mut judging => return judged.map_err(|_| Failure::Stopping)?.map_err(Failure::File),
+            _ = ticks.tick() => {
+                let done = *rows.borrow();
+                if done > told {
+                    told = done;
+                    tell(platform, job, ImportStatus::Reading, done).await?;
+                }
+            }
+        }
+    }
+}
+
+/// Stores everything at once.
+async fn store(platform: &Platform, job: &Job, inspection: Inspection, limits: Limits) -> Result<(), Failure> {
+    let (client, import) = (job.client, job.import);
+    let shape = &inspection.shape;
+    let description = FileDescription {
+        rows_total: shape.rows,
+        headers: shape.headers.clone(),
+        encoding: shape.encoding.as_str().to_owned(),
+        delimiter: shape.delimiter().as_str().to_owned(),
+        format: shape.format.as_str().to_owned(),
+    };
+    let mappings: Vec<NewMapping> = imports::suggest(&inspection).into_iter().map(mapping).collect();
+    let rows = shape.rows;
+    let (batches, reading) = read(job.file.path().to_owned(), inspection, limits);
+    let stored = write(platform, async |write| {
+        repository::describe(write, client, import, &description).await?;
+        repository::add_mappings(write, client, import, &mappings, platform.now()).await?;
+        let mut batches = batches;
+        let mut count = 0;
+        while let Some(batch) = batches.recv().await {
+            count += batch.len() as u64;
+            repository::insert_rows(write, client, import, &batch).await?;
+        }
+        // Fewer rows than were counted: the reader stopped, and says below why. Nothing is kept then.
+        if count != rows {
+            return Err(StoreError::not_found("row"));
+        }
+        repository::finish(write, client, import, rows, platform.now()).await.map(drop)
+    });
+    let stored = stored.await;
+    match reading.await {
+        Ok(Ok(())) => stored.map_err(Failure::Write),
+        Ok(Err(error)) => Err(Failure::File(error)),
+        Err(_) => Err(Failure::Stopping),
+    }
+}
+
+type Reading = tokio::task::JoinHandle<Result<(), imports::ImportError>>;
+
+/// Reads the rows once more, a few batches ahead of the writer.
+fn read(path: PathBuf, inspection: Inspection, limits: Limits) -> (mpsc::Receiver<Vec<NewRow>>, Reading) {
+    let (sender, batches) = mpsc::channel(BATCHES_MAX);
+    let reading = tokio::task::spawn_blocking(move || {
+        let mut file = open(&path)?;
+        let mut batch = Vec::with_capacity(BATCH_ROWS);
+        for record in imports::records(&mut file, &inspection.shape, &limits)? {
+            let record = record?;
+            batch.push(NewRow { row_number: record.row, values: record.fields });
+            if batch.len() == BATCH_ROWS {
+                // Nobody receives: the write failed and says why.
+                if sender.blocking_send(std::mem::replace(&mut batch, Vec::with_capacity(BATCH_ROWS))).is_err() {
+                    return Ok(());
+                }
+            }
+        }
+        let _ = sender.blocking_send(batch);
+        Ok(())
+    });
+    (batches, reading)
+}
+
+fn open(path: &std::path::Path) -> Result<File, imports::ImportError> {
+    File::open(path).map_err(|error| imports::ImportError::read_failed(&error))
+}
+
+fn mapping(suggestion: Suggestion) -> NewMapping {
+    NewMapping {
+        position: u32::try_from(suggestion.position).expect("a file has some hundred columns at most"),
+        source_column: suggestion.source_column,
+        target_attribute: suggestion.target.map(|target| target.name.to_owned()),
+        confidence: suggestion.confidence,
+        reason: suggestion.reason,
+        sample_values: suggestion.sample_values,
+    }
+}
+
+async fn tell(platform: &Platform, job: &Job, status: ImportStatus, rows: u64) -> Result<(), Failure> {
+    let told = write(platform, async |write| repository::progress(write, job.client, job.import, status, rows).await);
+    told.await.map_err(Failure::Write)
+}
+
+/// One write from its beginning to its announcement.
+async fn write(
+    platform: &Platform,
+    change: impl AsyncFnOnce(&mut Write) -> Result<(), StoreError>,
+) -> Result<(), WriteError> {
+    let mut write = platform.store.begin().await?;
+    change(&mut write).await?;
+    write.commit(&platform.cache).await.map(drop)
+}
+
+/// Announces an import and puts it in the queue.
+pub(crate) async fn enqueue(
+    platform: &Platform,
+    client: ClientId,
+    new: &repository::NewImport,
+    file: TemporaryFile,
+) -> Result<Saved<super::imports::ImportAccepted>, Problem> {
+    let place = platform.imports.place()?;
+    let mut write = platform.begin().await?;
+    let import = repository::create(&mut write, client, new, platform.now()).await?;
+    let accepted = super::imports::ImportAccepted { import_id: import.id, flow_id: import.flow_id };
+    let saved = platform.save(write, StatusCode::ACCEPTED, accepted).await?;
+    place.take(Job { client, import: import.id, file });
+    Ok(saved)
+}

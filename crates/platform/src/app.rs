@@ -1,0 +1,151 @@
+//! The application, put together: the same for the server and for tests.
+//!
+//! ```text
+//! request ─▶ telemetry ─▶ authentication ─▶ cache ─▶ handler ─▶ views ─▶ cache ─▶ repository ─▶ database
+//! ```
+
+use std::{sync::Arc, time::Duration};
+
+use anyhow::Context as _;
+use axum::{
+    Router,
+    http::{StatusCode, header},
+    middleware,
+    response::{IntoResponse as _, Response},
+    routing::get,
+};
+use tower::util::BoxCloneSyncService;
+use unstale::{Cache, MemoryStore, store::Store as _};
+use unstale_http::CacheLayer;
+use unstale_server::{
+    live::{LiveHub, LiveLimits},
+    problem::Problem,
+    run::Readiness,
+    secret::{Purpose, Secret},
+    telemetry::{BuildInfo, HttpTelemetry, Metrics},
+};
+
+use crate::{
+    api::{
+        self, Platform, import_job,
+        import_job::ImportQueue,
+        policies,
+        state::Shared,
+    },
+    auth::{middleware::authenticate, passwords::Passwords, seen::Seen, sign_in::SignInAttempts, tokens::Tokens},
+    coherence::Views,
+    live::Live,
+    settings::Settings,
+    store::Store,
+    web,
+};
+
+const BUILD: BuildInfo = BuildInfo {
+    version: env!("CARGO_PKG_VERSION"),
+    commit: match option_env!("GIT_COMMIT") {
+        Some(commit) => commit,
+        None => "unknown",
+    },
+};
+/// How long the database may take to say that it is there.
+const READY_WITHIN: Duration = Duration::from_secs(2);
+
+/// The running application.
+pub struct App {
+    /// Answers requests.
+    pub router: Router,
+    platform: Platform,
+}
+
+impl App {
+    /// Opens the database, brings it up to date, and starts everything that runs beside requests.
+    pub async fn build(settings: Settings) -> anyhow::Result<Self> {
+        let data_dir = settings.common.data_dir.clone();
+        std::fs::create_dir_all(&data_dir)
+            .with_context(|| format!("DATA_DIR {} cannot be made; name a directory that can", data_dir.display()))?;
+        let secret = Secret::load_or_create(&data_dir)?;
+        let store = Store::connect(settings.common.database_url.expose()).await.context("the database cannot be opened")?;
+        store.migrate_up().await.context("the database cannot be brought up to date")?;
+
+        let metrics = Arc::new(Metrics::new(&BUILD));
+        let log = Arc::new(MemoryStore::default());
+        let hub = LiveHub::new(secret.group_key(), log.partitions(), LiveLimits::default(), metrics.live());
+        let cache = Cache::builder(log).observer(metrics.observer()).observer(hub.observer()).build().await?;
+        metrics.watch(&cache);
+        let (live, listening) = (Live::new(hub.clone()), cache.clone());
+        tokio::spawn(async move { hub.run(&listening).await });
+
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let platform = Platform(Arc::new(Shared {
+            views: Views::new(store.clone(), cache.clone()),
+            passwords: Passwords::new(settings.password_cost, cores),
+            tokens: Tokens::new(&secret.key(Purpose::Tokens)),
+            sign_ins: SignInAttempts::default(),
+            seen: Seen::start(store.clone(), cache.clone()),
+            imports: ImportQueue::default(),
+            inner: std::sync::OnceLock::new(),
+            settings,
+            store,
+            cache,
+            live,
+        }));
+        import_job::clean_up(&platform).await?;
+        ImportQueue::start(&platform).await;
+        let router = assemble(&platform, &secret, &metrics)?;
+        Ok(Self { router, platform })
+    }
+
+    /// The platform within.
+    pub fn platform(&self) -> &Platform {
+        &self.platform
+    }
+
+    /// What must be well for requests to be sent here.
+    pub fn readiness(&self) -> Readiness {
+        let store = self.platform.store.clone();
+        Readiness::new().check("database", READY_WITHIN, move || {
+            let store = store.clone();
+            async move { store.ping().await.map_err(|_| "the database does not answer".to_owned()) }
+        })
+    }
+
+    /// What is to be done when the server stops.
+    pub fn on_stop(&self) -> impl FnOnce() + Send + use<> {
+        let live = self.platform.live.clone();
+        move || live.hub().close_all()
+    }
+}
+
+fn assemble(platform: &Platform, secret: &Secret, metrics: &Arc<Metrics>) -> anyhow::Result<Router> {
+    let cache = CacheLayer::new(platform.cache.clone(), policies::table()?, &secret.key(Purpose::Etags))
+        .group_key(secret.group_key())
+        .observer(platform.live.observer());
+    let (public, private) = api::routers(platform);
+    let private = private.layer(cache.clone());
+    let inner = private.clone().fallback(nothing_here);
+    platform.0.inner.set(BoxCloneSyncService::new(inner)).map_err(drop).expect("the application is assembled once");
+    let document = api::document().to_json().context("the OpenAPI document cannot be written")?;
+    let scraped = metrics.clone();
+    let router = public
+        .layer(cache)
+        .merge(private.layer(middleware::from_fn_with_state(platform.clone(), authenticate)))
+        .route(&format!("{}/openapi.json", api::BASE), get(move || openapi(document.clone())))
+        .route("/metrics", get(move || async move { scraped.respond() }))
+        .fallback_service(web::assets().service())
+        .method_not_allowed_fallback(wrong_method)
+        .layer(HttpTelemetry::new(metrics.clone()));
+    Ok(router)
+}
+
+async fn openapi(document: String) -> Response {
+    ([(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-cache")], document).into_response()
+}
+
+async fn nothing_here() -> Problem {
+    Problem::not_found()
+}
+
+async fn wrong_method() -> Problem {
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "Method not allowed")
+        .detail("This address does not take this method. The Allow header names those it takes.")
+}

@@ -1,0 +1,87 @@
+//! The session's cookie: how the token gets into and out of it. Pure.
+
+use axum::http::{HeaderMap, HeaderValue, header};
+
+/// The cookie's name.
+pub const NAME: &str = "platform_session";
+/// How long a browser keeps it; the session decides, this only tidies up.
+const MAX_AGE_SECONDS: u64 = 7 * 24 * 3600;
+
+/// How a request says who it is from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Credential<'a> {
+    /// A program's `Authorization: Bearer`.
+    Bearer(&'a str),
+    /// The browser's cookie.
+    Cookie(&'a str),
+}
+
+impl<'a> Credential<'a> {
+    /// The one a request carries; a bearer token goes before a cookie, because it was sent on purpose.
+    pub fn of(headers: &'a HeaderMap) -> Option<Self> {
+        if let Some(value) = headers.get(header::AUTHORIZATION) {
+            let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
+            return scheme.eq_ignore_ascii_case("bearer").then_some(Self::Bearer(token.trim()));
+        }
+        let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
+        cookies
+            .flat_map(|line| line.split(';'))
+            .find_map(|pair| pair.trim().strip_prefix(NAME)?.strip_prefix('='))
+            .filter(|token| !token.is_empty())
+            .map(Self::Cookie)
+    }
+
+    /// The token itself.
+    pub fn token(self) -> &'a str {
+        match self {
+            Self::Bearer(token) | Self::Cookie(token) => token,
+        }
+    }
+}
+
+/// `Set-Cookie` for a token. `secure` wherever the browser speaks TLS to us.
+pub fn set(token: &str, secure: bool) -> HeaderValue {
+    line(token, MAX_AGE_SECONDS, secure)
+}
+
+/// `Set-Cookie` that takes it away.
+pub fn clear(secure: bool) -> HeaderValue {
+    line("", 0, secure)
+}
+
+fn line(value: &str, max_age: u64, secure: bool) -> HeaderValue {
+    let secure = if secure { "; Secure" } else { "" };
+    let line = format!("{NAME}={value}; Path=/; Max-Age={max_age}; HttpOnly; SameSite=Strict{secure}");
+    HeaderValue::try_from(line).expect("a token is base64url and dots")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(headers: &[(&'static str, &'static str)], expected: Option<Credential<'_>>) {
+        let headers: HeaderMap =
+            headers.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect();
+        assert_eq!(Credential::of(&headers), expected, "{headers:?}");
+    }
+
+    #[test]
+    fn a_bearer_token_or_the_cookie() {
+        check(&[], None);
+        check(&[("authorization", "Bearer a.b.c")], Some(Credential::Bearer("a.b.c")));
+        check(&[("authorization", "bearer a"), ("cookie", "platform_session=x")], Some(Credential::Bearer("a")));
+        check(&[("authorization", "Basic a"), ("cookie", "platform_session=x")], None);
+        check(&[("cookie", "a=b; platform_session=x; c=d")], Some(Credential::Cookie("x")));
+        check(&[("cookie", "xplatform_session=x; platform_session2=y")], None);
+        check(&[("cookie", "platform_session=")], None);
+    }
+
+    #[test]
+    fn scripts_and_other_sites_cannot_have_it() {
+        let set = set("a.b.c", true);
+        let line = set.to_str().unwrap();
+        assert!(line.starts_with("platform_session=a.b.c; Path=/;"), "{line}");
+        assert!(line.contains("HttpOnly") && line.contains("SameSite=Strict") && line.ends_with("; Secure"), "{line}");
+        assert!(clear(false).to_str().unwrap().contains("Max-Age=0"));
+    }
+}

@@ -1,0 +1,83 @@
+//! The one catalogue of the platform's cache keys.
+//!
+//! Every key stands under a tenant: the client that the reader acts for, or the
+//! [platform tenant](super::platform_tenant). What differs between readers of one tenant carries the user.
+
+use crate::views::{
+    ActiveUser, AdminUser, AgentResult, AssetPage, Client, ClientSummary, ContextFull, ContextMe, Engagement,
+    FieldMappings, Flow, FlowMetadata, FlowState, FlowSummary, Import, ImportMappings, Items, MappingStatistics,
+    Membership, PendingApproval, SessionPrincipal, UserDefaults,
+};
+
+unstale::catalogue! {
+    /// Every key pattern of the platform.
+    pub const PATTERNS;
+
+    /// Who a user is and where they stand.
+    pub fn user_context(user) -> ContextMe = "user:context";
+    /// The same with everything there is to choose from.
+    pub fn user_context_full(user) -> ContextFull = "user:context_full";
+    /// The clients that a user may choose from.
+    pub fn user_clients(user) -> Items<ClientSummary> = "user:clients";
+    /// A user's roles in clients, as the tenant may see them.
+    pub fn user_memberships(user) -> Items<Membership> = "user:memberships";
+    /// Where a user starts.
+    pub fn user_defaults(user) -> UserDefaults = "user:defaults";
+    /// The flows of a user that are not over.
+    pub fn user_active_flows(user) -> Items<FlowSummary> = "user:active_flows";
+
+    /// A client.
+    pub fn client(client) -> Client = "client:detail";
+    /// The engagements of a client.
+    pub fn client_engagements(client) -> Items<Engagement> = "client:engagements";
+    /// The users of a client.
+    pub fn client_users(client) -> Items<AdminUser> = "client:users";
+    /// The flows of a client; `status` is a flow status or `any`.
+    pub fn client_flows(client, status) -> Items<FlowSummary> = "client:flows";
+    /// The imports of a client.
+    pub fn client_imports(client) -> Items<Import> = "client:imports";
+
+    /// An engagement.
+    pub fn engagement(engagement) -> Engagement = "engagement:detail";
+    /// The flows of an engagement; `status` is a flow status or `any`.
+    pub fn engagement_flows(engagement, status) -> Items<FlowSummary> = "engagement:flows";
+    /// The users who start in an engagement.
+    pub fn engagement_users(engagement) -> Items<AdminUser> = "engagement:users";
+    /// The imports of an engagement.
+    pub fn engagement_imports(engagement) -> Items<Import> = "engagement:imports";
+
+    /// A flow, complete.
+    pub fn flow_complete(flow) -> Flow = "flow:complete";
+    /// How far a flow has come.
+    pub fn flow_state(flow) -> FlowState = "flow:state";
+    /// What clients of the API keep with a flow.
+    pub fn flow_metadata(flow) -> FlowMetadata = "flow:metadata";
+
+    /// An import.
+    pub fn import(import) -> Import = "import:detail";
+    /// The mappings of an import, for review.
+    pub fn field_mappings(import) -> FieldMappings = "import:field_mappings";
+    /// The approved mappings of an import, as asset lists apply them.
+    pub fn import_mappings(import) -> ImportMappings = "import:mappings";
+    /// How far the review of an import's mappings has come.
+    pub fn mapping_statistics(import) -> MappingStatistics = "import:mapping_statistics";
+    /// A page of assets; `engagement` and `import` are ids or `any`.
+    pub fn asset_page(engagement, import, search, page, page_size) -> AssetPage = "assets:page";
+
+    /// The clients that an administrator sees; `administrator` is a client administrator, or `any` for all clients.
+    pub fn admin_clients(administrator) -> Items<Client> = "admin:clients";
+    /// The engagements that administrators of the tenant see.
+    pub fn admin_engagements() -> Items<Engagement> = "admin:engagements";
+    /// The users that administrators of the tenant see.
+    pub fn admin_users() -> Items<AdminUser> = "admin:users";
+    /// The users of the tenant and when they were last seen.
+    pub fn admin_active_users() -> Items<ActiveUser> = "admin:active_users";
+    /// Who waits to be let in.
+    pub fn admin_pending_approvals() -> Items<PendingApproval> = "admin:pending_approvals";
+
+    /// Whom a session belongs to; in the platform tenant, because it is asked before a tenant is known.
+    pub fn session(session) -> SessionPrincipal = "session:principal";
+
+    /// What an agent made of a subject.
+    pub fn agent_results(agent_type, subject) -> AgentResult = "agent:results";
+}

@@ -1,0 +1,36 @@
+//! Coherence: which cached responses go out of date when something of the platform changes.
+//!
+//! ```text
+//! read   views ─▶ cache ─▶ repository ─▶ database        every repository call records the tags of what it reads
+//! write  repository(&mut Write) ─▶ change ─▶ commit ─▶ invalidation of the change's tags ─▶ position
+//! ```
+//!
+//! # Invariants
+//! - Key texts stand in [`catalogue`] only, tags are made in [`tags`] only, and [`changes`] alone says which tags a
+//!   change concerns.
+//! - A statement that changes data needs the [`Change`] it makes: [`Write`] gives out its connection for nothing
+//!   else. A write that forgets to invalidate cannot be written.
+//! - A tag stands for a fact, never for a response: a cascade follows from what was read, and is not listed.
+//!
+//! # What it must not know
+//! HTTP, sign-in, who may see what.
+
+pub mod catalogue;
+pub mod changes;
+pub mod policies;
+pub mod tags;
+
+mod cacheable;
+mod reading;
+mod tenancy;
+mod triggers;
+mod writing;
+
+pub use self::{
+    cacheable::schema_text,
+    changes::Change,
+    reading::{Answer, Views},
+    tenancy::{ClientId, PLATFORM_TENANT, platform_tenant},
+    triggers::{ATTEMPTS_MAX, NotVisible, Triggers},
+    writing::{Write, WriteError},
+};

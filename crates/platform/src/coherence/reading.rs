@@ -1,0 +1,222 @@
+//! Views through the cache: the one place that pairs each key with its policy and its loader.
+
+use chrono::Utc;
+use unstale::{Cache, Cacheable, FetchError, Fetched, Key, Loaded, Policy, ReadOptions, Tenant};
+use uuid::Uuid;
+
+use super::{ClientId, catalogue, platform_tenant, policies};
+use crate::{
+    store::{
+        Store, StoreError,
+        repositories::{
+            Scope,
+            assets::{self, AssetQuery, Vocabulary},
+            clients::{self, ClientsOf},
+            context, engagements,
+            flows::{self, FlowFilter},
+            imports, mappings, memberships, sessions, users,
+        },
+    },
+    views,
+};
+
+/// The answer to a read.
+pub type Answer<V> = Result<Fetched<V>, FetchError<StoreError>>;
+
+/// The platform's views, each read through the cache under its key and policy.
+///
+/// Who may read what is the caller's business: a view is answered to whoever asks for it.
+#[derive(Clone, Debug)]
+pub struct Views {
+    store: Store,
+    cache: Cache,
+}
+
+/// Declares views: name and parameters, then key, policy and loader.
+macro_rules! views {
+    ($(
+        $(#[$meta:meta])*
+        $name:ident($($argument:ident: $type:ty),*) -> $value:ty {
+            $key:expr, $policy:expr, |$store:ident| $load:expr $(,)?
+        }
+    )*) => {
+        impl Views {
+            $(
+                $(#[$meta])*
+                pub async fn $name(&self, $($argument: $type,)* options: &ReadOptions) -> Answer<$value> {
+                    let key = $key;
+                    self.fetch(&key, &$policy, options, move |$store| async move { $load.await }).await
+                }
+            )*
+        }
+    };
+}
+
+views! {
+    user_context(client: Option<ClientId>, user: Uuid) -> views::ContextMe {
+        catalogue::user_context(&acting(client), user), policies::CONTEXT,
+        |store| context::me(store.read(), client, user),
+    }
+    user_context_full(client: Option<ClientId>, user: Uuid) -> views::ContextFull {
+        catalogue::user_context_full(&acting(client), user), policies::CONTEXT,
+        |store| context::full(store.read(), client, user),
+    }
+    user_clients(client: Option<ClientId>, user: Uuid) -> views::Items<views::ClientSummary> {
+        catalogue::user_clients(&acting(client), user), policies::LISTS,
+        |store| memberships::clients_of(store.read(), user),
+    }
+    user_memberships(scope: Scope, user: Uuid) -> views::Items<views::Membership> {
+        catalogue::user_memberships(&tenant_of(scope), user), policies::USER,
+        |store| memberships::of_user(store.read(), scope, user),
+    }
+    user_defaults(client: Option<ClientId>, user: Uuid) -> views::UserDefaults {
+        catalogue::user_defaults(&acting(client), user), policies::USER,
+        |store| users::defaults(store.read(), user),
+    }
+    user_active_flows(client: ClientId, user: Uuid) -> views::Items<views::FlowSummary> {
+        catalogue::user_active_flows(&client.tenant(), user), policies::FLOWS,
+        |store| flows::active_of(store.read(), client, user),
+    }
+    /// `acting`: the client that the reader acts for, `client`: the one that is read.
+    client(acting_for: Option<ClientId>, client: Uuid) -> views::Client {
+        catalogue::client(&acting(acting_for), client), policies::LISTS,
+        |store| clients::by_id(store.read(), client),
+    }
+    client_engagements(acting_for: Option<ClientId>, client: ClientId) -> views::Items<views::Engagement> {
+        catalogue::client_engagements(&acting(acting_for), client), policies::LISTS,
+        |store| engagements::list(store.read(), Scope::Client(client)),
+    }
+    client_users(acting_for: Option<ClientId>, client: ClientId) -> views::Items<views::AdminUser> {
+        catalogue::client_users(&acting(acting_for), client), policies::SEEN,
+        |store| users::list(store.read(), Scope::Client(client)),
+    }
+    /// The flows of a client, or of one of its engagements.
+    flows(client: ClientId, filter: FlowFilter) -> views::Items<views::FlowSummary> {
+        {
+            let status = filter.status.map_or("any", views::FlowStatus::as_str);
+            match filter.engagement {
+                None => catalogue::client_flows(&client.tenant(), client, status),
+                Some(engagement) => catalogue::engagement_flows(&client.tenant(), engagement, status),
+            }
+        },
+        policies::FLOWS, |store| flows::list(store.read(), client, filter),
+    }
+    /// The imports of a client, or of one of its engagements.
+    imports(client: ClientId, engagement: Option<Uuid>) -> views::Items<views::Import> {
+        match engagement {
+            None => catalogue::client_imports(&client.tenant(), client),
+            Some(engagement) => catalogue::engagement_imports(&client.tenant(), engagement),
+        },
+        policies::IMPORTS, |store| imports::list(store.read(), client, engagement),
+    }
+    engagement(scope: Scope, engagement: Uuid) -> views::Engagement {
+        catalogue::engagement(&tenant_of(scope), engagement), policies::LISTS,
+        |store| engagements::by_id(store.read(), scope, engagement),
+    }
+    engagement_users(scope: Scope, engagement: Uuid) -> views::Items<views::AdminUser> {
+        catalogue::engagement_users(&tenant_of(scope), engagement), policies::SEEN,
+        |store| engagements::users(store.read(), scope, engagement),
+    }
+    flow(client: ClientId, flow: Uuid) -> views::Flow {
+        catalogue::flow_complete(&client.tenant(), flow), policies::FLOWS,
+        |store| flows::by_id(store.read(), client, flow),
+    }
+    flow_state(client: ClientId, flow: Uuid) -> views::FlowState {
+        catalogue::flow_state(&client.tenant(), flow), policies::FLOWS,
+        |store| flows::state(store.read(), client, flow),
+    }
+    flow_metadata(client: ClientId, flow: Uuid) -> views::FlowMetadata {
+        catalogue::flow_metadata(&client.tenant(), flow), policies::FLOWS,
+        |store| flows::metadata(store.read(), client, flow),
+    }
+    import(client: ClientId, import: Uuid) -> views::Import {
+        catalogue::import(&client.tenant(), import), policies::IMPORTS,
+        |store| imports::by_id(store.read(), client, import),
+    }
+    field_mappings(client: ClientId, import: Uuid) -> views::FieldMappings {
+        catalogue::field_mappings(&client.tenant(), import), policies::FIELD_MAPPINGS,
+        |store| mappings::list(store.read(), client, import),
+    }
+    import_mappings(client: ClientId, import: Uuid) -> views::ImportMappings {
+        catalogue::import_mappings(&client.tenant(), import), policies::FIELD_MAPPINGS,
+        |store| mappings::approved(store.read(), client, import),
+    }
+    mapping_statistics(client: ClientId, import: Uuid) -> views::MappingStatistics {
+        catalogue::mapping_statistics(&client.tenant(), import), policies::FIELD_MAPPINGS,
+        |store| mappings::statistics(store.read(), client, import),
+    }
+    asset_page(client: ClientId, query: AssetQuery, vocabulary: Vocabulary) -> views::AssetPage {
+        {
+            let any = |id: Option<Uuid>| id.map_or_else(|| "any".to_owned(), |id| id.to_string());
+            let search = query.search.as_deref().unwrap_or_default();
+            let AssetQuery { engagement, import, page, page_size, .. } = query;
+            catalogue::asset_page(&client.tenant(), any(engagement), any(import), search, page, page_size)
+        },
+        policies::ASSETS, |store| assets::page(store.read(), client, &query, vocabulary),
+    }
+    admin_clients(client: Option<ClientId>, whose: ClientsOf) -> views::Items<views::Client> {
+        match whose {
+            ClientsOf::Everybody => catalogue::admin_clients(&acting(client), "any"),
+            ClientsOf::Administrator(user) => catalogue::admin_clients(&acting(client), user),
+        },
+        policies::ADMIN_LISTS,
+        |store| clients::list(store.read(), whose),
+    }
+    admin_engagements(scope: Scope) -> views::Items<views::Engagement> {
+        catalogue::admin_engagements(&tenant_of(scope)), policies::ADMIN_LISTS,
+        |store| engagements::list(store.read(), scope),
+    }
+    admin_users(scope: Scope) -> views::Items<views::AdminUser> {
+        catalogue::admin_users(&tenant_of(scope)), policies::SEEN,
+        |store| users::list(store.read(), scope),
+    }
+    admin_active_users(scope: Scope) -> views::Items<views::ActiveUser> {
+        catalogue::admin_active_users(&tenant_of(scope)), policies::SEEN,
+        |store| users::active(store.read(), scope),
+    }
+    admin_pending_approvals(client: Option<ClientId>) -> views::Items<views::PendingApproval> {
+        catalogue::admin_pending_approvals(&acting(client)), policies::PENDING_APPROVALS,
+        |store| users::pending_approvals(store.read()),
+    }
+}
+
+impl Views {
+    /// The views of what `store` holds, kept in `cache`.
+    pub fn new(store: Store, cache: Cache) -> Self {
+        Self { store, cache }
+    }
+
+    /// Whom a session belongs to; no value if it is not good. The caller compares `expires_at` once more.
+    pub async fn session(&self, session: Uuid, options: &ReadOptions) -> Answer<views::SessionPrincipal> {
+        let store = self.store.clone();
+        let load = move || async move {
+            let principal = sessions::principal(store.read(), session, Utc::now()).await?;
+            Ok(Loaded::from(principal))
+        };
+        let key = catalogue::session(&platform_tenant(), session);
+        self.cache.fetch(&key, &policies::SESSION, options, load).await
+    }
+
+    async fn fetch<V, F, L>(&self, key: &Key<V>, policy: &Policy, options: &ReadOptions, load: F) -> Answer<V>
+    where
+        V: Cacheable,
+        F: FnOnce(Store) -> L + Send + 'static,
+        L: Future<Output = Result<V, StoreError>> + Send + 'static,
+    {
+        let store = self.store.clone();
+        let load = move || async move { load(store).await.map(Loaded::value) };
+        self.cache.fetch(key, policy, options, load).await
+    }
+}
+
+/// The tenant of a reader who acts for `client`, or for none.
+fn acting(client: Option<ClientId>) -> Tenant {
+    client.map_or_else(platform_tenant, ClientId::tenant)
+}
+
+fn tenant_of(scope: Scope) -> Tenant {
+    match scope {
+        Scope::All => platform_tenant(),
+        Scope::Client(client) => client.tenant(),
+    }
+}

@@ -1,0 +1,132 @@
+//! Every tag of the platform: the facts that responses are loaded from. Nothing else makes tags.
+//!
+//! A fact that readers of several tenants see (a user, a client, an engagement in the list of a platform
+//! administrator) is shared; flows, imports, mappings and assets belong to their tenant.
+//!
+//! A row read records the row's tag; a list read records one tag for the list. Three kinds of list tag exist because
+//! responses read lists in three ways:
+//! - *the rows*, such as [`engagements_of`]: moves whenever a row comes, goes or changes;
+//! - *which rows there are*, such as [`engagement_set`]: moves when one comes or goes, for those who only count;
+//! - *what lies beneath*, such as [`under_engagement`]: moves when all of it goes at once.
+//!
+//! Names that are joined in (the owner of a flow) record a tag for each row up to [`ROWS_TAGGED_MAX`], and the tag of
+//! a list that covers them all beyond that: see [`record_rows`].
+
+use unstale::{Tag, record};
+use uuid::Uuid;
+
+use super::ClientId;
+
+/// Most rows of one kind that one read records singly. An entry carries 64 tags at most, and a full context joins
+/// rows of four kinds.
+pub const ROWS_TAGGED_MAX: usize = 10;
+
+/// Records each of `rows` by itself, or `covering`, a tag that moves whenever one of them does, if they are many.
+pub fn record_rows(rows: impl IntoIterator<Item = Uuid>, row: impl Fn(Uuid) -> Tag, covering: impl FnOnce() -> Tag) {
+    let mut seen: Vec<Uuid> = Vec::with_capacity(ROWS_TAGGED_MAX);
+    for id in rows {
+        if seen.contains(&id) {
+            continue;
+        }
+        if seen.len() == ROWS_TAGGED_MAX {
+            record(&covering());
+            return;
+        }
+        seen.push(id);
+    }
+    seen.into_iter().for_each(|id| record(&row(id)));
+}
+
+macro_rules! shared {
+    ($($(#[$meta:meta])* $name:ident($($id:ident)?);)*) => {
+        $($(#[$meta])* pub fn $name($($id: Uuid)?) -> Tag {
+            shared!(@tag stringify!($name) $(, $id)?)
+        })*
+    };
+    (@tag $kind:expr) => { Tag::shared($kind, "") };
+    (@tag $kind:expr, $id:ident) => { Tag::shared($kind, $id) };
+}
+
+macro_rules! of_tenant {
+    ($($(#[$meta:meta])* $name:ident($($id:ident)?);)*) => {
+        $($(#[$meta])* pub fn $name(client: ClientId $(, $id: Uuid)?) -> Tag {
+            of_tenant!(@tag client, stringify!($name) $(, $id)?)
+        })*
+    };
+    (@tag $client:ident, $kind:expr) => { Tag::of(&$client.tenant(), $kind, "") };
+    (@tag $client:ident, $kind:expr, $id:ident) => { Tag::of(&$client.tenant(), $kind, $id) };
+}
+
+shared! {
+    /// A user's row.
+    user(user);
+    /// The rows of all users, with their memberships and defaults.
+    users();
+    /// Where a user starts.
+    user_defaults(user);
+    /// A user's roles in clients.
+    memberships_of(user);
+    /// The members of a client: their rows, their roles, whether they start there.
+    members_of(client);
+    /// Which members a client has.
+    member_set(client);
+    /// A client's row.
+    client(client);
+    /// The rows of all clients.
+    clients();
+    /// How many engagements and members each client has.
+    client_counts();
+    /// An engagement's row.
+    engagement(engagement);
+    /// The rows of a client's engagements.
+    engagements_of(client);
+    /// Which engagements a client has.
+    engagement_set(client);
+    /// The rows of all engagements.
+    engagements();
+    /// Which flows an engagement has.
+    flow_set(engagement);
+    /// How many flows each engagement of a client has.
+    flow_counts_of(client);
+    /// How many flows each engagement has.
+    flow_counts();
+    /// Who starts in an engagement.
+    engagement_users(engagement);
+    /// Who waits to be let in.
+    pending_approvals();
+    /// A session.
+    session(session);
+    /// All sessions of a user.
+    sessions_of(user);
+}
+
+of_tenant! {
+    /// Everything within a client; moves when the client is deleted.
+    under_client();
+    /// Everything within an engagement; moves when the engagement is deleted.
+    under_engagement(engagement);
+    /// A flow's row.
+    flow(flow);
+    /// The rows of all flows.
+    flows();
+    /// The rows of an engagement's flows.
+    flows_in(engagement);
+    /// The rows of a user's flows.
+    flows_by(owner);
+    /// An import's row.
+    import(import);
+    /// The rows of all imports.
+    imports();
+    /// The rows of an engagement's imports.
+    imports_in(engagement);
+    /// The mappings of an import.
+    mappings_of(import);
+    /// The mappings of all imports.
+    mappings();
+    /// The assets of an import.
+    assets_of(import);
+    /// The assets of an engagement.
+    assets_in(engagement);
+    /// All assets.
+    assets();
+}

@@ -1,0 +1,70 @@
+//! Live events: who was served what, and whose sockets end.
+
+use std::sync::Arc;
+
+use unstale::{Position, TagId};
+use unstale_http::{Identity, ServedObserver};
+use unstale_server::live::{LiveHub, LiveIdentity};
+use uuid::Uuid;
+
+use crate::{auth::Caller, coherence::Change};
+
+/// The platform's end of the live hub. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct Live(LiveHub);
+
+impl Live {
+    /// Of this hub.
+    pub(crate) fn new(hub: LiveHub) -> Self {
+        Self(hub)
+    }
+
+    /// The hub.
+    pub(crate) fn hub(&self) -> &LiveHub {
+        &self.0
+    }
+
+    /// What hears which answers were given to whom.
+    pub(crate) fn observer(&self) -> Arc<dyn ServedObserver> {
+        Arc::new(self.clone())
+    }
+
+    /// Ends a session's sockets.
+    pub(crate) fn end_session(&self, session: Uuid) {
+        self.0.close_session(&session.to_string());
+    }
+
+    /// Ends the sockets of those whose rights `changes` have changed: what they may hear is decided when they connect
+    /// again.
+    pub(crate) fn end_sockets_after(&self, changes: &[Change]) {
+        for change in changes {
+            match change {
+                Change::UserUpdated { user, .. }
+                | Change::UserClientAccessChanged { user, .. }
+                | Change::SessionsRevoked { user } => self.0.close_user(&user.to_string()),
+                _ => {}
+            }
+        }
+    }
+
+    /// Who listens.
+    pub(crate) fn identity(caller: &Caller) -> LiveIdentity {
+        LiveIdentity {
+            tenant: caller.tenant().clone(),
+            user: caller.id().to_string().into(),
+            session: caller.session().to_string().into(),
+        }
+    }
+}
+
+impl ServedObserver for Live {
+    fn served(&self, identity: &Identity, tags: &[TagId], base: Position) {
+        let Some(session) = identity.session_id() else { return };
+        let who = LiveIdentity {
+            tenant: identity.tenant().clone(),
+            user: identity.principal().into(),
+            session: session.into(),
+        };
+        self.0.served(&who, tags, base);
+    }
+}

@@ -1,0 +1,92 @@
+//! The platform's settings: the common ones and its own.
+
+use unstale_server::settings::{CommonSettings, Reader, Setting, SettingsError, Sources};
+
+use crate::{auth::passwords::Cost, imports::Limits};
+
+const IMPORT_BYTES_MAX: Setting<u64> = Setting::new(
+    "IMPORT_BYTES_MAX",
+    "a number of bytes from 1024 to 268435456 (256 MiB)",
+    |text| text.parse().ok().filter(|bytes| (1024..=256 * 1024 * 1024).contains(bytes)),
+);
+const IMPORT_WORKERS: Setting<usize> =
+    Setting::new("IMPORT_WORKERS", "a number from 1 to 16", |text| {
+        text.parse().ok().filter(|workers| (1..=16).contains(workers))
+    });
+const COOKIE_SECURE: Setting<bool> =
+    Setting::new("COOKIE_SECURE", "true or false", unstale_server::settings::parse_bool);
+const PASSWORD_COST: Setting<Cost> = Setting::new("PASSWORD_COST", "full or low", |text| match text {
+    "full" => Some(Cost::Full),
+    "low" => Some(Cost::Low),
+    _ => None,
+});
+
+/// Everything that can be set.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    pub common: CommonSettings,
+    /// `IMPORT_BYTES_MAX`: the largest file that is taken; by default 256 MiB.
+    pub import_bytes_max: u64,
+    /// `IMPORT_WORKERS`: files that are read at once; by default 2.
+    pub import_workers: usize,
+    /// `COOKIE_SECURE`: whether browsers send the cookie over TLS only; by default not on a loopback address.
+    pub cookie_secure: bool,
+    /// `PASSWORD_COST`: `low` is for tests, on a loopback address only.
+    pub password_cost: Cost,
+}
+
+impl Settings {
+    /// Reads them; every fault is told at once.
+    pub fn read(sources: Sources) -> Result<Self, SettingsError> {
+        let mut reader = Reader::new(sources);
+        let common = CommonSettings::read(&mut reader);
+        let is_local = common.listen_addr.ip().is_loopback();
+        let password_cost = reader.read_or(&PASSWORD_COST, Cost::Full);
+        if password_cost == Cost::Low && !is_local {
+            reader.refuse(
+                &PASSWORD_COST,
+                "cheap password hashes are for tests on a loopback address; remove it, or set LISTEN_ADDR to one",
+            );
+        }
+        let settings = Self {
+            import_bytes_max: reader.read_or(&IMPORT_BYTES_MAX, Limits::default().file_bytes_max),
+            import_workers: reader.read_or(&IMPORT_WORKERS, 2),
+            cookie_secure: reader.read_or(&COOKIE_SECURE, !is_local),
+            password_cost,
+            common,
+        };
+        reader.finish()?;
+        Ok(settings)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(env: &[(&'static str, &'static str)]) -> Result<Settings, String> {
+        Settings::read(Sources::default().with_env(env.iter().copied())).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn starts_without_any_setting_and_without_any_weakness() {
+        let settings = read(&[]).unwrap();
+        assert_eq!((settings.password_cost, settings.cookie_secure), (Cost::Full, false));
+        assert!(read(&[("LISTEN_ADDR", "0.0.0.0:80")]).unwrap().cookie_secure);
+    }
+
+    #[test]
+    fn cheap_hashes_are_refused_where_others_can_reach_them() {
+        assert_eq!(read(&[("PASSWORD_COST", "low")]).unwrap().password_cost, Cost::Low);
+        let told = read(&[("PASSWORD_COST", "low"), ("LISTEN_ADDR", "0.0.0.0:80")]).unwrap_err();
+        assert!(told.contains("PASSWORD_COST (environment) is \"low\": cheap password hashes are for tests"), "{told}");
+    }
+
+    #[test]
+    fn faults_name_the_setting_its_value_and_what_was_expected() {
+        let told = read(&[("IMPORT_WORKERS", "0"), ("IMPORT_BYTES_MAX", "lots"), ("COOKIE_SECUER", "1")]).unwrap_err();
+        assert!(told.contains("IMPORT_WORKERS (environment) is \"0\": expected a number from 1 to 16"), "{told}");
+        assert!(told.contains("IMPORT_BYTES_MAX (environment) is \"lots\": expected a number of bytes"), "{told}");
+        assert!(told.contains("did you mean COOKIE_SECURE?"), "{told}");
+    }
+}

@@ -1,0 +1,113 @@
+//! The relational side: SQLite (the embedded default) or PostgreSQL (schema `migration`), through one library.
+//!
+//! ```ignore
+//! let store = Store::connect("sqlite://platform.db?mode=rwc").await?;
+//! store.migrate_up().await?;
+//!
+//! let flow = flows::by_id(store.read(), client, flow_id).await?;
+//!
+//! let mut write = store.begin().await?;
+//! flows::update(&mut write, client, flow_id, &change, now).await?;
+//! let position = write.commit(&cache).await?;      // saved, announced, visible
+//! ```
+//!
+//! # Invariants
+//! - Repositories take the tenant explicitly and filter by it: an id of another tenant is not found.
+//! - Every read records the tags of what it reads (see [`crate::coherence::tags`]), also of what it does not find.
+//! - Nothing is changed but through [`Write`].
+//!
+//! # What it must not know
+//! HTTP, who may do what, the meaning of attributes.
+
+pub mod repositories;
+
+mod connect;
+mod counter;
+mod entities;
+mod error;
+mod migrations;
+mod reading;
+
+use std::sync::Arc;
+
+use sea_orm::{DatabaseConnection, DbBackend, SqliteTransactionMode, TransactionOptions, TransactionTrait as _};
+
+pub use self::{
+    connect::{PoolLimits, SCHEMA},
+    counter::QueryCounter,
+    error::{Conflict, StoreError},
+    migrations::MigrationState,
+    reading::Reading,
+};
+use crate::coherence::Write;
+
+/// The database. Cheap to clone; all clones are one pool.
+#[derive(Clone, Debug)]
+pub struct Store {
+    pool: DatabaseConnection,
+    queries: Arc<QueryCounter>,
+}
+
+impl Store {
+    /// Opens `sqlite://…?mode=rwc` or `postgres://…` within the default limits.
+    pub async fn connect(url: &str) -> Result<Self, StoreError> {
+        Self::connect_within(url, &PoolLimits::default()).await
+    }
+
+    /// Opens a database within the given limits.
+    pub async fn connect_within(url: &str, limits: &PoolLimits) -> Result<Self, StoreError> {
+        let mut pool = connect::connect(url, limits).await?;
+        let queries = Arc::new(QueryCounter::default());
+        let counter = queries.clone();
+        pool.set_metric_callback(move |info| counter.count(info));
+        Ok(Self { pool, queries })
+    }
+
+    /// For reading.
+    pub fn read(&self) -> Reading<'_> {
+        Reading::pooled(&self.pool)
+    }
+
+    /// Begins a write.
+    ///
+    /// On SQLite it takes the one write lock at once: a transaction that reads first and then wants to write is
+    /// refused if another wrote in between, and no waiting helps it.
+    pub async fn begin(&self) -> Result<Write, StoreError> {
+        let is_sqlite = self.pool.get_database_backend() == DbBackend::Sqlite;
+        let options = TransactionOptions {
+            sqlite_transaction_mode: is_sqlite.then_some(SqliteTransactionMode::Immediate),
+            ..TransactionOptions::default()
+        };
+        Ok(Write::new(self.pool.begin_with_options(options).await?))
+    }
+
+    /// How many statements it has run.
+    pub fn queries(&self) -> &QueryCounter {
+        &self.queries
+    }
+
+    /// Whether the database answers.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        Ok(self.pool.ping().await?)
+    }
+
+    /// Closes all connections.
+    pub async fn close(self) -> Result<(), StoreError> {
+        Ok(self.pool.close().await?)
+    }
+
+    /// Applies what is missing; nothing if nothing is.
+    pub async fn migrate_up(&self) -> Result<(), StoreError> {
+        Ok(migrations::up(&self.pool).await?)
+    }
+
+    /// Takes back the last `steps` migrations, or all: with the data in their tables.
+    pub async fn migrate_down(&self, steps: Option<u32>) -> Result<(), StoreError> {
+        Ok(migrations::down(&self.pool, steps).await?)
+    }
+
+    /// Every migration and whether it is applied.
+    pub async fn migrations(&self) -> Result<Vec<MigrationState>, StoreError> {
+        Ok(migrations::states(&self.pool).await?)
+    }
+}

@@ -1,0 +1,150 @@
+//! Assets: rows of imports, seen through the approved mappings.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use sea_orm::{
+    ColumnTrait as _, EntityTrait as _, PaginatorTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
+    sea_query::LikeExpr,
+};
+use tracing::instrument;
+use unstale::record;
+use uuid::Uuid;
+
+use super::{
+    Scope, engagements, imports,
+    mappings::{self, is_approved},
+    rows::{count, json},
+};
+use crate::{
+    coherence::{
+        ClientId,
+        tags::{self, record_rows},
+    },
+    store::{
+        Reading, StoreError,
+        entities::{asset, field_mapping},
+    },
+    views::{Asset, AssetColumn, AssetPage},
+};
+
+/// Most assets of a page.
+pub const PAGE_SIZE_MAX: u64 = 200;
+
+/// Which assets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AssetQuery {
+    pub engagement: Option<Uuid>,
+    pub import: Option<Uuid>,
+    /// A part of any value, without regard to case.
+    pub search: Option<String>,
+    /// From 1.
+    pub page: u64,
+    /// 1 to [`PAGE_SIZE_MAX`]; beyond that it is cut.
+    pub page_size: u64,
+}
+
+/// What attributes mean, which is not the store's business.
+#[derive(Clone, Copy, Debug)]
+pub struct Vocabulary {
+    /// The label of an attribute.
+    pub label: fn(&str) -> String,
+    /// The attribute that names an asset.
+    pub name_attribute: &'static str,
+}
+
+/// The oldest import first, its rows in the order of the file. An engagement or import of another client is not
+/// found.
+#[instrument(name = "db.query", skip_all, fields(db.operation = "assets.page"))]
+pub async fn page(
+    db: Reading<'_>,
+    client: ClientId,
+    query: &AssetQuery,
+    vocabulary: Vocabulary,
+) -> Result<AssetPage, StoreError> {
+    record(&tags::under_client(client));
+    let mut select = asset::Entity::find().filter(asset::Column::ClientAccountId.eq(client.0));
+    if let Some(engagement) = query.engagement {
+        engagements::find(db, Scope::Client(client), engagement).await?;
+        [tags::assets_in(client, engagement), tags::under_engagement(client, engagement)].iter().for_each(record);
+        select = select.filter(asset::Column::EngagementId.eq(engagement));
+    }
+    if let Some(import) = query.import {
+        imports::find(db, client, import).await?;
+        record(&tags::assets_of(client, import));
+        select = select.filter(asset::Column::ImportId.eq(import));
+    }
+    if query.engagement.is_none() && query.import.is_none() {
+        record(&tags::assets(client));
+    }
+    if let Some(search) = query.search.as_deref().filter(|search| !search.is_empty()) {
+        select = select.filter(asset::Column::SearchText.like(contains(search)));
+    }
+    let (page, page_size) = (query.page.max(1), query.page_size.clamp(1, PAGE_SIZE_MAX));
+    let total = select.clone().count(&db).await?;
+    let rows = select
+        .order_by_asc(asset::Column::ImportId)
+        .order_by_asc(asset::Column::RowNumber)
+        // Beyond what a database can skip there is nothing anyway.
+        .offset((page - 1).saturating_mul(page_size).min(i64::MAX as u64))
+        .limit(page_size)
+        .all(&db)
+        .await?;
+    let shown: BTreeSet<Uuid> = rows.iter().map(|row| row.import_id).collect();
+    record_rows(shown.iter().copied(), |import| tags::mappings_of(client, import), || tags::mappings(client));
+    let mappings = mappings::approved_of(db, &shown.into_iter().collect::<Vec<_>>()).await?;
+    let columns = columns(&mappings, vocabulary);
+    let none = Vec::new();
+    let items = rows.into_iter().map(|row| {
+        let mappings = mappings.get(&row.import_id).unwrap_or(&none);
+        view(row, mappings, vocabulary)
+    });
+    Ok(AssetPage { items: items.collect::<Result<_, _>>()?, columns, total, page, page_size })
+}
+
+/// Matches a text anywhere, whatever signs it holds.
+fn contains(text: &str) -> LikeExpr {
+    let mut pattern = String::from("%");
+    for letter in text.to_lowercase().chars() {
+        if matches!(letter, '%' | '_' | '\\') {
+            pattern.push('\\');
+        }
+        pattern.push(letter);
+    }
+    pattern.push('%');
+    LikeExpr::new(pattern).escape('\\')
+}
+
+/// The attributes that the shown imports have, those of the first columns first.
+fn columns(mappings: &BTreeMap<Uuid, Vec<field_mapping::Model>>, vocabulary: Vocabulary) -> Vec<AssetColumn> {
+    let mut columns: Vec<AssetColumn> = Vec::new();
+    for mapping in mappings.values().flatten().filter(|mapping| is_approved(mapping)) {
+        if let Some(name) = &mapping.target_attribute
+            && columns.iter().all(|column| column.name != *name)
+        {
+            columns.push(AssetColumn { name: name.clone(), label: (vocabulary.label)(name) });
+        }
+    }
+    columns
+}
+
+fn view(row: asset::Model, mappings: &[field_mapping::Model], vocabulary: Vocabulary) -> Result<Asset, StoreError> {
+    let values: Vec<String> = json(&row.raw)?;
+    let (mut attributes, mut unmapped) = (BTreeMap::new(), BTreeMap::new());
+    for mapping in mappings {
+        let value = usize::try_from(mapping.position).ok().and_then(|at| values.get(at));
+        let Some(value) = value.filter(|value| !value.is_empty()) else { continue };
+        match mapping.target_attribute.as_ref().filter(|_| is_approved(mapping)) {
+            Some(target) => attributes.insert(target.clone(), value.clone()),
+            None => unmapped.insert(mapping.source_column.clone(), value.clone()),
+        };
+    }
+    Ok(Asset {
+        id: row.id,
+        engagement_id: row.engagement_id,
+        import_id: row.import_id,
+        row_number: count(row.row_number),
+        name: attributes.get(vocabulary.name_attribute).cloned(),
+        attributes,
+        unmapped,
+    })
+}

@@ -1,0 +1,276 @@
+//! Field mappings: what the source columns of an import mean, and the review of it.
+
+use std::collections::{BTreeMap, HashSet};
+
+use chrono::{DateTime, Utc};
+use sea_orm::{
+    ColumnTrait as _, EntityTrait as _, FromQueryResult, QueryFilter as _, QueryOrder as _, QuerySelect as _,
+    sea_query::{CaseStatement, Expr, ExprTrait as _, Func},
+};
+use tracing::instrument;
+use unstale::record;
+use uuid::Uuid;
+
+use super::{
+    imports,
+    rows::{count, json, stamp, word},
+};
+use crate::{
+    coherence::{Change, ClientId, Write, changes::MappingAction, tags},
+    store::{
+        Conflict, Reading, StoreError,
+        entities::{field_mapping, import},
+    },
+    views::{ApprovedMapping, FieldMapping, FieldMappings, ImportMappings, MappingStatistics, MappingStatus},
+};
+
+/// What a review has done.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Reviewed {
+    /// Mappings that changed; those that stood so already are not counted.
+    pub updated: u64,
+    pub statistics: MappingStatistics,
+}
+
+/// In the order of the columns.
+#[instrument(name = "db.query", skip_all, fields(db.operation = "mappings.list"))]
+pub async fn list(db: Reading<'_>, client: ClientId, import: Uuid) -> Result<FieldMappings, StoreError> {
+    let found = find_import(db, client, import).await?;
+    let items = of_import(db, import).await?.into_iter().map(view).collect::<Result<_, _>>()?;
+    Ok(FieldMappings { import_id: import, file_name: found.file_name, engagement_id: found.engagement_id, items })
+}
+
+/// Aggregated in the database.
+#[instrument(name = "db.query", skip_all, fields(db.operation = "mappings.statistics"))]
+pub async fn statistics(db: Reading<'_>, client: ClientId, import: Uuid) -> Result<MappingStatistics, StoreError> {
+    find_import(db, client, import).await?;
+    let with_status = |status: MappingStatus| count_if(field_mapping::Column::Status.eq(status.as_str()));
+    let row = field_mapping::Entity::find()
+        .select_only()
+        .expr_as(field_mapping::Column::Id.count(), "total")
+        .expr_as(with_status(MappingStatus::Suggested), "suggested")
+        .expr_as(with_status(MappingStatus::Approved), "approved")
+        .expr_as(with_status(MappingStatus::Rejected), "rejected")
+        .expr_as(count_if(field_mapping::Column::TargetAttribute.is_null()), "unmapped")
+        .expr_as(Func::avg(Expr::col(field_mapping::Column::Confidence)), "average_confidence")
+        .filter(field_mapping::Column::ImportId.eq(import))
+        .into_model::<StatisticsRow>()
+        .one(&db)
+        .await?
+        .expect("an aggregate without groups has one row");
+    let (total, approved) = (count(row.total), count(row.approved));
+    Ok(MappingStatistics {
+        import_id: import,
+        total,
+        suggested: count(row.suggested),
+        approved,
+        rejected: count(row.rejected),
+        unmapped: count(row.unmapped),
+        average_confidence: row.average_confidence.unwrap_or_default(),
+        approved_percent: percent(approved, total),
+    })
+}
+
+/// The approved ones.
+#[instrument(name = "db.query", skip_all, fields(db.operation = "mappings.approved"))]
+pub async fn approved(db: Reading<'_>, client: ClientId, import: Uuid) -> Result<ImportMappings, StoreError> {
+    find_import(db, client, import).await?;
+    let mappings = of_import(db, import).await?;
+    let columns = mappings.iter().map(|mapping| mapping.source_column.clone()).collect();
+    let approved = mappings.into_iter().filter(is_approved).filter_map(|mapping| {
+        Some(ApprovedMapping {
+            position: position(mapping.position),
+            source_column: mapping.source_column,
+            target_attribute: mapping.target_attribute?,
+        })
+    });
+    Ok(ImportMappings { import_id: import, columns, approved: approved.collect() })
+}
+
+/// Approves all of `mappings` or none: each needs a target, and no target may be filled from two columns.
+#[instrument(name = "db.query", skip_all, fields(db.operation = "mappings.approve"))]
+pub async fn approve(
+    w: &mut Write,
+    client: ClientId,
+    import: Uuid,
+    mappings: &[Uuid],
+    reviewer: Uuid,
+    now: DateTime<Utc>,
+) -> Result<Reviewed, StoreError> {
+    review(w, client, import, mappings, MappingStatus::Approved, reviewer, now).await
+}
+
+/// Rejects all of `mappings`.
+#[instrument(name = "db.query", skip_all, fields(db.operation = "mappings.reject"))]
+pub async fn reject(
+    w: &mut Write,
+    client: ClientId,
+    import: Uuid,
+    mappings: &[Uuid],
+    reviewer: Uuid,
+    now: DateTime<Utc>,
+) -> Result<Reviewed, StoreError> {
+    review(w, client, import, mappings, MappingStatus::Rejected, reviewer, now).await
+}
+
+/// Gives a mapping another target, or none; it is to be reviewed again. `chosen_by`: the name of who chose.
+#[instrument(name = "db.query", skip_all, fields(db.operation = "mappings.retarget"))]
+pub async fn retarget(
+    w: &mut Write,
+    client: ClientId,
+    import: Uuid,
+    mapping: Uuid,
+    target: Option<&str>,
+    chosen_by: &str,
+    now: DateTime<Utc>,
+) -> Result<FieldMapping, StoreError> {
+    find_import(w.read(), client, import).await?;
+    let of_import = field_mapping::Column::Id.eq(mapping).and(field_mapping::Column::ImportId.eq(import));
+    let change = Change::FieldMappingBulkOperation { client, import, action: MappingAction::Updated };
+    field_mapping::Entity::update_many()
+        .col_expr(field_mapping::Column::TargetAttribute, Expr::value(target.map(str::to_owned)))
+        .col_expr(field_mapping::Column::Status, Expr::value(MappingStatus::Suggested.as_str()))
+        .col_expr(field_mapping::Column::Confidence, Expr::value(1.0))
+        .col_expr(field_mapping::Column::Reason, Expr::value(format!("chosen by {chosen_by}")))
+        .col_expr(field_mapping::Column::ReviewedBy, Expr::value(None::<Uuid>))
+        .col_expr(field_mapping::Column::ReviewedAt, Expr::value(None::<DateTime<Utc>>))
+        .col_expr(field_mapping::Column::UpdatedAt, Expr::value(stamp(now)))
+        .filter(of_import.clone())
+        .exec(w.changing(change))
+        .await?;
+    let row = field_mapping::Entity::find().filter(of_import).one(&w.read()).await?;
+    view(row.ok_or(StoreError::not_found("mapping"))?)
+}
+
+/// The approved mappings of several imports, and how many columns each has.
+pub(super) async fn approved_of(
+    db: Reading<'_>,
+    imports: &[Uuid],
+) -> Result<BTreeMap<Uuid, Vec<field_mapping::Model>>, StoreError> {
+    let rows = field_mapping::Entity::find()
+        .filter(field_mapping::Column::ImportId.is_in(imports.iter().copied()))
+        .order_by_asc(field_mapping::Column::Position)
+        .all(&db)
+        .await?;
+    let mut by_import: BTreeMap<Uuid, Vec<field_mapping::Model>> = BTreeMap::new();
+    rows.into_iter().for_each(|row| by_import.entry(row.import_id).or_default().push(row));
+    Ok(by_import)
+}
+
+pub(super) fn is_approved(mapping: &field_mapping::Model) -> bool {
+    mapping.status == MappingStatus::Approved.as_str()
+}
+
+#[derive(FromQueryResult)]
+struct StatisticsRow {
+    total: i64,
+    suggested: i64,
+    approved: i64,
+    rejected: i64,
+    unmapped: i64,
+    average_confidence: Option<f64>,
+}
+
+fn count_if(condition: Expr) -> Expr {
+    // CASE without ELSE is NULL, which COUNT leaves out.
+    let one: Expr = CaseStatement::new().case(condition, Expr::value(1)).into();
+    Func::count(one).into()
+}
+
+#[expect(clippy::cast_precision_loss, reason = "an import has some hundred columns")]
+fn percent(part: u64, whole: u64) -> f64 {
+    if whole == 0 { 0.0 } else { part as f64 * 100.0 / whole as f64 }
+}
+
+fn position(number: i32) -> u32 {
+    u32::try_from(number).unwrap_or_default()
+}
+
+async fn find_import(db: Reading<'_>, client: ClientId, import: Uuid) -> Result<import::Model, StoreError> {
+    record(&tags::mappings_of(client, import));
+    imports::find(db, client, import).await
+}
+
+async fn of_import(db: Reading<'_>, import: Uuid) -> Result<Vec<field_mapping::Model>, StoreError> {
+    let select = field_mapping::Entity::find().filter(field_mapping::Column::ImportId.eq(import));
+    Ok(select.order_by_asc(field_mapping::Column::Position).all(&db).await?)
+}
+
+fn view(row: field_mapping::Model) -> Result<FieldMapping, StoreError> {
+    Ok(FieldMapping {
+        id: row.id,
+        import_id: row.import_id,
+        position: position(row.position),
+        source_column: row.source_column,
+        target_attribute: row.target_attribute,
+        confidence: row.confidence,
+        reason: row.reason,
+        status: word(MappingStatus::parse, &row.status)?,
+        sample_values: json(&row.sample_values)?,
+        reviewed_by: row.reviewed_by,
+        reviewed_at: row.reviewed_at,
+        updated_at: row.updated_at,
+    })
+}
+
+async fn review(
+    w: &mut Write,
+    client: ClientId,
+    import: Uuid,
+    mappings: &[Uuid],
+    status: MappingStatus,
+    reviewer: Uuid,
+    now: DateTime<Utc>,
+) -> Result<Reviewed, StoreError> {
+    find_import(w.read(), client, import).await?;
+    let all = of_import(w.read(), import).await?;
+    let chosen: HashSet<Uuid> = mappings.iter().copied().collect();
+    if all.iter().filter(|mapping| chosen.contains(&mapping.id)).count() < chosen.len() {
+        return Err(StoreError::not_found("mapping"));
+    }
+    if status == MappingStatus::Approved {
+        check_approval(&all, &chosen)?;
+    }
+    let to_change: Vec<Uuid> = all
+        .iter()
+        .filter(|mapping| chosen.contains(&mapping.id) && mapping.status != status.as_str())
+        .map(|mapping| mapping.id)
+        .collect();
+    let mut updated = 0;
+    if !to_change.is_empty() {
+        let change = Change::FieldMappingBulkOperation { client, import, action: MappingAction::BulkOperation };
+        let done = field_mapping::Entity::update_many()
+            .col_expr(field_mapping::Column::Status, Expr::value(status.as_str()))
+            .col_expr(field_mapping::Column::ReviewedBy, Expr::value(reviewer))
+            .col_expr(field_mapping::Column::ReviewedAt, Expr::value(stamp(now)))
+            .col_expr(field_mapping::Column::UpdatedAt, Expr::value(stamp(now)))
+            .filter(field_mapping::Column::Id.is_in(to_change))
+            .exec(w.changing(change))
+            .await;
+        updated = done.map_err(|error| StoreError::unique(error, || Conflict::ReviewedMeanwhile))?.rows_affected;
+    }
+    Ok(Reviewed { updated, statistics: statistics(w.read(), client, import).await? })
+}
+
+/// Whether `chosen` may be approved beside what is approved already.
+fn check_approval(all: &[field_mapping::Model], chosen: &HashSet<Uuid>) -> Result<(), Conflict> {
+    let is_chosen = |mapping: &&field_mapping::Model| chosen.contains(&mapping.id);
+    let without_target = all.iter().filter(is_chosen).filter(|mapping| mapping.target_attribute.is_none());
+    let columns: Vec<String> = without_target.map(|mapping| mapping.source_column.clone()).collect();
+    if !columns.is_empty() {
+        return Err(Conflict::WithoutTarget { columns });
+    }
+    let mut by_target: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for mapping in all.iter().filter(|mapping| is_chosen(mapping) || is_approved(mapping)) {
+        if let Some(target) = &mapping.target_attribute {
+            by_target.entry(target).or_default().push(&mapping.source_column);
+        }
+    }
+    match by_target.into_iter().find(|(_, columns)| columns.len() > 1) {
+        Some((target, columns)) => Err(Conflict::TargetTaken {
+            target: target.to_owned(),
+            columns: columns.into_iter().map(str::to_owned).collect(),
+        }),
+        None => Ok(()),
+    }
+}

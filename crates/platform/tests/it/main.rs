@@ -1,0 +1,9 @@
+//! The platform's store and its coherence, over real databases and the real cache.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod coherence;
+mod isolation;
+mod migrations;
+mod repositories;
+mod support;
+mod writing;

@@ -1,0 +1,310 @@
+//! Real-time invalidation: what changed is told, over WebSocket, to exactly those browsers that hold it.
+//!
+//! The hub watches a cache ([`LiveHub::observer`]) and knows two things: the records of the log as they are applied,
+//! and the **interest** of each session, the tags that responses served to it carried ([`LiveHub::served`]). A record
+//! goes to the sockets of those sessions whose interest meets the record's tags, with the *groups* of those tags
+//! (their opaque form, see [`unstale::GroupKey`]) and the writer's note.
+//!
+//! # Messages
+//! ```json
+//! {"type":"hello","position":"…"}
+//! {"type":"cache_invalidation","position":"…","groups":["…"],"data":{…}}
+//! {"type":"resync","reason":"slow","position":"…"}
+//! {"type":"ping"}
+//! ```
+//! `hello` comes first, once the subscription is active. `resync` means that it cannot be known what the client
+//! missed, or not be said in detail: what is on screen is to be fetched anew. Its reasons are `slow` (the client
+//! reads too slowly), `unknown` (part of the log is out of reach) and `many` (the session holds more facts than are
+//! remembered). The position of the last message is the token to resume with (`?since=`).
+//!
+//! # What is guaranteed
+//! A session was served a response of base *b* that carries tag *t*, and `served` was called before the response was
+//! sent. Then for every record of *t* after *b*, the session's socket gets an event with the group of *t*, or a
+//! `resync` after which everything is to be taken as stale:
+//! - *whenever the record came*: before, while or after the response was registered (the last records of each
+//!   partition are kept and compared with *b*);
+//! - *whether or not a socket was open*: what came while none was is sent after the next `hello`, if the socket comes
+//!   within the time for which a session is remembered; a client that reconnects says `since`;
+//! - *also if the connection breaks*: what was sent late is kept until the client has provably received it (a pong
+//!   that answers a ping sent after it).
+//!
+//! What is left to the client is the order in which a response and an event reach it: an event for a group that comes
+//! while a request is under way concerns its response too, if the response turns out to carry the group; so does a
+//! `resync`.
+//!
+//! One socket per session is assumed (a browser elects a leader tab). Of several, each hears every event from its
+//! `hello` on; for what was served before a second socket's `hello`, it has to say `since`.
+//!
+//! Positions never go back on a socket. Nothing of another tenant is told: interest is kept by session *and* tenant,
+//! groups are keyed by tenant, and a note that names its tenant (see [`note`]) goes to no other.
+//!
+//! # Limits
+//! See [`LiveLimits`]. At a limit the answer is a clear refusal (sockets) or a `resync` (facts, queues), never growth
+//! and never silence.
+//!
+//! # What it does not do
+//! It does not know who may see what: a session hears of what it was *served*. Interest is this node's: behind a load
+//! balancer a session's requests and its socket must reach the same node.
+
+mod directory;
+mod forgotten;
+mod inbox;
+mod interest;
+mod message;
+mod origin;
+mod outbox;
+mod partition;
+mod ring;
+mod socket;
+
+use std::{
+    fmt,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+
+use axum::{
+    extract::ws::WebSocketUpgrade,
+    response::{IntoResponse, Response},
+};
+use http::HeaderMap;
+use parking_lot::Mutex;
+use unstale::{
+    Cache, Event, GroupKey, Observer, Position, TagId, Tenant,
+    position::{Partition, PartitionCount},
+};
+
+use self::{
+    directory::Directory,
+    inbox::{Heard, Inbox},
+    message::Encoder,
+    partition::{Budget, PartitionState, Since},
+};
+pub use self::{
+    directory::Refused,
+    message::note,
+    origin::{Credential, OriginRefused, check_origin},
+};
+use crate::{problem::Problem, telemetry::LiveMetrics};
+
+/// Closed because the session ended or its rights changed: sign in again, or connect again.
+pub const CLOSE_UNAUTHORIZED: u16 = 4401;
+/// Closed because the server stops (RFC 6455, §7.4.1).
+pub const CLOSE_GOING_AWAY: u16 = 1001;
+
+/// The limits of a [`LiveHub`], each with its default.
+#[derive(Clone, Copy, Debug)]
+pub struct LiveLimits {
+    /// Open sockets of one user.
+    pub sockets_per_user_max: usize,
+    /// Open sockets of this node.
+    pub sockets_max: usize,
+    /// Messages that wait for one socket; a slower one gets a `resync` instead.
+    pub queue_max: usize,
+    /// Facts of one session that are remembered exactly; those beyond it are remembered roughly (some events then
+    /// reach the session as a needless `resync`, none is lost).
+    pub session_tags_max: usize,
+    /// Facts of all sessions that are remembered exactly.
+    pub tags_max: usize,
+    /// Sessions that are remembered, with or without a socket.
+    pub sessions_max: usize,
+    /// Heartbeats for which a session without a socket is remembered after its last response.
+    pub idle_heartbeats_max: u32,
+    /// Records of each partition that are kept for late comers.
+    pub recent_records_max: usize,
+    /// Events that wait to be sent out; beyond it, partitions are resynchronised.
+    pub inbox_max: usize,
+    /// How often sockets are pinged. One that was silent for twice as long is dropped.
+    pub heartbeat: Duration,
+}
+
+impl Default for LiveLimits {
+    fn default() -> Self {
+        Self {
+            sockets_per_user_max: 16,
+            sockets_max: 20_000,
+            queue_max: 64,
+            session_tags_max: 4096,
+            tags_max: 2_000_000,
+            sessions_max: 40_000,
+            // Ten minutes.
+            idle_heartbeats_max: 24,
+            recent_records_max: 1024,
+            inbox_max: 16_384,
+            heartbeat: Duration::from_secs(25),
+        }
+    }
+}
+
+/// Who listens: a verified session, acting in one tenant.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct LiveIdentity {
+    /// The tenant for which it acts.
+    pub tenant: Tenant,
+    /// The user.
+    pub user: Arc<str>,
+    /// The session: unique, never used again after it ended.
+    pub session: Arc<str>,
+}
+
+/// How a socket is asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct LiveRequest<'a> {
+    /// The request's headers, for the check of its origin.
+    pub headers: &'a HeaderMap,
+    /// What the identity was verified by.
+    pub credential: Credential,
+    /// The position of the last message that the client has, if it was connected before (`?since=`).
+    pub since: Option<&'a str>,
+}
+
+/// Tells browsers what changed. Cheap to clone; all clones are one hub.
+#[derive(Clone)]
+pub struct LiveHub {
+    shared: Arc<Shared>,
+}
+
+pub(crate) struct Shared {
+    partitions: Box<[Mutex<PartitionState>]>,
+    count: PartitionCount,
+    inbox: Inbox,
+    directory: Arc<Directory>,
+    encoder: Encoder,
+    limits: LiveLimits,
+    metrics: LiveMetrics,
+    cache: OnceLock<Cache>,
+}
+
+impl LiveHub {
+    /// A hub for a cache whose log has `count` partitions (`store.partitions()`).
+    pub fn new(group_key: GroupKey, count: PartitionCount, limits: LiveLimits, metrics: LiveMetrics) -> Self {
+        let budget = Arc::new(Budget::new(limits.tags_max, limits.sessions_max));
+        let partition = || Mutex::new(PartitionState::new(limits, budget.clone(), metrics.clone()));
+        let shared = Shared {
+            partitions: count.all().map(|_| partition()).collect(),
+            count,
+            inbox: Inbox::new(limits.inbox_max),
+            directory: Arc::new(Directory::new(limits.sockets_per_user_max, limits.sockets_max, metrics.clone())),
+            encoder: Encoder::new(group_key),
+            limits,
+            metrics,
+            cache: OnceLock::new(),
+        };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// What hears the cache: give it to the cache's builder.
+    pub fn observer(&self) -> Arc<dyn Observer> {
+        Arc::new(HubObserver(self.shared.clone()))
+    }
+
+    /// Takes sockets from now on, and sends out what the observer hears for as long as the returned future is polled:
+    /// spawn it.
+    pub fn run(&self, cache: &Cache) -> impl Future<Output = ()> + Send + use<> {
+        let shared = self.shared.clone();
+        let _ = shared.cache.set(cache.clone());
+        async move {
+            let mut beat = tokio::time::interval(shared.limits.heartbeat);
+            loop {
+                tokio::select! {
+                    heard = shared.inbox.next() => shared.hear(&heard),
+                    _ = beat.tick() => shared.partitions.iter().for_each(|partition| partition.lock().beat()),
+                }
+            }
+        }
+    }
+
+    /// Notes that a response that carries `tags` and reflects `base` is about to be sent to `who`: call it before the
+    /// response goes out, also for a 304.
+    pub fn served(&self, who: &LiveIdentity, tags: &[TagId], base: Position) {
+        if self.shared.directory.is_closed(&who.session) {
+            return;
+        }
+        self.shared.partition_of(&who.tenant).lock().served(who, tags, base, &self.shared.encoder);
+    }
+
+    /// Answers the request for a socket: upgrades it, or refuses with a problem.
+    pub fn upgrade(&self, upgrade: WebSocketUpgrade, who: LiveIdentity, request: LiveRequest<'_>) -> Response {
+        if let Err(refused) = check_origin(request.headers, request.credential) {
+            self.shared.metrics.event("refused");
+            return Problem::forbidden(refused.to_string()).into_response();
+        }
+        if self.shared.cache.get().is_none() {
+            return Problem::unavailable("Live events are not running yet. Try again.").into_response();
+        }
+        let seat = match self.shared.directory.admit(&who) {
+            Ok(seat) => seat,
+            Err(refused) => {
+                self.shared.metrics.event("refused");
+                return refused.problem().into_response();
+            }
+        };
+        let since = request.since.map_or(Since::FirstTime, |text| Since::read(text, self.partition(&who.tenant)));
+        let shared = self.shared.clone();
+        upgrade
+            .max_message_size(socket::CLIENT_MESSAGE_BYTES_MAX)
+            .max_frame_size(socket::CLIENT_MESSAGE_BYTES_MAX)
+            .on_upgrade(move |web_socket| socket::run(shared, web_socket, who, seat, since))
+    }
+
+    /// Ends a session: its sockets are closed with 4401, what it was served is forgotten, and no socket is opened for
+    /// it again.
+    pub fn close_session(&self, session: &str) {
+        self.shared.directory.close_session(session);
+        self.shared.partitions.iter().for_each(|partition| partition.lock().forget_session(session));
+    }
+
+    /// Ends what a user hears because its rights changed: its sockets are closed with 4401 and what its sessions were
+    /// served is forgotten. Those sessions may connect again; they are then told to resynchronise.
+    pub fn close_user(&self, user: &str) {
+        self.shared.directory.close_user(user);
+        self.shared.partitions.iter().for_each(|partition| partition.lock().forget_user(user));
+    }
+
+    /// Closes every socket because the server stops.
+    pub fn close_all(&self) {
+        self.shared.directory.close_all();
+    }
+
+    /// Open sockets.
+    pub fn sockets(&self) -> usize {
+        self.shared.directory.sockets()
+    }
+
+    fn partition(&self, tenant: &Tenant) -> Partition {
+        self.shared.count.of(tenant)
+    }
+}
+
+impl Shared {
+    fn partition_of(&self, tenant: &Tenant) -> &Mutex<PartitionState> {
+        &self.partitions[self.count.of(tenant).index()]
+    }
+
+    fn hear(&self, heard: &Heard) {
+        match heard {
+            Heard::Applied(record) => {
+                self.partitions[record.position.partition.index()].lock().apply(record, &self.encoder);
+            }
+            Heard::Skipped(head) => self.partitions[head.partition.index()].lock().skip(*head),
+        }
+    }
+}
+
+struct HubObserver(Arc<Shared>);
+
+impl Observer for HubObserver {
+    fn on_event(&self, event: &Event<'_>) {
+        match event {
+            Event::Applied { record } => self.0.inbox.push(Heard::Applied(Arc::clone(record))),
+            Event::Skipped { head } => self.0.inbox.push(Heard::Skipped(*head)),
+            _ => {}
+        }
+    }
+}
+
+impl fmt::Debug for LiveHub {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LiveHub").field("sockets", &self.sockets()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,108 @@
+//! One socket: sends what waits in its outbox, listens for signs of life.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket};
+use futures_util::{
+    SinkExt as _, StreamExt as _,
+    stream::{SplitSink, SplitStream},
+};
+use tokio::time::{Instant, MissedTickBehavior};
+
+use super::{
+    LiveIdentity, Shared,
+    directory::Seat,
+    message::PING,
+    outbox::{Closing, Next, Outbox},
+    partition::Since,
+};
+
+/// Longest message of a client; it has nothing to say but pongs.
+pub(super) const CLIENT_MESSAGE_BYTES_MAX: usize = 4096;
+/// How long the client may take to answer a close.
+const CLOSE_LIMIT: Duration = Duration::from_secs(5);
+
+/// Serves one socket until either side ends it.
+pub(super) async fn run(shared: Arc<Shared>, socket: WebSocket, who: LiveIdentity, seat: Seat, since: Since) {
+    let Some(cache) = shared.cache.get() else { return };
+    let outbox = Arc::new(Outbox::new(shared.limits.queue_max));
+    seat.open(&outbox);
+    let frontier = || cache.frontier(&who.tenant);
+    shared.partition_of(&who.tenant).lock().connect(&who, seat.id, &outbox, &since, frontier, &shared.encoder);
+    let connected = Connected { shared: &shared, who: &who, socket: seat.id };
+    let (sink, stream) = socket.split();
+    tokio::select! {
+        sent = send(sink, &outbox, shared.limits.heartbeat) => {
+            if sent.is_ok() {
+                shared.metrics.event("closed");
+            }
+        }
+        () = listen(stream, &connected, shared.limits.heartbeat * 2) => {}
+    }
+}
+
+/// Takes the socket out of its session, however the task ends.
+struct Connected<'a> {
+    shared: &'a Shared,
+    who: &'a LiveIdentity,
+    socket: u64,
+}
+
+impl Connected<'_> {
+    fn received(&self, receipt: u64) {
+        self.shared.partition_of(&self.who.tenant).lock().received(self.who, receipt);
+    }
+}
+
+impl Drop for Connected<'_> {
+    fn drop(&mut self) {
+        self.shared.partition_of(&self.who.tenant).lock().disconnect(self.who, self.socket);
+    }
+}
+
+/// Sends until the outbox says close (`Ok`) or the connection breaks (`Err`).
+async fn send(
+    mut sink: SplitSink<WebSocket, Message>,
+    outbox: &Outbox,
+    heartbeat: Duration,
+) -> Result<(), axum::Error> {
+    let mut beat = tokio::time::interval_at(Instant::now() + heartbeat, heartbeat);
+    beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            next = outbox.next() => match next {
+                Next::Message(text) => sink.send(Message::Text(text)).await?,
+                Next::Receipt(number) => sink.send(Message::Ping(number.to_be_bytes().to_vec().into())).await?,
+                Next::Close(closing) => {
+                    // A client that does not take even this is cut off.
+                    let _ = tokio::time::timeout(CLOSE_LIMIT, close(&mut sink, closing)).await;
+                    return Ok(());
+                }
+            },
+            _ = beat.tick() => {
+                sink.feed(Message::Text(Utf8Bytes::from_static(PING))).await?;
+                sink.send(Message::Ping(Vec::new().into())).await?;
+            }
+        }
+    }
+}
+
+async fn close(sink: &mut SplitSink<WebSocket, Message>, closing: Closing) -> Result<(), axum::Error> {
+    let frame = CloseFrame { code: closing.code, reason: Utf8Bytes::from_static(closing.reason) };
+    sink.send(Message::Close(Some(frame))).await
+}
+
+/// Listens until the client leaves or was silent for too long. What it says, but for pongs, is not looked at.
+async fn listen(mut stream: SplitStream<WebSocket>, connected: &Connected<'_>, silence_max: Duration) {
+    while let Ok(Some(Ok(message))) = tokio::time::timeout(silence_max, stream.next()).await {
+        match message {
+            Message::Pong(payload) => {
+                if let Ok(number) = <[u8; 8]>::try_from(payload.as_ref()) {
+                    connected.received(u64::from_be_bytes(number));
+                }
+            }
+            Message::Close(_) => return,
+            Message::Text(_) | Message::Binary(_) | Message::Ping(_) => {}
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! The settings that every application with this server needs.
+
+use std::{
+    fmt,
+    net::{Ipv4Addr, SocketAddr},
+    path::{Path, PathBuf},
+};
+
+use tracing_subscriber::EnvFilter;
+use unstale::CacheVersion;
+
+use super::{Reader, Setting, parse_bool};
+
+const LISTEN_ADDR: Setting<SocketAddr> =
+    Setting::new("LISTEN_ADDR", "an IP address and a port, such as 127.0.0.1:8080, [::1]:8080 or 0.0.0.0:80", |text| {
+        text.parse().ok()
+    });
+const DATA_DIR: Setting<PathBuf> = Setting::new("DATA_DIR", "a directory", |text| Some(PathBuf::from(text)));
+const DATABASE_URL: Setting<DatabaseUrl> =
+    Setting::new("DATABASE_URL", "a URL that begins with sqlite: or postgres://", DatabaseUrl::parse).secret();
+const REDIS_URL: Setting<String> =
+    Setting::new("REDIS_URL", "a URL that begins with redis:// or rediss://", parse_redis_url).secret();
+const REDIS_ENABLED: Setting<bool> = Setting::new("REDIS_ENABLED", "true or false", parse_bool);
+const CACHE_VERSION: Setting<CacheVersion> =
+    Setting::new("CACHE_VERSION", "1 to 32 letters, digits, '-', '_' or '.', such as v1 or v1-dev", |text| {
+        CacheVersion::new(text).ok()
+    });
+const DEMO: Setting<bool> = Setting::new("DEMO", "true or false", parse_bool);
+const LOG: Setting<String> = Setting::new("LOG", "a filter such as info, or warn,unstale=debug", |text| {
+    EnvFilter::try_new(text).is_ok().then(|| text.to_owned())
+});
+const LOG_FORMAT: Setting<LogFormat> = Setting::new("LOG_FORMAT", "text or json", LogFormat::parse);
+
+/// The settings that every application with this server needs.
+#[derive(Clone, Debug)]
+pub struct CommonSettings {
+    /// `LISTEN_ADDR`: where the server listens; by default `127.0.0.1:8080`.
+    pub listen_addr: SocketAddr,
+    /// `DATA_DIR`: where the embedded database and the secret are; by default `./data`.
+    pub data_dir: PathBuf,
+    /// `DATABASE_URL`: by default an `SQLite` file in `DATA_DIR`.
+    pub database_url: DatabaseUrl,
+    /// `CACHE_VERSION`: the generation of all cached values; by default `v1`.
+    pub cache_version: CacheVersion,
+    /// `DEMO`: whether demonstration data and sign-ins are there; only on a loopback address.
+    pub demo: bool,
+    /// `LOG`: which log lines are written; by default `info`.
+    pub log: String,
+    /// `LOG_FORMAT`: by default `text`.
+    pub log_format: LogFormat,
+}
+
+impl CommonSettings {
+    /// Reads them; faults stay with the reader, whose [`finish`](Reader::finish) the application calls.
+    pub fn read(reader: &mut Reader) -> Self {
+        let listen_addr = reader.read_or(&LISTEN_ADDR, SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)));
+        let data_dir = reader.read_or(&DATA_DIR, PathBuf::from("./data"));
+        let database_url = reader.read(&DATABASE_URL).unwrap_or_else(|| DatabaseUrl::sqlite_in(&data_dir));
+        let _ = reader.read(&REDIS_URL);
+        if reader.read_or(&REDIS_ENABLED, false) {
+            reader.refuse(
+                &REDIS_ENABLED,
+                "this build has only the embedded store, which serves one process; set REDIS_ENABLED=false",
+            );
+        }
+        let demo = reader.read_or(&DEMO, false);
+        if demo && !listen_addr.ip().is_loopback() {
+            reader.refuse(
+                &DEMO,
+                &format!(
+                    "demonstration sign-ins are known to everybody, and LISTEN_ADDR {listen_addr} can be reached from \
+                     other machines; set LISTEN_ADDR to a loopback address such as 127.0.0.1:8080, or DEMO=false"
+                ),
+            );
+        }
+        Self {
+            listen_addr,
+            data_dir,
+            database_url,
+            cache_version: reader.read(&CACHE_VERSION).unwrap_or_default(),
+            demo,
+            log: reader.read_or(&LOG, "info".to_owned()),
+            log_format: reader.read_or(&LOG_FORMAT, LogFormat::Text),
+        }
+    }
+}
+
+/// How log lines are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object per line.
+    Json,
+}
+
+impl LogFormat {
+    fn parse(text: &str) -> Option<Self> {
+        match text {
+            "text" => Some(Self::Text),
+            "json" => Some(Self::Json),
+            _ => None,
+        }
+    }
+}
+
+/// A database's address, which may hold a password: `Debug` shows its scheme only.
+#[derive(Clone, PartialEq, Eq)]
+pub struct DatabaseUrl(String);
+
+impl DatabaseUrl {
+    fn parse(text: &str) -> Option<Self> {
+        let known = ["sqlite:", "postgres://", "postgresql://"].iter().any(|scheme| text.starts_with(scheme));
+        known.then(|| Self(text.to_owned()))
+    }
+
+    /// The `SQLite` file of the embedded default, made if it is not there.
+    pub fn sqlite_in(data_dir: &Path) -> Self {
+        // `?` and `#` would end the path of the URL, `%` would begin an escape.
+        let path = data_dir.join("unstale.db").display().to_string();
+        let path = path.replace('%', "%25").replace('?', "%3F").replace('#', "%23");
+        Self(format!("sqlite://{path}?mode=rwc"))
+    }
+
+    /// The address, password included: for the connection only.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether it is the embedded kind.
+    pub fn is_sqlite(&self) -> bool {
+        self.0.starts_with("sqlite:")
+    }
+}
+
+impl fmt::Debug for DatabaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "DatabaseUrl({}:…)", self.0.split(':').next().unwrap_or_default())
+    }
+}
+
+fn parse_redis_url(text: &str) -> Option<String> {
+    let known = ["redis://", "rediss://"].iter().any(|scheme| text.starts_with(scheme));
+    known.then(|| text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::Sources;
+
+    fn read(env: &[(&'static str, &'static str)]) -> Result<CommonSettings, String> {
+        let mut reader = Reader::new(Sources::default().with_env(env.iter().copied()));
+        let settings = CommonSettings::read(&mut reader);
+        reader.finish().map(|()| settings).map_err(|error| error.to_string())
+    }
+
+    fn refused(env: &[(&'static str, &'static str)], part: &str) {
+        let told = read(env).unwrap_err();
+        assert!(told.contains(part), "{told}");
+    }
+
+    #[test]
+    fn starts_on_this_machine_without_any_setting() {
+        let settings = read(&[]).unwrap();
+        assert_eq!(settings.listen_addr.to_string(), "127.0.0.1:8080");
+        assert_eq!(settings.database_url.expose(), "sqlite://./data/unstale.db?mode=rwc");
+        assert_eq!((settings.cache_version.as_str(), settings.log.as_str()), ("v1", "info"));
+        assert!(!settings.demo && settings.log_format == LogFormat::Text);
+    }
+
+    #[test]
+    fn redis_is_refused_while_there_is_only_the_embedded_store() {
+        refused(&[("REDIS_ENABLED", "true")], "this build has only the embedded store");
+        assert!(read(&[("REDIS_ENABLED", "false"), ("REDIS_URL", "redis://localhost")]).is_ok());
+    }
+
+    #[test]
+    fn the_demonstration_stays_on_this_machine() {
+        refused(&[("DEMO", "true"), ("LISTEN_ADDR", "0.0.0.0:80")], "can be reached from other machines");
+        assert!(read(&[("DEMO", "true"), ("LISTEN_ADDR", "[::1]:80")]).unwrap().demo);
+        assert!(read(&[("LISTEN_ADDR", "0.0.0.0:80")]).is_ok());
+    }
+
+    #[test]
+    fn passwords_are_never_told() {
+        let told = read(&[("DATABASE_URL", "mysql://u:hunter2@h/d"), ("REDIS_URL", "http://:hunter2@h")]).unwrap_err();
+        assert!(!told.contains("hunter2") && told.contains("sqlite: or postgres://"), "{told}");
+        let settings = read(&[("DATABASE_URL", "postgres://u:hunter2@h/d")]).unwrap();
+        assert!(!format!("{settings:?}").contains("hunter2"));
+        assert!(!settings.database_url.is_sqlite());
+    }
+
+    #[test]
+    fn malformed_values_and_slips_are_refused() {
+        refused(&[("LISTEN_ADDR", "localhost")], "expected an IP address and a port");
+        refused(&[("LISTEN_ADRR", "127.0.0.1:1")], "did you mean LISTEN_ADDR?");
+        refused(&[("REDIS_ULR", "redis://h")], "did you mean REDIS_URL?");
+        refused(&[("LOG", "unstale=loud")], "expected a filter such as info");
+        refused(&[("LOG_FORMAT", "xml")], "expected text or json");
+        refused(&[("CACHE_VERSION", "v 1")], "such as v1 or v1-dev");
+    }
+
+    #[test]
+    fn odd_characters_in_the_data_directory_stay_in_the_path() {
+        let url = DatabaseUrl::sqlite_in(Path::new("/srv/50%?#"));
+        assert_eq!(url.expose(), "sqlite:///srv/50%25%3F%23/unstale.db?mode=rwc");
+    }
+}

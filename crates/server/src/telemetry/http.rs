@@ -1,0 +1,254 @@
+//! A tower layer: a span and the metrics of each request.
+
+use std::{
+    sync::Arc,
+    task::{Context, Poll},
+    time::Instant,
+};
+
+use axum::extract::MatchedPath;
+use futures_util::future::{BoxFuture, FutureExt as _};
+use http::{Method, Request, Response, StatusCode};
+use tower::{Layer, Service};
+use tracing::{Instrument as _, Span, field};
+use unstale::Tenant;
+
+use super::{TraceContext, metrics::Metrics};
+
+/// What the caller hung up on is counted with this status, as proxies do.
+const CLIENT_CLOSED_REQUEST: u16 = 499;
+/// The route of requests that no route matched.
+const UNMATCHED: &str = "(unmatched)";
+
+tokio::task_local! {
+    static CURRENT: Current;
+}
+
+#[derive(Clone)]
+struct Current {
+    span: Span,
+    context: TraceContext,
+}
+
+/// The trace id of the request that is being answered, if one is.
+pub fn current_trace_id() -> Option<String> {
+    CURRENT.try_with(|current| current.context.trace_id()).ok()
+}
+
+/// Notes the tenant for which the current request acts, once that is verified.
+pub fn record_tenant(tenant: &Tenant) {
+    let _ = CURRENT.try_with(|current| {
+        current.span.record("tenant", tenant.as_str());
+    });
+}
+
+/// Makes each request a span with its method, matched route, status and tenant, within the caller's trace, and counts
+/// it. Put it on the router (`Router::layer`), so that the matched route is known.
+///
+/// Handlers find the [`TraceContext`] among the request's extensions, to send it on.
+#[derive(Clone)]
+pub struct HttpTelemetry {
+    metrics: Arc<Metrics>,
+}
+
+impl HttpTelemetry {
+    /// Counts in these metrics.
+    pub fn new(metrics: Arc<Metrics>) -> Self {
+        Self { metrics }
+    }
+}
+
+impl<S> Layer<S> for HttpTelemetry {
+    type Service = HttpTelemetryService<S>;
+
+    fn layer(&self, inner: S) -> HttpTelemetryService<S> {
+        HttpTelemetryService { inner, metrics: self.metrics.clone() }
+    }
+}
+
+/// The service of [`HttpTelemetry`].
+#[derive(Clone)]
+pub struct HttpTelemetryService<S> {
+    inner: S,
+    metrics: Arc<Metrics>,
+}
+
+impl<S, In, Out> Service<Request<In>> for HttpTelemetryService<S>
+where
+    S: Service<Request<In>, Response = Response<Out>>,
+    S::Future: Send + 'static,
+    S::Error: 'static,
+{
+    type Response = Response<Out>;
+    type Error = S::Error;
+    type Future = BoxFuture<'static, Result<Response<Out>, S::Error>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request<In>) -> Self::Future {
+        let context = context_of(&request);
+        let method = method_label(request.method());
+        let route = request.extensions().get::<MatchedPath>().cloned();
+        let span = tracing::info_span!(
+            "http.request",
+            method,
+            route = route_label(route.as_ref()),
+            status = field::Empty,
+            tenant = field::Empty,
+            trace_id = context.trace_id(),
+            span_id = context.span_id(),
+        );
+        request.extensions_mut().insert(context);
+        let mut counted = Counted { metrics: self.metrics.clone(), method, route, began: Instant::now(), told: false };
+        let current = Current { span: span.clone(), context };
+        let inner = CURRENT.sync_scope(current.clone(), || self.inner.call(request));
+        CURRENT
+            .scope(current, async move {
+                let answered = inner.await;
+                if let Ok(response) = &answered {
+                    Span::current().record("status", response.status().as_u16());
+                    counted.answered(response);
+                }
+                answered
+            })
+            .instrument(span)
+            .boxed()
+    }
+}
+
+/// Counts a request once, also when its future is dropped because the caller hung up.
+struct Counted {
+    metrics: Arc<Metrics>,
+    method: &'static str,
+    route: Option<MatchedPath>,
+    began: Instant,
+    told: bool,
+}
+
+impl Counted {
+    fn answered<B>(&mut self, response: &Response<B>) {
+        self.tell(response.status().as_u16());
+        let verdict = response.headers().get("x-cache").and_then(|verdict| verdict.to_str().ok());
+        if let Some(verdict) = verdict {
+            self.metrics.cache_answer(route_label(self.route.as_ref()), verdict, self.began.elapsed());
+        }
+    }
+
+    fn tell(&mut self, status: u16) {
+        self.told = true;
+        self.metrics.request(self.method, route_label(self.route.as_ref()), status, self.began.elapsed());
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        if !self.told {
+            let status = if std::thread::panicking() {
+                StatusCode::INTERNAL_SERVER_ERROR.as_u16()
+            } else {
+                CLIENT_CLOSED_REQUEST
+            };
+            self.tell(status);
+        }
+    }
+}
+
+/// The caller's trace goes on; a malformed or missing header begins a new one.
+fn context_of<B>(request: &Request<B>) -> TraceContext {
+    let mut sent = request.headers().get_all("traceparent").iter();
+    match (sent.next(), sent.next()) {
+        (Some(one), None) => one.to_str().ok().and_then(TraceContext::parse),
+        _ => None,
+    }
+    .map_or_else(TraceContext::root, TraceContext::child)
+}
+
+fn route_label(route: Option<&MatchedPath>) -> &str {
+    route.map_or(UNMATCHED, MatchedPath::as_str)
+}
+
+/// A method from a closed set, as a caller can make up any other.
+fn method_label(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::HEAD => "HEAD",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::PATCH => "PATCH",
+        Method::DELETE => "DELETE",
+        Method::OPTIONS => "OPTIONS",
+        _ => "OTHER",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::{Extension, Router, body::Body, routing::get};
+    use http_body_util::BodyExt as _;
+    use tower::ServiceExt as _;
+
+    use super::*;
+    use crate::telemetry::BuildInfo;
+
+    fn app(metrics: &Arc<Metrics>) -> Router {
+        Router::new()
+            .route(
+                "/flows/{id}",
+                get(|Extension(context): Extension<TraceContext>| async move {
+                    assert_eq!(current_trace_id(), Some(context.trace_id()));
+                    ([("x-cache", "HIT")], context.to_string())
+                }),
+            )
+            .route("/slow", get(std::future::pending::<()>))
+            .layer(HttpTelemetry::new(metrics.clone()))
+    }
+
+    fn metrics() -> Arc<Metrics> {
+        Arc::new(Metrics::new(&BuildInfo { version: "1", commit: "c" }))
+    }
+
+    fn request(path: &str, traceparent: &str) -> Request<Body> {
+        Request::get(path).header("traceparent", traceparent).body(Body::empty()).unwrap()
+    }
+
+    async fn text(response: Response<Body>) -> String {
+        String::from_utf8(response.into_body().collect().await.unwrap().to_bytes().to_vec()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn the_callers_trace_goes_on_and_a_malformed_one_does_not() {
+        let metrics = metrics();
+        let sent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        let got = text(app(&metrics).oneshot(request("/flows/1", sent)).await.unwrap()).await;
+        assert!(got.starts_with("00-4bf92f3577b34da6a3ce929d0e0e4736-") && !got.contains("00f067aa0ba902b7"), "{got}");
+        let got = text(app(&metrics).oneshot(request("/flows/1", "nonsense")).await.unwrap()).await;
+        assert!(TraceContext::parse(&got).is_some() && !got.contains("4bf92f"), "{got}");
+    }
+
+    #[tokio::test]
+    async fn requests_are_counted_by_matched_route_and_by_verdict() {
+        let metrics = metrics();
+        for id in 0..3 {
+            app(&metrics).oneshot(request(&format!("/flows/{id}"), "")).await.unwrap();
+        }
+        app(&metrics)
+            .oneshot(Request::builder().method("BREW").uri("/pot").body(Body::empty()).unwrap())
+            .await
+            .unwrap();
+        let told = metrics.render();
+        assert!(told.contains(r#"http_requests_total{method="GET",route="/flows/{id}",status="200"} 3"#), "{told}");
+        assert!(told.contains(r#"http_requests_total{method="OTHER",route="(unmatched)",status="404"} 1"#), "{told}");
+        assert!(told.contains(r#"cache_hit_rate{endpoint="/flows/{id}",cache_type="http"} 1.0"#), "{told}");
+    }
+
+    #[tokio::test]
+    async fn a_caller_who_hangs_up_is_counted() {
+        let metrics = metrics();
+        let mut answer = app(&metrics).oneshot(request("/slow", "")).boxed();
+        assert!((&mut answer).now_or_never().is_none());
+        drop(answer);
+        assert!(metrics.render().contains(r#"route="/slow",status="499"} 1"#));
+    }
+}
