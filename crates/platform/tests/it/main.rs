@@ -1,0 +1,4 @@
+//! The platform over real databases and the real cache.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod api;
