@@ -55,7 +55,7 @@ impl World {
         let data_dir = tempfile::tempdir().unwrap();
         let path = data_dir.path().to_str().unwrap().to_owned();
         let own = [("DATA_DIR", path.as_str()), ("PASSWORD_COST", "low"), ("LISTEN_ADDR", "127.0.0.1:0")];
-        let env = own.iter().chain(settings).map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let env = own.iter().chain(settings).copied();
         let app = App::build(Settings::read(Sources::default().with_env(env)).unwrap()).await.unwrap();
         demo::seed(app.platform()).await.unwrap();
         Self { router: app.router.clone(), data_dir, _app: app }
