@@ -16,3 +16,6 @@ export async function figure(page, label) {
 }
 
 export const mappingRow = (page, column) => page.locator('tr', { has: page.getByText(column, { exact: true }) });
+
+/** A name no earlier run has used, for a server that is kept between runs. */
+export const unique = (name) => `${name}-${Date.now().toString(36)}`;

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ACCOUNTS, newPage, PASSWORD, signIn, waitForLive } from '../support/browser.mjs';
+import { unique } from '../support/steps.mjs';
 import { suite } from '../support/suite.mjs';
 
 const shared = suite();
@@ -62,10 +63,11 @@ test('an engagement that still has flows asks before everything in it goes', asy
 });
 
 test('a person asks for access, is approved, and gets in', async () => {
-  const email = 'newcomer@acme.test';
+  const email = `${unique('newcomer')}@acme.test`;
+  const name = unique('Noor Comer');
   const visitor = await newPage(shared.browser, shared.url);
   await visitor.goto('/request-access');
-  await visitor.getByLabel('Name', { exact: true }).fill('Noor Comer');
+  await visitor.getByLabel('Name', { exact: true }).fill(name);
   await visitor.getByLabel('E-mail').fill(email);
   await visitor.getByLabel('Password', { exact: true }).fill(PASSWORD);
   await visitor.getByRole('button', { name: 'Send the request' }).click();
@@ -74,7 +76,7 @@ test('a person asks for access, is approved, and gets in', async () => {
   const operator = await newPage(shared.browser, shared.url);
   await signIn(operator, ACCOUNTS.operator, { choose: false });
   await operator.goto('/admin/approvals');
-  await operator.getByRole('button', { name: 'Approve Noor Comer' }).click();
+  await operator.getByRole('button', { name: `Approve ${name}` }).click();
   const dialog = operator.getByRole('dialog');
   await dialog.getByLabel('Client').first().click();
   await operator.getByRole('option').first().click();

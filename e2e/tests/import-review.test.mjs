@@ -2,11 +2,12 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ACCOUNTS, newPage, signIn, waitForLive, watchErrors } from '../support/browser.mjs';
 import { csvFile, serverName } from '../support/csv.mjs';
-import { figure, importCsv, mappingRow } from '../support/steps.mjs';
+import { figure, importCsv, mappingRow, unique } from '../support/steps.mjs';
 import { suite } from '../support/suite.mjs';
 
 const shared = suite();
 const ROWS = 200;
+const PREFIX = unique('review');
 
 test('an analyst imports a CSV file, reviews its mappings and finds its assets', async () => {
   const page = await newPage(shared.browser, shared.url);
@@ -14,7 +15,7 @@ test('an analyst imports a CSV file, reviews its mappings and finds its assets',
   await signIn(page, ACCOUNTS.acmeAnalyst);
   await waitForLive(page);
 
-  await importCsv(page, { name: 'review.csv', rows: ROWS, prefix: 'review' });
+  await importCsv(page, { name: 'review.csv', rows: ROWS, prefix: PREFIX });
   await page.getByText(`${ROWS} of ${ROWS} rows`).waitFor();
   await page.getByText('Azure Migrate').waitFor();
 
@@ -27,8 +28,8 @@ test('an analyst imports a CSV file, reviews its mappings and finds its assets',
   await mappingRow(page, '*Server name').getByText('Approved').waitFor();
 
   await page.getByRole('link', { name: 'Asset inventory' }).click();
-  await page.getByLabel('Search the assets').fill(serverName(6, 'review'));
-  await page.getByRole('rowheader', { name: serverName(6, 'review') }).waitFor();
+  await page.getByLabel('Search the assets').fill(serverName(6, PREFIX));
+  await page.getByRole('rowheader', { name: serverName(6, PREFIX) }).waitFor();
   await page.getByText('1 asset found').waitFor();
   await page.getByRole('cell', { name: '10.7.0.7', exact: true }).waitFor();
   assert.deepEqual(errors, []);
@@ -69,7 +70,7 @@ test('two columns for one target are refused, named, and taken back on screen', 
   const other = page.getByRole('combobox', { name: 'Target of OS version' }).or(page.getByLabel('Target of OS version'));
   await other.first().click();
   await other.first().fill(label);
-  await page.getByRole('option', { name: label, exact: true }).click();
+  await page.getByRole('option').filter({ has: page.getByText(label, { exact: true }) }).first().click();
   await mappingRow(page, 'OS version').getByText(/chosen by/).waitFor();
 
   await page.getByLabel('Select *Server name').check();

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ACCOUNTS, newPage, signIn, waitForLive } from '../support/browser.mjs';
-import { figure, importCsv, mappingRow } from '../support/steps.mjs';
+import { serverName } from '../support/csv.mjs';
+import { figure, importCsv, mappingRow, unique } from '../support/steps.mjs';
 import { suite } from '../support/suite.mjs';
 
 const shared = suite();
@@ -15,6 +16,8 @@ async function watchReload(page) {
 }
 
 async function approve(page, ...columns) {
+  // A tab in the background is drawn once a second only, which the driver would wait for at each step.
+  await page.bringToFront();
   for (const column of columns) await page.getByLabel(`Select ${column}`).check();
   await page.getByRole('region', { name: 'Selected mappings' }).getByRole('button', { name: 'Approve' }).click();
   await page.getByText(/mappings? approved\./).first().waitFor();
@@ -117,12 +120,13 @@ test('everything works without a live connection', async () => {
   await page.routeWebSocket(/\/api\/v1\/events/, (route) => route.close({ code: 1011, reason: 'blocked by the test' }));
   await signIn(page, ACCOUNTS.acmeAnalyst);
   await page.getByRole('button', { name: /^Connection: Offline/ }).waitFor();
-  const importId = await importCsv(page, { name: 'polling.csv', rows: 20, prefix: 'poll' });
+  const prefix = unique('poll');
+  const importId = await importCsv(page, { name: 'polling.csv', rows: 20, prefix });
   await page.goto(`/imports/${importId}/mappings`);
   await approve(page, '*Server name');
   assert.equal(await figure(page, 'approved'), 1);
   await page.getByRole('link', { name: 'Asset inventory' }).click();
-  await page.getByLabel('Search the assets').fill('poll-0001');
-  await page.getByRole('rowheader', { name: 'poll-0001' }).waitFor();
+  await page.getByLabel('Search the assets').fill(serverName(0, prefix));
+  await page.getByRole('rowheader', { name: serverName(0, prefix) }).waitFor();
   await page.context().close();
 });

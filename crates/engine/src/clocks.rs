@@ -135,6 +135,7 @@ impl Clocks {
     }
 
     /// Applies the rule to an entry of `epoch` with `base` and `tags`.
+    #[inline]
     pub fn judge(&self, epoch: Epoch, base: Sequence, tags: &[TagId]) -> Validity {
         // Read before the clocks: what is then seen of them covers at least this frontier.
         let frontier = Sequence(self.frontier.load(Acquire));

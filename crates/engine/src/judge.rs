@@ -30,6 +30,7 @@ const STALE_OK_BOUND: Duration = Duration::from_secs(1);
 ///
 /// Order matters: the rule comes before the time, because an invalidated value must not be served however young it
 /// is, and its grace and fail-safe (which are about time) do not apply to it.
+#[inline]
 pub(crate) fn judge(entry: &Entry, clocks: &Clocks, policy: &Policy, confirmed: bool, now: Timestamp) -> Judgement {
     let base = entry.base();
     match clocks.judge(entry.epoch, base, &entry.tags) {

@@ -206,6 +206,7 @@ fn plain_path(path: &str) -> Option<&str> {
     let plain = path.len() <= PATH_BYTES_MAX
         && !path.contains(['%', '\\', '\0'])
         && path.split('/').all(|segment| !matches!(segment, "." | ".."))
+        && !path.starts_with('/')
         && !path.contains("//");
     plain.then_some(path)
 }

@@ -26,7 +26,7 @@ use crate::{
     observe::{Observer, Observers},
     position::{Partition, PartitionCount, Position, PositionSet},
     sabotage::Sabotage,
-    store::{Store, StoreError},
+    store::{LocalHeads, Store, StoreError},
     tenant::Tenant,
     time::{SystemTimeSource, TimeSource, Timestamp},
 };
@@ -70,6 +70,8 @@ pub struct Cache {
 struct Shared {
     store: Arc<dyn Store>,
     partitions: PartitionCount,
+    /// The log's heads, where it is in this process.
+    local_heads: Option<Arc<LocalHeads>>,
     views: Box<[View]>,
     l1: L1,
     flights: Arc<Flights>,
@@ -143,7 +145,19 @@ impl CacheBuilder {
         let observers = Observers::new(observers);
         let l1 = L1::new(limits.l1, observers.clone());
         let flights = Arc::new(Flights::new(limits.waiters_max));
-        let shared = Shared { store, partitions, views: views.into(), l1, flights, time, observers, limits, sabotage };
+        let local_heads = store.local_heads();
+        let shared = Shared {
+            store,
+            partitions,
+            local_heads,
+            views: views.into(),
+            l1,
+            flights,
+            time,
+            observers,
+            limits,
+            sabotage,
+        };
         Ok(Cache { shared: Arc::new(shared) })
     }
 }

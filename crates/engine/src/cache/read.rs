@@ -481,10 +481,11 @@ impl Shared {
     }
 
     /// Whether the view is known, without asking anybody, to hold what the policy demands.
+    #[inline]
     fn is_confirmed(&self, partition: Partition, policy: &Policy) -> bool {
         let clocks = &self.view(partition).clocks;
-        match self.store.local_head(partition) {
-            Some(head) => clocks.is_at(head),
+        match &self.local_heads {
+            Some(heads) => clocks.is_at(heads.get(partition)),
             None => is_recent(clocks.confirmed_at(), policy, self.now()),
         }
     }

@@ -1,12 +1,6 @@
 //! The embedded store: the log and the entries of one process, complete.
 
-use std::{
-    collections::VecDeque,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering::Acquire, Ordering::Release},
-    },
-};
+use std::{collections::VecDeque, sync::Arc};
 
 use bytes::Bytes;
 use futures_util::future::{self, BoxFuture, FutureExt as _};
@@ -17,7 +11,7 @@ use quick_cache::{
 };
 use tokio::sync::watch;
 
-use super::{Filled, LogPage, Record, Store, StoreError, StoredEntry};
+use super::{Filled, LocalHeads, LogPage, Record, Store, StoreError, StoredEntry};
 use crate::{
     clocks::{ClockLimits, Clocks, Validity},
     hash_map::IdBuildHasher,
@@ -61,14 +55,8 @@ pub struct MemoryStore {
     /// Judging and storing an entry is one step; sharing it with `append` would order unrelated partitions.
     filling: Mutex<()>,
     /// The heads once more, to be read without a lock.
-    heads: Box<[Head]>,
+    heads: Arc<LocalHeads>,
     moved: watch::Sender<u64>,
-}
-
-#[derive(Debug)]
-struct Head {
-    epoch: AtomicU64,
-    sequence: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -112,7 +100,7 @@ impl MemoryStore {
             Cache::with(items, limits.entry_bytes_max, EntryWeight, IdBuildHasher, DefaultLifecycle::default())
         });
         let partitions: Box<[_]> = partitions.collect();
-        let heads = partitions.iter().map(|partition| Head::of(partition.read().head)).collect();
+        let heads = Arc::new(LocalHeads::new(partitions.iter().map(|partition| partition.read().head)));
         Self { limits, partitions, entries, filling: Mutex::new(()), heads, moved: watch::channel(0).0 }
     }
 
@@ -123,7 +111,7 @@ impl MemoryStore {
         {
             let mut state = self.partition(partition).write();
             *state = PartitionState::new(partition, self.limits.clocks);
-            self.heads[partition.index()].set(state.head);
+            self.heads.set(state.head);
         }
         if let Some(entries) = &self.entries {
             entries.retain(|_, entry| entry.base.partition != partition);
@@ -146,7 +134,7 @@ impl MemoryStore {
             state.head.sequence = state.head.sequence.next();
             let position = state.head;
             state.clocks.0.apply(position.sequence, &tags);
-            self.heads[partition.index()].set(position);
+            self.heads.set(position);
             state.log.push_back(Arc::new(Record { position, tags, note }));
             if state.log.len() > self.limits.log_records_max {
                 state.log.pop_front();
@@ -191,23 +179,6 @@ impl MemoryStore {
     }
 }
 
-impl Head {
-    fn of(head: Position) -> Self {
-        Self { epoch: AtomicU64::new(head.epoch.0), sequence: AtomicU64::new(head.sequence.0) }
-    }
-
-    /// The epoch first: a reader that meets the two halves of different heads takes neither for its frontier.
-    fn set(&self, head: Position) {
-        self.epoch.store(head.epoch.0, Release);
-        self.sequence.store(head.sequence.0, Release);
-    }
-
-    fn get(&self, partition: Partition) -> Position {
-        let sequence = Sequence(self.sequence.load(Acquire));
-        Position { partition, epoch: Epoch(self.epoch.load(Acquire)), sequence }
-    }
-}
-
 impl PartitionState {
     fn new(partition: Partition, limits: ClockLimits) -> Self {
         let head = Position { partition, epoch: Epoch::random(), sequence: Sequence(0) };
@@ -220,8 +191,8 @@ impl Store for MemoryStore {
         self.limits.partitions
     }
 
-    fn local_head(&self, partition: Partition) -> Option<Position> {
-        Some(self.heads[partition.index()].get(partition))
+    fn local_heads(&self) -> Option<Arc<LocalHeads>> {
+        Some(self.heads.clone())
     }
 
     fn head(&self, partition: Partition) -> BoxFuture<'_, Result<Position, StoreError>> {

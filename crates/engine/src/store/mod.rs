@@ -4,6 +4,7 @@
 //! say so by a new epoch. [`MemoryStore`] is the embedded default; Redis comes behind the same trait, and one
 //! contract suite (`tests/it/store_contract.rs`) runs over all of them.
 
+mod heads;
 mod memory;
 
 use std::{fmt, sync::Arc};
@@ -11,7 +12,10 @@ use std::{fmt, sync::Arc};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 
-pub use self::memory::{MemoryLimits, MemoryStore};
+pub use self::{
+    heads::LocalHeads,
+    memory::{MemoryLimits, MemoryStore},
+};
 use crate::{
     codec::Fingerprint,
     entry::TagIds,
@@ -107,8 +111,8 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     /// How many partitions the log has.
     fn partitions(&self) -> PartitionCount;
 
-    /// The log's head, if it can be known without IO: then a node at the head needs no other confirmation.
-    fn local_head(&self, partition: Partition) -> Option<Position>;
+    /// The log's heads, if they can be known without IO: then a node at the head needs no other confirmation.
+    fn local_heads(&self) -> Option<Arc<LocalHeads>>;
 
     /// The log's head.
     fn head(&self, partition: Partition) -> BoxFuture<'_, Result<Position, StoreError>>;

@@ -11,7 +11,7 @@ use tokio::{sync::watch, task::yield_now};
 use crate::{
     key::RawKey,
     position::{Partition, PartitionCount, Position},
-    store::{Filled, LogPage, Store, StoreError, StoredEntry},
+    store::{Filled, LocalHeads, LogPage, Store, StoreError, StoredEntry},
     tag::TagId,
 };
 
@@ -75,7 +75,7 @@ impl Store for DistantStore {
         self.inner.partitions()
     }
 
-    fn local_head(&self, _: Partition) -> Option<Position> {
+    fn local_heads(&self) -> Option<Arc<LocalHeads>> {
         None
     }
 

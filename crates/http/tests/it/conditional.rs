@@ -121,6 +121,10 @@ async fn head_is_answered_from_the_entry_of_get_and_fills_it() {
     assert_eq!((second.x_cache(), second.body.as_str(), second.header("content-length")), ("HIT", "", "2"));
     assert_eq!(second.header("etag"), get.header("etag"));
     assert_eq!(world.calls(), 1);
+
+    let world = World::new(routes(), |head| Box::pin(async move { ok(head.method.to_string()) })).await;
+    world.send(head()).await;
+    assert_eq!(world.get(&me, "/cached/1").await.body, "GET");
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! Nobody gets what was made for somebody else.
 
 use http::StatusCode;
-use unstale_http::{Identity, Query, RoutePolicies, RoutePolicy, Sharing};
+use unstale_http::{BrowserLifetime, Identity, Query, RoutePolicies, RoutePolicy, Sharing};
 
 use crate::world::{World, minute, ok, request, routes, user, with};
 
@@ -123,4 +123,14 @@ async fn what_servers_may_read_otherwise_is_passed_on() {
     let twice = world.get_with(&me, "/cached/1", &[("host", "a"), ("host", "b")]).await;
     assert_eq!(twice.x_cache(), "BYPASS");
     assert_eq!(world.cache.size().entries, 0);
+}
+
+#[tokio::test]
+async fn what_may_be_another_routes_url_has_no_life_in_the_browser() {
+    let hour = BrowserLifetime::MaxAge(std::time::Duration::from_secs(3600));
+    let route = RoutePolicy::cached("static", minute()).browser(hour);
+    let world = echo(RoutePolicies::builder().route("/static/*", route).build().unwrap()).await;
+    let me = user("acme", "u1");
+    assert_eq!(world.get(&me, "/static/a").await.header("cache-control"), "private, max-age=3600");
+    assert_eq!(world.get(&me, "/static/..%2fme").await.header("cache-control"), "private, no-cache");
 }

@@ -53,6 +53,18 @@ async fn errors_and_redirects_are_passed_on() {
 }
 
 #[tokio::test]
+async fn an_error_is_not_kept_where_absences_are() {
+    let route = RoutePolicy::cached("page", minute().negative_ttl(Duration::from_secs(60)));
+    let routes = RoutePolicies::builder().route("/page", route).build().unwrap();
+    let world = World::new(routes, |_| Box::pin(async { with(404, &[], "no") })).await;
+    for call in 1..3 {
+        let got = world.get(&user("acme", "u1"), "/page").await;
+        assert_eq!((got.status.as_u16(), got.body.as_str(), world.calls()), (404, "no", call));
+        assert_eq!(world.cache.size().entries, 0);
+    }
+}
+
+#[tokio::test]
 async fn the_origins_life_shortens_the_policys() {
     let world = World::new(routes(), |_| Box::pin(async { with(200, &[("cache-control", "max-age=10")], "x") })).await;
     let me = user("acme", "u1");

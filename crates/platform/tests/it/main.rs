@@ -2,3 +2,9 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod api;
+mod coherence;
+mod isolation;
+mod migrations;
+mod repositories;
+mod support;
+mod writing;

@@ -28,6 +28,10 @@
 //! - *also if the connection breaks*: what was sent late is kept until the client has provably received it (a pong
 //!   that answers a ping sent after it).
 //!
+//! What is left to the client is the order in which a response and an event reach it: an event for a group that comes
+//! while a request is under way concerns its response too, if the response turns out to carry the group; so does a
+//! `resync`.
+//!
 //! One socket per session is assumed (a browser elects a leader tab). Of several, each hears every event from its
 //! `hello` on; for what was served before a second socket's `hello`, it has to say `since`.
 //!
@@ -194,16 +198,18 @@ impl LiveHub {
         Arc::new(HubObserver(self.shared.clone()))
     }
 
-    /// Sends out what the observer hears, for as long as it is polled: run it as a task. Until it runs, sockets are
-    /// refused.
-    pub async fn run(&self, cache: &Cache) {
-        let shared = &self.shared;
+    /// Takes sockets from now on, and sends out what the observer hears for as long as the returned future is polled:
+    /// spawn it.
+    pub fn run(&self, cache: &Cache) -> impl Future<Output = ()> + Send + use<> {
+        let shared = self.shared.clone();
         let _ = shared.cache.set(cache.clone());
-        let mut beat = tokio::time::interval(shared.limits.heartbeat);
-        loop {
-            tokio::select! {
-                heard = shared.inbox.next() => shared.hear(&heard),
-                _ = beat.tick() => shared.partitions.iter().for_each(|partition| partition.lock().beat()),
+        async move {
+            let mut beat = tokio::time::interval(shared.limits.heartbeat);
+            loop {
+                tokio::select! {
+                    heard = shared.inbox.next() => shared.hear(&heard),
+                    _ = beat.tick() => shared.partitions.iter().for_each(|partition| partition.lock().beat()),
+                }
             }
         }
     }

@@ -33,6 +33,10 @@ use super::{
 };
 use crate::telemetry::LiveMetrics;
 
+/// As many exact clocks as the engine holds by default: what it still serves, the hub can still judge. The filter is
+/// smaller, as registering a response is not the path of a hit.
+const CLOCKS: ClockLimits = ClockLimits { filter_slots: 1024, exact_clocks_max: 16_384 };
+
 /// What all partitions share of the limits.
 pub(super) struct Budget {
     tags: AtomicUsize,
@@ -163,7 +167,7 @@ impl PartitionState {
         let before = Position { sequence: record.position.sequence.previous(), ..record.position };
         match self.ring.head() {
             Some(head) if head == before => {}
-            None => self.clocks = Some(Clocks::new(before, ClockLimits::default())),
+            None => self.clocks = Some(Clocks::new(before, CLOCKS)),
             // The engine tells of every gap by itself; if it did not, nothing may be lost all the same.
             Some(_) => self.skip(before),
         }
@@ -201,7 +205,7 @@ impl PartitionState {
     /// Part of the log is out of reach; it goes on at `head`.
     pub(super) fn skip(&mut self, head: Position) {
         self.ring.skip_to(head);
-        self.clocks = Some(Clocks::new(head, ClockLimits::default()));
+        self.clocks = Some(Clocks::new(head, CLOCKS));
         for session in self.sessions.values_mut() {
             session.resync(ResyncReason::Unknown, head, &self.metrics);
             session.unheard_from(Missed::Unknown);

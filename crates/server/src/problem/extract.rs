@@ -201,7 +201,7 @@ mod tests {
         Router::new()
             .route("/orders", post(|_: Json<Order>| async {}))
             .route("/pages", get(|_: Query<Page>| async {}))
-            .route("/pages/{number}", get(|_: Path<Page>| async {}))
+            .route("/pages/{page}", get(|_: Path<Page>| async {}))
             .route("/rows/{number}", get(|_: Path<u32>| async {}))
             .layer(DefaultBodyLimit::max(256))
     }
@@ -250,7 +250,7 @@ mod tests {
     #[tokio::test]
     async fn a_path_that_fits_no_type_is_not_found() {
         let (status, errors) = refused(get_of("/pages/x")).await;
-        assert_eq!((status, errors), (404, vec![("number".into(), "expected u32, got \"x\"".into())]));
+        assert_eq!((status, errors), (404, vec![("page".into(), "expected u32, got \"x\"".into())]));
         assert_eq!(refused(get_of("/rows/-1")).await.0, 404);
     }
 }

@@ -82,8 +82,13 @@ impl Sources {
     pub fn with_file(mut self, path: &Path, text: &str) -> Self {
         self.file_path = Some(path.to_owned());
         let (table, errors) = DeTable::parse_recoverable(text);
+        let mut last = 0;
         for error in errors {
             let line = line_at(text, error.span().map_or(0, |span| span.start));
+            // What follows on the same line is a consequence of the first.
+            if std::mem::replace(&mut last, line) == line {
+                continue;
+            }
             let origin = Origin::File { path: path.to_owned(), line };
             let message = format!("is no valid TOML: {}", error.message());
             self.faults.push(Fault { name: "the file".to_owned(), origin, message });

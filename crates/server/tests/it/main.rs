@@ -1,0 +1,4 @@
+//! The server's parts over real sockets.
+
+mod live;
+mod run;

@@ -6,6 +6,9 @@ use super::world::{ADMIN, ANALYST, World};
 
 const GOOD: &str = "Server name;IP address;OS;Cores\r\nweb-1;10.0.0.1;Debian 12;4\r\nweb-2;10.0.0.2;Debian 12;8\r\n";
 
+/// Text with one NUL in it, and too long to be taken for no text at all.
+const NUL: &[u8] = b"Name,Operating system\nweb\0-1,Debian GNU/Linux 12\nweb-2,Debian GNU/Linux 12\n";
+
 #[tokio::test]
 async fn a_good_file_becomes_assets_through_the_review_of_its_columns() {
     let world = World::new().await;
@@ -81,7 +84,7 @@ async fn of_a_bad_file_nothing_is_kept_but_the_reason() {
         ("twice.csv", b"Name,Name\na,b\n", "duplicate_header", json!(1)),
         ("quote.csv", b"Name,OS\n\"a,b\n", "unterminated_quote", json!(2)),
         ("formula.csv", b"Name,OS\na,b\n=cmd(),b\n", "formula_injection", json!(3)),
-        ("nul.csv", b"Name,OS\na\0,b\n", "nul_byte", json!(2)),
+        ("nul.csv", NUL, "nul_byte", json!(2)),
         ("book.xlsx", b"PK\x03\x04\x14\0\0\0[Content_Types].xml", "not_csv_xlsx", Value::Null),
         ("data.json", b"{\"a\":1}", "not_csv_json", Value::Null),
         ("page.html", b"<html></html>", "not_csv_markup", Value::Null),

@@ -136,9 +136,6 @@ async fn nothing_of_another_client_is_told_whatever_is_done_there() {
     admin.finished(import.body["import_id"].as_str().unwrap()).await;
     admin.put(&format!("/admin/clients/{}", ids.client), json!({ "name": "Acme Group" })).await.expect(200);
     admin.delete(&format!("/admin/engagements/{engagement}?cascade=true")).await.expect(204);
-    let waiting = admin.get("/admin/pending-approvals").await.expect(200).body;
-    assert_eq!(waiting["items"], json!([]), "the client has another name now");
-    admin.put(&format!("/admin/clients/{}", ids.client), json!({ "name": "Acme" })).await.expect(200);
     let waiting = admin.get("/admin/pending-approvals").await.expect(200).body["items"][0]["user_id"].clone();
     let access = json!({ "client_account_id": ids.client, "role": "analyst" });
     let waiting = waiting.as_str().unwrap();

@@ -27,8 +27,11 @@ export function Page() {
   return (
     <QueryView query={mappings} loading={<PageLoading />}>
       {(data) => (
-        // The key drops selection and filters with the import they were for.
-        <ReviewPage key={importId} mappings={data} targets={targets.data?.items ?? []} />
+        // Without their names, chosen targets would look like none.
+        <QueryView query={targets} loading={<PageLoading />}>
+          {/* The key drops selection and filters with the import they were for. */}
+          {({ items }) => <ReviewPage key={importId} mappings={data} targets={items} />}
+        </QueryView>
       )}
     </QueryView>
   );

@@ -1,0 +1,180 @@
+//! A cached endpoint of the real platform against an axum handler that returns the same bytes from memory.
+//!
+//! Both servers run on the first core, one after the other in turn; `wrk` loads them from the second. Machines are
+//! noisy: only the ratio within a pair counts, and the median over the pairs is printed. `make bench` runs it.
+#![allow(clippy::unwrap_used, clippy::cast_precision_loss, missing_docs, reason = "a benchmark")]
+
+use std::{
+    io::{Read as _, Write as _},
+    net::{SocketAddr, TcpListener, TcpStream},
+    path::Path,
+    process::{Child, Command, Stdio},
+    thread::sleep,
+    time::{Duration, Instant},
+};
+
+use axum::{Router, body::Bytes, http::header, routing::get};
+
+const PAIRS: usize = 7;
+const SECONDS_PER_ROUND: u32 = 3;
+const CONNECTIONS: u32 = 64;
+const PATH: &str = "/api/v1/context/full";
+
+fn main() {
+    let mut arguments = std::env::args().skip(1);
+    if arguments.next().as_deref() == Some("serve-bytes") {
+        let (address, body) = (arguments.next().unwrap(), arguments.next().unwrap());
+        return serve_bytes(&address, &std::fs::read(body).unwrap());
+    }
+    if Command::new("wrk").arg("--version").stdout(Stdio::null()).status().is_err() {
+        println!("endpoint: wrk is not installed; scripts/setup bench installs it");
+        return;
+    }
+    compare();
+}
+
+fn compare() {
+    let folder = std::env::temp_dir().join(format!("unstale-endpoint-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let platform_at = free_address();
+    let platform = Server::start(
+        pinned(env!("CARGO_BIN_EXE_platform"))
+            .env("LISTEN_ADDR", platform_at.to_string())
+            .env("DATA_DIR", &folder)
+            .env("DEMO", "1")
+            .env("LOG", "warn"),
+        platform_at,
+    );
+    let token = sign_in(platform_at);
+    let authorization = format!("Authorization: Bearer {token}");
+    let first = request(platform_at, &format!("GET {PATH} HTTP/1.1\r\n{authorization}\r\n"), "");
+    let second = request(platform_at, &format!("GET {PATH} HTTP/1.1\r\n{authorization}\r\n"), "");
+    assert!(second.head.to_lowercase().contains("x-cache: hit"), "the second read is a hit:\n{}", second.head);
+    assert_eq!(first.body, second.body);
+    let etag = second.header("etag").expect("an ETag");
+
+    let body = folder.join("body.json");
+    std::fs::write(&body, &second.body).unwrap();
+    let bare_at = free_address();
+    let this = std::env::current_exe().unwrap();
+    let bare = Server::start(
+        pinned(this.to_str().unwrap()).arg("serve-bytes").arg(bare_at.to_string()).arg(&body),
+        bare_at,
+    );
+    println!("{PATH}: {} bytes, {CONNECTIONS} connections, server on one core", second.body.len());
+    println!("{:<52} {:>12} {:>12} {:>7}", "", "ours req/s", "axum req/s", "ratio");
+    let conditional = format!("If-None-Match: {etag}");
+    let cases: [(&str, &[&str]); 2] =
+        [("hit, verified token", &[&authorization]), ("304, verified token", &[&authorization, &conditional])];
+    for (what, headers) in cases {
+        let pairs: Vec<(f64, f64)> =
+            (0..PAIRS).map(|_| (load(platform_at, PATH, headers), load(bare_at, "/", &[]))).collect();
+        let ratio = median(pairs.iter().map(|(ours, bare)| ours / bare).collect());
+        let (ours, bare) = (median(pairs.iter().map(|p| p.0).collect()), median(pairs.iter().map(|p| p.1).collect()));
+        println!("{what:<52} {ours:>12.0} {bare:>12.0} {ratio:>6.2}×");
+    }
+    drop((platform, bare));
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
+/// The yardstick: the same bytes from memory, nothing else.
+fn serve_bytes(address: &str, body: &[u8]) {
+    let body = Bytes::copy_from_slice(body);
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    runtime.block_on(async {
+        let app = Router::new()
+            .route("/", get(move || async move { ([(header::CONTENT_TYPE, "application/json")], body.clone()) }));
+        axum::serve(tokio::net::TcpListener::bind(address).await.unwrap(), app).await.unwrap();
+    });
+}
+
+/// A server process on the first core; ended when dropped, also when the benchmark panics.
+struct Server(Child);
+
+impl Server {
+    fn start(command: &mut Command, address: SocketAddr) -> Self {
+        let server = Self(command.stdout(Stdio::null()).stderr(Stdio::inherit()).spawn().unwrap());
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while TcpStream::connect(address).is_err() {
+            assert!(Instant::now() < deadline, "the server did not start within a minute");
+            sleep(Duration::from_millis(50));
+        }
+        server
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn pinned(program: &str) -> Command {
+    let mut command = Command::new("taskset");
+    command.args(["-c", "0"]).arg(Path::new(program));
+    command
+}
+
+fn free_address() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+}
+
+struct Answer {
+    head: String,
+    body: Vec<u8>,
+}
+
+impl Answer {
+    fn header(&self, name: &str) -> Option<&str> {
+        self.head.lines().find_map(|line| {
+            let (held, value) = line.split_once(':')?;
+            held.eq_ignore_ascii_case(name).then(|| value.trim())
+        })
+    }
+}
+
+fn sign_in(address: SocketAddr) -> String {
+    let body = r#"{"email":"admin@acme.test","password":"demo-password"}"#;
+    let head = "POST /api/v1/auth/login HTTP/1.1\r\nContent-Type: application/json\r\n";
+    let deadline = Instant::now() + Duration::from_secs(60);
+    loop {
+        let answer = request(address, head, body);
+        if let Ok(value) = serde_json::from_slice::<serde_json::Value>(&answer.body)
+            && let Some(token) = value["access_token"].as_str()
+        {
+            return token.to_owned();
+        }
+        assert!(Instant::now() < deadline, "sign-in failed: {}", answer.head);
+        sleep(Duration::from_millis(200));
+    }
+}
+
+fn request(address: SocketAddr, head: &str, body: &str) -> Answer {
+    let mut stream = TcpStream::connect(address).unwrap();
+    let length = body.len();
+    write!(stream, "{head}Host: {address}\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{body}").unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).unwrap();
+    let end = answer.windows(4).position(|window| window == b"\r\n\r\n").expect("a whole head") + 4;
+    Answer { head: String::from_utf8_lossy(&answer[..end]).into_owned(), body: answer[end..].to_vec() }
+}
+
+/// Requests per second that `wrk` gets from the second core; it must see no error.
+fn load(address: SocketAddr, path: &str, headers: &[&str]) -> f64 {
+    let mut wrk = Command::new("taskset");
+    wrk.args(["-c", "1", "wrk", "-t1", &format!("-c{CONNECTIONS}"), &format!("-d{SECONDS_PER_ROUND}s")]);
+    for header in headers {
+        wrk.args(["-H", header]);
+    }
+    let output = wrk.arg(format!("http://{address}{path}")).output().unwrap();
+    let output = String::from_utf8(output.stdout).unwrap();
+    assert!(!output.contains("Non-2xx") && !output.contains("Socket errors"), "wrk saw errors:\n{output}");
+    let line = output.lines().find(|line| line.starts_with("Requests/sec:")).expect("wrk's summary");
+    line["Requests/sec:".len()..].trim().parse().unwrap()
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}

@@ -1,0 +1,36 @@
+//! Up, down and up again.
+
+use platform::store::repositories::users;
+
+use crate::support::{
+    database::Database,
+    on_both_databases,
+    world::{World, at, new_user},
+};
+
+on_both_databases!(migrations_go_up_and_down_as_often_as_they_like, down_takes_everything_with_it);
+
+async fn migrations_go_up_and_down_as_often_as_they_like(database: Database) {
+    let store = database.empty().await;
+    assert!(store.migrations().await.unwrap().iter().all(|migration| !migration.is_applied));
+    for _ in 0..2 {
+        store.migrate_up().await.unwrap();
+        store.migrate_up().await.unwrap();
+        assert!(store.migrations().await.unwrap().iter().all(|migration| migration.is_applied));
+        let mut w = store.begin().await.unwrap();
+        users::create_active(&mut w, &new_user("ada"), true, at(0)).await.unwrap();
+        w.roll_back().await.unwrap();
+        store.migrate_down(None).await.unwrap();
+        store.migrate_down(None).await.unwrap();
+        assert!(store.migrations().await.unwrap().iter().all(|migration| !migration.is_applied));
+    }
+}
+
+async fn down_takes_everything_with_it(database: Database) {
+    let world = World::build(database.migrated().await).await;
+    world.store.migrate_down(None).await.unwrap();
+    assert!(users::by_id(world.store.read(), world.ada).await.is_err());
+    world.store.migrate_up().await.unwrap();
+    let users = users::list(world.store.read(), platform::store::repositories::Scope::All).await.unwrap();
+    assert_eq!(users.items, []);
+}
