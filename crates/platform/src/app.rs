@@ -26,12 +26,7 @@ use unstale_server::{
 };
 
 use crate::{
-    api::{
-        self, Platform, import_job,
-        import_job::ImportQueue,
-        policies,
-        state::Shared,
-    },
+    api::{self, Platform, import_job, import_job::ImportQueue, policies, state::Shared},
     auth::{middleware::authenticate, passwords::Passwords, seen::Seen, sign_in::SignInAttempts, tokens::Tokens},
     coherence::Views,
     live::Live,
@@ -64,7 +59,8 @@ impl App {
         std::fs::create_dir_all(&data_dir)
             .with_context(|| format!("DATA_DIR {} cannot be made; name a directory that can", data_dir.display()))?;
         let secret = Secret::load_or_create(&data_dir)?;
-        let store = Store::connect(settings.common.database_url.expose()).await.context("the database cannot be opened")?;
+        let store =
+            Store::connect(settings.common.database_url.expose()).await.context("the database cannot be opened")?;
         store.migrate_up().await.context("the database cannot be brought up to date")?;
 
         let metrics = Arc::new(Metrics::new(&BUILD));

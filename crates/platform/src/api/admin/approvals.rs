@@ -17,10 +17,7 @@ pub struct ApproveRequest {
 
 /// The users the caller administers: of the acting client, or all of them.
 #[utoipa::path(get, path = "/admin/users", tag = "admin", responses((status = 200, body = Items<AdminUser>)))]
-pub(crate) async fn admin_list_users(
-    State(platform): State<Platform>,
-    caller: Caller,
-) -> ReadAnswer<Items<AdminUser>> {
+pub(crate) async fn admin_list_users(State(platform): State<Platform>, caller: Caller) -> ReadAnswer<Items<AdminUser>> {
     caller.require(Permission::ManageUsers)?;
     View::of(platform.views.admin_users(caller.scope()?, &anything()).await)
 }
@@ -53,8 +50,7 @@ pub(crate) async fn approve_user(
     require_decidable(&platform, &caller, user).await?;
     let mut write = platform.begin().await?;
     users::approve(&mut write, user, wanted.client_account_id, role, platform.now()).await?;
-    let scope =
-        if caller.is_platform_admin() { Scope::All } else { Scope::Client(wanted.client_account_id.into()) };
+    let scope = if caller.is_platform_admin() { Scope::All } else { Scope::Client(wanted.client_account_id.into()) };
     let approved = users::admin_user(write.read(), scope, user).await?;
     platform.save(write, StatusCode::OK, approved).await
 }

@@ -166,13 +166,17 @@ async fn somebody_new_asks_and_is_let_in() {
     world.send(post("/auth/register", &wish("other@example.com", "Globex"))).await.expect(202);
 
     let waiting = admin.get("/admin/pending-approvals").await.expect(200).body;
-    let names: Vec<&str> = waiting["items"].as_array().unwrap().iter().map(|one| one["email"].as_str().unwrap()).collect();
+    let names: Vec<&str> =
+        waiting["items"].as_array().unwrap().iter().map(|one| one["email"].as_str().unwrap()).collect();
     assert_eq!(names, ["newcomer@acme.test", "sam@example.com"], "others' requests are nobody's business");
     let sam = waiting["items"][1]["user_id"].as_str().unwrap();
     let ids = admin.ids().await;
     let access = json!({ "client_account_id": ids.client, "role": "analyst" });
     let approved = admin.post(&format!("/admin/pending-approvals/{sam}/approve"), access.clone()).await.expect(200);
-    assert_eq!((&approved.body["status"], &approved.body["memberships"][0]["role"]), (&json!("active"), &json!("analyst")));
+    assert_eq!(
+        (&approved.body["status"], &approved.body["memberships"][0]["role"]),
+        (&json!("active"), &json!("analyst"))
+    );
     admin.post(&format!("/admin/pending-approvals/{sam}/approve"), access).await.expect(404);
     world.login("sam@example.com", "long enough").await.expect(200);
 }

@@ -26,7 +26,8 @@ async fn every_read_is_a_miss_then_a_hit_then_unchanged() {
         assert!(first.header("cache-status").contains(if is_shared { "hit" } else { "stored" }), "{path}: {first:?}");
         let second = admin.get(&path).await.expect(200);
         assert_eq!((second.header("x-cache"), &second.body), ("HIT", &first.body), "{path}");
-        for name in ["etag", "cache-control", "x-cache-hits", "x-cache-misses", "server-timing", "cache-groups", "vary"] {
+        for name in ["etag", "cache-control", "x-cache-hits", "x-cache-misses", "server-timing", "cache-groups", "vary"]
+        {
             assert_ne!(second.header(name), "", "{path} lacks {name}");
         }
         assert_eq!(second.header("cache-control"), "private, no-cache", "{path}");

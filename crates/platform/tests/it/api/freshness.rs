@@ -66,11 +66,7 @@ async fn after_every_write_the_next_read_of_everybody_concerned_is_new() {
     assert_eq!(covered.0, all, "every documented write is looked at here");
 }
 
-async fn users(
-    covered: &mut Covered,
-    world: &World,
-    [admin, analyst, operator, other]: [&Person; 4],
-) {
+async fn users(covered: &mut Covered, world: &World, [admin, analyst, operator, other]: [&Person; 4]) {
     let client = admin.ids().await.client;
     let user = format!("/users/{}", analyst.id);
     let (defaults, clients) = (format!("{user}/defaults"), format!("{user}/clients"));
@@ -88,7 +84,8 @@ async fn users(
             async || admin.put(&defaults, json!({ "client_account_id": client, "engagement_id": null })).await,
         )
         .await;
-    let readers = [(analyst, "/context/me"), (analyst, clients.as_str()), (admin, "/admin/users"), (operator, "/admin/users")];
+    let readers =
+        [(analyst, "/context/me"), (analyst, clients.as_str()), (admin, "/admin/users"), (operator, "/admin/users")];
     for role in ["client_admin", "analyst"] {
         let roles = format!("{user}/roles");
         covered
@@ -109,12 +106,11 @@ async fn users(
             operator.put(&access, json!({ "role": "analyst" })).await
         })
         .await;
-    covered
-        .check("DELETE /users/{user_id}/clients/{client_id}", &readers, async || admin.delete(&access).await)
-        .await;
+    covered.check("DELETE /users/{user_id}/clients/{client_id}", &readers, async || admin.delete(&access).await).await;
 
     let waiting = [(admin, "/admin/pending-approvals"), (operator, "/admin/pending-approvals")];
-    let wish = json!({ "email": "new@acme.test", "name": "New", "password": "long enough", "requested_client": "acme" });
+    let wish =
+        json!({ "email": "new@acme.test", "name": "New", "password": "long enough", "requested_client": "acme" });
     covered.check("POST /auth/register", &waiting, async || world.send(post("/auth/register", &wish)).await).await;
     let listed = admin.get("/admin/pending-approvals").await.body;
     let id = |place: usize| listed["items"][place]["user_id"].as_str().unwrap().to_owned();
@@ -154,7 +150,8 @@ async fn flows(covered: &mut Covered, admin: &Person, analyst: &Person) {
     let details = [(admin, flow.as_str()), (admin, state.as_str()), (admin, metadata.as_str())];
     covered
         .check("PATCH /discovery/flows/{flow_id}", &[&lists[..], &details[..]].concat(), async || {
-            let change = json!({ "name": "Renamed", "status": "running", "progress_percent": 30, "metadata": { "a": 1 } });
+            let change =
+                json!({ "name": "Renamed", "status": "running", "progress_percent": 30, "metadata": { "a": 1 } });
             analyst.patch(&flow, change).await
         })
         .await;
@@ -168,8 +165,13 @@ async fn flows(covered: &mut Covered, admin: &Person, analyst: &Person) {
 async fn imports(covered: &mut Covered, admin: &Person, analyst: &Person) {
     let ids = admin.ids().await;
     let engagement = format!("/imports?engagement_id={}", ids.engagement);
-    let readers =
-        [(admin, "/imports"), (admin, engagement.as_str()), (admin, "/discovery/flows"), (admin, "/assets"), (analyst, "/context/me")];
+    let readers = [
+        (admin, "/imports"),
+        (admin, engagement.as_str()),
+        (admin, "/discovery/flows"),
+        (admin, "/assets"),
+        (analyst, "/context/me"),
+    ];
     covered
         .check("POST /imports", &readers, async || {
             let accepted = analyst.upload(&ids.engagement, "a.csv", b"Name,OS\nweb-1,Debian\n").await.expect(202);
@@ -209,8 +211,12 @@ async fn engagements(covered: &mut Covered, admin: &Person, analyst: &Person, op
         (analyst, own.as_str()),
         (analyst, "/context/full"),
     ];
-    let counts =
-        [(admin, "/admin/clients"), (operator, "/admin/clients"), (analyst, "/context-establishment/clients"), (analyst, "/context/me")];
+    let counts = [
+        (admin, "/admin/clients"),
+        (operator, "/admin/clients"),
+        (analyst, "/context-establishment/clients"),
+        (analyst, "/context/me"),
+    ];
     let engagement = covered
         .check("POST /admin/engagements", &[&lists[..], &counts[..]].concat(), async || {
             admin.post("/admin/engagements", json!({ "name": "Cloud landing zone" })).await
@@ -225,9 +231,11 @@ async fn engagements(covered: &mut Covered, admin: &Person, analyst: &Person, op
         })
         .await;
     covered
-        .check("DELETE /admin/engagements/{engagement_id}", &[&lists[..], &counts[..], &details[..]].concat(), async || {
-            admin.delete(&detail).await
-        })
+        .check(
+            "DELETE /admin/engagements/{engagement_id}",
+            &[&lists[..], &counts[..], &details[..]].concat(),
+            async || admin.delete(&detail).await,
+        )
         .await;
 }
 

@@ -36,7 +36,8 @@ async fn a_good_file_becomes_assets_through_the_review_of_its_columns() {
     assert_eq!((&raw["total"], &raw["items"][0]["unmapped"]["Server name"]), (&json!(2), &json!("web-1")));
     let mappings = analyst.get(&format!("/field-mappings/{id}")).await.expect(200).body;
     let ids: Vec<&Value> = mappings["items"].as_array().unwrap().iter().map(|mapping| &mapping["id"]).collect();
-    let done = analyst.post(&format!("/field-mappings/{id}/bulk-approve"), json!({ "mapping_ids": ids })).await.expect(200);
+    let done =
+        analyst.post(&format!("/field-mappings/{id}/bulk-approve"), json!({ "mapping_ids": ids })).await.expect(200);
     assert_eq!((&done.body["updated"], &done.body["statistics"]["approved"]), (&json!(4), &json!(4)));
     let mapped = analyst.get(&assets).await.expect(200).body;
     assert_eq!(mapped["items"][0]["name"], "web-1");
@@ -156,10 +157,10 @@ async fn imports_that_a_crash_interrupted_are_marked_at_the_next_start() {
     write.commit(&cache).await.unwrap();
     std::fs::write(path.join("uploads/left.upload"), b"a,b").unwrap();
 
-    let settings = platform::settings::Settings::read(unstale_server::settings::Sources::default().with_env([
-        ("DATA_DIR", path.to_str().unwrap()),
-        ("PASSWORD_COST", "low"),
-    ]));
+    let settings = platform::settings::Settings::read(
+        unstale_server::settings::Sources::default()
+            .with_env([("DATA_DIR", path.to_str().unwrap()), ("PASSWORD_COST", "low")]),
+    );
     let again = platform::app::App::build(settings.unwrap()).await.unwrap();
     let request = axum::http::Request::get(format!("/api/v1/imports/{}", import.id))
         .header("authorization", format!("Bearer {}", admin.token))

@@ -26,12 +26,17 @@ fn queries(path: &str, ids: &Ids) -> Vec<String> {
 /// A body that would be accepted, naming what it names of `ids`.
 fn bodies(method: &Method, path: &str, ids: &Ids) -> Option<Value> {
     Some(match (method.as_str(), path) {
-        ("PUT", "/api/v1/users/{user_id}/defaults") => json!({ "client_account_id": ids.client, "engagement_id": null }),
+        ("PUT", "/api/v1/users/{user_id}/defaults") => {
+            json!({ "client_account_id": ids.client, "engagement_id": null })
+        }
         ("PUT", "/api/v1/users/{user_id}/roles") => json!({ "role": "analyst", "client_account_id": ids.client }),
         ("PUT", "/api/v1/users/{user_id}/clients/{client_id}") => json!({ "role": "analyst" }),
         ("POST", "/api/v1/discovery/flows") => json!({ "engagement_id": ids.engagement, "name": "x" }),
         ("PATCH", "/api/v1/discovery/flows/{flow_id}") => json!({ "name": "x" }),
-        ("POST", "/api/v1/field-mappings/{import_id}/bulk-approve" | "/api/v1/field-mappings/{import_id}/bulk-reject") => {
+        (
+            "POST",
+            "/api/v1/field-mappings/{import_id}/bulk-approve" | "/api/v1/field-mappings/{import_id}/bulk-reject",
+        ) => {
             json!({ "mapping_ids": [ids.mapping] })
         }
         ("PATCH", "/api/v1/field-mappings/{import_id}/{mapping_id}") => json!({ "target_attribute": "hostname" }),
@@ -157,7 +162,10 @@ async fn who_has_part_in_two_clients_sees_each_by_itself() {
     let operator = world.sign_in(super::world::OPERATOR).await;
     let (here, there) = (world.sign_in(ADMIN).await, world.sign_in(OTHER_ADMIN).await);
     let (acme, globex) = (here.ids().await, there.ids().await);
-    operator.put(&format!("/users/{}/clients/{}", here.id, globex.client), json!({ "role": "analyst" })).await.expect(200);
+    operator
+        .put(&format!("/users/{}/clients/{}", here.id, globex.client), json!({ "role": "analyst" }))
+        .await
+        .expect(200);
     let in_globex = here.acting_for(&globex.client);
     in_globex.get(&format!("/imports/{}", globex.import)).await.expect(200);
     in_globex.get(&format!("/imports/{}", acme.import)).await.expect(404);

@@ -122,15 +122,28 @@ async fn nothing_of_another_client_is_told_whatever_is_done_there() {
     let (admin, other) = (world.sign_in(ADMIN).await, world.sign_in(OTHER_ADMIN).await);
     let ids = admin.ids().await;
     for path in [
-        "/context/full", "/engagements", "/discovery/flows", "/imports", "/assets", "/admin/clients", "/admin/users",
-        "/admin/engagements", "/admin/pending-approvals", "/auth/active-users", "/context-establishment/clients",
+        "/context/full",
+        "/engagements",
+        "/discovery/flows",
+        "/imports",
+        "/assets",
+        "/admin/clients",
+        "/admin/users",
+        "/admin/engagements",
+        "/admin/pending-approvals",
+        "/auth/active-users",
+        "/context-establishment/clients",
     ] {
         other.get(path).await.expect(200);
     }
     let mut socket = listen(&address, &other).await;
     let engagement = admin.post("/admin/engagements", json!({ "name": "New" })).await.expect(201).id();
-    admin.put(&format!("/admin/engagements/{engagement}"), json!({ "name": "Newer", "status": "active" })).await.expect(200);
-    let flow = admin.post("/discovery/flows", json!({ "engagement_id": engagement, "name": "x" })).await.expect(201).id();
+    admin
+        .put(&format!("/admin/engagements/{engagement}"), json!({ "name": "Newer", "status": "active" }))
+        .await
+        .expect(200);
+    let flow =
+        admin.post("/discovery/flows", json!({ "engagement_id": engagement, "name": "x" })).await.expect(201).id();
     admin.patch(&format!("/discovery/flows/{flow}"), json!({ "status": "running" })).await.expect(200);
     let import = admin.upload(&engagement, "a.csv", b"Name,OS\na,b\n").await.expect(202);
     admin.finished(import.body["import_id"].as_str().unwrap()).await;
