@@ -10,7 +10,7 @@
 //! ```
 //!
 //! # Invariants
-//! - A file under `/assets/` has a hash in its name, so it is immutable; everything else is revalidated by its ETag.
+//! - A file under `/assets/` has a hash in its name, so it is immutable; everything else is revalidated by its `ETag`.
 //! - Only a navigation gets the page in place of a file that is not there: a missing script is a 404 and never HTML,
 //!   which a browser would keep under the script's name.
 //! - Nothing under `/api` is answered with HTML.

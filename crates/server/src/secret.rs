@@ -143,7 +143,8 @@ impl Secret {
 fn refuse_exposed(path: &Path, metadata: &fs::Metadata) -> Result<(), SecretError> {
     use std::os::unix::fs::PermissionsExt as _;
     let mode = metadata.permissions().mode() & 0o7777;
-    if mode & 0o077 == 0 { Ok(()) } else { Err(SecretError::Exposed { path: path.to_owned(), mode }) }
+    let rights_of_others = mode & 0o077;
+    if rights_of_others > 0 { Err(SecretError::Exposed { path: path.to_owned(), mode }) } else { Ok(()) }
 }
 
 /// Elsewhere the directory's own rights decide.

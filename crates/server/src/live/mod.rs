@@ -55,6 +55,7 @@ mod origin;
 mod outbox;
 mod partition;
 mod ring;
+mod session;
 mod socket;
 
 use std::{
@@ -78,7 +79,8 @@ use self::{
     directory::Directory,
     inbox::{Heard, Inbox},
     message::Encoder,
-    partition::{Budget, PartitionState, Since},
+    partition::PartitionState,
+    session::{Budget, Since},
 };
 pub use self::{
     directory::Refused,

@@ -11,82 +11,28 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering::Relaxed},
-    },
+    sync::{Arc, atomic::Ordering::Relaxed},
 };
 
 use unstale::{
     ClockLimits, Position, PositionSet, Record, TagId, Tenant,
     clocks::{Clocks, Validity},
-    position::Partition,
 };
 
 use super::{
     LiveIdentity, LiveLimits,
     forgotten::Forgotten,
-    interest::{Interest, Match},
+    interest::Match,
     message::{Encoder, ResyncReason},
     outbox::{Outbox, Pushed},
     ring::{After, Ring},
+    session::{Budget, Held, Missed, Session, Since},
 };
 use crate::telemetry::LiveMetrics;
 
 /// As many exact clocks as the engine holds by default: what it still serves, the hub can still judge. The filter is
 /// smaller, as registering a response is not the path of a hit.
 const CLOCKS: ClockLimits = ClockLimits { filter_slots: 1024, exact_clocks_max: 16_384 };
-
-/// What all partitions share of the limits.
-pub(super) struct Budget {
-    tags: AtomicUsize,
-    tags_max: usize,
-    sessions: AtomicUsize,
-    sessions_max: usize,
-}
-
-impl Budget {
-    pub(super) fn new(tags_max: usize, sessions_max: usize) -> Self {
-        Self { tags: AtomicUsize::new(0), tags_max, sessions: AtomicUsize::new(0), sessions_max }
-    }
-}
-
-/// What a client that connects says of its past.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Since {
-    /// It was never connected.
-    FirstTime,
-    /// It has everything up to here.
-    Position(Position),
-    /// It was connected and cannot say until when.
-    Unknown,
-}
-
-impl Since {
-    pub(super) fn read(text: &str, partition: Partition) -> Self {
-        let position = text.parse::<PositionSet>().ok().and_then(|set| set.in_partition(partition));
-        position.map_or(Self::Unknown, Self::Position)
-    }
-}
-
-/// From where on a session may have missed something.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Missed {
-    After(Position),
-    Unknown,
-}
-
-impl Missed {
-    fn earlier(a: Option<Self>, b: Option<Self>) -> Option<Self> {
-        match (a, b) {
-            (None, other) | (other, None) => other,
-            (Some(Self::After(a)), Some(Self::After(b))) if a.epoch == b.epoch => {
-                Some(Self::After(if a.sequence <= b.sequence { a } else { b }))
-            }
-            _ => Some(Self::Unknown),
-        }
-    }
-}
 
 pub(super) struct PartitionState {
     limits: LiveLimits,
@@ -101,48 +47,6 @@ pub(super) struct PartitionState {
     rough: BTreeSet<u64>,
     forgotten: Forgotten,
     last_id: u64,
-}
-
-/// A session, acting in one tenant.
-struct Session {
-    who: LiveIdentity,
-    interest: Interest,
-    sockets: Vec<(u64, Arc<Outbox>)>,
-    unheard: Option<Missed>,
-    /// The number of the receipt that will prove that nothing is unheard.
-    receipt: u64,
-    /// What was served in this heartbeat and the one before: a page that connects for the first time may hold it,
-    /// although another socket of its session was open.
-    recent: [Option<Missed>; 2],
-    idle_beats: u32,
-}
-
-impl Session {
-    /// Call it after what it is about was pushed: the receipt that is asked for is to prove that it arrived.
-    fn unheard_from(&mut self, missed: Missed) {
-        self.unheard = Missed::earlier(self.unheard, Some(missed));
-        self.ask_receipt();
-    }
-
-    fn resync(&self, reason: ResyncReason, head: Position, metrics: &LiveMetrics) {
-        for (_, outbox) in &self.sockets {
-            if outbox.resync(reason, head) == Pushed::Queued {
-                metrics.event(reason.as_str());
-            }
-        }
-    }
-
-    fn ask_receipt(&mut self) {
-        self.receipt += 1;
-        self.sockets.iter().for_each(|(_, outbox)| outbox.ask_receipt(self.receipt));
-    }
-
-    /// The tags of `record` that it holds; `Err` if it only holds some roughly.
-    fn holds(&self, tags: &[TagId]) -> Result<Vec<TagId>, ()> {
-        let exact: Vec<TagId> = tags.iter().copied().filter(|tag| self.interest.has(*tag) == Match::Exactly).collect();
-        let roughly = tags.iter().any(|tag| self.interest.has(*tag) == Match::Roughly);
-        if roughly { Err(()) } else { Ok(exact) }
-    }
 }
 
 impl PartitionState {
@@ -164,7 +68,7 @@ impl PartitionState {
 
     /// A record of the log, in order.
     pub(super) fn apply(&mut self, record: &Arc<Record>, encoder: &Encoder) {
-        let before = Position { sequence: record.position.sequence.previous(), ..record.position };
+        let before = before(record.position);
         match self.ring.head() {
             Some(head) if head == before => {}
             None => self.clocks = Some(Clocks::new(before, CLOCKS)),
@@ -196,7 +100,7 @@ impl PartitionState {
         }
         for id in &self.rough {
             let session = &self.sessions[id];
-            if session.holds(&record.tags).is_err() {
+            if matches!(session.holds(&record.tags), Held::Roughly) {
                 session.resync(ResyncReason::Many, record.position, &self.metrics);
             }
         }
@@ -281,21 +185,11 @@ impl PartitionState {
             Since::Position(position) => Some(Missed::After(*position)),
         };
         let missed = Missed::earlier(session.unheard, told);
-        let replay = match missed {
-            None => Ok(Vec::new()),
-            Some(Missed::Unknown) => Err(()),
-            Some(Missed::After(position)) => match self.ring.after(position) {
-                After::Records(records) => Self::concerning(session, records, self.limits.queue_max),
-                After::Unknown => Err(()),
-            },
-        };
-        match replay {
-            Ok(records) => {
+        match replay(session, missed, &self.ring, self.limits.queue_max) {
+            Replay::Records(records) => {
                 // With something to follow, the token must not yet claim that it was received.
                 let position = match (records.first(), since) {
-                    (Some((first, _)), _) => {
-                        Position { sequence: first.position.sequence.previous(), ..first.position }
-                    }
+                    (Some((first, _)), _) => before(first.position),
                     (None, Since::Position(ahead)) if ahead.sequence > head.sequence => *ahead,
                     (None, _) => head,
                 };
@@ -306,7 +200,7 @@ impl PartitionState {
                     self.metrics.event("replayed");
                 }
             }
-            Err(()) => {
+            Replay::Unknown => {
                 let token = match since {
                     Since::Position(position) => PositionSet::from(*position).to_string(),
                     Since::FirstTime | Since::Unknown => String::new(),
@@ -383,21 +277,14 @@ impl PartitionState {
         if let Some(id) = self.ids.get(&key) {
             return Some(*id);
         }
-        if !for_socket && self.budget.sessions.load(Relaxed) >= self.budget.sessions_max {
+        if !for_socket && !self.budget.has_room_for_session() {
             self.forgotten.add(who);
             return None;
         }
         self.budget.sessions.fetch_add(1, Relaxed);
         self.last_id += 1;
-        let session = Session {
-            who: who.clone(),
-            interest: Interest::default(),
-            sockets: Vec::new(),
-            unheard: self.forgotten.remove(who).then_some(Missed::Unknown),
-            receipt: 0,
-            recent: [None; 2],
-            idle_beats: 0,
-        };
+        let missed = self.forgotten.remove(who).then_some(Missed::Unknown);
+        let session = Session::new(who.clone(), missed);
         self.sessions.insert(self.last_id, session);
         self.ids.insert(key, self.last_id);
         Some(self.last_id)
@@ -421,8 +308,7 @@ impl PartitionState {
             if session.interest.has(*tag) != Match::No {
                 continue;
             }
-            let there_is_room = session.interest.len() < self.limits.session_tags_max
-                && self.budget.tags.load(Relaxed) < self.budget.tags_max;
+            let there_is_room = session.interest.len() < self.limits.session_tags_max && self.budget.has_room_for_tag();
             if session.interest.add(*tag, there_is_room) {
                 self.budget.tags.fetch_add(1, Relaxed);
                 self.index.insert((*tag, id));
@@ -446,22 +332,36 @@ impl PartitionState {
             },
         }
     }
+}
 
-    /// The records that concern a session, with its tags; `Err` if that cannot be said, or they are too many.
-    fn concerning(
-        session: &Session,
-        records: Vec<Arc<Record>>,
-        records_max: usize,
-    ) -> Result<Vec<(Arc<Record>, Vec<TagId>)>, ()> {
-        let mut concerning = Vec::new();
-        for record in records {
-            let tags = session.holds(&record.tags)?;
-            if !tags.is_empty() {
-                concerning.push((record, tags));
-            }
+/// What a session that connects is sent of its past.
+enum Replay {
+    /// Records, each with the tags that the session holds.
+    Records(Vec<(Arc<Record>, Vec<TagId>)>),
+    /// It cannot be said, or it is too much.
+    Unknown,
+}
+
+fn replay(session: &Session, missed: Option<Missed>, ring: &Ring, records_max: usize) -> Replay {
+    let after = match missed {
+        None => return Replay::Records(Vec::new()),
+        Some(Missed::Unknown) => return Replay::Unknown,
+        Some(Missed::After(position)) => ring.after(position),
+    };
+    let After::Records(records) = after else { return Replay::Unknown };
+    let mut concerning = Vec::new();
+    for record in records {
+        match session.holds(&record.tags) {
+            Held::Exactly(tags) if tags.is_empty() => {}
+            Held::Exactly(tags) => concerning.push((record, tags)),
+            Held::Roughly => return Replay::Unknown,
         }
-        if concerning.len() > records_max { Err(()) } else { Ok(concerning) }
     }
+    if concerning.len() > records_max { Replay::Unknown } else { Replay::Records(concerning) }
+}
+
+fn before(position: Position) -> Position {
+    Position { sequence: position.sequence.previous(), ..position }
 }
 
 fn count(metrics: &LiveMetrics, pushed: Pushed) {

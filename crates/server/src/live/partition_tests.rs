@@ -348,7 +348,7 @@ fn a_slow_socket_gets_one_resync_and_the_others_everything() {
         hub.invalidate(&[flow(1)]);
         heard.extend(taken(&quick));
     }
-    let expected: Vec<String> = (1..=10).map(|n| format!("event@{} n={n} groups=1", format!("{n:x}"))).collect();
+    let expected: Vec<String> = (1..=10).map(|n| format!("event@{n:x} n={n} groups=1")).collect();
     assert_eq!(heard, expected);
     assert_eq!(taken(&slow), ["resync@5 slow"]);
     hub.invalidate(&[flow(1)]);

@@ -14,7 +14,7 @@ use super::{
     directory::Seat,
     message::PING,
     outbox::{Closing, Next, Outbox},
-    partition::Since,
+    session::Since,
 };
 
 /// Longest message of a client; it has nothing to say but pongs.

@@ -10,7 +10,7 @@ use prometheus_client::{
     metrics::{counter::Counter, family::Family, histogram::Histogram},
     registry::Registry,
 };
-use unstale::{BypassReason, Event, MissReason, Observer, StaleReason, Verdict};
+use unstale::{BypassReason, Event, MissReason, NotStored, Observer, StaleReason, Verdict};
 
 use super::metrics::{Answers, CacheLatency, Histograms, latency_histogram, registered};
 
@@ -171,7 +171,7 @@ impl Observer for EngineMetrics {
         match event {
             Event::Read { key, verdict } => self.read(key.entity(), *verdict),
             Event::Loaded { key, took, not_stored } => {
-                self.load(key.entity(), Ok(not_stored.map(|reason| reason.as_str())), *took);
+                self.load(key.entity(), Ok(not_stored.map(NotStored::as_str)), *took);
             }
             Event::LoadFailed { key, took } => self.load(key.entity(), Err(()), *took),
             Event::Joined { .. } => {

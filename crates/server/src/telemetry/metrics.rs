@@ -1,4 +1,4 @@
-//! Every metric of the server, and writing them out for Prometheus (OpenMetrics text).
+//! Every metric of the server, and writing them out for Prometheus (`OpenMetrics` text).
 //!
 //! Rates are gauges that are computed from counters when the metrics are read, over the life of the process; alerts
 //! that need a rate over time take the counters.
@@ -22,7 +22,7 @@ use unstale::{Cache, Observer};
 
 use super::engine::EngineMetrics;
 
-/// OpenMetrics text, as Prometheus asks for it.
+/// `OpenMetrics` text, as Prometheus asks for it.
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 /// From 10 µs, a hit, to 10 s, a load that is about to time out.
 const LATENCY_BUCKETS: [f64; 17] =
@@ -237,7 +237,7 @@ impl Metrics {
         self.latency.clone()
     }
 
-    /// Everything, as OpenMetrics text.
+    /// Everything, as `OpenMetrics` text.
     pub fn render(&self) -> String {
         self.refresh();
         let mut text = String::with_capacity(16 * 1024);
@@ -398,7 +398,7 @@ mod tests {
         assert!(text.contains(r#"cache_latency_seconds_count{operation="hit",cache_type="http"} 1"#), "{text}");
     }
 
-    /// A reader of the OpenMetrics text format as far as this server uses it: every sample belongs to the family
+    /// A reader of the `OpenMetrics` text format as far as this server uses it: every sample belongs to the family
     /// announced before it, its labels are quoted, its value is a number, and the text ends with `# EOF`.
     #[test]
     fn the_exposition_parses() {

@@ -1,4 +1,4 @@
-//! Live events over real WebSockets, from a real cache.
+//! Live events over real web sockets, from a real cache.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -29,6 +29,8 @@ use unstale_server::{
     telemetry::LiveMetrics,
 };
 
+/// Records that fill what the network holds for a client that does not read, and the queue after it.
+const RECORDS: u64 = 3000;
 /// End-to-end: how long an answer may take before the test fails.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -294,7 +296,6 @@ async fn a_slow_socket_is_told_to_resynchronise_and_disturbs_nobody() {
     let padding = "x".repeat(3900);
     let mut data = serde_json::Map::new();
     data.insert("padding".into(), padding.into());
-    const RECORDS: u64 = 3000;
     for number in 1..=RECORDS {
         let invalidation = Invalidation::of([tag.clone()]).note(note(None, data.clone()));
         world.cache.invalidate(&invalidation).await.unwrap();

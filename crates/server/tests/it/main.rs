@@ -1,4 +1,5 @@
 //! The server's parts over real sockets.
+#![allow(clippy::unwrap_used, reason = "in a test, what is not there is a failure")]
 
 mod live;
 mod run;
