@@ -5,6 +5,7 @@
 mod coherence;
 mod conditional;
 mod isolation;
+mod mounting;
 mod passing;
 mod storing;
 mod waiting;
