@@ -125,7 +125,7 @@ fn assemble(platform: &Platform, secret: &Secret, metrics: &Arc<Metrics>) -> any
     let router = public
         .layer(cache)
         .merge(private.layer(middleware::from_fn_with_state(platform.clone(), authenticate)))
-        .route(&format!("{}/openapi.json", api::BASE), get(move || openapi(document.clone())))
+        .route(&format!("{}/openapi.json", api::BASE), get(move || async move { openapi(document) }))
         .route("/metrics", get(move || async move { scraped.respond() }))
         .fallback_service(web::assets().service())
         .method_not_allowed_fallback(wrong_method)
@@ -133,7 +133,7 @@ fn assemble(platform: &Platform, secret: &Secret, metrics: &Arc<Metrics>) -> any
     Ok(router)
 }
 
-async fn openapi(document: String) -> Response {
+fn openapi(document: String) -> Response {
     ([(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-cache")], document).into_response()
 }
 

@@ -111,11 +111,13 @@ const DEMOS: [Demo; 2] = [
 /// Who can sign in, to be shown at the start.
 pub fn accounts() -> String {
     let mut text = format!("Demonstration accounts, all with the password {PASSWORD:?}:");
+    let mut line = |email: &str, part: &str| text.extend(["\n  ", email, ": ", part]);
     for demo in &DEMOS {
-        text += &format!("\n  {:24} client admin of {}", demo.admin.0, demo.name);
-        text += &format!("\n  {:24} analyst of {}", demo.analyst.0, demo.name);
+        line(demo.admin.0, &format!("client admin of {}", demo.name));
+        line(demo.analyst.0, &format!("analyst of {}", demo.name));
     }
-    text + &format!("\n  {OPERATOR:24} platform admin")
+    line(OPERATOR, "platform admin");
+    text
 }
 
 /// Makes what is missing.
