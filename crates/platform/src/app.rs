@@ -26,12 +26,7 @@ use unstale_server::{
 };
 
 use crate::{
-    api::{
-        self, Platform, import_job,
-        import_job::ImportQueue,
-        policies,
-        state::Shared,
-    },
+    api::{self, Platform, import_job, import_job::ImportQueue, policies, state::Shared},
     auth::{middleware::authenticate, passwords::Passwords, seen::Seen, sign_in::SignInAttempts, tokens::Tokens},
     coherence::Views,
     live::Live,
@@ -64,7 +59,8 @@ impl App {
         std::fs::create_dir_all(&data_dir)
             .with_context(|| format!("DATA_DIR {} cannot be made; name a directory that can", data_dir.display()))?;
         let secret = Secret::load_or_create(&data_dir)?;
-        let store = Store::connect(settings.common.database_url.expose()).await.context("the database cannot be opened")?;
+        let store =
+            Store::connect(settings.common.database_url.expose()).await.context("the database cannot be opened")?;
         store.migrate_up().await.context("the database cannot be brought up to date")?;
 
         let metrics = Arc::new(Metrics::new(&BUILD));
@@ -129,7 +125,7 @@ fn assemble(platform: &Platform, secret: &Secret, metrics: &Arc<Metrics>) -> any
     let router = public
         .layer(cache)
         .merge(private.layer(middleware::from_fn_with_state(platform.clone(), authenticate)))
-        .route(&format!("{}/openapi.json", api::BASE), get(move || openapi(document.clone())))
+        .route(&format!("{}/openapi.json", api::BASE), get(move || async move { openapi(document) }))
         .route("/metrics", get(move || async move { scraped.respond() }))
         .fallback_service(web::assets().service())
         .method_not_allowed_fallback(wrong_method)
@@ -137,7 +133,7 @@ fn assemble(platform: &Platform, secret: &Secret, metrics: &Arc<Metrics>) -> any
     Ok(router)
 }
 
-async fn openapi(document: String) -> Response {
+fn openapi(document: String) -> Response {
     ([(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-cache")], document).into_response()
 }
 

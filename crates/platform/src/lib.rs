@@ -1,5 +1,6 @@
 //! The migration platform: the first application on Unstale.
 #![allow(missing_docs, reason = "an application, not a library: the names of fields say enough")]
+#![allow(clippy::result_large_err, reason = "a problem is made once for a refused request, and moved a few times")]
 
 pub mod api;
 pub mod app;

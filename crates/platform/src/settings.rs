@@ -4,15 +4,13 @@ use unstale_server::settings::{CommonSettings, Reader, Setting, SettingsError, S
 
 use crate::{auth::passwords::Cost, imports::Limits};
 
-const IMPORT_BYTES_MAX: Setting<u64> = Setting::new(
-    "IMPORT_BYTES_MAX",
-    "a number of bytes from 1024 to 268435456 (256 MiB)",
-    |text| text.parse().ok().filter(|bytes| (1024..=256 * 1024 * 1024).contains(bytes)),
-);
-const IMPORT_WORKERS: Setting<usize> =
-    Setting::new("IMPORT_WORKERS", "a number from 1 to 16", |text| {
-        text.parse().ok().filter(|workers| (1..=16).contains(workers))
+const IMPORT_BYTES_MAX: Setting<u64> =
+    Setting::new("IMPORT_BYTES_MAX", "a number of bytes from 1024 to 268435456 (256 MiB)", |text| {
+        text.parse().ok().filter(|bytes| (1024..=256 * 1024 * 1024).contains(bytes))
     });
+const IMPORT_WORKERS: Setting<usize> = Setting::new("IMPORT_WORKERS", "a number from 1 to 16", |text| {
+    text.parse().ok().filter(|workers| (1..=16).contains(workers))
+});
 const COOKIE_SECURE: Setting<bool> =
     Setting::new("COOKIE_SECURE", "true or false", unstale_server::settings::parse_bool);
 const PASSWORD_COST: Setting<Cost> = Setting::new("PASSWORD_COST", "full or low", |text| match text {

@@ -21,7 +21,9 @@ pub(crate) fn assets() -> Assets {
 
 fn find(path: &str) -> Option<Asset> {
     let file = Built::get(path)?;
-    let hash: String = file.metadata.sha256_hash().iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+    let hash = file.metadata.sha256_hash();
+    let half = hash.first_chunk().expect("the hash has 32 bytes");
+    let hash = format!("{:032x}", u128::from_be_bytes(*half));
     let bytes = match file.data {
         Cow::Borrowed(embedded) => Bytes::from_static(embedded),
         // A debug build reads the files from disk, so that they can be built again without it.

@@ -25,8 +25,7 @@ const BODY_BYTES_MAX: usize = 8 << 20;
 /// How long one read may take.
 const READ_MAX: Duration = Duration::from_secs(30);
 /// Request headers that hold for every read of the batch.
-const PASSED_ON: &[&str] =
-    &["host", "accept", "accept-language", "unstale-position", "traceparent"];
+const PASSED_ON: &[&str] = &["host", "accept", "accept-language", "unstale-position", "traceparent"];
 
 /// Most reads of one batch.
 pub const REQUESTS_MAX: usize = 20;
@@ -156,8 +155,18 @@ mod tests {
             assert!(target(good).is_some(), "{good} was refused");
         }
         for bad in [
-            "", "/", "/api/v1", "/api/v1/", "/api/v2/x", "/metrics", "api/v1/x", "/api/v1/batch", "/api/v1/events?a=b",
-            "http://elsewhere/api/v1/context/me", "//elsewhere/api/v1/x", "/api/v1/ x",
+            "",
+            "/",
+            "/api/v1",
+            "/api/v1/",
+            "/api/v2/x",
+            "/metrics",
+            "api/v1/x",
+            "/api/v1/batch",
+            "/api/v1/events?a=b",
+            "http://elsewhere/api/v1/context/me",
+            "//elsewhere/api/v1/x",
+            "/api/v1/ x",
         ] {
             assert!(target(bad).is_none(), "{bad} was accepted");
         }

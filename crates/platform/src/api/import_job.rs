@@ -144,9 +144,8 @@ pub(crate) async fn run(platform: &Platform, job: Job) {
         }
         Failure::Stopping => internal("The server stopped before the file was imported. Upload it again."),
     };
-    let failed = write(platform, async |write| {
-        repository::fail(write, client, import, &error, platform.now()).await.map(drop)
-    });
+    let failed =
+        write(platform, async |write| repository::fail(write, client, import, &error, platform.now()).await.map(drop));
     if let Err(error) = failed.await {
         tracing::error!(%error, %import, "a failed import could not be marked");
     }

@@ -86,8 +86,12 @@ pub fn operations(item: &mut PathItem) -> impl Iterator<Item = (HttpMethod, &mut
 fn complete_operation(path: &str, method: &HttpMethod, operation: &mut Operation) {
     let reads = matches!(method, HttpMethod::Get);
     let is_public = operation.security.as_ref().is_some_and(|security| !security.is_empty())
-        && operation.security.as_ref().is_some_and(|security| security.iter().all(|one| *one == SecurityRequirement::default()));
-    let has_input = operation.request_body.is_some() || operation.parameters.as_ref().is_some_and(|all| !all.is_empty());
+        && operation
+            .security
+            .as_ref()
+            .is_some_and(|security| security.iter().all(|one| *one == SecurityRequirement::default()));
+    let has_input =
+        operation.request_body.is_some() || operation.parameters.as_ref().is_some_and(|all| !all.is_empty());
     let mut problems = vec![("500", "The server failed; the log says why")];
     if has_input {
         problems.push(("400", "The request is not well formed"));

@@ -10,10 +10,7 @@ use axum::{
 use unstale::PositionSet;
 use unstale_http::Written;
 
-use super::{
-    input,
-    prelude::*,
-};
+use super::{input, prelude::*};
 use crate::{
     auth::{
         cookie::{self, Credential},
@@ -116,9 +113,8 @@ pub(crate) async fn login(
 ))]
 pub(crate) async fn refresh(State(platform): State<Platform>, headers: HeaderMap) -> Result<Response, Problem> {
     let claims = claims_of(&platform, &headers)?;
-    let principal = read(platform.views.session(claims.sid, &anything()).await).map_err(|problem| {
-        if problem.status() == StatusCode::NOT_FOUND { Problem::unauthorized() } else { problem }
-    })?;
+    let principal = read(platform.views.session(claims.sid, &anything()).await)
+        .map_err(|problem| if problem.status() == StatusCode::NOT_FOUND { Problem::unauthorized() } else { problem })?;
     let now = platform.now();
     if principal.user.id != claims.sub || principal.user.status != UserStatus::Active || principal.expires_at <= now {
         return Err(Problem::unauthorized());

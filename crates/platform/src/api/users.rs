@@ -213,8 +213,8 @@ fn scope_of(caller: &Caller, client: Uuid) -> Scope {
 
 /// Where somebody starts, without a client that the reader does not know of.
 fn as_seen_by(caller: &Caller, defaults: &UserDefaults) -> UserDefaults {
-    let is_known = defaults.user_id == caller.id()
-        || defaults.client_account_id.is_none_or(|client| sees_client(caller, client));
+    let is_known =
+        defaults.user_id == caller.id() || defaults.client_account_id.is_none_or(|client| sees_client(caller, client));
     let (client_account_id, engagement_id) =
         if is_known { (defaults.client_account_id, defaults.engagement_id) } else { (None, None) };
     UserDefaults { user_id: defaults.user_id, client_account_id, engagement_id }

@@ -38,9 +38,7 @@ pub struct UnknownClient;
 
 /// Decides for whom a request acts. What a user may not see does not exist.
 pub fn decide(asked: &Asked<'_>) -> Result<Acting, UnknownClient> {
-    let role_in = |client: Uuid| {
-        asked.roles.iter().find(|held| held.client_account_id == client).map(|held| held.role)
-    };
+    let role_in = |client: Uuid| asked.roles.iter().find(|held| held.client_account_id == client).map(|held| held.role);
     if let Some(named) = asked.named {
         let client = Uuid::parse_str(named).map_err(|_| UnknownClient)?;
         return match role_in(client) {

@@ -102,7 +102,10 @@ fn allow(role: Option<Role>, permission: Permission) -> Result<(), Problem> {
     if role.is_some_and(|role| permission.is_of(role)) {
         return Ok(());
     }
-    Err(Problem::forbidden(format!("This needs the permission {}, which your role does not have.", permission.as_str())))
+    Err(Problem::forbidden(format!(
+        "This needs the permission {}, which your role does not have.",
+        permission.as_str()
+    )))
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Caller {

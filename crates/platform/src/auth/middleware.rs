@@ -46,8 +46,7 @@ async fn admit(platform: &Platform, head: &Parts) -> Result<(Caller, Identity), 
     let credential = Credential::of(headers).ok_or_else(Problem::unauthorized)?;
     let claims = platform.tokens.verify(credential.token(), platform.now()).map_err(refuse_token)?;
     if let Credential::Cookie(_) = credential {
-        let judged =
-            if is_socket(head) { csrf::judge_origin(headers) } else { csrf::judge(&head.method, headers) };
+        let judged = if is_socket(head) { csrf::judge_origin(headers) } else { csrf::judge(&head.method, headers) };
         judged.map_err(|refusal| Problem::forbidden(refusal.message()))?;
     }
     // The position first, then the facts: what changes in between is seen as a change.
@@ -114,7 +113,9 @@ fn named_client(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     let mut values = headers.get_all(acting::HEADER).iter();
     match (values.next(), values.next()) {
         (None, _) => Ok(None),
-        (Some(value), None) => value.to_str().map(|text| Some(text.trim().to_owned())).map_err(|_| Problem::not_found()),
+        (Some(value), None) => {
+            value.to_str().map(|text| Some(text.trim().to_owned())).map_err(|_| Problem::not_found())
+        }
         (Some(_), Some(_)) => Err(Problem::bad_request("Send X-Client-Account-Id once.")),
     }
 }

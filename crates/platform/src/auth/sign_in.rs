@@ -54,8 +54,5 @@ fn now() -> Timestamp {
 
 fn refuse(TooManyAttempts { retry_after }: TooManyAttempts) -> Problem {
     let minutes = retry_after.as_secs().div_ceil(60).max(1);
-    Problem::too_many_requests(
-        format!("Too many attempts to sign in. Wait {minutes} min and try again."),
-        retry_after,
-    )
+    Problem::too_many_requests(format!("Too many attempts to sign in. Wait {minutes} min and try again."), retry_after)
 }

@@ -55,8 +55,8 @@ pub enum Change {
     UserClientAccessChanged { user: Uuid, client: Uuid, action: Action },
     /// A user starts elsewhere. `clients` and `engagements`: where they started before and start now.
     UserDefaultsUpdated { user: Uuid, clients: Vec<Uuid>, engagements: Vec<Uuid> },
-    /// The list of those who wait to be let in.
-    PendingApprovalsChanged { user: Uuid, action: Action },
+    /// The list of those who wait to be let in. `requested_client`: the client in the user's own words.
+    PendingApprovalsChanged { user: Uuid, requested_client: Option<String>, action: Action },
     /// A client, and if it is deleted everything within.
     ClientModified { client: Uuid, action: Action },
     /// An engagement, and if it is deleted everything within.
@@ -100,7 +100,7 @@ impl Change {
             Self::UserDefaultsUpdated { user, .. } => {
                 json!({"entity": "user_defaults", "user_id": user, "action": "updated"})
             }
-            Self::PendingApprovalsChanged { user, action } => {
+            Self::PendingApprovalsChanged { user, action, .. } => {
                 json!({"entity": "pending_approvals", "user_id": user, "action": action.as_str()})
             }
             Self::ClientModified { client, action } => {
@@ -147,7 +147,10 @@ impl Change {
                 let starters = engagements.iter().map(|engagement| tags::engagement_users(*engagement));
                 [tags::user_defaults(*user), tags::users()].into_iter().chain(members).chain(starters).collect()
             }
-            Self::PendingApprovalsChanged { .. } => vec![tags::pending_approvals()],
+            Self::PendingApprovalsChanged { requested_client, .. } => {
+                let named = requested_client.iter().map(|named| tags::pending_for(named));
+                [tags::pending_approvals()].into_iter().chain(named).collect()
+            }
             Self::ClientModified { client, action } => client_tags(*client, *action),
             Self::EngagementModified { client, engagement, action } => engagement_tags(*client, *engagement, *action),
             Self::FlowUpdated { client, engagement, flow, owner, action } => {

@@ -174,9 +174,15 @@ views! {
         catalogue::admin_active_users(&tenant_of(scope)), policies::SEEN,
         |store| users::active(store.read(), scope),
     }
+    /// Those who wait for `client`, or for anybody.
     admin_pending_approvals(client: Option<ClientId>) -> views::Items<views::PendingApproval> {
         catalogue::admin_pending_approvals(&acting(client)), policies::PENDING_APPROVALS,
-        |store| users::pending_approvals(store.read()),
+        |store| async move {
+            match client {
+                Some(client) => users::pending_approvals_for(store.read(), client).await,
+                None => users::pending_approvals(store.read()).await,
+            }
+        },
     }
 }
 

@@ -57,6 +57,18 @@ macro_rules! of_tenant {
     (@tag $client:ident, $kind:expr, $id:ident) => { Tag::of(&$client.tenant(), $kind, $id) };
 }
 
+/// Who waits to be let in by the client that they call `named`: moves when one of them asks, or is decided on.
+///
+/// A tag for each name, because what waits for one client is none of another's business: not even that it changed.
+pub fn pending_for(named: &str) -> Tag {
+    Tag::shared("pending_for", comparable(named))
+}
+
+/// A client's name as it is compared with what people call it.
+pub fn comparable(named: &str) -> String {
+    named.trim().to_lowercase()
+}
+
 shared! {
     /// A user's row.
     user(user);

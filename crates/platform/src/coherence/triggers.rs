@@ -82,14 +82,23 @@ impl Triggers {
     }
 
     /// Somebody asked to be let in.
-    pub async fn on_user_registered(&self, user: Uuid) -> Result<PositionSet, NotVisible> {
-        let action = Action::Created;
-        self.publish(&[Change::UserRegistered { user }, Change::PendingApprovalsChanged { user, action }]).await
+    pub async fn on_user_registered(
+        &self,
+        user: Uuid,
+        requested_client: Option<String>,
+    ) -> Result<PositionSet, NotVisible> {
+        let asks = Change::PendingApprovalsChanged { user, requested_client, action: Action::Created };
+        self.publish(&[Change::UserRegistered { user }, asks]).await
     }
 
     /// Somebody's request was made or decided.
-    pub async fn on_pending_approvals_changed(&self, user: Uuid, action: Action) -> Result<PositionSet, NotVisible> {
-        self.publish(&[Change::PendingApprovalsChanged { user, action }]).await
+    pub async fn on_pending_approvals_changed(
+        &self,
+        user: Uuid,
+        requested_client: Option<String>,
+        action: Action,
+    ) -> Result<PositionSet, NotVisible> {
+        self.publish(&[Change::PendingApprovalsChanged { user, requested_client, action }]).await
     }
 
     /// A client was created, updated or deleted.

@@ -1,5 +1,7 @@
 //! Inventories as the tools of the demo's clients export them. Pure and always the same.
 
+use std::fmt::Write as _;
+
 /// Headers of an Azure Migrate server import.
 const AZURE_HEADERS: &str = "*Server name,IP addresses,*Cores,*Memory (In MB),*OS name,OS version,OS architecture,\
     Server type,Hypervisor,CPU utilization percentage,Memory utilization percentage,Network adapters,\
@@ -70,7 +72,8 @@ pub(super) fn azure_migrate(count: u32) -> String {
         let (cores, memory, used) = (server.cores, server.memory_mb(), server.used_percent);
         let disk_gb = 60 + server.row % 12 * 40;
         let firmware = if server.row % 3 == 0 { "BIOS" } else { "UEFI" };
-        text += &format!(
+        write!(
+            text,
             "{},{},{cores},{memory},{os},{}.{},x64,Virtual,VMware,{used},{},1,{}.4,{}.1,{firmware},{},{},{disk_gb},{application},{},{owner}\r\n",
             server.name("fra"),
             server.address(20),
@@ -82,7 +85,8 @@ pub(super) fn azure_migrate(count: u32) -> String {
             1 + server.row % 3,
             disk_gb * used / 100,
             ENVIRONMENTS[server.environment].1,
-        );
+        )
+        .expect("writing to a String cannot fail");
     }
     text
 }
@@ -94,9 +98,10 @@ pub(super) fn aws_migration_hub(count: u32) -> String {
         let (_, application, os, _) = WORKLOADS[server.workload];
         let (row, cores, memory, used) = (server.row, server.cores, server.memory_mb(), server.used_percent);
         let name = server.name("ams");
-        text += &format!(
+        writeln!(
+            text,
             "glx-{:05},4219d0a1-1f5a-7c44-9e03-{:012x},{},00:50:56:9a:{:02x}:{:02x},{name}.globex.example,vm-{},vcenter-ams-1,\
-             {},{cores},{cores},{os},{}.{},{name},{memory},{},{},{used},{},{},{},{application},Wave {}\n",
+             {},{cores},{cores},{os},{}.{},{name},{memory},{},{},{used},{},{},{},{application},Wave {}",
             row + 1,
             row * 7919 + 65_521,
             server.address(40),
@@ -112,7 +117,8 @@ pub(super) fn aws_migration_hub(count: u32) -> String {
             row * 13 % 900,
             row * 7 % 600,
             1 + server.workload / 3,
-        );
+        )
+        .expect("writing to a String cannot fail");
     }
     text
 }

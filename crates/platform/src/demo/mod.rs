@@ -88,8 +88,20 @@ const DEMOS: [Demo; 2] = [
                 (2026, 5, 4),
                 (2027, 3, 31),
             ),
-            ("Warehouse systems", "Scanners, printers and their servers.", EngagementStatus::Planned, (2027, 2, 1), (2027, 9, 30)),
-            ("Mainframe discovery", "What still runs there, and for whom.", EngagementStatus::Active, (2026, 8, 17), (2026, 12, 18)),
+            (
+                "Warehouse systems",
+                "Scanners, printers and their servers.",
+                EngagementStatus::Planned,
+                (2027, 2, 1),
+                (2027, 9, 30),
+            ),
+            (
+                "Mainframe discovery",
+                "What still runs there, and for whom.",
+                EngagementStatus::Active,
+                (2026, 8, 17),
+                (2026, 12, 18),
+            ),
         ],
         file_name: "amsterdam-migration-hub.csv",
         file: inventory::aws_migration_hub,
@@ -99,11 +111,13 @@ const DEMOS: [Demo; 2] = [
 /// Who can sign in, to be shown at the start.
 pub fn accounts() -> String {
     let mut text = format!("Demonstration accounts, all with the password {PASSWORD:?}:");
+    let mut line = |email: &str, part: &str| text.extend(["\n  ", email, ": ", part]);
     for demo in &DEMOS {
-        text += &format!("\n  {:24} client admin of {}", demo.admin.0, demo.name);
-        text += &format!("\n  {:24} analyst of {}", demo.analyst.0, demo.name);
+        line(demo.admin.0, &format!("client admin of {}", demo.name));
+        line(demo.analyst.0, &format!("analyst of {}", demo.name));
     }
-    text + &format!("\n  {OPERATOR:24} platform admin")
+    line(OPERATOR, "platform admin");
+    text
 }
 
 /// Makes what is missing.

@@ -1,6 +1,7 @@
-//! The platform's store and its coherence, over real databases and the real cache.
+//! The platform over real databases and the real cache.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod api;
 mod coherence;
 mod isolation;
 mod migrations;

@@ -175,7 +175,7 @@ mod silent_log {
     use unstale::{
         Bytes, MemoryStore, RawKey, StoreError, TagId,
         position::{Partition, PartitionCount, Position},
-        store::{Filled, LogPage, Store, StoredEntry},
+        store::{Filled, LocalHeads, LogPage, Store, StoredEntry},
     };
 
     #[derive(Debug, Default)]
@@ -186,8 +186,8 @@ mod silent_log {
             self.0.partitions()
         }
 
-        fn local_head(&self, partition: Partition) -> Option<Position> {
-            self.0.local_head(partition)
+        fn local_heads(&self) -> Option<Arc<LocalHeads>> {
+            self.0.local_heads()
         }
 
         fn head(&self, partition: Partition) -> BoxFuture<'_, Result<Position, StoreError>> {

@@ -17,15 +17,12 @@ pub struct ApproveRequest {
 
 /// The users the caller administers: of the acting client, or all of them.
 #[utoipa::path(get, path = "/admin/users", tag = "admin", responses((status = 200, body = Items<AdminUser>)))]
-pub(crate) async fn admin_list_users(
-    State(platform): State<Platform>,
-    caller: Caller,
-) -> ReadAnswer<Items<AdminUser>> {
+pub(crate) async fn admin_list_users(State(platform): State<Platform>, caller: Caller) -> ReadAnswer<Items<AdminUser>> {
     caller.require(Permission::ManageUsers)?;
     View::of(platform.views.admin_users(caller.scope()?, &anything()).await)
 }
 
-/// Those who wait for approval.
+/// Those who wait for approval: by the acting client, or all of them.
 #[utoipa::path(get, path = "/admin/pending-approvals", tag = "admin",
     responses((status = 200, body = Items<PendingApproval>)))]
 pub(crate) async fn list_pending_approvals(
@@ -33,7 +30,7 @@ pub(crate) async fn list_pending_approvals(
     caller: Caller,
 ) -> ReadAnswer<Items<PendingApproval>> {
     caller.require(Permission::ManageUsers)?;
-    Ok(View::Own(Items { items: decidable(&platform, &caller).await? }))
+    View::of(platform.views.admin_pending_approvals(caller.acting_for(), &anything()).await)
 }
 
 /// Let somebody in.
@@ -53,8 +50,7 @@ pub(crate) async fn approve_user(
     require_decidable(&platform, &caller, user).await?;
     let mut write = platform.begin().await?;
     users::approve(&mut write, user, wanted.client_account_id, role, platform.now()).await?;
-    let scope =
-        if caller.is_platform_admin() { Scope::All } else { Scope::Client(wanted.client_account_id.into()) };
+    let scope = if caller.is_platform_admin() { Scope::All } else { Scope::Client(wanted.client_account_id.into()) };
     let approved = users::admin_user(write.read(), scope, user).await?;
     platform.save(write, StatusCode::OK, approved).await
 }
@@ -74,24 +70,9 @@ pub(crate) async fn reject_user(
     platform.save_silently(write).await
 }
 
-/// Those on whom the caller decides: a platform admin on everybody, a client's administrator on those who named this
-/// client. Whom somebody else is asked to let in is none of their business.
-async fn decidable(platform: &Platform, caller: &Caller) -> Result<Vec<PendingApproval>, Problem> {
-    let acting_for = caller.acting_for();
-    let waiting = read(platform.views.admin_pending_approvals(acting_for, &anything()).await)?;
-    if caller.is_platform_admin() {
-        return Ok(waiting.items.clone());
-    }
-    let client = read(platform.views.client(acting_for, caller.client()?.0, &anything()).await)?;
-    let names_client = |wanted: &str| {
-        let wanted = wanted.trim().to_lowercase();
-        wanted == client.name.to_lowercase() || wanted == client.slug.to_lowercase()
-    };
-    let is_ours = |one: &&PendingApproval| one.requested_client.as_deref().is_some_and(names_client);
-    Ok(waiting.items.iter().filter(is_ours).cloned().collect())
-}
-
+/// Refuses a user who does not wait for the caller's decision. Whom somebody else is asked to let in is none of their
+/// business.
 async fn require_decidable(platform: &Platform, caller: &Caller, user: Uuid) -> Result<(), Problem> {
-    let waiting = decidable(platform, caller).await?;
-    if waiting.iter().any(|one| one.user_id == user) { Ok(()) } else { Err(Problem::not_found()) }
+    let waiting = read(platform.views.admin_pending_approvals(caller.acting_for(), &anything()).await)?;
+    if waiting.items.iter().any(|one| one.user_id == user) { Ok(()) } else { Err(Problem::not_found()) }
 }

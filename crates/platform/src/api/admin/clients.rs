@@ -26,13 +26,9 @@ pub struct UpdateClientRequest {
 
 /// The clients the caller administers.
 #[utoipa::path(get, path = "/admin/clients", tag = "admin", responses((status = 200, body = Items<Client>)))]
-pub(crate) async fn admin_list_clients(
-    State(platform): State<Platform>,
-    caller: Caller,
-) -> ReadAnswer<Items<Client>> {
+pub(crate) async fn admin_list_clients(State(platform): State<Platform>, caller: Caller) -> ReadAnswer<Items<Client>> {
     caller.require(Permission::ManageUsers)?;
-    let whose =
-        if caller.is_platform_admin() { ClientsOf::Everybody } else { ClientsOf::Administrator(caller.id()) };
+    let whose = if caller.is_platform_admin() { ClientsOf::Everybody } else { ClientsOf::Administrator(caller.id()) };
     View::of(platform.views.admin_clients(caller.acting_for(), whose, &anything()).await)
 }
 

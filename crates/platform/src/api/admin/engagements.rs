@@ -131,6 +131,7 @@ pub(crate) async fn admin_list_engagement_users(
 }
 
 /// What creating and updating have in common.
+#[derive(Clone, Copy)]
 struct Wanted<'a> {
     name: &'a str,
     description: Option<&'a str>,

@@ -18,9 +18,9 @@ use super::{
 };
 use crate::{
     coherence::{
-        Change, Write,
+        Change, ClientId, Write,
         changes::Action,
-        tags::{self, record_rows},
+        tags::{self, comparable, record_rows},
     },
     store::{
         Conflict, Reading, StoreError,
@@ -114,6 +114,23 @@ pub async fn active(db: Reading<'_>, scope: Scope) -> Result<Items<ActiveUser>, 
 #[instrument(name = "db.query", skip_all, fields(db.operation = "users.pending_approvals"))]
 pub async fn pending_approvals(db: Reading<'_>) -> Result<Items<PendingApproval>, StoreError> {
     [tags::pending_approvals(), tags::users()].iter().for_each(record);
+    waiting(db).await
+}
+
+/// Those of them who wait for `client`: who named it by its name or its short name.
+#[instrument(name = "db.query", skip_all, fields(db.operation = "users.pending_approvals_for"))]
+pub async fn pending_approvals_for(db: Reading<'_>, client: ClientId) -> Result<Items<PendingApproval>, StoreError> {
+    record(&tags::client(client.0));
+    let client = client::Entity::find_by_id(client.0).one(&db).await?.ok_or(StoreError::not_found("client"))?;
+    let names = [client.name, client.slug].map(|name| comparable(&name));
+    names.iter().for_each(|name| record(&tags::pending_for(name)));
+    let mut items = waiting(db).await?.items;
+    items.retain(|one| one.requested_client.as_deref().is_some_and(|named| names.contains(&comparable(named))));
+    record_rows(items.iter().map(|one| one.user_id), tags::user, tags::users);
+    Ok(Items { items })
+}
+
+async fn waiting(db: Reading<'_>) -> Result<Items<PendingApproval>, StoreError> {
     let rows = access_request::Entity::find()
         .join(JoinType::InnerJoin, refers_to_user())
         .select_also(user::Entity)
@@ -160,13 +177,14 @@ pub async fn register(
     now: DateTime<Utc>,
 ) -> Result<User, StoreError> {
     let user = insert(w, new, UserStatus::Pending, false, now).await?;
+    let requested_client = request.requested_client.clone();
     let request = access_request::ActiveModel {
         user_id: Set(user.id),
-        requested_client: Set(request.requested_client.clone()),
+        requested_client: Set(requested_client.clone()),
         reason: Set(request.reason.clone()),
         requested_at: Set(stamp(now)),
     };
-    let change = Change::PendingApprovalsChanged { user: user.id, action: Action::Created };
+    let change = Change::PendingApprovalsChanged { user: user.id, requested_client, action: Action::Created };
     access_request::Entity::insert(request).exec_without_returning(w.changing(change)).await?;
     Ok(user)
 }
@@ -427,7 +445,9 @@ async fn insert(
 /// Takes somebody off the list of those who wait.
 async fn decide(w: &mut Write, user: Uuid) -> Result<(), StoreError> {
     by_id(w.read(), user).await?;
-    let change = Change::PendingApprovalsChanged { user, action: Action::Deleted };
+    let request = access_request::Entity::find_by_id(user).one(&w.read()).await?.ok_or(Conflict::NotPending)?;
+    let requested_client = request.requested_client;
+    let change = Change::PendingApprovalsChanged { user, requested_client, action: Action::Deleted };
     let done = access_request::Entity::delete_by_id(user).exec(w.changing(change)).await?;
     if done.rows_affected == 0 { Err(Conflict::NotPending.into()) } else { Ok(()) }
 }

@@ -1,0 +1,10 @@
+//! The API as a whole: the application as the server runs it, on SQLite, with the demonstration's data.
+
+mod authentication;
+mod batch;
+mod conditional;
+mod freshness;
+mod imports;
+mod isolation;
+mod sockets;
+mod world;

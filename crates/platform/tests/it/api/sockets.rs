@@ -1,0 +1,187 @@
+//! Live events over real sockets on the loopback interface.
+
+use std::time::Duration;
+
+use futures_util::{FutureExt as _, SinkExt as _, StreamExt as _};
+use serde_json::{Value, json};
+use tokio::net::TcpStream;
+use tokio_tungstenite::{
+    MaybeTlsStream, WebSocketStream, connect_async,
+    tungstenite::{Error, Message, client::IntoClientRequest as _},
+};
+
+use super::world::{ADMIN, ANALYST, OTHER_ADMIN, Person, World};
+
+/// Beyond it an event is not coming.
+const WAIT: Duration = Duration::from_secs(10);
+
+struct Socket(WebSocketStream<MaybeTlsStream<TcpStream>>);
+
+/// A world that listens on the loopback interface.
+async fn listening() -> (World, String) {
+    let world = World::new().await;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let router = world.router.clone();
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    (world, address)
+}
+
+async fn connect(address: &str, headers: &[(&'static str, String)], query: &str) -> Result<Socket, Error> {
+    let mut request = format!("ws://{address}/api/v1/events{query}").into_client_request().unwrap();
+    for (name, value) in headers {
+        request.headers_mut().insert(*name, value.parse().unwrap());
+    }
+    let mut socket = Socket(connect_async(request).await?.0);
+    assert_eq!(socket.next().await["type"], "hello");
+    Ok(socket)
+}
+
+async fn listen(address: &str, person: &Person) -> Socket {
+    connect(address, &[("authorization", format!("Bearer {}", person.token))], "").await.unwrap()
+}
+
+fn status(refused: Result<Socket, Error>) -> u16 {
+    match refused.err().expect("it is refused") {
+        Error::Http(response) => response.status().as_u16(),
+        error => panic!("{error}"),
+    }
+}
+
+impl Socket {
+    /// The next message that is not a ping.
+    async fn next(&mut self) -> Value {
+        loop {
+            let message = tokio::time::timeout(WAIT, self.0.next()).await.expect("a message comes").unwrap().unwrap();
+            if let Message::Text(text) = message {
+                let message: Value = serde_json::from_str(&text).unwrap();
+                if message["type"] != "ping" {
+                    return message;
+                }
+            }
+        }
+    }
+
+    /// The code with which the server closes.
+    async fn closed(mut self) -> u16 {
+        loop {
+            match tokio::time::timeout(WAIT, self.0.next()).await.expect("the server closes") {
+                Some(Ok(Message::Close(frame))) => return frame.unwrap().code.into(),
+                Some(Ok(_)) => {}
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    /// Whether nothing has come, everything sent so far having arrived: the server answers a ping in its order.
+    async fn is_silent(&mut self) -> bool {
+        self.0.send(Message::Ping("now".into())).await.unwrap();
+        loop {
+            match tokio::time::timeout(WAIT, self.0.next()).await.expect("a pong comes").unwrap().unwrap() {
+                Message::Pong(_) => return self.0.next().now_or_never().is_none(),
+                Message::Text(text) if !text.contains("\"ping\"") => return false,
+                _ => {}
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn those_who_hold_it_are_told_and_nobody_else() {
+    let (world, address) = listening().await;
+    let (admin, analyst) = (world.sign_in(ADMIN).await, world.sign_in(ANALYST).await);
+    let other = world.sign_in(OTHER_ADMIN).await;
+    let ids = admin.ids().await;
+    let theirs = other.ids().await;
+    let mut sockets = [listen(&address, &admin).await, listen(&address, &other).await];
+    let mappings = format!("/field-mappings/{}", ids.import);
+    let held = admin.get(&mappings).await.expect(200);
+    other.get(&format!("/field-mappings/{}", theirs.import)).await.expect(200);
+
+    let approve = json!({ "mapping_ids": [ids.mapping] });
+    let written = analyst.post(&format!("{mappings}/bulk-approve"), approve).await.expect(200);
+    let [ours, foreign] = &mut sockets;
+    let event = ours.next().await;
+    assert_eq!(event["type"], "cache_invalidation");
+    assert_eq!(
+        event["data"],
+        json!({ "entity": "field_mappings", "import_id": ids.import, "action": "bulk_operation" })
+    );
+    let groups = held.header("cache-groups").to_owned();
+    for group in event["groups"].as_array().unwrap() {
+        assert!(groups.contains(group.as_str().unwrap()), "{group} is none of {groups}");
+    }
+    assert!(!event["groups"].as_array().unwrap().is_empty());
+    assert_ne!(written.header("unstale-position"), "");
+    assert!(foreign.is_silent().await, "another client's user was told");
+}
+
+#[tokio::test]
+async fn nothing_of_another_client_is_told_whatever_is_done_there() {
+    let (world, address) = listening().await;
+    let (admin, other) = (world.sign_in(ADMIN).await, world.sign_in(OTHER_ADMIN).await);
+    let ids = admin.ids().await;
+    for path in [
+        "/context/full",
+        "/engagements",
+        "/discovery/flows",
+        "/imports",
+        "/assets",
+        "/admin/clients",
+        "/admin/users",
+        "/admin/engagements",
+        "/admin/pending-approvals",
+        "/auth/active-users",
+        "/context-establishment/clients",
+    ] {
+        other.get(path).await.expect(200);
+    }
+    let mut socket = listen(&address, &other).await;
+    let engagement = admin.post("/admin/engagements", json!({ "name": "New" })).await.expect(201).id();
+    admin
+        .put(&format!("/admin/engagements/{engagement}"), json!({ "name": "Newer", "status": "active" }))
+        .await
+        .expect(200);
+    let flow =
+        admin.post("/discovery/flows", json!({ "engagement_id": engagement, "name": "x" })).await.expect(201).id();
+    admin.patch(&format!("/discovery/flows/{flow}"), json!({ "status": "running" })).await.expect(200);
+    let import = admin.upload(&engagement, "a.csv", b"Name,OS\na,b\n").await.expect(202);
+    admin.finished(import.body["import_id"].as_str().unwrap()).await;
+    admin.put(&format!("/admin/clients/{}", ids.client), json!({ "name": "Acme Group" })).await.expect(200);
+    admin.delete(&format!("/admin/engagements/{engagement}?cascade=true")).await.expect(204);
+    let waiting = admin.get("/admin/pending-approvals").await.expect(200).body["items"][0]["user_id"].clone();
+    let access = json!({ "client_account_id": ids.client, "role": "analyst" });
+    let waiting = waiting.as_str().unwrap();
+    admin.post(&format!("/admin/pending-approvals/{waiting}/approve"), access).await.expect(200);
+    admin.put(&format!("/users/{waiting}/roles"), json!({ "role": "client_admin" })).await.expect(200);
+    assert!(socket.is_silent().await, "another client's user was told");
+}
+
+#[tokio::test]
+async fn sockets_end_with_the_session_and_with_the_rights() {
+    let (world, address) = listening().await;
+    let (admin, analyst) = (world.sign_in(ADMIN).await, world.sign_in(ANALYST).await);
+    let socket = listen(&address, &analyst).await;
+    let roles = format!("/users/{}/roles", analyst.id);
+    admin.put(&roles, json!({ "role": "client_admin" })).await.expect(200);
+    assert_eq!(socket.closed().await, 4401);
+    let socket = listen(&address, &analyst).await;
+    analyst.post("/auth/logout", Value::Null).await.expect(204);
+    assert_eq!(socket.closed().await, 4401);
+    let bearer = [("authorization", format!("Bearer {}", analyst.token))];
+    assert_eq!(status(connect(&address, &bearer, "").await), 401);
+}
+
+#[tokio::test]
+async fn another_sites_page_and_another_client_get_no_socket() {
+    let (world, address) = listening().await;
+    let admin = world.sign_in(ADMIN).await;
+    let foreign = world.sign_in(OTHER_ADMIN).await.ids().await;
+    let cookie = ("cookie", format!("platform_session={}", admin.token));
+    let origin = |host: &str| ("origin", format!("http://{host}"));
+    assert_eq!(status(connect(&address, &[cookie.clone()], "").await), 403);
+    assert_eq!(status(connect(&address, &[cookie.clone(), origin("evil.example")], "").await), 403);
+    connect(&address, &[cookie.clone(), origin(&address)], "").await.unwrap();
+    let query = format!("?client_account_id={}", foreign.client);
+    assert_eq!(status(connect(&address, &[cookie, origin(&address)], &query).await), 404);
+}
