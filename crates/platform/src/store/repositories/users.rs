@@ -106,14 +106,14 @@ pub async fn active(db: Reading<'_>, scope: Scope) -> Result<Items<ActiveUser>, 
         })
         .collect();
     // None is before every time, so those never seen come last; the sort keeps the order by name.
-    items.sort_by(|one, other| other.last_seen_at.cmp(&one.last_seen_at));
+    items.sort_by_key(|user| std::cmp::Reverse(user.last_seen_at));
     Ok(Items { items })
 }
 
 /// Who waits to be let in, those who waited longest first.
 #[instrument(name = "db.query", skip_all, fields(db.operation = "users.pending_approvals"))]
 pub async fn pending_approvals(db: Reading<'_>) -> Result<Items<PendingApproval>, StoreError> {
-    [tags::pending_approvals(), tags::users()].iter().for_each(record);
+    record(&tags::pending_approvals());
     let rows = access_request::Entity::find()
         .join(JoinType::InnerJoin, refers_to_user())
         .select_also(user::Entity)
@@ -122,6 +122,7 @@ pub async fn pending_approvals(db: Reading<'_>) -> Result<Items<PendingApproval>
         .all(&db)
         .await?;
     warn_if_cut(&rows, "pending approvals");
+    record_rows(rows.iter().map(|(request, _)| request.user_id), tags::user, tags::users);
     let items = rows.into_iter().filter_map(|(request, user)| user.map(|user| (request, user)));
     let items = items.map(|(request, user)| PendingApproval {
         user_id: user.id,
@@ -138,13 +139,10 @@ pub async fn pending_approvals(db: Reading<'_>) -> Result<Items<PendingApproval>
 pub async fn defaults(db: Reading<'_>, user: Uuid) -> Result<UserDefaults, StoreError> {
     record(&tags::user_defaults(user));
     let row = user_default::Entity::find_by_id(user).one(&db).await?;
-    let (client_account_id, engagement_id) = match row {
-        Some(row) => (row.client_account_id, row.engagement_id),
-        None => {
-            by_id(db, user).await?;
-            (None, None)
-        }
-    };
+    if row.is_none() {
+        by_id(db, user).await?;
+    }
+    let (client_account_id, engagement_id) = row.map_or((None, None), |row| (row.client_account_id, row.engagement_id));
     // When these go, the database forgets them here.
     client_account_id.iter().for_each(|client| record(&tags::client(*client)));
     engagement_id.iter().for_each(|engagement| record(&tags::engagement(*engagement)));
@@ -248,7 +246,7 @@ pub async fn set_defaults(
     }
     if let Some(engagement) = engagement {
         let client = client.ok_or(StoreError::not_found("engagement"))?;
-        engagements::find(w.read(), Scope::Client(client.into()), engagement).await?;
+        engagements::exists(w.read(), client.into(), engagement).await?;
     }
     let change = Change::UserDefaultsUpdated {
         user,
