@@ -25,8 +25,8 @@
 //!   partition are kept and compared with *b*);
 //! - *whether or not a socket was open*: what came while none was is sent after the next `hello`, if the socket comes
 //!   within the time for which a session is remembered; a client that reconnects says `since`;
-//! - *also if the connection breaks*: what was sent late is kept until the client has provably received it (a pong
-//!   that answers a ping sent after it).
+//! - *also if the connection breaks*: what came with the hello, the hello itself and what was sent late are kept until
+//!   the client has provably received them (a pong that answers a ping sent after them).
 //!
 //! What is left to the client is the order in which a response and an event reach it: an event for a group that comes
 //! while a request is under way concerns its response too, if the response turns out to carry the group; so does a

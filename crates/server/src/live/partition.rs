@@ -210,10 +210,9 @@ impl PartitionState {
                 self.metrics.event(ResyncReason::Unknown.as_str());
             }
         }
-        session.unheard = missed;
-        if missed.is_some() {
-            session.ask_receipt();
-        }
+        // Until the client has the hello it has no token to come back with: then this node has to know.
+        session.unheard = missed.or(Some(Missed::After(head)));
+        session.ask_receipt();
     }
 
     /// A socket is gone.
