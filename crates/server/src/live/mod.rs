@@ -310,3 +310,27 @@ impl fmt::Debug for LiveHub {
         f.debug_struct("LiveHub").field("sockets", &self.sockets()).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use unstale::{MemoryStore, Tag, store::Store as _};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_response_that_is_still_under_way_does_not_revive_an_ended_session() {
+        let store = Arc::new(MemoryStore::default());
+        let count = store.partitions();
+        let cache = Cache::builder(store).build().await.unwrap();
+        let hub = LiveHub::new(GroupKey::derive(b"s"), count, LiveLimits::default(), LiveMetrics::default());
+        let acme = Tenant::new("acme").unwrap();
+        let who = LiveIdentity { tenant: acme.clone(), user: "ada".into(), session: "a".into() };
+        let remembered = || hub.shared.partitions.iter().map(|partition| partition.lock().sessions()).sum::<usize>();
+        let serve = || hub.served(&who, &[Tag::of(&acme, "flow", 1).id()], cache.frontier(&acme));
+        serve();
+        assert_eq!(remembered(), 1);
+        hub.close_session("a");
+        serve();
+        assert_eq!(remembered(), 0);
+    }
+}
