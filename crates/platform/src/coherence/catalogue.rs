@@ -81,3 +81,45 @@ unstale::catalogue! {
     /// What an agent made of a subject.
     pub fn agent_results(agent_type, subject) -> AgentResult = "agent:results";
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn every_pattern_that_was_asked_for_is_there_once() {
+        let names: Vec<&str> = PATTERNS.iter().map(|pattern| pattern.name).collect();
+        for asked_for in [
+            "user:context",
+            "user:clients",
+            "user:defaults",
+            "user:active_flows",
+            "client:engagements",
+            "client:users",
+            "client:flows",
+            "engagement:flows",
+            "engagement:users",
+            "flow:complete",
+            "flow:state",
+            "flow:metadata",
+            "import:field_mappings",
+            "import:mappings",
+            "import:mapping_statistics",
+            "admin:active_users",
+            "admin:pending_approvals",
+            "agent:results",
+        ] {
+            assert!(names.contains(&asked_for), "{asked_for} is missing");
+        }
+        assert_eq!(names.iter().collect::<HashSet<_>>().len(), names.len());
+    }
+
+    #[test]
+    fn what_belongs_to_a_user_carries_the_user() {
+        for pattern in PATTERNS.iter().filter(|pattern| pattern.name.starts_with("user:")) {
+            assert_eq!(pattern.parts.first(), Some(&"user"), "{}", pattern.name);
+        }
+    }
+}

@@ -232,9 +232,12 @@ fn access_tags(user: Uuid, client: Uuid, action: Action) -> Vec<Tag> {
 /// The engagements and flows of a deleted client need no tags of their own: whatever shows them shows the client's
 /// name or lies beneath it.
 fn client_tags(client: Uuid, action: Action) -> Vec<Tag> {
-    let mut tags = vec![tags::client(client), tags::clients()];
+    let mut tags = vec![tags::client(client)];
     if action.counts() {
-        tags.push(tags::client_counts());
+        tags.push(tags::client_set());
+    }
+    if action != Action::Created {
+        tags.push(tags::clients());
     }
     if action == Action::Deleted {
         tags.extend([
@@ -266,4 +269,43 @@ fn engagement_tags(client: Uuid, engagement: Uuid, action: Action) -> Vec<Tag> {
         ]);
     }
     tags
+}
+
+#[cfg(test)]
+mod tests {
+    use unstale::Home;
+
+    use super::*;
+
+    const ID: Uuid = Uuid::from_u128(7);
+    const CLIENT: ClientId = ClientId(Uuid::from_u128(8));
+
+    #[test]
+    fn live_events_name_entity_ids_and_action() {
+        let bulk = MappingAction::BulkOperation;
+        let change = Change::FieldMappingBulkOperation { client: CLIENT, import: ID, action: bulk };
+        let expected = json!({"entity": "field_mappings", "import_id": ID, "action": "bulk_operation"});
+        assert_eq!(change.note(), Some(expected));
+        let progress = |is_new| Change::ImportProgressed { client: CLIENT, engagement: ID, import: ID, is_new };
+        assert_eq!(progress(false).note().unwrap()["action"], "progress");
+        assert_eq!(progress(true).note().unwrap()["action"], "created");
+        let change = Change::ClientModified { client: ID, action: Action::Deleted };
+        assert_eq!(change.note().unwrap()["entity"], "client");
+        assert_eq!(Change::SessionChanged { session: ID }.note(), None);
+    }
+
+    #[test]
+    fn what_happens_often_stays_within_its_tenant() {
+        let often = [
+            Change::FlowUpdated { client: CLIENT, engagement: ID, flow: ID, owner: ID, action: Action::Updated },
+            Change::ImportProgressed { client: CLIENT, engagement: ID, import: ID, is_new: false },
+            Change::ImportFinished { client: CLIENT, engagement: ID, import: ID },
+            Change::FieldMappingBulkOperation { client: CLIENT, import: ID, action: MappingAction::Updated },
+        ];
+        for change in often {
+            let tags = change.tags();
+            assert!(tags.iter().all(|tag| *tag.home() == Home::Tenant(CLIENT.tenant())), "{change:?}: {tags:?}");
+        }
+        assert_eq!(Change::UserSeen { user: ID }.tags(), []);
+    }
 }

@@ -34,7 +34,9 @@ pub fn record_rows(rows: impl IntoIterator<Item = Uuid>, row: impl Fn(Uuid) -> T
         }
         seen.push(id);
     }
-    seen.into_iter().for_each(|id| record(&row(id)));
+    for id in seen {
+        record(&row(id));
+    }
 }
 
 macro_rules! shared {
@@ -84,8 +86,10 @@ shared! {
     member_set(client);
     /// A client's row.
     client(client);
-    /// The rows of all clients.
+    /// The rows of all clients: moves when one changes or goes.
     clients();
+    /// Which clients there are.
+    client_set();
     /// How many engagements and members each client has.
     client_counts();
     /// An engagement's row.
@@ -141,4 +145,46 @@ of_tenant! {
     assets_in(engagement);
     /// All assets.
     assets();
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{sync::Arc, time::Duration};
+
+    use unstale::{Cache, Loaded, MemoryStore, Policy, ReadOptions, TagId};
+
+    use super::*;
+    use crate::coherence::catalogue;
+
+    /// The tags of an entry whose load joins these rows.
+    async fn recorded(rows: Vec<u128>) -> Vec<TagId> {
+        let cache = Cache::builder(Arc::new(MemoryStore::default())).build().await.unwrap();
+        let key = catalogue::flow_metadata(&crate::coherence::platform_tenant(), 1);
+        let load = move || async move {
+            record_rows(rows.into_iter().map(Uuid::from_u128), user, users);
+            let metadata = serde_json::Value::Null;
+            Ok::<_, ()>(Loaded::value(crate::views::FlowMetadata { metadata }))
+        };
+        let policy = Policy::ttl(Duration::from_secs(1));
+        cache.fetch(&key, &policy, &ReadOptions::default(), load).await.unwrap().tags().to_vec()
+    }
+
+    #[tokio::test]
+    async fn few_rows_are_recorded_singly_and_many_by_what_covers_them() {
+        let id = |number| user(Uuid::from_u128(number)).id();
+        assert_eq!(recorded(vec![1, 2, 1, 2]).await, [id(1), id(2)]);
+        let most: Vec<u128> = (0..ROWS_TAGGED_MAX as u128).collect();
+        assert_eq!(recorded(most.clone()).await.len(), ROWS_TAGGED_MAX);
+        assert_eq!(recorded(most.into_iter().chain([99]).collect()).await, [users().id()]);
+    }
+
+    #[test]
+    fn kinds_and_ids_and_tenants_keep_tags_apart() {
+        let id = Uuid::from_u128(1);
+        let (acme, globex) = (ClientId(Uuid::from_u128(1)), ClientId(Uuid::from_u128(2)));
+        let tags = [user(id), client(id), users(), clients(), flow(acme, id), flow(globex, id), flows(acme)];
+        for (at, tag) in tags.iter().enumerate() {
+            assert!(!tags[..at].contains(tag));
+        }
+    }
 }

@@ -20,6 +20,7 @@ use crate::support::{
 on_both_databases!(reads_find_nothing_of_others, writes_find_nothing_of_others, users_are_shown_without_other_clients);
 
 #[track_caller]
+#[expect(clippy::needless_pass_by_value, reason = "what a call returned")]
 fn not_found<T: std::fmt::Debug>(result: Result<T, StoreError>) {
     assert!(matches!(result, Err(StoreError::NotFound { .. })), "{result:?}");
 }

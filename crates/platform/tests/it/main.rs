@@ -1,4 +1,5 @@
 //! The platform over real databases and the real cache.
+#![allow(unreachable_pub, reason = "modules of one test binary")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod api;

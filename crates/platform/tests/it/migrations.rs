@@ -34,3 +34,17 @@ async fn down_takes_everything_with_it(database: Database) {
     let users = users::list(world.store.read(), platform::store::repositories::Scope::All).await.unwrap();
     assert_eq!(users.items, []);
 }
+
+#[tokio::test]
+async fn a_database_in_memory_is_one_and_stays() {
+    let store = platform::store::Store::connect("sqlite::memory:").await.unwrap();
+    store.migrate_up().await.unwrap();
+    let world = World::build(store).await;
+    assert_eq!(users::by_id(world.store.read(), world.ada).await.unwrap().name, "ada");
+}
+
+#[tokio::test]
+async fn an_unknown_url_is_refused_without_repeating_it() {
+    let error = platform::store::Store::connect("mysql://root:secret@localhost/x").await.unwrap_err().to_string();
+    assert!(error.contains("sqlite://") && error.contains("postgres://") && !error.contains("secret"), "{error}");
+}

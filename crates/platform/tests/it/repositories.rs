@@ -14,9 +14,7 @@ use platform::{
             users::{self, AccessRequest},
         },
     },
-    views::{
-        FlowPhase, FlowStatus, ImportError, ImportStatus, MappingStatus, Role, StepStatus, UserStatus,
-    },
+    views::{FlowPhase, FlowStatus, ImportError, ImportStatus, MappingStatus, Role, StepStatus, UserStatus},
 };
 use serde_json::json;
 use uuid::Uuid;
@@ -48,6 +46,7 @@ on_both_databases!(
     statistics_are_aggregated_from_the_mappings,
     a_mapping_with_another_target_is_reviewed_again,
     two_reviewers_cannot_fill_one_target_from_two_columns,
+    two_reviewers_at_one_moment_cannot_either,
     assets_show_what_was_approved,
     assets_are_found_by_any_part_of_a_value,
     pages_of_assets_cover_everything_once,
@@ -82,7 +81,8 @@ async fn a_user_comes_in_by_request_and_approval(database: Database) {
     assert_eq!((paul.memberships[0].client_name.as_str(), paul.memberships[0].role), ("Acme", Role::ClientAdmin));
     let again = world.refused(async |w| users::approve(w, world.paul, world.acme.0, Role::Analyst, at(31)).await).await;
     assert_eq!(conflict(again), Conflict::NotPending);
-    let nobody = world.refused(async |w| users::approve(w, Uuid::nil(), world.acme.0, Role::Analyst, at(31)).await).await;
+    let nobody =
+        world.refused(async |w| users::approve(w, Uuid::nil(), world.acme.0, Role::Analyst, at(31)).await).await;
     is_not_found(&nobody, "user");
 }
 
@@ -99,8 +99,7 @@ async fn a_rejected_user_stays_out_and_keeps_the_address(database: Database) {
 
 async fn addresses_are_unique_without_case(database: Database) {
     let world = World::build(database.migrated().await).await;
-    let mut upper = new_user("carl");
-    upper.email = " CARL@Example.COM".to_owned();
+    let upper = users::NewUser { email: " CARL@Example.COM".to_owned(), ..new_user("carl") };
     let taken = world.refused(async |w| users::create_active(w, &upper, false, at(30)).await).await;
     assert_eq!(conflict(taken), Conflict::EmailTaken);
     let carl = users::credentials(world.store.read(), "Carl@example.com").await.unwrap().unwrap();
@@ -113,10 +112,16 @@ async fn administrators_see_all_clients_and_members_their_own(database: Database
     let db = world.store.read();
     let names = async |user| {
         let clients = memberships::clients_of(db, user).await.unwrap().items;
-        clients.into_iter().map(|client| (client.name, client.role.unwrap(), client.engagement_count)).collect::<Vec<_>>()
+        clients
+            .into_iter()
+            .map(|client| (client.name, client.role.unwrap(), client.engagement_count))
+            .collect::<Vec<_>>()
     };
     let (acme, globex) = ("Acme".to_owned(), "Globex".to_owned());
-    assert_eq!(names(world.ada).await, [(acme.clone(), Role::PlatformAdmin, 2), (globex.clone(), Role::PlatformAdmin, 1)]);
+    assert_eq!(
+        names(world.ada).await,
+        [(acme.clone(), Role::PlatformAdmin, 2), (globex.clone(), Role::PlatformAdmin, 1)]
+    );
     assert_eq!(names(world.anna).await, [(acme.clone(), Role::Analyst, 2), (globex, Role::Analyst, 1)]);
     assert_eq!(names(world.carl).await, [(acme, Role::ClientAdmin, 2)]);
     assert_eq!(names(world.paul).await, []);
@@ -151,7 +156,10 @@ async fn sessions_end_by_revocation_by_time_and_with_their_user(database: Databa
     let session = world.write(async |w| sessions::create(w, world.anna, at(30), until).await).await;
     let principal = sessions::principal(db, session, at(99)).await.unwrap().unwrap();
     assert_eq!(principal.user.id, world.anna);
-    assert_eq!(principal.roles.iter().map(|role| role.client_account_id).collect::<Vec<_>>(), [world.acme.0, world.globex.0]);
+    assert_eq!(
+        principal.roles.iter().map(|role| role.client_account_id).collect::<Vec<_>>(),
+        [world.acme.0, world.globex.0]
+    );
     assert_eq!((principal.default_client_account_id, principal.expires_at), (Some(world.globex.0), until));
     assert_eq!(sessions::principal(db, session, at(100)).await.unwrap(), None);
     world.write(async |w| sessions::extend(w, session, at(99), at(200)).await).await;
@@ -235,7 +243,10 @@ async fn flows_are_created_found_changed_and_deleted(database: Database) {
     };
     let changed = world.write(async |w| flows::update(w, acme, flow.summary.id, &update, at(31)).await).await;
     assert_eq!((changed.summary.progress_percent, changed.summary.updated_at), (100, at(31)));
-    assert_eq!(flows::metadata(db, acme, flow.summary.id).await.unwrap().metadata, json!({"a": "ä", "b": [1, 2.5, null]}));
+    assert_eq!(
+        flows::metadata(db, acme, flow.summary.id).await.unwrap().metadata,
+        json!({"a": "ä", "b": [1, 2.5, null]})
+    );
     let names = async |filter| {
         let flows = flows::list(db, acme, filter).await.unwrap().items;
         flows.into_iter().map(|flow| flow.name).collect::<Vec<_>>()
@@ -256,7 +267,10 @@ async fn the_state_of_a_flow_follows_its_import_and_its_review(database: Databas
     let world = World::build(database.migrated().await).await;
     let (db, acme) = (world.store.read(), world.acme);
     let state = flows::state(db, acme, world.acme_flow).await.unwrap();
-    assert_eq!((state.status, state.phase, state.progress_percent), (FlowStatus::AwaitingReview, FlowPhase::FieldMapping, 40));
+    assert_eq!(
+        (state.status, state.phase, state.progress_percent),
+        (FlowStatus::AwaitingReview, FlowPhase::FieldMapping, 40)
+    );
     assert_eq!(state.steps[0].status, StepStatus::Done);
     assert_eq!(state.steps[0].detail.as_deref(), Some("5 rows imported from servers.csv"));
     assert_eq!(state.steps[1].detail.as_deref(), Some("0 of 3 columns approved, 0 rejected"));
@@ -284,8 +298,14 @@ async fn an_import_goes_from_queued_to_completed(database: Database) {
     assert_eq!((reading.status, reading.rows_done), (ImportStatus::Reading, 3));
     world.write(async |w| crate::support::world::fill_import(w, acme, import.id, 4).await).await;
     let done = imports::by_id(db, acme, import.id).await.unwrap();
-    assert_eq!((done.status, done.rows_done, done.rows_total, done.columns), (ImportStatus::Completed, 4, Some(4), Some(3)));
-    assert_eq!((done.encoding.as_deref(), done.delimiter.as_deref(), done.finished_at), (Some("utf-8"), Some(","), Some(at(12))));
+    assert_eq!(
+        (done.status, done.rows_done, done.rows_total, done.columns),
+        (ImportStatus::Completed, 4, Some(4), Some(3))
+    );
+    assert_eq!(
+        (done.encoding.as_deref(), done.delimiter.as_deref(), done.finished_at),
+        (Some("utf-8"), Some(","), Some(at(12)))
+    );
     let late = world.refused(async |w| imports::progress(w, acme, import.id, ImportStatus::Reading, 3).await).await;
     assert!(matches!(conflict(late), Conflict::ImportState { status: "completed", .. }));
     assert_eq!(imports::list(db, acme, Some(world.acme_apps)).await.unwrap().items, [done]);
@@ -409,12 +429,35 @@ async fn two_reviewers_cannot_fill_one_target_from_two_columns(database: Databas
     let owner = world.mapping(acme, import, "Owner").await;
     let retarget = async |w: &mut _| mappings::retarget(w, acme, import, owner, Some("hostname"), "carl", at(30)).await;
     world.write(retarget).await;
-    let both = world.refused(async |w| mappings::approve(w, acme, import, &[owner, machine], world.carl, at(31)).await).await;
+    let both =
+        world.refused(async |w| mappings::approve(w, acme, import, &[owner, machine], world.carl, at(31)).await).await;
     let columns = vec!["Machine".to_owned(), "Owner".to_owned()];
     assert_eq!(conflict(both), Conflict::TargetTaken { target: "hostname".to_owned(), columns: columns.clone() });
     world.write(async |w| mappings::approve(w, acme, import, &[machine], world.carl, at(32)).await).await;
     let second = world.refused(async |w| mappings::approve(w, acme, import, &[owner], world.carl, at(33)).await).await;
     assert_eq!(conflict(second), Conflict::TargetTaken { target: "hostname".to_owned(), columns });
+}
+
+async fn two_reviewers_at_one_moment_cannot_either(database: Database) {
+    let world = World::build(database.migrated().await).await;
+    let (acme, import) = (world.acme, world.acme_import);
+    let machine = world.mapping(acme, import, "Machine").await;
+    let owner = world.mapping(acme, import, "Owner").await;
+    let retarget = async |w: &mut _| mappings::retarget(w, acme, import, owner, Some("hostname"), "carl", at(30)).await;
+    world.write(retarget).await;
+    let mut first = world.store.begin().await.unwrap();
+    mappings::approve(&mut first, acme, import, &[machine], world.carl, at(31)).await.unwrap();
+    // The second sees nothing of the first, and waits for it where the database makes it wait.
+    let second = async {
+        let mut second = world.store.begin().await?;
+        mappings::approve(&mut second, acme, import, &[owner], world.anna, at(31)).await
+    };
+    let (first, second) = tokio::join!(first.commit(&world.cache), second);
+    first.unwrap();
+    let conflict = conflict(second.unwrap_err());
+    assert!(matches!(conflict, Conflict::TargetTaken { .. } | Conflict::ReviewedMeanwhile), "{conflict:?}");
+    let approved = mappings::approved(world.store.read(), acme, import).await.unwrap().approved;
+    assert_eq!(approved.iter().map(|one| one.source_column.as_str()).collect::<Vec<_>>(), ["Machine"]);
 }
 
 async fn assets_show_what_was_approved(database: Database) {
@@ -423,7 +466,10 @@ async fn assets_show_what_was_approved(database: Database) {
     let query = AssetQuery { engagement: Some(world.acme_dc), import: None, search: None, page: 1, page_size: 2 };
     let page = assets::page(db, acme, &query, VOCABULARY).await.unwrap();
     assert_eq!((page.total, page.items.len(), page.columns.len()), (5, 2, 0));
-    assert_eq!((page.items[0].name.as_deref(), page.items[0].attributes.len(), page.items[0].unmapped.len()), (None, 0, 3));
+    assert_eq!(
+        (page.items[0].name.as_deref(), page.items[0].attributes.len(), page.items[0].unmapped.len()),
+        (None, 0, 3)
+    );
     let ids = [world.mapping(acme, import, "Machine").await, world.mapping(acme, import, "IP").await];
     world.write(async |w| mappings::approve(w, acme, import, &ids, world.carl, at(30)).await).await;
     let page = assets::page(db, acme, &query, VOCABULARY).await.unwrap();
@@ -492,7 +538,8 @@ async fn pages_of_assets_cover_everything_once(database: Database) {
 async fn twenty_thousand_rows_are_imported_in_one_write(database: Database) {
     let world = World::build(database.migrated().await).await;
     let statements = world.store.queries().statements();
-    let import = world.write(async |w| import_file(w, world.acme, world.acme_apps, None, world.anna, 20_000).await).await;
+    let import =
+        world.write(async |w| import_file(w, world.acme, world.acme_apps, None, world.anna, 20_000).await).await;
     let statements = world.store.queries().statements() - statements;
     assert!(statements < 80, "{statements} statements are too many for 20,000 rows");
     let query = AssetQuery { engagement: None, import: Some(import), search: None, page: 400, page_size: 50 };
@@ -522,7 +569,8 @@ async fn a_context_holds_what_the_user_stands_in(database: Database) {
 async fn times_come_back_as_they_went_in(database: Database) {
     let world = World::build(database.migrated().await).await;
     let odd = at(40) + chrono::TimeDelta::nanoseconds(123_456_789);
-    let flow = world.write(async |w| flows::create(w, world.acme, &new_flow(world.acme_dc, world.anna, "t"), odd).await).await;
+    let flow =
+        world.write(async |w| flows::create(w, world.acme, &new_flow(world.acme_dc, world.anna, "t"), odd).await).await;
     assert_eq!(flow.created_at, at(40) + chrono::TimeDelta::microseconds(123_456));
     assert_eq!(flows::by_id(world.store.read(), world.acme, flow.summary.id).await.unwrap(), flow);
 }

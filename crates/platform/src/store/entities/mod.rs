@@ -1,4 +1,4 @@
-//! The tables as SeaORM entities. What they mean to readers is in [`crate::views`]; which indexes and foreign keys
+//! The tables as `SeaORM` entities. What they mean to readers is in [`crate::views`]; which indexes and foreign keys
 //! there are is in [`super::migrations`].
 #![allow(unreachable_pub, reason = "the derives make public items of the module they stand in")]
 

@@ -27,7 +27,7 @@ impl MigrationName for Migration {
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        for table in tables() {
+        for table in people().into_iter().chain(work()) {
             manager.create_table(table).await?;
         }
         for index in indexes() {
@@ -44,7 +44,7 @@ impl MigrationTrait for Migration {
     }
 }
 
-/// In the order of their dependencies.
+/// In an order in which none comes before one that it refers to.
 const TABLES: [&str; 11] = [
     "users",
     "client_accounts",
@@ -59,7 +59,8 @@ const TABLES: [&str; 11] = [
     "access_requests",
 ];
 
-fn tables() -> Vec<TableCreateStatement> {
+/// Users, clients, and who may do what.
+fn people() -> Vec<TableCreateStatement> {
     use ForeignKeyAction::{Cascade, Restrict, SetNull};
     vec![
         table("users")
@@ -112,6 +113,28 @@ fn tables() -> Vec<TableCreateStatement> {
             .foreign_key(&mut refers("user_defaults", "client_account_id", "client_accounts", SetNull))
             .foreign_key(&mut refers("user_defaults", "engagement_id", "engagements", SetNull))
             .take(),
+        table("sessions")
+            .col(id("id").primary_key())
+            .col(id("user_id").not_null())
+            .col(time("created_at").not_null())
+            .col(time("expires_at").not_null())
+            .col(time("revoked_at"))
+            .foreign_key(&mut refers("sessions", "user_id", "users", Cascade))
+            .take(),
+        table("access_requests")
+            .col(id("user_id").primary_key())
+            .col(text("requested_client"))
+            .col(text("reason"))
+            .col(time("requested_at").not_null())
+            .foreign_key(&mut refers("access_requests", "user_id", "users", Cascade))
+            .take(),
+    ]
+}
+
+/// Flows, and what is imported for them.
+fn work() -> Vec<TableCreateStatement> {
+    use ForeignKeyAction::{Cascade, Restrict, SetNull};
+    vec![
         table("discovery_flows")
             .col(id("id").primary_key())
             .col(id("client_account_id").not_null())
@@ -175,21 +198,6 @@ fn tables() -> Vec<TableCreateStatement> {
             .col(text("raw").not_null())
             .col(text("search_text").not_null())
             .foreign_key(&mut refers("assets", "import_id", "imports", Cascade))
-            .take(),
-        table("sessions")
-            .col(id("id").primary_key())
-            .col(id("user_id").not_null())
-            .col(time("created_at").not_null())
-            .col(time("expires_at").not_null())
-            .col(time("revoked_at"))
-            .foreign_key(&mut refers("sessions", "user_id", "users", Cascade))
-            .take(),
-        table("access_requests")
-            .col(id("user_id").primary_key())
-            .col(text("requested_client"))
-            .col(text("reason"))
-            .col(time("requested_at").not_null())
-            .foreign_key(&mut refers("access_requests", "user_id", "users", Cascade))
             .take(),
     ]
 }

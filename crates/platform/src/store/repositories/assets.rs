@@ -11,7 +11,7 @@ use unstale::record;
 use uuid::Uuid;
 
 use super::{
-    Scope, engagements, imports,
+    engagements, imports,
     mappings::{self, is_approved},
     rows::{count, json},
 };
@@ -64,8 +64,8 @@ pub async fn page(
     record(&tags::under_client(client));
     let mut select = asset::Entity::find().filter(asset::Column::ClientAccountId.eq(client.0));
     if let Some(engagement) = query.engagement {
-        engagements::find(db, Scope::Client(client), engagement).await?;
-        [tags::assets_in(client, engagement), tags::under_engagement(client, engagement)].iter().for_each(record);
+        engagements::exists(db, client, engagement).await?;
+        record(&tags::assets_in(client, engagement));
         select = select.filter(asset::Column::EngagementId.eq(engagement));
     }
     if let Some(import) = query.import {
@@ -96,7 +96,7 @@ pub async fn page(
     let none = Vec::new();
     let items = rows.into_iter().map(|row| {
         let mappings = mappings.get(&row.import_id).unwrap_or(&none);
-        view(row, mappings, vocabulary)
+        view(&row, mappings, vocabulary)
     });
     Ok(AssetPage { items: items.collect::<Result<_, _>>()?, columns, total, page, page_size })
 }
@@ -127,7 +127,7 @@ fn columns(mappings: &BTreeMap<Uuid, Vec<field_mapping::Model>>, vocabulary: Voc
     columns
 }
 
-fn view(row: asset::Model, mappings: &[field_mapping::Model], vocabulary: Vocabulary) -> Result<Asset, StoreError> {
+fn view(row: &asset::Model, mappings: &[field_mapping::Model], vocabulary: Vocabulary) -> Result<Asset, StoreError> {
     let values: Vec<String> = json(&row.raw)?;
     let (mut attributes, mut unmapped) = (BTreeMap::new(), BTreeMap::new());
     for mapping in mappings {

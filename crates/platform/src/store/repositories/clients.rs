@@ -53,7 +53,9 @@ pub struct ClientData {
 pub async fn list(db: Reading<'_>, whose: ClientsOf) -> Result<Items<Client>, StoreError> {
     let mut select = select();
     match whose {
-        ClientsOf::Everybody => [tags::clients(), tags::client_counts()].iter().for_each(record),
+        ClientsOf::Everybody => {
+            [tags::client_set(), tags::clients(), tags::client_counts()].iter().for_each(record);
+        }
         ClientsOf::Administrator(user) => {
             record(&tags::memberships_of(user));
             let join =

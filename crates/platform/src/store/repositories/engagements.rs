@@ -64,6 +64,7 @@ pub async fn by_id(db: Reading<'_>, scope: Scope, engagement: Uuid) -> Result<En
 /// The members of its client who start in it, by name.
 #[instrument(name = "db.query", skip_all, fields(db.operation = "engagements.users"))]
 pub async fn users(db: Reading<'_>, scope: Scope, engagement: Uuid) -> Result<Items<AdminUser>, StoreError> {
+    // That it goes moves the tag of who starts there.
     let found = find(db, scope, engagement).await?;
     Ok(Items { items: users::starting_in(db, found.client_account_id, engagement).await? })
 }
@@ -132,14 +133,24 @@ pub async fn delete(w: &mut Write, scope: Scope, engagement: Uuid, cascade: bool
     Ok(())
 }
 
-/// An engagement's row, if it is in `scope`.
-pub(super) async fn find(db: Reading<'_>, scope: Scope, engagement: Uuid) -> Result<engagement::Model, StoreError> {
-    record(&tags::engagement(engagement));
+/// Fails unless the engagement is the client's. Records that it may go with everything in it, not what it is called.
+pub(super) async fn exists(db: Reading<'_>, client: ClientId, engagement: Uuid) -> Result<(), StoreError> {
+    record(&tags::under_engagement(client, engagement));
+    find(db, Scope::Client(client), engagement).await.map(drop)
+}
+
+/// An engagement's row, if it is in `scope`. The caller records what it reads of it; here it is only recorded that
+/// there is none.
+async fn find(db: Reading<'_>, scope: Scope, engagement: Uuid) -> Result<engagement::Model, StoreError> {
     let mut select = engagement::Entity::find_by_id(engagement);
     if let Scope::Client(client) = scope {
         select = select.filter(engagement::Column::ClientAccountId.eq(client.0));
     }
-    select.one(&db).await?.ok_or(StoreError::not_found("engagement"))
+    let row = select.one(&db).await?;
+    row.ok_or_else(|| {
+        record(&tags::engagement(engagement));
+        StoreError::not_found("engagement")
+    })
 }
 
 #[derive(FromQueryResult)]

@@ -10,7 +10,7 @@ use unstale::record;
 use uuid::Uuid;
 
 use super::{
-    LIST_ROWS_MAX, Scope, engagements, flow_steps, imports, mappings,
+    LIST_ROWS_MAX, engagements, flow_steps, imports, mappings,
     rows::{json, new_id, refers, stamp, to_json, warn_if_cut, word},
 };
 use crate::{
@@ -60,8 +60,8 @@ pub async fn list(db: Reading<'_>, client: ClientId, filter: FlowFilter) -> Resu
     match filter.engagement {
         None => record(&tags::flows(client)),
         Some(engagement) => {
-            engagements::find(db, Scope::Client(client), engagement).await?;
-            [tags::flows_in(client, engagement), tags::under_engagement(client, engagement)].iter().for_each(record);
+            engagements::exists(db, client, engagement).await?;
+            record(&tags::flows_in(client, engagement));
             select = select.filter(flow::Column::EngagementId.eq(engagement));
         }
     }
@@ -121,7 +121,7 @@ pub async fn metadata(db: Reading<'_>, client: ClientId, flow: Uuid) -> Result<F
 
 #[instrument(name = "db.query", skip_all, fields(db.operation = "flows.create"))]
 pub async fn create(w: &mut Write, client: ClientId, new: &NewFlow, now: DateTime<Utc>) -> Result<Flow, StoreError> {
-    engagements::find(w.read(), Scope::Client(client), new.engagement_id).await?;
+    engagements::exists(w.read(), client, new.engagement_id).await?;
     let row = flow::Model {
         id: new_id(),
         client_account_id: client.0,

@@ -16,7 +16,7 @@ use unstale::record;
 use uuid::Uuid;
 
 use super::{
-    LIST_ROWS_MAX, Scope, engagements,
+    LIST_ROWS_MAX, engagements,
     flows::{self, FlowUpdate, NewFlow},
     rows::{count, json, new_id, number, stamp, to_json, warn_if_cut, word},
 };
@@ -93,8 +93,8 @@ pub async fn list(db: Reading<'_>, client: ClientId, engagement: Option<Uuid>) -
     match engagement {
         None => record(&tags::imports(client)),
         Some(engagement) => {
-            engagements::find(db, Scope::Client(client), engagement).await?;
-            [tags::imports_in(client, engagement), tags::under_engagement(client, engagement)].iter().for_each(record);
+            engagements::exists(db, client, engagement).await?;
+            record(&tags::imports_in(client, engagement));
             select = select.filter(import::Column::EngagementId.eq(engagement));
         }
     }
@@ -116,19 +116,7 @@ pub async fn create(
     new: &NewImport,
     now: DateTime<Utc>,
 ) -> Result<Import, StoreError> {
-    let flow_id = match new.flow_id {
-        Some(flow) => flow,
-        None => {
-            let stem = Path::new(&new.file_name).file_stem().map(|stem| stem.to_string_lossy().into_owned());
-            let flow = NewFlow {
-                engagement_id: new.engagement_id,
-                owner_id: new.created_by,
-                name: stem.unwrap_or_else(|| new.file_name.clone()),
-                metadata: serde_json::json!({}),
-            };
-            flows::create(w, client, &flow, now).await?.summary.id
-        }
-    };
+    let flow_id = if let Some(flow) = new.flow_id { flow } else { create_flow(w, client, new, now).await? };
     let flow = flows::find(w.read(), client, flow_id).await?;
     if flow.engagement_id != new.engagement_id {
         return Err(StoreError::not_found("flow"));
@@ -307,16 +295,12 @@ pub async fn fail_unfinished(w: &mut Write, now: DateTime<Utc>) -> Result<u64, S
 pub(super) async fn find(db: Reading<'_>, client: ClientId, import: Uuid) -> Result<import::Model, StoreError> {
     record(&tags::under_client(client));
     let select = import::Entity::find_by_id(import).filter(import::Column::ClientAccountId.eq(client.0));
-    match select.one(&db).await? {
-        Some(row) => {
-            record(&tags::under_engagement(client, row.engagement_id));
-            Ok(row)
-        }
-        None => {
-            record(&tags::import(client, import));
-            Err(StoreError::not_found("import"))
-        }
+    let row = select.one(&db).await?;
+    match &row {
+        Some(row) => record(&tags::under_engagement(client, row.engagement_id)),
+        None => record(&tags::import(client, import)),
     }
+    row.ok_or(StoreError::not_found("import"))
 }
 
 /// Deletes the imports of a flow, with their mappings and assets.
@@ -327,6 +311,18 @@ pub(super) async fn delete_of_flow(w: &mut Write, client: ClientId, flow: Uuid) 
         import::Entity::delete_by_id(row.id).exec(w.changing(change)).await?;
     }
     Ok(())
+}
+
+/// A flow for a file that came without one, named after the file.
+async fn create_flow(w: &mut Write, client: ClientId, new: &NewImport, now: DateTime<Utc>) -> Result<Uuid, StoreError> {
+    let stem = Path::new(&new.file_name).file_stem().map(|stem| stem.to_string_lossy().into_owned());
+    let flow = NewFlow {
+        engagement_id: new.engagement_id,
+        owner_id: new.created_by,
+        name: stem.unwrap_or_else(|| new.file_name.clone()),
+        metadata: serde_json::json!({}),
+    };
+    Ok(flows::create(w, client, &flow, now).await?.summary.id)
 }
 
 /// An import that may still come further.

@@ -144,7 +144,7 @@ pub(super) async fn clients_for(db: Reading<'_>, user: &User) -> Result<Items<Cl
     let items = find(db, user, None).await?;
     warn_if_cut(&items, "clients of a user");
     if user.is_platform_admin {
-        [tags::clients(), tags::client_counts()].iter().for_each(record);
+        [tags::client_set(), tags::clients(), tags::client_counts()].iter().for_each(record);
     } else {
         record_rows(items.iter().map(|client| client.id), tags::client, tags::clients);
         record_rows(items.iter().map(|client| client.id), tags::engagement_set, tags::client_counts);

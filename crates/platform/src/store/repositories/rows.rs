@@ -22,19 +22,19 @@ pub(super) fn new_id() -> Uuid {
 
 /// The value of a word in the database.
 pub(super) fn word<T>(parse: fn(&str) -> Option<T>, text: &str) -> Result<T, StoreError> {
-    parse(text).ok_or_else(|| unreadable(format!("{text:?} is none of the words that stand here")))
+    parse(text).ok_or_else(|| unreadable(&format!("{text:?} is none of the words that stand here")))
 }
 
 /// The value of a JSON text in the database.
 pub(super) fn json<T: DeserializeOwned>(text: &str) -> Result<T, StoreError> {
-    serde_json::from_str(text).map_err(|error| unreadable(error.to_string()))
+    serde_json::from_str(text).map_err(|error| unreadable(&error.to_string()))
 }
 
 pub(super) fn to_json<T: serde::Serialize>(value: &T) -> String {
     serde_json::to_string(value).expect("plain data is JSON")
 }
 
-fn unreadable(reason: String) -> StoreError {
+fn unreadable(reason: &str) -> StoreError {
     DbErr::Type(format!("the database holds what this build cannot read: {reason}")).into()
 }
 
@@ -49,10 +49,10 @@ pub(super) fn number(count: u64) -> i64 {
 }
 
 /// Joins `to` where it stands for `from`'s row.
-pub(super) fn refers<F: EntityTrait, T: EntityTrait>(from: F::Column, to: T::Column) -> RelationDef
+pub(super) fn refers<F, T>(from: F::Column, to: T::Column) -> RelationDef
 where
-    F: Default,
-    T: Default,
+    F: EntityTrait,
+    T: EntityTrait + Default,
 {
     F::belongs_to(T::default()).from(from).to(to).into()
 }

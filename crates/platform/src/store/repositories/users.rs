@@ -106,15 +106,17 @@ pub async fn active(db: Reading<'_>, scope: Scope) -> Result<Items<ActiveUser>, 
         })
         .collect();
     // None is before every time, so those never seen come last; the sort keeps the order by name.
-    items.sort_by(|one, other| other.last_seen_at.cmp(&one.last_seen_at));
+    items.sort_by_key(|user| std::cmp::Reverse(user.last_seen_at));
     Ok(Items { items })
 }
 
 /// Who waits to be let in, those who waited longest first.
 #[instrument(name = "db.query", skip_all, fields(db.operation = "users.pending_approvals"))]
 pub async fn pending_approvals(db: Reading<'_>) -> Result<Items<PendingApproval>, StoreError> {
-    [tags::pending_approvals(), tags::users()].iter().for_each(record);
-    waiting(db).await
+    record(&tags::pending_approvals());
+    let waiting = waiting(db).await?;
+    record_rows(waiting.items.iter().map(|one| one.user_id), tags::user, tags::users);
+    Ok(waiting)
 }
 
 /// Those of them who wait for `client`: who named it by its name or its short name.
@@ -155,13 +157,10 @@ async fn waiting(db: Reading<'_>) -> Result<Items<PendingApproval>, StoreError> 
 pub async fn defaults(db: Reading<'_>, user: Uuid) -> Result<UserDefaults, StoreError> {
     record(&tags::user_defaults(user));
     let row = user_default::Entity::find_by_id(user).one(&db).await?;
-    let (client_account_id, engagement_id) = match row {
-        Some(row) => (row.client_account_id, row.engagement_id),
-        None => {
-            by_id(db, user).await?;
-            (None, None)
-        }
-    };
+    if row.is_none() {
+        by_id(db, user).await?;
+    }
+    let (client_account_id, engagement_id) = row.map_or((None, None), |row| (row.client_account_id, row.engagement_id));
     // When these go, the database forgets them here.
     client_account_id.iter().for_each(|client| record(&tags::client(*client)));
     engagement_id.iter().for_each(|engagement| record(&tags::engagement(*engagement)));
@@ -266,7 +265,7 @@ pub async fn set_defaults(
     }
     if let Some(engagement) = engagement {
         let client = client.ok_or(StoreError::not_found("engagement"))?;
-        engagements::find(w.read(), Scope::Client(client.into()), engagement).await?;
+        engagements::exists(w.read(), client.into(), engagement).await?;
     }
     let change = Change::UserDefaultsUpdated {
         user,

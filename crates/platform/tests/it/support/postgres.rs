@@ -53,6 +53,7 @@ pub fn server() -> &'static Server {
     SERVER.get_or_init(start)
 }
 
+#[expect(clippy::zombie_processes, reason = "the shell outlives this process, to tidy up after it")]
 fn start() -> Server {
     assert!(
         Path::new(BIN).join("initdb").exists(),
