@@ -54,7 +54,7 @@ function State() {
 
 const tree = (session: CoherentSession) => (
   <StrictMode>
-    <UnstaleProvider key={session.scope.join('/')} session={session}>
+    <UnstaleProvider key={session.id} session={session}>
       <Name />
       <State />
     </UnstaleProvider>
@@ -108,5 +108,18 @@ describe('the provider', () => {
     await act(async () => FakeSocket.last.greet('p1'));
     await answer('Globex');
     expect(screen.getByText('Globex')).toBeTruthy();
+  });
+
+  it('shows what a new session of the same tenant and user was given, not what the one before had', async () => {
+    const analyst = await startSession('acme');
+    const { rerender } = render(tree(analyst));
+    await act(async () => FakeSocket.last.greet('p1'));
+    await answer('as an analyst');
+
+    const administrator = await startSession('acme');
+    administrator.queryClient.setQueryData([...administrator.scope, 'name'], 'as an administrator');
+    analyst.dispose();
+    rerender(tree(administrator));
+    expect(screen.getByText('as an administrator')).toBeTruthy();
   });
 });

@@ -15,7 +15,7 @@ export function SignedIn() {
     return <Navigate to={`/sign-in${search}`} replace />;
   }
   return (
-    <UnstaleProvider key={auth.session.scope.join('/')} session={auth.session}>
+    <UnstaleProvider key={auth.session.id} session={auth.session}>
       <ModalsProvider>
         <Shell />
       </ModalsProvider>

@@ -6,8 +6,8 @@ import type { CoherentSession } from './session.ts';
 const SessionContext = createContext<CoherentSession | null>(null);
 
 /**
- * Give it a `key` made of the session's scope: another tenant or user then gets a new tree, and no mounted
- * observer can still show what the old one had.
+ * Give it the session's `id` as `key`: another session, of another tenant, user or set of rights, then gets a new
+ * tree. A mounted observer stays with the query client it was made with, and would go on showing what that one had.
  */
 export function UnstaleProvider({ session, children }: { session: CoherentSession; children: ReactNode }) {
   return (

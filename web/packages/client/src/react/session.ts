@@ -17,6 +17,8 @@ import { createQueryClient } from './query-client.ts';
  * and a change of tenant replaces the whole of it: no data of the old tenant stays reachable.
  */
 export interface CoherentSession {
+  /** Different for every session, also for two of the same tenant and user: the `key` of their tree. */
+  readonly id: number;
   readonly scope: readonly string[];
   readonly api: ApiClient;
   readonly queryClient: QueryClient;
@@ -40,6 +42,8 @@ export interface CoherentSessionOptions {
   onRevoked?: () => void;
   greetingWaitMs?: number;
 }
+
+let sessions = 0;
 
 export function createCoherentSession(options: CoherentSessionOptions): CoherentSession {
   const clock = new LocalClock();
@@ -65,6 +69,7 @@ export function createCoherentSession(options: CoherentSessionOptions): Coherent
   });
 
   return {
+    id: ++sessions,
     scope: options.scope,
     api,
     queryClient,
