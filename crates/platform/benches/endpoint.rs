@@ -57,10 +57,8 @@ fn compare() {
     std::fs::write(&body, &second.body).unwrap();
     let bare_at = free_address();
     let this = std::env::current_exe().unwrap();
-    let bare = Server::start(
-        pinned(this.to_str().unwrap()).arg("serve-bytes").arg(bare_at.to_string()).arg(&body),
-        bare_at,
-    );
+    let bare =
+        Server::start(pinned(this.to_str().unwrap()).arg("serve-bytes").arg(bare_at.to_string()).arg(&body), bare_at);
     println!("{PATH}: {} bytes, {CONNECTIONS} connections, server on one core", second.body.len());
     println!("{:<52} {:>12} {:>12} {:>7}", "", "ours req/s", "axum req/s", "ratio");
     let conditional = format!("If-None-Match: {etag}");

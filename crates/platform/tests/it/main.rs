@@ -1,4 +1,4 @@
-//! The platform over real databases and the real cache.
+//! The platform over real databases, the real cache and real requests.
 #![allow(unreachable_pub, reason = "modules of one test binary")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 

@@ -25,8 +25,8 @@
 //!   partition are kept and compared with *b*);
 //! - *whether or not a socket was open*: what came while none was is sent after the next `hello`, if the socket comes
 //!   within the time for which a session is remembered; a client that reconnects says `since`;
-//! - *also if the connection breaks*: what was sent late is kept until the client has provably received it (a pong
-//!   that answers a ping sent after it).
+//! - *also if the connection breaks*: what came with the hello, the hello itself and what was sent late are kept until
+//!   the client has provably received them (a pong that answers a ping sent after them).
 //!
 //! What is left to the client is the order in which a response and an event reach it: an event for a group that comes
 //! while a request is under way concerns its response too, if the response turns out to carry the group; so does a
@@ -308,5 +308,29 @@ impl Observer for HubObserver {
 impl fmt::Debug for LiveHub {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("LiveHub").field("sockets", &self.sockets()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use unstale::{MemoryStore, Tag, store::Store as _};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_response_that_is_still_under_way_does_not_revive_an_ended_session() {
+        let store = Arc::new(MemoryStore::default());
+        let count = store.partitions();
+        let cache = Cache::builder(store).build().await.unwrap();
+        let hub = LiveHub::new(GroupKey::derive(b"s"), count, LiveLimits::default(), LiveMetrics::default());
+        let acme = Tenant::new("acme").unwrap();
+        let who = LiveIdentity { tenant: acme.clone(), user: "ada".into(), session: "a".into() };
+        let remembered = || hub.shared.partitions.iter().map(|partition| partition.lock().sessions()).sum::<usize>();
+        let serve = || hub.served(&who, &[Tag::of(&acme, "flow", 1).id()], cache.frontier(&acme));
+        serve();
+        assert_eq!(remembered(), 1);
+        hub.close_session("a");
+        serve();
+        assert_eq!(remembered(), 0);
     }
 }

@@ -110,9 +110,9 @@ impl PartitionState {
     pub(super) fn skip(&mut self, head: Position) {
         self.ring.skip_to(head);
         self.clocks = Some(Clocks::new(head, CLOCKS));
-        for session in self.sessions.values_mut() {
+        // Who is away finds out when it comes back: its position is below what the ring still knows.
+        for session in self.sessions.values() {
             session.resync(ResyncReason::Unknown, head, &self.metrics);
-            session.unheard_from(Missed::Unknown);
         }
     }
 
@@ -210,10 +210,9 @@ impl PartitionState {
                 self.metrics.event(ResyncReason::Unknown.as_str());
             }
         }
-        session.unheard = missed;
-        if missed.is_some() {
-            session.ask_receipt();
-        }
+        // Until the client has the hello it has no token to come back with: then this node has to know.
+        session.unheard = missed.or(Some(Missed::After(head)));
+        session.ask_receipt();
     }
 
     /// A socket is gone.
@@ -269,6 +268,11 @@ impl PartitionState {
                 self.forgotten.add(&session.who);
             }
         }
+    }
+
+    #[cfg(test)]
+    pub(super) fn sessions(&self) -> usize {
+        self.sessions.len()
     }
 
     /// The session's id. For a socket there is always room, as sockets have a limit of their own.

@@ -225,6 +225,19 @@ fn what_was_sent_late_is_sent_again_until_it_was_provably_received() {
 }
 
 #[test]
+fn a_client_whose_hello_was_lost_comes_back_without_a_token_and_misses_nothing() {
+    let mut hub = Hub::new();
+    let (socket, _unread) = hub.connect(&who("ada"), Since::FirstTime);
+    hub.served(&who("ada"), &[flow(2)], 0);
+    hub.state.beat();
+    hub.invalidate(&[flow(2)]);
+    hub.state.beat();
+    hub.state.disconnect(&who("ada"), socket);
+    let (_, ada) = hub.connect(&who("ada"), Since::FirstTime);
+    assert_eq!(taken(&ada), ["hello@0", "event@1 n=1 groups=1"]);
+}
+
+#[test]
 fn a_hit_on_an_old_entry_is_no_reason_to_resynchronise() {
     let mut hub = Hub::new();
     (0..50).for_each(|_| hub.invalidate(&[flow(9)]));

@@ -132,6 +132,7 @@ pub async fn pending_approvals_for(db: Reading<'_>, client: ClientId) -> Result<
     Ok(Items { items })
 }
 
+/// All of them. Records nothing: what is read of it depends on who is shown.
 async fn waiting(db: Reading<'_>) -> Result<Items<PendingApproval>, StoreError> {
     let rows = access_request::Entity::find()
         .join(JoinType::InnerJoin, refers_to_user())
