@@ -86,7 +86,7 @@ audit: ## Licences, sources and duplicates of dependencies (needs cargo-deny)
 
 .PHONY: generate
 generate: web/node_modules/.package-lock.json ## Generate what is generated: OpenAPI from Rust, TypeScript from OpenAPI
-	UPDATE_OPENAPI=1 cargo test --package platform --test it openapi
+	UPDATE_OPENAPI=1 cargo test --package platform --lib openapi
 	cd web && npm run generate --workspace @unstale/platform
 
 .PHONY: screenshots

@@ -102,7 +102,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The users who work on an engagement: those of its client. */
+        /** The users who start in an engagement. */
         get: operations["admin_list_engagement_users"];
         put?: never;
         post?: never;
@@ -119,7 +119,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Those who wait for approval. */
+        /** Those who wait for approval: by the acting client, or all of them. */
         get: operations["list_pending_approvals"];
         put?: never;
         post?: never;
@@ -732,6 +732,13 @@ export interface components {
         AdminUser: {
             /** Format: date-time */
             created_at: string;
+            /**
+             * Format: uuid
+             * @description Where the user starts, if the reader may know of that client.
+             */
+            default_client_account_id: string | null;
+            /** Format: uuid */
+            default_engagement_id: string | null;
             email: string;
             /** Format: uuid */
             id: string;
@@ -904,6 +911,11 @@ export interface components {
             metadata?: components["schemas"]["Metadata"] | null;
             name: string;
         };
+        /**
+         * @description What the values of an attribute are.
+         * @enum {string}
+         */
+        DataType: "text" | "integer" | "decimal" | "boolean" | "date" | "ip" | "mac" | "list";
         /** @description A piece of work for a client. */
         Engagement: {
             /** Format: uuid */
@@ -930,8 +942,11 @@ export interface components {
          * @enum {string}
          */
         EngagementStatus: "planned" | "active" | "completed";
+        /** @description One field at fault. */
         FieldError: {
+            /** @description The field, as a path from the top: `items[2].name`. */
             field: string;
+            /** @description What is wrong with it and what was expected. */
             message: string;
         };
         /** @description What a source column means. */
@@ -976,6 +991,10 @@ export interface components {
         Flow: components["schemas"]["FlowSummary"] & {
             /** Format: date-time */
             created_at: string;
+            metadata: Record<string, never>;
+        };
+        /** @description What clients of the API keep with a flow; opaque to the platform. */
+        FlowMetadata: {
             metadata: Record<string, never>;
         };
         /**
@@ -1055,8 +1074,7 @@ export interface components {
             finished_at: string | null;
             /** Format: uuid */
             flow_id: string;
-            /** @description `azure_migrate`, `aws_migration_hub` or `unknown`. */
-            format: string | null;
+            format: components["schemas"]["ImportFormat"] | null;
             /** Format: uuid */
             id: string;
             /** Format: int64 */
@@ -1088,6 +1106,11 @@ export interface components {
             row: number | null;
         };
         /**
+         * @description Whose export a file is, as far as its columns tell.
+         * @enum {string}
+         */
+        ImportFormat: "azure_migrate" | "aws_migration_hub" | "unknown";
+        /**
          * @description Where an import stands.
          * @enum {string}
          */
@@ -1112,6 +1135,13 @@ export interface components {
             items: {
                 /** Format: date-time */
                 created_at: string;
+                /**
+                 * Format: uuid
+                 * @description Where the user starts, if the reader may know of that client.
+                 */
+                default_client_account_id?: string | null;
+                /** Format: uuid */
+                default_engagement_id?: string | null;
                 email: string;
                 /** Format: uuid */
                 id: string;
@@ -1232,8 +1262,7 @@ export interface components {
                 finished_at?: string | null;
                 /** Format: uuid */
                 flow_id: string;
-                /** @description `azure_migrate`, `aws_migration_hub` or `unknown`. */
-                format?: string | null;
+                format?: components["schemas"]["ImportFormat"] | null;
                 /** Format: uuid */
                 id: string;
                 /** Format: int64 */
@@ -1273,7 +1302,7 @@ export interface components {
         Items_TargetAttribute: {
             /** @description The things. */
             items: {
-                data_type: string;
+                data_type: components["schemas"]["DataType"];
                 description: string;
                 label: string;
                 name: string;
@@ -1354,12 +1383,20 @@ export interface components {
             /** Format: uuid */
             user_id: string;
         };
-        Problem: {
-            detail: string;
-            errors?: components["schemas"]["FieldError"][] | null;
-            /** Format: int32 */
+        /** @description Why a request was refused, as the caller reads it. */
+        Problem: Record<string, never> & {
+            /** @description What is wrong this time and what to do. */
+            detail?: string | null;
+            /** @description The fields at fault. */
+            errors?: components["schemas"]["FieldError"][];
+            /**
+             * Format: int32
+             * @description The HTTP status.
+             */
             status: number;
+            /** @description The kind in a few words, always the same for one kind. */
             title: string;
+            /** @description `/problems/<slug>`: what kind of problem it is. */
             type: string;
         };
         /** @description Asks for an account. */
@@ -1406,7 +1443,7 @@ export interface components {
         StepStatus: "pending" | "active" | "done";
         /** @description An attribute of assets that columns can be mapped to. */
         TargetAttribute: {
-            data_type: string;
+            data_type: components["schemas"]["DataType"];
             description: string;
             label: string;
             name: string;
@@ -2357,7 +2394,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The users who work on an engagement: those of its client. */
+            /** @description The users who start in an engagement. */
             200: {
                 headers: {
                     /** @description A strong validator */
@@ -2436,7 +2473,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Those who wait for approval. */
+            /** @description Those who wait for approval: by the acting client, or all of them. */
             200: {
                 headers: {
                     /** @description A strong validator */
@@ -2883,7 +2920,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Unknown address, wrong password or no access (yet) */
+            /** @description Unknown address, wrong password, or no access yet */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -2910,7 +2947,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many failures; Retry-After says when to try again */
+            /** @description Too many attempts; Retry-After says when to try again */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -3088,6 +3125,15 @@ export interface operations {
             };
             /** @description A field is not acceptable; `errors` says which and why */
             422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many attempts; Retry-After says when to try again */
+            429: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -3843,7 +3889,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Metadata"];
+                    "application/json": components["schemas"]["FlowMetadata"];
                 };
             };
             /** @description Unchanged since the ETag in If-None-Match */
@@ -4173,8 +4219,8 @@ export interface operations {
             query?: {
                 /** @description The acting client; a WebSocket cannot send the header. */
                 client_account_id?: string;
-                /** @description Where the caller's knowledge ends: the last position it was told. */
-                position?: string;
+                /** @description The position of the last message the caller has, if it was connected before. */
+                since?: string;
             };
             header?: {
                 /** @description The client to act for; the user's default one if left out */
@@ -4761,6 +4807,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description The file is larger than this server takes */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description A field is not acceptable; `errors` says which and why */
             422: {
                 headers: {
@@ -4772,6 +4827,15 @@ export interface operations {
             };
             /** @description The server failed; the log says why */
             500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many files are waiting; Retry-After says when to try again */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
