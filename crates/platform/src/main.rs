@@ -1,5 +1,7 @@
 //! The platform's server.
 
+use std::process::ExitCode;
+
 use anyhow::Context as _;
 use platform::{app::App, demo, settings::Settings};
 use unstale_server::{
@@ -9,7 +11,18 @@ use unstale_server::{
 };
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
+async fn main() -> ExitCode {
+    match run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // The causes in one line, without a backtrace: most of them are for whoever starts the server to correct.
+            eprintln!("platform: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run() -> anyhow::Result<()> {
     let settings = Settings::read(Sources::of_process()?)?;
     telemetry::init(&settings.common.log, settings.common.log_format)?;
     let (address, is_demo) = (settings.common.listen_addr, settings.common.demo);

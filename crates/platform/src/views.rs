@@ -88,6 +88,23 @@ words!(
     }
 );
 words!(
+    /// Whose export a file is, as far as its columns tell.
+    ImportFormat { AzureMigrate = "azure_migrate", AwsMigrationHub = "aws_migration_hub", Unknown = "unknown" }
+);
+words!(
+    /// What the values of an attribute are.
+    DataType {
+        Text = "text",
+        Integer = "integer",
+        Decimal = "decimal",
+        Boolean = "boolean",
+        Date = "date",
+        Ip = "ip",
+        Mac = "mac",
+        List = "list",
+    }
+);
+words!(
     /// What became of a suggested mapping.
     MappingStatus { Suggested = "suggested", Approved = "approved", Rejected = "rejected" }
 );
@@ -222,7 +239,8 @@ view!(
         encoding: Option<String>,
         /// The delimiter itself: `,`, `;`, tab or `|`.
         delimiter: Option<String>,
-        /// `azure_migrate`, `aws_migration_hub` or `unknown`.
+        /// Whose export it is.
+        #[schema(value_type = Option<ImportFormat>)]
         format: Option<String>,
         error: Option<ImportError>,
         created_by: Uuid,
@@ -279,7 +297,14 @@ view!(
 );
 view!(
     /// An attribute of assets that columns can be mapped to.
-    TargetAttribute { name: String, label: String, data_type: String, description: String, required: bool }
+    TargetAttribute {
+        name: String,
+        label: String,
+        #[schema(value_type = DataType)]
+        data_type: String,
+        description: String,
+        required: bool,
+    }
 );
 view!(
     /// An asset: a row of an import, seen through the approved mappings.
@@ -413,6 +438,13 @@ mod tests {
         }
         for phase in FlowPhase::ALL {
             assert_eq!(serde_json::to_value(phase).unwrap(), phase.as_str());
+        }
+        for target in crate::imports::target_attributes() {
+            assert!(DataType::parse(target.data_type.as_str()).is_some(), "{} is of no documented type", target.name);
+        }
+        use crate::imports::SourceFormat::{AwsMigrationHub, AzureMigrate, Unknown};
+        for format in [AzureMigrate, AwsMigrationHub, Unknown] {
+            assert!(ImportFormat::parse(format.as_str()).is_some(), "{format:?} is not documented");
         }
         assert_eq!(Role::parse("owner"), None);
     }

@@ -10,7 +10,16 @@
 //! - That transaction begins when the file is known to be good: on SQLite it keeps every other writer waiting.
 //! - The queue is bounded, a place is taken before the upload is announced, and the file goes when the job ends.
 
-use std::{fs::File, path::PathBuf, time::Duration};
+use std::{
+    fs::File,
+    io::{self, Read, Seek, SeekFrom},
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
 use axum::http::StatusCode;
 use tokio::sync::{Mutex, mpsc, watch};
@@ -82,7 +91,7 @@ impl ImportQueue {
     /// Begins to work on the queue. Once.
     pub(crate) async fn start(platform: &Platform) {
         let Some(receiver) = platform.imports.receiver.lock().await.take() else { return };
-        let receiver = std::sync::Arc::new(Mutex::new(receiver));
+        let receiver = Arc::new(Mutex::new(receiver));
         for _ in 0..platform.settings.import_workers {
             let (platform, receiver) = (platform.clone(), receiver.clone());
             tokio::spawn(async move {
@@ -166,9 +175,10 @@ async fn import_file(platform: &Platform, job: &Job) -> Result<(), Failure> {
 async fn inspect(platform: &Platform, job: &Job, limits: Limits) -> Result<Inspection, Failure> {
     tell(platform, job, ImportStatus::Reading, 0).await?;
     let (counter, rows) = watch::channel(0);
-    let path = job.file.path().to_owned();
+    let over = Over::default();
+    let (path, is_over) = (job.file.path().to_owned(), over.0.clone());
     let mut judging = tokio::task::spawn_blocking(move || {
-        let mut file = open(&path)?;
+        let mut file = Upload::open(&path, is_over)?;
         imports::inspect_with(&mut file, &limits, |row| {
             counter.send_replace(row);
         })
@@ -204,7 +214,8 @@ async fn store(platform: &Platform, job: &Job, inspection: Inspection, limits: L
     };
     let mappings: Vec<NewMapping> = imports::suggest(&inspection).into_iter().map(mapping).collect();
     let rows = shape.rows;
-    let (batches, reading) = read(job.file.path().to_owned(), inspection, limits);
+    let over = Over::default();
+    let (batches, reading) = read(job.file.path().to_owned(), inspection, limits, over.0.clone());
     let stored = write(platform, async |write| {
         repository::describe(write, client, import, &description).await?;
         repository::add_mappings(write, client, import, &mappings, platform.now()).await?;
@@ -231,10 +242,15 @@ async fn store(platform: &Platform, job: &Job, inspection: Inspection, limits: L
 type Reading = tokio::task::JoinHandle<Result<(), imports::ImportError>>;
 
 /// Reads the rows once more, a few batches ahead of the writer.
-fn read(path: PathBuf, inspection: Inspection, limits: Limits) -> (mpsc::Receiver<Vec<NewRow>>, Reading) {
+fn read(
+    path: PathBuf,
+    inspection: Inspection,
+    limits: Limits,
+    is_over: Arc<AtomicBool>,
+) -> (mpsc::Receiver<Vec<NewRow>>, Reading) {
     let (sender, batches) = mpsc::channel(BATCHES_MAX);
     let reading = tokio::task::spawn_blocking(move || {
-        let mut file = open(&path)?;
+        let mut file = Upload::open(&path, is_over)?;
         let mut batch = Vec::with_capacity(BATCH_ROWS);
         for record in imports::records(&mut file, &inspection.shape, &limits)? {
             let record = record?;
@@ -252,8 +268,43 @@ fn read(path: PathBuf, inspection: Inspection, limits: Limits) -> (mpsc::Receive
     (batches, reading)
 }
 
-fn open(path: &std::path::Path) -> Result<File, imports::ImportError> {
-    File::open(path).map_err(|error| imports::ImportError::read_failed(&error))
+/// An uploaded file that can be read until its job is gone: a thread that reads cannot be cancelled, and a server that
+/// stops waits for its threads.
+struct Upload {
+    file: File,
+    is_over: Arc<AtomicBool>,
+}
+
+/// Ends the reading of a job's file when the job does.
+#[derive(Default)]
+struct Over(Arc<AtomicBool>);
+
+impl Drop for Over {
+    fn drop(&mut self) {
+        self.0.store(true, Relaxed);
+    }
+}
+
+impl Upload {
+    fn open(path: &Path, is_over: Arc<AtomicBool>) -> Result<Self, imports::ImportError> {
+        let file = File::open(path).map_err(|error| imports::ImportError::read_failed(&error))?;
+        Ok(Self { file, is_over })
+    }
+}
+
+impl Read for Upload {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.is_over.load(Relaxed) {
+            return Err(io::Error::other("the import was given up"));
+        }
+        self.file.read(buffer)
+    }
+}
+
+impl Seek for Upload {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.file.seek(to)
+    }
 }
 
 fn mapping(suggestion: Suggestion) -> NewMapping {

@@ -4,10 +4,11 @@
 //! not asked here, because responses carry the tags of what they were loaded from.
 
 use serde_json::{Value, json};
-use unstale::{Invalidation, Tag};
+use unstale::{Invalidation, Tag, Tenant};
+use unstale_server::live;
 use uuid::Uuid;
 
-use super::{ClientId, tags};
+use super::{ClientId, platform_tenant, tags};
 
 /// What was done to something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,8 +85,33 @@ impl Change {
     pub fn invalidation(&self) -> Invalidation {
         let invalidation = Invalidation::of(self.tags());
         match self.note() {
-            Some(note) => invalidation.note(note.to_string().into_bytes()),
-            None => invalidation,
+            Some(Value::Object(note)) => invalidation.note(live::note(Some(&self.told_to()), note)),
+            _ => invalidation,
+        }
+    }
+
+    /// The one tenant whose readers are told the ids. Many of the tags are shared, and those of long lists cover rows
+    /// of other tenants: readers there hear that their copy is out of date, and nothing of why.
+    fn told_to(&self) -> Tenant {
+        match self {
+            Self::UserClientAccessChanged { client, .. }
+            | Self::ClientModified { client, .. }
+            | Self::EngagementModified { client, .. } => ClientId(*client).tenant(),
+            Self::FlowUpdated { client, .. }
+            | Self::ImportProgressed { client, .. }
+            | Self::ImportFinished { client, .. }
+            | Self::ImportDeleted { client, .. }
+            | Self::FieldMappingBulkOperation { client, .. } => client.tenant(),
+            Self::UserUpdated { clients, .. } | Self::UserDefaultsUpdated { clients, .. } => match clients[..] {
+                [client] => ClientId(client).tenant(),
+                _ => platform_tenant(),
+            },
+            Self::UserRegistered { .. }
+            | Self::UserSeen { .. }
+            | Self::PendingApprovalsChanged { .. }
+            | Self::SessionChanged { .. }
+            | Self::SessionsRevoked { .. }
+            | Self::SessionsOverDeleted => platform_tenant(),
         }
     }
 

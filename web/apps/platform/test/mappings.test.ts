@@ -95,7 +95,7 @@ describe('required targets', () => {
   const target = (name: string, required: boolean) => ({
     name,
     label: name,
-    data_type: 'text',
+    data_type: 'text' as const,
     description: '',
     required,
   });

@@ -7,7 +7,7 @@ use axum::{
 use platform::api::BASE;
 use serde_json::json;
 
-use super::world::{ADMIN, ANALYST, OPERATOR, PASSWORD, World, operations, post};
+use super::world::{ADMIN, ANALYST, OPERATOR, PASSWORD, UNKNOWN, World, operations, post};
 
 #[tokio::test]
 async fn an_unknown_address_and_a_wrong_password_are_not_told_apart() {
@@ -129,7 +129,48 @@ async fn roles_decide() {
     operator.post("/admin/clients", client).await.expect(201);
     operator.get("/engagements").await.expect(400);
     operator.acting_for(&ids.client).get("/engagements").await.expect(200);
-    operator.acting_for(super::world::UNKNOWN).get("/engagements").await.expect(404);
+    operator.acting_for(UNKNOWN).get("/engagements").await.expect(404);
+}
+
+#[tokio::test]
+async fn whoever_may_do_everything_can_do_it_to_nothing_that_is_not_there() {
+    let world = World::new().await;
+    let operator = world.sign_in(OPERATOR).await;
+    let waiting = operator.get("/admin/pending-approvals").await.expect(200).body["items"][0]["user_id"].clone();
+    let access = json!({ "client_account_id": UNKNOWN, "role": "analyst" });
+    let approve = format!("/admin/pending-approvals/{}/approve", waiting.as_str().unwrap());
+    operator.post(&approve, access).await.expect(404);
+    operator.post("/admin/engagements", json!({ "name": "x", "client_account_id": UNKNOWN })).await.expect(404);
+    let mine = &operator.id;
+    operator.put(&format!("/users/{mine}/clients/{UNKNOWN}"), json!({ "role": "analyst" })).await.expect(404);
+    operator
+        .put(&format!("/users/{mine}/roles"), json!({ "role": "analyst", "client_account_id": UNKNOWN }))
+        .await
+        .expect(404);
+    let nowhere = json!({ "client_account_id": UNKNOWN, "engagement_id": null });
+    operator.put(&format!("/users/{mine}/defaults"), nowhere).await.expect(404);
+    operator.get(&format!("/context-establishment/engagements?client_id={UNKNOWN}")).await.expect(404);
+    for path in ["/admin/clients/", "/admin/engagements/"] {
+        operator.get(&format!("{path}{UNKNOWN}")).await.expect(404);
+        operator.get(&format!("{path}{UNKNOWN}/users")).await.expect(404);
+        operator.delete(&format!("{path}{UNKNOWN}?cascade=true")).await.expect(404);
+    }
+    for path in ["defaults", "clients"] {
+        operator.get(&format!("/users/{UNKNOWN}/{path}")).await.expect(404);
+    }
+}
+
+#[tokio::test]
+async fn what_has_children_goes_only_with_them() {
+    let world = World::new().await;
+    let operator = world.sign_in(OPERATOR).await;
+    let ids = world.sign_in(ADMIN).await.ids().await;
+    for path in [format!("/admin/engagements/{}", ids.engagement), format!("/admin/clients/{}", ids.client)] {
+        let refused = operator.delete(&path).await.expect(409);
+        assert!(refused.body["detail"].as_str().unwrap().contains("?cascade=true"), "{refused:?}");
+        operator.delete(&format!("{path}?cascade=true")).await.expect(204);
+        operator.get(&path).await.expect(404);
+    }
 }
 
 #[tokio::test]

@@ -17,7 +17,7 @@ async fn every_read_is_a_miss_then_a_hit_then_unchanged() {
         }
         let mut path = ids.fill(&path);
         if path == "/context-establishment/engagements" {
-            path += &format!("?client_id={}", ids.client);
+            path.extend(["?client_id=", &ids.client]);
         }
         // What all of a client share may have been loaded while the ids were looked up.
         let first = admin.get(&path).await.expect(200);

@@ -14,8 +14,7 @@ fn names_nothing(method: &Method, path: &str) -> bool {
 fn queries(path: &str, ids: &Ids) -> Vec<String> {
     match path {
         "/api/v1/context-establishment/engagements" => vec![format!("?client_id={}", ids.client)],
-        "/api/v1/discovery/flows" => vec![format!("?engagement_id={}", ids.engagement)],
-        "/api/v1/imports" => vec![format!("?engagement_id={}", ids.engagement)],
+        "/api/v1/discovery/flows" | "/api/v1/imports" => vec![format!("?engagement_id={}", ids.engagement)],
         "/api/v1/assets" => {
             vec![format!("?engagement_id={}", ids.engagement), format!("?import_id={}", ids.import)]
         }
@@ -32,7 +31,6 @@ fn bodies(method: &Method, path: &str, ids: &Ids) -> Option<Value> {
         ("PUT", "/api/v1/users/{user_id}/roles") => json!({ "role": "analyst", "client_account_id": ids.client }),
         ("PUT", "/api/v1/users/{user_id}/clients/{client_id}") => json!({ "role": "analyst" }),
         ("POST", "/api/v1/discovery/flows") => json!({ "engagement_id": ids.engagement, "name": "x" }),
-        ("PATCH", "/api/v1/discovery/flows/{flow_id}") => json!({ "name": "x" }),
         (
             "POST",
             "/api/v1/field-mappings/{import_id}/bulk-approve" | "/api/v1/field-mappings/{import_id}/bulk-reject",
@@ -40,7 +38,9 @@ fn bodies(method: &Method, path: &str, ids: &Ids) -> Option<Value> {
             json!({ "mapping_ids": [ids.mapping] })
         }
         ("PATCH", "/api/v1/field-mappings/{import_id}/{mapping_id}") => json!({ "target_attribute": "hostname" }),
-        ("PUT", "/api/v1/admin/clients/{client_id}") => json!({ "name": "x" }),
+        ("PATCH", "/api/v1/discovery/flows/{flow_id}") | ("PUT", "/api/v1/admin/clients/{client_id}") => {
+            json!({ "name": "x" })
+        }
         ("POST", "/api/v1/admin/engagements") => json!({ "name": "x", "client_account_id": ids.client }),
         ("PUT", "/api/v1/admin/engagements/{engagement_id}") => json!({ "name": "x", "status": "active" }),
         ("POST", "/api/v1/admin/pending-approvals/{user_id}/approve") => {

@@ -179,7 +179,7 @@ async fn another_sites_page_and_another_client_get_no_socket() {
     let foreign = world.sign_in(OTHER_ADMIN).await.ids().await;
     let cookie = ("cookie", format!("platform_session={}", admin.token));
     let origin = |host: &str| ("origin", format!("http://{host}"));
-    assert_eq!(status(connect(&address, &[cookie.clone()], "").await), 403);
+    assert_eq!(status(connect(&address, std::slice::from_ref(&cookie), "").await), 403);
     assert_eq!(status(connect(&address, &[cookie.clone(), origin("evil.example")], "").await), 403);
     connect(&address, &[cookie.clone(), origin(&address)], "").await.unwrap();
     let query = format!("?client_account_id={}", foreign.client);

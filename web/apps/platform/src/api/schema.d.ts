@@ -911,6 +911,11 @@ export interface components {
             metadata?: components["schemas"]["Metadata"] | null;
             name: string;
         };
+        /**
+         * @description What the values of an attribute are.
+         * @enum {string}
+         */
+        DataType: "text" | "integer" | "decimal" | "boolean" | "date" | "ip" | "mac" | "list";
         /** @description A piece of work for a client. */
         Engagement: {
             /** Format: uuid */
@@ -1069,8 +1074,7 @@ export interface components {
             finished_at: string | null;
             /** Format: uuid */
             flow_id: string;
-            /** @description `azure_migrate`, `aws_migration_hub` or `unknown`. */
-            format: string | null;
+            format: components["schemas"]["ImportFormat"] | null;
             /** Format: uuid */
             id: string;
             /** Format: int64 */
@@ -1101,6 +1105,11 @@ export interface components {
              */
             row: number | null;
         };
+        /**
+         * @description Whose export a file is, as far as its columns tell.
+         * @enum {string}
+         */
+        ImportFormat: "azure_migrate" | "aws_migration_hub" | "unknown";
         /**
          * @description Where an import stands.
          * @enum {string}
@@ -1253,8 +1262,7 @@ export interface components {
                 finished_at?: string | null;
                 /** Format: uuid */
                 flow_id: string;
-                /** @description `azure_migrate`, `aws_migration_hub` or `unknown`. */
-                format?: string | null;
+                format?: components["schemas"]["ImportFormat"] | null;
                 /** Format: uuid */
                 id: string;
                 /** Format: int64 */
@@ -1294,7 +1302,7 @@ export interface components {
         Items_TargetAttribute: {
             /** @description The things. */
             items: {
-                data_type: string;
+                data_type: components["schemas"]["DataType"];
                 description: string;
                 label: string;
                 name: string;
@@ -1435,7 +1443,7 @@ export interface components {
         StepStatus: "pending" | "active" | "done";
         /** @description An attribute of assets that columns can be mapped to. */
         TargetAttribute: {
-            data_type: string;
+            data_type: components["schemas"]["DataType"];
             description: string;
             label: string;
             name: string;
