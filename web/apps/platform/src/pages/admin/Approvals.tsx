@@ -28,7 +28,16 @@ const columns: [Column<PendingApproval>, ...Column<PendingApproval>[]] = [
     ),
   },
   { key: 'client', header: 'Asked for', render: (request) => request.requested_client ?? '–' },
-  { key: 'reason', header: 'Reason', render: (request) => request.reason ?? '–' },
+  {
+    key: 'reason',
+    header: 'Reason',
+    // People write whole paragraphs here; without a bound they would push the actions out of sight.
+    render: (request) => (
+      <Text size="sm" maw="24rem" lineClamp={4} style={{ whiteSpace: 'normal' }}>
+        {request.reason ?? '–'}
+      </Text>
+    ),
+  },
   { key: 'at', header: 'Requested', render: (request) => <TimeAgo at={request.requested_at} /> },
 ];
 
