@@ -53,7 +53,7 @@ lint: web/node_modules/.package-lock.json ## Formatting, clippy, types, and the 
 
 .PHONY: test-rust
 test-rust: ## Unit, property, contract and integration tests
-	cargo test --workspace --all-features --locked
+	cargo test --workspace --all-features --locked --no-fail-fast
 
 .PHONY: test-web
 test-web: web/node_modules/.package-lock.json ## Unit tests of the browser part
@@ -86,7 +86,7 @@ audit: ## Licences, sources and duplicates of dependencies (needs cargo-deny)
 
 .PHONY: generate
 generate: web/node_modules/.package-lock.json ## Generate what is generated: OpenAPI from Rust, TypeScript from OpenAPI
-	UPDATE_OPENAPI=1 cargo test --package platform --lib openapi
+	UPDATE_OPENAPI=1 cargo test --package platform --lib api::openapi
 	cd web && npm run generate --workspace @unstale/platform
 
 .PHONY: screenshots

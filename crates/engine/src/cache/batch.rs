@@ -155,7 +155,7 @@ impl<V, F> Round<'_, V, F> {
         let (shared, load, policy) = (self.cache.shared.clone(), self.load.clone(), *self.policy);
         let required = self.required.clone();
         let flight = async move { shared.fly_many(leads, &policy, required, async { load(asked).await }).await };
-        let span = tracing::info_span!("cache.load_many", cache.tier = "loader");
+        let span = tracing::debug_span!("cache.load_many", cache.tier = "loader");
         let outcomes = tokio::spawn(flight.instrument(span)).await.map_err(|_| FetchError::Aborted)?;
         for ((place, reason), outcome) in places.into_iter().zip(outcomes) {
             answers[place] =

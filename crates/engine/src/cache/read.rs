@@ -327,7 +327,7 @@ impl Cache {
         L: Future<Output = Result<Loaded<V>, E>> + Send + 'static,
     {
         let (shared, key, policy) = (self.shared.clone(), key.clone(), *policy);
-        let span = tracing::info_span!("cache.load", cache.entity = key.raw().entity(), cache.tier = "loader");
+        let span = tracing::debug_span!("cache.load", cache.entity = key.raw().entity(), cache.tier = "loader");
         let flight = async move { shared.fly(&key, &policy, lead, required, async { load().await }).await };
         tokio::spawn(flight.instrument(span)).await.unwrap_or(Outcome::Aborted)
     }

@@ -229,8 +229,8 @@ fn access_tags(user: Uuid, client: Uuid, action: Action) -> Vec<Tag> {
     tags
 }
 
-/// The engagements and flows of a deleted client need no tags of their own: whatever shows them shows the client's
-/// name or lies beneath it.
+/// The engagements, flows and members of a deleted client need no tags of their own: whatever shows them shows the
+/// client's name or lies beneath it.
 fn client_tags(client: Uuid, action: Action) -> Vec<Tag> {
     let mut tags = vec![tags::client(client)];
     if action.counts() {
@@ -240,17 +240,12 @@ fn client_tags(client: Uuid, action: Action) -> Vec<Tag> {
         tags.push(tags::clients());
     }
     if action == Action::Deleted {
-        tags.extend([
-            tags::under_client(ClientId(client)),
-            tags::engagements_of(client),
-            tags::engagements(),
-            tags::members_of(client),
-            tags::users(),
-        ]);
+        tags.push(tags::under_client(ClientId(client)));
     }
     tags
 }
 
+/// The flows of a deleted engagement need no tags of their own: lists of flows show its name.
 fn engagement_tags(client: Uuid, engagement: Uuid, action: Action) -> Vec<Tag> {
     let mut tags = vec![tags::engagement(engagement), tags::engagements_of(client), tags::engagements()];
     if action.counts() {
@@ -260,13 +255,7 @@ fn engagement_tags(client: Uuid, engagement: Uuid, action: Action) -> Vec<Tag> {
         let tenant = ClientId(client);
         // Users who started there start nowhere now.
         tags.extend([tags::engagement_users(engagement), tags::members_of(client), tags::users()]);
-        tags.extend([
-            tags::under_engagement(tenant, engagement),
-            tags::flows(tenant),
-            tags::imports(tenant),
-            tags::mappings(tenant),
-            tags::assets(tenant),
-        ]);
+        tags.extend([tags::under_engagement(tenant, engagement), tags::imports(tenant), tags::assets(tenant)]);
     }
     tags
 }

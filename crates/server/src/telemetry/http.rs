@@ -91,7 +91,7 @@ where
         let context = context_of(&request);
         let method = method_label(request.method());
         let route = request.extensions().get::<MatchedPath>().cloned();
-        let span = tracing::info_span!(
+        let span = tracing::debug_span!(
             "http.request",
             method,
             route = route_label(route.as_ref()),

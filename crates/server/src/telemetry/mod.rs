@@ -1,6 +1,7 @@
 //! Logs, request spans with W3C trace context, and Prometheus metrics.
 //!
-//! - [`init`] sets up log lines (`tracing`): text or JSON, one line when a span closes, with the time it took.
+//! - [`init`] sets up log lines (`tracing`): text or JSON. Spans (request, load, query) are of level `debug`: with that
+//!   filter each has a line when it closes, with the time it took; without, they cost nothing.
 //! - [`HttpTelemetry`] is a tower layer: a span per request, its trace context, and the HTTP metrics.
 //! - [`Metrics`] holds every metric and writes them out; [`Metrics::observer`] counts what the cache does.
 //!

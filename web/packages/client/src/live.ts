@@ -67,8 +67,9 @@ export class LiveConnection {
   readonly #silenceMaxMs: number;
   readonly #attemptsBeforeDegraded: number;
   #state: LiveState = 'catching-up';
-  #greetedBefore = false;
   #lastPosition: string | undefined;
+  /** Whether the running connection said from where on it must be told what it missed. */
+  #resuming = false;
   #failures = 0;
   #silence: ReturnType<typeof setTimeout> | undefined;
   #pinged = false;
@@ -105,8 +106,8 @@ export class LiveConnection {
   }
 
   #open(): ReconnectingWebSocket {
-    const { url, WebSocket, reconnectMinMs = 500, reconnectMaxMs = 20_000 } = this.#options;
-    const socket = new ReconnectingWebSocket(url, [], {
+    const { WebSocket, reconnectMinMs = 500, reconnectMaxMs = 20_000 } = this.#options;
+    const socket = new ReconnectingWebSocket(this.#url, [], {
       ...(WebSocket ? { WebSocket } : {}),
       // Jitter, so that a restarted server is not met by every browser in the same instant.
       minReconnectionDelay: reconnectMinMs * (1 + Math.random()),
@@ -122,6 +123,14 @@ export class LiveConnection {
     socket.addEventListener('close', (event) => current() && this.#closed(event.code));
     return socket;
   }
+
+  /** Asked for anew at every attempt: with the last message's position, so that the server sends what came after. */
+  readonly #url = (): string => {
+    const url = new URL(this.#options.url());
+    this.#resuming = this.#lastPosition !== undefined;
+    if (this.#lastPosition !== undefined) url.searchParams.set('since', this.#lastPosition);
+    return url.href;
+  };
 
   /** The network is back: no reason to sit out the rest of the back-off. */
   readonly #online = (): void => {
@@ -140,10 +149,8 @@ export class LiveConnection {
         this.#listener.onInvalidation(message);
         break;
       case 'resync':
-        this.#listener.onResync(
-          message.reason ?? 'requested by the server',
-          message.position ?? this.#lastPosition,
-        );
+        this.#lastPosition = message.position ?? this.#lastPosition;
+        this.#listener.onResync(message.reason ?? 'requested by the server', this.#lastPosition);
         break;
       case 'ping':
         this.#pinged = true;
@@ -154,13 +161,10 @@ export class LiveConnection {
 
   #greeted(position: string | undefined): void {
     this.#failures = 0;
-    // The same position as the last one heard: the log did not move while we were away.
-    const nothingMissed = this.#greetedBefore && position !== undefined && position === this.#lastPosition;
-    if (!nothingMissed) {
-      this.#listener.onResync(this.#greetedBefore ? 'reconnected' : 'connected', position);
-    }
-    this.#greetedBefore = true;
-    this.#lastPosition = position;
+    // A resumed connection is sent what it missed, or a `resync` where that cannot be known. Without a position to
+    // resume from, whatever was read before the subscription began may be out of date.
+    if (!this.#resuming) this.#listener.onResync('connected', position);
+    this.#lastPosition = position || this.#lastPosition;
     this.#setState('live');
   }
 

@@ -157,13 +157,16 @@ describe('a resync', () => {
     expect(urlsAfter(before)).toEqual(['/api/flows', '/api/hidden']);
   });
 
-  it('follows a reconnect after the socket was down', async () => {
+  it('follows when the server cannot know what was missed while the socket was down', async () => {
     show('flows');
     await answer('old', ['a']);
     const before = network.calls.length;
     FakeSocket.last.drop();
     await vi.waitFor(() => expect(FakeSocket.opened).toHaveLength(2));
-    FakeSocket.last.greet('p9');
+    FakeSocket.last.greet('p1');
+    await settle();
+    expect(urlsAfter(before)).toEqual([]);
+    FakeSocket.last.push({ type: 'resync', reason: 'unknown', position: 'p9' });
     await settle();
     expect(urlsAfter(before)).toEqual(['/api/flows']);
     expect(network.calls.at(-1)?.headers.get('Unstale-Position')).toBe('p9');

@@ -43,23 +43,33 @@ describe('the live connection', () => {
     live.close();
   });
 
-  it('resyncs after it was down, unless the log stood still meanwhile', async () => {
+  it('says where it was after it was down, and leaves it to the server to tell what it missed', async () => {
     const { live, listener } = connect();
     await opened(1);
+    expect(new URL(FakeSocket.last.url).searchParams.get('since')).toBeNull();
     FakeSocket.last.greet('p1');
+    expect(listener.onResync).toHaveBeenCalledExactlyOnceWith('connected', 'p1');
+    FakeSocket.last.push({ type: 'cache_invalidation', position: 'p2', groups: ['a'], data: {} });
     listener.onResync.mockClear();
 
     FakeSocket.last.drop();
     expect(live.state).toBe('catching-up');
     await opened(2);
-    FakeSocket.last.greet('p1');
+    expect(new URL(FakeSocket.last.url).searchParams.get('since')).toBe('p2');
+    FakeSocket.last.greet('p3');
     expect(listener.onResync).not.toHaveBeenCalled();
+    expect(live.state).toBe('live');
 
     FakeSocket.last.drop();
     await opened(3);
-    FakeSocket.last.greet('p4');
-    expect(listener.onResync).toHaveBeenCalledExactlyOnceWith('reconnected', 'p4');
-    expect(live.state).toBe('live');
+    expect(new URL(FakeSocket.last.url).searchParams.get('since')).toBe('p3');
+    FakeSocket.last.greet('');
+    FakeSocket.last.push({ type: 'resync', reason: 'unknown', position: 'p9' });
+    expect(listener.onResync).toHaveBeenCalledExactlyOnceWith('unknown', 'p9');
+
+    FakeSocket.last.drop();
+    await opened(4);
+    expect(new URL(FakeSocket.last.url).searchParams.get('since')).toBe('p9');
     live.close();
   });
 

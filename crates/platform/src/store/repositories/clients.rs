@@ -151,9 +151,8 @@ pub(super) async fn exists(db: Reading<'_>, client: Uuid) -> Result<(), StoreErr
     }
 }
 
-/// The clients that a user is a member of.
+/// The clients that a user is a member of; for writes, which record nothing.
 pub(super) async fn ids_of_member(db: Reading<'_>, user: Uuid) -> Result<Vec<Uuid>, StoreError> {
-    record(&tags::memberships_of(user));
     let ids = membership::Entity::find()
         .select_only()
         .column(membership::Column::ClientAccountId)

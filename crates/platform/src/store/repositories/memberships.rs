@@ -37,7 +37,6 @@ pub async fn of_user(db: Reading<'_>, scope: Scope, user: Uuid) -> Result<Items<
         .select_also(client::Entity)
         .filter(membership::Column::UserId.eq(user));
     if let Scope::Client(client) = scope {
-        record(&tags::client(client.0));
         select = select.filter(membership::Column::ClientAccountId.eq(client.0));
     }
     let rows = select.order_by_asc(client::Column::Name).limit(LIST_ROWS_MAX).all(&db).await?;
