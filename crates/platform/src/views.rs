@@ -426,6 +426,7 @@ pub struct Items<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::imports::SourceFormat;
 
     #[test]
     fn words_are_the_same_in_the_database_and_on_the_wire() {
@@ -442,8 +443,7 @@ mod tests {
         for target in crate::imports::target_attributes() {
             assert!(DataType::parse(target.data_type.as_str()).is_some(), "{} is of no documented type", target.name);
         }
-        use crate::imports::SourceFormat::{AwsMigrationHub, AzureMigrate, Unknown};
-        for format in [AzureMigrate, AwsMigrationHub, Unknown] {
+        for format in [SourceFormat::AzureMigrate, SourceFormat::AwsMigrationHub, SourceFormat::Unknown] {
             assert!(ImportFormat::parse(format.as_str()).is_some(), "{format:?} is not documented");
         }
         assert_eq!(Role::parse("owner"), None);

@@ -174,15 +174,15 @@ pub(crate) async fn register(
     let password_hash = platform.passwords.hash(wanted.password).await?;
     let new = NewUser { email, name, password_hash };
     let mut write = platform.begin().await?;
-    let positions =
-        match users::register(&mut write, &new, &AccessRequest { requested_client, reason }, platform.now()).await {
-            Ok(_) => write.commit(&platform.cache).await?,
-            // The same answer as for a new address: whether somebody has an account is nobody's business.
-            Err(StoreError::Conflict(Conflict::EmailTaken)) => PositionSet::default(),
-            Err(error) => return Err(error.into()),
-        };
-    let body = Registered { status: UserStatus::Pending };
-    Ok(Saved { status: StatusCode::ACCEPTED, body: Some(body), positions }.into_response())
+    let request = AccessRequest { requested_client, reason };
+    match users::register(&mut write, &new, &request, platform.now()).await {
+        Ok(_) => drop(write.commit(&platform.cache).await?),
+        // The same answer as for a new address: whether somebody has an account is nobody's business.
+        Err(StoreError::Conflict(Conflict::EmailTaken)) => {}
+        Err(error) => return Err(error.into()),
+    }
+    // Without a position, which would tell the two apart; who waits for approval has nothing to read with it.
+    Ok((StatusCode::ACCEPTED, axum::Json(Registered { status: UserStatus::Pending })).into_response())
 }
 
 /// The users of the acting client, last seen first.
