@@ -3,7 +3,7 @@
 //! A migration team uploads what its tools export: Azure Migrate, AWS Migration Hub, or a CMDB
 //! nobody foresaw; in any usual encoding, with any usual delimiter.
 //!
-//! ```ignore
+//! ```text
 //! let limits = Limits::default();
 //! let mut file = std::fs::File::open(path)?;
 //! let inspection = inspect_with(&mut file, &limits, |row| ())?; // the whole file is good, or the first fault

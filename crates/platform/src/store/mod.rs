@@ -1,6 +1,6 @@
 //! The relational side: SQLite (the embedded default) or PostgreSQL (schema `migration`), through one library.
 //!
-//! ```ignore
+//! ```text
 //! let store = Store::connect("sqlite://platform.db?mode=rwc").await?;
 //! store.migrate_up().await?;
 //!

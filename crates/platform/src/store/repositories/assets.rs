@@ -54,7 +54,7 @@ pub struct Vocabulary {
 
 /// The oldest import first, its rows in the order of the file. An engagement or import of another client is not
 /// found.
-#[instrument(name = "db.query", skip_all, fields(db.operation = "assets.page"))]
+#[instrument(level = "debug", name = "db.query", skip_all, fields(db.operation = "assets.page"))]
 pub async fn page(
     db: Reading<'_>,
     client: ClientId,

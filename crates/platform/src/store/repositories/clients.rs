@@ -49,7 +49,7 @@ pub struct ClientData {
 }
 
 /// By name.
-#[instrument(name = "db.query", skip_all, fields(db.operation = "clients.list"))]
+#[instrument(level = "debug", name = "db.query", skip_all, fields(db.operation = "clients.list"))]
 pub async fn list(db: Reading<'_>, whose: ClientsOf) -> Result<Items<Client>, StoreError> {
     let mut select = select();
     match whose {
@@ -77,7 +77,7 @@ pub async fn list(db: Reading<'_>, whose: ClientsOf) -> Result<Items<Client>, St
     Ok(Items { items: rows.into_iter().map(Client::from).collect() })
 }
 
-#[instrument(name = "db.query", skip_all, fields(db.operation = "clients.by_id"))]
+#[instrument(level = "debug", name = "db.query", skip_all, fields(db.operation = "clients.by_id"))]
 pub async fn by_id(db: Reading<'_>, client: Uuid) -> Result<Client, StoreError> {
     [tags::client(client), tags::engagement_set(client), tags::member_set(client)].iter().for_each(record);
     let row = select().filter(client::Column::Id.eq(client)).into_model::<ClientRow>().one(&db).await?;
@@ -85,7 +85,7 @@ pub async fn by_id(db: Reading<'_>, client: Uuid) -> Result<Client, StoreError> 
 }
 
 /// The slug is made of the name, and made different from those that are taken.
-#[instrument(name = "db.query", skip_all, fields(db.operation = "clients.create"))]
+#[instrument(level = "debug", name = "db.query", skip_all, fields(db.operation = "clients.create"))]
 pub async fn create(w: &mut Write, data: &ClientData, now: DateTime<Utc>) -> Result<Client, StoreError> {
     let base = slug(&data.name);
     let taken: Vec<String> = client::Entity::find()
@@ -113,7 +113,7 @@ pub async fn create(w: &mut Write, data: &ClientData, now: DateTime<Utc>) -> Res
 }
 
 /// The slug stays: links may hold it.
-#[instrument(name = "db.query", skip_all, fields(db.operation = "clients.update"))]
+#[instrument(level = "debug", name = "db.query", skip_all, fields(db.operation = "clients.update"))]
 pub async fn update(w: &mut Write, client: Uuid, data: &ClientData, now: DateTime<Utc>) -> Result<Client, StoreError> {
     let change = Change::ClientModified { client, action: Action::Updated };
     client::Entity::update_many()
@@ -128,7 +128,7 @@ pub async fn update(w: &mut Write, client: Uuid, data: &ClientData, now: DateTim
 }
 
 /// Deletes a client; one with engagements only together with all of them.
-#[instrument(name = "db.query", skip_all, fields(db.operation = "clients.delete"))]
+#[instrument(level = "debug", name = "db.query", skip_all, fields(db.operation = "clients.delete"))]
 pub async fn delete(w: &mut Write, client: Uuid, cascade: bool) -> Result<(), StoreError> {
     exists(w.read(), client).await?;
     let engagements = engagement::Entity::find().filter(engagement::Column::ClientAccountId.eq(client));

@@ -25,14 +25,14 @@ pub fn permissions(role: Option<Role>) -> &'static [&'static str] {
 }
 
 /// The context of `user` acting for `client`, which they have access to; or, as a platform administrator, for none.
-#[instrument(name = "db.query", skip_all, fields(db.operation = "context.me"))]
+#[instrument(level = "debug", name = "db.query", skip_all, fields(db.operation = "context.me"))]
 pub async fn me(db: Reading<'_>, client: Option<ClientId>, user: Uuid) -> Result<ContextMe, StoreError> {
     let user = users::by_id(db, user).await?;
     of_user(db, client, user).await
 }
 
 /// [`me`] with the clients to choose from and the engagements of `client`.
-#[instrument(name = "db.query", skip_all, fields(db.operation = "context.full"))]
+#[instrument(level = "debug", name = "db.query", skip_all, fields(db.operation = "context.full"))]
 pub async fn full(db: Reading<'_>, client: Option<ClientId>, user: Uuid) -> Result<ContextFull, StoreError> {
     let user = users::by_id(db, user).await?;
     let clients = memberships::clients_for(db, &user).await?.items;

@@ -34,7 +34,7 @@ pub struct EngagementData {
 }
 
 /// By client, then by name.
-#[instrument(name = "db.query", skip_all, fields(db.operation = "engagements.list"))]
+#[instrument(level = "debug", name = "db.query", skip_all, fields(db.operation = "engagements.list"))]
 pub async fn list(db: Reading<'_>, scope: Scope) -> Result<Items<Engagement>, StoreError> {
     match scope {
         Scope::All => [tags::engagements(), tags::clients(), tags::flow_counts()].iter().for_each(record),
@@ -52,7 +52,7 @@ pub async fn list(db: Reading<'_>, scope: Scope) -> Result<Items<Engagement>, St
     Ok(Items { items: rows.into_iter().map(EngagementRow::view).collect::<Result<_, _>>()? })
 }
 
-#[instrument(name = "db.query", skip_all, fields(db.operation = "engagements.by_id"))]
+#[instrument(level = "debug", name = "db.query", skip_all, fields(db.operation = "engagements.by_id"))]
 pub async fn by_id(db: Reading<'_>, scope: Scope, engagement: Uuid) -> Result<Engagement, StoreError> {
     [tags::engagement(engagement), tags::flow_set(engagement)].iter().for_each(record);
     let select = select(scope).filter(engagement::Column::Id.eq(engagement));
@@ -62,14 +62,14 @@ pub async fn by_id(db: Reading<'_>, scope: Scope, engagement: Uuid) -> Result<En
 }
 
 /// The members of its client who start in it, by name.
-#[instrument(name = "db.query", skip_all, fields(db.operation = "engagements.users"))]
+#[instrument(level = "debug", name = "db.query", skip_all, fields(db.operation = "engagements.users"))]
 pub async fn users(db: Reading<'_>, scope: Scope, engagement: Uuid) -> Result<Items<AdminUser>, StoreError> {
     // That it goes moves the tag of who starts there.
     let found = find(db, scope, engagement).await?;
     Ok(Items { items: users::starting_in(db, found.client_account_id, engagement).await? })
 }
 
-#[instrument(name = "db.query", skip_all, fields(db.operation = "engagements.create"))]
+#[instrument(level = "debug", name = "db.query", skip_all, fields(db.operation = "engagements.create"))]
 pub async fn create(
     w: &mut Write,
     client: ClientId,
@@ -95,7 +95,7 @@ pub async fn create(
     by_id(w.read(), Scope::Client(client), id).await
 }
 
-#[instrument(name = "db.query", skip_all, fields(db.operation = "engagements.update"))]
+#[instrument(level = "debug", name = "db.query", skip_all, fields(db.operation = "engagements.update"))]
 pub async fn update(
     w: &mut Write,
     scope: Scope,
@@ -119,7 +119,7 @@ pub async fn update(
 }
 
 /// Deletes an engagement; one with flows only together with all of them.
-#[instrument(name = "db.query", skip_all, fields(db.operation = "engagements.delete"))]
+#[instrument(level = "debug", name = "db.query", skip_all, fields(db.operation = "engagements.delete"))]
 pub async fn delete(w: &mut Write, scope: Scope, engagement: Uuid, cascade: bool) -> Result<(), StoreError> {
     let client = find(w.read(), scope, engagement).await?.client_account_id;
     let flows = flow::Entity::find().filter(flow::Column::EngagementId.eq(engagement));

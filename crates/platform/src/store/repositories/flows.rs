@@ -54,7 +54,7 @@ pub struct FlowUpdate {
 }
 
 /// Those changed last first. An engagement of another client is not found.
-#[instrument(name = "db.query", skip_all, fields(db.operation = "flows.list"))]
+#[instrument(level = "debug", name = "db.query", skip_all, fields(db.operation = "flows.list"))]
 pub async fn list(db: Reading<'_>, client: ClientId, filter: FlowFilter) -> Result<Items<FlowSummary>, StoreError> {
     let mut select = select(client);
     match filter.engagement {
@@ -72,7 +72,7 @@ pub async fn list(db: Reading<'_>, client: ClientId, filter: FlowFilter) -> Resu
 }
 
 /// The flows of an owner that are neither completed nor cancelled.
-#[instrument(name = "db.query", skip_all, fields(db.operation = "flows.active_of"))]
+#[instrument(level = "debug", name = "db.query", skip_all, fields(db.operation = "flows.active_of"))]
 pub async fn active_of(db: Reading<'_>, client: ClientId, owner: Uuid) -> Result<Items<FlowSummary>, StoreError> {
     record(&tags::flows_by(client, owner));
     let over = [FlowStatus::Completed, FlowStatus::Cancelled].map(FlowStatus::as_str);
@@ -80,7 +80,7 @@ pub async fn active_of(db: Reading<'_>, client: ClientId, owner: Uuid) -> Result
     summaries(db, client, select).await
 }
 
-#[instrument(name = "db.query", skip_all, fields(db.operation = "flows.by_id"))]
+#[instrument(level = "debug", name = "db.query", skip_all, fields(db.operation = "flows.by_id"))]
 pub async fn by_id(db: Reading<'_>, client: ClientId, flow: Uuid) -> Result<Flow, StoreError> {
     record_row(client, flow);
     let select = select(client).filter(flow::Column::Id.eq(flow));
@@ -92,7 +92,7 @@ pub async fn by_id(db: Reading<'_>, client: ClientId, flow: Uuid) -> Result<Flow
     Ok(Flow { summary: row.summary()?, created_at, metadata })
 }
 
-#[instrument(name = "db.query", skip_all, fields(db.operation = "flows.state"))]
+#[instrument(level = "debug", name = "db.query", skip_all, fields(db.operation = "flows.state"))]
 pub async fn state(db: Reading<'_>, client: ClientId, flow: Uuid) -> Result<FlowState, StoreError> {
     let row = find(db, client, flow).await?;
     let (status, phase) = (word(FlowStatus::parse, &row.status)?, word(FlowPhase::parse, &row.phase)?);
@@ -114,12 +114,12 @@ pub async fn state(db: Reading<'_>, client: ClientId, flow: Uuid) -> Result<Flow
     })
 }
 
-#[instrument(name = "db.query", skip_all, fields(db.operation = "flows.metadata"))]
+#[instrument(level = "debug", name = "db.query", skip_all, fields(db.operation = "flows.metadata"))]
 pub async fn metadata(db: Reading<'_>, client: ClientId, flow: Uuid) -> Result<FlowMetadata, StoreError> {
     Ok(FlowMetadata { metadata: json(&find(db, client, flow).await?.metadata)? })
 }
 
-#[instrument(name = "db.query", skip_all, fields(db.operation = "flows.create"))]
+#[instrument(level = "debug", name = "db.query", skip_all, fields(db.operation = "flows.create"))]
 pub async fn create(w: &mut Write, client: ClientId, new: &NewFlow, now: DateTime<Utc>) -> Result<Flow, StoreError> {
     engagements::exists(w.read(), client, new.engagement_id).await?;
     let row = flow::Model {
@@ -142,7 +142,7 @@ pub async fn create(w: &mut Write, client: ClientId, new: &NewFlow, now: DateTim
     by_id(w.read(), client, id).await
 }
 
-#[instrument(name = "db.query", skip_all, fields(db.operation = "flows.update"))]
+#[instrument(level = "debug", name = "db.query", skip_all, fields(db.operation = "flows.update"))]
 pub async fn update(
     w: &mut Write,
     client: ClientId,
@@ -156,7 +156,7 @@ pub async fn update(
 }
 
 /// Deletes a flow with its imports, their mappings and assets.
-#[instrument(name = "db.query", skip_all, fields(db.operation = "flows.delete"))]
+#[instrument(level = "debug", name = "db.query", skip_all, fields(db.operation = "flows.delete"))]
 pub async fn delete(w: &mut Write, client: ClientId, flow: Uuid) -> Result<(), StoreError> {
     let row = find(w.read(), client, flow).await?;
     imports::delete_of_flow(w, client, flow).await?;

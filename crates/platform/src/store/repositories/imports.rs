@@ -86,7 +86,7 @@ pub struct NewRow {
 }
 
 /// The newest first. An engagement of another client is not found.
-#[instrument(name = "db.query", skip_all, fields(db.operation = "imports.list"))]
+#[instrument(level = "debug", name = "db.query", skip_all, fields(db.operation = "imports.list"))]
 pub async fn list(db: Reading<'_>, client: ClientId, engagement: Option<Uuid>) -> Result<Items<Import>, StoreError> {
     record(&tags::under_client(client));
     let mut select = import::Entity::find().filter(import::Column::ClientAccountId.eq(client.0));
@@ -103,13 +103,13 @@ pub async fn list(db: Reading<'_>, client: ClientId, engagement: Option<Uuid>) -
     Ok(Items { items: rows.into_iter().map(view).collect::<Result<_, _>>()? })
 }
 
-#[instrument(name = "db.query", skip_all, fields(db.operation = "imports.by_id"))]
+#[instrument(level = "debug", name = "db.query", skip_all, fields(db.operation = "imports.by_id"))]
 pub async fn by_id(db: Reading<'_>, client: ClientId, import: Uuid) -> Result<Import, StoreError> {
     record(&tags::import(client, import));
     view(find(db, client, import).await?)
 }
 
-#[instrument(name = "db.query", skip_all, fields(db.operation = "imports.create"))]
+#[instrument(level = "debug", name = "db.query", skip_all, fields(db.operation = "imports.create"))]
 pub async fn create(
     w: &mut Write,
     client: ClientId,
@@ -154,7 +154,7 @@ pub async fn create(
 }
 
 /// How far it has come. `status` is `Reading` or `Mapping`.
-#[instrument(name = "db.query", skip_all, fields(db.operation = "imports.progress"))]
+#[instrument(level = "debug", name = "db.query", skip_all, fields(db.operation = "imports.progress"))]
 pub async fn progress(
     w: &mut Write,
     client: ClientId,
@@ -173,7 +173,7 @@ pub async fn progress(
     Ok(())
 }
 
-#[instrument(name = "db.query", skip_all, fields(db.operation = "imports.describe"))]
+#[instrument(level = "debug", name = "db.query", skip_all, fields(db.operation = "imports.describe"))]
 pub async fn describe(w: &mut Write, client: ClientId, import: Uuid, file: &FileDescription) -> Result<(), StoreError> {
     let row = unfinished(w, client, import).await?;
     let change = Change::ImportProgressed { client, engagement: row.engagement_id, import, is_new: false };
@@ -189,7 +189,7 @@ pub async fn describe(w: &mut Write, client: ClientId, import: Uuid, file: &File
     Ok(())
 }
 
-#[instrument(name = "db.query", skip_all, fields(db.operation = "imports.add_mappings"))]
+#[instrument(level = "debug", name = "db.query", skip_all, fields(db.operation = "imports.add_mappings"))]
 pub async fn add_mappings(
     w: &mut Write,
     client: ClientId,
@@ -221,7 +221,7 @@ pub async fn add_mappings(
 }
 
 /// Any number of rows: they go to the database some hundred at a time.
-#[instrument(name = "db.query", skip_all, fields(db.operation = "imports.insert_rows"))]
+#[instrument(level = "debug", name = "db.query", skip_all, fields(db.operation = "imports.insert_rows"))]
 pub async fn insert_rows(w: &mut Write, client: ClientId, import: Uuid, rows: &[NewRow]) -> Result<(), StoreError> {
     let found = unfinished(w, client, import).await?;
     let tx = w.changing(Change::ImportFinished { client, engagement: found.engagement_id, import });
@@ -241,7 +241,7 @@ pub async fn insert_rows(w: &mut Write, client: ClientId, import: Uuid, rows: &[
 }
 
 /// Ends it well; its flow waits for the review of the mappings then.
-#[instrument(name = "db.query", skip_all, fields(db.operation = "imports.finish"))]
+#[instrument(level = "debug", name = "db.query", skip_all, fields(db.operation = "imports.finish"))]
 pub async fn finish(
     w: &mut Write,
     client: ClientId,
@@ -261,7 +261,7 @@ pub async fn finish(
 }
 
 /// Ends it badly; its flow is a draft again.
-#[instrument(name = "db.query", skip_all, fields(db.operation = "imports.fail"))]
+#[instrument(level = "debug", name = "db.query", skip_all, fields(db.operation = "imports.fail"))]
 pub async fn fail(
     w: &mut Write,
     client: ClientId,
@@ -275,7 +275,7 @@ pub async fn fail(
 
 /// Fails whatever an earlier process left unfinished; to be called at start, before any import begins. Returns how
 /// many those were.
-#[instrument(name = "db.query", skip_all, fields(db.operation = "imports.fail_unfinished"))]
+#[instrument(level = "debug", name = "db.query", skip_all, fields(db.operation = "imports.fail_unfinished"))]
 pub async fn fail_unfinished(w: &mut Write, now: DateTime<Utc>) -> Result<u64, StoreError> {
     let rows = import::Entity::find().filter(import::Column::Status.is_in(UNFINISHED)).all(&w.read()).await?;
     let error = ImportError {

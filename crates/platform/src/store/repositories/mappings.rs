@@ -33,7 +33,7 @@ pub struct Reviewed {
 }
 
 /// In the order of the columns.
-#[instrument(name = "db.query", skip_all, fields(db.operation = "mappings.list"))]
+#[instrument(level = "debug", name = "db.query", skip_all, fields(db.operation = "mappings.list"))]
 pub async fn list(db: Reading<'_>, client: ClientId, import: Uuid) -> Result<FieldMappings, StoreError> {
     let found = find_import(db, client, import).await?;
     let items = of_import(db, import).await?.into_iter().map(view).collect::<Result<_, _>>()?;
@@ -41,7 +41,7 @@ pub async fn list(db: Reading<'_>, client: ClientId, import: Uuid) -> Result<Fie
 }
 
 /// Aggregated in the database.
-#[instrument(name = "db.query", skip_all, fields(db.operation = "mappings.statistics"))]
+#[instrument(level = "debug", name = "db.query", skip_all, fields(db.operation = "mappings.statistics"))]
 pub async fn statistics(db: Reading<'_>, client: ClientId, import: Uuid) -> Result<MappingStatistics, StoreError> {
     find_import(db, client, import).await?;
     let with_status = |status: MappingStatus| count_if(field_mapping::Column::Status.eq(status.as_str()));
@@ -72,7 +72,7 @@ pub async fn statistics(db: Reading<'_>, client: ClientId, import: Uuid) -> Resu
 }
 
 /// The approved ones.
-#[instrument(name = "db.query", skip_all, fields(db.operation = "mappings.approved"))]
+#[instrument(level = "debug", name = "db.query", skip_all, fields(db.operation = "mappings.approved"))]
 pub async fn approved(db: Reading<'_>, client: ClientId, import: Uuid) -> Result<ImportMappings, StoreError> {
     find_import(db, client, import).await?;
     let mappings = of_import(db, import).await?;
@@ -88,7 +88,7 @@ pub async fn approved(db: Reading<'_>, client: ClientId, import: Uuid) -> Result
 }
 
 /// Approves all of `mappings` or none: each needs a target, and no target may be filled from two columns.
-#[instrument(name = "db.query", skip_all, fields(db.operation = "mappings.approve"))]
+#[instrument(level = "debug", name = "db.query", skip_all, fields(db.operation = "mappings.approve"))]
 pub async fn approve(
     w: &mut Write,
     client: ClientId,
@@ -101,7 +101,7 @@ pub async fn approve(
 }
 
 /// Rejects all of `mappings`.
-#[instrument(name = "db.query", skip_all, fields(db.operation = "mappings.reject"))]
+#[instrument(level = "debug", name = "db.query", skip_all, fields(db.operation = "mappings.reject"))]
 pub async fn reject(
     w: &mut Write,
     client: ClientId,
@@ -114,7 +114,7 @@ pub async fn reject(
 }
 
 /// Gives a mapping another target, or none; it is to be reviewed again. `chosen_by`: the name of who chose.
-#[instrument(name = "db.query", skip_all, fields(db.operation = "mappings.retarget"))]
+#[instrument(level = "debug", name = "db.query", skip_all, fields(db.operation = "mappings.retarget"))]
 pub async fn retarget(
     w: &mut Write,
     client: ClientId,

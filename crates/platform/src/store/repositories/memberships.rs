@@ -29,7 +29,7 @@ use crate::{
 };
 
 /// A user's roles, as far as `scope` may know of them; by client name.
-#[instrument(name = "db.query", skip_all, fields(db.operation = "memberships.of_user"))]
+#[instrument(level = "debug", name = "db.query", skip_all, fields(db.operation = "memberships.of_user"))]
 pub async fn of_user(db: Reading<'_>, scope: Scope, user: Uuid) -> Result<Items<Membership>, StoreError> {
     record(&tags::memberships_of(user));
     let mut select = membership::Entity::find()
@@ -58,20 +58,20 @@ pub async fn of_user(db: Reading<'_>, scope: Scope, user: Uuid) -> Result<Items<
 }
 
 /// A user's role in a client; none without access. Platform administrators have theirs everywhere.
-#[instrument(name = "db.query", skip_all, fields(db.operation = "memberships.role"))]
+#[instrument(level = "debug", name = "db.query", skip_all, fields(db.operation = "memberships.role"))]
 pub async fn role(db: Reading<'_>, user: Uuid, client: Uuid) -> Result<Option<Role>, StoreError> {
     let user = users::by_id(db, user).await?;
     Ok(summary(db, &user, client).await?.and_then(|client| client.role))
 }
 
 /// The clients that a user may act for, by name.
-#[instrument(name = "db.query", skip_all, fields(db.operation = "memberships.clients_of"))]
+#[instrument(level = "debug", name = "db.query", skip_all, fields(db.operation = "memberships.clients_of"))]
 pub async fn clients_of(db: Reading<'_>, user: Uuid) -> Result<Items<ClientSummary>, StoreError> {
     clients_for(db, &users::by_id(db, user).await?).await
 }
 
 /// Gives a user a role in a client, or changes it. Sessions stay: authorisation reads roles anew.
-#[instrument(name = "db.query", skip_all, fields(db.operation = "memberships.grant"))]
+#[instrument(level = "debug", name = "db.query", skip_all, fields(db.operation = "memberships.grant"))]
 pub async fn grant(w: &mut Write, user: Uuid, client: Uuid, role: Role, now: DateTime<Utc>) -> Result<(), StoreError> {
     users::by_id(w.read(), user).await?;
     clients::exists(w.read(), client).await?;
@@ -92,7 +92,7 @@ pub async fn grant(w: &mut Write, user: Uuid, client: Uuid, role: Role, now: Dat
 }
 
 /// Changes the role of a member.
-#[instrument(name = "db.query", skip_all, fields(db.operation = "memberships.set_role"))]
+#[instrument(level = "debug", name = "db.query", skip_all, fields(db.operation = "memberships.set_role"))]
 pub async fn set_role(w: &mut Write, user: Uuid, client: Uuid, role: Role) -> Result<(), StoreError> {
     let change = Change::UserClientAccessChanged { user, client, action: Action::Updated };
     let done = membership::Entity::update_many()
@@ -104,7 +104,7 @@ pub async fn set_role(w: &mut Write, user: Uuid, client: Uuid, role: Role) -> Re
 }
 
 /// Takes a user's access to a client; if they start there, they start nowhere.
-#[instrument(name = "db.query", skip_all, fields(db.operation = "memberships.revoke"))]
+#[instrument(level = "debug", name = "db.query", skip_all, fields(db.operation = "memberships.revoke"))]
 pub async fn revoke(w: &mut Write, user: Uuid, client: Uuid, now: DateTime<Utc>) -> Result<(), StoreError> {
     let defaults = users::defaults(w.read(), user).await?;
     let change = Change::UserClientAccessChanged { user, client, action: Action::Deleted };

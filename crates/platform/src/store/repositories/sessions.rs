@@ -28,7 +28,7 @@ use crate::{
 
 /// Whom a session belongs to, if it is good; the caller compares `expires_at` once more with every use, because a
 /// kept answer grows older.
-#[instrument(name = "db.query", skip_all, fields(db.operation = "sessions.principal"))]
+#[instrument(level = "debug", name = "db.query", skip_all, fields(db.operation = "sessions.principal"))]
 pub async fn principal(
     db: Reading<'_>,
     session: Uuid,
@@ -67,7 +67,7 @@ pub async fn principal(
 }
 
 /// Begins a session and notes that the user was seen.
-#[instrument(name = "db.query", skip_all, fields(db.operation = "sessions.create"))]
+#[instrument(level = "debug", name = "db.query", skip_all, fields(db.operation = "sessions.create"))]
 pub async fn create(
     w: &mut Write,
     user: Uuid,
@@ -89,7 +89,7 @@ pub async fn create(
 }
 
 /// Moves the end of a good session.
-#[instrument(name = "db.query", skip_all, fields(db.operation = "sessions.extend"))]
+#[instrument(level = "debug", name = "db.query", skip_all, fields(db.operation = "sessions.extend"))]
 pub async fn extend(
     w: &mut Write,
     session: Uuid,
@@ -106,7 +106,7 @@ pub async fn extend(
 }
 
 /// Revokes a session; one that is revoked already stays so.
-#[instrument(name = "db.query", skip_all, fields(db.operation = "sessions.revoke"))]
+#[instrument(level = "debug", name = "db.query", skip_all, fields(db.operation = "sessions.revoke"))]
 pub async fn revoke(w: &mut Write, session: Uuid, now: DateTime<Utc>) -> Result<(), StoreError> {
     session::Entity::update_many()
         .col_expr(session::Column::RevokedAt, Expr::value(stamp(now)))
@@ -117,7 +117,7 @@ pub async fn revoke(w: &mut Write, session: Uuid, now: DateTime<Utc>) -> Result<
 }
 
 /// Revokes all sessions of a user. Returns how many those were.
-#[instrument(name = "db.query", skip_all, fields(db.operation = "sessions.revoke_all"))]
+#[instrument(level = "debug", name = "db.query", skip_all, fields(db.operation = "sessions.revoke_all"))]
 pub async fn revoke_all(w: &mut Write, user: Uuid, now: DateTime<Utc>) -> Result<u64, StoreError> {
     let done = session::Entity::update_many()
         .col_expr(session::Column::RevokedAt, Expr::value(stamp(now)))
@@ -128,7 +128,7 @@ pub async fn revoke_all(w: &mut Write, user: Uuid, now: DateTime<Utc>) -> Result
 }
 
 /// Deletes sessions that were over before `before`. Returns how many those were.
-#[instrument(name = "db.query", skip_all, fields(db.operation = "sessions.delete_over"))]
+#[instrument(level = "debug", name = "db.query", skip_all, fields(db.operation = "sessions.delete_over"))]
 pub async fn delete_over(w: &mut Write, before: DateTime<Utc>) -> Result<u64, StoreError> {
     let done = session::Entity::delete_many()
         .filter(session::Column::ExpiresAt.lt(stamp(before)))

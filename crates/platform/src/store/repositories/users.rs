@@ -55,7 +55,7 @@ pub struct Credentials {
     pub password_hash: String,
 }
 
-#[instrument(name = "db.query", skip_all, fields(db.operation = "users.by_id"))]
+#[instrument(level = "debug", name = "db.query", skip_all, fields(db.operation = "users.by_id"))]
 pub async fn by_id(db: Reading<'_>, user: Uuid) -> Result<User, StoreError> {
     record(&tags::user(user));
     let row = user::Entity::find_by_id(user).one(&db).await?;
@@ -63,7 +63,7 @@ pub async fn by_id(db: Reading<'_>, user: Uuid) -> Result<User, StoreError> {
 }
 
 /// The user with this email address; whatever is loaded from it is never kept.
-#[instrument(name = "db.query", skip_all, fields(db.operation = "users.credentials"))]
+#[instrument(level = "debug", name = "db.query", skip_all, fields(db.operation = "users.credentials"))]
 pub async fn credentials(db: Reading<'_>, email: &str) -> Result<Option<Credentials>, StoreError> {
     decline();
     let row = user::Entity::find().filter(user::Column::Email.eq(normalised(email))).one(&db).await?;
@@ -71,13 +71,13 @@ pub async fn credentials(db: Reading<'_>, email: &str) -> Result<Option<Credenti
 }
 
 /// Users in `scope`, by name.
-#[instrument(name = "db.query", skip_all, fields(db.operation = "users.list"))]
+#[instrument(level = "debug", name = "db.query", skip_all, fields(db.operation = "users.list"))]
 pub async fn list(db: Reading<'_>, scope: Scope) -> Result<Items<AdminUser>, StoreError> {
     record_list(scope);
     Ok(Items { items: find(db, scope, Condition::all()).await? })
 }
 
-#[instrument(name = "db.query", skip_all, fields(db.operation = "users.admin_user"))]
+#[instrument(level = "debug", name = "db.query", skip_all, fields(db.operation = "users.admin_user"))]
 pub async fn admin_user(db: Reading<'_>, scope: Scope, user: Uuid) -> Result<AdminUser, StoreError> {
     [tags::user(user), tags::memberships_of(user), tags::user_defaults(user)].iter().for_each(record);
     let found = find(db, scope, user::Column::Id.eq(user).into_condition()).await?;
@@ -89,7 +89,7 @@ pub async fn admin_user(db: Reading<'_>, scope: Scope, user: Uuid) -> Result<Adm
 }
 
 /// Users in `scope` who may sign in, those seen last first.
-#[instrument(name = "db.query", skip_all, fields(db.operation = "users.active"))]
+#[instrument(level = "debug", name = "db.query", skip_all, fields(db.operation = "users.active"))]
 pub async fn active(db: Reading<'_>, scope: Scope) -> Result<Items<ActiveUser>, StoreError> {
     record_list(scope);
     let active = user::Column::Status.eq(UserStatus::Active.as_str()).into_condition();
@@ -111,7 +111,7 @@ pub async fn active(db: Reading<'_>, scope: Scope) -> Result<Items<ActiveUser>, 
 }
 
 /// Who waits to be let in, those who waited longest first.
-#[instrument(name = "db.query", skip_all, fields(db.operation = "users.pending_approvals"))]
+#[instrument(level = "debug", name = "db.query", skip_all, fields(db.operation = "users.pending_approvals"))]
 pub async fn pending_approvals(db: Reading<'_>) -> Result<Items<PendingApproval>, StoreError> {
     record(&tags::pending_approvals());
     let waiting = waiting(db).await?;
@@ -120,7 +120,7 @@ pub async fn pending_approvals(db: Reading<'_>) -> Result<Items<PendingApproval>
 }
 
 /// Those of them who wait for `client`: who named it by its name or its short name.
-#[instrument(name = "db.query", skip_all, fields(db.operation = "users.pending_approvals_for"))]
+#[instrument(level = "debug", name = "db.query", skip_all, fields(db.operation = "users.pending_approvals_for"))]
 pub async fn pending_approvals_for(db: Reading<'_>, client: ClientId) -> Result<Items<PendingApproval>, StoreError> {
     record(&tags::client(client.0));
     let client = client::Entity::find_by_id(client.0).one(&db).await?.ok_or(StoreError::not_found("client"))?;
@@ -154,7 +154,7 @@ async fn waiting(db: Reading<'_>) -> Result<Items<PendingApproval>, StoreError> 
     Ok(Items { items: items.collect() })
 }
 
-#[instrument(name = "db.query", skip_all, fields(db.operation = "users.defaults"))]
+#[instrument(level = "debug", name = "db.query", skip_all, fields(db.operation = "users.defaults"))]
 pub async fn defaults(db: Reading<'_>, user: Uuid) -> Result<UserDefaults, StoreError> {
     record(&tags::user_defaults(user));
     let row = user_default::Entity::find_by_id(user).one(&db).await?;
@@ -169,7 +169,7 @@ pub async fn defaults(db: Reading<'_>, user: Uuid) -> Result<UserDefaults, Store
 }
 
 /// Somebody asks to be let in.
-#[instrument(name = "db.query", skip_all, fields(db.operation = "users.register"))]
+#[instrument(level = "debug", name = "db.query", skip_all, fields(db.operation = "users.register"))]
 pub async fn register(
     w: &mut Write,
     new: &NewUser,
@@ -190,7 +190,7 @@ pub async fn register(
 }
 
 /// Creates a user who may sign in at once.
-#[instrument(name = "db.query", skip_all, fields(db.operation = "users.create_active"))]
+#[instrument(level = "debug", name = "db.query", skip_all, fields(db.operation = "users.create_active"))]
 pub async fn create_active(
     w: &mut Write,
     new: &NewUser,
@@ -201,7 +201,7 @@ pub async fn create_active(
 }
 
 /// Lets somebody in, with a role in a client.
-#[instrument(name = "db.query", skip_all, fields(db.operation = "users.approve"))]
+#[instrument(level = "debug", name = "db.query", skip_all, fields(db.operation = "users.approve"))]
 pub async fn approve(
     w: &mut Write,
     user: Uuid,
@@ -215,13 +215,13 @@ pub async fn approve(
 }
 
 /// Turns somebody away: the user is disabled, the address stays taken.
-#[instrument(name = "db.query", skip_all, fields(db.operation = "users.reject"))]
+#[instrument(level = "debug", name = "db.query", skip_all, fields(db.operation = "users.reject"))]
 pub async fn reject(w: &mut Write, user: Uuid, now: DateTime<Utc>) -> Result<(), StoreError> {
     decide(w, user).await?;
     set_status(w, user, UserStatus::Disabled, now).await
 }
 
-#[instrument(name = "db.query", skip_all, fields(db.operation = "users.set_platform_admin"))]
+#[instrument(level = "debug", name = "db.query", skip_all, fields(db.operation = "users.set_platform_admin"))]
 pub async fn set_platform_admin(
     w: &mut Write,
     user: Uuid,
@@ -232,7 +232,7 @@ pub async fn set_platform_admin(
 }
 
 /// Disabling revokes all sessions.
-#[instrument(name = "db.query", skip_all, fields(db.operation = "users.set_status"))]
+#[instrument(level = "debug", name = "db.query", skip_all, fields(db.operation = "users.set_status"))]
 pub async fn set_status(w: &mut Write, user: Uuid, status: UserStatus, now: DateTime<Utc>) -> Result<(), StoreError> {
     update(w, user, now, &[(user::Column::Status, status.as_str().into())]).await?;
     if status == UserStatus::Disabled {
@@ -241,7 +241,7 @@ pub async fn set_status(w: &mut Write, user: Uuid, status: UserStatus, now: Date
     Ok(())
 }
 
-#[instrument(name = "db.query", skip_all, fields(db.operation = "users.set_password_hash"))]
+#[instrument(level = "debug", name = "db.query", skip_all, fields(db.operation = "users.set_password_hash"))]
 pub async fn set_password_hash(
     w: &mut Write,
     user: Uuid,
@@ -252,7 +252,7 @@ pub async fn set_password_hash(
 }
 
 /// Where the user starts: in a client they may act for, and an engagement of it.
-#[instrument(name = "db.query", skip_all, fields(db.operation = "users.set_defaults"))]
+#[instrument(level = "debug", name = "db.query", skip_all, fields(db.operation = "users.set_defaults"))]
 pub async fn set_defaults(
     w: &mut Write,
     user: Uuid,
@@ -291,7 +291,7 @@ pub async fn set_defaults(
 }
 
 /// Notes that a user was seen; at most every [`SEEN_EVERY`] it changes anything. Returns whether it did.
-#[instrument(name = "db.query", skip_all, fields(db.operation = "users.seen"))]
+#[instrument(level = "debug", name = "db.query", skip_all, fields(db.operation = "users.seen"))]
 pub async fn seen(w: &mut Write, user: Uuid, now: DateTime<Utc>) -> Result<bool, StoreError> {
     let long_ago = user::Column::LastSeenAt.is_null().or(user::Column::LastSeenAt.lte(stamp(now - SEEN_EVERY)));
     let done = user::Entity::update_many()
