@@ -54,8 +54,8 @@ pub enum Change {
     UserSeen { user: Uuid },
     /// A user's role in a client was given, changed or taken.
     UserClientAccessChanged { user: Uuid, client: Uuid, action: Action },
-    /// A user starts elsewhere. `clients` and `engagements`: where they started before and start now.
-    UserDefaultsUpdated { user: Uuid, clients: Vec<Uuid>, engagements: Vec<Uuid> },
+    /// A user starts elsewhere, in another engagement maybe. `clients`: where they started before and start now.
+    UserDefaultsUpdated { user: Uuid, clients: Vec<Uuid> },
     /// The list of those who wait to be let in. `requested_client`: the client in the user's own words.
     PendingApprovalsChanged { user: Uuid, requested_client: Option<String>, action: Action },
     /// A client, and if it is deleted everything within.
@@ -168,10 +168,9 @@ impl Change {
             }
             Self::UserSeen { .. } | Self::SessionsOverDeleted => Vec::new(),
             Self::UserClientAccessChanged { user, client, action } => access_tags(*user, *client, *action),
-            Self::UserDefaultsUpdated { user, clients, engagements } => {
+            Self::UserDefaultsUpdated { user, clients } => {
                 let members = clients.iter().map(|client| tags::members_of(*client));
-                let starters = engagements.iter().map(|engagement| tags::engagement_users(*engagement));
-                [tags::user_defaults(*user), tags::users()].into_iter().chain(members).chain(starters).collect()
+                [tags::user_defaults(*user), tags::users()].into_iter().chain(members).collect()
             }
             Self::PendingApprovalsChanged { requested_client, .. } => {
                 let named = requested_client.iter().map(|named| tags::pending_for(named));
@@ -254,7 +253,7 @@ fn engagement_tags(client: Uuid, engagement: Uuid, action: Action) -> Vec<Tag> {
     if action == Action::Deleted {
         let tenant = ClientId(client);
         // Users who started there start nowhere now.
-        tags.extend([tags::engagement_users(engagement), tags::members_of(client), tags::users()]);
+        tags.extend([tags::members_of(client), tags::users()]);
         tags.extend([tags::under_engagement(tenant, engagement), tags::imports(tenant), tags::assets(tenant)]);
     }
     tags

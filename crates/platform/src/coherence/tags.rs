@@ -80,7 +80,7 @@ shared! {
     user_defaults(user);
     /// A user's roles in clients.
     memberships_of(user);
-    /// The members of a client: their rows, their roles, whether they start there.
+    /// The members of a client: their rows, their roles, where in it they start.
     members_of(client);
     /// Which members a client has.
     member_set(client);
@@ -106,8 +106,6 @@ shared! {
     flow_counts_of(client);
     /// How many flows each engagement has.
     flow_counts();
-    /// Who starts in an engagement.
-    engagement_users(engagement);
     /// Who waits to be let in.
     pending_approvals();
     /// A session.

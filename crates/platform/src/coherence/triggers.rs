@@ -72,13 +72,8 @@ impl Triggers {
     }
 
     /// A user starts elsewhere: also administrators' lists, the clients' users, the engagements' users.
-    pub async fn on_user_defaults_updated(
-        &self,
-        user: Uuid,
-        clients: Vec<Uuid>,
-        engagements: Vec<Uuid>,
-    ) -> Result<PositionSet, NotVisible> {
-        self.publish(&[Change::UserDefaultsUpdated { user, clients, engagements }]).await
+    pub async fn on_user_defaults_updated(&self, user: Uuid, clients: Vec<Uuid>) -> Result<PositionSet, NotVisible> {
+        self.publish(&[Change::UserDefaultsUpdated { user, clients }]).await
     }
 
     /// Somebody asked to be let in.

@@ -27,7 +27,7 @@ use crate::{
     repositories::VOCABULARY,
     support::{
         database::Database,
-        world::{World, at, client_data, engagement_data, import_file, new_flow, new_user},
+        world::{World, at, client_data, engagement_data, fill_import, import_file, new_flow, new_user},
     },
 };
 
@@ -144,6 +144,8 @@ fn reads(world: &World) -> BTreeMap<&'static str, Read> {
         "acme/admin engagements" => admin_engagements(of_acme);
         "acme/admin users" => admin_users(of_acme);
         "acme/active users" => admin_active_users(of_acme);
+        "acme/pending approvals" => admin_pending_approvals(in_acme);
+        "globex/pending approvals" => admin_pending_approvals(in_globex);
         "globex/context anna" => user_context(in_globex, anna);
         "globex/context gus" => user_context(in_globex, gus);
         "globex/clients gus" => user_clients(in_globex, gus);
@@ -219,145 +221,179 @@ macro_rules! check {
     };
 }
 
-check!(on_user_updated: |world, w| users::set_platform_admin(w, world.carl, true, at(30));
-changed [
-    "acme/active users", "acme/admin users", "acme/client users", "acme/clients carl", "acme/context carl",
-    "acme/engagement users dc", "acme/full carl", "platform/active users", "platform/admin users",
-    "platform/client users acme", "platform/engagement users dc", "platform/session carl",
-];
-reloaded [
-    "acme/active flows carl", "acme/engagement users apps", "acme/flow servers", "acme/flows", "acme/flows dc",
-    "acme/flows reviewed",
-]);
-check!(on_user_disabled: |world, w| users::set_status(w, world.anna, UserStatus::Disabled, at(30));
-changed [
-    "acme/active users", "acme/admin users", "acme/client users", "acme/context anna", "globex/admin users",
-    "globex/client users", "globex/context anna", "globex/engagement users", "platform/active users",
-    "platform/admin users", "platform/client users acme", "platform/session anna",
-];
-reloaded [
-    "acme/active flows anna", "acme/clients anna", "acme/engagement users apps", "acme/engagement users dc",
-    "acme/flow apps", "acme/flows", "acme/flows apps", "platform/engagement users dc",
-]);
-check!(on_user_registered: |world, w| users::register(w, &new_user("rita"), &users::AccessRequest::default(), at(30));
+check! { on_user_updated: |world, w| users::set_platform_admin(w, world.carl, true, at(30));
+    changed [
+        "acme/active users", "acme/admin users", "acme/client users", "acme/clients carl", "acme/context carl",
+        "acme/engagement users dc", "acme/full carl", "platform/active users", "platform/admin users",
+        "platform/client users acme", "platform/engagement users dc", "platform/session carl",
+    ];
+    reloaded [
+        "acme/active flows carl", "acme/engagement users apps", "acme/flow servers", "acme/flows", "acme/flows dc",
+        "acme/flows reviewed",
+    ]
+}
+
+check! { on_user_disabled: |world, w| users::set_status(w, world.anna, UserStatus::Disabled, at(30));
+    changed [
+        "acme/active users", "acme/admin users", "acme/client users", "acme/context anna", "globex/admin users",
+        "globex/client users", "globex/context anna", "globex/engagement users", "platform/active users",
+        "platform/admin users", "platform/client users acme", "platform/session anna",
+    ];
+    reloaded [
+        "acme/active flows anna", "acme/clients anna", "acme/engagement users apps", "acme/engagement users dc",
+        "acme/flow apps", "acme/flows", "acme/flows apps", "platform/engagement users dc",
+    ]
+}
+
+check! { on_user_registered: |world, w| users::register(w, &new_user("rita"), &users::AccessRequest::default(), at(30));
     changed ["platform/admin users", "platform/pending approvals"];
-    reloaded ["platform/active users"]);
-check!(on_pending_approval_granted: |world, w| users::approve(w, world.paul, world.acme.0, Role::Analyst, at(30));
-changed [
-    "acme/active users", "acme/admin clients carl", "acme/admin users", "acme/client", "acme/client users",
-    "platform/active users", "platform/admin clients", "platform/admin users", "platform/client acme",
-    "platform/client users acme", "platform/pending approvals",
-];
-reloaded [
-    "acme/engagement users apps", "acme/engagement users dc", "platform/clients ada",
-    "platform/engagement users dc", "platform/full ada",
-]);
-check!(on_pending_approval_rejected: |world, w| users::reject(w, world.paul, at(30));
-    changed ["platform/admin users", "platform/pending approvals"];
-    reloaded ["platform/active users"]);
-check!(on_user_client_access_role: |world, w| memberships::set_role(w, world.anna, world.acme.0, Role::ClientAdmin);
-changed [
-    "acme/active users", "acme/admin users", "acme/client users", "acme/clients anna", "acme/context anna",
-    "acme/roles anna", "platform/active users", "platform/admin users", "platform/client users acme",
-    "platform/roles anna", "platform/session anna",
-];
-reloaded [
-    "acme/engagement users apps", "acme/engagement users dc", "globex/context anna", "platform/engagement users dc",
-]);
-check!(on_user_client_access_granted:
+    reloaded ["platform/active users"]
+}
+
+check! { on_pending_approval_granted: |world, w| users::approve(w, world.paul, world.acme.0, Role::Analyst, at(30));
+    changed [
+        "acme/active users", "acme/admin clients carl", "acme/admin users", "acme/client", "acme/client users",
+        "acme/pending approvals", "platform/active users", "platform/admin clients", "platform/admin users",
+        "platform/client acme", "platform/client users acme", "platform/pending approvals",
+    ];
+    reloaded [
+        "acme/engagement users apps", "acme/engagement users dc", "platform/clients ada",
+        "platform/engagement users dc", "platform/full ada",
+    ]
+}
+
+check! { on_pending_approval_rejected: |world, w| users::reject(w, world.paul, at(30));
+    changed ["acme/pending approvals", "platform/admin users", "platform/pending approvals"];
+    reloaded ["platform/active users"]
+}
+
+check! { on_user_client_access_role: |world, w| memberships::set_role(w, world.anna, world.acme.0, Role::ClientAdmin);
+    changed [
+        "acme/active users", "acme/admin users", "acme/client users", "acme/clients anna", "acme/context anna",
+        "acme/roles anna", "platform/active users", "platform/admin users", "platform/client users acme",
+        "platform/roles anna", "platform/session anna",
+    ];
+    reloaded [
+        "acme/engagement users apps", "acme/engagement users dc", "globex/context anna",
+        "platform/engagement users dc",
+    ]
+}
+
+check! { on_user_client_access_granted:
 |world, w| memberships::grant(w, world.gus, world.acme.0, Role::Analyst, at(30));
-changed [
-    "acme/active users", "acme/admin clients carl", "acme/admin users", "acme/client", "acme/client users",
-    "globex/clients gus", "platform/active users", "platform/admin clients", "platform/admin users",
-    "platform/client acme", "platform/client users acme", "platform/session gus",
-];
-reloaded [
-    "acme/engagement users apps", "acme/engagement users dc", "globex/context gus", "platform/clients ada",
-    "platform/engagement users dc", "platform/full ada",
-]);
-check!(on_user_client_access_revoked: |world, w| memberships::revoke(w, world.anna, world.globex.0, at(30));
+    changed [
+        "acme/active users", "acme/admin clients carl", "acme/admin users", "acme/client", "acme/client users",
+        "globex/clients gus", "platform/active users", "platform/admin clients", "platform/admin users",
+        "platform/client acme", "platform/client users acme", "platform/session gus",
+    ];
+    reloaded [
+        "acme/engagement users apps", "acme/engagement users dc", "globex/context gus", "platform/clients ada",
+        "platform/engagement users dc", "platform/full ada",
+    ]
+}
+
+check! { on_user_client_access_revoked: |world, w| memberships::revoke(w, world.anna, world.globex.0, at(30));
     changed [
         "acme/clients anna", "acme/defaults anna", "globex/admin users", "globex/client", "globex/client users",
         "globex/context anna", "globex/engagement users", "platform/active users", "platform/admin clients",
         "platform/admin users", "platform/client globex", "platform/roles anna", "platform/session anna",
     ];
-    reloaded ["acme/context anna", "acme/roles anna", "platform/clients ada", "platform/full ada"]);
-check!(on_user_defaults_updated:
+    reloaded ["acme/context anna", "acme/roles anna", "platform/clients ada", "platform/full ada"]
+}
+
+check! { on_user_defaults_updated:
     |world, w| users::set_defaults(w, world.carl, Some(world.acme.0), Some(world.acme_apps), at(30));
     changed [
         "acme/admin users", "acme/client users", "acme/context carl", "acme/defaults carl",
         "acme/engagement users apps", "acme/engagement users dc", "acme/full carl", "platform/admin users",
         "platform/client users acme", "platform/defaults carl", "platform/engagement users dc",
     ];
-    reloaded ["acme/active users", "platform/active users", "platform/session carl"]);
-check!(on_client_created: |world, w| clients::create(w, &client_data("Initech"), at(30));
+    reloaded ["acme/active users", "platform/active users", "platform/session carl"]
+}
+
+check! { on_client_created: |world, w| clients::create(w, &client_data("Initech"), at(30));
     changed ["platform/admin clients", "platform/clients ada", "platform/full ada"];
-    reloaded []);
-check!(on_client_renamed: |world, w| clients::update(w, world.acme.0, &client_data("Acme Works"), at(30));
-changed [
-    "acme/active users", "acme/admin clients carl", "acme/admin engagements", "acme/admin users", "acme/client",
-    "acme/client users", "acme/clients anna", "acme/clients carl", "acme/context anna", "acme/context carl",
-    "acme/engagement apps", "acme/engagement dc", "acme/engagement users dc", "acme/engagements", "acme/full carl",
-    "acme/roles anna", "platform/active users", "platform/admin clients", "platform/admin engagements",
-    "platform/admin users", "platform/client acme", "platform/client users acme", "platform/clients ada",
-    "platform/engagement dc", "platform/engagement users dc", "platform/engagements acme", "platform/full ada",
-    "platform/roles anna",
-];
-reloaded [
-    "acme/defaults carl", "acme/engagement users apps", "platform/defaults carl", "platform/session anna",
-    "platform/session carl",
-]);
-check!(on_client_deleted: |world, w| clients::delete(w, world.globex.0, true);
+    reloaded []
+}
+
+check! { on_client_renamed: |world, w| clients::update(w, world.acme.0, &client_data("Acme Works"), at(30));
+    changed [
+        "acme/active users", "acme/admin clients carl", "acme/admin engagements", "acme/admin users", "acme/client",
+        "acme/client users", "acme/clients anna", "acme/clients carl", "acme/context anna", "acme/context carl",
+        "acme/engagement apps", "acme/engagement dc", "acme/engagement users dc", "acme/engagements",
+        "acme/full carl", "acme/roles anna", "platform/active users", "platform/admin clients",
+        "platform/admin engagements", "platform/admin users", "platform/client acme", "platform/client users acme",
+        "platform/clients ada", "platform/engagement dc", "platform/engagement users dc",
+        "platform/engagements acme", "platform/full ada", "platform/roles anna",
+    ];
+    reloaded [
+        "acme/defaults carl", "acme/engagement users apps", "acme/pending approvals", "platform/defaults carl",
+        "platform/session anna", "platform/session carl",
+    ]
+}
+
+check! { on_client_deleted: |world, w| clients::delete(w, world.globex.0, true);
     changed [
         "acme/clients anna", "acme/defaults anna", "globex/admin users", "globex/assets", "globex/client",
         "globex/client users", "globex/clients gus", "globex/context anna", "globex/context gus",
         "globex/engagement users", "globex/engagements", "globex/field mappings", "globex/flow", "globex/flows",
-        "globex/import", "globex/imports", "globex/state", "globex/statistics", "platform/active users", "platform/admin clients",
-        "platform/admin engagements", "platform/admin users", "platform/client globex", "platform/clients ada",
-        "platform/full ada", "platform/roles anna", "platform/session anna", "platform/session gus",
+        "globex/import", "globex/imports", "globex/pending approvals", "globex/state", "globex/statistics",
+        "platform/active users", "platform/admin clients", "platform/admin engagements", "platform/admin users",
+        "platform/client globex", "platform/clients ada", "platform/full ada", "platform/roles anna",
+        "platform/session anna", "platform/session gus",
     ];
-    reloaded ["acme/context anna"]);
-check!(on_engagement_created:
+    reloaded ["acme/context anna"]
+}
+
+check! { on_engagement_created:
     |world, w| engagements::create(w, world.acme, &engagement_data("Network"), at(30));
     changed [
-        "acme/admin clients carl", "acme/admin engagements", "acme/client", "acme/clients anna", "acme/clients carl",
-        "acme/context anna", "acme/context carl", "acme/engagements", "acme/full carl", "platform/admin clients",
-        "platform/admin engagements", "platform/client acme", "platform/clients ada", "platform/engagements acme",
-        "platform/full ada",
+        "acme/admin clients carl", "acme/admin engagements", "acme/client", "acme/clients anna",
+        "acme/clients carl", "acme/context anna", "acme/context carl", "acme/engagements", "acme/full carl",
+        "platform/admin clients", "platform/admin engagements", "platform/client acme", "platform/clients ada",
+        "platform/engagements acme", "platform/full ada",
     ];
-    reloaded []);
-check!(on_engagement_updated:
+    reloaded []
+}
+
+check! { on_engagement_updated:
     |world, w| engagements::update(w, Scope::All, world.acme_dc, &engagement_data("Data centre 2"), at(30));
     changed [
         "acme/active flows carl", "acme/admin engagements", "acme/context carl", "acme/engagement dc",
-        "acme/engagements", "acme/flow servers", "acme/flows", "acme/flows dc", "acme/flows reviewed", "acme/full carl",
-        "platform/admin engagements", "platform/engagement dc", "platform/engagements acme",
+        "acme/engagements", "acme/flow servers", "acme/flows", "acme/flows dc", "acme/flows reviewed",
+        "acme/full carl", "platform/admin engagements", "platform/engagement dc", "platform/engagements acme",
     ];
-    reloaded ["acme/defaults carl", "platform/defaults carl", "platform/session carl"]);
-check!(on_engagement_deleted: |world, w| engagements::delete(w, Scope::All, world.acme_dc, true);
-changed [
-    "acme/active flows carl", "acme/admin clients carl", "acme/admin engagements", "acme/admin users",
-    "acme/assets", "acme/assets dc", "acme/assets import", "acme/client", "acme/client users", "acme/clients anna",
-    "acme/clients carl", "acme/context anna", "acme/context carl", "acme/defaults carl", "acme/engagement dc",
-    "acme/engagement users dc", "acme/engagements", "acme/field mappings", "acme/flow servers", "acme/flows",
-    "acme/flows dc", "acme/flows reviewed", "acme/full carl", "acme/import", "acme/import mappings", "acme/imports",
-    "acme/imports dc", "acme/metadata servers", "acme/state servers", "acme/statistics", "platform/admin clients",
-    "platform/admin engagements", "platform/admin users", "platform/client acme", "platform/client users acme",
-    "platform/clients ada", "platform/defaults carl", "platform/engagement dc", "platform/engagement users dc",
-    "platform/engagements acme", "platform/full ada",
-];
-reloaded [
-    "acme/active users", "acme/engagement users apps", "platform/active users", "platform/session carl",
-]);
-check!(on_flow_created:
+    reloaded ["acme/defaults carl", "platform/defaults carl", "platform/session carl"]
+}
+
+check! { on_engagement_deleted: |world, w| engagements::delete(w, Scope::All, world.acme_dc, true);
+    changed [
+        "acme/active flows carl", "acme/admin clients carl", "acme/admin engagements", "acme/admin users",
+        "acme/assets", "acme/assets dc", "acme/assets import", "acme/client", "acme/client users",
+        "acme/clients anna", "acme/clients carl", "acme/context anna", "acme/context carl", "acme/defaults carl",
+        "acme/engagement dc", "acme/engagement users dc", "acme/engagements", "acme/field mappings",
+        "acme/flow servers", "acme/flows", "acme/flows dc", "acme/flows reviewed", "acme/full carl", "acme/import",
+        "acme/import mappings", "acme/imports", "acme/imports dc", "acme/metadata servers", "acme/state servers",
+        "acme/statistics", "platform/admin clients", "platform/admin engagements", "platform/admin users",
+        "platform/client acme", "platform/client users acme", "platform/clients ada", "platform/defaults carl",
+        "platform/engagement dc", "platform/engagement users dc", "platform/engagements acme", "platform/full ada",
+    ];
+    reloaded [
+        "acme/active users", "acme/engagement users apps", "platform/active users", "platform/session carl",
+    ]
+}
+
+check! { on_flow_created:
     |world, w| flows::create(w, world.acme, &new_flow(world.acme_dc, world.anna, "Second"), at(30));
     changed [
         "acme/active flows anna", "acme/admin engagements", "acme/context anna", "acme/context carl",
         "acme/engagement dc", "acme/engagements", "acme/flows", "acme/flows dc", "acme/full carl",
         "platform/admin engagements", "platform/engagement dc", "platform/engagements acme",
     ];
-    reloaded ["acme/flows reviewed"]);
-check!(on_flow_updated: |world, w| {
+    reloaded ["acme/flows reviewed"]
+}
+
+check! { on_flow_updated: |world, w| {
         let update = FlowUpdate { status: Some(FlowStatus::Completed), ..FlowUpdate::default() };
         async move { flows::update(w, world.acme, world.acme_flow, &update, at(30)).await }
     };
@@ -365,17 +401,21 @@ check!(on_flow_updated: |world, w| {
         "acme/active flows carl", "acme/context carl", "acme/flow servers", "acme/flows", "acme/flows dc",
         "acme/flows reviewed", "acme/full carl", "acme/state servers",
     ];
-    reloaded ["acme/metadata servers"]);
-check!(on_flow_deleted: |world, w| flows::delete(w, world.acme, world.acme_flow);
+    reloaded ["acme/metadata servers"]
+}
+
+check! { on_flow_deleted: |world, w| flows::delete(w, world.acme, world.acme_flow);
     changed [
         "acme/active flows carl", "acme/admin engagements", "acme/assets", "acme/assets dc", "acme/assets import",
         "acme/context carl", "acme/engagement dc", "acme/engagements", "acme/field mappings", "acme/flow servers",
-        "acme/flows", "acme/flows dc", "acme/flows reviewed", "acme/full carl", "acme/import", "acme/import mappings",
-        "acme/imports", "acme/imports dc", "acme/metadata servers", "acme/state servers", "acme/statistics",
-        "platform/admin engagements", "platform/engagement dc", "platform/engagements acme",
+        "acme/flows", "acme/flows dc", "acme/flows reviewed", "acme/full carl", "acme/import",
+        "acme/import mappings", "acme/imports", "acme/imports dc", "acme/metadata servers", "acme/state servers",
+        "acme/statistics", "platform/admin engagements", "platform/engagement dc", "platform/engagements acme",
     ];
-    reloaded []);
-check!(on_import_created: |world, w| {
+    reloaded []
+}
+
+check! { on_import_created: |world, w| {
         let new = imports::NewImport {
             engagement_id: world.acme_apps,
             flow_id: Some(world.apps_flow),
@@ -389,15 +429,20 @@ check!(on_import_created: |world, w| {
         "acme/active flows anna", "acme/context anna", "acme/flow apps", "acme/flows", "acme/flows apps",
         "acme/imports", "acme/imports apps", "acme/state apps",
     ];
-    reloaded ["acme/flows reviewed", "acme/metadata apps"]);
-check!(on_import_finished:
+    reloaded ["acme/flows reviewed", "acme/metadata apps"]
+}
+
+check! { on_import_finished:
     |world, w| import_file(w, world.acme, world.acme_apps, Some(world.apps_flow), world.anna, 4);
     changed [
         "acme/active flows anna", "acme/assets", "acme/assets apps", "acme/context anna", "acme/flow apps",
-        "acme/flows", "acme/flows apps", "acme/flows reviewed", "acme/imports", "acme/imports apps", "acme/state apps",
+        "acme/flows", "acme/flows apps", "acme/flows reviewed", "acme/imports", "acme/imports apps",
+        "acme/state apps",
     ];
-    reloaded ["acme/metadata apps"]);
-check!(on_field_mapping_bulk_operation: |world, w| async {
+    reloaded ["acme/metadata apps"]
+}
+
+check! { on_field_mapping_bulk_operation: |world, w| async {
         let ids = [world.mapping(world.acme, world.acme_import, "Machine").await];
         mappings::approve(w, world.acme, world.acme_import, &ids, world.carl, at(30)).await
     };
@@ -405,21 +450,28 @@ check!(on_field_mapping_bulk_operation: |world, w| async {
         "acme/assets", "acme/assets dc", "acme/assets import", "acme/field mappings", "acme/import mappings",
         "acme/state servers", "acme/statistics",
     ];
-    reloaded []);
-check!(on_field_mapping_updated: |world, w| async {
+    reloaded []
+}
+
+check! { on_field_mapping_updated: |world, w| async {
     let id = world.mapping(world.acme, world.acme_import, "Owner").await;
     mappings::retarget(w, world.acme, world.acme_import, id, Some("owner"), "carl", at(30)).await
 };
-changed ["acme/field mappings", "acme/statistics"];
-reloaded [
-    "acme/assets", "acme/assets dc", "acme/assets import", "acme/import mappings", "acme/state servers",
-]);
-check!(on_session_revoked: |world, w| sessions::revoke(w, world.carl_session, at(30));
+    changed ["acme/field mappings", "acme/statistics"];
+    reloaded [
+        "acme/assets", "acme/assets dc", "acme/assets import", "acme/import mappings", "acme/state servers",
+    ]
+}
+
+check! { on_session_revoked: |world, w| sessions::revoke(w, world.carl_session, at(30));
     changed ["platform/session carl"];
-    reloaded []);
-check!(on_sessions_revoked: |world, w| sessions::revoke_all(w, world.carl, at(30));
+    reloaded []
+}
+
+check! { on_sessions_revoked: |world, w| sessions::revoke_all(w, world.carl, at(30));
     changed ["platform/session carl"];
-    reloaded []);
+    reloaded []
+}
 
 #[tokio::test]
 async fn on_import_progressed() {
@@ -458,6 +510,44 @@ async fn what_moves_with_every_request_is_only_bounded_by_its_time_to_live() {
     assert!(world.write(async |w| users::seen(w, world.carl, at(80)).await).await);
     assert_eq!(last_seen().await, before);
     assert_eq!(platform::coherence::policies::SEEN.ttl.as_secs(), 60);
+}
+
+/// Its mappings and assets were read, empty, while it was queued.
+#[tokio::test]
+async fn on_import_finished_after_it_was_looked_at() {
+    let database = Database::sqlite();
+    let world = World::build(database.migrated().await).await;
+    let new = imports::NewImport {
+        engagement_id: world.acme_dc,
+        flow_id: None,
+        file_name: "more.csv".to_owned(),
+        size_bytes: 1,
+        created_by: world.carl,
+    };
+    let import = world.write(async |w| imports::create(w, world.acme, &new, at(29)).await).await.id;
+    let views = Views::new(world.store.clone(), world.cache.clone());
+    let (options, acme) = (ReadOptions::default(), world.acme);
+    let query = AssetQuery { engagement: None, import: Some(import), search: None, page: 1, page_size: 100 };
+    let counts = async || {
+        let assets = views.asset_page(acme, query.clone(), VOCABULARY, &options).await.unwrap();
+        let mappings = views.field_mappings(acme, import, &options).await.unwrap();
+        let statistics = views.mapping_statistics(acme, import, &options).await.unwrap();
+        [assets.value().unwrap().total, mappings.value().unwrap().items.len() as u64, statistics.value().unwrap().total]
+    };
+    assert_eq!(counts().await, [0, 0, 0]);
+    world.write(async |w| fill_import(w, acme, import, 4).await).await;
+    assert_eq!(counts().await, [4, 3, 3]);
+}
+
+/// A client's administrators see who asks for their client, and hear of nobody else.
+#[tokio::test]
+async fn on_user_registered_for_a_client() {
+    let database = Database::sqlite();
+    let world = World::build(database.migrated().await).await;
+    let request = users::AccessRequest { requested_client: Some(" globex ".to_owned()), reason: None };
+    let effect = effect_of(&world, async |w| users::register(w, &new_user("rita"), &request, at(30)).await).await;
+    let changed = vec!["globex/pending approvals", "platform/admin users", "platform/pending approvals"];
+    assert_eq!(effect, Effect { changed, reloaded: vec!["platform/active users"] });
 }
 
 /// Lists of more rows than are recorded singly carry a tag that covers them all.

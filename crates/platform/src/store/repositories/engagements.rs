@@ -64,7 +64,7 @@ pub async fn by_id(db: Reading<'_>, scope: Scope, engagement: Uuid) -> Result<En
 /// The members of its client who start in it, by name.
 #[instrument(level = "debug", name = "db.query", skip_all, fields(db.operation = "engagements.users"))]
 pub async fn users(db: Reading<'_>, scope: Scope, engagement: Uuid) -> Result<Items<AdminUser>, StoreError> {
-    // That it goes moves the tag of who starts there.
+    // That it goes moves the list of the client's members, who cannot start there any more.
     let found = find(db, scope, engagement).await?;
     Ok(Items { items: users::starting_in(db, found.client_account_id, engagement).await? })
 }

@@ -115,11 +115,7 @@ pub async fn revoke(w: &mut Write, user: Uuid, client: Uuid, now: DateTime<Utc>)
     // A platform administrator may start anywhere, member or not.
     let keeps_access = users::by_id(w.read(), user).await?.is_platform_admin;
     if defaults.client_account_id == Some(client) && !keeps_access {
-        let change = Change::UserDefaultsUpdated {
-            user,
-            clients: vec![client],
-            engagements: defaults.engagement_id.into_iter().collect(),
-        };
+        let change = Change::UserDefaultsUpdated { user, clients: vec![client] };
         user_default::Entity::update_many()
             .col_expr(user_default::Column::ClientAccountId, Expr::value(None::<Uuid>))
             .col_expr(user_default::Column::EngagementId, Expr::value(None::<Uuid>))

@@ -268,11 +268,8 @@ pub async fn set_defaults(
         let client = client.ok_or(StoreError::not_found("engagement"))?;
         engagements::exists(w.read(), client.into(), engagement).await?;
     }
-    let change = Change::UserDefaultsUpdated {
-        user,
-        clients: before.client_account_id.into_iter().chain(client).collect(),
-        engagements: before.engagement_id.into_iter().chain(engagement).collect(),
-    };
+    let change =
+        Change::UserDefaultsUpdated { user, clients: before.client_account_id.into_iter().chain(client).collect() };
     let row = user_default::ActiveModel {
         user_id: Set(user),
         client_account_id: Set(client),
@@ -305,7 +302,6 @@ pub async fn seen(w: &mut Write, user: Uuid, now: DateTime<Utc>) -> Result<bool,
 /// Members of `client` who start in `engagement`.
 pub(super) async fn starting_in(db: Reading<'_>, client: Uuid, engagement: Uuid) -> Result<Vec<AdminUser>, StoreError> {
     record_list(Scope::Client(client.into()));
-    record(&tags::engagement_users(engagement));
     let here = user_default::Column::EngagementId.eq(engagement).into_condition();
     find(db, Scope::Client(client.into()), here).await
 }
