@@ -24,7 +24,7 @@
 
 use std::{
     collections::{HashMap, VecDeque},
-    sync::atomic::{AtomicU64, Ordering::Acquire, Ordering::Release},
+    sync::atomic::{AtomicU64, Ordering::AcqRel, Ordering::Acquire, Ordering::Release},
 };
 
 use parking_lot::RwLock;
@@ -74,6 +74,8 @@ pub struct Clocks {
     frontier: AtomicU64,
     floor: AtomicU64,
     confirmed_at: AtomicU64,
+    /// Odd while the view starts anew.
+    restarts: AtomicU64,
     filter: Box<[AtomicU64]>,
     exact: RwLock<Exact>,
     exact_clocks_max: usize,
@@ -96,6 +98,7 @@ impl Clocks {
             frontier: AtomicU64::new(head.sequence.0),
             floor: AtomicU64::new(head.sequence.0),
             confirmed_at: AtomicU64::new(0),
+            restarts: AtomicU64::new(0),
             filter: (0..limits.filter_slots).map(|_| AtomicU64::new(0)).collect(),
             exact: RwLock::default(),
             exact_clocks_max: limits.exact_clocks_max,
@@ -104,13 +107,16 @@ impl Clocks {
 
     /// The position up to which this view is complete. Capturing it *before* a load gives the entry's base.
     pub fn frontier(&self) -> Position {
-        // Under the lock: a sequence of the old epoch beside the new one would be a position from the future, and an
+        // A sequence lock: a sequence of the old epoch beside the new one would be a position from the future, and an
         // entry based on it would outlive its invalidation.
-        let _unchanged = self.exact.read();
-        Position {
-            partition: self.partition,
-            epoch: Epoch(self.epoch.load(Acquire)),
-            sequence: Sequence(self.frontier.load(Acquire)),
+        loop {
+            let restarts = self.restarts.load(Acquire);
+            let epoch = Epoch(self.epoch.load(Acquire));
+            let sequence = Sequence(self.frontier.load(Acquire));
+            if restarts.is_multiple_of(2) && self.restarts.load(Acquire) == restarts {
+                return Position { partition: self.partition, epoch, sequence };
+            }
+            std::hint::spin_loop();
         }
     }
 
@@ -192,11 +198,13 @@ impl Clocks {
     /// The partition's state began anew: so does the view.
     pub fn start_anew(&self, head: Position) {
         let mut exact = self.exact.write();
+        self.restarts.fetch_add(1, AcqRel);
         self.epoch.store(head.epoch.0, Release);
         *exact = Exact::default();
         self.filter.iter().for_each(|slot| slot.store(0, Release));
         self.floor.store(head.sequence.0, Release);
         self.frontier.store(head.sequence.0, Release);
+        self.restarts.fetch_add(1, AcqRel);
     }
 
     fn trim(&self, exact: &mut Exact) {

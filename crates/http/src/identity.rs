@@ -67,6 +67,16 @@ impl Identity {
         self
     }
 
+    /// The same identity, its facts read again since `positions`: for one that is kept between requests and confirmed
+    /// at each.
+    #[must_use]
+    pub fn confirmed_since(mut self, positions: PositionSet) -> Self {
+        if let Some(facts) = &mut self.facts {
+            facts.read_since = positions;
+        }
+        self
+    }
+
     /// The tenant in which the principal acts.
     pub fn tenant(&self) -> &Tenant {
         &self.tenant

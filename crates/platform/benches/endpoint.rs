@@ -1,7 +1,9 @@
-//! A cached endpoint of the real platform against an axum handler that returns the same bytes from memory.
+//! Cached endpoints against an axum handler that returns the same bytes from memory.
 //!
-//! Both servers run on the first core, one after the other in turn; `wrk` loads them from the second. Machines are
-//! noisy: only the ratio within a pair counts, and the median over the pairs is printed. `make bench` runs it.
+//! Two of them: the cache layer on that very handler, with a verified identity and ten tags; and an endpoint of the
+//! real platform, with its token, its session, metrics, traces and live events. All servers run on the first core and
+//! take turns; `wrk` loads them from the second. Machines are noisy: only the ratio within a pair counts, and the
+//! median over the pairs is printed. `make bench` runs it.
 #![allow(clippy::unwrap_used, clippy::cast_precision_loss, missing_docs, reason = "a benchmark")]
 
 use std::{
@@ -9,11 +11,14 @@ use std::{
     net::{SocketAddr, TcpListener, TcpStream},
     path::Path,
     process::{Child, Command, Stdio},
+    sync::Arc,
     thread::sleep,
     time::{Duration, Instant},
 };
 
-use axum::{Router, body::Bytes, http::header, routing::get};
+use axum::{Extension, Router, body::Bytes, http::header, routing::get};
+use unstale::{Cache, MemoryStore, Policy, Tag, Tenant};
+use unstale_http::{CacheLayer, Identity, RoutePolicies, RoutePolicy};
 
 const PAIRS: usize = 7;
 const SECONDS_PER_ROUND: u32 = 3;
@@ -22,9 +27,9 @@ const PATH: &str = "/api/v1/context/full";
 
 fn main() {
     let mut arguments = std::env::args().skip(1);
-    if arguments.next().as_deref() == Some("serve-bytes") {
+    if let Some(what) = arguments.next().filter(|what| what.starts_with("serve-")) {
         let (address, body) = (arguments.next().unwrap(), arguments.next().unwrap());
-        return serve_bytes(&address, &std::fs::read(body).unwrap());
+        return serve(&address, &std::fs::read(body).unwrap(), what == "serve-cached");
     }
     if Command::new("wrk").arg("--version").stdout(Stdio::null()).status().is_err() {
         println!("endpoint: wrk is not installed; scripts/setup bench installs it");
@@ -55,35 +60,56 @@ fn compare() {
 
     let body = folder.join("body.json");
     std::fs::write(&body, &second.body).unwrap();
-    let bare_at = free_address();
     let this = std::env::current_exe().unwrap();
-    let bare =
-        Server::start(pinned(this.to_str().unwrap()).arg("serve-bytes").arg(bare_at.to_string()).arg(&body), bare_at);
-    println!("{PATH}: {} bytes, {CONNECTIONS} connections, server on one core", second.body.len());
+    let start = |what: &str| {
+        let at = free_address();
+        (Server::start(pinned(this.to_str().unwrap()).arg(what).arg(at.to_string()).arg(&body), at), at)
+    };
+    let (bare, bare_at) = start("serve-bytes");
+    let (layered, layered_at) = start("serve-cached");
+    let from_layer = request(layered_at, "GET / HTTP/1.1\r\n", "");
+    let layer_etag = from_layer.header("etag").expect("an ETag");
+    println!("{} bytes, {CONNECTIONS} connections, server on one core", second.body.len());
     println!("{:<52} {:>12} {:>12} {:>7}", "", "ours req/s", "axum req/s", "ratio");
-    let conditional = format!("If-None-Match: {etag}");
-    let cases: [(&str, &[&str]); 2] =
-        [("hit, verified token", &[&authorization]), ("304, verified token", &[&authorization, &conditional])];
-    for (what, headers) in cases {
-        let pairs: Vec<(f64, f64)> =
-            (0..PAIRS).map(|_| (load(platform_at, PATH, headers), load(bare_at, "/", &[]))).collect();
+    let (conditional, layer_conditional) = (format!("If-None-Match: {etag}"), format!("If-None-Match: {layer_etag}"));
+    let cases: [(&str, SocketAddr, &str, &[&str]); 4] = [
+        ("cache layer, hit", layered_at, "/", &[]),
+        ("cache layer, 304", layered_at, "/", &[&layer_conditional]),
+        ("platform's full context, hit", platform_at, PATH, &[&authorization]),
+        ("platform's full context, 304", platform_at, PATH, &[&authorization, &conditional]),
+    ];
+    for (what, at, path, headers) in cases {
+        let pairs: Vec<(f64, f64)> = (0..PAIRS).map(|_| (load(at, path, headers), load(bare_at, "/", &[]))).collect();
         let ratio = median(pairs.iter().map(|(ours, bare)| ours / bare).collect());
         let (ours, bare) = (median(pairs.iter().map(|p| p.0).collect()), median(pairs.iter().map(|p| p.1).collect()));
         println!("{what:<52} {ours:>12.0} {bare:>12.0} {ratio:>6.2}×");
     }
-    drop((platform, bare));
+    drop((platform, bare, layered));
     std::fs::remove_dir_all(&folder).unwrap();
 }
 
-/// The yardstick: the same bytes from memory, nothing else.
-fn serve_bytes(address: &str, body: &[u8]) {
+/// The yardstick: the same bytes from memory, nothing else. Or the cache layer over it.
+fn serve(address: &str, body: &[u8], cached: bool) {
     let body = Bytes::copy_from_slice(body);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     runtime.block_on(async {
-        let app = Router::new()
-            .route("/", get(move || async move { ([(header::CONTENT_TYPE, "application/json")], body.clone()) }));
+        let handler = move || async move {
+            // What repositories do while a handler runs; outside a load it does nothing.
+            (0..10).for_each(|row| unstale::record(&Tag::shared("row", row)));
+            ([(header::CONTENT_TYPE, "application/json")], body.clone())
+        };
+        let app = Router::new().route("/", get(handler));
+        let app = if cached { over_cache(app).await } else { app };
         axum::serve(tokio::net::TcpListener::bind(address).await.unwrap(), app).await.unwrap();
     });
+}
+
+async fn over_cache(app: Router) -> Router {
+    let cache = Cache::builder(Arc::new(MemoryStore::default())).build().await.unwrap();
+    let policy = RoutePolicy::cached("bytes", Policy::ttl(Duration::from_secs(3600)));
+    let routes = RoutePolicies::builder().route("/", policy).build().unwrap();
+    let identity = Identity::new(Tenant::new("acme").unwrap(), "user-42").session("session-7");
+    app.layer(CacheLayer::new(cache, routes, b"a secret of 32 bytes, for a bench")).layer(Extension(identity))
 }
 
 /// A server process on the first core; ended when dropped, also when the benchmark panics.

@@ -14,7 +14,7 @@ use axum::{
     response::{IntoResponse as _, Response},
     routing::get,
 };
-use tower::util::BoxCloneSyncService;
+use tower::{ServiceBuilder, util::BoxCloneSyncService};
 use unstale::{Cache, MemoryStore, store::Store as _};
 use unstale_http::CacheLayer;
 use unstale_server::{
@@ -27,7 +27,10 @@ use unstale_server::{
 
 use crate::{
     api::{self, Platform, import_job, import_job::ImportQueue, policies, state::Shared},
-    auth::{middleware::authenticate, passwords::Passwords, seen::Seen, sign_in::SignInAttempts, tokens::Tokens},
+    auth::{
+        admissions::Admissions, middleware::authenticate, passwords::Passwords, seen::Seen, sign_in::SignInAttempts,
+        tokens::Tokens,
+    },
     coherence::Views,
     live::Live,
     settings::Settings,
@@ -76,6 +79,7 @@ impl App {
             views: Views::new(store.clone(), cache.clone()),
             passwords: Passwords::new(settings.password_cost, cores),
             tokens: Tokens::new(&secret.key(Purpose::Tokens)),
+            admissions: Admissions::default(),
             sign_ins: SignInAttempts::default(),
             seen: Seen::start(store.clone(), cache.clone()),
             imports: ImportQueue::default(),
@@ -117,19 +121,29 @@ fn assemble(platform: &Platform, secret: &Secret, metrics: &Arc<Metrics>) -> any
         .group_key(secret.group_key())
         .observer(platform.live.observer());
     let (public, private) = api::routers(platform);
-    let private = private.layer(cache.clone());
-    let inner = private.clone().fallback(nothing_here);
+    let inner = private.clone().layer(cache.clone()).fallback(nothing_here);
     platform.0.inner.set(BoxCloneSyncService::new(inner)).map_err(drop).expect("the application is assembled once");
     let document = api::document().to_json().context("the OpenAPI document cannot be written")?;
     let scraped = metrics.clone();
-    let router = public
-        .layer(cache)
-        .merge(private.layer(middleware::from_fn_with_state(platform.clone(), authenticate)))
-        .route(&format!("{}/openapi.json", api::BASE), get(move || async move { openapi(document) }))
+    let telemetry = HttpTelemetry::new(metrics.clone());
+    // All layers of a route in one go: each `Router::layer` is a box that every request clones and fills.
+    let private = private.method_not_allowed_fallback(wrong_method).layer(
+        ServiceBuilder::new()
+            .layer(telemetry.clone())
+            .layer(middleware::from_fn_with_state(platform.clone(), authenticate))
+            .layer(cache.clone()),
+    );
+    let public = public
+        .method_not_allowed_fallback(wrong_method)
+        .layer(ServiceBuilder::new().layer(telemetry.clone()).layer(cache));
+    let router = Router::new()
+        .route(&format!("{}/openapi.json", api::BASE), get(move || std::future::ready(openapi(document.clone()))))
         .route("/metrics", get(move || async move { scraped.respond() }))
         .fallback_service(web::assets().service())
         .method_not_allowed_fallback(wrong_method)
-        .layer(HttpTelemetry::new(metrics.clone()));
+        .layer(telemetry)
+        .merge(public)
+        .merge(private);
     Ok(router)
 }
 

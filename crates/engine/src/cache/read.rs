@@ -105,6 +105,13 @@ impl<V: Cacheable> Cached<V> {
     }
 }
 
+impl<V> Cached<V> {
+    /// Whether both are the value of one load.
+    pub fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.entry, &other.entry)
+    }
+}
+
 impl<V: Cacheable> Deref for Cached<V> {
     type Target = V;
 

@@ -9,7 +9,7 @@ use unstale_server::problem::Problem;
 
 use super::{answer::Saved, batch::InnerService, import_job::ImportQueue};
 use crate::{
-    auth::{passwords::Passwords, seen::Seen, sign_in::SignInAttempts, tokens::Tokens},
+    auth::{admissions::Admissions, passwords::Passwords, seen::Seen, sign_in::SignInAttempts, tokens::Tokens},
     coherence::{Views, Write},
     live::Live,
     settings::Settings,
@@ -28,6 +28,7 @@ pub struct Shared {
     pub(crate) views: Views,
     pub(crate) passwords: Passwords,
     pub(crate) tokens: Tokens,
+    pub(crate) admissions: Admissions,
     pub(crate) sign_ins: SignInAttempts,
     pub(crate) seen: Seen,
     pub(crate) imports: ImportQueue,

@@ -47,6 +47,11 @@ impl Caller {
         self.principal.user.is_platform_admin
     }
 
+    /// Whether they act for a client as platform administrators, without being members.
+    pub(super) fn is_visiting(&self) -> bool {
+        self.client.is_some() && self.role == Some(Role::PlatformAdmin)
+    }
+
     /// The client that the request acts for, if it acts for one.
     pub fn acting_for(&self) -> Option<ClientId> {
         self.client

@@ -6,16 +6,17 @@ use axum::{
     middleware::Next,
     response::{IntoResponse as _, Response},
 };
-use unstale::{PositionSet, ReadOptions, Tag};
+use unstale::{Cached, PositionSet, ReadOptions, Tag};
 use unstale_http::Identity;
 use unstale_server::{problem::Problem, telemetry};
 
 use super::{
     Caller,
     acting::{self, Acting, Asked},
+    admissions::{Admission, Admissions},
     cookie::Credential,
     csrf,
-    tokens::TokenError,
+    tokens::{Claims, TokenError},
 };
 use crate::{
     api::{Platform, answer},
@@ -44,33 +45,58 @@ pub(crate) async fn authenticate(State(platform): State<Platform>, request: Requ
 async fn admit(platform: &Platform, head: &Parts) -> Result<(Caller, Identity), Problem> {
     let headers = &head.headers;
     let credential = Credential::of(headers).ok_or_else(Problem::unauthorized)?;
-    let claims = platform.tokens.verify(credential.token(), platform.now()).map_err(refuse_token)?;
+    let named = if is_socket(head) { socket_client(&head.uri) } else { named_client(headers)? };
+    let key = Admissions::key(credential.token(), named.as_deref());
+    let known = platform.admissions.get(&key);
+    let claims = match &known {
+        Some(admission) => admission.claims,
+        None => platform.tokens.verify_signature(credential.token()).map_err(refuse_token)?,
+    };
+    let now = platform.now();
+    claims.check_time(now).map_err(refuse_token)?;
     if let Credential::Cookie(_) = credential {
         let judged = if is_socket(head) { csrf::judge_origin(headers) } else { csrf::judge(&head.method, headers) };
         judged.map_err(|refusal| Problem::forbidden(refusal.message()))?;
     }
     // The position first, then the facts: what changes in between is seen as a change.
     let read_since = platform.cache.frontiers();
-    let session = platform.views.session(claims.sid, &ReadOptions::default()).await;
-    let principal = match session {
+    let session = match platform.views.session(claims.sid, &ReadOptions::default()).await {
         Ok(found) => found.into_value().ok_or_else(Problem::unauthorized)?,
         Err(error) => return Err(answer::of_fetch(&error)),
     };
-    if principal.user.id != claims.sub
-        || principal.user.status != UserStatus::Active
-        || principal.expires_at <= platform.now()
-    {
+    if session.expires_at <= now {
         return Err(Problem::unauthorized());
     }
-    let named = if is_socket(head) { socket_client(&head.uri) } else { named_client(headers)? };
+    let admission = match known {
+        // Visiting platform administrators are let in anew: whether the client still exists is no part of a session.
+        Some(admission) if admission.session.is_same(&session) && !admission.caller.is_visiting() => admission,
+        _ => {
+            let admission = work_out(platform, claims, session, named.as_deref()).await?;
+            platform.admissions.keep(key, admission.clone());
+            admission
+        }
+    };
+    Ok((admission.caller, admission.identity.confirmed_since(read_since)))
+}
+
+async fn work_out(
+    platform: &Platform,
+    claims: Claims,
+    session: Cached<SessionPrincipal>,
+    named_client: Option<&str>,
+) -> Result<Admission, Problem> {
+    let principal = &*session;
+    if principal.user.id != claims.sub || principal.user.status != UserStatus::Active {
+        return Err(Problem::unauthorized());
+    }
     let asked = Asked {
-        named: named.as_deref(),
+        named: named_client,
         default_client: principal.default_client_account_id,
         roles: &principal.roles,
         is_platform_admin: principal.user.is_platform_admin,
     };
     let acting = acting::decide(&asked).map_err(|_| Problem::not_found())?;
-    let mut facts = facts_of(&principal);
+    let mut facts = facts_of(principal);
     let (client, role) = match acting {
         Acting::Member(client, role) => (Some(ClientId(client)), Some(role)),
         Acting::Visitor(client) => {
@@ -83,14 +109,16 @@ async fn admit(platform: &Platform, head: &Parts) -> Result<(Caller, Identity), 
         Acting::Nobody => (None, None),
     };
     let tenant = client.map_or_else(platform_tenant, ClientId::tenant);
-    let identity = identity(&principal, &tenant, facts, read_since);
-    Ok((Caller { principal, tenant, client, role }, identity))
+    let identity = identity(principal, &tenant, facts);
+    let caller = Caller { principal: session.clone(), tenant, client, role };
+    Ok(Admission { claims, session, caller, identity })
 }
 
-fn identity(principal: &SessionPrincipal, tenant: &unstale::Tenant, facts: Vec<Tag>, since: PositionSet) -> Identity {
+/// Its facts are read since nowhere yet: a request says that.
+fn identity(principal: &SessionPrincipal, tenant: &unstale::Tenant, facts: Vec<Tag>) -> Identity {
     Identity::new(tenant.clone(), principal.user.id.to_string())
         .session(principal.session_id.to_string())
-        .facts(facts, since)
+        .facts(facts, PositionSet::default())
 }
 
 /// What the caller is made of. The session itself is not among it: it is asked anew with every request, and answers

@@ -19,6 +19,7 @@ pub mod passwords;
 pub mod permissions;
 pub mod tokens;
 
+pub(crate) mod admissions;
 pub(crate) mod middleware;
 pub(crate) mod seen;
 pub(crate) mod sign_in;

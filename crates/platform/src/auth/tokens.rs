@@ -28,6 +28,13 @@ pub struct Claims {
     pub exp: i64,
 }
 
+impl Claims {
+    /// Whether they are still good.
+    pub fn check_time(&self, now: DateTime<Utc>) -> Result<(), TokenError> {
+        if self.exp <= now.timestamp() { Err(TokenError::Expired) } else { Ok(()) }
+    }
+}
+
 /// Why a text is no token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
@@ -65,13 +72,7 @@ impl Tokens {
             .expect("claims serialise and the key suits the algorithm")
     }
 
-    /// What a token says, if it was issued here and is still good.
-    pub fn verify(&self, token: &str, now: DateTime<Utc>) -> Result<Claims, TokenError> {
-        let claims = self.verify_signature(token)?;
-        if claims.exp <= now.timestamp() { Err(TokenError::Expired) } else { Ok(claims) }
-    }
-
-    /// What a token says, if it was issued here, however long ago: for refreshing.
+    /// What a token says, if it was issued here, however long ago; see [`Claims::check_time`].
     pub fn verify_signature(&self, token: &str) -> Result<Claims, TokenError> {
         if token.len() > BYTES_MAX {
             return Err(TokenError::Invalid);
@@ -89,13 +90,21 @@ mod tests {
         DateTime::from_timestamp(seconds, 0).unwrap()
     }
 
+    fn verify(tokens: &Tokens, token: &str, now: DateTime<Utc>) -> Result<Claims, TokenError> {
+        let claims = tokens.verify_signature(token)?;
+        claims.check_time(now).map(|()| claims)
+    }
+
     #[test]
     fn is_good_until_its_time_is_over() {
         let tokens = Tokens::new(&[1; 32]);
         let (user, session) = (Uuid::from_u128(1), Uuid::from_u128(2));
         let token = tokens.issue(user, session, at(1000));
-        assert_eq!(tokens.verify(&token, at(1899)).unwrap(), Claims { sub: user, sid: session, iat: 1000, exp: 1900 });
-        assert_eq!(tokens.verify(&token, at(1900)), Err(TokenError::Expired));
+        assert_eq!(
+            verify(&tokens, &token, at(1899)).unwrap(),
+            Claims { sub: user, sid: session, iat: 1000, exp: 1900 }
+        );
+        assert_eq!(verify(&tokens, &token, at(1900)), Err(TokenError::Expired));
         assert!(tokens.verify_signature(&token).is_ok());
     }
 
@@ -103,11 +112,11 @@ mod tests {
     fn of_another_server_or_altered_is_refused() {
         let tokens = Tokens::new(&[1; 32]);
         let token = tokens.issue(Uuid::nil(), Uuid::nil(), at(0));
-        assert_eq!(Tokens::new(&[2; 32]).verify(&token, at(0)), Err(TokenError::Invalid));
+        assert_eq!(verify(&Tokens::new(&[2; 32]), &token, at(0)), Err(TokenError::Invalid));
         for at_byte in [token.find('.').unwrap() + 5, token.len() - 10] {
             let mut altered = token.clone().into_bytes();
             altered[at_byte] = if altered[at_byte] == b'A' { b'B' } else { b'A' };
-            assert_eq!(tokens.verify(&String::from_utf8(altered).unwrap(), at(0)), Err(TokenError::Invalid));
+            assert_eq!(verify(&tokens, &String::from_utf8(altered).unwrap(), at(0)), Err(TokenError::Invalid));
         }
     }
 
@@ -118,8 +127,8 @@ mod tests {
         let body = token.split('.').nth(1).unwrap();
         // {"alg":"none"} and {"alg":"HS512"}
         for header in ["eyJhbGciOiJub25lIn0", "eyJhbGciOiJIUzUxMiJ9"] {
-            assert_eq!(tokens.verify(&format!("{header}.{body}."), at(0)), Err(TokenError::Invalid));
+            assert_eq!(verify(&tokens, &format!("{header}.{body}."), at(0)), Err(TokenError::Invalid));
         }
-        assert_eq!(tokens.verify(&"x".repeat(BYTES_MAX + 1), at(0)), Err(TokenError::Invalid));
+        assert_eq!(verify(&tokens, &"x".repeat(BYTES_MAX + 1), at(0)), Err(TokenError::Invalid));
     }
 }

@@ -146,15 +146,42 @@ pub struct Metrics {
     flights: Gauge,
     requests: Family<Request, Counter>,
     request_duration: Histograms<RequestDuration>,
-    routes: RwLock<HashMap<String, Arc<RouteAnswers>>>,
+    routes: RwLock<HashMap<String, Arc<RouteMetrics>>>,
     live: LiveMetrics,
     redis: RedisMetrics,
 }
 
+/// What is counted for a route, resolved: on the path of a hit no label is built.
 #[derive(Debug, Default)]
-struct RouteAnswers {
+struct RouteMetrics {
     hits: Counter,
     misses: Counter,
+    /// A few per route: methods and statuses come from closed sets.
+    requests: RwLock<Vec<Requests>>,
+}
+
+#[derive(Clone, Debug)]
+struct Requests {
+    method: &'static str,
+    status: u16,
+    count: Counter,
+    duration: Histogram,
+}
+
+impl RouteMetrics {
+    fn requests(&self, method: &'static str, status: u16, resolve: impl FnOnce() -> Requests) -> Requests {
+        let is_it = |held: &&Requests| held.method == method && held.status == status;
+        if let Some(held) = self.requests.read().iter().find(is_it) {
+            return held.clone();
+        }
+        let resolved = resolve();
+        let mut requests = self.requests.write();
+        // Another request may have resolved the same meanwhile; both are handles of one counter.
+        if !requests.iter().any(|held| is_it(&held)) {
+            requests.push(resolved.clone());
+        }
+        resolved
+    }
 }
 
 impl Metrics {
@@ -255,9 +282,18 @@ impl Metrics {
     }
 
     pub(super) fn request(&self, method: &'static str, route: &str, status: u16, took: Duration) {
-        self.requests.get_or_create(&Request { method, route: route.to_owned(), status }).inc();
-        let labels = RequestDuration { method, route: route.to_owned() };
-        self.request_duration.get_or_create(&labels).observe(took.as_secs_f64());
+        let resolve = || Requests {
+            method,
+            status,
+            count: self.requests.get_or_create_owned(&Request { method, route: route.to_owned(), status }),
+            duration: self.request_duration.get_or_create_owned(&RequestDuration { method, route: route.to_owned() }),
+        };
+        let requests = match self.route(route) {
+            Some(metrics) => metrics.requests(method, status, resolve),
+            None => resolve(),
+        };
+        requests.count.inc();
+        requests.duration.observe(took.as_secs_f64());
     }
 
     /// Counts the verdict that an HTTP response tells in `X-Cache`.
@@ -271,7 +307,7 @@ impl Metrics {
             _ => return,
         };
         self.latency.observe(operation, "http", took);
-        if let Some(answers) = self.route_answers(route) {
+        if let Some(answers) = self.route(route) {
             if is_hit {
                 answers.hits.inc()
             } else {
@@ -280,7 +316,7 @@ impl Metrics {
         }
     }
 
-    fn route_answers(&self, route: &str) -> Option<Arc<RouteAnswers>> {
+    fn route(&self, route: &str) -> Option<Arc<RouteMetrics>> {
         if let Some(answers) = self.routes.read().get(route) {
             return Some(answers.clone());
         }
