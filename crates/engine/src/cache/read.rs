@@ -189,7 +189,34 @@ impl Cache {
         if let Some(hit) = self.hit(key, policy, options) {
             return Ok(hit);
         }
-        let required = required(options);
+        let span = tracing::debug_span!(
+            "cache.fetch",
+            cache.entity = key.raw().entity(),
+            cache.hit = tracing::field::Empty,
+            cache.verdict = tracing::field::Empty,
+            tenant = key.raw().tenant().as_str(),
+        );
+        let fetched = self.fetch_beyond_memory(key, policy, required(options), load).instrument(span.clone()).await;
+        if let Ok(fetched) = &fetched {
+            span.record("cache.hit", matches!(fetched.verdict, Verdict::Hit | Verdict::Stale(_)));
+            span.record("cache.verdict", fetched.verdict.as_str());
+        }
+        fetched
+    }
+
+    async fn fetch_beyond_memory<V, E, F, L>(
+        &self,
+        key: &Key<V>,
+        policy: &Policy,
+        required: PositionSet,
+        load: F,
+    ) -> Result<Fetched<V>, FetchError<E>>
+    where
+        V: Cacheable,
+        E: Clone + Send + Sync + 'static,
+        F: FnOnce() -> L + Send + 'static,
+        L: Future<Output = Result<Loaded<V>, E>> + Send + 'static,
+    {
         if key.raw().as_str().len() > KEY_BYTES_MAX {
             return self.load_uncached(key, policy, required, BypassReason::KeyTooLong, load).await;
         }

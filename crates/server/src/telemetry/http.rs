@@ -97,6 +97,7 @@ where
             route = route_label(route.as_ref()),
             status = field::Empty,
             tenant = field::Empty,
+            cache.verdict = field::Empty,
             trace_id = context.trace_id(),
             span_id = context.span_id(),
         );
@@ -132,6 +133,7 @@ impl Counted {
         self.tell(response.status().as_u16());
         let verdict = response.headers().get("x-cache").and_then(|verdict| verdict.to_str().ok());
         if let Some(verdict) = verdict {
+            Span::current().record("cache.verdict", verdict);
             self.metrics.cache_answer(route_label(self.route.as_ref()), verdict, self.began.elapsed());
         }
     }
