@@ -6,8 +6,10 @@ use tracing::Instrument as _;
 
 use super::{
     Cache, Shared,
+    fetched::{FetchError, Fetched, ReadOptions},
+    find::Found,
     load::{Loaded, error_of},
-    read::{FetchError, Fetched, Found, ReadOptions, required},
+    read::required,
 };
 use crate::{
     codec::Cacheable,

@@ -5,7 +5,7 @@ use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 
-use super::{Shared, read::FetchError};
+use super::{Shared, fetched::FetchError};
 use crate::{
     clocks::Validity,
     codec::Cacheable,

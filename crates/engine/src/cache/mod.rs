@@ -1,9 +1,12 @@
 //! The cache: the one place that knows both what is decided and what is done.
 //!
-//! [`Cache`] is a cheap handle. Reads are in [`read`], batches in [`batch`], loads in [`load`], invalidation in
-//! [`invalidate`], and following the log in [`follow`].
+//! [`Cache`] is a cheap handle. Reads are in [`read`] (what is there already in [`find`], what is given out in
+//! [`fetched`]), batches in [`batch`], loads in [`load`], invalidation in [`invalidate`], following the log in
+//! [`follow`].
 
 mod batch;
+mod fetched;
+mod find;
 mod follow;
 mod invalidate;
 mod load;
@@ -15,9 +18,9 @@ use std::{
 };
 
 pub use self::{
+    fetched::{Cached, FetchError, Fetched, ReadOptions},
     invalidate::{InvalidateError, Invalidation},
     load::Loaded,
-    read::{Cached, FetchError, Fetched, ReadOptions},
 };
 use crate::{
     clocks::{ClockLimits, Clocks},

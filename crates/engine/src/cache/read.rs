@@ -1,168 +1,33 @@
 //! Reading one entry: memory, then the store, then the loader.
 
-use std::{fmt, marker::PhantomData, ops::Deref, sync::Arc};
+use std::sync::Arc;
 
 use tracing::Instrument as _;
 
 use super::{
     Cache, Shared,
+    fetched::{Cached, FetchError, Fetched, ReadOptions},
+    find::{Found, Old},
     load::{Loaded, error_of},
 };
 use crate::{
     clocks::Validity,
     codec::Cacheable,
-    entry::{Entry, NewEntry, TagIds},
+    entry::{Entry, TagIds},
     flight::{Flight, Lead, Outcome, Seat},
-    judge::{Judgement, is_recent, judge},
+    judge::{Judgement, judge},
     key::{KEY_BYTES_MAX, Key, RawKey},
     observe::Event,
     policy::Policy,
-    position::{Partition, Position, PositionSet},
+    position::{Position, PositionSet},
     sabotage::Sabotage,
     scope::{self, Nested},
-    store::StoredEntry,
     tag::TagId,
-    time::Timestamp,
     verdict::{BypassReason, MissReason, NotStored, StaleReason, Verdict},
 };
 
 /// Flights a reader joins before it loads for itself: each may land with a value that was overtaken meanwhile.
 const JOINS_MAX: usize = 3;
-
-/// What a reader demands beyond the policy.
-#[derive(Clone, Debug, Default)]
-pub struct ReadOptions {
-    /// Positions that the value must have seen: those that the reader's own writes returned.
-    pub at_least: PositionSet,
-}
-
-/// The answer to a read.
-pub struct Fetched<V> {
-    /// How it came about.
-    pub verdict: Verdict,
-    /// Whether it came from a load that another reader had begun.
-    pub collapsed: bool,
-    /// Why the entry was not kept, if it was loaded and not kept.
-    pub not_stored: Option<NotStored>,
-    /// Holds the value: cloning it out only where it is wanted saves every hit two writes to a shared counter.
-    entry: Arc<Entry>,
-    value: PhantomData<fn() -> V>,
-}
-
-impl<V: Cacheable> Fetched<V> {
-    /// The value; none if there is none.
-    pub fn value(&self) -> Option<&V> {
-        self.entry.value().expect("a key's type is its value's").as_ref()
-    }
-
-    /// The value, to be held on to.
-    pub fn into_value(self) -> Option<Cached<V>> {
-        Cached::of(self.entry)
-    }
-}
-
-impl<V> Fetched<V> {
-    /// The facts that it was loaded from.
-    pub fn tags(&self) -> &[TagId] {
-        &self.entry.tags
-    }
-
-    /// The position that the value is known to reflect: every record of the log that concerns it and is newer makes
-    /// it out of date. Captured before its load, and since raised where the rule has shown it valid beyond that.
-    pub fn base(&self) -> Position {
-        Position { partition: self.entry.partition(), epoch: self.entry.epoch, sequence: self.entry.base() }
-    }
-
-    /// When it was loaded.
-    pub fn loaded_at(&self) -> Timestamp {
-        self.entry.loaded_at
-    }
-
-    /// Until when it is fresh.
-    pub fn expires_at(&self) -> Timestamp {
-        self.entry.expires_at
-    }
-}
-
-impl<V: Cacheable + fmt::Debug> fmt::Debug for Fetched<V> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { verdict, collapsed, not_stored, .. } = self;
-        write!(f, "Fetched({verdict}, {:?}, collapsed: {collapsed}, not stored: {not_stored:?})", self.value())
-    }
-}
-
-/// A value shared with the cache. Cheap to clone; it stays as it is, whatever becomes of its entry.
-pub struct Cached<V> {
-    entry: Arc<Entry>,
-    value: PhantomData<fn() -> V>,
-}
-
-impl<V: Cacheable> Cached<V> {
-    /// The value of an entry, if it is one of this type and not an absence.
-    fn of(entry: Arc<Entry>) -> Option<Self> {
-        let present = entry.value::<V>().is_some_and(Option::is_some);
-        present.then_some(Self { entry, value: PhantomData })
-    }
-}
-
-impl<V> Cached<V> {
-    /// Whether both are the value of one load.
-    pub fn is_same(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.entry, &other.entry)
-    }
-}
-
-impl<V: Cacheable> Deref for Cached<V> {
-    type Target = V;
-
-    fn deref(&self) -> &V {
-        self.entry.value().and_then(Option::as_ref).expect("looked at when it was made")
-    }
-}
-
-impl<V> Clone for Cached<V> {
-    fn clone(&self) -> Self {
-        Self { entry: self.entry.clone(), value: PhantomData }
-    }
-}
-
-impl<V: Cacheable + fmt::Debug> fmt::Debug for Cached<V> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.deref().fmt(f)
-    }
-}
-
-/// Why a read has no answer.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum FetchError<E> {
-    /// The loader's own error.
-    #[error(transparent)]
-    Load(E),
-    /// The load took longer than its policy allows.
-    #[error("the load took longer than its policy allows; try again")]
-    TimedOut,
-    /// The loader panicked, or the process is stopping.
-    #[error("the load ended without an answer; try again")]
-    Aborted,
-}
-
-/// What was found for a key before any load.
-pub(super) enum Found {
-    /// An answer.
-    Answer(Arc<Entry>, Verdict),
-    /// An answer; the one who gets `true` refreshes it.
-    Refresh(Arc<Entry>, StaleReason, bool),
-    /// None.
-    Nothing(MissReason, Option<Old>),
-}
-
-/// An entry that was no answer.
-pub(super) struct Old {
-    /// The entry. Its tags tell which running loads are too old to join.
-    pub(super) entry: Arc<Entry>,
-    /// Whether it may be served if the load fails.
-    fail_safe: bool,
-}
 
 impl Cache {
     /// Reads `key`: from memory, from the store, or by `load`.
@@ -404,7 +269,7 @@ impl Cache {
         if scope::is_recording() {
             tell_outer_load(key, &entry, verdict, not_stored);
         }
-        Fetched { verdict, collapsed, not_stored, entry, value: PhantomData }
+        Fetched::new(entry, verdict, not_stored, collapsed)
     }
 }
 
@@ -445,90 +310,6 @@ fn is_overtaken(not_stored: Option<NotStored>) -> bool {
 }
 
 impl Shared {
-    /// Looks in memory and in the store.
-    pub(super) async fn find<V: Cacheable>(&self, key: &Key<V>, policy: &Policy) -> Found {
-        let partition = self.partition(key.raw().tenant());
-        let confirmed = self.confirm(partition, policy).await;
-        let in_memory = match self.l1.get(key.raw()) {
-            Some(entry) => self.found(entry, partition, policy, confirmed),
-            None => Found::Nothing(MissReason::Absent, None),
-        };
-        let Found::Nothing(reason, old) = in_memory else { return in_memory };
-        let Ok(mut stored) = self.store.get(std::slice::from_ref(key.raw())).await else {
-            self.observers.tell(&Event::StoreFailed { partition: Some(partition) });
-            return Found::Nothing(reason, old);
-        };
-        match stored.pop().flatten() {
-            Some(stored) => self.found_in_store(key, policy, confirmed, stored, (reason, old)),
-            None => Found::Nothing(reason, old),
-        }
-    }
-
-    /// Judges what the store held, and takes it into memory if it may be used.
-    pub(super) fn found_in_store<V: Cacheable>(
-        &self,
-        key: &Key<V>,
-        policy: &Policy,
-        confirmed: bool,
-        stored: StoredEntry,
-        (reason, old): (MissReason, Option<Old>),
-    ) -> Found {
-        if stored.schema != V::fingerprint() {
-            return Found::Nothing(MissReason::Schema, old);
-        }
-        let Ok(value) = stored.value.as_ref().map(V::decode).transpose() else {
-            return Found::Nothing(MissReason::Schema, old);
-        };
-        let new = NewEntry {
-            tenant: key.raw().tenant().clone(),
-            value_bytes: stored.value.as_ref().map_or(0, bytes::Bytes::len),
-            tags: stored.tags,
-            base: stored.base,
-            loaded_at: stored.loaded_at,
-            expires_at: stored.expires_at,
-            has_tenant_tags: stored.has_tenant_tags,
-        };
-        let entry = Entry::new(value, new);
-        let found = self.found(entry.clone(), stored.base.partition, policy, confirmed);
-        match &found {
-            // No answer in either tier: what can at least be a fallback is kept, and the nearer tier's reason told.
-            Found::Nothing(_, Some(stored)) if stored.fail_safe => found,
-            Found::Nothing(..) if old.is_some() => Found::Nothing(reason, old),
-            Found::Nothing(..) => found,
-            Found::Answer(..) | Found::Refresh(..) => {
-                self.offer(key.raw(), entry);
-                found
-            }
-        }
-    }
-
-    fn found(&self, entry: Arc<Entry>, partition: Partition, policy: &Policy, confirmed: bool) -> Found {
-        match judge(&entry, &self.view(partition).clocks, policy, confirmed, self.now()) {
-            Judgement::Fresh => Found::Answer(entry, Verdict::Hit),
-            Judgement::Refresh(reason) => {
-                let mine = entry.claim_refresh();
-                Found::Refresh(entry, reason, mine)
-            }
-            Judgement::FailSafe(reason) => Found::Nothing(reason, Some(Old { entry, fail_safe: true })),
-            Judgement::Dead(reason) => Found::Nothing(reason, Some(Old { entry, fail_safe: false })),
-        }
-    }
-
-    /// Whether the view is known, without asking anybody, to hold what the policy demands.
-    #[inline]
-    fn is_confirmed(&self, partition: Partition, policy: &Policy) -> bool {
-        let clocks = &self.view(partition).clocks;
-        match &self.local_heads {
-            Some(heads) => clocks.is_at(heads.get(partition)),
-            None => is_recent(clocks.confirmed_at(), policy, self.now()),
-        }
-    }
-
-    /// The same, asking the store if need be. False if it does not answer.
-    async fn confirm(&self, partition: Partition, policy: &Policy) -> bool {
-        self.is_confirmed(partition, policy) || self.catch_up(partition).await.is_ok()
-    }
-
     /// Joins a running load that is young enough for this reader, or begins one.
     pub(super) fn board(&self, key: &RawKey, known_tags: &TagIds, required: &PositionSet) -> Seat {
         let partition = self.partition(key.tenant());
