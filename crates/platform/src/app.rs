@@ -10,7 +10,6 @@ use anyhow::Context as _;
 use axum::{
     Router,
     http::{StatusCode, header},
-    middleware,
     response::{IntoResponse as _, Response},
     routing::get,
 };
@@ -28,7 +27,7 @@ use unstale_server::{
 use crate::{
     api::{self, Platform, import_job, import_job::ImportQueue, policies, state::Shared},
     auth::{
-        admissions::Admissions, middleware::authenticate, passwords::Passwords, seen::Seen, sign_in::SignInAttempts,
+        admissions::Admissions, middleware::AuthLayer, passwords::Passwords, seen::Seen, sign_in::SignInAttempts,
         tokens::Tokens,
     },
     coherence::Views,
@@ -128,10 +127,7 @@ fn assemble(platform: &Platform, secret: &Secret, metrics: &Arc<Metrics>) -> any
     let telemetry = HttpTelemetry::new(metrics.clone());
     // All layers of a route in one go: each `Router::layer` is a box that every request clones and fills.
     let private = private.method_not_allowed_fallback(wrong_method).layer(
-        ServiceBuilder::new()
-            .layer(telemetry.clone())
-            .layer(middleware::from_fn_with_state(platform.clone(), authenticate))
-            .layer(cache.clone()),
+        ServiceBuilder::new().layer(telemetry.clone()).layer(AuthLayer::new(platform.clone())).layer(cache.clone()),
     );
     let public = public
         .method_not_allowed_fallback(wrong_method)

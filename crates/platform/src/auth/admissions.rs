@@ -8,7 +8,7 @@
 //! Tokens are held as hashes, and only in this process.
 
 use quick_cache::sync::Cache;
-use unstale::Cached;
+use unstale::{Cached, Key};
 use unstale_http::Identity;
 
 use super::{Caller, tokens::Claims};
@@ -21,11 +21,20 @@ const ADMISSIONS_MAX: usize = 10_000;
 #[derive(Clone)]
 pub(super) struct Admission {
     pub(super) claims: Claims,
+    pub(super) session_key: Key<SessionPrincipal>,
     /// The session as it was when this was worked out.
     pub(super) session: Cached<SessionPrincipal>,
     pub(super) caller: Caller,
     /// Without the position since which its facts were read: that is of a request.
     pub(super) identity: Identity,
+}
+
+impl Admission {
+    /// Whether it still follows from `session`. Visiting platform administrators are let in anew each time: whether
+    /// the client they visit still exists is no part of a session.
+    pub(super) fn follows_from(&self, session: &Cached<SessionPrincipal>) -> bool {
+        self.session.is_same(session) && !self.caller.is_visiting()
+    }
 }
 
 /// BLAKE3 of the token and of the client that the request names.

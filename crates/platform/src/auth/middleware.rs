@@ -1,82 +1,200 @@
 //! The middleware that lets requests in: before the cache, so that nothing is looked up for nobody.
 
+use std::{
+    convert::Infallible,
+    mem,
+    task::{Context, Poll},
+};
+
 use axum::{
-    extract::{Request, State},
+    body::Body,
+    extract::Request,
     http::{HeaderMap, Uri, request::Parts},
-    middleware::Next,
     response::{IntoResponse as _, Response},
 };
-use unstale::{Cached, PositionSet, ReadOptions, Tag};
+use chrono::{DateTime, Utc};
+use futures_util::{
+    FutureExt as _, TryFutureExt as _,
+    future::{self, BoxFuture},
+};
+use http_body_util::Either;
+use tower::{Layer, Service};
+use unstale::{Cached, Fetched, PositionSet, ReadOptions, Tag};
 use unstale_http::Identity;
 use unstale_server::{problem::Problem, telemetry};
 
 use super::{
     Caller,
     acting::{self, Acting, Asked},
-    admissions::{Admission, Admissions},
+    admissions::{Admission, AdmissionKey, Admissions},
     cookie::Credential,
     csrf,
     tokens::{Claims, TokenError},
 };
 use crate::{
     api::{Platform, answer},
-    coherence::{ClientId, platform_tenant, tags},
+    coherence::{ClientId, Views, platform_tenant, tags},
     views::{Role, SessionPrincipal, UserStatus},
 };
 
 /// The query parameter in place of the acting client's header, for sockets.
 const SOCKET_CLIENT: &str = "client_account_id";
 
-/// Lets a request in with its [`Caller`] and its [`Identity`], or refuses it.
-pub(crate) async fn authenticate(State(platform): State<Platform>, request: Request, next: Next) -> Response {
-    let (mut head, body) = request.into_parts();
-    match admit(&platform, &head).await {
-        Ok((caller, identity)) => {
-            telemetry::record_tenant(caller.tenant());
-            platform.seen.note(caller.id());
-            head.extensions.insert(identity);
-            head.extensions.insert(caller);
-            next.run(Request::from_parts(head, body)).await
-        }
-        Err(problem) => problem.into_response(),
+/// Lets requests in with their [`Caller`] and their [`Identity`], or refuses them.
+#[derive(Clone)]
+pub(crate) struct AuthLayer {
+    platform: Platform,
+}
+
+impl AuthLayer {
+    /// For the users of `platform`.
+    pub(crate) fn new(platform: Platform) -> Self {
+        Self { platform }
     }
 }
 
-async fn admit(platform: &Platform, head: &Parts) -> Result<(Caller, Identity), Problem> {
-    let headers = &head.headers;
-    let credential = Credential::of(headers).ok_or_else(Problem::unauthorized)?;
-    let named = if is_socket(head) { socket_client(&head.uri) } else { named_client(headers)? };
-    let key = Admissions::key(credential.token(), named.as_deref());
-    let known = platform.admissions.get(&key);
-    let claims = match &known {
-        Some(admission) => admission.claims,
-        None => platform.tokens.verify_signature(credential.token()).map_err(refuse_token)?,
-    };
-    let now = platform.now();
-    claims.check_time(now).map_err(refuse_token)?;
-    if let Credential::Cookie(_) = credential {
-        let judged = if is_socket(head) { csrf::judge_origin(headers) } else { csrf::judge(&head.method, headers) };
-        judged.map_err(|refusal| Problem::forbidden(refusal.message()))?;
+impl<S> Layer<S> for AuthLayer {
+    type Service = AuthService<S>;
+
+    fn layer(&self, inner: S) -> AuthService<S> {
+        AuthService { platform: self.platform.clone(), inner }
     }
-    // The position first, then the facts: what changes in between is seen as a change.
-    let read_since = platform.cache.frontiers();
-    let session = match platform.views.session(claims.sid, &ReadOptions::default()).await {
-        Ok(found) => found.into_value().ok_or_else(Problem::unauthorized)?,
-        Err(error) => return Err(answer::of_fetch(&error)),
-    };
-    if session.expires_at <= now {
-        return Err(Problem::unauthorized());
+}
+
+/// The service of [`AuthLayer`]. Whoever was let in before, and whose session is in memory, passes without waiting:
+/// no future is boxed and no service cloned for them.
+#[derive(Clone)]
+pub(crate) struct AuthService<S> {
+    platform: Platform,
+    inner: S,
+}
+
+impl<S, B> Service<Request> for AuthService<S>
+where
+    S: Service<Request, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send + 'static,
+    B: Send + 'static,
+{
+    type Response = Response<Either<B, Body>>;
+    type Error = Infallible;
+    type Future = future::Either<
+        future::MapOk<S::Future, fn(Response<B>) -> Response<Either<B, Body>>>,
+        BoxFuture<'static, Result<Response<Either<B, Body>>, Infallible>>,
+    >;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(cx)
     }
-    let admission = match known {
-        // Visiting platform administrators are let in anew: whether the client still exists is no part of a session.
-        Some(admission) if admission.session.is_same(&session) && !admission.caller.is_visiting() => admission,
-        _ => {
-            let admission = work_out(platform, claims, session, named.as_deref()).await?;
-            platform.admissions.keep(key, admission.clone());
-            admission
+
+    fn call(&mut self, request: Request) -> Self::Future {
+        let (head, body) = request.into_parts();
+        match Asking::of(&self.platform, &head).and_then(|asking| asking.answer_at_once(&self.platform)) {
+            Ok(Answered::Now(caller, identity)) => {
+                let request = admitted(&self.platform, head, body, caller, identity);
+                self.inner.call(request).map_ok(from_inner as fn(_) -> _).left_future()
+            }
+            Ok(Answered::Later(asking)) => {
+                // The clone takes the place of the one that is ready.
+                let clone = self.inner.clone();
+                let mut inner = mem::replace(&mut self.inner, clone);
+                let platform = self.platform.clone();
+                let waiting = async move {
+                    match asking.answer(&platform).await {
+                        Ok((caller, identity)) => {
+                            let request = admitted(&platform, head, body, caller, identity);
+                            inner.call(request).await.map(from_inner)
+                        }
+                        Err(problem) => Ok(problem.into_response().map(Either::Right)),
+                    }
+                };
+                waiting.boxed().right_future()
+            }
+            Err(problem) => future::ready(Ok(problem.into_response().map(Either::Right))).boxed().right_future(),
         }
-    };
-    Ok((admission.caller, admission.identity.confirmed_since(read_since)))
+    }
+}
+
+fn from_inner<B>(response: Response<B>) -> Response<Either<B, Body>> {
+    response.map(Either::Left)
+}
+
+fn admitted(platform: &Platform, mut head: Parts, body: Body, caller: Caller, identity: Identity) -> Request {
+    telemetry::record_tenant(caller.tenant());
+    platform.seen.note(caller.id());
+    head.extensions.insert(identity);
+    head.extensions.insert(caller);
+    Request::from_parts(head, body)
+}
+
+/// A request whose token is good, and what is known of it.
+struct Asking {
+    named_client: Option<String>,
+    key: AdmissionKey,
+    known: Option<Admission>,
+    claims: Claims,
+    /// Captured before any fact is read: what changes in between is seen as a change.
+    read_since: PositionSet,
+    now: DateTime<Utc>,
+}
+
+enum Answered {
+    Now(Caller, Identity),
+    Later(Box<Asking>),
+}
+
+impl Asking {
+    fn of(platform: &Platform, head: &Parts) -> Result<Self, Problem> {
+        let headers = &head.headers;
+        let credential = Credential::of(headers).ok_or_else(Problem::unauthorized)?;
+        let named_client = if is_socket(head) { socket_client(&head.uri) } else { named_client(headers)? };
+        let key = Admissions::key(credential.token(), named_client.as_deref());
+        let known = platform.admissions.get(&key);
+        let claims = match &known {
+            Some(admission) => admission.claims,
+            None => platform.tokens.verify_signature(credential.token()).map_err(refuse_token)?,
+        };
+        let now = platform.now();
+        claims.check_time(now).map_err(refuse_token)?;
+        if let Credential::Cookie(_) = credential {
+            let judged = if is_socket(head) { csrf::judge_origin(headers) } else { csrf::judge(&head.method, headers) };
+            judged.map_err(|refusal| Problem::forbidden(refusal.message()))?;
+        }
+        Ok(Self { named_client, key, known, claims, read_since: platform.cache.frontiers(), now })
+    }
+
+    /// The answer, if this node's memory has all that it follows from.
+    fn answer_at_once(self, platform: &Platform) -> Result<Answered, Problem> {
+        let Some(admission) = &self.known else { return Ok(Answered::Later(Box::new(self))) };
+        let session = platform.views.session_in_memory(&admission.session_key).and_then(Fetched::into_value);
+        match session {
+            Some(session) if admission.follows_from(&session) => {
+                if session.expires_at <= self.now {
+                    return Err(Problem::unauthorized());
+                }
+                let Admission { caller, identity, .. } = self.known.expect("it was looked at just now");
+                Ok(Answered::Now(caller, identity.confirmed_since(self.read_since)))
+            }
+            _ => Ok(Answered::Later(Box::new(self))),
+        }
+    }
+
+    async fn answer(self, platform: &Platform) -> Result<(Caller, Identity), Problem> {
+        let session = match platform.views.session(self.claims.sid, &ReadOptions::default()).await {
+            Ok(found) => found.into_value().ok_or_else(Problem::unauthorized)?,
+            Err(error) => return Err(answer::of_fetch(&error)),
+        };
+        if session.expires_at <= self.now {
+            return Err(Problem::unauthorized());
+        }
+        let admission = if let Some(known) = self.known.filter(|known| known.follows_from(&session)) {
+            known
+        } else {
+            let admission = work_out(platform, self.claims, session, self.named_client.as_deref()).await?;
+            platform.admissions.keep(self.key, admission.clone());
+            admission
+        };
+        Ok((admission.caller, admission.identity.confirmed_since(self.read_since)))
+    }
 }
 
 async fn work_out(
@@ -111,7 +229,7 @@ async fn work_out(
     let tenant = client.map_or_else(platform_tenant, ClientId::tenant);
     let identity = identity(principal, &tenant, facts);
     let caller = Caller { principal: session.clone(), tenant, client, role };
-    Ok(Admission { claims, session, caller, identity })
+    Ok(Admission { claims, session_key: Views::session_key(claims.sid), session, caller, identity })
 }
 
 /// Its facts are read since nowhere yet: a request says that.

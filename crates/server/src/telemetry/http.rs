@@ -1,16 +1,18 @@
 //! A tower layer: a span and the metrics of each request.
 
 use std::{
+    pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Instant,
 };
 
 use axum::extract::MatchedPath;
-use futures_util::future::{BoxFuture, FutureExt as _};
 use http::{Method, Request, Response, StatusCode};
+use pin_project_lite::pin_project;
+use tokio::task::futures::TaskLocalFuture;
 use tower::{Layer, Service};
-use tracing::{Instrument as _, Span, field};
+use tracing::{Instrument as _, Span, field, instrument::Instrumented};
 use unstale::Tenant;
 
 use super::{TraceContext, metrics::Metrics};
@@ -24,8 +26,9 @@ tokio::task_local! {
     static CURRENT: Current;
 }
 
-#[derive(Clone)]
-struct Current {
+/// What a request is known by while it is answered.
+#[derive(Clone, Debug)]
+pub struct Current {
     span: Span,
     context: TraceContext,
 }
@@ -81,7 +84,7 @@ where
 {
     type Response = Response<Out>;
     type Error = S::Error;
-    type Future = BoxFuture<'static, Result<Response<Out>, S::Error>>;
+    type Future = TaskLocalFuture<Current, Instrumented<Telling<S::Future>>>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(cx)
@@ -102,24 +105,42 @@ where
             span_id = context.span_id(),
         );
         request.extensions_mut().insert(context);
-        let mut counted = Counted { metrics: self.metrics.clone(), method, route, began: Instant::now(), told: false };
+        let counted = Counted { metrics: self.metrics.clone(), method, route, began: Instant::now(), told: false };
         let current = Current { span: span.clone(), context };
         let inner = CURRENT.sync_scope(current.clone(), || self.inner.call(request));
-        CURRENT
-            .scope(current, async move {
-                let answered = inner.await;
-                if let Ok(response) = &answered {
-                    Span::current().record("status", response.status().as_u16());
-                    counted.answered(response);
-                }
-                answered
-            })
-            .instrument(span)
-            .boxed()
+        CURRENT.scope(current, Telling { inner, counted }.instrument(span))
+    }
+}
+
+pin_project! {
+    /// An answer on its way; tells of it when it comes. Not boxed: every request has one.
+    #[derive(Debug)]
+    pub struct Telling<F> {
+        #[pin]
+        inner: F,
+        counted: Counted,
+    }
+}
+
+impl<F, Out, E> Future for Telling<F>
+where
+    F: Future<Output = Result<Response<Out>, E>>,
+{
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        let this = self.project();
+        let answered = ready!(this.inner.poll(cx));
+        if let Ok(response) = &answered {
+            Span::current().record("status", response.status().as_u16());
+            this.counted.answered(response);
+        }
+        Poll::Ready(answered)
     }
 }
 
 /// Counts a request once, also when its future is dropped because the caller hung up.
+#[derive(Debug)]
 struct Counted {
     metrics: Arc<Metrics>,
     method: &'static str,
@@ -188,6 +209,7 @@ fn method_label(method: &Method) -> &'static str {
 #[cfg(test)]
 mod tests {
     use axum::{Extension, Router, body::Body, routing::get};
+    use futures_util::FutureExt as _;
     use http_body_util::BodyExt as _;
     use tower::ServiceExt as _;
 
