@@ -153,8 +153,9 @@ impl RedisStore {
         }
         let invalid = |error: redis::RedisError| InvalidRedisSettings::Url(error.to_string());
         // What was sent and is not acknowledged for so long was sent to nobody: without it, a connection whose other
-        // end vanished would be kept for a quarter of an hour.
-        let tcp = TcpSettings::default().set_nodelay(true);
+        // end vanished would be kept for a quarter of an hour. Nagle's algorithm stays on: it gathers the small
+        // commands of many tasks; a fifth of the throughput is lost without it.
+        let tcp = TcpSettings::default();
         #[cfg(target_os = "linux")]
         let tcp = tcp.set_user_timeout(limits.operation_timeout * 2);
         let info = url.into_connection_info().map_err(invalid)?.set_tcp_settings(tcp);
