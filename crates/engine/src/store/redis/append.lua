@@ -1,20 +1,20 @@
--- KEYS state, log · ARGV partitions, epoch for a new state (high, low), clocks kept, records kept, channel, message,
--- record, tags… → epoch (high, low), sequence
-local sequence, high, low = state(tonumber(ARGV[1]))
+-- KEYS state, log · ARGV epoch for a new state, clocks kept, records kept, channel, message, record, tags…
+-- → epoch, sequence
+local sequence, epoch = state()
 if not sequence then
-  if high then return high end
-  sequence, high, low = begin_epoch(tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]))
+  if epoch then return epoch end
+  sequence, epoch = begin_epoch(tonumber(ARGV[1]))
 end
 sequence = sequence + 1
 local set = { 'ZADD', KEYS[1], -(sequence + 1), 's' }
-for at = 9, #ARGV do
+for at = 7, #ARGV do
   set[#set + 1] = sequence
   set[#set + 1] = ARGV[at]
 end
 redis.call(unpack(set))
 
 -- The oldest clocks go, some more than needed so that not every record prunes; the floor rises to the last of them.
-local clocks_max = tonumber(ARGV[4])
+local clocks_max = tonumber(ARGV[2])
 local clocks = redis.call('ZCARD', KEYS[1]) - FIELDS
 if clocks > clocks_max then
   local excess = clocks - clocks_max + math.floor(clocks_max / 16)
@@ -24,9 +24,9 @@ if clocks > clocks_max then
   redis.call('ZADD', KEYS[1], -(floor + 1), 'f')
 end
 
-local records = redis.call('RPUSH', KEYS[2], struct.pack('>I4I4I8', high, low, sequence) .. ARGV[8])
-if records > tonumber(ARGV[5]) then
-  redis.call('LPOP', KEYS[2], records - tonumber(ARGV[5]))
+local records = redis.call('RPUSH', KEYS[2], struct.pack('>I8I8', epoch, sequence) .. ARGV[6])
+if records > tonumber(ARGV[3]) then
+  redis.call('LPOP', KEYS[2], records - tonumber(ARGV[3]))
 end
-redis.call('PUBLISH', ARGV[6], ARGV[7])
-return { high, low, sequence }
+redis.call('PUBLISH', ARGV[4], ARGV[5])
+return { epoch, sequence }

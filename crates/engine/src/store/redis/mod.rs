@@ -178,7 +178,7 @@ impl RedisStore {
         Ok(Self {
             client,
             connection,
-            scripts: Scripts::default(),
+            scripts: Scripts::new(limits.partitions.all().len()),
             limits,
             version,
             partitions: partitions.collect(),
@@ -232,16 +232,12 @@ impl RedisStore {
     ) -> Result<(Position, Vec<Value>), StoreError> {
         let PartitionKeys { state, log, .. } = self.keys(partition);
         let keys = [&state[..], log];
-        let fresh = Epoch::random();
+        let fresh = new_epoch();
         let answer = self.run(Script::Read, &keys, |command| {
-            command.arg(self.limits.partitions.all().len());
-            epoch_arguments(command, fresh);
+            command.arg(fresh.0);
             match after {
-                Some(after) => {
-                    epoch_arguments(command, after.epoch);
-                    command.arg(after.sequence.0)
-                }
-                None => command.arg(-1).arg(-1).arg(-1),
+                Some(after) => command.arg(after.epoch.0).arg(after.sequence.0),
+                None => command.arg(-1).arg(-1),
             };
             command.arg(records_max);
         });
@@ -251,12 +247,11 @@ impl RedisStore {
     async fn append_record(&self, partition: Partition, tags: &[TagId], note: &[u8]) -> Result<Position, StoreError> {
         let PartitionKeys { state, log, .. } = self.keys(partition);
         let keys = [&state[..], log];
-        let fresh = Epoch::random();
+        let fresh = new_epoch();
         let record = log::encode(tags, note)
             .ok_or_else(|| StoreError::Unavailable(format!("{} tags are too many for a record", tags.len())))?;
         let answer = self.run(Script::Append, &keys, |command| {
-            command.arg(self.limits.partitions.all().len());
-            epoch_arguments(command, fresh);
+            command.arg(fresh.0);
             command.arg(self.limits.clocks_max).arg(self.limits.log_records_max);
             command.arg(&self.channel).arg(partition.index()).arg(&record[..]);
             tags.iter().for_each(|tag| tag_argument(command, *tag));
@@ -279,7 +274,7 @@ impl RedisStore {
         let lifetime_ms = u64::try_from(lifetime.as_millis()).unwrap_or(u64::MAX).max(1);
         let keys = [&self.keys(entry.base.partition).state, &self.entry_key(key)[..]];
         let answer = self.run(Script::Fill, &keys, |command| {
-            epoch_arguments(command, entry.base.epoch);
+            command.arg(entry.base.epoch.0);
             command.arg(entry.base.sequence.0).arg(lifetime_ms).arg(&encoded[..]);
             entry.tags.iter().for_each(|tag| tag_argument(command, *tag));
         });
@@ -436,9 +431,9 @@ impl fmt::Debug for RedisSettings {
     }
 }
 
-/// An epoch as scripts take it: numbers of Lua are exact to 53 bits, so in two halves.
-fn epoch_arguments(command: &mut Cmd, epoch: Epoch) {
-    command.arg(epoch.0 >> 32).arg(epoch.0 & u64::from(u32::MAX));
+/// A new epoch, as the scripts can hold it: numbers of Lua and scores are exact to 53 bits.
+fn new_epoch() -> Epoch {
+    Epoch(Epoch::random().0 >> 12)
 }
 
 /// A tag as it is called in the state: eight bytes, as no field is.
@@ -446,19 +441,16 @@ fn tag_argument(command: &mut Cmd, tag: TagId) {
     command.arg(&tag.0.to_be_bytes()[..]);
 }
 
-/// What scripts answer: the epoch's halves, the sequence, and more.
+/// What scripts answer: the epoch, the sequence, and more.
 fn head_and_rest(partition: Partition, answer: Value) -> Result<(Position, Vec<Value>), StoreError> {
     let Value::Array(mut values) = answer else { return Err(unexpected(&answer)) };
     let head = match values[..] {
-        [Value::Int(high), Value::Int(low), Value::Int(sequence), ..] => {
-            [high, low, sequence].map(|number| u64::try_from(number).ok())
-        }
-        _ => [None; 3],
+        [Value::Int(epoch), Value::Int(sequence), ..] => u64::try_from(epoch).ok().zip(u64::try_from(sequence).ok()),
+        _ => None,
     };
-    let [Some(high), Some(low), Some(sequence)] = head else { return Err(unexpected(&Value::Array(values))) };
-    values.drain(..3);
-    let position = Position { partition, epoch: Epoch(high << 32 | low), sequence: Sequence(sequence) };
-    Ok((position, values))
+    let Some((epoch, sequence)) = head else { return Err(unexpected(&Value::Array(values))) };
+    values.drain(..2);
+    Ok((Position { partition, epoch: Epoch(epoch), sequence: Sequence(sequence) }, values))
 }
 
 fn unexpected(answer: &Value) -> StoreError {

@@ -1,21 +1,21 @@
--- KEYS state, log · ARGV partitions, epoch for a new state (high, low), the reader's epoch (high, low) and sequence,
--- records wanted → epoch (high, low), sequence, records…
-local sequence, high, low = state(tonumber(ARGV[1]))
-if not sequence and high then return high end
-local after = tonumber(ARGV[6])
+-- KEYS state, log · ARGV epoch for a new state, the reader's epoch and sequence, records wanted
+-- → epoch, sequence, records…
+local sequence, epoch = state()
+if not sequence and epoch then return epoch end
+local readers, after = tonumber(ARGV[2]), tonumber(ARGV[3])
 -- A reader ahead of the log has seen what the server has forgotten.
-local ahead = sequence and high == tonumber(ARGV[4]) and low == tonumber(ARGV[5]) and after > sequence
+local ahead = sequence and epoch == readers and after > sequence
 if not sequence or ahead then
-  sequence, high, low = begin_epoch(tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]))
+  sequence, epoch = begin_epoch(tonumber(ARGV[1]))
 end
-local answer = { high, low, sequence }
+local answer = { epoch, sequence }
 local behind = sequence - after
-if high == tonumber(ARGV[4]) and low == tonumber(ARGV[5]) and behind > 0 then
+if epoch == readers and behind > 0 then
   -- From the end: a log that was lost and begun again still ends at the sequence. A page that begins too late is the
   -- reader's to recognise.
-  local last = math.min(tonumber(ARGV[7]) - behind - 1, -1)
+  local last = math.min(tonumber(ARGV[4]) - behind - 1, -1)
   for at, record in ipairs(redis.call('LRANGE', KEYS[2], -behind, last)) do
-    answer[at + 3] = record
+    answer[at + 2] = record
   end
 end
 return answer

@@ -1,6 +1,6 @@
 //! The scripts, and the run of the server that they were loaded for.
 //!
-//! Each script's text holds the id of the server's run. A server that was restarted (perhaps from a snapshot that has
+//! Each script's text holds the number of partitions and the id of the server's run. A server that was restarted (perhaps from a snapshot that has
 //! forgotten the newest records) or took another's place does not know the script, so nothing can be asked of it
 //! before its run was looked up, and state begun in another run is taken for lost.
 
@@ -23,8 +23,8 @@ pub(super) enum Script {
 }
 
 /// The scripts' names on the server, once they are known.
-#[derive(Default)]
 pub(super) struct Scripts {
+    partitions: usize,
     loaded: RwLock<Option<Arc<Loaded>>>,
     loading: tokio::sync::Mutex<()>,
 }
@@ -35,6 +35,10 @@ struct Loaded {
 }
 
 impl Scripts {
+    pub(super) fn new(partitions: usize) -> Self {
+        Self { partitions, loaded: RwLock::default(), loading: tokio::sync::Mutex::default() }
+    }
+
     /// Runs a script with its keys and arguments. Runs it a second time only if the server did not know it, that is,
     /// did nothing.
     pub(super) async fn run(
@@ -68,7 +72,7 @@ impl Scripts {
         }
         let mut run = run_id(connection).await?;
         for _ in 0..LOADS_MAX {
-            let shared = SHARED.replace("@RUN@", &run);
+            let shared = SHARED.replace("@RUN@", &run).replace("@PARTITIONS@", &self.partitions.to_string());
             let mut names = [const { String::new() }; 3];
             for (name, body) in names.iter_mut().zip(BODIES) {
                 let text = format!("{shared}{body}");
