@@ -4,6 +4,9 @@
 //! median over all pairs is printed. `make bench` runs it.
 #![allow(clippy::unwrap_used, clippy::cast_precision_loss, reason = "a benchmark")]
 
+#[cfg(feature = "redis")]
+mod redis_store;
+
 use std::{
     hint::black_box,
     sync::{Arc, Barrier},
@@ -43,6 +46,8 @@ fn main() {
     assert_eq!(PATTERNS.len(), 1);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     println!("{:<58} {:>10} {:>10} {:>7}", "", "ours", "yardstick", "ratio");
+    #[cfg(feature = "redis")]
+    redis_store::rows();
     for threads in [1, 2] {
         l1_hit(&runtime, threads);
     }

@@ -5,7 +5,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 /// The shape of a type, as a hash: values written under another shape are misses (rolling deploys).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Fingerprint(u64);
+pub struct Fingerprint(pub(crate) u64);
 
 impl Fingerprint {
     /// Of any text that changes with the type's shape: its generated schema, or a name with a version.

@@ -68,6 +68,8 @@ mod verdict;
 
 pub use bytes::Bytes;
 
+#[cfg(feature = "redis")]
+pub use self::store::{InvalidRedisSettings, RedisLimits, RedisSettings, RedisStore};
 pub use self::{
     cache::{
         Cache, CacheBuilder, CacheLimits, CacheSize, Cached, FetchError, Fetched, InvalidateError, Invalidation,

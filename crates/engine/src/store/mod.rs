@@ -1,17 +1,21 @@
 //! The store of record: the invalidation log, and the entries shared between nodes (L2).
 //!
 //! One trait, because log, clocks and entries must be lost together: a store that forgets some of its clocks has to
-//! say so by a new epoch. [`MemoryStore`] is the embedded default; Redis comes behind the same trait, and one
-//! contract suite (`tests/it/store_contract.rs`) runs over all of them.
+//! say so by a new epoch. [`MemoryStore`] is the embedded default, `RedisStore` (feature `redis`) is shared by several
+//! nodes, and one contract suite (`tests/it/store_contract.rs`) runs over both.
 
 mod heads;
 mod memory;
+#[cfg(feature = "redis")]
+mod redis;
 
 use std::{fmt, sync::Arc};
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 
+#[cfg(feature = "redis")]
+pub use self::redis::{InvalidRedisSettings, RedisLimits, RedisSettings, RedisStore};
 pub use self::{
     heads::LocalHeads,
     memory::{MemoryLimits, MemoryStore},

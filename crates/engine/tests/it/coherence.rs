@@ -31,10 +31,18 @@ enum Topology {
 
 #[derive(Clone, Debug)]
 enum Step {
-    Read { node: usize, page: u32 },
-    Write { node: usize, facts: Vec<u32> },
+    Read {
+        node: usize,
+        page: u32,
+    },
+    Write {
+        node: usize,
+        facts: Vec<u32>,
+    },
     LoseStore,
     TrimLog,
+    /// One key of the store alone, where it has keys.
+    LoseKey(usize),
     Faults(u32),
 }
 
@@ -45,15 +53,60 @@ fn steps() -> impl Strategy<Value = Vec<Vec<Step>>> {
         6 => (node, proptest::collection::vec(0..FACTS as u32, 1..3)).prop_map(|(node, facts)| Step::Write { node, facts }),
         1 => Just(Step::LoseStore),
         1 => Just(Step::TrimLog),
+        1 => (0..8usize).prop_map(Step::LoseKey),
         1 => (0..3u32).prop_map(|level| Step::Faults(level * 15)),
     ];
     // Each inner list is a client of its own; they run side by side.
     proptest::collection::vec(proptest::collection::vec(step, 1..16), 2..6)
 }
 
+/// The store that all nodes share, and how to hurt it.
+trait Shared: Send + Sync {
+    /// What one more node sees of it.
+    fn seen(&self) -> Arc<dyn Store>;
+    fn lose(&self);
+    fn trim_log(&self);
+    fn lose_key(&self, which: usize);
+}
+
+const PARTITIONS: PartitionCount = PartitionCount::new(2).unwrap();
+const LOG_RECORDS_MAX: usize = 8;
+/// Small, so that slots are shared, clocks trimmed and floors raised.
+const CLOCKS: ClockLimits = ClockLimits { filter_slots: 4, exact_clocks_max: 4 };
+
+/// In this process.
+struct InMemory(Arc<MemoryStore>);
+
+impl InMemory {
+    fn new() -> Self {
+        Self(Arc::new(MemoryStore::new(MemoryLimits {
+            partitions: PARTITIONS,
+            log_records_max: LOG_RECORDS_MAX,
+            entry_bytes_max: 1 << 20,
+            clocks: CLOCKS,
+        })))
+    }
+}
+
+impl Shared for InMemory {
+    fn seen(&self) -> Arc<dyn Store> {
+        self.0.clone()
+    }
+
+    fn lose(&self) {
+        self.0.lose(PARTITIONS.of(&acme()));
+    }
+
+    fn trim_log(&self) {
+        self.0.trim_log(PARTITIONS.of(&acme()));
+    }
+
+    fn lose_key(&self, _which: usize) {}
+}
+
 struct Cluster {
     world: Arc<World>,
-    store: Arc<MemoryStore>,
+    store: Box<dyn Shared>,
     distant: Vec<Arc<DistantStore>>,
     nodes: Vec<Cache>,
     policy: Policy,
@@ -61,23 +114,15 @@ struct Cluster {
 }
 
 impl Cluster {
-    async fn new(topology: Topology, seed: u64, sabotage: Sabotage) -> Self {
-        let store = Arc::new(MemoryStore::new(MemoryLimits {
-            partitions: PartitionCount::new(2).unwrap(),
-            log_records_max: 8,
-            entry_bytes_max: 1 << 20,
-            // Small, so that slots are shared, clocks trimmed and floors raised.
-            clocks: ClockLimits { filter_slots: 4, exact_clocks_max: 4 },
-        }));
-        let limits =
-            CacheLimits { clocks: ClockLimits { filter_slots: 4, exact_clocks_max: 4 }, ..CacheLimits::default() };
+    async fn new(topology: Topology, store: Box<dyn Shared>, seed: u64, sabotage: Sabotage) -> Self {
+        let limits = CacheLimits { clocks: CLOCKS, ..CacheLimits::default() };
         let mut nodes = Vec::new();
         let mut distant = Vec::new();
         for node in 0..NODES as u64 {
             let seen: Arc<dyn Store> = if topology == Topology::Local {
-                store.clone()
+                store.seen()
             } else {
-                let far = Arc::new(DistantStore::new(store.clone(), seed ^ node));
+                let far = Arc::new(DistantStore::new(store.seen(), seed ^ node));
                 distant.push(far.clone());
                 far
             };
@@ -111,11 +156,9 @@ impl Cluster {
                         promised_from = self.world.history.now();
                     }
                 }
-                Step::LoseStore => {
-                    let partition = self.store.partitions().of(&acme());
-                    self.store.lose(partition);
-                }
-                Step::TrimLog => self.store.trim_log(self.store.partitions().of(&acme())),
+                Step::LoseStore => self.store.lose(),
+                Step::TrimLog => self.store.trim_log(),
+                Step::LoseKey(which) => self.store.lose_key(which),
                 Step::Faults(percent) => {
                     let faults = Faults { lost_requests_percent: percent, lost_answers_percent: percent };
                     self.distant.iter().for_each(|store| store.set_faults(faults));
@@ -135,18 +178,26 @@ impl Cluster {
 
 fn run(topology: Topology, seed: u64, sabotage: Sabotage, clients: Vec<Vec<Step>>) -> Vec<Violation> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
-    runtime.block_on(async {
-        let cluster = Arc::new(Cluster::new(topology, seed, sabotage).await);
-        let mut running = tokio::task::JoinSet::new();
-        for (at, steps) in clients.into_iter().enumerate() {
-            let steps = if topology == Topology::Distant && at > 0 { without_writes(steps) } else { steps };
-            running.spawn(cluster.clone().client(format!("client {at}"), steps));
-        }
-        while let Some(ended) = running.join_next().await {
-            ended.expect("a client ended");
-        }
-        cluster.world.history.violations()
-    })
+    runtime.block_on(run_over(Box::new(InMemory::new()), topology, seed, sabotage, clients))
+}
+
+async fn run_over(
+    store: Box<dyn Shared>,
+    topology: Topology,
+    seed: u64,
+    sabotage: Sabotage,
+    clients: Vec<Vec<Step>>,
+) -> Vec<Violation> {
+    let cluster = Arc::new(Cluster::new(topology, store, seed, sabotage).await);
+    let mut running = tokio::task::JoinSet::new();
+    for (at, steps) in clients.into_iter().enumerate() {
+        let steps = if topology == Topology::Distant && at > 0 { without_writes(steps) } else { steps };
+        running.spawn(cluster.clone().client(format!("client {at}"), steps));
+    }
+    while let Some(ended) = running.join_next().await {
+        ended.expect("a client ended");
+    }
+    cluster.world.history.violations()
 }
 
 /// At a distance a reader promises only what it carries: the checker is given one writer, whose reads carry all.
@@ -201,4 +252,94 @@ fn busy_clients(seed: u64) -> Vec<Vec<Step>> {
         _ => Step::LoseStore,
     };
     (0..5).map(|_| (0..24).map(|_| step()).collect()).collect()
+}
+
+/// The same worlds over a real server, whose keys are lost one by one.
+#[cfg(feature = "redis")]
+mod on_redis {
+    use proptest::test_runner::TestRunner;
+    use unstale::RedisStore;
+
+    use super::*;
+    use crate::redis_server::{RedisServer, settings};
+
+    const CASES: u32 = 64;
+    const NAMESPACE: &str = "coherence";
+
+    struct OnRedis(Arc<RedisServer>);
+
+    impl Shared for OnRedis {
+        /// A client of its own, with its own connections, as each process has.
+        fn seen(&self) -> Arc<dyn Store> {
+            let mut settings = settings(&self.0, NAMESPACE);
+            settings.limits.partitions = PARTITIONS;
+            settings.limits.log_records_max = LOG_RECORDS_MAX;
+            settings.limits.clocks_max = CLOCKS.exact_clocks_max;
+            Arc::new(RedisStore::new(settings).unwrap())
+        }
+
+        fn lose(&self) {
+            self.0.run::<()>(&["FLUSHALL"]);
+        }
+
+        fn trim_log(&self) {
+            self.0.delete(&format!("{{{NAMESPACE}:*}}:log"));
+        }
+
+        fn lose_key(&self, which: usize) {
+            let keys = self.0.keys("*");
+            if let Some(key) = keys.get(which % keys.len().max(1)) {
+                self.0.run::<()>(&["DEL", key]);
+            }
+        }
+    }
+
+    fn run_on(
+        server: &Arc<RedisServer>,
+        topology: Topology,
+        seed: u64,
+        sabotage: Sabotage,
+        clients: Vec<Vec<Step>>,
+    ) -> Vec<Violation> {
+        server.run::<()>(&["FLUSHALL"]);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(run_over(Box::new(OnRedis(server.clone())), topology, seed, sabotage, clients))
+    }
+
+    fn check(topology: Topology) {
+        let server = Arc::new(RedisServer::start());
+        let mut runner = TestRunner::new(ProptestConfig { cases: CASES, ..ProptestConfig::default() });
+        let ran = runner.run(&(any::<u64>(), steps()), |(seed, clients)| {
+            prop_assert_eq!(run_on(&server, topology, seed, Sabotage::None, clients), vec![]);
+            Ok(())
+        });
+        ran.unwrap_or_else(|error| panic!("{error}"));
+    }
+
+    #[test]
+    fn a_reader_sees_the_writes_it_knows_of() {
+        check(Topology::Distant);
+    }
+
+    #[test]
+    fn a_strict_read_sees_every_acknowledged_write() {
+        check(Topology::DistantStrict);
+    }
+
+    #[test]
+    fn a_node_sees_what_was_acknowledged_by_it_at_once() {
+        check(Topology::DistantOneNode);
+    }
+
+    #[test]
+    fn breaches_are_caught_here_too() {
+        let server = Arc::new(RedisServer::start());
+        for sabotage in [Sabotage::StampAfterLoad, Sabotage::IgnoreEpoch] {
+            let caught = (0..200).find(|seed| {
+                let clients = busy_clients(*seed);
+                !run_on(&server, Topology::DistantStrict, *seed, sabotage, clients).is_empty()
+            });
+            assert!(caught.is_some(), "{sabotage:?} was not caught by the history checker in 200 runs");
+        }
+    }
 }

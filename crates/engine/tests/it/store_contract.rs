@@ -19,16 +19,47 @@ struct Subject {
     log_records_max: u64,
 }
 
+const PARTITIONS: PartitionCount = PartitionCount::new(4).unwrap();
+const LOG_RECORDS_MAX: usize = 16;
+const CLOCKS_MAX: usize = 8;
+
+/// One of each kind, empty; with the feature `redis`, also on a server of its own.
 fn subjects() -> Vec<Subject> {
+    vec![
+        in_memory(),
+        #[cfg(feature = "redis")]
+        on_redis(),
+    ]
+}
+
+fn in_memory() -> Subject {
     let limits = MemoryLimits {
-        partitions: PartitionCount::new(4).unwrap(),
-        log_records_max: 16,
-        clocks: ClockLimits { filter_slots: 64, exact_clocks_max: 8 },
+        partitions: PARTITIONS,
+        log_records_max: LOG_RECORDS_MAX,
+        clocks: ClockLimits { filter_slots: 64, exact_clocks_max: CLOCKS_MAX },
         entry_bytes_max: 1 << 20,
     };
-    let memory = Arc::new(MemoryStore::new(limits));
-    let lost = memory.clone();
-    vec![Subject { store: memory, lose: Box::new(move |partition| lost.lose(partition)), log_records_max: 16 }]
+    let store = Arc::new(MemoryStore::new(limits));
+    let lost = store.clone();
+    let lose = Box::new(move |partition| lost.lose(partition));
+    Subject { store, lose, log_records_max: LOG_RECORDS_MAX as u64 }
+}
+
+#[cfg(feature = "redis")]
+fn on_redis() -> Subject {
+    use crate::redis_server::{RedisServer, settings};
+
+    let server = RedisServer::start();
+    let mut settings = settings(&server, "contract");
+    settings.limits.partitions = PARTITIONS;
+    settings.limits.log_records_max = LOG_RECORDS_MAX;
+    settings.limits.clocks_max = CLOCKS_MAX;
+    let store = Arc::new(unstale::RedisStore::new(settings).unwrap());
+    // The server lives as long as the one who can hurt it.
+    let lose = Box::new(move |partition: Partition| {
+        server.delete(&format!("{{contract:{}}}:*", partition.index()));
+    });
+    Subject { store, lose, log_records_max: LOG_RECORDS_MAX as u64 }
 }
 
 fn tag(id: u64) -> Tag {

@@ -1,0 +1,61 @@
+//! The wake-up: a task that hears of every append and tells the store's watchers.
+//!
+//! Only speed depends on it. Messages may be lost or come twice: who follows the log also asks at intervals, and reads
+//! from where it stands.
+
+use std::{pin::pin, sync::Arc, time::Duration};
+
+use futures_util::StreamExt as _;
+use rand::RngExt as _;
+use redis::{Client, RedisError, RedisResult};
+use tokio::{sync::watch, time::timeout};
+
+/// Silence after which the connection is tried: half of what a dead one may go unnoticed.
+const PING_EVERY: Duration = Duration::from_secs(5);
+/// The longest wait between two attempts to connect; the shortest is a hundredth of it.
+const RECONNECT_WAIT_MAX: Duration = Duration::from_secs(2);
+
+/// Bumps `moved` for every message of `channel`, and whenever it is connected again: something may have been missed.
+pub(super) async fn listen(client: Client, channel: String, moved: Arc<watch::Sender<u64>>, patience: Duration) {
+    let mut wait_max = RECONNECT_WAIT_MAX / 100;
+    loop {
+        if let Err(error) = listen_once(&client, &channel, &moved, patience, &mut wait_max).await {
+            tracing::debug!(%error, "wake-ups of the cache's log are interrupted");
+        }
+        // Jitter, so that a fleet does not come back in one wave.
+        let wait = rand::rng().random_range(wait_max / 2..=wait_max);
+        tokio::time::sleep(wait).await;
+        wait_max = (wait_max * 2).min(RECONNECT_WAIT_MAX);
+    }
+}
+
+async fn listen_once(
+    client: &Client,
+    channel: &str,
+    moved: &watch::Sender<u64>,
+    patience: Duration,
+    wait_max: &mut Duration,
+) -> RedisResult<()> {
+    let connection = in_time(patience, client.get_async_pubsub()).await?;
+    let (mut sink, messages) = connection.split();
+    in_time(patience, sink.subscribe(channel)).await?;
+    *wait_max = RECONNECT_WAIT_MAX / 100;
+    bump(moved);
+    let mut messages = pin!(messages);
+    loop {
+        match timeout(PING_EVERY, messages.next()).await {
+            Ok(Some(_)) => bump(moved),
+            Ok(None) => return Ok(()),
+            Err(_silence) => in_time(patience, sink.ping::<()>()).await?,
+        }
+    }
+}
+
+async fn in_time<T>(patience: Duration, operation: impl Future<Output = RedisResult<T>>) -> RedisResult<T> {
+    let late = || RedisError::from(std::io::Error::from(std::io::ErrorKind::TimedOut));
+    timeout(patience, operation).await.unwrap_or_else(|_elapsed| Err(late()))
+}
+
+fn bump(moved: &watch::Sender<u64>) {
+    moved.send_modify(|count| *count = count.wrapping_add(1));
+}
