@@ -73,7 +73,7 @@ test-e2e: $(WEB) web/node_modules/.package-lock.json e2e/node_modules/.package-l
 .PHONY: bench
 bench: ## Benchmarks, each against its yardstick in the same run
 	@scripts/setup bench
-	cargo bench --package unstale --bench engine
+	cargo bench --package unstale --all-features --bench engine
 	cargo bench --package platform --bench endpoint
 
 .PHONY: coverage
