@@ -11,7 +11,6 @@ use std::{
 use smallvec::SmallVec;
 
 use crate::{
-    l1::Age,
     position::{Epoch, Partition, Position, Sequence},
     tag::TagId,
     tenant::Tenant,
@@ -20,6 +19,10 @@ use crate::{
 
 /// The tags of an entry; four fit without an allocation.
 pub type TagIds = SmallVec<[TagId; 4]>;
+
+/// The place of an entry in the order of insertion, over all tenants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub(crate) struct Age(pub(crate) u64);
 
 /// What is in L1: a value, its tags, its base and its times.
 ///

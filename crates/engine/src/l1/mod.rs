@@ -13,7 +13,6 @@ use std::{
 use parking_lot::Mutex;
 use quick_cache::{Equivalent, Lifecycle, Weighter, sync::Cache};
 
-pub(crate) use self::quota::Age;
 use self::quota::{Candidate, Ledger};
 use crate::{
     entry::Entry,

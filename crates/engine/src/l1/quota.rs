@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use crate::{entry::Entry, key::RawKey, tenant::Tenant};
-
-/// The place of an entry in the order of insertion, over all tenants.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Default)]
-pub(crate) struct Age(pub(crate) u64);
+use crate::{
+    entry::{Age, Entry},
+    key::RawKey,
+    tenant::Tenant,
+};
 
 /// The accounts of all tenants.
 pub(super) struct Ledger {
