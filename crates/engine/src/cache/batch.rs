@@ -115,10 +115,11 @@ impl<V, F> Round<'_, V, F> {
         V: Cacheable,
     {
         let mut missing = Vec::new();
-        for place in places {
+        let keys: Vec<&Key<V>> = places.iter().map(|place| &self.keys[*place]).collect();
+        let found = self.cache.shared.find_many(&keys, self.policy).await;
+        for (place, found) in places.into_iter().zip(found) {
             let key = &self.keys[place];
-            // Memory first, key by key; the embedded store needs no round trip, and Redis answers `get` as a batch.
-            match self.cache.shared.find(key, self.policy).await {
+            match found {
                 Found::Answer(entry, verdict) => answers[place] = Some(self.cache.answer(key.raw(), entry, verdict)),
                 Found::Refresh(entry, reason, mine) => {
                     if mine {

@@ -1,13 +1,13 @@
 //! Finding: what memory and the store hold for a key, judged.
 
-use std::sync::Arc;
+use std::{mem, sync::Arc};
 
 use super::Shared;
 use crate::{
     codec::Cacheable,
     entry::{Entry, NewEntry},
     judge::{Judgement, is_recent, judge},
-    key::Key,
+    key::{Key, RawKey},
     observe::Event,
     policy::Policy,
     position::Partition,
@@ -36,21 +36,39 @@ pub(super) struct Old {
 impl Shared {
     /// Looks in memory and in the store.
     pub(super) async fn find<V: Cacheable>(&self, key: &Key<V>, policy: &Policy) -> Found {
-        let partition = self.partition(key.raw().tenant());
+        self.find_many(&[key], policy).await.pop().expect("one answer per key")
+    }
+
+    /// The same for several keys of one tenant, in their order: the store is asked once, for all that memory lacks.
+    pub(super) async fn find_many<V: Cacheable>(&self, keys: &[&Key<V>], policy: &Policy) -> Vec<Found> {
+        let Some(first) = keys.first() else { return Vec::new() };
+        let partition = self.partition(first.raw().tenant());
         let confirmed = self.confirm(partition, policy).await;
-        let in_memory = match self.l1.get(key.raw()) {
+        let in_memory = |key: &&Key<V>| match self.l1.get(key.raw()) {
             Some(entry) => self.found(entry, partition, policy, confirmed),
             None => Found::Nothing(MissReason::Absent, None),
         };
-        let Found::Nothing(reason, old) = in_memory else { return in_memory };
-        let Ok(mut stored) = self.store.get(std::slice::from_ref(key.raw())).await else {
-            self.observers.tell(&Event::StoreFailed { partition: Some(partition) });
-            return Found::Nothing(reason, old);
-        };
-        match stored.pop().flatten() {
-            Some(stored) => self.found_in_store(key, policy, confirmed, stored, (reason, old)),
-            None => Found::Nothing(reason, old),
+        let mut found: Vec<Found> = keys.iter().map(in_memory).collect();
+        let missing = found.iter().enumerate().filter(|(_, found)| matches!(found, Found::Nothing(..)));
+        let missing: Vec<usize> = missing.map(|(place, _)| place).collect();
+        if missing.is_empty() {
+            return found;
         }
+        let asked: Vec<RawKey> = missing.iter().map(|place| keys[*place].raw().clone()).collect();
+        let Ok(stored) = self.store.get(&asked).await else {
+            self.observers.tell(&Event::StoreFailed { partition: Some(partition) });
+            return found;
+        };
+        for (place, stored) in missing.into_iter().zip(stored) {
+            let nothing = mem::replace(&mut found[place], Found::Nothing(MissReason::Absent, None));
+            found[place] = match (nothing, stored) {
+                (Found::Nothing(reason, old), Some(stored)) => {
+                    self.found_in_store(keys[place], policy, confirmed, stored, (reason, old))
+                }
+                (nothing, _) => nothing,
+            };
+        }
+        found
     }
 
     /// Judges what the store held, and takes it into memory if it may be used.
