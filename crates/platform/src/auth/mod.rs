@@ -5,7 +5,8 @@
 //! ```
 //!
 //! Decisions are pure and apart ([`csrf`], [`cookie`], [`acting`], [`permissions`]); [`middleware`] puts them
-//! together before any look-up in the cache, so that what is kept is never shown to whom it is not for.
+//! together before any look-up in the cache, so that what is kept is never shown to whom it is not for. What follows
+//! from a token and a session that have not changed is worked out once ([`admissions`]).
 //!
 //! # Invariants
 //! - A token alone lets nobody in: its session is looked up on every request, so logging out and a change of role are

@@ -1,7 +1,7 @@
 //! Access tokens: short-lived, signed, saying only whose session they belong to.
 //!
 //! A token proves that this server issued it; whether its session still stands is looked up on every request
-//! ([`sessions`](super::sessions)), so logging out is effective at once, whatever a token says.
+//! ([`middleware`](super::middleware)), so logging out is effective at once, whatever a token says.
 
 use std::time::Duration;
 
