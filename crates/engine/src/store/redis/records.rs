@@ -1,0 +1,85 @@
+//! The log: appending records and reading them.
+
+use bytes::Bytes;
+use redis::Value;
+
+use super::{RedisStore, log, names::PartitionNames, scripts::Script, tag_argument, unexpected};
+use crate::{
+    position::{Epoch, Partition, Position, Sequence},
+    store::{LogPage, StoreError},
+    tag::TagId,
+};
+
+impl RedisStore {
+    pub(super) async fn append_record(
+        &self,
+        partition: Partition,
+        tags: &[TagId],
+        note: &[u8],
+    ) -> Result<Position, StoreError> {
+        let PartitionNames { state, log, .. } = self.names.of(partition);
+        let keys = [&state[..], log];
+        let fresh = new_epoch();
+        let record = log::encode(tags, note)
+            .ok_or_else(|| StoreError::Unavailable(format!("{} tags are too many for a record", tags.len())))?;
+        let answer = self.run(Script::Append, &keys, |command| {
+            command.arg(fresh.0);
+            command.arg(self.limits.clocks_max).arg(self.limits.log_records_max);
+            command.arg(self.names.channel()).arg(partition.index()).arg(&record[..]);
+            tags.iter().for_each(|tag| tag_argument(command, *tag));
+        });
+        let (position, _) = head_and_rest(partition, answer.await?)?;
+        // Watchers on this node need not wait for the message to come back.
+        self.moved.send_modify(|count| *count = count.wrapping_add(1));
+        Ok(position)
+    }
+
+    /// What follows `after`.
+    pub(super) async fn read_page(&self, after: Position, records_max: usize) -> Result<LogPage, StoreError> {
+        // A page of nothing could not be told from a log that was lost.
+        let (head, records) = self.read(after.partition, Some(after), records_max.max(1)).await?;
+        let records = records.into_iter().map(|record| match record {
+            Value::BulkString(bytes) => Bytes::from(bytes),
+            _ => Bytes::new(),
+        });
+        Ok(log::page(after, head, records))
+    }
+
+    /// The head and what follows `after`, if that is a position.
+    pub(super) async fn read(
+        &self,
+        partition: Partition,
+        after: Option<Position>,
+        records_max: usize,
+    ) -> Result<(Position, Vec<Value>), StoreError> {
+        let PartitionNames { state, log, .. } = self.names.of(partition);
+        let keys = [&state[..], log];
+        let fresh = new_epoch();
+        let answer = self.run(Script::Read, &keys, |command| {
+            command.arg(fresh.0);
+            match after {
+                Some(after) => command.arg(after.epoch.0).arg(after.sequence.0),
+                None => command.arg(-1).arg(-1),
+            };
+            command.arg(records_max);
+        });
+        head_and_rest(partition, answer.await?)
+    }
+}
+
+/// A new epoch, as the scripts can hold it: numbers of Lua and scores are exact to 53 bits.
+fn new_epoch() -> Epoch {
+    Epoch(Epoch::random().0 >> 12)
+}
+
+/// What scripts answer: the epoch, the sequence, and more.
+fn head_and_rest(partition: Partition, answer: Value) -> Result<(Position, Vec<Value>), StoreError> {
+    let Value::Array(mut values) = answer else { return Err(unexpected(&answer)) };
+    let head = match values[..] {
+        [Value::Int(epoch), Value::Int(sequence), ..] => u64::try_from(epoch).ok().zip(u64::try_from(sequence).ok()),
+        _ => None,
+    };
+    let Some((epoch, sequence)) = head else { return Err(unexpected(&Value::Array(values))) };
+    values.drain(..2);
+    Ok((Position { partition, epoch: Epoch(epoch), sequence: Sequence(sequence) }, values))
+}
