@@ -14,14 +14,10 @@ use unstale::{
     Bytes, Cache, CacheLimits, CacheVersion, Cacheable, CodecError, Fingerprint, L1Limits, Loaded, Mode, Policy,
     Position, ReadOptions, RedisLimits, RedisSettings, RedisStore, Tag, Timestamp, Verdict, catalogue,
     store::{Filled, Store as _, StoredEntry},
+    testing::redis_server::RedisServer,
 };
 
-use self::redis_server::RedisServer;
 use super::{acme, report};
-
-#[allow(dead_code, unreachable_pub, reason = "shared with the tests, which hurt the server")]
-#[path = "../../tests/it/redis_server.rs"]
-mod redis_server;
 
 catalogue! {
     /// Every key of these rows.

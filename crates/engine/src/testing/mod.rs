@@ -1,7 +1,10 @@
-//! What tests of the protocol need: the history checker, a store at a distance, and deliberate breaches.
+//! What tests of the protocol need: the history checker, a store at a distance, real Redis servers, and deliberate
+//! breaches.
 
 mod distant;
 pub mod history;
+#[cfg(feature = "redis")]
+pub mod redis_server;
 
 pub use self::{
     distant::{DistantStore, Faults},

@@ -261,7 +261,7 @@ mod on_redis {
     use unstale::RedisStore;
 
     use super::*;
-    use crate::redis_server::{RedisServer, settings};
+    use unstale::testing::redis_server::{RedisServer, settings};
 
     const CASES: u32 = 64;
     const NAMESPACE: &str = "coherence";

@@ -5,7 +5,5 @@ mod coherence;
 mod reads;
 #[cfg(feature = "redis")]
 mod redis;
-#[cfg(feature = "redis")]
-mod redis_server;
 mod store_contract;
 mod world;

@@ -9,12 +9,10 @@ use unstale::{
     codec::Fingerprint,
     position::PartitionCount,
     store::{Filled, LogPage, Store as _, StoredEntry},
+    testing::redis_server::{RedisServer, settings},
 };
 
-use crate::{
-    redis_server::{RedisServer, settings},
-    world::{FACTS, Page, World, acme, fact_tag, page, read_page},
-};
+use crate::world::{FACTS, Page, World, acme, fact_tag, page, read_page};
 
 /// Strict, so that every read is bound by every acknowledged write.
 const STRICT: Policy = Policy::ttl(Duration::from_secs(3600)).mode(unstale::Mode::Strict);

@@ -47,7 +47,7 @@ fn in_memory() -> Subject {
 
 #[cfg(feature = "redis")]
 fn on_redis() -> Subject {
-    use crate::redis_server::{RedisServer, settings};
+    use unstale::testing::redis_server::{RedisServer, settings};
 
     let server = RedisServer::start();
     let mut settings = settings(&server, "contract");

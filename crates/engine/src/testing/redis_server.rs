@@ -7,23 +7,30 @@ use std::{
     sync::mpsc,
 };
 
+use crate::{CacheVersion, RedisLimits, RedisSettings};
 use tempfile::TempDir;
-use unstale::{CacheVersion, RedisLimits, RedisSettings};
 
-pub(crate) struct RedisServer {
+/// A running server. Its data stay in a folder of its own, also while it is stopped.
+pub struct RedisServer {
     process: Child,
     port: u16,
     dir: TempDir,
 }
 
+const FOLDER: &str = "there is room for a temporary folder";
+const OURS: &str = "the process is ours";
 /// Another process may take the free port first.
 const STARTS_MAX: usize = 10;
 
 impl RedisServer {
-    pub(crate) fn start() -> Self {
-        let dir = TempDir::new().unwrap();
+    /// Starts one, empty.
+    ///
+    /// # Panics
+    /// If `redis-server` is not installed: these tests are not skipped.
+    pub fn start() -> Self {
+        let dir = TempDir::new().expect(FOLDER);
         for _ in 0..STARTS_MAX {
-            let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
+            let port = free_port();
             if let Some(process) = start(port, &dir) {
                 return Self { process, port, dir };
             }
@@ -31,36 +38,40 @@ impl RedisServer {
         panic!("redis-server did not start on any of {STARTS_MAX} free ports");
     }
 
-    pub(crate) fn url(&self) -> String {
+    /// Where it listens.
+    pub fn url(&self) -> String {
         format!("redis://127.0.0.1:{}", self.port)
     }
 
     /// Ends it at once, as `kill -9` does.
-    pub(crate) fn kill(&mut self) {
-        self.process.kill().unwrap();
-        self.process.wait().unwrap();
+    pub fn kill(&mut self) {
+        self.process.kill().expect(OURS);
+        self.process.wait().expect(OURS);
     }
 
     /// Starts it again after `kill`: with what was written by `SAVE`, else empty.
-    pub(crate) fn start_again(&mut self) {
+    pub fn start_again(&mut self) {
         self.process = start(self.port, &self.dir).expect("the port was its own a moment ago");
     }
 
     /// Runs a command, from outside the cache.
-    pub(crate) fn run<T: redis::FromRedisValue>(&self, command: &[&str]) -> T {
-        let client = redis::Client::open(self.url()).unwrap();
+    pub fn run<T: redis::FromRedisValue>(&self, command: &[&str]) -> T {
+        let client = redis::Client::open(self.url()).expect("a URL of our own");
         let mut line = redis::cmd(command[0]);
         line.arg(&command[1..]);
-        line.query(&mut client.get_connection().unwrap()).unwrap()
+        let mut connection = client.get_connection().expect("the server runs");
+        line.query(&mut connection).unwrap_or_else(|error| panic!("{command:?}: {error}"))
     }
 
-    pub(crate) fn keys(&self, pattern: &str) -> Vec<String> {
+    /// Names of its keys that match `pattern`, sorted.
+    pub fn keys(&self, pattern: &str) -> Vec<String> {
         let mut keys: Vec<String> = self.run(&["KEYS", pattern]);
         keys.sort();
         keys
     }
 
-    pub(crate) fn delete(&self, pattern: &str) {
+    /// Deletes the keys that match `pattern`.
+    pub fn delete(&self, pattern: &str) {
         for key in self.keys(pattern) {
             self.run::<()>(&["DEL", &key]);
         }
@@ -72,6 +83,11 @@ impl Drop for RedisServer {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
+}
+
+fn free_port() -> u16 {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("loopback has free ports");
+    listener.local_addr().expect("it is bound").port()
 }
 
 /// None if it did not get as far as accepting connections.
@@ -101,7 +117,7 @@ fn start(port: u16, dir: &TempDir) -> Option<Child> {
 }
 
 /// Settings for a store on `server`.
-pub(crate) fn settings(server: &RedisServer, namespace: &str) -> RedisSettings {
+pub fn settings(server: &RedisServer, namespace: &str) -> RedisSettings {
     RedisSettings {
         url: server.url(),
         namespace: namespace.into(),
