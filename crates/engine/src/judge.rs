@@ -60,6 +60,33 @@ pub(crate) fn is_recent(confirmed_at: Timestamp, policy: &Policy, now: Timestamp
     now.since(confirmed_at) <= bound
 }
 
+/// Draws beyond which the logarithm is not followed: one in half a billion.
+const EARLINESS_MAX: u64 = 20;
+
+/// Whether a fresh entry is due to be loaded anew although its time is not over.
+///
+/// `XFetch` (Vattani, Chierichetti, Lowenstein: "Optimal Probabilistic Cache Stampede Prevention", VLDB 2015): each read
+/// is due with a chance that grows towards the end, by how long the load took: `now − δ · β · ln(random) ≥ end`.
+/// Bounded to the second half of the life, so that a load as long as that does not run without end. `random` is above
+/// 0 and at most 1; it is drawn only where the answer can be yes.
+#[inline]
+pub(crate) fn is_due_early(entry: &Entry, policy: &Policy, now: Timestamp, random: impl FnOnce() -> f64) -> bool {
+    if policy.early_refresh_percent == 0 {
+        return false;
+    }
+    // δ · β in hundredths of a millisecond.
+    let scale = u64::from(entry.load_ms) * u64::from(policy.early_refresh_percent);
+    let left = entry.expires_at.as_millis().saturating_sub(now.as_millis());
+    left.saturating_mul(100) < scale.saturating_mul(EARLINESS_MAX) && draws_early(entry, scale, left, random())
+}
+
+#[cold]
+#[allow(clippy::cast_precision_loss, reason = "times are far below 2⁵³ ms")]
+fn draws_early(entry: &Entry, scale: u64, left: u64, random: f64) -> bool {
+    let life = entry.expires_at.as_millis().saturating_sub(entry.loaded_at.as_millis());
+    left <= life / 2 && scale as f64 * -random.ln() >= left as f64 * 100.0
+}
+
 fn not_valid(entry: &Entry, policy: &Policy, now: Timestamp, validity: Validity) -> Judgement {
     let reason = match validity {
         Validity::Valid { .. } => unreachable!("only called for entries that are not valid"),
@@ -114,6 +141,7 @@ mod tests {
             expires_at: Timestamp::from_millis(2_000),
             value_bytes: 0,
             has_tenant_tags: true,
+            load_ms: 0,
         };
         let entry = Entry::new(None::<u8>, new);
         assert_eq!(judge(&entry, &clocks, &policy, confirmed, Timestamp::from_millis(now)), expected);
