@@ -55,7 +55,7 @@ impl RedisStore {
         let mut command = eval(RELEASE, &self.names.lease(key));
         command.arg(&token(owner)[..]);
         if let AfterLease::Open(time) = after {
-            command.arg(&[0; 32][..]).arg(millis(time));
+            command.arg(&[0_u8; 32][..]).arg(millis(time));
         }
         self.connection.in_time(self.connection.send(&command)).await?;
         Ok(())
