@@ -292,7 +292,10 @@ impl Cache {
         collapsed: bool,
     ) -> Fetched<V> {
         self.shared.observers.tell(&Event::Read { key, verdict });
-        entry.touch();
+        // Its own load is no use of it: what is used is what somebody comes back for.
+        if collapsed || !matches!(verdict, Verdict::Miss(_) | Verdict::Bypass(_)) {
+            entry.touch();
+        }
         if scope::is_recording() {
             tell_outer_load(key, &entry, verdict, not_stored);
         }

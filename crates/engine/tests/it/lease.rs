@@ -3,177 +3,22 @@
 //! In paused time unless a real server is asked, so a wait costs nothing and comes to its end for certain.
 
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU64, AtomicUsize, Ordering::SeqCst},
-    },
+    sync::{Arc, atomic::Ordering::SeqCst},
     time::Duration,
 };
 
-use parking_lot::Mutex;
-use tokio::{
-    sync::Notify,
-    task::{JoinHandle, JoinSet},
-    time::sleep,
-};
+use tokio::{sync::Notify, task::JoinSet, time::sleep};
 use unstale::{
-    Cache, Event, FetchError, Fetched, Invalidation, Loaded, MemoryLimits, MemoryStore, MissReason, Observer, Policy,
-    PositionSet, ReadOptions, StaleReason, Tag, Verdict, WaitedFor, record,
-    store::{AfterLease, Lease, LeaseRequest, LeaseToken, Store},
-    testing::{DistantStore, Faults, Sabotage},
-    time::ManualTime,
+    Cache, CacheLimits, FetchError, Invalidation, Loaded, MissReason, ReadOptions, StaleReason, Tag, Verdict,
+    WaitedFor,
+    store::{AfterLease, LeaseToken, Store as _},
+    testing::{Faults, Sabotage},
 };
 
-use crate::world::{Page, acme, page};
-
-type Answer = Result<Fetched<Page>, FetchError<String>>;
-
-const POLICY: Policy = Policy::ttl(Duration::from_secs(10)).mode(unstale::Mode::Strict);
-/// How long the origin takes.
-const LOAD: Duration = Duration::from_millis(100);
-/// A lease's time, by default.
-const TTL: Duration = Duration::from_secs(1);
-
-/// Where values come from: counts its loads, and how many of them ran at once.
-#[derive(Default)]
-struct Origin {
-    version: AtomicU64,
-    loads: AtomicUsize,
-    running: AtomicUsize,
-    most_at_once: AtomicUsize,
-}
-
-impl Origin {
-    async fn load(self: Arc<Self>, takes: Duration) -> Result<Loaded<Page>, String> {
-        self.loads.fetch_add(1, SeqCst);
-        let running = self.running.fetch_add(1, SeqCst) + 1;
-        self.most_at_once.fetch_max(running, SeqCst);
-        record(&tag());
-        let version = self.version.load(SeqCst);
-        sleep(takes).await;
-        self.running.fetch_sub(1, SeqCst);
-        Ok(Loaded::value(Page { saw: vec![(1, version)] }))
-    }
-
-    fn loads(&self) -> usize {
-        self.loads.load(SeqCst)
-    }
-}
-
-#[derive(Default)]
-struct Waits(Mutex<Vec<WaitedFor>>);
-
-impl Observer for Waits {
-    fn on_event(&self, event: &Event<'_>) {
-        if let Event::Waited { waited_for, .. } = event {
-            self.0.lock().push(*waited_for);
-        }
-    }
-}
-
-/// A node, and its way to the store.
-#[derive(Clone)]
-struct Node {
-    cache: Cache,
-    far: Arc<DistantStore>,
-    waits: Arc<Waits>,
-}
-
-struct Nodes {
-    store: Arc<MemoryStore>,
-    time: Arc<ManualTime>,
-    origin: Arc<Origin>,
-    nodes: Vec<Node>,
-}
-
-fn tag() -> Tag {
-    Tag::of(&acme(), "fact", 1)
-}
-
-impl Nodes {
-    async fn new() -> Self {
-        Self::with(Sabotage::None).await
-    }
-
-    async fn with(sabotage: Sabotage) -> Self {
-        let store = Arc::new(MemoryStore::new(MemoryLimits { entry_bytes_max: 1 << 20, ..MemoryLimits::default() }));
-        let time = Arc::new(ManualTime::default());
-        let mut nodes = Vec::new();
-        for seed in 0..3 {
-            let far = Arc::new(DistantStore::new(store.clone(), seed));
-            let waits = Arc::new(Waits::default());
-            let cache = Cache::builder(far.clone()).time(time.clone()).seed(seed).observer(waits.clone());
-            nodes.push(Node { cache: cache.sabotage(sabotage).build().await.unwrap(), far, waits });
-        }
-        Self { store, time, origin: Arc::default(), nodes }
-    }
-
-    /// Reads in a task of its own; it has begun, and gone as far as it gets, when this returns.
-    async fn begin(&self, node: usize, policy: Policy, at_least: PositionSet) -> JoinHandle<Answer> {
-        self.begin_taking(node, policy, at_least, LOAD).await
-    }
-
-    async fn begin_taking(
-        &self,
-        node: usize,
-        policy: Policy,
-        at_least: PositionSet,
-        takes: Duration,
-    ) -> JoinHandle<Answer> {
-        let (cache, origin) = (self.nodes[node].cache.clone(), self.origin.clone());
-        let reading = tokio::spawn(async move { read(&cache, &origin, &policy, at_least, takes).await });
-        settle().await;
-        reading
-    }
-
-    async fn read(&self, node: usize, policy: Policy) -> Fetched<Page> {
-        read(&self.nodes[node].cache, &self.origin, &policy, PositionSet::default(), LOAD).await.unwrap()
-    }
-
-    /// A write at the origin, acknowledged by a node.
-    async fn write(&self, node: usize) -> PositionSet {
-        self.origin.version.fetch_add(1, SeqCst);
-        self.nodes[node].cache.invalidate(&Invalidation::of([tag()])).await.unwrap()
-    }
-
-    /// Asks for the lease as another node would, which then says no more.
-    async fn lease(&self, token: u128) -> Option<Lease> {
-        let base = self.store.head(self.store.partitions().of(&acme())).await.unwrap();
-        let lease = Lease { token: LeaseToken::from_u128(token), base };
-        let request = LeaseRequest { lease, ttl: TTL, over: None };
-        self.store.lease(page(&acme(), 1).raw(), &request).await.unwrap().held_by
-    }
-}
-
-async fn read(cache: &Cache, origin: &Arc<Origin>, policy: &Policy, at_least: PositionSet, takes: Duration) -> Answer {
-    let origin = origin.clone();
-    cache.fetch(&page(&acme(), 1), policy, &ReadOptions { at_least }, move || origin.load(takes)).await
-}
-
-fn version(fetched: &Fetched<Page>) -> u64 {
-    fetched.value().unwrap().saw[0].1
-}
-
-fn none() -> PositionSet {
-    PositionSet::default()
-}
-
-/// Lets everything run that does not wait for time.
-async fn settle() {
-    for _ in 0..100 {
-        tokio::task::yield_now().await;
-    }
-}
-
-/// So many readers of one key, spread over the nodes, all at once; returns their answers.
-async fn stampede(caches: &[Cache], origin: &Arc<Origin>, readers: usize) -> Vec<Fetched<Page>> {
-    let mut running = JoinSet::new();
-    for at in 0..readers {
-        let (cache, origin) = (caches[at % caches.len()].clone(), origin.clone());
-        running.spawn(async move { read(&cache, &origin, &POLICY, none(), LOAD).await.unwrap() });
-    }
-    running.join_all().await
-}
+use crate::{
+    nodes::{Answer, LOAD, Nodes, Origin, POLICY, TTL, none, settle, stampede, tag, version},
+    world::{Page, acme, page},
+};
 
 #[tokio::test(start_paused = true)]
 async fn ten_thousand_misses_on_three_nodes_load_once() {
@@ -235,7 +80,7 @@ async fn a_slow_load_keeps_its_lease_and_is_not_waited_for_without_end() {
 /// The owner hears and says nothing for longer than its lease stands, and comes back while the next owner loads. Then
 /// a third node misses.
 async fn paused_owner(sabotage: Sabotage) -> Nodes {
-    let nodes = Nodes::with(sabotage).await;
+    let nodes = Nodes::with(CacheLimits::default(), sabotage).await;
     let paused = nodes.begin_taking(0, POLICY, none(), TTL * 2).await;
     nodes.nodes[0].far.set_faults(Faults { lost_requests_percent: 100, lost_answers_percent: 0 });
     sleep(TTL + TTL / 2).await;

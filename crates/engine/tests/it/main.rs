@@ -3,8 +3,11 @@
 
 mod coherence;
 mod lease;
+mod nodes;
 mod reads;
 #[cfg(feature = "redis")]
 mod redis;
+mod refill;
+mod refresh;
 mod store_contract;
 mod world;
