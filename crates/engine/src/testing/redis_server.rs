@@ -7,7 +7,7 @@ use std::{
     sync::mpsc,
 };
 
-use crate::{CacheVersion, RedisLimits, RedisSettings};
+use crate::RedisSettings;
 use tempfile::TempDir;
 
 /// A running server. Its data stay in a folder of its own, also while it is stopped.
@@ -118,10 +118,5 @@ fn start(port: u16, dir: &TempDir) -> Option<Child> {
 
 /// Settings for a store on `server`.
 pub fn settings(server: &RedisServer, namespace: &str) -> RedisSettings {
-    RedisSettings {
-        url: server.url(),
-        namespace: namespace.into(),
-        version: CacheVersion::default(),
-        limits: RedisLimits::default(),
-    }
+    RedisSettings::new(server.url(), namespace)
 }
