@@ -6,4 +6,6 @@ mod reads;
 #[cfg(feature = "redis")]
 mod redis;
 mod store_contract;
+#[cfg(feature = "redis")]
+mod topology;
 mod world;
