@@ -2,10 +2,16 @@
 #![allow(clippy::unwrap_used, clippy::cast_possible_truncation, reason = "tests")]
 
 mod coherence;
+#[cfg(feature = "redis")]
+mod eviction;
+#[cfg(feature = "redis")]
+mod fleet;
 mod reads;
 #[cfg(feature = "redis")]
 mod redis;
 mod store_contract;
 #[cfg(feature = "redis")]
 mod topology;
+#[cfg(feature = "redis")]
+mod troubles;
 mod world;
