@@ -101,7 +101,7 @@ impl Errand {
     /// Whether what a joined flight brought reflects what the reader's policy demands. A view that was confirmed when
     /// the read began can tell, by the rule. Else only what was loaded within the policy's bound is known to.
     fn may_take(&self, flight: &Flight, policy: &Policy) -> bool {
-        self.confirmed || flight.began_at().is_some_and(|began_at| is_recent(began_at, policy, self.asked_at))
+        self.confirmed || is_recent(flight.began_at(), policy, self.asked_at)
     }
 
     pub(super) fn reason(&self) -> MissReason {

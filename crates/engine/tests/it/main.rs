@@ -2,6 +2,10 @@
 #![allow(clippy::unwrap_used, clippy::cast_possible_truncation, reason = "tests")]
 
 mod coherence;
+#[cfg(feature = "redis")]
+mod eviction;
+#[cfg(feature = "redis")]
+mod fleet;
 mod lease;
 mod nodes;
 mod reads;
@@ -10,4 +14,8 @@ mod redis;
 mod refill;
 mod refresh;
 mod store_contract;
+#[cfg(feature = "redis")]
+mod topology;
+#[cfg(feature = "redis")]
+mod troubles;
 mod world;

@@ -1,7 +1,7 @@
 //! Leases: a key beside the entry, in its slot.
 //!
 //! Its value is the token (16 bytes), epoch and sequence of the base (8 each), big-endian. It is no part of the
-//! partition's state: losing it costs a load. So a plain `SET NX` is enough, and the scripts know nothing of epochs.
+//! partition's state: losing it costs a load. So the scripts know nothing of epochs.
 
 use std::time::Duration;
 
@@ -13,6 +13,12 @@ use crate::{
     position::{Epoch, Partition, Position, Sequence},
     store::{AfterLease, Lease, LeaseRequest, LeaseToken, Leased, StoreError},
 };
+
+/// Takes the lease if it is free, and looks up the entry. KEYS lease, entry · ARGV value, ttl in ms → the holder's or
+/// nil, the entry or nil. In this order: who was granted the lease sees the fill of everyone who gave it back before.
+const TAKE: &str = "local held = redis.call('SET', KEYS[1], ARGV[1], 'NX', 'GET', 'PX', ARGV[2]) \
+    local entry = redis.pcall('GET', KEYS[2]) \
+    return { held, type(entry) == 'string' and entry }";
 
 /// Takes the lease if it is free or the given token's. KEYS lease · ARGV token, value, ttl in ms → the holder's, or nil
 const TAKE_OVER: &str = "local held = redis.call('GET', KEYS[1]) \
@@ -29,20 +35,17 @@ impl RedisStore {
         let partition = self.names.partition_of(key);
         let name = self.names.lease(key);
         if let Some(over) = request.over {
-            let mut command = eval(TAKE_OVER, &name);
+            let mut command = eval(TAKE_OVER, &[&name]);
             command.arg(&token(over)[..]).arg(&encode(&request.lease)[..]).arg(millis(request.ttl));
-            let held = self.connection.in_time(self.connection.send(&command)).await?;
+            let held = self.connection.in_time(self.connection.send(partition, &command)).await?;
             return Ok(Leased { held_by: holder(partition, &held)?, entry: None });
         }
-        // In this order: who was granted the lease sees the fill of everyone who gave it back before.
-        let mut pipeline = redis::pipe();
-        pipeline.cmd("SET").arg(&name).arg(&encode(&request.lease)[..]).arg("NX").arg("GET");
-        pipeline.arg("PX").arg(millis(request.ttl));
-        pipeline.cmd("GET").arg(self.names.entry(key));
-        let answers = self.connection.in_time(self.connection.send_all(&pipeline, 2)).await?;
+        let mut command = eval(TAKE, &[&name, &self.names.entry(key)]);
+        command.arg(&encode(&request.lease)[..]).arg(millis(request.ttl));
+        let answer = self.connection.in_time(self.connection.send(partition, &command)).await?;
+        let Value::Array(answers) = answer else { return Err(unexpected(&answer)) };
         let [held, entry] = <[Value; 2]>::try_from(answers).map_err(|answers| unexpected(&Value::Array(answers)))?;
-        let held = held.extract_error().map_err(|error| StoreError::Unavailable(error.to_string()))?;
-        // What is no entry is absent, as for a read; that includes an error.
+        // What is no entry is absent, as for a read.
         Ok(Leased { held_by: holder(partition, &held)?, entry: self.entry(partition, entry) })
     }
 
@@ -52,20 +55,20 @@ impl RedisStore {
         owner: LeaseToken,
         after: AfterLease,
     ) -> Result<(), StoreError> {
-        let mut command = eval(RELEASE, &self.names.lease(key));
+        let mut command = eval(RELEASE, &[&self.names.lease(key)]);
         command.arg(&token(owner)[..]);
         if let AfterLease::Open(time) = after {
             command.arg(&[0_u8; 32][..]).arg(millis(time));
         }
-        self.connection.in_time(self.connection.send(&command)).await?;
+        self.connection.in_time(self.connection.send(self.names.partition_of(key), &command)).await?;
         Ok(())
     }
 }
 
-/// By its text, which is short: neither is bound to a run of the server as the log's scripts are.
-fn eval(script: &str, lease: &str) -> Cmd {
+/// By its text, which is short: none is bound to a run of the server as the log's scripts are.
+fn eval(script: &str, keys: &[&str]) -> Cmd {
     let mut command = redis::cmd("EVAL");
-    command.arg(script).arg(1).arg(lease);
+    command.arg(script).arg(keys.len()).arg(keys);
     command
 }
 
