@@ -9,8 +9,8 @@ use std::{
 
 use tokio::{sync::Notify, task::JoinSet, time::sleep};
 use unstale::{
-    Cache, CacheLimits, FetchError, Invalidation, Loaded, MissReason, ReadOptions, StaleReason, Tag, Verdict,
-    WaitedFor,
+    Cache, CacheLimits, FetchError, Invalidation, LeaseLimits, Loaded, MissReason, ReadOptions, StaleReason, Tag,
+    Verdict, WaitedFor,
     store::{AfterLease, LeaseToken, Store as _},
     testing::{Faults, Sabotage},
 };
@@ -253,6 +253,25 @@ async fn in_grace_one_node_refreshes_for_all() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn when_loading_fails_a_node_falls_back_on_what_another_one_stored() {
+    let nodes = Nodes::new().await;
+    let policy = POLICY.fail_safe(Duration::from_secs(5));
+    nodes.read(0, policy).await;
+    let failing = async |node: usize| {
+        let load = || async { Err::<Loaded<Page>, _>("away".to_owned()) };
+        nodes.nodes[node].cache.fetch(&page(&acme(), 1), &policy, &ReadOptions::default(), load).await
+    };
+    nodes.time.advance(policy.ttl);
+    for node in [1, 0, 2] {
+        assert_eq!(failing(node).await.unwrap().verdict, Verdict::Stale(StaleReason::FailSafe), "on node {node}");
+    }
+    nodes.write(0).await;
+    for node in [1, 0, 2] {
+        assert!(failing(node).await.is_err(), "an invalidated value on node {node}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_strict_reader_who_cannot_ask_takes_nothing_that_began_before_it() {
     let nodes = Nodes::new().await;
     let old = nodes.begin(0, POLICY, none()).await;
@@ -273,9 +292,14 @@ mod on_redis {
 
     use super::*;
 
+    /// Patient, so that a machine with much else to do is not taken for a store that is away.
     async fn node(server: &RedisServer) -> Cache {
-        let store = RedisStore::new(settings(server, "lease")).unwrap();
-        Cache::builder(Arc::new(store)).build().await.unwrap()
+        let mut settings = settings(server, "lease");
+        settings.limits.operation_timeout = Duration::from_secs(60);
+        let store = RedisStore::new(settings).unwrap();
+        let lease = LeaseLimits { ttl: TTL * 3, wait_max: TTL * 60, ..LeaseLimits::default() };
+        let limits = CacheLimits { lease, ..CacheLimits::default() };
+        Cache::builder(Arc::new(store)).limits(limits).build().await.unwrap()
     }
 
     #[tokio::test]
