@@ -3,16 +3,19 @@
 //! In paused time unless a real server is asked, so a wait costs nothing and comes to its end for certain.
 
 use std::{
-    sync::{Arc, atomic::Ordering::SeqCst},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
     time::Duration,
 };
 
 use tokio::{sync::Notify, task::JoinSet, time::sleep};
 use unstale::{
-    Cache, CacheLimits, FetchError, Invalidation, LeaseLimits, Loaded, MissReason, ReadOptions, StaleReason, Tag,
-    Verdict, WaitedFor,
+    Cache, CacheLimits, Event, FetchError, Invalidation, LeaseLimits, Loaded, MissReason, Observer, ReadOptions,
+    StaleReason, Tag, Verdict, WaitedFor,
     store::{AfterLease, LeaseToken, Store as _},
-    testing::{Faults, Sabotage},
+    testing::{DistantStore, Faults, Sabotage},
 };
 
 use crate::{
@@ -281,6 +284,35 @@ async fn a_strict_reader_who_cannot_ask_takes_nothing_that_began_before_it() {
     let new = nodes.read(0, POLICY).await;
     assert_eq!((version(&new), new.collapsed), (1, false));
     assert_eq!(version(&old.await.unwrap().unwrap()), 0);
+}
+
+/// The way to the store opens again after so many failures.
+struct Heals {
+    far: Arc<DistantStore>,
+    failures: AtomicUsize,
+}
+
+impl Observer for Heals {
+    fn on_event(&self, event: &Event<'_>) {
+        if matches!(event, Event::StoreFailed { .. }) && self.failures.fetch_add(1, SeqCst) == 1 {
+            self.far.set_faults(Faults::default());
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_could_not_follow_the_log_takes_nothing_from_the_others() {
+    let nodes = Nodes::new().await;
+    let far = Arc::new(DistantStore::new(nodes.store.clone(), 7));
+    let heals = Arc::new(Heals { far: far.clone(), failures: AtomicUsize::new(0) });
+    let behind = Cache::builder(far.clone()).time(nodes.time.clone()).observer(heals).build().await.unwrap();
+    nodes.read(1, POLICY).await;
+    nodes.write(2).await;
+    // Neither log nor entry can be asked for, the lease then can: it comes with the old value, which only a view that
+    // holds the write can tell.
+    far.set_faults(Faults { lost_requests_percent: 100, lost_answers_percent: 0 });
+    let answers = stampede(&[behind], &nodes.origin, 1).await;
+    assert_eq!(version(&answers[0]), 1);
 }
 
 #[cfg(feature = "redis")]
