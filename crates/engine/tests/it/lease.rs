@@ -3,16 +3,19 @@
 //! In paused time unless a real server is asked, so a wait costs nothing and comes to its end for certain.
 
 use std::{
-    sync::{Arc, atomic::Ordering::SeqCst},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
     time::Duration,
 };
 
 use tokio::{sync::Notify, task::JoinSet, time::sleep};
 use unstale::{
-    Cache, CacheLimits, FetchError, Invalidation, Loaded, MissReason, ReadOptions, StaleReason, Tag, Verdict,
-    WaitedFor,
+    Cache, CacheLimits, Event, FetchError, Invalidation, LeaseLimits, Loaded, MissReason, Observer, ReadOptions,
+    StaleReason, Tag, Verdict, WaitedFor,
     store::{AfterLease, LeaseToken, Store as _},
-    testing::{Faults, Sabotage},
+    testing::{DistantStore, Faults, Sabotage},
 };
 
 use crate::{
@@ -253,6 +256,25 @@ async fn in_grace_one_node_refreshes_for_all() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn when_loading_fails_a_node_falls_back_on_what_another_one_stored() {
+    let nodes = Nodes::new().await;
+    let policy = POLICY.fail_safe(Duration::from_secs(5));
+    nodes.read(0, policy).await;
+    let failing = async |node: usize| {
+        let load = || async { Err::<Loaded<Page>, _>("away".to_owned()) };
+        nodes.nodes[node].cache.fetch(&page(&acme(), 1), &policy, &ReadOptions::default(), load).await
+    };
+    nodes.time.advance(policy.ttl);
+    for node in [1, 0, 2] {
+        assert_eq!(failing(node).await.unwrap().verdict, Verdict::Stale(StaleReason::FailSafe), "on node {node}");
+    }
+    nodes.write(0).await;
+    for node in [1, 0, 2] {
+        assert!(failing(node).await.is_err(), "an invalidated value on node {node}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_strict_reader_who_cannot_ask_takes_nothing_that_began_before_it() {
     let nodes = Nodes::new().await;
     let old = nodes.begin(0, POLICY, none()).await;
@@ -264,6 +286,35 @@ async fn a_strict_reader_who_cannot_ask_takes_nothing_that_began_before_it() {
     assert_eq!(version(&old.await.unwrap().unwrap()), 0);
 }
 
+/// The way to the store opens again after so many failures.
+struct Heals {
+    far: Arc<DistantStore>,
+    failures: AtomicUsize,
+}
+
+impl Observer for Heals {
+    fn on_event(&self, event: &Event<'_>) {
+        if matches!(event, Event::StoreFailed { .. }) && self.failures.fetch_add(1, SeqCst) == 1 {
+            self.far.set_faults(Faults::default());
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_could_not_follow_the_log_takes_nothing_from_the_others() {
+    let nodes = Nodes::new().await;
+    let far = Arc::new(DistantStore::new(nodes.store.clone(), 7));
+    let heals = Arc::new(Heals { far: far.clone(), failures: AtomicUsize::new(0) });
+    let behind = Cache::builder(far.clone()).time(nodes.time.clone()).observer(heals).build().await.unwrap();
+    nodes.read(1, POLICY).await;
+    nodes.write(2).await;
+    // Neither log nor entry can be asked for, the lease then can: it comes with the old value, which only a view that
+    // holds the write can tell.
+    far.set_faults(Faults { lost_requests_percent: 100, lost_answers_percent: 0 });
+    let answers = stampede(&[behind], &nodes.origin, 1).await;
+    assert_eq!(version(&answers[0]), 1);
+}
+
 #[cfg(feature = "redis")]
 mod on_redis {
     use unstale::{
@@ -273,9 +324,14 @@ mod on_redis {
 
     use super::*;
 
+    /// Patient, so that a machine with much else to do is not taken for a store that is away.
     async fn node(server: &RedisServer) -> Cache {
-        let store = RedisStore::new(settings(server, "lease")).unwrap();
-        Cache::builder(Arc::new(store)).build().await.unwrap()
+        let mut settings = settings(server, "lease");
+        settings.limits.operation_timeout = Duration::from_secs(60);
+        let store = RedisStore::new(settings).unwrap();
+        let lease = LeaseLimits { ttl: TTL * 3, wait_max: TTL * 60, ..LeaseLimits::default() };
+        let limits = CacheLimits { lease, ..CacheLimits::default() };
+        Cache::builder(Arc::new(store)).limits(limits).build().await.unwrap()
     }
 
     #[tokio::test]
