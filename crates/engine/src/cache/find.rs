@@ -47,10 +47,9 @@ impl Shared {
         let partition = self.partition(first.raw().tenant());
         // What memory surely lacks is asked for while the view is being confirmed: one round trip for both. The order of
         // the answers does not matter: what came is judged by a view that was confirmed after the read began.
-        let ahead: Vec<usize> = match self.is_confirmed(partition, policy) {
-            true => Vec::new(),
-            false => (0..keys.len()).filter(|place| self.l1.get(keys[*place].raw()).is_none()).collect(),
-        };
+        let surely_lacks = |place: &usize| self.l1.get(keys[*place].raw()).is_none();
+        let is_confirmed = self.is_confirmed(partition, policy);
+        let ahead: Vec<usize> = if is_confirmed { Vec::new() } else { (0..keys.len()).filter(surely_lacks).collect() };
         let (confirmed, came) = join(self.confirm(partition, policy), self.ask(partition, keys, &ahead)).await;
         let mut stored: Vec<Option<StoredEntry>> = vec![None; keys.len()];
         ahead.iter().zip(came.into_iter().flatten()).for_each(|(place, entry)| stored[*place] = entry);
