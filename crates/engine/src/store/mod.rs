@@ -15,7 +15,10 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 
 #[cfg(feature = "redis")]
-pub use self::redis::{InvalidRedisSettings, RedisLimits, RedisSettings, RedisStore};
+pub use self::redis::{
+    GroupStats, InvalidRedisSettings, LATENCY_BOUNDS, LatencyStats, OperationStats, RedisLimits, RedisSettings,
+    RedisStats, RedisStore, TenantUsage, Usage,
+};
 pub use self::{
     heads::LocalHeads,
     memory::{MemoryLimits, MemoryStore},

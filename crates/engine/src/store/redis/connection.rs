@@ -8,6 +8,8 @@ use redis::{
     io::tcp::TcpSettings,
 };
 
+use tokio::time::Instant;
+
 use super::settings::{InvalidRedisSettings, RedisLimits};
 use crate::store::StoreError;
 
@@ -56,9 +58,13 @@ impl Connection {
         self.manager.clone().send_packed_commands(pipeline, 0, commands).await
     }
 
-    /// Waits for an operation as long as the limits allow.
-    pub(super) async fn in_time<T>(&self, operation: impl Future<Output = RedisResult<T>>) -> Result<T, StoreError> {
-        match tokio::time::timeout(self.operation_timeout, operation).await {
+    /// Waits for an operation until `deadline`.
+    pub(super) async fn in_time<T>(
+        &self,
+        deadline: Instant,
+        operation: impl Future<Output = RedisResult<T>>,
+    ) -> Result<T, StoreError> {
+        match tokio::time::timeout_at(deadline, operation).await {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(error)) => Err(StoreError::Unavailable(error.to_string())),
             Err(_elapsed) => Err(StoreError::Unavailable(format!("no answer within {:?}", self.operation_timeout))),

@@ -26,31 +26,39 @@
 mod connection;
 mod entries;
 mod entry;
+mod gather;
 mod log;
+mod meters;
 mod names;
 mod records;
 mod scripts;
 mod settings;
+mod usage;
 mod wake;
 
 use std::{
     fmt,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering::Relaxed},
-    },
+    sync::{Arc, atomic::Ordering::Relaxed},
 };
 
 use bytes::Bytes;
-use futures_util::future::{BoxFuture, FutureExt as _};
-use redis::{Cmd, Value};
-use tokio::{sync::watch, task::AbortHandle};
+use futures_util::future::{BoxFuture, FutureExt as _, TryFutureExt as _};
+use redis::{Cmd, RedisResult, Value};
+use tokio::{sync::watch, task::AbortHandle, time::Instant};
 
-pub use self::settings::{InvalidRedisSettings, RedisLimits, RedisSettings};
 use self::{
     connection::Connection,
+    entries::Fill,
+    gather::Gather,
+    meters::Meters,
     names::Names,
+    records::Append,
     scripts::{Script, Scripts},
+};
+pub use self::{
+    meters::{GroupStats, LATENCY_BOUNDS, LatencyStats, OperationStats, RedisStats},
+    settings::{InvalidRedisSettings, RedisLimits, RedisSettings},
+    usage::{TenantUsage, Usage},
 };
 use super::{Filled, LocalHeads, LogPage, Store, StoreError, StoredEntry};
 use crate::{
@@ -62,13 +70,22 @@ use crate::{
 /// The log, the clocks and the entries on a Redis server. Connects when it is first used, and again when the
 /// connection is lost.
 pub struct RedisStore {
+    shared: Arc<Shared>,
+    /// By partition.
+    appends: Box<[Arc<Gather<Append, Position>>]>,
+    /// By partition.
+    fills: Box<[Arc<Gather<Fill, Filled>>]>,
+    listener: AbortHandle,
+}
+
+/// What calls need that may outlive their callers.
+struct Shared {
     connection: Connection,
     scripts: Scripts,
     limits: RedisLimits,
     names: Names,
-    malformed_entries: AtomicU64,
+    meters: Meters,
     moved: Arc<watch::Sender<u64>>,
-    listener: AbortHandle,
 }
 
 impl RedisStore {
@@ -78,7 +95,13 @@ impl RedisStore {
         let RedisSettings { url, namespace, version, limits } = settings;
         // The same words as a version's, so that no namespace can leave its braces.
         CacheVersion::new(&namespace).map_err(|_| InvalidRedisSettings::Namespace(namespace.clone()))?;
-        for (value, name) in [(limits.log_records_max, "log_records_max"), (limits.clocks_max, "clocks_max")] {
+        let counts = [
+            (limits.log_records_max, "log_records_max"),
+            (limits.clocks_max, "clocks_max"),
+            (limits.group_items_max, "group_items_max"),
+            (limits.group_calls_max, "group_calls_max"),
+        ];
+        for (value, name) in counts {
             if value == 0 {
                 return Err(InvalidRedisSettings::Zero(name));
             }
@@ -90,23 +113,59 @@ impl RedisStore {
         let listening = wake::listen(client, names.channel().to_owned(), moved.clone(), limits.operation_timeout);
         let listener = tokio::spawn(listening).abort_handle();
         let scripts = Scripts::new(limits.partitions.all().len());
-        Ok(Self { connection, scripts, limits, names, malformed_entries: AtomicU64::new(0), moved, listener })
+        let groups = limits.groups();
+        let appends = limits.partitions.all().map(|_| Gather::new(groups)).collect();
+        let fills = limits.partitions.all().map(|_| Gather::new(groups)).collect();
+        let meters = Meters::default();
+        let shared = Arc::new(Shared { connection, scripts, limits, names, meters, moved });
+        Ok(Self { shared, appends, fills, listener })
+    }
+
+    /// What was done so far, and how it went.
+    pub fn stats(&self) -> RedisStats {
+        self.shared.meters.stats()
     }
 
     /// How often a key of the cache held something that is no entry of this format: another release wrote it, or
     /// another program.
     pub fn malformed_entries(&self) -> u64 {
-        self.malformed_entries.load(Relaxed)
+        self.stats().malformed
+    }
+}
+
+impl Shared {
+    /// Waits for an operation until `deadline`.
+    async fn until<T>(
+        &self,
+        deadline: Instant,
+        operation: impl Future<Output = RedisResult<T>>,
+    ) -> Result<T, StoreError> {
+        let answer = self.connection.in_time(deadline, operation).await;
+        if answer.is_err() && Instant::now() >= deadline {
+            self.meters.timed_out.fetch_add(1, Relaxed);
+        }
+        answer
     }
 
-    async fn run(&self, script: Script, keys: &[&str], arguments: impl Fn(&mut Cmd)) -> Result<Value, StoreError> {
-        self.connection.in_time(self.scripts.run(self.connection.manager(), script, keys, arguments)).await
+    async fn run(
+        &self,
+        deadline: Instant,
+        script: Script,
+        keys: &[&str],
+        arguments: impl Fn(&mut Cmd),
+    ) -> Result<Value, StoreError> {
+        self.until(deadline, self.scripts.run(self.connection.manager(), script, keys, arguments)).await
+    }
+
+    /// When an operation that begins now must have ended.
+    fn deadline(&self) -> Instant {
+        Instant::now() + self.limits.operation_timeout
     }
 }
 
 impl Store for RedisStore {
     fn partitions(&self) -> PartitionCount {
-        self.limits.partitions
+        self.shared.limits.partitions
     }
 
     fn local_heads(&self) -> Option<Arc<LocalHeads>> {
@@ -114,7 +173,8 @@ impl Store for RedisStore {
     }
 
     fn head(&self, partition: Partition) -> BoxFuture<'_, Result<Position, StoreError>> {
-        async move { Ok(self.read(partition, None, 0).await?.0) }.boxed()
+        let reading = self.shared.read(partition, None, 0);
+        self.shared.meters.log.time(async move { Ok(reading.await?.0) }).boxed()
     }
 
     fn append(
@@ -123,34 +183,39 @@ impl Store for RedisStore {
         tags: Vec<TagId>,
         note: Bytes,
     ) -> BoxFuture<'_, Result<Position, StoreError>> {
-        async move { self.append_record(partition, &tags, &note).await }.boxed()
+        self.shared.meters.append.time(self.append_record(partition, tags, note)).boxed()
     }
 
     fn read_log(&self, after: Position, records_max: usize) -> BoxFuture<'_, Result<LogPage, StoreError>> {
-        self.read_page(after, records_max).boxed()
+        self.shared.meters.log.time(self.shared.read_page(after, records_max)).boxed()
     }
 
     fn moved(&self) -> watch::Receiver<u64> {
-        self.moved.subscribe()
+        self.shared.moved.subscribe()
     }
 
     fn get<'a>(&'a self, keys: &'a [RawKey]) -> BoxFuture<'a, Result<Vec<Option<StoredEntry>>, StoreError>> {
+        let meters = &self.shared.meters;
         async move {
-            match keys {
-                [] => Ok(Vec::new()),
-                [key] => Ok(vec![self.get_one(key).await?]),
-                keys => self.get_many(keys).await,
-            }
+            let found = match keys {
+                [] => return Ok(Vec::new()),
+                [key] => meters.get.time(self.shared.get_one(key).map_ok(|entry| vec![entry])).await?,
+                keys => meters.get.time(self.shared.get_many(keys)).await?,
+            };
+            let hits = found.iter().flatten().count();
+            meters.hits.fetch_add(hits as u64, Relaxed);
+            meters.misses.fetch_add((found.len() - hits) as u64, Relaxed);
+            Ok(found)
         }
         .boxed()
     }
 
     fn fill<'a>(&'a self, key: &'a RawKey, entry: StoredEntry) -> BoxFuture<'a, Result<Filled, StoreError>> {
-        async move { self.fill_entry(key, &entry).await }.boxed()
+        self.shared.meters.fill.time(self.fill_entry(key, entry)).boxed()
     }
 
     fn remove<'a>(&'a self, key: &'a RawKey) -> BoxFuture<'a, Result<(), StoreError>> {
-        self.remove_entry(key).boxed()
+        self.shared.meters.remove.time(self.shared.remove_entry(key)).boxed()
     }
 }
 
@@ -163,8 +228,8 @@ impl Drop for RedisStore {
 impl fmt::Debug for RedisStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Of the URL only the address: the rest may be a password.
-        let address = self.connection.client().get_connection_info().addr();
-        write!(f, "RedisStore({address}, {}, {:?})", self.names.example(), self.limits)
+        let address = self.shared.connection.client().get_connection_info().addr();
+        write!(f, "RedisStore({address}, {}, {:?})", self.shared.names.example(), self.shared.limits)
     }
 }
 

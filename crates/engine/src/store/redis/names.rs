@@ -3,11 +3,14 @@
 use crate::{
     key::{CacheVersion, RawKey},
     position::{Partition, PartitionCount},
+    tenant::Tenant,
 };
 
 /// The names of everything that a namespace has in Redis.
 pub(super) struct Names {
     count: PartitionCount,
+    /// How the names of all partitions begin.
+    space: String,
     version: CacheVersion,
     partitions: Box<[PartitionNames]>,
     channel: String,
@@ -26,7 +29,8 @@ impl Names {
             let prefix = format!("{{{namespace}:{}}}", partition.index());
             PartitionNames { state: format!("{prefix}:state"), log: format!("{prefix}:log"), prefix }
         });
-        Self { count, version, partitions: partitions.collect(), channel: format!("{namespace}:moved") }
+        let space = format!("{{{namespace}:");
+        Self { count, space, version, partitions: partitions.collect(), channel: format!("{namespace}:moved") }
     }
 
     /// Where wake-ups are published.
@@ -47,8 +51,50 @@ impl Names {
         [prefix, ":", self.version.as_str(), ":", key.as_str()].concat()
     }
 
+    /// Where the entries of a fill pass through, within one transaction. Never seen outside it, so that all fills of a
+    /// partition can use the same.
+    pub(super) fn passing(&self, partition: Partition, number: usize) -> String {
+        format!("{}:fill:{number}", self.of(partition).prefix)
+    }
+
+    /// Whose entry a name is, whatever its cache version; none if it is the name of something else.
+    pub(super) fn tenant_of(&self, name: &[u8]) -> Option<Tenant> {
+        let (partition, entry) = std::str::from_utf8(name).ok()?.strip_prefix(&self.space)?.split_once("}:")?;
+        let (_version, text) = entry.split_once(':')?;
+        let tenant = Tenant::new(text.split_once(':')?.0).ok()?;
+        (partition.parse() == Ok(self.count.of(&tenant).index())).then_some(tenant)
+    }
+
     /// Of the first partition, to show whose store it is.
     pub(super) fn example(&self) -> &str {
         &self.partitions[0].prefix
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    crate::catalogue! {
+        /// Of these tests.
+        const PATTERNS;
+        /// A page.
+        fn page(name) -> u8 = "page:of";
+    }
+
+    #[test]
+    fn an_entrys_name_tells_its_tenant_and_nothing_else_does() {
+        assert_eq!(PATTERNS.len(), 1);
+        let names = |namespace| Names::new(namespace, CacheVersion::default(), PartitionCount::DEFAULT);
+        let (ours, acme) = (names("ours"), Tenant::new("acme-1.x").unwrap());
+        let name = |names: &Names| names.entry(page(&acme, "a:b}/c").raw());
+        assert_eq!(ours.tenant_of(name(&ours).as_bytes()), Some(acme.clone()));
+        assert_eq!(ours.tenant_of(name(&names("our")).as_bytes()), None, "another namespace");
+        let partition = ours.count.of(&acme);
+        for other in [&ours.of(partition).state[..], &ours.of(partition).log, &ours.passing(partition, 0), "acme", ""] {
+            assert_eq!(ours.tenant_of(other.as_bytes()), None, "{other}");
+        }
+        assert_eq!(ours.tenant_of(b"{ours:99}:v1:acme-1.x:page:of/1"), None, "not its partition");
+        assert_eq!(ours.tenant_of(b"\xff"), None);
     }
 }

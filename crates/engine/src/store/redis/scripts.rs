@@ -62,6 +62,44 @@ impl Scripts {
         }
     }
 
+    /// Runs a script between two commands, all in one transaction. Runs it a second time only if the server did not know
+    /// the script; then the second command must have undone what the first one did.
+    pub(super) async fn run_between(
+        &self,
+        connection: &ConnectionManager,
+        script: Script,
+        keys: &[&str],
+        arguments: impl Fn(&mut Cmd),
+        [before, after]: [&Cmd; 2],
+    ) -> RedisResult<Value> {
+        let held = self.loaded.read().clone();
+        let mut loaded = match held {
+            Some(loaded) => loaded,
+            None => self.load(connection, None).await?,
+        };
+        let mut may_load = true;
+        loop {
+            let command = command(&loaded, script, keys, &arguments);
+            let mut transaction = redis::pipe();
+            transaction.atomic().add_command(before.clone()).add_command(command).add_command(after.clone());
+            // Those that say "begun" and "queued", and then one with all answers.
+            let mut answers = connection.clone().send_packed_commands(&transaction, 4, 1).await?;
+            let Some(Value::Array(answers)) = answers.pop() else {
+                return Err(RedisError::from((ErrorKind::UnexpectedReturnType, "a transaction answered nothing")));
+            };
+            let [first, judged, last]: [Value; 3] = answers.try_into().map_err(|_| {
+                RedisError::from((ErrorKind::UnexpectedReturnType, "a transaction of three answered otherwise"))
+            })?;
+            match judged.extract_error() {
+                Err(error) if may_load && error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
+                    may_load = false;
+                    loaded = self.load(connection, Some(&loaded)).await?;
+                }
+                answer => return first.extract_error().and(last.extract_error()).and(answer),
+            }
+        }
+    }
+
     /// Loads the scripts for the server's present run, unless that was done since `unknown` was.
     async fn load(&self, connection: &ConnectionManager, unknown: Option<&Arc<Loaded>>) -> RedisResult<Arc<Loaded>> {
         let _one_at_a_time = self.loading.lock().await;
@@ -98,10 +136,15 @@ async fn call(
     keys: &[&str],
     arguments: &impl Fn(&mut Cmd),
 ) -> RedisResult<Value> {
+    let command = command(loaded, script, keys, arguments);
+    connection.clone().send_packed_command(&command).await?.extract_error()
+}
+
+fn command(loaded: &Loaded, script: Script, keys: &[&str], arguments: &impl Fn(&mut Cmd)) -> Cmd {
     let mut command = redis::cmd("EVALSHA");
     command.arg(&loaded.names[script as usize]).arg(keys.len()).arg(keys);
     arguments(&mut command);
-    connection.clone().send_packed_command(&command).await?.extract_error()
+    command
 }
 
 /// The random id that a server gives itself when it starts.
