@@ -1,13 +1,14 @@
 //! Entries: reading, filling and removing them.
 
-use std::{collections::HashMap, sync::atomic::Ordering::Relaxed};
+use std::{collections::HashMap, io::Write as _, sync::atomic::Ordering::Relaxed};
 
-use redis::{Cmd, Value};
+use bytes::BufMut as _;
+use redis::{Cmd, RedisWrite, ToRedisArgs, ToSingleRedisArg, Value};
 use tokio::time::Instant;
 
 use super::{
     RedisStore, Shared,
-    entry::{self, NoEntry},
+    entry::{self, Encoded, NoEntry},
     gather::Size,
     scripts::Script,
     tag_argument, unexpected,
@@ -16,7 +17,7 @@ use crate::{
     entry::TagIds,
     hash_map::IdBuildHasher,
     key::RawKey,
-    position::{Partition, Position},
+    position::{Epoch, Partition, Position, Sequence},
     store::{Filled, StoreError, StoredEntry},
     tag::TagId,
 };
@@ -30,7 +31,7 @@ const COMPRESS_ELSEWHERE_BYTES_MIN: usize = 128 << 10;
 /// An entry on its way to the store.
 pub(super) struct Fill {
     name: String,
-    bytes: Vec<u8>,
+    encoded: Encoded,
     base: Position,
     tags: TagIds,
     lifetime_ms: u64,
@@ -53,12 +54,12 @@ impl RedisStore {
         let lifetime = entry.dead_at.since(entry.loaded_at).min(shared.limits.entry_lifetime_max);
         let lifetime_ms = u64::try_from(lifetime.as_millis()).unwrap_or(u64::MAX).max(1);
         let (base, tags) = (entry.base, entry.tags.clone());
-        let Some(bytes) = encode(key, entry, shared.limits.compress_bytes_min).await else {
+        let Some(encoded) = encode(key, entry, shared.limits.compress_bytes_min).await else {
             shared.meters.count_fill(Filled::NotKept);
             return Ok(Filled::NotKept);
         };
-        let fill = Fill { name: shared.names.entry(key), bytes, base, tags, lifetime_ms };
-        let size = Size { bytes: fill.bytes.len(), tags: fill.tags.len() };
+        let fill = Fill { name: shared.names.entry(key), encoded, base, tags, lifetime_ms };
+        let size = Size { bytes: fill.encoded.len(), tags: fill.tags.len() };
         let call = {
             let shared = shared.clone();
             move |fills, deadline| {
@@ -72,8 +73,8 @@ impl RedisStore {
     }
 }
 
-/// The bytes of an entry; none if the format has no room for it.
-async fn encode(key: &RawKey, entry: StoredEntry, compress_bytes_min: usize) -> Option<Vec<u8>> {
+/// An entry as it is written; none if the format has no room for it.
+async fn encode(key: &RawKey, entry: StoredEntry, compress_bytes_min: usize) -> Option<Encoded> {
     let length = entry.value.as_ref().map_or(0, |value| value.len());
     if length < compress_bytes_min.max(COMPRESS_ELSEWHERE_BYTES_MIN) {
         return entry::encode(key, &entry, compress_bytes_min);
@@ -133,31 +134,35 @@ impl Shared {
     ) -> Result<Vec<Filled>, StoreError> {
         self.meters.fill_group.count(fills.len());
         let passing: Vec<String> = (0..fills.len()).map(|number| self.names.passing(partition, number)).collect();
-        let bytes = fills.iter().map(|fill| fill.bytes.len()).sum::<usize>();
-        let mut put = Cmd::with_capacity(1 + 2 * fills.len(), bytes + 64 * fills.len());
-        put.arg("MSET");
         let mut keys = Vec::with_capacity(1 + 2 * fills.len());
         keys.push(&self.names.of(partition).state[..]);
-        let mut remove = redis::cmd("DEL");
-        for (fill, passing) in fills.iter().zip(&passing) {
-            put.arg(passing).arg(&fill.bytes[..]);
-            keys.extend([&passing[..], &fill.name]);
-            remove.arg(passing);
-        }
-        let tags = Tags::of(&fills);
-        let call = self.scripts.run_between(
-            self.connection.manager(),
-            Script::Fill,
-            &keys,
-            |command| {
-                command.arg(fills.len()).arg(tags.asked.len());
-                tags.asked.iter().for_each(|tag| tag_argument(command, *tag));
-                for (fill, places) in fills.iter().zip(&tags.places) {
-                    command.arg(fill.base.epoch.0).arg(fill.base.sequence.0).arg(fill.lifetime_ms).arg(&places[..]);
-                }
-            },
-            [&put, &remove],
-        );
+        keys.extend(fills.iter().zip(&passing).flat_map(|(fill, passing)| [&passing[..], &fill.name]));
+        let put_and_remove = || {
+            let bytes = fills.iter().map(|fill| fill.encoded.len()).sum::<usize>();
+            let mut put = Cmd::with_capacity(1 + 2 * fills.len(), bytes + 64 * fills.len());
+            put.arg("MSET");
+            fills.iter().zip(&passing).for_each(|(fill, passing)| {
+                put.arg(passing).arg(&fill.encoded);
+            });
+            let mut remove = redis::cmd("DEL");
+            remove.arg(&passing);
+            [put, remove]
+        };
+        let facts = Facts::of(&fills);
+        let arguments = |command: &mut Cmd| {
+            command.arg(fills.len()).arg(facts.tags.len());
+            facts.tags.iter().for_each(|tag| tag_argument(command, *tag));
+            match facts.epoch {
+                Some(epoch) => command.arg(epoch.0),
+                None => command.arg(""),
+            };
+            command.arg(facts.lowest.0).arg(facts.highest.0).arg(&facts.each[..]);
+            fills.iter().for_each(|fill| {
+                command.arg(fill.lifetime_ms);
+            });
+        };
+        let manager = self.connection.manager();
+        let call = self.scripts.run_between(manager, Script::Fill, &keys, arguments, put_and_remove);
         let answer = self.until(deadline, call).await?;
         let Value::Array(verdicts) = answer else { return Err(unexpected(&answer)) };
         verdicts
@@ -197,25 +202,53 @@ impl Shared {
     }
 }
 
-/// The tags of several entries, each asked for once.
-struct Tags {
-    asked: Vec<TagId>,
-    /// For each entry the places of its tags, 2 bytes each.
-    places: Vec<Vec<u8>>,
+impl ToRedisArgs for Encoded {
+    fn write_redis_args<W: ?Sized + RedisWrite>(&self, out: &mut W) {
+        let mut argument = out.writer_for_next_arg();
+        for piece in self.pieces() {
+            argument.write_all(piece).expect("a command is in memory");
+        }
+    }
 }
 
-impl Tags {
+impl ToSingleRedisArg for Encoded {}
+
+/// What a script judges several entries by.
+struct Facts {
+    /// Of all entries, each asked for once.
+    tags: Vec<TagId>,
+    /// If it is the same for all.
+    epoch: Option<Epoch>,
+    lowest: Sequence,
+    highest: Sequence,
+    /// Of each entry the epoch and base (8 bytes each), the number of its tags, and their places (2 bytes each).
+    each: Vec<u8>,
+}
+
+impl Facts {
     fn of(fills: &[Fill]) -> Self {
-        let mut asked = Vec::new();
-        let mut known: HashMap<TagId, u16, IdBuildHasher> = HashMap::default();
-        let mut place_of = |tag: &TagId| {
-            *known.entry(*tag).or_insert_with(|| {
-                asked.push(*tag);
-                u16::try_from(asked.len() - 1).expect("a call has fewer tags")
-            })
+        let bases = || fills.iter().map(|fill| fill.base);
+        let first = bases().next().map(|base| base.epoch);
+        let mut facts = Self {
+            tags: Vec::new(),
+            epoch: first.filter(|epoch| bases().all(|base| base.epoch == *epoch)),
+            lowest: bases().map(|base| base.sequence).min().unwrap_or_default(),
+            highest: bases().map(|base| base.sequence).max().unwrap_or_default(),
+            each: Vec::with_capacity(fills.len() * 32),
         };
-        let places = fills.iter().map(|fill| fill.tags.iter().flat_map(|tag| place_of(tag).to_be_bytes()).collect());
-        let places = places.collect();
-        Self { asked, places }
+        let mut places: HashMap<TagId, u16, IdBuildHasher> = HashMap::default();
+        for Fill { base, tags, .. } in fills {
+            facts.each.put_u64(base.epoch.0);
+            facts.each.put_u64(base.sequence.0);
+            facts.each.put_u16(u16::try_from(tags.len()).expect("an entry has fewer tags"));
+            for tag in tags {
+                let place = *places.entry(*tag).or_insert_with(|| {
+                    facts.tags.push(*tag);
+                    u16::try_from(facts.tags.len() - 1).expect("a call has fewer tags")
+                });
+                facts.each.put_u16(place);
+            }
+        }
+        facts
     }
 }

@@ -13,7 +13,7 @@
 //! | 52–53 | number of tags, each 8 bytes from 58 on |
 //! | 54–57 | length of the value before compression; 0 if it is not compressed |
 //! | then | the value |
-//! | last 8 | XXH3-64 of all before it, seeded with the key's hash: also another key's entry is recognised |
+//! | last 8 | checksum: XXH3-64 of what stands before the value, seeded with that of the value, seeded with the key's hash: also another key's entry is recognised |
 //!
 //! What comes back is trusted in nothing: the checksum is looked at first, and no more memory is taken for a value than
 //! its reader allows. See `docs/adr/0009-group-commit-and-values.md`.
@@ -48,39 +48,53 @@ pub(super) enum NoEntry {
     Corrupt,
 }
 
-/// The bytes of an entry, its value compressed if it has at least `compress_bytes_min` bytes and an eighth of them is
-/// saved; none if it has more tags or a longer value than the format counts.
-pub(super) fn encode(key: &RawKey, entry: &StoredEntry, compress_bytes_min: usize) -> Option<Vec<u8>> {
-    let tags = u16::try_from(entry.tags.len()).ok()?;
-    let value = entry.value.as_deref().unwrap_or_default();
-    let length = u32::try_from(value.len()).ok()?;
-    let before = HEADER_BYTES + entry.tags.len() * 8;
-    let mut out = Vec::with_capacity(before + value.len() + CHECKSUM_BYTES);
-    out.put_slice(&MAGIC);
-    out.put_u8(
-        if entry.value.is_some() { HAS_VALUE } else { 0 } | if entry.has_tenant_tags { HAS_TENANT_TAGS } else { 0 },
-    );
-    out.put_u64(entry.base.epoch.0);
-    out.put_u64(entry.base.sequence.0);
-    out.put_u64(entry.loaded_at.as_millis());
-    out.put_u64(entry.expires_at.as_millis());
-    out.put_u64(entry.dead_at.as_millis());
-    out.put_u64(entry.schema.0);
-    out.put_u16(tags);
-    out.put_u32(0);
-    entry.tags.iter().for_each(|tag| out.put_u64(tag.0));
-    match compressed(value, compress_bytes_min) {
-        Some(smaller) => {
-            out[3] |= COMPRESSED;
-            out[54..HEADER_BYTES].copy_from_slice(&length.to_be_bytes());
-            out.put_slice(&smaller);
-            // It may be kept for long; its room should be what it needs.
-            out.reserve_exact(CHECKSUM_BYTES);
-        }
-        None => out.put_slice(value),
+/// An entry as it is written: three pieces, so that a value is not copied to stand behind its header.
+pub(super) struct Encoded {
+    head: Vec<u8>,
+    value: Bytes,
+    checksum: [u8; CHECKSUM_BYTES],
+}
+
+impl Encoded {
+    pub(super) fn len(&self) -> usize {
+        self.head.len() + self.value.len() + CHECKSUM_BYTES
     }
-    out.put_u64(xxh3_64_with_seed(&out, key.stable_hash()));
-    Some(out)
+
+    /// In the order in which they stand.
+    pub(super) fn pieces(&self) -> [&[u8]; 3] {
+        [&self.head, &self.value, &self.checksum]
+    }
+}
+
+/// An entry's bytes, its value compressed if it has at least `compress_bytes_min` bytes and an eighth of them is saved;
+/// none if it has more tags or a longer value than the format counts.
+pub(super) fn encode(key: &RawKey, entry: &StoredEntry, compress_bytes_min: usize) -> Option<Encoded> {
+    let tags = u16::try_from(entry.tags.len()).ok()?;
+    let value = entry.value.clone().unwrap_or_default();
+    let length = u32::try_from(value.len()).ok()?;
+    let smaller = compressed(&value, compress_bytes_min);
+    let mut flags = if entry.value.is_some() { HAS_VALUE } else { 0 };
+    flags |= if entry.has_tenant_tags { HAS_TENANT_TAGS } else { 0 };
+    flags |= if smaller.is_some() { COMPRESSED } else { 0 };
+    let mut head = Vec::with_capacity(HEADER_BYTES + entry.tags.len() * 8);
+    head.put_slice(&MAGIC);
+    head.put_u8(flags);
+    head.put_u64(entry.base.epoch.0);
+    head.put_u64(entry.base.sequence.0);
+    head.put_u64(entry.loaded_at.as_millis());
+    head.put_u64(entry.expires_at.as_millis());
+    head.put_u64(entry.dead_at.as_millis());
+    head.put_u64(entry.schema.0);
+    head.put_u16(tags);
+    head.put_u32(if smaller.is_some() { length } else { 0 });
+    entry.tags.iter().for_each(|tag| head.put_u64(tag.0));
+    let value = smaller.map_or(value, Bytes::from);
+    let checksum = checksum(key, &head, &value).to_be_bytes();
+    Some(Encoded { head, value, checksum })
+}
+
+fn checksum(key: &RawKey, head: &[u8], value: &[u8]) -> u64 {
+    xxh3_64_with_seed(head, xxh3_64_with_seed(value, key.stable_hash()))
 }
 
 fn compressed(value: &[u8], compress_bytes_min: usize) -> Option<Vec<u8>> {
@@ -103,8 +117,10 @@ pub(super) fn decode(
     if bytes.len() < HEADER_BYTES + CHECKSUM_BYTES || bytes[..MAGIC.len()] != MAGIC {
         return Err(NoEntry::Malformed);
     }
-    let mut checksum = bytes.split_off(bytes.len() - CHECKSUM_BYTES);
-    if checksum.get_u64() != xxh3_64_with_seed(&bytes, key.stable_hash()) {
+    let mut sealed = bytes.split_off(bytes.len() - CHECKSUM_BYTES);
+    let tags = usize::from(u16::from_be_bytes([bytes[52], bytes[53]]));
+    let head_bytes = HEADER_BYTES + tags * 8;
+    if bytes.len() < head_bytes || sealed.get_u64() != checksum(key, &bytes[..head_bytes], &bytes[head_bytes..]) {
         return Err(NoEntry::Corrupt);
     }
     bytes.advance(MAGIC.len());
@@ -112,11 +128,8 @@ pub(super) fn decode(
     let base = Position { partition, epoch: Epoch(bytes.get_u64()), sequence: Sequence(bytes.get_u64()) };
     let [loaded_at, expires_at, dead_at] = [(); 3].map(|()| Timestamp::from_millis(bytes.get_u64()));
     let schema = Fingerprint(bytes.get_u64());
-    let tags = usize::from(bytes.get_u16());
+    bytes.advance(2);
     let length = bytes.get_u32() as usize;
-    if bytes.len() < tags * 8 {
-        return Err(NoEntry::Corrupt);
-    }
     let tags: TagIds = (0..tags).map(|_| TagId(bytes.get_u64())).collect();
     let value = match flags & !HAS_TENANT_TAGS {
         0 if bytes.is_empty() => None,
@@ -172,6 +185,13 @@ mod tests {
         }
     }
 
+    fn encode(key: &RawKey, entry: &StoredEntry, compress_bytes_min: usize) -> Vec<u8> {
+        let encoded = super::encode(key, entry, compress_bytes_min).unwrap();
+        let bytes = encoded.pieces().concat();
+        assert_eq!(bytes.len(), encoded.len());
+        bytes
+    }
+
     /// What rows look like.
     fn rows(count: usize) -> Bytes {
         let row =
@@ -205,14 +225,14 @@ mod tests {
     proptest! {
         #[test]
         fn comes_back_as_it_went(entry in entries(), compress_bytes_min in 0_usize..1000) {
-            let encoded = encode(&key(1), &entry, compress_bytes_min).unwrap();
+            let encoded = encode(&key(1), &entry, compress_bytes_min);
             let decoded = decode(PARTITION, &key(1), MAX, encoded.into()).unwrap();
             prop_assert_eq!(format!("{:?}", decoded), format!("{:?}", entry));
         }
 
         #[test]
         fn bytes_that_were_changed_or_cut_are_no_entry(entry in entries(), place: prop::sample::Index, flip in 1..=255_u8) {
-            let encoded = encode(&key(1), &entry, 100).unwrap();
+            let encoded = encode(&key(1), &entry, 100);
             let at = place.index(encoded.len());
             let mut changed = encoded.clone();
             changed[at] ^= flip;
@@ -235,14 +255,16 @@ mod tests {
     /// Makes the checksum right, as somebody would who means harm.
     fn seal(bytes: &mut Vec<u8>) {
         bytes.truncate(bytes.len().saturating_sub(CHECKSUM_BYTES));
-        let checksum = xxh3_64_with_seed(bytes, key(1).stable_hash());
+        let tags = bytes.get(52..54).map_or(0, |count| usize::from(u16::from_be_bytes([count[0], count[1]])));
+        let head_bytes = (HEADER_BYTES + tags * 8).min(bytes.len());
+        let checksum = checksum(&key(1), &bytes[..head_bytes], &bytes[head_bytes..]);
         bytes.put_u64(checksum);
     }
 
     #[test]
     fn every_flipped_bit_is_noticed() {
         for compress_bytes_min in [usize::MAX, 1] {
-            let encoded = encode(&key(1), &entry(Some(rows(30))), compress_bytes_min).unwrap();
+            let encoded = encode(&key(1), &entry(Some(rows(30))), compress_bytes_min);
             for bit in 0..encoded.len() * 8 {
                 let mut changed = encoded.clone();
                 changed[bit / 8] ^= 1 << (bit % 8);
@@ -255,14 +277,14 @@ mod tests {
 
     #[test]
     fn the_entry_of_another_key_is_corrupt() {
-        let encoded = Bytes::from(encode(&key(1), &entry(Some(rows(1))), usize::MAX).unwrap());
+        let encoded = Bytes::from(encode(&key(1), &entry(Some(rows(1))), usize::MAX));
         assert!(decode(PARTITION, &key(1), MAX, encoded.clone()).is_ok());
         assert_eq!(decode(PARTITION, &key(2), MAX, encoded).unwrap_err(), NoEntry::Corrupt);
     }
 
     #[test]
     fn an_older_format_is_no_entry() {
-        let mut encoded = encode(&key(1), &entry(None), usize::MAX).unwrap();
+        let mut encoded = encode(&key(1), &entry(None), usize::MAX);
         encoded[2] = 1;
         seal(&mut encoded);
         assert_eq!(decode(PARTITION, &key(1), MAX, encoded.into()).unwrap_err(), NoEntry::Malformed);
@@ -270,7 +292,7 @@ mod tests {
 
     #[test]
     fn a_value_that_is_not_compressed_is_not_copied() {
-        let encoded = Bytes::from(encode(&key(1), &entry(Some(rows(100))), usize::MAX).unwrap());
+        let encoded = Bytes::from(encode(&key(1), &entry(Some(rows(100))), usize::MAX));
         let value = decode(PARTITION, &key(1), MAX, encoded.clone()).unwrap().value.unwrap();
         assert_eq!(value.as_ptr(), encoded[HEADER_BYTES + 16..].as_ptr());
     }
@@ -278,7 +300,7 @@ mod tests {
     #[test]
     fn what_does_not_get_smaller_is_stored_as_it_is() {
         let noise: Bytes = (0..5_000_u64).map(|at| xxh3_64_with_seed(&[], at) as u8).collect();
-        let length = |value: &Bytes| encode(&key(1), &entry(Some(value.clone())), 1).unwrap().len();
+        let length = |value: &Bytes| encode(&key(1), &entry(Some(value.clone())), 1).len();
         assert_eq!(length(&noise), noise.len() + HEADER_BYTES + 16 + CHECKSUM_BYTES);
         assert!(length(&rows(100)) < rows(100).len() / 2);
     }
@@ -286,7 +308,7 @@ mod tests {
     #[test]
     fn no_more_is_unpacked_than_allowed_and_than_said() {
         let zeros = Bytes::from(vec![0; MAX]);
-        let encoded = encode(&key(1), &entry(Some(zeros.clone())), 1).unwrap();
+        let encoded = encode(&key(1), &entry(Some(zeros.clone())), 1);
         assert!(encoded.len() < 1_000);
         let decode = |max, bytes: &Vec<u8>| decode(PARTITION, &key(1), max, bytes.clone().into());
         assert_eq!(decode(MAX, &encoded).unwrap().value.unwrap(), zeros);

@@ -70,7 +70,7 @@ impl Scripts {
         script: Script,
         keys: &[&str],
         arguments: impl Fn(&mut Cmd),
-        [before, after]: [&Cmd; 2],
+        between: impl Fn() -> [Cmd; 2],
     ) -> RedisResult<Value> {
         let held = self.loaded.read().clone();
         let mut loaded = match held {
@@ -81,7 +81,8 @@ impl Scripts {
         loop {
             let command = command(&loaded, script, keys, &arguments);
             let mut transaction = redis::pipe();
-            transaction.atomic().add_command(before.clone()).add_command(command).add_command(after.clone());
+            let [before, after] = between();
+            transaction.atomic().add_command(before).add_command(command).add_command(after);
             // Those that say "begun" and "queued", and then one with all answers.
             let mut answers = connection.clone().send_packed_commands(&transaction, 4, 1).await?;
             let Some(Value::Array(answers)) = answers.pop() else {
