@@ -58,6 +58,7 @@ pub(super) fn rows() {
     compare(&runtime, &bench, "L2 hit 2 KB, 64 tasks: store | plain GET", Operation::Get, Operation::PlainGet);
     compare(&runtime, &bench, "L2 hit 2 KB, 64 tasks: cache | plain GET", Operation::Fetch, Operation::PlainGet);
     compare(&runtime, &bench, "fill 2 KB, 3 tags, 64 tasks | empty EVALSHA", Operation::Fill, Operation::Empty);
+    compare(&runtime, &bench, "fill 2 KB, 3 tags, 64 tasks | plain SET", Operation::Fill, Operation::PlainSet);
     compare(&runtime, &bench, "append 3 tags, 64 tasks | empty EVALSHA", Operation::Append, Operation::Empty);
     compare(
         &runtime,
@@ -73,6 +74,7 @@ pub(super) fn rows() {
 enum Operation {
     Get,
     PlainGet,
+    PlainSet,
     Fetch,
     Fill,
     /// With the head as base, as where little is written.
@@ -139,6 +141,11 @@ impl Bench {
                 let name = plain_name(at);
                 let value: Vec<u8> = redis::cmd("GET").arg(name).query_async(&mut self.client.clone()).await.unwrap();
                 assert_eq!(value.len(), VALUE.len());
+            }
+            Operation::PlainSet => {
+                let mut command = redis::cmd("SET");
+                command.arg(plain_name(at)).arg(&VALUE).arg("PX").arg(86_400_000);
+                let _: () = command.query_async(&mut self.client.clone()).await.unwrap();
             }
             Operation::Fetch => {
                 let policy = Policy::ttl(Duration::from_secs(3600)).mode(Mode::Bounded(Duration::MAX));

@@ -73,6 +73,14 @@ impl RedisStore {
     }
 }
 
+impl Fill {
+    fn command(&self) -> Cmd {
+        let mut command = Cmd::with_capacity(6, self.name.len() + self.encoded.len() + 32);
+        command.arg("SET").arg(&self.name).arg(&self.encoded).arg("NX").arg("PX").arg(self.lifetime_ms);
+        command
+    }
+}
+
 /// An entry as it is written; none if the format has no room for it.
 async fn encode(key: &RawKey, entry: StoredEntry, compress_bytes_min: usize) -> Option<Encoded> {
     let length = entry.value.as_ref().map_or(0, |value| value.len());
@@ -124,8 +132,12 @@ impl Shared {
         Ok(found)
     }
 
-    /// Fills entries of one partition in one transaction: they are put under passing names, the script moves to their
-    /// places those that the rule allows, and what is left is removed.
+    /// Fills entries of one partition in one transaction: a script judges them, and plain commands store those that it
+    /// makes way for.
+    ///
+    /// A server that was restarted does not know the script, and these commands run all the same. What they stored, where
+    /// nothing was, is removed by the transaction that repeats it; until then it does no harm, because whoever reads an entry
+    /// judges it.
     async fn fill_entries(
         &self,
         partition: Partition,
@@ -133,47 +145,46 @@ impl Shared {
         deadline: Instant,
     ) -> Result<Vec<Filled>, StoreError> {
         self.meters.fill_group.count(fills.len());
-        let passing: Vec<String> = (0..fills.len()).map(|number| self.names.passing(partition, number)).collect();
-        let mut keys = Vec::with_capacity(1 + 2 * fills.len());
+        let mut keys = Vec::with_capacity(1 + fills.len());
         keys.push(&self.names.of(partition).state[..]);
-        keys.extend(fills.iter().zip(&passing).flat_map(|(fill, passing)| [&passing[..], &fill.name]));
-        let put_and_remove = || {
-            let bytes = fills.iter().map(|fill| fill.encoded.len()).sum::<usize>();
-            let mut put = Cmd::with_capacity(1 + 2 * fills.len(), bytes + 64 * fills.len());
-            put.arg("MSET");
-            fills.iter().zip(&passing).for_each(|(fill, passing)| {
-                put.arg(passing).arg(&fill.encoded);
-            });
-            let mut remove = redis::cmd("DEL");
-            remove.arg(&passing);
-            [put, remove]
-        };
+        keys.extend(fills.iter().map(|fill| &fill.name[..]));
         let facts = Facts::of(&fills);
         let arguments = |command: &mut Cmd| {
-            command.arg(fills.len()).arg(facts.tags.len());
+            command.arg(facts.tags.len());
             facts.tags.iter().for_each(|tag| tag_argument(command, *tag));
             match facts.epoch {
                 Some(epoch) => command.arg(epoch.0),
                 None => command.arg(""),
             };
             command.arg(facts.lowest.0).arg(facts.highest.0).arg(&facts.each[..]);
-            fills.iter().for_each(|fill| {
-                command.arg(fill.lifetime_ms);
-            });
         };
+        let undo = |answers: &[Value]| {
+            let stored: Vec<&str> = fills
+                .iter()
+                .zip(answers)
+                .filter(|(_, answer)| **answer == Value::Okay)
+                .map(|(fill, _)| &fill.name[..])
+                .collect();
+            (!stored.is_empty()).then(|| redis::cmd("DEL").arg(stored).take())
+        };
+        let commands = || fills.iter().map(Fill::command).collect();
         let manager = self.connection.manager();
-        let call = self.scripts.run_between(manager, Script::Fill, &keys, arguments, put_and_remove);
-        let answer = self.until(deadline, call).await?;
-        let Value::Array(verdicts) = answer else { return Err(unexpected(&answer)) };
-        verdicts
-            .iter()
-            .map(|verdict| match verdict {
-                Value::Int(0) => Ok(Filled::Stored),
-                Value::Int(1) => Ok(Filled::Overtaken),
-                Value::Int(2) => Ok(Filled::NewerStored),
-                other => Err(unexpected(other)),
-            })
-            .collect()
+        let call = self.scripts.run_and(manager, Script::Fill, &keys, arguments, commands, undo);
+        let mut answers = self.until(deadline, call).await?.into_iter();
+        let judged = answers.next().unwrap_or(Value::Nil).extract_error();
+        let judged = match judged.map_err(|error| StoreError::Unavailable(error.to_string()))? {
+            Value::Array(judged) if judged.is_empty() => vec![Value::Int(0); fills.len()],
+            Value::Array(judged) if judged.len() == fills.len() => judged,
+            other => return Err(unexpected(&other)),
+        };
+        let filled = judged.into_iter().zip(answers).map(|answers| match answers {
+            (Value::Int(0), Value::Okay) => Ok(Filled::Stored),
+            (Value::Int(1), Value::Nil) => Ok(Filled::Overtaken),
+            // Not judged so and yet not stored: the same key twice in one call, and the first is there.
+            (Value::Int(0 | 2), Value::Nil) => Ok(Filled::NewerStored),
+            (_, answer) => Err(unexpected(&answer)),
+        });
+        filled.collect()
     }
 
     pub(super) async fn remove_entry(&self, key: &RawKey) -> Result<(), StoreError> {
@@ -187,6 +198,8 @@ impl Shared {
     fn entry(&self, partition: Partition, key: &RawKey, found: Value) -> Option<StoredEntry> {
         let decoded = match found {
             Value::Nil => return None,
+            // What refuses a fill for a moment: see fill.lua.
+            Value::BulkString(bytes) if bytes.is_empty() => return None,
             Value::BulkString(bytes) => entry::decode(partition, key, self.limits.entry_bytes_max, bytes.into()),
             _ => Err(NoEntry::Malformed),
         };

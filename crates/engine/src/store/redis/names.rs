@@ -51,12 +51,6 @@ impl Names {
         [prefix, ":", self.version.as_str(), ":", key.as_str()].concat()
     }
 
-    /// Where the entries of a fill pass through, within one transaction. Never seen outside it, so that all fills of a
-    /// partition can use the same.
-    pub(super) fn passing(&self, partition: Partition, number: usize) -> String {
-        format!("{}:fill:{number}", self.of(partition).prefix)
-    }
-
     /// Whose entry a name is, whatever its cache version; none if it is the name of something else.
     pub(super) fn tenant_of(&self, name: &[u8]) -> Option<Tenant> {
         let (partition, entry) = std::str::from_utf8(name).ok()?.strip_prefix(&self.space)?.split_once("}:")?;
@@ -91,7 +85,7 @@ mod tests {
         assert_eq!(ours.tenant_of(name(&ours).as_bytes()), Some(acme.clone()));
         assert_eq!(ours.tenant_of(name(&names("our")).as_bytes()), None, "another namespace");
         let partition = ours.count.of(&acme);
-        for other in [&ours.of(partition).state[..], &ours.of(partition).log, &ours.passing(partition, 0), "acme", ""] {
+        for other in [&ours.of(partition).state[..], &ours.of(partition).log, "acme", ""] {
             assert_eq!(ours.tenant_of(other.as_bytes()), None, "{other}");
         }
         assert_eq!(ours.tenant_of(b"{ours:99}:v1:acme-1.x:page:of/1"), None, "not its partition");

@@ -62,43 +62,29 @@ impl Scripts {
         }
     }
 
-    /// Runs a script between two commands, all in one transaction. Runs it a second time only if the server did not know
-    /// the script; then the second command must have undone what the first one did.
-    pub(super) async fn run_between(
+    /// Runs a script and then commands, in one transaction; gives the answers of all. If the server did not know the
+    /// script, then what the commands did is undone by `undo` (given their answers), in the transaction that repeats it.
+    pub(super) async fn run_and(
         &self,
         connection: &ConnectionManager,
         script: Script,
         keys: &[&str],
         arguments: impl Fn(&mut Cmd),
-        between: impl Fn() -> [Cmd; 2],
-    ) -> RedisResult<Value> {
+        commands: impl Fn() -> Vec<Cmd>,
+        undo: impl Fn(&[Value]) -> Option<Cmd>,
+    ) -> RedisResult<Vec<Value>> {
         let held = self.loaded.read().clone();
-        let mut loaded = match held {
+        let first = match held {
             Some(loaded) => loaded,
             None => self.load(connection, None).await?,
         };
-        let mut may_load = true;
-        loop {
-            let command = command(&loaded, script, keys, &arguments);
-            let mut transaction = redis::pipe();
-            let [before, after] = between();
-            transaction.atomic().add_command(before).add_command(command).add_command(after);
-            // Those that say "begun" and "queued", and then one with all answers.
-            let mut answers = connection.clone().send_packed_commands(&transaction, 4, 1).await?;
-            let Some(Value::Array(answers)) = answers.pop() else {
-                return Err(RedisError::from((ErrorKind::UnexpectedReturnType, "a transaction answered nothing")));
-            };
-            let [first, judged, last]: [Value; 3] = answers.try_into().map_err(|_| {
-                RedisError::from((ErrorKind::UnexpectedReturnType, "a transaction of three answered otherwise"))
-            })?;
-            match judged.extract_error() {
-                Err(error) if may_load && error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
-                    may_load = false;
-                    loaded = self.load(connection, Some(&loaded)).await?;
-                }
-                answer => return first.extract_error().and(last.extract_error()).and(answer),
-            }
+        let answers = transact(connection, None, command(&first, script, keys, &arguments), commands()).await?;
+        if !is_unknown_script(&answers[0]) {
+            return Ok(answers);
         }
+        let second = self.load(connection, Some(&first)).await?;
+        let undoing = undo(&answers[1..]);
+        transact(connection, undoing, command(&second, script, keys, &arguments), commands()).await
     }
 
     /// Loads the scripts for the server's present run, unless that was done since `unknown` was.
@@ -139,6 +125,31 @@ async fn call(
 ) -> RedisResult<Value> {
     let command = command(loaded, script, keys, arguments);
     connection.clone().send_packed_command(&command).await?.extract_error()
+}
+
+/// The answers of a script and of the commands after it, of which each may be an error.
+async fn transact(
+    connection: &ConnectionManager,
+    before: Option<Cmd>,
+    script: Cmd,
+    commands: Vec<Cmd>,
+) -> RedisResult<Vec<Value>> {
+    let (wanted, skipped) = (1 + commands.len(), usize::from(before.is_some()));
+    let mut transaction = redis::Pipeline::with_capacity(skipped + wanted);
+    transaction.atomic();
+    for command in before.into_iter().chain([script]).chain(commands) {
+        transaction.add_command(command);
+    }
+    // First those that say "begun" and "queued", and then one that holds all answers.
+    let mut answers = connection.clone().send_packed_commands(&transaction, 1 + skipped + wanted, 1).await?;
+    match answers.pop() {
+        Some(Value::Array(mut answers)) if answers.len() == skipped + wanted => Ok(answers.split_off(skipped)),
+        _ => Err(RedisError::from((ErrorKind::UnexpectedReturnType, "a transaction answered otherwise"))),
+    }
+}
+
+fn is_unknown_script(answer: &Value) -> bool {
+    matches!(answer, Value::ServerError(error) if error.kind() == Some(ServerErrorKind::NoScript))
 }
 
 fn command(loaded: &Loaded, script: Script, keys: &[&str], arguments: &impl Fn(&mut Cmd)) -> Cmd {
