@@ -5,5 +5,7 @@ mod coherence;
 mod reads;
 #[cfg(feature = "redis")]
 mod redis;
+#[cfg(feature = "redis")]
+mod redis_groups;
 mod store_contract;
 mod world;

@@ -1,6 +1,13 @@
 //! Entries: reading, filling and removing them.
 
-use std::{collections::HashMap, io::Write as _, sync::atomic::Ordering::Relaxed};
+use std::{
+    collections::HashMap,
+    future::poll_fn,
+    io::Write as _,
+    pin::pin,
+    sync::atomic::Ordering::Relaxed,
+    task::{Poll, ready},
+};
 
 use bytes::BufMut as _;
 use redis::{Cmd, RedisWrite, ToRedisArgs, ToSingleRedisArg, Value};
@@ -94,17 +101,18 @@ async fn encode(key: &RawKey, entry: StoredEntry, compress_bytes_min: usize) -> 
 
 impl Shared {
     pub(super) async fn get_one(&self, key: &RawKey) -> Result<Option<StoredEntry>, StoreError> {
-        let mut command = redis::cmd("GET");
-        command.arg(self.names.entry(key));
-        let asked = async {
-            match self.connection.send(&command).await {
-                // Not a string: somebody else's. `MGET` says `nil` of such a key.
-                Err(error) if error.code() == Some("WRONGTYPE") => Ok(Value::Okay),
-                answer => answer,
-            }
-        };
+        let partition = self.names.partition_of(key);
+        let name = self.names.entry(key);
+        let mut command = Cmd::with_capacity(2, name.len() + 3);
+        command.arg("GET").arg(name);
+        let mut asked = pin!(self.connection.send(&command));
+        let asked = poll_fn(|context| match ready!(asked.as_mut().poll(context)) {
+            // Not a string: somebody else's. `MGET` says `nil` of such a key.
+            Err(error) if error.code() == Some("WRONGTYPE") => Poll::Ready(Ok(Value::Okay)),
+            answer => Poll::Ready(answer),
+        });
         let found = self.until(self.deadline(), asked).await?;
-        Ok(self.entry(self.names.partition_of(key), key, found))
+        Ok(self.entry(partition, key, found))
     }
 
     /// One `MGET` for each partition concerned, all in one pipeline.
@@ -120,7 +128,7 @@ impl Shared {
                 command.arg(self.names.entry(&keys[*at]));
             });
         }
-        let answers = self.until(self.deadline(), self.connection.send_all(&pipeline, groups.len())).await?;
+        let answers = self.until(self.deadline(), pin!(self.connection.send_all(&pipeline, groups.len()))).await?;
         let mut found = vec![None; keys.len()];
         for (group, answer) in groups.iter().zip(answers) {
             let answer = answer.extract_error().map_err(|error| StoreError::Unavailable(error.to_string()))?;
@@ -170,7 +178,7 @@ impl Shared {
         let commands = || fills.iter().map(Fill::command).collect();
         let manager = self.connection.manager();
         let call = self.scripts.run_and(manager, Script::Fill, &keys, arguments, commands, undo);
-        let mut answers = self.until(deadline, call).await?.into_iter();
+        let mut answers = self.until(deadline, pin!(call)).await?.into_iter();
         let judged = answers.next().unwrap_or(Value::Nil).extract_error();
         let judged = match judged.map_err(|error| StoreError::Unavailable(error.to_string()))? {
             Value::Array(judged) if judged.is_empty() => vec![Value::Int(0); fills.len()],
@@ -190,7 +198,7 @@ impl Shared {
     pub(super) async fn remove_entry(&self, key: &RawKey) -> Result<(), StoreError> {
         let mut command = redis::cmd("DEL");
         command.arg(self.names.entry(key));
-        self.until(self.deadline(), self.connection.send(&command)).await?;
+        self.until(self.deadline(), pin!(self.connection.send(&command))).await?;
         Ok(())
     }
 

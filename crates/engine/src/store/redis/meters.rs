@@ -109,8 +109,8 @@ pub(super) struct Meters {
     pub(super) append: Meter,
     pub(super) log: Meter,
     pub(super) remove: Meter,
-    pub(super) hits: AtomicU64,
-    pub(super) misses: AtomicU64,
+    hits: AtomicU64,
+    misses: AtomicU64,
     pub(super) malformed: AtomicU64,
     pub(super) corrupt: AtomicU64,
     pub(super) timed_out: AtomicU64,
@@ -121,6 +121,16 @@ pub(super) struct Meters {
 }
 
 impl Meters {
+    /// Whether each key asked for was found.
+    pub(super) fn count_found(&self, found: &[bool]) {
+        let hits = found.iter().filter(|found| **found).count();
+        for (counter, count) in [(&self.hits, hits), (&self.misses, found.len() - hits)] {
+            if count > 0 {
+                counter.fetch_add(count as u64, Relaxed);
+            }
+        }
+    }
+
     pub(super) fn count_fill(&self, filled: Filled) {
         let place = match filled {
             Filled::Stored => 0,

@@ -5,7 +5,7 @@
 //! names (`SCAN`) finds them; what it costs falls on whoever asks, is bounded, and holds the server up for no longer
 //! than one page.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, pin::pin};
 
 use redis::Value;
 
@@ -110,12 +110,12 @@ impl RedisStore {
         });
         let shared = &self.shared;
         let sent = shared.connection.send_all(&pipeline, names.len());
-        let answers = shared.until(shared.deadline(), sent).await?;
+        let answers = shared.until(shared.deadline(), pin!(sent)).await?;
         Ok(answers.into_iter().map(|answer| redis::from_redis_value(answer).unwrap_or(0)).collect())
     }
 
     async fn asked(&self, command: &redis::Cmd) -> Result<Value, StoreError> {
         let shared = &self.shared;
-        shared.until(shared.deadline(), shared.connection.send(command)).await
+        shared.until(shared.deadline(), pin!(shared.connection.send(command))).await
     }
 }
