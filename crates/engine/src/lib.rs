@@ -73,7 +73,8 @@ pub use bytes::Bytes;
 
 #[cfg(feature = "redis")]
 pub use self::store::{
-    InvalidRedisSettings, RedisFinding, RedisLimits, RedisLogin, RedisSettings, RedisStore, RedisTls, Severity,
+    InvalidRedisSettings, RedisFinding, RedisLimits, RedisLogin, RedisSettings, RedisStats, RedisStore, RedisTls,
+    Severity, TenantUsage, Usage,
 };
 pub use self::{
     cache::{

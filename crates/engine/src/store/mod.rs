@@ -19,7 +19,8 @@ use futures_util::future::BoxFuture;
 
 #[cfg(feature = "redis")]
 pub use self::redis::{
-    InvalidRedisSettings, RedisFinding, RedisLimits, RedisLogin, RedisSettings, RedisStore, RedisTls, Severity,
+    GroupStats, InvalidRedisSettings, LATENCY_BOUNDS, LatencyStats, OperationStats, RedisFinding, RedisLimits,
+    RedisLogin, RedisSettings, RedisStats, RedisStore, RedisTls, Severity, TenantUsage, Usage,
 };
 pub use self::{
     heads::LocalHeads,

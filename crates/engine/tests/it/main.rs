@@ -11,6 +11,8 @@ mod nodes;
 mod reads;
 #[cfg(feature = "redis")]
 mod redis;
+#[cfg(feature = "redis")]
+mod redis_groups;
 mod refill;
 mod refresh;
 mod store_contract;

@@ -32,21 +32,21 @@ const RELEASE: &str = "local held = redis.call('GET', KEYS[1]) \
 
 impl RedisStore {
     pub(super) async fn ask_lease(&self, key: &RawKey, request: &LeaseRequest) -> Result<Leased, StoreError> {
-        let partition = self.names.partition_of(key);
-        let name = self.names.lease(key);
+        let partition = self.shared.names.partition_of(key);
+        let name = self.shared.names.lease(key);
         if let Some(over) = request.over {
             let mut command = eval(TAKE_OVER, &[&name]);
             command.arg(&token(over)[..]).arg(&encode(&request.lease)[..]).arg(millis(request.ttl));
-            let held = self.connection.in_time(self.connection.send(partition, &command)).await?;
+            let held = self.shared.connection.in_time(self.shared.connection.send(partition, &command)).await?;
             return Ok(Leased { held_by: holder(partition, &held)?, entry: None });
         }
-        let mut command = eval(TAKE, &[&name, &self.names.entry(key)]);
+        let mut command = eval(TAKE, &[&name, &self.shared.names.entry(key)]);
         command.arg(&encode(&request.lease)[..]).arg(millis(request.ttl));
-        let answer = self.connection.in_time(self.connection.send(partition, &command)).await?;
+        let answer = self.shared.connection.in_time(self.shared.connection.send(partition, &command)).await?;
         let Value::Array(answers) = answer else { return Err(unexpected(&answer)) };
         let [held, entry] = <[Value; 2]>::try_from(answers).map_err(|answers| unexpected(&Value::Array(answers)))?;
         // What is no entry is absent, as for a read.
-        Ok(Leased { held_by: holder(partition, &held)?, entry: self.entry(partition, entry) })
+        Ok(Leased { held_by: holder(partition, &held)?, entry: self.shared.entry(partition, key, entry) })
     }
 
     pub(super) async fn release_lease(
@@ -55,12 +55,15 @@ impl RedisStore {
         owner: LeaseToken,
         after: AfterLease,
     ) -> Result<(), StoreError> {
-        let mut command = eval(RELEASE, &[&self.names.lease(key)]);
+        let mut command = eval(RELEASE, &[&self.shared.names.lease(key)]);
         command.arg(&token(owner)[..]);
         if let AfterLease::Open(time) = after {
             command.arg(&[0_u8; 32][..]).arg(millis(time));
         }
-        self.connection.in_time(self.connection.send(self.names.partition_of(key), &command)).await?;
+        self.shared
+            .connection
+            .in_time(self.shared.connection.send(self.shared.names.partition_of(key), &command))
+            .await?;
         Ok(())
     }
 }
