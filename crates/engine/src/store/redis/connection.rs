@@ -334,7 +334,9 @@ async fn transact(link: &Link, before: Option<Cmd>, script: Cmd, commands: Vec<C
     for answer in answers {
         answer.extract_error()?;
     }
-    match last.extract_error()? {
+    // Not `extract_error`, which would look into the answers: theirs are the caller's.
+    match last {
+        Value::ServerError(error) => Err(error.into()),
         Value::Array(mut answers) if answers.len() == skipped + wanted => Ok(answers.split_off(skipped)),
         _ => Err(RedisError::from((ErrorKind::UnexpectedReturnType, "a transaction answered otherwise"))),
     }
