@@ -266,7 +266,7 @@ async fn large_values_come_back_and_take_less_room() {
         assert_eq!(fill(&store, number, entry(base, 1, written.clone())).await.unwrap(), Filled::Stored);
         assert_eq!(value(&store, number).await.unwrap(), written);
         let stored: usize = server.run(&["STRLEN", &server.keys(&format!("*:page/{number}"))[0]]);
-        assert_eq!(stored < written.len() / 2, written.len() > 4096, "{stored} of {} bytes", written.len());
+        assert_eq!(stored < written.len() / 2, written.len() > 1024, "{stored} of {} bytes", written.len());
     }
 }
 

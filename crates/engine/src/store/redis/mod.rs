@@ -19,6 +19,11 @@
 //! - *an entry*: a miss.
 //! - *everything, or the newest part of it* (a restart from a snapshot): a new epoch; see [`scripts`].
 //!
+//! # What goes together
+//!
+//! Under load, appends and fills of a partition go in groups; see [`gather`] and `docs/adr/0009-group-commit-and-values.md`.
+//! Each caller has its own answer, and none waits while the line is free.
+//!
 //! # What it does not do
 //!
 //! Cluster, Sentinel and TLS; a breaker; repeating an operation that may have happened.
