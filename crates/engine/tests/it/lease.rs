@@ -128,6 +128,18 @@ async fn a_load_overtaken_by_a_write_is_followed_by_one_load_and_not_by_many() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_waited_for_an_overtaken_load_loads_what_can_be_kept() {
+    let nodes = Nodes::new().await;
+    let overtaken = nodes.begin(0, POLICY, none()).await;
+    let waiting = nodes.begin(1, POLICY, none()).await;
+    // The one who waits hears of it from nobody: it follows no log while it waits.
+    nodes.write(2).await;
+    overtaken.await.unwrap().unwrap();
+    assert_eq!(version(&waiting.await.unwrap().unwrap()), 1);
+    assert_eq!(nodes.read(2, POLICY).await.verdict, Verdict::Hit, "its fill was not refused");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_load_too_old_for_a_reader_is_not_waited_for() {
     let nodes = Nodes::new().await;
     let old = nodes.begin_taking(0, POLICY, none(), Duration::from_secs(20)).await;
@@ -283,6 +295,18 @@ async fn a_strict_reader_who_cannot_ask_takes_nothing_that_began_before_it() {
     // This node has not heard of the write and cannot: only its own load is sure to have seen it.
     let new = nodes.read(0, POLICY).await;
     assert_eq!((version(&new), new.collapsed), (1, false));
+    assert_eq!(version(&old.await.unwrap().unwrap()), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reader_who_cannot_ask_takes_no_load_that_began_before_its_bound() {
+    let nodes = Nodes::new().await;
+    let bounded = POLICY.mode(unstale::Mode::Bounded(Duration::from_secs(1)));
+    let old = nodes.begin(0, bounded, none()).await;
+    nodes.write(1).await;
+    nodes.time.advance(Duration::from_millis(1001));
+    nodes.nodes[0].far.set_faults(Faults { lost_requests_percent: 100, lost_answers_percent: 0 });
+    assert_eq!(version(&nodes.read(0, bounded).await), 1);
     assert_eq!(version(&old.await.unwrap().unwrap()), 0);
 }
 
