@@ -10,16 +10,16 @@ use std::{
     time::Duration,
 };
 
-use tokio::{sync::Notify, task::JoinSet, time::sleep};
+use tokio::{task::JoinSet, time::sleep};
 use unstale::{
-    Cache, CacheLimits, Event, FetchError, Invalidation, LeaseLimits, Loaded, MissReason, Observer, ReadOptions,
-    StaleReason, Tag, Verdict, WaitedFor,
+    Cache, CacheLimits, Event, FetchError, Invalidation, Loaded, MissReason, Observer, ReadOptions, StaleReason, Tag,
+    Verdict, WaitedFor,
     store::{AfterLease, LeaseToken, Store as _},
     testing::{DistantStore, Faults, Sabotage},
 };
 
 use crate::{
-    nodes::{Answer, LOAD, Nodes, Origin, POLICY, TTL, none, settle, stampede, tag, version},
+    nodes::{Answer, LOAD, Nodes, POLICY, TTL, none, settle, stampede, version},
     world::{Page, acme, page},
 };
 
@@ -341,12 +341,14 @@ async fn a_node_that_could_not_follow_the_log_takes_nothing_from_the_others() {
 
 #[cfg(feature = "redis")]
 mod on_redis {
+    use tokio::sync::Notify;
     use unstale::{
-        RedisStore,
+        LeaseLimits, RedisStore,
         testing::redis_server::{RedisServer, settings},
     };
 
     use super::*;
+    use crate::nodes::{Origin, tag};
 
     /// Patient, so that a machine with much else to do is not taken for a store that is away.
     async fn node(server: &RedisServer) -> Cache {
