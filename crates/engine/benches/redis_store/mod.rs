@@ -12,8 +12,8 @@ use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use redis::aio::ConnectionManager;
 use tokio::{runtime::Runtime, task::JoinSet};
 use unstale::{
-    Bytes, Cache, CacheLimits, CacheVersion, Cacheable, CodecError, Fingerprint, L1Limits, Loaded, Mode, Policy,
-    Position, ReadOptions, RedisLimits, RedisSettings, RedisStore, Tag, Timestamp, Verdict, catalogue,
+    Bytes, Cache, CacheLimits, Cacheable, CodecError, Fingerprint, L1Limits, Loaded, Mode, Policy, Position,
+    ReadOptions, RedisSettings, RedisStore, Tag, Timestamp, Verdict, catalogue,
     store::{Filled, Store as _, StoredEntry},
     testing::redis_server::RedisServer,
 };
@@ -123,13 +123,9 @@ struct Bench {
 impl Bench {
     async fn new() -> Self {
         let server = RedisServer::start();
-        let settings = RedisSettings {
-            url: server.url(),
-            namespace: "bench".into(),
-            version: CacheVersion::default(),
-            // The machine may be busy with other things for a second.
-            limits: RedisLimits { operation_timeout: Duration::from_secs(10), ..RedisLimits::default() },
-        };
+        let mut settings = RedisSettings::new(server.url(), "bench");
+        // The machine may be busy with other things for a second.
+        settings.limits.operation_timeout = Duration::from_secs(10);
         let store = Arc::new(RedisStore::new(settings.clone()).unwrap());
         let stores = [usize::MAX, 0].map(|compress_bytes_min| {
             let limits = RedisLimits { compress_bytes_min, ..settings.limits };
