@@ -13,7 +13,7 @@ use redis::aio::ConnectionManager;
 use tokio::{runtime::Runtime, task::JoinSet};
 use unstale::{
     Bytes, Cache, CacheLimits, Cacheable, CodecError, Fingerprint, L1Limits, Loaded, Mode, Policy, Position,
-    ReadOptions, RedisSettings, RedisStore, Tag, Timestamp, Verdict, catalogue,
+    ReadOptions, RedisLimits, RedisSettings, RedisStore, Tag, Timestamp, Verdict, catalogue,
     store::{Filled, Store as _, StoredEntry},
     testing::redis_server::RedisServer,
 };
