@@ -4,6 +4,9 @@
 //! - A reader joins a flight only if the flight's base is at or above the position the reader needs, and no tag that
 //!   the value is known to have was invalidated since that base.
 //! - A newer flight takes an older one's place for new readers; the older one still answers its own.
+//! - A reader who cannot know how new its node's view is joins only a flight whose load has not begun yet: that load
+//!   sees everything that was written before the reader asked. One such flight per key waits at a time, for the one
+//!   that runs; so without a store, too, a key is loaded by one at a time, whatever the number of readers.
 //! - A flight that ends without an outcome (its task was dropped) wakes its readers, who load for themselves.
 //!
 //! Whether a joined flight's value may be *used* is judged again when it lands, by the rule; see `cache::read`.
@@ -12,7 +15,7 @@ use std::{
     any::Any,
     collections::HashMap,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicUsize, Ordering::Relaxed},
     },
 };
@@ -43,7 +46,8 @@ pub(crate) enum Outcome {
 
 /// The running load of one key.
 pub(crate) struct Flight {
-    pub(crate) base: Position,
+    /// Captured when its load begins.
+    base: OnceLock<Position>,
     /// Tags that the value is known to have before it is loaded: those of the entry it replaces.
     pub(crate) known_tags: TagIds,
     landed: watch::Sender<Option<Outcome>>,
@@ -65,6 +69,8 @@ pub(crate) struct Lead {
     flights: Arc<Flights>,
     key: RawKey,
     flight: Arc<Flight>,
+    /// The flight that must land before the load begins.
+    after: Option<watch::Receiver<Option<Outcome>>>,
     landed: bool,
 }
 
@@ -96,22 +102,40 @@ impl Flights {
         may_join: impl FnOnce(&Flight) -> bool,
     ) -> Seat {
         let mut shard = self.shard(key).lock();
-        if let Some(flight) = shard.get(key).filter(|flight| may_join(flight)) {
-            if flight.waiters.fetch_add(1, Relaxed) >= self.waiters_max {
-                flight.waiters.fetch_sub(1, Relaxed);
-                return Seat::Full;
-            }
-            return Seat::Join(Join { flight: flight.clone(), landing: flight.landed.subscribe() });
+        // A load that has not begun will be newer than all that this reader knows of.
+        if let Some(flight) = shard.get(key).filter(|flight| flight.base().is_none() || may_join(flight)) {
+            return self.join(flight);
         }
-        let flight = Arc::new(Flight::new(base, known_tags));
+        let flight = Arc::new(Flight::new(Some(base), known_tags));
         shard.insert(key.clone(), flight.clone());
-        Seat::Lead(Lead { flights: self.clone(), key: key.clone(), flight, landed: false })
+        Seat::Lead(Lead { flights: self.clone(), key: key.clone(), flight, after: None, landed: false })
+    }
+
+    /// Joins the load of `key` that has not begun yet, or puts one behind the load that runs.
+    pub(crate) fn board_next(self: &Arc<Self>, key: &RawKey, known_tags: TagIds) -> Seat {
+        let mut shard = self.shard(key).lock();
+        let running = shard.get(key);
+        if let Some(flight) = running.filter(|flight| flight.base().is_none()) {
+            return self.join(flight);
+        }
+        let after = running.map(|flight| flight.landed.subscribe());
+        let flight = Arc::new(Flight::new(None, known_tags));
+        shard.insert(key.clone(), flight.clone());
+        Seat::Lead(Lead { flights: self.clone(), key: key.clone(), flight, after, landed: false })
+    }
+
+    fn join(&self, flight: &Arc<Flight>) -> Seat {
+        if flight.waiters.fetch_add(1, Relaxed) >= self.waiters_max {
+            flight.waiters.fetch_sub(1, Relaxed);
+            return Seat::Full;
+        }
+        Seat::Join(Join { flight: flight.clone(), landing: flight.landed.subscribe() })
     }
 
     /// A load of which no other reader knows.
     pub(crate) fn alone(self: &Arc<Self>, key: &RawKey, base: Position) -> Lead {
-        let flight = Flight::new(base, TagIds::new());
-        Lead { flights: self.clone(), key: key.clone(), flight: Arc::new(flight), landed: false }
+        let flight = Flight::new(Some(base), TagIds::new());
+        Lead { flights: self.clone(), key: key.clone(), flight: Arc::new(flight), after: None, landed: false }
     }
 
     /// How many loads run.
@@ -125,15 +149,28 @@ impl Flights {
 }
 
 impl Flight {
-    fn new(base: Position, known_tags: TagIds) -> Self {
+    fn new(base: Option<Position>, known_tags: TagIds) -> Self {
+        let base = base.map_or_else(OnceLock::new, OnceLock::from);
         Self { base, known_tags, landed: watch::Sender::new(None), waiters: AtomicUsize::new(0) }
+    }
+
+    /// The base of the load; none if it has not begun.
+    pub(crate) fn base(&self) -> Option<Position> {
+        self.base.get().copied()
     }
 }
 
 impl Lead {
-    /// The base of the load: captured before it begins.
-    pub(crate) fn base(&self) -> Position {
-        self.flight.base
+    /// Waits for the load's turn. Returns its base: captured now by `frontier`, unless it was when the flight began.
+    /// From here on, no reader who cannot judge its value joins.
+    pub(crate) async fn depart(&mut self, frontier: impl FnOnce() -> Position) -> Position {
+        if let Some(mut after) = self.after.take() {
+            // However it ended, or if it was dropped: it runs no more.
+            let _ = after.wait_for(Option::is_some).await;
+        }
+        // Under the lock: whoever boards later sees that it has begun.
+        let _boarding_is_over = self.flights.shard(&self.key).lock();
+        *self.flight.base.get_or_init(frontier)
     }
 
     /// Ends the flight and tells all who wait.
@@ -200,7 +237,9 @@ mod tests {
     }
 
     fn board(flights: &Arc<Flights>, sequence: u64) -> Seat {
-        flights.board(&key(), base(sequence), TagIds::new(), |flight| flight.base.sequence >= Sequence(sequence))
+        flights.board(&key(), base(sequence), TagIds::new(), |flight| {
+            flight.base().is_some_and(|base| base.sequence >= Sequence(sequence))
+        })
     }
 
     fn lead(seat: Seat) -> Lead {

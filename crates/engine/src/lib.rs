@@ -58,6 +58,7 @@ mod judge;
 mod l1;
 mod observe;
 mod policy;
+mod resilience;
 mod sabotage;
 mod scope;
 mod tag;
@@ -83,6 +84,7 @@ pub use self::{
     observe::{Event, Observer},
     policy::{Mode, Policy},
     position::{Position, PositionSet},
+    resilience::{BreakerLimits, BreakerPer, BreakerState, PendingLimits, Resilience, ResilientStore, RetryLimits},
     scope::{TAGS_MAX, decline, record, required},
     store::{MemoryLimits, MemoryStore, Record, StoreError},
     tag::{GroupKey, Home, TAG_TEXT_BYTES_MAX, Tag, TagId},

@@ -7,8 +7,9 @@ use tracing::Instrument as _;
 use super::{
     Cache, Shared,
     fetched::{FetchError, Fetched, ReadOptions},
-    find::Found,
+    find::{Found, Lack, Share},
     load::{Loaded, error_of},
+    patience::Patience,
     read::required,
 };
 use crate::{
@@ -20,7 +21,7 @@ use crate::{
     policy::Policy,
     position::PositionSet,
     scope::Recorder,
-    verdict::{MissReason, Verdict},
+    verdict::{BypassReason, Verdict},
 };
 
 impl Cache {
@@ -74,8 +75,9 @@ struct Round<'a, V, F> {
 /// A place whose value must be loaded.
 struct Missing {
     place: usize,
-    reason: MissReason,
+    verdict: Verdict,
     known_tags: TagIds,
+    share: Share,
 }
 
 impl<V, F> Round<'_, V, F> {
@@ -86,37 +88,44 @@ impl<V, F> Round<'_, V, F> {
         F: Fn(Vec<usize>) -> L + Send + Sync + 'static,
         L: Future<Output = Result<Vec<Loaded<V>>, E>> + Send + 'static,
     {
-        // Should the log be out of reach, values loaded below are based on the old frontier and refused by the rule.
-        let _ = self.cache.shared.reach(&self.required).await;
-        let mut missing = self.find(places, answers).await;
+        let patience = self.cache.shared.patience();
+        let mut missing = if self.cache.shared.reach(&self.required, patience).await.is_ok() {
+            self.find(places, answers, patience).await
+        } else {
+            let verdict = Verdict::Bypass(BypassReason::OutOfReach);
+            let missing = |place| Missing { place, verdict, known_tags: TagIds::new(), share: Share::Next };
+            places.into_iter().map(missing).collect()
+        };
+        // Of one partition, all of them are found under the same conditions.
+        let share = missing.first().map_or(Share::ByRule, |missing| missing.share);
         let mut joins = Vec::new();
         let mut leads = Vec::new();
-        for Missing { place, reason, known_tags } in missing.drain(..) {
+        for Missing { place, verdict, known_tags, share } in missing.drain(..) {
             let key = self.keys[place].raw();
-            match self.cache.shared.board(key, &known_tags, &self.required) {
-                Seat::Lead(lead) => leads.push((place, reason, lead)),
-                Seat::Full => leads.push((place, reason, self.cache.shared.alone(key))),
+            match self.cache.shared.board(key, &known_tags, &self.required, share) {
+                Seat::Lead(lead) => leads.push((place, verdict, lead)),
+                Seat::Full => leads.push((place, verdict, self.cache.shared.alone(key))),
                 Seat::Join(join) => {
                     self.cache.shared.observers.tell(&Event::Joined { key });
-                    joins.push((place, reason, join));
+                    joins.push((place, verdict, join));
                 }
             }
         }
-        self.lead(leads, answers).await?;
-        let again = self.join(joins, answers).await?;
-        let leads =
-            again.into_iter().map(|(place, reason)| (place, reason, self.cache.shared.alone(self.keys[place].raw())));
-        self.lead(leads.collect(), answers).await
+        self.lead(leads, share, answers).await?;
+        let again = self.join(joins, share, answers).await?;
+        let alone =
+            |(place, verdict): (usize, Verdict)| (place, verdict, self.cache.shared.alone(self.keys[place].raw()));
+        self.lead(again.into_iter().map(alone).collect(), share, answers).await
     }
 
     /// Answers what memory and store hold; returns the rest.
-    async fn find(&self, places: Vec<usize>, answers: &mut [Option<Fetched<V>>]) -> Vec<Missing>
+    async fn find(&self, places: Vec<usize>, answers: &mut [Option<Fetched<V>>], patience: Patience) -> Vec<Missing>
     where
         V: Cacheable,
     {
         let mut missing = Vec::new();
         let keys: Vec<&Key<V>> = places.iter().map(|place| &self.keys[*place]).collect();
-        let found = self.cache.shared.find_many(&keys, self.policy).await;
+        let found = self.cache.shared.find_many(&keys, self.policy, patience).await;
         for (place, found) in places.into_iter().zip(found) {
             let key = &self.keys[place];
             match found {
@@ -128,9 +137,9 @@ impl<V, F> Round<'_, V, F> {
                     }
                     answers[place] = Some(self.cache.answer(key.raw(), entry, Verdict::Stale(reason)));
                 }
-                Found::Nothing(reason, old) => {
+                Found::Nothing(Lack { verdict, old, share }) => {
                     let known_tags = old.map_or_else(TagIds::new, |old| old.entry.tags.clone());
-                    missing.push(Missing { place, reason, known_tags });
+                    missing.push(Missing { place, verdict, known_tags, share });
                 }
             }
         }
@@ -140,7 +149,8 @@ impl<V, F> Round<'_, V, F> {
     /// Loads all of `leads` at once.
     async fn lead<E, L>(
         &self,
-        leads: Vec<(usize, MissReason, Lead)>,
+        leads: Vec<(usize, Verdict, Lead)>,
+        share: Share,
         answers: &mut [Option<Fetched<V>>],
     ) -> Result<(), FetchError<E>>
     where
@@ -152,17 +162,17 @@ impl<V, F> Round<'_, V, F> {
         if leads.is_empty() {
             return Ok(());
         }
-        let places: Vec<(usize, MissReason)> = leads.iter().map(|(place, reason, _)| (*place, *reason)).collect();
+        let places: Vec<(usize, Verdict)> = leads.iter().map(|(place, verdict, _)| (*place, *verdict)).collect();
         let leads = leads.into_iter().map(|(place, _, lead)| (self.keys[place].clone(), lead)).collect();
         let asked = places.iter().map(|(place, _)| *place).collect();
         let (shared, load, policy) = (self.cache.shared.clone(), self.load.clone(), *self.policy);
         let required = self.required.clone();
-        let flight = async move { shared.fly_many(leads, &policy, required, async { load(asked).await }).await };
+        let flight =
+            async move { shared.fly_many((leads, share), &policy, required, async { load(asked).await }).await };
         let span = tracing::debug_span!("cache.load_many", cache.tier = "loader");
         let outcomes = tokio::spawn(flight.instrument(span)).await.map_err(|_| FetchError::Aborted)?;
-        for ((place, reason), outcome) in places.into_iter().zip(outcomes) {
-            answers[place] =
-                Some(self.cache.landed(self.keys[place].raw(), outcome, Verdict::Miss(reason), None, false)?);
+        for ((place, verdict), outcome) in places.into_iter().zip(outcomes) {
+            answers[place] = Some(self.cache.landed(self.keys[place].raw(), outcome, verdict, None, false)?);
         }
         Ok(())
     }
@@ -170,22 +180,23 @@ impl<V, F> Round<'_, V, F> {
     /// Waits for the loads of others; returns the places where they brought nothing that may be used.
     async fn join<E>(
         &self,
-        joins: Vec<(usize, MissReason, Join)>,
+        joins: Vec<(usize, Verdict, Join)>,
+        share: Share,
         answers: &mut [Option<Fetched<V>>],
-    ) -> Result<Vec<(usize, MissReason)>, FetchError<E>>
+    ) -> Result<Vec<(usize, Verdict)>, FetchError<E>>
     where
         V: Cacheable,
         E: Clone + Send + Sync + 'static,
     {
         let mut again = Vec::new();
-        for (place, reason, join) in joins {
+        for (place, verdict, join) in joins {
             let key = self.keys[place].raw();
             match join.outcome().await {
-                Outcome::Loaded(entry, not_stored) if self.cache.shared.may_share(key, &entry, not_stored) => {
+                Outcome::Loaded(entry, not_stored) if self.cache.shared.may_share(key, &entry, not_stored, share) => {
                     let outcome = Outcome::Loaded(entry, not_stored);
-                    answers[place] = Some(self.cache.landed(key, outcome, Verdict::Miss(reason), None, true)?);
+                    answers[place] = Some(self.cache.landed(key, outcome, verdict, None, true)?);
                 }
-                Outcome::Loaded(..) | Outcome::Aborted => again.push((place, reason)),
+                Outcome::Loaded(..) | Outcome::Aborted => again.push((place, verdict)),
                 failed => return Err(error_of(&failed)),
             }
         }
@@ -197,7 +208,7 @@ impl Shared {
     /// Runs one load for many keys and lands all their flights, whatever becomes of it.
     async fn fly_many<V, E, L>(
         self: &Arc<Self>,
-        leads: Vec<(Key<V>, Lead)>,
+        (mut leads, share): (Vec<(Key<V>, Lead)>, Share),
         policy: &Policy,
         required: PositionSet,
         load: L,
@@ -208,7 +219,13 @@ impl Shared {
         L: Future<Output = Result<Vec<Loaded<V>>, E>>,
     {
         let tenant = leads[0].0.raw().tenant().clone();
-        let recorder = Arc::new(Recorder::new(tenant.clone(), required.clone()));
+        let recorder = Recorder::new(tenant.clone(), required.clone()).unconfirmed(share == Share::Next);
+        let recorder = Arc::new(recorder);
+        let clocks = &self.view(self.partition(&tenant)).clocks;
+        let mut bases = Vec::with_capacity(leads.len());
+        for (_, lead) in &mut leads {
+            bases.push(lead.depart(|| clocks.frontier()).await);
+        }
         let began = tokio::time::Instant::now();
         let all = async { load.await.map(Loaded::value) };
         let loaded = self.run::<Vec<Loaded<V>>, E, _>(policy, &recorder, all).await;
@@ -221,9 +238,9 @@ impl Shared {
             }
         };
         let mut outcomes = Vec::with_capacity(leads.len());
-        for ((key, lead), loaded) in leads.into_iter().zip(loaded) {
+        for (((key, lead), base), loaded) in leads.into_iter().zip(bases).zip(loaded) {
             let own = Recorder::beside(&recorder);
-            let landed = self.keep(&key, policy, lead.base(), loaded, &own).await;
+            let landed = self.keep(&key, policy, base, loaded, &own).await;
             self.observers.tell(&Event::Loaded { key: key.raw(), took, not_stored: landed.not_stored });
             let outcome = Outcome::Loaded(landed.entry, landed.not_stored);
             lead.land(outcome.clone());

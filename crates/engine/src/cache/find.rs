@@ -1,18 +1,21 @@
 //! Finding: what memory and the store hold for a key, judged.
 
-use std::{mem, sync::Arc};
+use std::{mem, sync::Arc, time::Duration};
 
-use super::Shared;
+use super::{
+    Shared,
+    patience::{Patience, outage},
+};
 use crate::{
     codec::Cacheable,
     entry::{Entry, NewEntry},
-    judge::{Judgement, is_recent, judge},
+    judge::{Judgement, STALE_OK_BOUND, invalidated, is_recent, judge},
     key::{Key, RawKey},
-    observe::Event,
-    policy::Policy,
+    policy::{Mode, Policy},
     position::Partition,
+    scope,
     store::StoredEntry,
-    verdict::{MissReason, StaleReason, Verdict},
+    verdict::{BypassReason, MissReason, StaleReason, Verdict},
 };
 
 /// What was found for a key before any load.
@@ -22,7 +25,27 @@ pub(super) enum Found {
     /// An answer; the one who gets `true` refreshes it.
     Refresh(Arc<Entry>, StaleReason, bool),
     /// None.
-    Nothing(MissReason, Option<Old>),
+    Nothing(Lack),
+}
+
+/// What is known where no answer was found.
+pub(super) struct Lack {
+    /// Why it must be loaded.
+    pub(super) verdict: Verdict,
+    /// An entry that was no answer.
+    pub(super) old: Option<Old>,
+    /// Whose load will do.
+    pub(super) share: Share,
+}
+
+/// Which of other readers' loads a reader may use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Share {
+    /// What the rule allows: this node's view holds all that the reader must see.
+    ByRule,
+    /// One that begins after the reader asked: nothing else is known to be new enough, because the store could not
+    /// be asked, or invalidations wait for it.
+    Next,
 }
 
 /// An entry that was no answer.
@@ -31,44 +54,126 @@ pub(super) struct Old {
     pub(super) entry: Arc<Entry>,
     /// Whether it may be served if the load fails.
     pub(super) fail_safe: bool,
+    /// How long no other load is tried then.
+    pub(super) retry: Duration,
 }
 
 impl Shared {
     /// Looks in memory and in the store.
-    pub(super) async fn find<V: Cacheable>(&self, key: &Key<V>, policy: &Policy) -> Found {
-        self.find_many(&[key], policy).await.pop().expect("one answer per key")
+    pub(super) async fn find<V: Cacheable>(
+        self: &Arc<Self>,
+        key: &Key<V>,
+        policy: &Policy,
+        patience: Patience,
+    ) -> Found {
+        self.find_many(&[key], policy, patience).await.pop().expect("one answer per key")
     }
 
     /// The same for several keys of one tenant, in their order: the store is asked once, for all that memory lacks.
-    pub(super) async fn find_many<V: Cacheable>(&self, keys: &[&Key<V>], policy: &Policy) -> Vec<Found> {
+    pub(super) async fn find_many<V: Cacheable>(
+        self: &Arc<Self>,
+        keys: &[&Key<V>],
+        policy: &Policy,
+        patience: Patience,
+    ) -> Vec<Found> {
         let Some(first) = keys.first() else { return Vec::new() };
         let partition = self.partition(first.raw().tenant());
-        let confirmed = self.confirm(partition, policy).await;
+        let policy = &within_load(*policy);
+        let mut outage = None;
+        if !self.is_confirmed(partition, policy) {
+            let fallback = keys.iter().all(|key| self.has_fallback(key.raw(), partition, policy));
+            let patience = if fallback { self.patience_with_fallback(patience) } else { patience };
+            outage = self.catch_up_within(partition, patience).await.err();
+        }
+        let confirmed = outage.is_none();
+        let share = if confirmed && !self.has_pending(partition) { Share::ByRule } else { Share::Next };
+        let nothing = |verdict, old| Found::Nothing(Lack { verdict, old, share });
         let in_memory = |key: &&Key<V>| match self.l1.get(key.raw()) {
-            Some(entry) => self.found(entry, partition, policy, confirmed),
-            None => Found::Nothing(MissReason::Absent, None),
+            Some(entry) => self.found(entry, partition, policy, confirmed, share),
+            None => nothing(Verdict::Miss(MissReason::Absent), None),
         };
         let mut found: Vec<Found> = keys.iter().map(in_memory).collect();
         let missing = found.iter().enumerate().filter(|(_, found)| matches!(found, Found::Nothing(..)));
         let missing: Vec<usize> = missing.map(|(place, _)| place).collect();
-        if missing.is_empty() {
-            return found;
-        }
-        let asked: Vec<RawKey> = missing.iter().map(|place| keys[*place].raw().clone()).collect();
-        let Ok(stored) = self.store.get(&asked).await else {
-            self.observers.tell(&Event::StoreFailed { partition: Some(partition) });
-            return found;
-        };
-        for (place, stored) in missing.into_iter().zip(stored) {
-            let nothing = mem::replace(&mut found[place], Found::Nothing(MissReason::Absent, None));
-            found[place] = match (nothing, stored) {
-                (Found::Nothing(reason, old), Some(stored)) => {
-                    self.found_in_store(keys[place], policy, confirmed, stored, (reason, old))
+        // An unconfirmed view makes nothing fresh of what the store holds.
+        let is_of_use = confirmed || matches!(policy.mode, Mode::StaleOk(_));
+        if !missing.is_empty() && is_of_use {
+            let asked: Vec<Key<V>> = missing.iter().map(|place| keys[*place].clone()).collect();
+            match self.get_within(partition, asked, policy, confirmed, patience).await {
+                Err(reason) => outage = outage.or(Some(reason)),
+                Ok(stored) => {
+                    for (place, stored) in missing.iter().zip(stored) {
+                        let unknown = nothing(Verdict::Miss(MissReason::Absent), None);
+                        found[*place] = match (mem::replace(&mut found[*place], unknown), stored) {
+                            (Found::Nothing(lack), Some(stored)) => {
+                                self.found_in_store(keys[*place], policy, confirmed, stored, lack)
+                            }
+                            (nothing, _) => nothing,
+                        };
+                    }
                 }
-                (nothing, _) => nothing,
-            };
+            }
+        }
+        if let Some(reason) = outage {
+            // Not a miss: nothing is known of what the store holds.
+            for place in missing {
+                if let Found::Nothing(lack) = &mut found[place] {
+                    lack.verdict = Verdict::Bypass(reason);
+                }
+            }
         }
         found
+    }
+
+    /// Asks the store for entries, and takes into memory what comes too late.
+    async fn get_within<V: Cacheable>(
+        self: &Arc<Self>,
+        partition: Partition,
+        keys: Vec<Key<V>>,
+        policy: &Policy,
+        confirmed: bool,
+        patience: Patience,
+    ) -> Result<Vec<Option<StoredEntry>>, BypassReason> {
+        if patience.is_over() {
+            return Err(BypassReason::StoreSlow);
+        }
+        let asked: Vec<RawKey> = keys.iter().map(|key| key.raw().clone()).collect();
+        let store = self.store.clone();
+        match self.within(patience, async move { store.get(&asked).await }).await {
+            Ok(answer) => answer.map_err(|error| {
+                self.tell_failed(partition, &error);
+                outage(&error)
+            }),
+            Err(late) => {
+                let (this, policy) = (self.clone(), *policy);
+                self.go_on(async move {
+                    match late.await {
+                        Ok(stored) => this.take_late(&keys, stored, &policy, confirmed),
+                        Err(error) => this.tell_failed(partition, &error),
+                    }
+                });
+                Err(BypassReason::StoreSlow)
+            }
+        }
+    }
+
+    /// Takes late answers into memory, where a load has brought nothing meanwhile.
+    fn take_late<V: Cacheable>(
+        self: &Arc<Self>,
+        keys: &[Key<V>],
+        stored: Vec<Option<StoredEntry>>,
+        policy: &Policy,
+        confirmed: bool,
+    ) {
+        for (key, stored) in keys.iter().zip(stored) {
+            if let Some(stored) = stored.filter(|_| self.l1.get(key.raw()).is_none()) {
+                let lack = Lack { verdict: Verdict::Miss(MissReason::Absent), old: None, share: Share::ByRule };
+                if let Found::Refresh(entry, _, true) = self.found_in_store(key, policy, confirmed, stored, lack) {
+                    // Nobody reads it now, so nobody refreshes it.
+                    entry.release_refresh();
+                }
+            }
+        }
     }
 
     /// Judges what the store held, and takes it into memory if it may be used.
@@ -78,13 +183,14 @@ impl Shared {
         policy: &Policy,
         confirmed: bool,
         stored: StoredEntry,
-        (reason, old): (MissReason, Option<Old>),
+        lack: Lack,
     ) -> Found {
+        let schema = Verdict::Miss(MissReason::Schema);
         if stored.schema != V::fingerprint() {
-            return Found::Nothing(MissReason::Schema, old);
+            return Found::Nothing(Lack { verdict: schema, ..lack });
         }
         let Ok(value) = stored.value.as_ref().map(V::decode).transpose() else {
-            return Found::Nothing(MissReason::Schema, old);
+            return Found::Nothing(Lack { verdict: schema, ..lack });
         };
         let new = NewEntry {
             tenant: key.raw().tenant().clone(),
@@ -96,11 +202,11 @@ impl Shared {
             has_tenant_tags: stored.has_tenant_tags,
         };
         let entry = Entry::new(value, new);
-        let found = self.found(entry.clone(), stored.base.partition, policy, confirmed);
+        let found = self.found(entry.clone(), stored.base.partition, policy, confirmed, lack.share);
         match &found {
             // No answer in either tier: what can at least be a fallback is kept, and the nearer tier's reason told.
-            Found::Nothing(_, Some(stored)) if stored.fail_safe => found,
-            Found::Nothing(..) if old.is_some() => Found::Nothing(reason, old),
+            Found::Nothing(Lack { old: Some(stored), .. }) if stored.fail_safe => found,
+            Found::Nothing(..) if lack.old.is_some() => Found::Nothing(lack),
             Found::Nothing(..) => found,
             Found::Answer(..) | Found::Refresh(..) => {
                 self.offer(key.raw(), entry);
@@ -109,16 +215,39 @@ impl Shared {
         }
     }
 
-    fn found(&self, entry: Arc<Entry>, partition: Partition, policy: &Policy, confirmed: bool) -> Found {
-        match judge(&entry, &self.view(partition).clocks, policy, confirmed, self.now()) {
+    fn found(&self, entry: Arc<Entry>, partition: Partition, policy: &Policy, confirmed: bool, share: Share) -> Found {
+        let now = self.now();
+        let nothing = |reason, entry, fail_safe| {
+            let old = Some(Old { entry, fail_safe, retry: policy.fail_safe_retry });
+            Found::Nothing(Lack { verdict: Verdict::Miss(reason), old, share })
+        };
+        let judgement = if self.is_pending(partition, &entry.tags) {
+            // As good as invalidated: only the record is missing.
+            invalidated(&entry, policy, now)
+        } else {
+            judge(&entry, &self.view(partition).clocks, policy, confirmed, now)
+        };
+        match judgement {
             Judgement::Fresh => Found::Answer(entry, Verdict::Hit),
             Judgement::Refresh(reason) => {
-                let mine = entry.claim_refresh();
+                // What was loaded a moment ago need not be loaded again because the view cannot be confirmed.
+                let is_new = reason == StaleReason::Unconfirmed && now.since(entry.loaded_at) <= STALE_OK_BOUND;
+                let mine = !is_new && !entry.rests(now) && entry.claim_refresh();
                 Found::Refresh(entry, reason, mine)
             }
-            Judgement::FailSafe(reason) => Found::Nothing(reason, Some(Old { entry, fail_safe: true })),
-            Judgement::Dead(reason) => Found::Nothing(reason, Some(Old { entry, fail_safe: false })),
+            Judgement::FailSafe(_) if entry.rests(now) => Found::Answer(entry, Verdict::Stale(StaleReason::FailSafe)),
+            Judgement::FailSafe(reason) => nothing(reason, entry, true),
+            Judgement::Dead(reason) => nothing(reason, entry, false),
         }
+    }
+
+    /// Whether memory holds something that may be served although the view is not confirmed.
+    fn has_fallback(&self, key: &RawKey, partition: Partition, policy: &Policy) -> bool {
+        matches!(policy.mode, Mode::StaleOk(_))
+            && self.l1.get(key).is_some_and(|entry| {
+                let judgement = judge(&entry, &self.view(partition).clocks, policy, false, self.now());
+                matches!(judgement, Judgement::Refresh(_))
+            })
     }
 
     /// Whether the view is known, without asking anybody, to hold what the policy demands.
@@ -130,9 +259,13 @@ impl Shared {
             None => is_recent(clocks.confirmed_at(), policy, self.now()),
         }
     }
+}
 
-    /// The same, asking the store if need be. False if it does not answer.
-    async fn confirm(&self, partition: Partition, policy: &Policy) -> bool {
-        self.is_confirmed(partition, policy) || self.catch_up(partition).await.is_ok()
+/// The policy of a read that may be part of a load: where that load's reader could not ask the store, what is read
+/// within it must not be older than it either.
+fn within_load(policy: Policy) -> Policy {
+    match policy.mode {
+        Mode::Bounded(_) if scope::is_unconfirmed() => policy.mode(Mode::Strict),
+        _ => policy,
     }
 }

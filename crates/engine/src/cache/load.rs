@@ -5,7 +5,7 @@ use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 
-use super::{Shared, fetched::FetchError};
+use super::{Shared, fetched::FetchError, find::Share};
 use crate::{
     clocks::Validity,
     codec::Cacheable,
@@ -96,7 +96,7 @@ impl Shared {
         self: &Arc<Self>,
         key: &Key<V>,
         policy: &Policy,
-        lead: Lead,
+        (mut lead, share): (Lead, Share),
         required: PositionSet,
         load: F,
     ) -> Outcome
@@ -105,8 +105,10 @@ impl Shared {
         E: Clone + Send + Sync + 'static,
         F: Future<Output = Result<Loaded<V>, E>>,
     {
-        let recorder = Arc::new(Recorder::new(key.raw().tenant().clone(), required));
-        let base = lead.base();
+        let recorder = Recorder::new(key.raw().tenant().clone(), required).unconfirmed(share == Share::Next);
+        let recorder = Arc::new(recorder);
+        let clocks = &self.view(self.partition(key.raw().tenant())).clocks;
+        let base = lead.depart(|| clocks.frontier()).await;
         let began = tokio::time::Instant::now();
         let loaded = self.run::<V, E, _>(policy, &recorder, load).await;
         let took = began.elapsed();
@@ -149,7 +151,7 @@ impl Shared {
 
     /// Makes an entry of a loaded value and stores it in L1 and L2, unless something speaks against it.
     pub(super) async fn keep<V: Cacheable>(
-        &self,
+        self: &Arc<Self>,
         key: &Key<V>,
         policy: &Policy,
         base: Position,
@@ -207,11 +209,23 @@ impl Shared {
                 schema: V::fingerprint(),
                 value: has_value.then(|| Bytes::from(encoded)),
             };
-            if self.store.fill(key.raw(), stored).await.is_err() {
-                self.observers.tell(&Event::StoreFailed { partition: Some(base.partition) });
-            }
+            self.fill(key.raw().clone(), stored).await;
         }
         Landed { entry, not_stored: refused }
+    }
+
+    /// Gives an entry to the store; waits only a little for it to be taken.
+    async fn fill(self: &Arc<Self>, key: RawKey, stored: StoredEntry) {
+        let this = self.clone();
+        let filling = async move {
+            let partition = stored.base.partition;
+            if let Err(error) = this.store.fill(&key, stored).await {
+                this.tell_failed(partition, &error);
+            }
+        };
+        if let Err(late) = self.within(self.patience_to_fill(), filling).await {
+            self.go_on(late);
+        }
     }
 
     /// Puts an entry in L1 unless a better one is there.
@@ -227,13 +241,21 @@ impl Shared {
         }
     }
 
-    /// Whether the rule holds for an entry.
+    /// Whether the rule holds for an entry, and nothing waits that says otherwise.
     pub(super) fn is_valid(&self, key: &RawKey, entry: &Entry) -> bool {
-        let clocks = &self.view(self.partition(key.tenant())).clocks;
-        matches!(clocks.judge(entry.epoch, entry.base(), &entry.tags), Validity::Valid { .. })
+        let partition = self.partition(key.tenant());
+        // What waits is looked at first: it goes only after the clocks have it.
+        !self.is_pending(partition, &entry.tags)
+            && matches!(
+                self.view(partition).clocks.judge(entry.epoch, entry.base(), &entry.tags),
+                Validity::Valid { .. }
+            )
     }
 
     fn overtaken(&self, base: Position, seen: &Seen) -> Option<NotStored> {
+        if self.is_pending(base.partition, &seen.tags) {
+            return Some(NotStored::Overtaken);
+        }
         let validity = self.view(base.partition).clocks.judge(base.epoch, base.sequence, &seen.tags);
         (!matches!(validity, Validity::Valid { .. })).then_some(NotStored::Overtaken)
     }

@@ -2,7 +2,7 @@
 //!
 //! [`Cache`] is a cheap handle. Reads are in [`read`] (what is there already in [`find`], what is given out in
 //! [`fetched`]), batches in [`batch`], loads in [`load`], invalidation in [`invalidate`], following the log in
-//! [`follow`].
+//! [`follow`]. How long a read waits for the store is in [`patience`], invalidations that it did not take in [`replay`].
 
 mod batch;
 mod fetched;
@@ -10,12 +10,21 @@ mod find;
 mod follow;
 mod invalidate;
 mod load;
+mod patience;
 mod read;
+mod replay;
 
 use std::{
     fmt,
-    sync::{Arc, atomic::AtomicU64},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64},
+    },
 };
+
+use parking_lot::Mutex;
+use rand::{SeedableRng as _, rngs::StdRng};
+use tokio::sync::Semaphore;
 
 pub use self::{
     fetched::{Cached, FetchError, Fetched, ReadOptions},
@@ -28,6 +37,7 @@ use crate::{
     l1::{L1, L1Limits},
     observe::{Observer, Observers},
     position::{Partition, PartitionCount, Position, PositionSet},
+    resilience::{PendingLimits, Resilience, ResilientStore, pending::Pending},
     sabotage::Sabotage,
     store::{LocalHeads, Store, StoreError},
     tenant::Tenant,
@@ -45,11 +55,19 @@ pub struct CacheLimits {
     pub waiters_max: usize,
     /// Keys of one batch.
     pub batch_keys_max: usize,
+    /// Invalidations that wait for a store which does not take them.
+    pub pending: PendingLimits,
 }
 
 impl Default for CacheLimits {
     fn default() -> Self {
-        Self { l1: L1Limits::default(), clocks: ClockLimits::default(), waiters_max: 16_384, batch_keys_max: 1024 }
+        Self {
+            l1: L1Limits::default(),
+            clocks: ClockLimits::default(),
+            waiters_max: 16_384,
+            batch_keys_max: 1024,
+            pending: PendingLimits::default(),
+        }
     }
 }
 
@@ -81,6 +99,12 @@ struct Shared {
     time: Arc<dyn TimeSource>,
     observers: Observers,
     limits: CacheLimits,
+    resilience: Option<Resilience>,
+    /// Places for operations that go on without their reader.
+    late_operations: Arc<Semaphore>,
+    /// A task replays invalidations.
+    replays: AtomicBool,
+    random: Mutex<StdRng>,
     sabotage: Sabotage,
 }
 
@@ -90,7 +114,13 @@ struct View {
     /// Rounds of catching up that have begun.
     rounds: AtomicU64,
     /// Held by the one who moves the view on; the last round that reached the log's head.
-    moving: tokio::sync::Mutex<u64>,
+    moving: Arc<tokio::sync::Mutex<u64>>,
+    /// Invalidations that the log or this view does not hold yet.
+    pending: Mutex<Pending>,
+    /// Whether there are any: all that a hit looks at.
+    has_pending: AtomicBool,
+    /// Held by the one who replays them.
+    replaying: tokio::sync::Mutex<()>,
 }
 
 /// Puts a [`Cache`] together.
@@ -99,6 +129,7 @@ pub struct CacheBuilder {
     limits: CacheLimits,
     time: Arc<dyn TimeSource>,
     observers: Vec<Arc<dyn Observer>>,
+    resilience: Option<Resilience>,
     sabotage: Sabotage,
 }
 
@@ -124,6 +155,14 @@ impl CacheBuilder {
         self
     }
 
+    /// Guards the store: breaker, time-outs, repetitions. Right for every store at a distance; without it, a read
+    /// waits for the store as long as the store's own limits say.
+    #[must_use]
+    pub fn resilience(mut self, resilience: Resilience) -> Self {
+        self.resilience = Some(resilience);
+        self
+    }
+
     /// Breaks the protocol on purpose, to show that the checker notices.
     #[cfg(feature = "testing")]
     #[must_use]
@@ -134,7 +173,12 @@ impl CacheBuilder {
 
     /// Reads the log's heads and starts with an empty memory.
     pub async fn build(self) -> Result<Cache, StoreError> {
-        let Self { store, limits, time, observers, sabotage } = self;
+        let Self { store, limits, time, observers, resilience, sabotage } = self;
+        let observers = Observers::new(observers);
+        let store = match resilience {
+            Some(guard) => Arc::new(ResilientStore::observed(store, guard, time.clone(), observers.clone())),
+            None => store,
+        };
         let mut views = Vec::new();
         let partitions = store.partitions();
         for partition in partitions.all() {
@@ -142,13 +186,17 @@ impl CacheBuilder {
             views.push(View {
                 clocks: Clocks::new(head, limits.clocks),
                 rounds: AtomicU64::new(0),
-                moving: tokio::sync::Mutex::new(0),
+                moving: Arc::default(),
+                pending: Mutex::new(Pending::new(limits.pending)),
+                has_pending: AtomicBool::new(false),
+                replaying: tokio::sync::Mutex::new(()),
             });
         }
-        let observers = Observers::new(observers);
         let l1 = L1::new(limits.l1, observers.clone());
         let flights = Arc::new(Flights::new(limits.waiters_max));
         let local_heads = store.local_heads();
+        let late_operations = resilience.map_or(0, |resilience| resilience.late_operations_max);
+        let seed = resilience.and_then(|resilience| resilience.seed);
         let shared = Shared {
             store,
             partitions,
@@ -159,6 +207,10 @@ impl CacheBuilder {
             time,
             observers,
             limits,
+            resilience,
+            late_operations: Arc::new(Semaphore::new(late_operations.min(Semaphore::MAX_PERMITS))),
+            replays: AtomicBool::new(false),
+            random: Mutex::new(seed.map_or_else(rand::make_rng, StdRng::seed_from_u64)),
             sabotage,
         };
         Ok(Cache { shared: Arc::new(shared) })
@@ -173,6 +225,7 @@ impl Cache {
             limits: CacheLimits::default(),
             time: Arc::new(SystemTimeSource::default()),
             observers: Vec::new(),
+            resilience: None,
             sabotage: Sabotage::None,
         }
     }

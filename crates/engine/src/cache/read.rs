@@ -7,7 +7,7 @@ use tracing::Instrument as _;
 use super::{
     Cache, Shared,
     fetched::{Cached, FetchError, Fetched, ReadOptions},
-    find::{Found, Old},
+    find::{Found, Lack, Old, Share},
     load::{Loaded, error_of},
 };
 use crate::{
@@ -23,7 +23,7 @@ use crate::{
     sabotage::Sabotage,
     scope::{self, Nested},
     tag::TagId,
-    verdict::{BypassReason, MissReason, NotStored, StaleReason, Verdict},
+    verdict::{BypassReason, NotStored, StaleReason, Verdict},
 };
 
 /// Flights a reader joins before it loads for itself: each may land with a value that was overtaken meanwhile.
@@ -51,7 +51,10 @@ impl Cache {
         F: FnOnce() -> L + Send + 'static,
         L: Future<Output = Result<Loaded<V>, E>> + Send + 'static,
     {
-        if let Some(hit) = self.hit(key, policy, options) {
+        // Within a load whose reader could not ask the store, memory alone knows too little.
+        if !scope::is_unconfirmed()
+            && let Some(hit) = self.hit(key, policy, options)
+        {
             return Ok(hit);
         }
         let span = tracing::debug_span!(
@@ -85,11 +88,13 @@ impl Cache {
         if key.raw().as_str().len() > KEY_BYTES_MAX {
             return self.load_uncached(key, policy, required, BypassReason::KeyTooLong, load).await;
         }
-        if self.shared.reach(&required).await.is_err() {
-            // A value loaded now has seen the write; only the entry could not be placed in the log.
-            return self.load_uncached(key, policy, required, BypassReason::OutOfReach, load).await;
+        let patience = self.shared.patience();
+        if self.shared.reach(&required, patience).await.is_err() {
+            // A value loaded now has seen the write. Its base is older than it need be, so the rule may refuse it.
+            let lack = Lack { verdict: Verdict::Bypass(BypassReason::OutOfReach), old: None, share: Share::Next };
+            return self.load_or_join(key, policy, required, lack, load).await;
         }
-        match self.shared.find(key, policy).await {
+        match self.shared.find(key, policy, patience).await {
             Found::Answer(entry, verdict) => Ok(self.answer(key.raw(), entry, verdict)),
             Found::Refresh(entry, reason, mine) => {
                 if mine {
@@ -97,7 +102,7 @@ impl Cache {
                 }
                 Ok(self.answer(key.raw(), entry, Verdict::Stale(reason)))
             }
-            Found::Nothing(reason, old) => self.load_or_join(key, policy, required, reason, old, load).await,
+            Found::Nothing(lack) => self.load_or_join(key, policy, required, lack, load).await,
         }
     }
 
@@ -111,6 +116,7 @@ impl Cache {
         let entry = shared.l1.get(key.raw())?;
         let clocks = &shared.view(entry.partition()).clocks;
         let fresh = shared.is_confirmed(entry.partition(), policy)
+            && !shared.has_pending(entry.partition())
             && judge(&entry, clocks, policy, true, shared.now()) == Judgement::Fresh;
         if fresh { Some(self.answer(key.raw(), entry, Verdict::Hit)) } else { None }
     }
@@ -132,8 +138,7 @@ impl Cache {
         key: &Key<V>,
         policy: &Policy,
         required: PositionSet,
-        reason: MissReason,
-        old: Option<Old>,
+        lack: Lack,
         load: F,
     ) -> Result<Fetched<V>, FetchError<E>>
     where
@@ -142,12 +147,12 @@ impl Cache {
         F: FnOnce() -> L + Send + 'static,
         L: Future<Output = Result<Loaded<V>, E>> + Send + 'static,
     {
+        let Lack { mut verdict, old, share } = lack;
         let known_tags = old.as_ref().map_or_else(TagIds::new, |old| old.entry.tags.clone());
-        let mut verdict = Verdict::Miss(reason);
         for _ in 0..JOINS_MAX {
-            match self.shared.board(key.raw(), &known_tags, &required) {
+            match self.shared.board(key.raw(), &known_tags, &required, share) {
                 Seat::Lead(lead) => {
-                    let outcome = self.lead(key, policy, lead, required, load).await;
+                    let outcome = self.lead(key, policy, (lead, share), required, load).await;
                     return self.landed(key.raw(), outcome, verdict, old, false);
                 }
                 Seat::Full => {
@@ -157,7 +162,9 @@ impl Cache {
                 Seat::Join(join) => {
                     self.shared.observers.tell(&Event::Joined { key: key.raw() });
                     match join.outcome().await {
-                        Outcome::Loaded(entry, not_stored) if self.shared.may_share(key.raw(), &entry, not_stored) => {
+                        Outcome::Loaded(entry, not_stored)
+                            if self.shared.may_share(key.raw(), &entry, not_stored, share) =>
+                        {
                             let outcome = Outcome::Loaded(entry, not_stored);
                             return self.landed(key.raw(), outcome, verdict, old, true);
                         }
@@ -169,7 +176,7 @@ impl Cache {
             }
         }
         let lead = self.shared.alone(key.raw());
-        let outcome = self.lead(key, policy, lead, required, load).await;
+        let outcome = self.lead(key, policy, (lead, share), required, load).await;
         self.landed(key.raw(), outcome, verdict, old, false)
     }
 
@@ -189,7 +196,7 @@ impl Cache {
     {
         let lead = self.shared.alone(key.raw());
         let declining = move || async move { load().await.map(Loaded::declined) };
-        let outcome = self.lead(key, policy, lead, required, declining).await;
+        let outcome = self.lead(key, policy, (lead, Share::ByRule), required, declining).await;
         self.landed(key.raw(), outcome, Verdict::Bypass(reason), None, false)
     }
 
@@ -200,10 +207,13 @@ impl Cache {
         F: FnOnce() -> L + Send + 'static,
         L: Future<Output = Result<Loaded<V>, E>> + Send + 'static,
     {
-        let Seat::Lead(lead) = self.shared.board(key.raw(), &old.tags, &required) else { return };
+        let Seat::Lead(lead) = self.shared.board(key.raw(), &old.tags, &required, Share::ByRule) else { return };
         let (this, key, policy) = (self.clone(), key.clone(), *policy);
         tokio::spawn(async move {
-            let outcome = this.lead(&key, &policy, lead, required, load).await;
+            let outcome = this.lead(&key, &policy, (lead, Share::ByRule), required, load).await;
+            if !matches!(outcome, Outcome::Loaded(..)) {
+                old.rest(this.now() + policy.fail_safe_retry);
+            }
             if !matches!(outcome, Outcome::Loaded(_, None)) {
                 old.release_refresh();
             }
@@ -215,7 +225,7 @@ impl Cache {
         &self,
         key: &Key<V>,
         policy: &Policy,
-        lead: Lead,
+        lead: (Lead, Share),
         required: PositionSet,
         load: F,
     ) -> Outcome
@@ -243,7 +253,12 @@ impl Cache {
             Outcome::Loaded(entry, not_stored) => Ok(self.answer_of_load(key, entry, verdict, not_stored, collapsed)),
             // Judged again: it may have been invalidated while the load was failing.
             failed => match old.filter(|old| old.fail_safe && self.shared.is_valid(key, &old.entry)) {
-                Some(old) => Ok(self.answer(key, old.entry, Verdict::Stale(StaleReason::FailSafe))),
+                Some(old) => {
+                    old.entry.rest(self.now() + old.retry);
+                    // It may have come from the store: the next reads must find it resting.
+                    self.shared.offer(key, old.entry.clone());
+                    Ok(self.answer(key, old.entry, Verdict::Stale(StaleReason::FailSafe)))
+                }
                 None => Err(error_of(&failed)),
             },
         }
@@ -311,16 +326,18 @@ fn is_overtaken(not_stored: Option<NotStored>) -> bool {
 
 impl Shared {
     /// Joins a running load that is young enough for this reader, or begins one.
-    pub(super) fn board(&self, key: &RawKey, known_tags: &TagIds, required: &PositionSet) -> Seat {
+    pub(super) fn board(&self, key: &RawKey, known_tags: &TagIds, required: &PositionSet, share: Share) -> Seat {
+        if share == Share::Next {
+            return self.flights.board_next(key, known_tags.clone());
+        }
         let partition = self.partition(key.tenant());
         let clocks = &self.view(partition).clocks;
         let needed = required.in_partition(partition);
         let may_join = |flight: &Flight| {
-            let reached = needed
-                .is_none_or(|needed| needed.epoch != flight.base.epoch || flight.base.sequence >= needed.sequence);
-            let untouched = |tags: &[TagId]| {
-                matches!(clocks.judge(flight.base.epoch, flight.base.sequence, tags), Validity::Valid { .. })
-            };
+            let Some(base) = flight.base() else { return true };
+            let reached = needed.is_none_or(|needed| needed.epoch != base.epoch || base.sequence >= needed.sequence);
+            let untouched =
+                |tags: &[TagId]| matches!(clocks.judge(base.epoch, base.sequence, tags), Validity::Valid { .. });
             let unjudged = self.sabotage.is(Sabotage::JoinUnjudged);
             unjudged || (reached && untouched(&flight.known_tags) && untouched(known_tags))
         };
@@ -333,8 +350,10 @@ impl Shared {
         self.flights.alone(key, base)
     }
 
-    /// Whether a value from another reader's load may be used by one who came later: only if the rule can say so.
-    pub(super) fn may_share(&self, key: &RawKey, entry: &Entry, not_stored: Option<NotStored>) -> bool {
-        not_stored.is_none_or(is_judgeable) && (self.is_valid(key, entry) || self.sabotage.is(Sabotage::JoinUnjudged))
+    /// Whether a value from another reader's load may be used by one who came later: only if the rule can say so, or
+    /// if the load began after this reader asked.
+    pub(super) fn may_share(&self, key: &RawKey, entry: &Entry, not_stored: Option<NotStored>, share: Share) -> bool {
+        let is_new = share == Share::Next || self.is_valid(key, entry) || self.sabotage.is(Sabotage::JoinUnjudged);
+        not_stored.is_none_or(is_judgeable) && is_new
     }
 }

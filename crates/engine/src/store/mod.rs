@@ -102,6 +102,10 @@ pub enum StoreError {
     /// Nothing was heard from it; the operation may or may not have happened. Try again.
     #[error("the cache's store is unavailable: {0}")]
     Unavailable(String),
+    /// It was not asked, because it failed too often (see [`Resilience`](crate::Resilience)); nothing happened. Go on
+    /// without it: it is tried again by itself.
+    #[error("the cache's store is not asked, because it failed too often; it is tried again by itself")]
+    Open,
 }
 
 /// The store of record.
@@ -131,6 +135,9 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
 
     /// At most `records_max` records after a position.
     fn read_log(&self, after: Position, records_max: usize) -> BoxFuture<'_, Result<LogPage, StoreError>>;
+
+    /// Declares everything of a partition wrong: a new epoch begins, whose head is returned.
+    fn start_anew(&self, partition: Partition) -> BoxFuture<'_, Result<Position, StoreError>>;
 
     /// Changes whenever some partition's head may have moved.
     fn moved(&self) -> tokio::sync::watch::Receiver<u64>;

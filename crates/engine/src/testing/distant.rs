@@ -96,6 +96,10 @@ impl Store for DistantStore {
         self.there_and_back(async move { self.inner.read_log(after, records_max).await }).boxed()
     }
 
+    fn start_anew(&self, partition: Partition) -> BoxFuture<'_, Result<Position, StoreError>> {
+        self.there_and_back(async move { self.inner.start_anew(partition).await }).boxed()
+    }
+
     fn moved(&self) -> watch::Receiver<u64> {
         self.inner.moved()
     }

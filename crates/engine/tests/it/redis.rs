@@ -295,7 +295,8 @@ async fn a_server_that_does_not_answer_is_not_waited_for() {
     let store = RedisStore::new(settings).unwrap();
     let partition = store.partitions().of(&acme());
     server.run::<()>(&["CLIENT", "PAUSE", "600000", "ALL"]);
-    let StoreError::Unavailable(told) = store.head(partition).await.unwrap_err();
+    let error = store.head(partition).await.unwrap_err();
+    let StoreError::Unavailable(told) = error else { panic!("{error}") };
     assert!(told.contains("no answer within 50ms"), "{told}");
 }
 

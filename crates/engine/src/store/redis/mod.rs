@@ -130,6 +130,10 @@ impl Store for RedisStore {
         self.read_page(after, records_max).boxed()
     }
 
+    fn start_anew(&self, partition: Partition) -> BoxFuture<'_, Result<Position, StoreError>> {
+        self.drop_state(partition).boxed()
+    }
+
     fn moved(&self) -> watch::Receiver<u64> {
         self.moved.subscribe()
     }

@@ -34,6 +34,17 @@ impl RedisStore {
         Ok(position)
     }
 
+    /// Drops a partition's state and log, in one step; the read that follows begins the new epoch.
+    pub(super) async fn drop_state(&self, partition: Partition) -> Result<Position, StoreError> {
+        let PartitionNames { state, log, .. } = self.names.of(partition);
+        let mut command = redis::cmd("DEL");
+        command.arg(state).arg(log);
+        self.connection.in_time(self.connection.send(&command)).await?;
+        let (head, _) = self.read(partition, None, 0).await?;
+        self.moved.send_modify(|count| *count = count.wrapping_add(1));
+        Ok(head)
+    }
+
     /// What follows `after`.
     pub(super) async fn read_page(&self, after: Position, records_max: usize) -> Result<LogPage, StoreError> {
         // A page of nothing could not be told from a log that was lost.
