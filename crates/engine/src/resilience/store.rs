@@ -12,10 +12,7 @@ use bytes::Bytes;
 use futures_util::future::{BoxFuture, FutureExt as _};
 use parking_lot::Mutex;
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
-use tokio::{
-    sync::watch,
-    time::{Instant, sleep, timeout_at},
-};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use super::{
     BreakerPer, BreakerState, Resilience,
@@ -26,9 +23,9 @@ use crate::{
     key::RawKey,
     observe::{Event, Observers},
     position::{Partition, PartitionCount, Position},
-    store::{Filled, LocalHeads, LogPage, Store, StoreError, StoredEntry},
+    store::{Filled, LocalHeads, LogPage, MovesWatcher, Store, StoreError, StoredEntry},
     tag::TagId,
-    time::{SystemTimeSource, TimeSource},
+    time::{SystemTimeSource, TimeSource, Timestamp},
 };
 
 /// A store behind a breaker, with a hard time-out and repetitions within a budget.
@@ -48,8 +45,28 @@ pub struct ResilientStore {
 
 struct Circuit {
     breaker: Breaker,
-    /// Changed since the breaker opened: the store is alive.
-    moved: watch::Receiver<u64>,
+    /// What the log was heard to do.
+    moves: MovesWatcher,
+    /// It moved since the breaker opened.
+    is_alive: bool,
+}
+
+impl Circuit {
+    fn ask(&mut self, now: Timestamp) -> Option<Permit> {
+        if self.breaker.state() == BreakerState::Open {
+            self.is_alive |= !self.moves.take().is_empty();
+        }
+        self.breaker.ask(now, self.is_alive)
+    }
+
+    fn failed(&mut self, permit: Permit, now: Timestamp, chance: f64) {
+        let before = self.breaker.state();
+        self.breaker.failed(permit, now, chance);
+        if before != BreakerState::Open && self.breaker.state() == BreakerState::Open {
+            self.moves.take();
+            self.is_alive = false;
+        }
+    }
 }
 
 impl ResilientStore {
@@ -68,7 +85,7 @@ impl ResilientStore {
             BreakerPer::Store => 1,
             BreakerPer::Partition => inner.partitions().all().len(),
         };
-        let circuit = || Circuit { breaker: Breaker::new(resilience.breaker), moved: inner.moved() };
+        let circuit = || Circuit { breaker: Breaker::new(resilience.breaker), moves: inner.moves(), is_alive: false };
         Self {
             circuits: (0..circuits).map(|_| Mutex::new(circuit())).collect(),
             budget: Mutex::new(Budget::new(resilience.retry, time.now())),
@@ -113,12 +130,7 @@ impl ResilientStore {
                 }
             };
             let (now, chance) = (self.time.now(), self.chance());
-            leave.end(|circuit, permit| {
-                circuit.breaker.failed(permit, now, chance);
-                if circuit.breaker.state() == BreakerState::Open {
-                    circuit.moved.mark_unchanged();
-                }
-            });
+            leave.end(|circuit, permit| circuit.failed(permit, now, chance));
             let retry = &self.resilience.retry;
             let wait = retry::wait(retry.wait_first, retry.wait_max, failed, self.chance());
             let again = may_repeat
@@ -136,10 +148,7 @@ impl ResilientStore {
 
     fn ask(&self, partition: Partition) -> Option<Leave<'_>> {
         let mut leave = Leave { store: self, partition, permit: None };
-        leave.change(|circuit, now, permit| {
-            let alive = circuit.breaker.state() == BreakerState::Open && circuit.moved.has_changed().unwrap_or(false);
-            *permit = circuit.breaker.ask(now, alive);
-        });
+        leave.change(|circuit, now, permit| *permit = circuit.ask(now));
         leave.permit.is_some().then_some(leave)
     }
 
@@ -165,7 +174,7 @@ impl Leave<'_> {
     }
 
     /// Does something with the breaker, and tells the observers if that changed it.
-    fn change(&mut self, act: impl FnOnce(&mut Circuit, crate::Timestamp, &mut Option<Permit>)) {
+    fn change(&mut self, act: impl FnOnce(&mut Circuit, Timestamp, &mut Option<Permit>)) {
         let store = self.store;
         let now = store.time.now();
         let (before, after) = {
@@ -219,8 +228,8 @@ impl Store for ResilientStore {
         self.run(partition, false, move || self.inner.start_anew(partition)).boxed()
     }
 
-    fn moved(&self) -> watch::Receiver<u64> {
-        self.inner.moved()
+    fn moves(&self) -> MovesWatcher {
+        self.inner.moves()
     }
 
     fn get<'a>(&'a self, keys: &'a [RawKey]) -> BoxFuture<'a, Result<Vec<Option<StoredEntry>>, StoreError>> {

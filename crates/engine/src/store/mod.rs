@@ -6,6 +6,7 @@
 
 mod heads;
 mod memory;
+mod moves;
 #[cfg(feature = "redis")]
 mod redis;
 
@@ -19,6 +20,7 @@ pub use self::redis::{InvalidRedisSettings, RedisLimits, RedisSettings, RedisSto
 pub use self::{
     heads::LocalHeads,
     memory::{MemoryLimits, MemoryStore},
+    moves::{Moves, MovesWatcher},
 };
 use crate::{
     codec::Fingerprint,
@@ -139,8 +141,8 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     /// Declares everything of a partition wrong: a new epoch begins, whose head is returned.
     fn start_anew(&self, partition: Partition) -> BoxFuture<'_, Result<Position, StoreError>>;
 
-    /// Changes whenever some partition's head may have moved.
-    fn moved(&self) -> tokio::sync::watch::Receiver<u64>;
+    /// Tells which partitions' heads may have moved from now on.
+    fn moves(&self) -> MovesWatcher;
 
     /// Entries by key, in the order of the keys. The caller judges them.
     fn get<'a>(&'a self, keys: &'a [RawKey]) -> BoxFuture<'a, Result<Vec<Option<StoredEntry>>, StoreError>>;

@@ -44,7 +44,7 @@ use std::{
 use bytes::Bytes;
 use futures_util::future::{BoxFuture, FutureExt as _};
 use redis::{Cmd, Value};
-use tokio::{sync::watch, task::AbortHandle};
+use tokio::task::AbortHandle;
 
 pub use self::settings::{InvalidRedisSettings, RedisLimits, RedisSettings};
 use self::{
@@ -52,7 +52,7 @@ use self::{
     names::Names,
     scripts::{Script, Scripts},
 };
-use super::{Filled, LocalHeads, LogPage, Store, StoreError, StoredEntry};
+use super::{Filled, LocalHeads, LogPage, Moves, MovesWatcher, Store, StoreError, StoredEntry};
 use crate::{
     key::{CacheVersion, RawKey},
     position::{Partition, PartitionCount, Position},
@@ -67,7 +67,7 @@ pub struct RedisStore {
     limits: RedisLimits,
     names: Names,
     malformed_entries: AtomicU64,
-    moved: Arc<watch::Sender<u64>>,
+    moves: Arc<Moves>,
     listener: AbortHandle,
 }
 
@@ -85,12 +85,12 @@ impl RedisStore {
         }
         let connection = Connection::new(&url, &limits)?;
         let names = Names::new(&namespace, version, limits.partitions);
-        let moved = Arc::new(watch::channel(0).0);
+        let moves = Moves::new(limits.partitions);
         let client = connection.client().clone();
-        let listening = wake::listen(client, names.channel().to_owned(), moved.clone(), limits.operation_timeout);
+        let listening = wake::listen(client, names.channel().to_owned(), moves.clone(), limits.operation_timeout);
         let listener = tokio::spawn(listening).abort_handle();
         let scripts = Scripts::new(limits.partitions.all().len());
-        Ok(Self { connection, scripts, limits, names, malformed_entries: AtomicU64::new(0), moved, listener })
+        Ok(Self { connection, scripts, limits, names, malformed_entries: AtomicU64::new(0), moves, listener })
     }
 
     /// How often a key of the cache held something that is no entry of this format: another release wrote it, or
@@ -134,8 +134,8 @@ impl Store for RedisStore {
         self.drop_state(partition).boxed()
     }
 
-    fn moved(&self) -> watch::Receiver<u64> {
-        self.moved.subscribe()
+    fn moves(&self) -> MovesWatcher {
+        self.moves.watch()
     }
 
     fn get<'a>(&'a self, keys: &'a [RawKey]) -> BoxFuture<'a, Result<Vec<Option<StoredEntry>>, StoreError>> {

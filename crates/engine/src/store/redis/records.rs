@@ -30,7 +30,7 @@ impl RedisStore {
         });
         let (position, _) = head_and_rest(partition, answer.await?)?;
         // Watchers on this node need not wait for the message to come back.
-        self.moved.send_modify(|count| *count = count.wrapping_add(1));
+        self.moves.note(partition);
         Ok(position)
     }
 
@@ -41,7 +41,7 @@ impl RedisStore {
         command.arg(state).arg(log);
         self.connection.in_time(self.connection.send(&command)).await?;
         let (head, _) = self.read(partition, None, 0).await?;
-        self.moved.send_modify(|count| *count = count.wrapping_add(1));
+        self.moves.note(partition);
         Ok(head)
     }
 

@@ -1,4 +1,4 @@
-//! The wake-up: a task that hears of every append and tells the store's watchers.
+//! The wake-up: a task that hears of every append and notes which partition it was in.
 //!
 //! Only speed depends on it. Messages may be lost or come twice: who follows the log also asks at intervals, and reads
 //! from where it stands.
@@ -8,18 +8,21 @@ use std::{pin::pin, sync::Arc, time::Duration};
 use futures_util::StreamExt as _;
 use rand::RngExt as _;
 use redis::{Client, RedisError, RedisResult};
-use tokio::{sync::watch, time::timeout};
+use tokio::time::timeout;
+
+use crate::{position::Partition, store::Moves};
 
 /// Silence after which the connection is tried: half of what a dead one may go unnoticed.
 const PING_EVERY: Duration = Duration::from_secs(5);
 /// The longest wait between two attempts to connect; the shortest is a hundredth of it.
 const RECONNECT_WAIT_MAX: Duration = Duration::from_secs(2);
 
-/// Bumps `moved` for every message of `channel`, and whenever it is connected again: something may have been missed.
-pub(super) async fn listen(client: Client, channel: String, moved: Arc<watch::Sender<u64>>, patience: Duration) {
+/// Notes the partition of every message of `channel`, and all of them whenever it is connected again: something may have
+/// been missed.
+pub(super) async fn listen(client: Client, channel: String, moves: Arc<Moves>, patience: Duration) {
     let mut wait_max = RECONNECT_WAIT_MAX / 100;
     loop {
-        if let Err(error) = listen_once(&client, &channel, &moved, patience, &mut wait_max).await {
+        if let Err(error) = listen_once(&client, &channel, &moves, patience, &mut wait_max).await {
             tracing::debug!(%error, "wake-ups of the cache's log are interrupted");
         }
         // Jitter, so that a fleet does not come back in one wave.
@@ -32,7 +35,7 @@ pub(super) async fn listen(client: Client, channel: String, moved: Arc<watch::Se
 async fn listen_once(
     client: &Client,
     channel: &str,
-    moved: &watch::Sender<u64>,
+    moves: &Moves,
     patience: Duration,
     wait_max: &mut Duration,
 ) -> RedisResult<()> {
@@ -40,11 +43,14 @@ async fn listen_once(
     let (mut sink, messages) = connection.split();
     in_time(patience, sink.subscribe(channel)).await?;
     *wait_max = RECONNECT_WAIT_MAX / 100;
-    bump(moved);
+    moves.note_all();
     let mut messages = pin!(messages);
     loop {
         match timeout(PING_EVERY, messages.next()).await {
-            Ok(Some(_)) => bump(moved),
+            Ok(Some(message)) => match message.get_payload().ok().and_then(|text: String| text.parse().ok()) {
+                Some(number) => moves.note(Partition(number)),
+                None => moves.note_all(),
+            },
             Ok(None) => return Ok(()),
             Err(_silence) => in_time(patience, sink.ping::<()>()).await?,
         }
@@ -54,8 +60,4 @@ async fn listen_once(
 async fn in_time<T>(patience: Duration, operation: impl Future<Output = RedisResult<T>>) -> RedisResult<T> {
     let late = || RedisError::from(std::io::Error::from(std::io::ErrorKind::TimedOut));
     timeout(patience, operation).await.unwrap_or_else(|_elapsed| Err(late()))
-}
-
-fn bump(moved: &watch::Sender<u64>) {
-    moved.send_modify(|count| *count = count.wrapping_add(1));
 }
