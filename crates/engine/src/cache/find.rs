@@ -13,6 +13,7 @@ use crate::{
     key::{Key, RawKey},
     policy::{Mode, Policy},
     position::Partition,
+    sabotage::Sabotage,
     scope,
     store::StoredEntry,
     verdict::{BypassReason, MissReason, StaleReason, Verdict},
@@ -86,7 +87,8 @@ impl Shared {
             outage = self.catch_up_within(partition, patience).await.err();
         }
         let confirmed = outage.is_none();
-        let share = if confirmed && !self.has_pending(partition) { Share::ByRule } else { Share::Next };
+        let by_rule = (confirmed && !self.has_pending(partition)) || self.sabotage.is(Sabotage::JoinUnconfirmed);
+        let share = if by_rule { Share::ByRule } else { Share::Next };
         let nothing = |verdict, old| Found::Nothing(Lack { verdict, old, share });
         let in_memory = |key: &&Key<V>| match self.l1.get(key.raw()) {
             Some(entry) => self.found(entry, partition, policy, confirmed, share),

@@ -29,6 +29,7 @@ use crate::{
         pending::{Pending, Waiting},
         retry,
     },
+    sabotage::Sabotage,
     store::StoreError,
     tag::TagId,
 };
@@ -53,7 +54,7 @@ impl Shared {
     /// Whether invalidations of the partition wait.
     #[inline]
     pub(super) fn has_pending(&self, partition: Partition) -> bool {
-        self.view(partition).has_pending.load(Acquire)
+        self.view(partition).has_pending.load(Acquire) && !self.sabotage.is(Sabotage::ServePending)
     }
 
     /// Whether an invalidation of one of `tags` waits.
@@ -123,7 +124,7 @@ impl Shared {
     }
 
     async fn replay_all(self: &Arc<Self>) -> Result<(), StoreError> {
-        for partition in self.partitions.all().filter(|partition| self.has_pending(*partition)) {
+        for partition in self.partitions.all().filter(|partition| !self.view(*partition).pending.lock().is_empty()) {
             self.replay(partition).await?;
         }
         Ok(())
@@ -161,7 +162,7 @@ impl Shared {
                 }
                 shared.replays.store(false, Release);
                 // One that came in between saw the task still running.
-                let more = shared.partitions.all().any(|partition| shared.has_pending(partition));
+                let more = shared.views.iter().any(|view| view.has_pending.load(Acquire));
                 if !more || shared.replays.swap(true, AcqRel) {
                     return;
                 }

@@ -38,6 +38,11 @@ impl RedisServer {
         panic!("redis-server did not start on any of {STARTS_MAX} free ports");
     }
 
+    /// The process, to be stopped and continued by signals.
+    pub fn process_id(&self) -> u32 {
+        self.process.id()
+    }
+
     /// Where it listens.
     pub fn url(&self) -> String {
         format!("redis://127.0.0.1:{}", self.port)

@@ -5,5 +5,8 @@ mod coherence;
 mod reads;
 #[cfg(feature = "redis")]
 mod redis;
+mod resilience;
+#[cfg(feature = "redis")]
+mod resilience_redis;
 mod store_contract;
 mod world;
