@@ -104,17 +104,7 @@ impl Cache {
         if invalidation.note.len() > NOTE_BYTES_MAX {
             return Err(InvalidateError::NoteTooLong { bytes: invalidation.note.len() });
         }
-        let mut by_partition: BTreeMap<Partition, Vec<TagId>> = BTreeMap::new();
-        for tag in &invalidation.tags {
-            match tag.home() {
-                Home::Tenant(tenant) => by_partition.entry(shared.partition(tenant)).or_default().push(tag.id()),
-                Home::Shared => {
-                    for partition in shared.partitions.all() {
-                        by_partition.entry(partition).or_default().push(tag.id());
-                    }
-                }
-            }
-        }
+        let by_partition = shared.by_partition(invalidation);
         let mut recorded = PositionSet::default();
         let mut failed: Option<StoreError> = None;
         let wanted = by_partition.len();
@@ -138,6 +128,22 @@ impl Cache {
 }
 
 impl Shared {
+    /// The partitions that an invalidation concerns, with its tags there.
+    pub(super) fn by_partition(&self, invalidation: &Invalidation) -> BTreeMap<Partition, Vec<TagId>> {
+        let mut by_partition: BTreeMap<Partition, Vec<TagId>> = BTreeMap::new();
+        for tag in &invalidation.tags {
+            match tag.home() {
+                Home::Tenant(tenant) => by_partition.entry(self.partition(tenant)).or_default().push(tag.id()),
+                Home::Shared => {
+                    for partition in self.partitions.all() {
+                        by_partition.entry(partition).or_default().push(tag.id());
+                    }
+                }
+            }
+        }
+        by_partition
+    }
+
     /// Appends one record and moves this node's view on to it. What cannot be appended is kept.
     async fn invalidate_in(
         self: &Arc<Self>,

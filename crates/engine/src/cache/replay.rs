@@ -21,10 +21,10 @@ use bytes::Bytes;
 use rand::RngExt as _;
 use tokio::sync::MutexGuard;
 
-use super::{Cache, Shared};
+use super::{Cache, Invalidation, Shared};
 use crate::{
     observe::Event,
-    position::{Partition, Position},
+    position::{Partition, Position, PositionSet},
     resilience::{
         pending::{Pending, Waiting},
         retry,
@@ -44,8 +44,20 @@ impl Cache {
         self.shared.views.iter().map(|view| view.pending.lock().len()).sum()
     }
 
-    /// Tries now to record the invalidations that wait. Of use before the process stops.
-    pub async fn record_pending(&self) -> Result<(), StoreError> {
+    /// Tries now to record what waits of `invalidation`, and of others before it, for which
+    /// [`invalidate`](Cache::invalidate) said [`Pending`](crate::InvalidateError::Pending). Returns the position from
+    /// which on it is seen.
+    pub async fn record_pending(&self, invalidation: &Invalidation) -> Result<PositionSet, StoreError> {
+        let mut reached = PositionSet::default();
+        for partition in self.shared.by_partition(invalidation).into_keys() {
+            self.shared.try_replay(partition).await?;
+            reached.add(self.shared.view(partition).clocks.frontier());
+        }
+        Ok(reached)
+    }
+
+    /// Tries now to record all invalidations that wait. Of use before the process stops.
+    pub async fn record_all_pending(&self) -> Result<(), StoreError> {
         self.shared.replay_all().await
     }
 }

@@ -127,7 +127,8 @@ impl Breaker {
 
     /// The operation did what it should, or the store refused it for a good reason.
     pub(crate) fn succeeded(&mut self, permit: Permit) {
-        if permit.life != self.life {
+        let Permit { life } = permit;
+        if life != self.life {
             return;
         }
         match &mut self.state {
@@ -145,7 +146,8 @@ impl Breaker {
 
     /// The store did not answer. `chance`, from 0 to 1, draws the jitter should this open the breaker.
     pub(crate) fn failed(&mut self, permit: Permit, now: Timestamp, chance: f64) {
-        if permit.life != self.life {
+        let Permit { life } = permit;
+        if life != self.life {
             return;
         }
         match &mut self.state {
@@ -165,7 +167,8 @@ impl Breaker {
 
     /// Whoever wanted the answer went away before it came: nothing was learnt.
     pub(crate) fn abandoned(&mut self, permit: Permit) {
-        if permit.life == self.life
+        let Permit { life } = permit;
+        if life == self.life
             && let State::HalfOpen { under_way, .. } = &mut self.state
         {
             *under_way -= 1;
@@ -304,7 +307,7 @@ mod tests {
             }
             let number = self.asked;
             if let Some(probing) = &mut self.probing {
-                if probing.len() as u32 >= limits.probes_max {
+                if probing.len() >= usize::try_from(limits.probes_max).unwrap() {
                     return None;
                 }
                 probing.push(number);

@@ -608,7 +608,7 @@ async fn without_an_answer_from_the_store_reads_go_to_the_loader_and_writes_are_
     check(&read(5).await, failed, 5);
     check(&read(6).await, failed, 6);
     far.set_faults(Faults::default());
-    cache.record_pending().await.unwrap();
+    cache.record_all_pending().await.unwrap();
     assert_eq!(cache.pending_invalidations(), 0);
     check(&read(7).await, INVALIDATED, 7);
     check(&read(8).await, Verdict::Hit, 7);

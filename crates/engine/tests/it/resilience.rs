@@ -11,7 +11,7 @@ use std::{
 
 use parking_lot::Mutex;
 use proptest::prelude::*;
-use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
+use rand::{SeedableRng as _, rngs::StdRng};
 use tokio::time::Instant;
 use unstale::{
     BreakerLimits, BreakerPer, BreakerState, BypassReason, Cache, CacheLimits, Event, FetchError, Fetched,
@@ -423,7 +423,7 @@ async fn more_than_may_wait_declares_everything_wrong_instead() {
     assert_ne!(other(2).await, Verdict::Hit, "now everything of the tenant's partition is suspect");
     node.far.set_faults(Faults::default());
     node.time.advance(Duration::from_secs(61));
-    node.cache.record_pending().await.unwrap();
+    node.cache.record_all_pending().await.unwrap();
     assert_eq!(node.told.skipped.load(SeqCst), 1, "observers are told that they cannot know");
     assert_eq!(other(3).await, Verdict::Miss(MissReason::EpochChanged));
     assert_eq!(other(4).await, Verdict::Hit);
@@ -456,7 +456,7 @@ async fn in_some_partitions_only() {
     let InvalidateError::Pending { recorded, wanted: 2, source: StoreError::Open } = told else { panic!("{told}") };
     assert_eq!(recorded, PositionSet::from(node.cache.frontier(&globex)));
     node.time.advance(Duration::from_secs(60));
-    node.cache.record_pending().await.unwrap();
+    node.cache.record_all_pending().await.unwrap();
     assert_eq!(node.told.notes.lock().iter().filter(|note| !note.is_empty()).count(), 5);
 }
 

@@ -124,7 +124,7 @@ impl Drop for Fleet {
     }
 }
 
-fn is_outage(verdict: &Verdict) -> bool {
+fn is_outage(verdict: Verdict) -> bool {
     matches!(verdict, Verdict::Bypass(BypassReason::StoreFailed | BypassReason::StoreOpen | BypassReason::StoreSlow))
 }
 
@@ -135,7 +135,7 @@ async fn lost_while_running_and_back_empty() {
     fleet.work().await;
     server.kill();
     let (verdicts, pending) = fleet.work().await;
-    assert!(verdicts.iter().all(is_outage) && pending == 4, "{verdicts:?}, {pending} waiting");
+    assert!(verdicts.iter().copied().all(is_outage) && pending == 4, "{verdicts:?}, {pending} waiting");
     assert_eq!(*verdicts.last().unwrap(), Verdict::Bypass(BypassReason::StoreOpen));
     server.start_again();
     fleet.recovers().await;
@@ -149,7 +149,7 @@ async fn stalled_and_going_on() {
     signal(&server, "-STOP");
     let (verdicts, pending) = fleet.work().await;
     signal(&server, "-CONT");
-    assert!(verdicts.iter().all(is_outage) && pending == 4, "{verdicts:?}, {pending} waiting");
+    assert!(verdicts.iter().copied().all(is_outage) && pending == 4, "{verdicts:?}, {pending} waiting");
     fleet.recovers().await;
 }
 
@@ -208,7 +208,7 @@ async fn refused_at_the_door() {
     server.run::<()>(&["ACL", "SETUSER", "cache", "off"]);
     server.run::<()>(&["CLIENT", "KILL", "USER", "cache"]);
     let (verdicts, pending) = fleet.work().await;
-    assert!(verdicts.iter().all(is_outage) && pending == 4, "{verdicts:?}, {pending} waiting");
+    assert!(verdicts.iter().copied().all(is_outage) && pending == 4, "{verdicts:?}, {pending} waiting");
     server.run::<()>(&["ACL", "SETUSER", "cache", "on"]);
     fleet.recovers().await;
 }
