@@ -16,7 +16,10 @@ use std::{
     collections::HashMap,
     sync::{
         Arc, OnceLock,
-        atomic::{AtomicUsize, Ordering::Relaxed},
+        atomic::{
+            AtomicBool, AtomicUsize,
+            Ordering::{AcqRel, Acquire, Relaxed},
+        },
     },
 };
 
@@ -28,6 +31,7 @@ use crate::{
     hash_map::IdBuildHasher,
     key::RawKey,
     position::Position,
+    time::Timestamp,
     verdict::NotStored,
 };
 
@@ -46,12 +50,18 @@ pub(crate) enum Outcome {
 
 /// The running load of one key.
 pub(crate) struct Flight {
-    /// Captured when its load begins.
-    base: OnceLock<Position>,
+    /// Captured before the load begins, and again if it had to wait for its turn.
+    base: Mutex<Position>,
     /// Tags that the value is known to have before it is loaded: those of the entry it replaces.
     pub(crate) known_tags: TagIds,
+    /// Whether readers may join it, before it begins, who can judge nothing.
+    is_next: bool,
     landed: watch::Sender<Option<Outcome>>,
     waiters: AtomicUsize,
+    /// Whether another load waits for this one.
+    urgent: AtomicBool,
+    /// When the loader began, if it has.
+    began_at: OnceLock<Timestamp>,
 }
 
 /// A reader's place in a flight.
@@ -102,24 +112,24 @@ impl Flights {
         may_join: impl FnOnce(&Flight) -> bool,
     ) -> Seat {
         let mut shard = self.shard(key).lock();
-        // A load that has not begun will be newer than all that this reader knows of.
-        if let Some(flight) = shard.get(key).filter(|flight| flight.base().is_none() || may_join(flight)) {
+        if let Some(flight) = shard.get(key).filter(|flight| may_join(flight)) {
             return self.join(flight);
         }
-        let flight = Arc::new(Flight::new(Some(base), known_tags));
+        let flight = Arc::new(Flight::new(base, known_tags, false));
         shard.insert(key.clone(), flight.clone());
         Seat::Lead(Lead { flights: self.clone(), key: key.clone(), flight, after: None, landed: false })
     }
 
-    /// Joins the load of `key` that has not begun yet, or puts one behind the load that runs.
-    pub(crate) fn board_next(self: &Arc<Self>, key: &RawKey, known_tags: TagIds) -> Seat {
+    /// Joins the load of `key` that has not begun yet, or puts one behind the load that runs. For a reader who cannot
+    /// judge what was loaded before it asked.
+    pub(crate) fn board_next(self: &Arc<Self>, key: &RawKey, base: Position, known_tags: TagIds) -> Seat {
         let mut shard = self.shard(key).lock();
         let running = shard.get(key);
-        if let Some(flight) = running.filter(|flight| flight.base().is_none()) {
+        if let Some(flight) = running.filter(|flight| flight.is_ahead()) {
             return self.join(flight);
         }
         let after = running.map(|flight| flight.landed.subscribe());
-        let flight = Arc::new(Flight::new(None, known_tags));
+        let flight = Arc::new(Flight::new(base, known_tags, true));
         shard.insert(key.clone(), flight.clone());
         Seat::Lead(Lead { flights: self.clone(), key: key.clone(), flight, after, landed: false })
     }
@@ -134,7 +144,7 @@ impl Flights {
 
     /// A load of which no other reader knows.
     pub(crate) fn alone(self: &Arc<Self>, key: &RawKey, base: Position) -> Lead {
-        let flight = Flight::new(Some(base), TagIds::new());
+        let flight = Flight::new(base, TagIds::new(), false);
         Lead { flights: self.clone(), key: key.clone(), flight: Arc::new(flight), after: None, landed: false }
     }
 
@@ -149,28 +159,78 @@ impl Flights {
 }
 
 impl Flight {
-    fn new(base: Option<Position>, known_tags: TagIds) -> Self {
-        let base = base.map_or_else(OnceLock::new, OnceLock::from);
-        Self { base, known_tags, landed: watch::Sender::new(None), waiters: AtomicUsize::new(0) }
+    fn new(base: Position, known_tags: TagIds, is_next: bool) -> Self {
+        Self {
+            base: Mutex::new(base),
+            known_tags,
+            is_next,
+            landed: watch::Sender::new(None),
+            waiters: AtomicUsize::new(0),
+            urgent: AtomicBool::new(false),
+            began_at: OnceLock::new(),
+        }
     }
 
-    /// The base of the load; none if it has not begun.
-    pub(crate) fn base(&self) -> Option<Position> {
-        self.base.get().copied()
+    pub(crate) fn base(&self) -> Position {
+        *self.base.lock()
+    }
+
+    /// How many have joined and wait.
+    pub(crate) fn waiters(&self) -> usize {
+        self.waiters.load(Relaxed)
+    }
+
+    /// When the loader began: what was written before, the value has seen. None if it has not, or never will because
+    /// another node brought the value.
+    pub(crate) fn began_at(&self) -> Option<Timestamp> {
+        self.began_at.get().copied()
+    }
+
+    /// Whether its load sees everything that was written before now.
+    fn is_ahead(&self) -> bool {
+        self.is_next && self.began_at().is_none()
+    }
+
+    /// Whether another load waits for this one.
+    pub(crate) fn is_urgent(&self) -> bool {
+        self.urgent.load(Acquire)
     }
 }
 
 impl Lead {
-    /// Waits for the load's turn. Returns its base: captured now by `frontier`, unless it was when the flight began.
-    /// From here on, no reader who cannot judge its value joins.
-    pub(crate) async fn depart(&mut self, frontier: impl FnOnce() -> Position) -> Position {
-        if let Some(mut after) = self.after.take() {
+    /// The base of the load: captured before it begins.
+    pub(crate) fn base(&self) -> Position {
+        self.flight.base()
+    }
+
+    /// Waits for the flight before this one, if it was put behind one.
+    pub(crate) async fn follow(&mut self) {
+        if let Some(mut before) = self.after.take() {
             // However it ended, or if it was dropped: it runs no more.
-            let _ = after.wait_for(Option::is_some).await;
+            let _ = before.wait_for(Option::is_some).await;
         }
+    }
+
+    /// Captures the base anew, because the load has not begun yet. It must not have.
+    pub(crate) fn rebase(&self, base: Position) {
+        *self.flight.base.lock() = base;
+    }
+
+    /// Says that the loader begins.
+    pub(crate) fn begin(&self, now: Timestamp) {
         // Under the lock: whoever boards later sees that it has begun.
         let _boarding_is_over = self.flights.shard(&self.key).lock();
-        *self.flight.base.get_or_init(frontier)
+        let _ = self.flight.began_at.set(now);
+    }
+
+    /// What is loaded.
+    pub(crate) fn key(&self) -> &RawKey {
+        &self.key
+    }
+
+    /// The flight itself.
+    pub(crate) fn flight(&self) -> &Arc<Flight> {
+        &self.flight
     }
 
     /// Ends the flight and tells all who wait.
@@ -198,6 +258,16 @@ impl Drop for Lead {
 }
 
 impl Join {
+    /// The flight itself.
+    pub(crate) fn flight(&self) -> &Arc<Flight> {
+        &self.flight
+    }
+
+    /// Says that another load waits for this flight. True if that is news.
+    pub(crate) fn hasten(&self) -> bool {
+        !self.flight.urgent.swap(true, AcqRel)
+    }
+
     /// Waits for the flight to land.
     pub(crate) async fn outcome(mut self) -> Outcome {
         match self.landing.wait_for(Option::is_some).await {
@@ -215,6 +285,8 @@ impl Drop for Join {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt as _;
+
     use super::*;
     use crate::{
         position::{Epoch, Partition, Sequence},
@@ -237,9 +309,7 @@ mod tests {
     }
 
     fn board(flights: &Arc<Flights>, sequence: u64) -> Seat {
-        flights.board(&key(), base(sequence), TagIds::new(), |flight| {
-            flight.base().is_some_and(|base| base.sequence >= Sequence(sequence))
-        })
+        flights.board(&key(), base(sequence), TagIds::new(), |flight| flight.base().sequence >= Sequence(sequence))
     }
 
     fn lead(seat: Seat) -> Lead {
@@ -278,6 +348,38 @@ mod tests {
         new.land(Outcome::Aborted);
         assert!(matches!(joined.outcome().await, Outcome::Aborted));
         assert_eq!(flights.len(), 0);
+    }
+
+    #[tokio::test]
+    async fn who_can_judge_nothing_joins_only_what_has_not_begun() {
+        let flights = Arc::new(Flights::new(8));
+        let board_next = || flights.board_next(&key(), base(1), TagIds::new());
+        let running = lead(board(&flights, 1));
+        running.begin(Timestamp::default());
+        let mut next = lead(board_next());
+        let joined = join(board_next());
+        {
+            let mut turn = std::pin::pin!(next.follow());
+            assert!((&mut turn).now_or_never().is_none(), "one load at a time");
+            running.land(Outcome::TimedOut);
+            turn.await;
+        }
+        join(board_next());
+        next.begin(Timestamp::default());
+        let third = lead(board_next());
+        next.land(Outcome::Aborted);
+        assert!(matches!(joined.outcome().await, Outcome::Aborted));
+        assert_eq!(flights.len(), 1, "the third one stands where the second one was");
+        drop(third);
+        assert_eq!(flights.len(), 0);
+    }
+
+    #[tokio::test]
+    async fn who_can_judge_nothing_joins_no_flight_that_others_began_although_it_waits() {
+        let flights = Arc::new(Flights::new(8));
+        // It may still land with what another node loaded.
+        let _waiting = lead(board(&flights, 1));
+        lead(flights.board_next(&key(), base(1), TagIds::new()));
     }
 
     #[tokio::test]

@@ -56,8 +56,11 @@ mod hash;
 mod hash_map;
 mod judge;
 mod l1;
+mod lease;
 mod observe;
 mod policy;
+mod random;
+mod refill;
 mod resilience;
 mod sabotage;
 mod scope;
@@ -74,16 +77,18 @@ pub use self::store::{InvalidRedisSettings, RedisLimits, RedisSettings, RedisSto
 pub use self::{
     cache::{
         Cache, CacheBuilder, CacheLimits, CacheSize, Cached, FetchError, Fetched, InvalidateError, Invalidation,
-        Loaded, ReadOptions,
+        Loaded, ReadOptions, WarmBudget, Warmed,
     },
     clocks::ClockLimits,
     codec::{Cacheable, CodecError, Fingerprint},
     entry::TagIds,
     key::{CacheVersion, Key, KeyPattern, RawKey},
     l1::L1Limits,
-    observe::{Event, Observer},
+    lease::LeaseLimits,
+    observe::{Event, Observer, WaitedFor},
     policy::{Mode, Policy},
     position::{Position, PositionSet},
+    refill::RefillLimits,
     resilience::{BreakerLimits, BreakerPer, BreakerState, PendingLimits, Resilience, ResilientStore, RetryLimits},
     scope::{TAGS_MAX, decline, record, required},
     store::{MemoryLimits, MemoryStore, Record, StoreError},

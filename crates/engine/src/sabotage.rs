@@ -24,6 +24,8 @@ pub enum Sabotage {
     ServePending,
     /// Whoever could not ask the store joins a load that began before it asked.
     JoinUnconfirmed,
+    /// All owners of leases call themselves the same. No read becomes stale by it, but a key is loaded twice at once.
+    LeaseWithoutOwner,
 }
 
 impl Sabotage {
@@ -31,7 +33,7 @@ impl Sabotage {
     #[cfg(feature = "testing")]
     pub const AWAY: [Self; 2] = [Self::ServePending, Self::JoinUnconfirmed];
 
-    /// Every other breach.
+    /// Every other breach that lets a read be stale.
     #[cfg(feature = "testing")]
     pub const ALL: [Self; 5] =
         [Self::StampAfterLoad, Self::JoinUnjudged, Self::AcknowledgeEarly, Self::ForgetRecordedTags, Self::IgnoreEpoch];

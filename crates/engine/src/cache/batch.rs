@@ -11,6 +11,7 @@ use super::{
     load::{Loaded, error_of},
     patience::Patience,
     read::required,
+    turn::Errand,
 };
 use crate::{
     codec::Cacheable,
@@ -75,9 +76,8 @@ struct Round<'a, V, F> {
 /// A place whose value must be loaded.
 struct Missing {
     place: usize,
-    verdict: Verdict,
     known_tags: TagIds,
-    share: Share,
+    errand: Errand,
 }
 
 impl<V, F> Round<'_, V, F> {
@@ -93,29 +93,39 @@ impl<V, F> Round<'_, V, F> {
             self.find(places, answers, patience).await
         } else {
             let verdict = Verdict::Bypass(BypassReason::OutOfReach);
-            let missing = |place| Missing { place, verdict, known_tags: TagIds::new(), share: Share::Next };
+            let missing = |place| Missing {
+                place,
+                known_tags: TagIds::new(),
+                errand: Errand::read(&Lack { verdict, old: None, share: Share::Next }),
+            };
             places.into_iter().map(missing).collect()
         };
         // Of one partition, all of them are found under the same conditions.
-        let share = missing.first().map_or(Share::ByRule, |missing| missing.share);
+        let share = missing.first().map_or(Share::ByRule, |missing| missing.errand.share());
         let mut joins = Vec::new();
         let mut leads = Vec::new();
-        for Missing { place, verdict, known_tags, share } in missing.drain(..) {
-            let key = self.keys[place].raw();
+        let mut refill = None;
+        for Missing { place, known_tags, errand } in missing.drain(..) {
+            let (key, verdict) = (self.keys[place].raw(), errand.verdict());
             match self.cache.shared.board(key, &known_tags, &self.required, share) {
-                Seat::Lead(lead) => leads.push((place, verdict, lead)),
+                Seat::Lead(lead) => {
+                    if errand.is_refill() {
+                        refill = Some(errand);
+                    }
+                    leads.push((place, verdict, lead));
+                }
                 Seat::Full => leads.push((place, verdict, self.cache.shared.alone(key))),
                 Seat::Join(join) => {
-                    self.cache.shared.observers.tell(&Event::Joined { key });
+                    self.cache.shared.joined(key, &join);
                     joins.push((place, verdict, join));
                 }
             }
         }
-        self.lead(leads, share, answers).await?;
+        self.lead(leads, refill.unwrap_or_else(|| Errand::alone(share)), answers).await?;
         let again = self.join(joins, share, answers).await?;
         let alone =
             |(place, verdict): (usize, Verdict)| (place, verdict, self.cache.shared.alone(self.keys[place].raw()));
-        self.lead(again.into_iter().map(alone).collect(), share, answers).await
+        self.lead(again.into_iter().map(alone).collect(), Errand::alone(share), answers).await
     }
 
     /// Answers what memory and store hold; returns the rest.
@@ -130,16 +140,17 @@ impl<V, F> Round<'_, V, F> {
             let key = &self.keys[place];
             match found {
                 Found::Answer(entry, verdict) => answers[place] = Some(self.cache.answer(key.raw(), entry, verdict)),
-                Found::Refresh(entry, reason, mine) => {
+                Found::Refresh(entry, verdict, mine) => {
                     if mine {
                         // A batch refreshes nothing in the background: the next single read does.
                         entry.release_refresh();
                     }
-                    answers[place] = Some(self.cache.answer(key.raw(), entry, Verdict::Stale(reason)));
+                    answers[place] = Some(self.cache.answer(key.raw(), entry, verdict));
                 }
-                Found::Nothing(Lack { verdict, old, share }) => {
-                    let known_tags = old.map_or_else(TagIds::new, |old| old.entry.tags.clone());
-                    missing.push(Missing { place, verdict, known_tags, share });
+                Found::Nothing(lack) => {
+                    let errand = Errand::read(&lack);
+                    let known_tags = lack.old.map_or_else(TagIds::new, |old| old.entry.tags.clone());
+                    missing.push(Missing { place, known_tags, errand });
                 }
             }
         }
@@ -150,7 +161,7 @@ impl<V, F> Round<'_, V, F> {
     async fn lead<E, L>(
         &self,
         leads: Vec<(usize, Verdict, Lead)>,
-        share: Share,
+        errand: Errand,
         answers: &mut [Option<Fetched<V>>],
     ) -> Result<(), FetchError<E>>
     where
@@ -168,7 +179,7 @@ impl<V, F> Round<'_, V, F> {
         let (shared, load, policy) = (self.cache.shared.clone(), self.load.clone(), *self.policy);
         let required = self.required.clone();
         let flight =
-            async move { shared.fly_many((leads, share), &policy, required, async { load(asked).await }).await };
+            async move { shared.fly_many(leads, &policy, required, &errand, async { load(asked).await }).await };
         let span = tracing::debug_span!("cache.load_many", cache.tier = "loader");
         let outcomes = tokio::spawn(flight.instrument(span)).await.map_err(|_| FetchError::Aborted)?;
         for ((place, verdict), outcome) in places.into_iter().zip(outcomes) {
@@ -190,9 +201,11 @@ impl<V, F> Round<'_, V, F> {
     {
         let mut again = Vec::new();
         for (place, verdict, join) in joins {
-            let key = self.keys[place].raw();
+            let (key, flight) = (self.keys[place].raw(), join.flight().clone());
             match join.outcome().await {
-                Outcome::Loaded(entry, not_stored) if self.cache.shared.may_share(key, &entry, not_stored, share) => {
+                Outcome::Loaded(entry, not_stored)
+                    if self.cache.shared.may_share(key, &flight, (&entry, not_stored), share) =>
+                {
                     let outcome = Outcome::Loaded(entry, not_stored);
                     answers[place] = Some(self.cache.landed(key, outcome, verdict, None, true)?);
                 }
@@ -208,9 +221,10 @@ impl Shared {
     /// Runs one load for many keys and lands all their flights, whatever becomes of it.
     async fn fly_many<V, E, L>(
         self: &Arc<Self>,
-        (mut leads, share): (Vec<(Key<V>, Lead)>, Share),
+        mut leads: Vec<(Key<V>, Lead)>,
         policy: &Policy,
         required: PositionSet,
+        errand: &Errand,
         load: L,
     ) -> Vec<Outcome>
     where
@@ -219,17 +233,21 @@ impl Shared {
         L: Future<Output = Result<Vec<Loaded<V>>, E>>,
     {
         let tenant = leads[0].0.raw().tenant().clone();
-        let recorder = Recorder::new(tenant.clone(), required.clone()).unconfirmed(share == Share::Next);
-        let recorder = Arc::new(recorder);
-        let clocks = &self.view(self.partition(&tenant)).clocks;
-        let mut bases = Vec::with_capacity(leads.len());
-        for (_, lead) in &mut leads {
-            bases.push(lead.depart(|| clocks.frontier()).await);
+        let is_next = errand.share() == Share::Next;
+        let recorder = Arc::new(Recorder::new(tenant.clone(), required.clone()).unconfirmed(is_next));
+        for (key, lead) in &mut leads {
+            lead.follow().await;
+            if is_next {
+                lead.rebase(self.frontier_of(key.raw()));
+            }
         }
+        let permit = self.admit(&leads.iter().map(|(_, lead)| lead).collect::<Vec<_>>(), errand).await;
         let began = tokio::time::Instant::now();
+        leads.iter().for_each(|(_, lead)| lead.begin(self.now()));
         let all = async { load.await.map(Loaded::value) };
         let loaded = self.run::<Vec<Loaded<V>>, E, _>(policy, &recorder, all).await;
         let took = began.elapsed();
+        drop(permit);
         let loaded = match loaded.map(|loaded| loaded.value.expect("it was wrapped as a value")) {
             Ok(loaded) if loaded.len() == leads.len() => loaded,
             other => {
@@ -238,9 +256,9 @@ impl Shared {
             }
         };
         let mut outcomes = Vec::with_capacity(leads.len());
-        for (((key, lead), base), loaded) in leads.into_iter().zip(bases).zip(loaded) {
+        for ((key, lead), loaded) in leads.into_iter().zip(loaded) {
             let own = Recorder::beside(&recorder);
-            let landed = self.keep(&key, policy, base, loaded, &own).await;
+            let landed = self.keep(&key, policy, lead.base(), loaded, took, &own).await;
             self.observers.tell(&Event::Loaded { key: key.raw(), took, not_stored: landed.not_stored });
             let outcome = Outcome::Loaded(landed.entry, landed.not_stored);
             lead.land(outcome.clone());

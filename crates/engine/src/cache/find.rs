@@ -9,13 +9,14 @@ use super::{
 use crate::{
     codec::Cacheable,
     entry::{Entry, NewEntry},
-    judge::{Judgement, STALE_OK_BOUND, invalidated, is_recent, judge},
+    judge::{Judgement, STALE_OK_BOUND, invalidated, is_due_early, is_recent, judge},
     key::{Key, RawKey},
     policy::{Mode, Policy},
     position::Partition,
     sabotage::Sabotage,
     scope,
     store::StoredEntry,
+    time::Timestamp,
     verdict::{BypassReason, MissReason, StaleReason, Verdict},
 };
 
@@ -24,7 +25,7 @@ pub(super) enum Found {
     /// An answer.
     Answer(Arc<Entry>, Verdict),
     /// An answer; the one who gets `true` refreshes it.
-    Refresh(Arc<Entry>, StaleReason, bool),
+    Refresh(Arc<Entry>, Verdict, bool),
     /// None.
     Nothing(Lack),
 }
@@ -91,7 +92,7 @@ impl Shared {
         let share = if by_rule { Share::ByRule } else { Share::Next };
         let nothing = |verdict, old| Found::Nothing(Lack { verdict, old, share });
         let in_memory = |key: &&Key<V>| match self.l1.get(key.raw()) {
-            Some(entry) => self.found(entry, partition, policy, confirmed, share),
+            Some(entry) => self.found(key.raw(), entry, policy, confirmed, share),
             None => nothing(Verdict::Miss(MissReason::Absent), None),
         };
         let mut found: Vec<Found> = keys.iter().map(in_memory).collect();
@@ -179,7 +180,7 @@ impl Shared {
     }
 
     /// Judges what the store held, and takes it into memory if it may be used.
-    fn found_in_store<V: Cacheable>(
+    pub(super) fn found_in_store<V: Cacheable>(
         &self,
         key: &Key<V>,
         policy: &Policy,
@@ -202,9 +203,10 @@ impl Shared {
             loaded_at: stored.loaded_at,
             expires_at: stored.expires_at,
             has_tenant_tags: stored.has_tenant_tags,
+            load_ms: 0,
         };
         let entry = Entry::new(value, new);
-        let found = self.found(entry.clone(), stored.base.partition, policy, confirmed, lack.share);
+        let found = self.found(key.raw(), entry.clone(), policy, confirmed, lack.share);
         match &found {
             // No answer in either tier: what can at least be a fallback is kept, and the nearer tier's reason told.
             Found::Nothing(Lack { old: Some(stored), .. }) if stored.fail_safe => found,
@@ -217,30 +219,41 @@ impl Shared {
         }
     }
 
-    fn found(&self, entry: Arc<Entry>, partition: Partition, policy: &Policy, confirmed: bool, share: Share) -> Found {
+    fn found(&self, key: &RawKey, entry: Arc<Entry>, policy: &Policy, confirmed: bool, share: Share) -> Found {
         let now = self.now();
         let nothing = |reason, entry, fail_safe| {
             let old = Some(Old { entry, fail_safe, retry: policy.fail_safe_retry });
             Found::Nothing(Lack { verdict: Verdict::Miss(reason), old, share })
         };
-        let judgement = if self.is_pending(partition, &entry.tags) {
+        let refresh = |entry: Arc<Entry>, verdict| {
+            let mine = !entry.rests(now) && entry.claim_refresh();
+            Found::Refresh(entry, verdict, mine)
+        };
+        let judgement = if self.is_pending(entry.partition(), &entry.tags) {
             // As good as invalidated: only the record is missing.
             invalidated(&entry, policy, now)
         } else {
-            judge(&entry, &self.view(partition).clocks, policy, confirmed, now)
+            judge(&entry, &self.view(entry.partition()).clocks, policy, confirmed, now)
         };
         match judgement {
+            Judgement::Fresh if self.is_due_early(key, &entry, policy, now) => refresh(entry, Verdict::Hit),
             Judgement::Fresh => Found::Answer(entry, Verdict::Hit),
-            Judgement::Refresh(reason) => {
-                // What was loaded a moment ago need not be loaded again because the view cannot be confirmed.
-                let is_new = reason == StaleReason::Unconfirmed && now.since(entry.loaded_at) <= STALE_OK_BOUND;
-                let mine = !is_new && !entry.rests(now) && entry.claim_refresh();
-                Found::Refresh(entry, reason, mine)
+            // What was loaded a moment ago need not be loaded again because the view cannot be confirmed.
+            Judgement::Refresh(reason @ StaleReason::Unconfirmed) if now.since(entry.loaded_at) <= STALE_OK_BOUND => {
+                Found::Answer(entry, Verdict::Stale(reason))
             }
+            Judgement::Refresh(reason) => refresh(entry, Verdict::Stale(reason)),
             Judgement::FailSafe(_) if entry.rests(now) => Found::Answer(entry, Verdict::Stale(StaleReason::FailSafe)),
             Judgement::FailSafe(reason) => nothing(reason, entry, true),
             Judgement::Dead(reason) => nothing(reason, entry, false),
         }
+    }
+
+    /// Whether a fresh entry should be loaded anew and nobody does it yet.
+    #[inline]
+    pub(super) fn is_due_early(&self, key: &RawKey, entry: &Entry, policy: &Policy, now: Timestamp) -> bool {
+        is_due_early(entry, policy, now, || self.random.unit(key.stable_hash(), now.as_millis()))
+            && !entry.is_refreshing()
     }
 
     /// Whether memory holds something that may be served although the view is not confirmed.

@@ -1,18 +1,22 @@
 //! The cache: the one place that knows both what is decided and what is done.
 //!
 //! [`Cache`] is a cheap handle. Reads are in [`read`] (what is there already in [`find`], what is given out in
-//! [`fetched`]), batches in [`batch`], loads in [`load`], invalidation in [`invalidate`], following the log in
-//! [`follow`]. How long a read waits for the store is in [`patience`], invalidations that it did not take in [`replay`].
+//! [`fetched`]), batches in [`batch`], when a load may begin in [`turn`], loads in [`load`], invalidation in
+//! [`invalidate`], following the log in [`follow`], warming in [`warm`]. How long a read waits for the store is in
+//! [`patience`], invalidations that it did not take in [`replay`].
 
 mod batch;
 mod fetched;
 mod find;
 mod follow;
+mod held_lease;
 mod invalidate;
 mod load;
 mod patience;
 mod read;
 mod replay;
+mod turn;
+mod warm;
 
 use std::{
     fmt,
@@ -23,20 +27,23 @@ use std::{
 };
 
 use parking_lot::Mutex;
-use rand::{SeedableRng as _, rngs::StdRng};
 use tokio::sync::Semaphore;
 
 pub use self::{
     fetched::{Cached, FetchError, Fetched, ReadOptions},
     invalidate::{InvalidateError, Invalidation},
     load::Loaded,
+    warm::{WarmBudget, Warmed},
 };
 use crate::{
     clocks::{ClockLimits, Clocks, Validity},
     flight::Flights,
     l1::{L1, L1Limits},
+    lease::{LeaseLimits, Tokens},
     observe::{Observer, Observers},
     position::{Partition, PartitionCount, Position, PositionSet},
+    random::Random,
+    refill::{Gate, RefillLimits},
     resilience::{PendingLimits, Resilience, ResilientStore, pending::Pending},
     sabotage::Sabotage,
     store::{LocalHeads, Store, StoreError},
@@ -56,6 +63,12 @@ pub struct CacheLimits {
     pub waiters_max: usize,
     /// Keys of one batch.
     pub batch_keys_max: usize,
+    /// Waiting for other nodes' loads.
+    pub lease: LeaseLimits,
+    /// Loads after a broad invalidation.
+    pub refill: RefillLimits,
+    /// Refreshes that run in the background at once; those due beyond it are left to a later read.
+    pub refreshes_max: usize,
     /// Invalidations that wait for a store which does not take them.
     pub pending: PendingLimits,
 }
@@ -67,6 +80,9 @@ impl Default for CacheLimits {
             clocks: ClockLimits::default(),
             waiters_max: 16_384,
             batch_keys_max: 1024,
+            lease: LeaseLimits::default(),
+            refill: RefillLimits::default(),
+            refreshes_max: 32,
             pending: PendingLimits::default(),
         }
     }
@@ -97,6 +113,10 @@ struct Shared {
     views: Box<[View]>,
     l1: L1,
     flights: Arc<Flights>,
+    tokens: Tokens,
+    refills: Arc<Gate>,
+    refreshes: Arc<Semaphore>,
+    random: Random,
     time: Arc<dyn TimeSource>,
     observers: Observers,
     limits: CacheLimits,
@@ -105,7 +125,6 @@ struct Shared {
     late_operations: Arc<Semaphore>,
     /// A task replays invalidations.
     replays: AtomicBool,
-    random: Mutex<StdRng>,
     sabotage: Sabotage,
 }
 
@@ -131,6 +150,7 @@ pub struct CacheBuilder {
     time: Arc<dyn TimeSource>,
     observers: Vec<Arc<dyn Observer>>,
     resilience: Option<Resilience>,
+    seed: u64,
     sabotage: Sabotage,
 }
 
@@ -164,6 +184,14 @@ impl CacheBuilder {
         self
     }
 
+    /// Sets what chance depends on (early refreshes, pauses, jitter): the same seed and the same times give the same
+    /// run. By default it is random, so that nodes do not all decide alike.
+    #[must_use]
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = seed;
+        self
+    }
+
     /// Breaks the protocol on purpose, to show that the checker notices.
     #[cfg(feature = "testing")]
     #[must_use]
@@ -174,10 +202,10 @@ impl CacheBuilder {
 
     /// Reads the log's heads and starts with an empty memory.
     pub async fn build(self) -> Result<Cache, StoreError> {
-        let Self { store, limits, time, observers, resilience, sabotage } = self;
+        let Self { store, limits, time, observers, resilience, seed, sabotage } = self;
         let observers = Observers::new(observers);
         let store = match resilience {
-            Some(guard) => Arc::new(ResilientStore::observed(store, guard, time.clone(), observers.clone())),
+            Some(guard) => Arc::new(ResilientStore::observed(store, guard, seed, time.clone(), observers.clone())),
             None => store,
         };
         let mut views = Vec::new();
@@ -197,7 +225,6 @@ impl CacheBuilder {
         let flights = Arc::new(Flights::new(limits.waiters_max));
         let local_heads = store.local_heads();
         let late_operations = resilience.map_or(0, |resilience| resilience.late_operations_max);
-        let seed = resilience.and_then(|resilience| resilience.seed);
         let shared = Shared {
             store,
             partitions,
@@ -205,13 +232,16 @@ impl CacheBuilder {
             views: views.into(),
             l1,
             flights,
+            tokens: Tokens::new(),
+            refills: Gate::new(limits.refill),
+            refreshes: Arc::new(Semaphore::new(limits.refreshes_max.min(Semaphore::MAX_PERMITS))),
+            random: Random::new(seed),
             time,
             observers,
             limits,
             resilience,
             late_operations: Arc::new(Semaphore::new(late_operations.min(Semaphore::MAX_PERMITS))),
             replays: AtomicBool::new(false),
-            random: Mutex::new(seed.map_or_else(rand::make_rng, StdRng::seed_from_u64)),
             sabotage,
         };
         Ok(Cache { shared: Arc::new(shared) })
@@ -227,6 +257,7 @@ impl Cache {
             time: Arc::new(SystemTimeSource::default()),
             observers: Vec::new(),
             resilience: None,
+            seed: rand::random(),
             sabotage: Sabotage::None,
         }
     }

@@ -9,20 +9,19 @@ use super::{
     fetched::{Cached, FetchError, Fetched, ReadOptions},
     find::{Found, Lack, Old, Share},
     load::{Loaded, error_of},
+    turn::Errand,
 };
 use crate::{
-    clocks::Validity,
     codec::Cacheable,
     entry::{Entry, TagIds},
-    flight::{Flight, Lead, Outcome, Seat},
+    flight::{Flight, Join, Lead, Outcome, Seat},
     judge::{Judgement, judge},
     key::{KEY_BYTES_MAX, Key, RawKey},
     observe::Event,
     policy::Policy,
-    position::{Position, PositionSet},
+    position::PositionSet,
     sabotage::Sabotage,
     scope::{self, Nested},
-    tag::TagId,
     verdict::{BypassReason, NotStored, StaleReason, Verdict},
 };
 
@@ -96,11 +95,13 @@ impl Cache {
         }
         match self.shared.find(key, policy, patience).await {
             Found::Answer(entry, verdict) => Ok(self.answer(key.raw(), entry, verdict)),
-            Found::Refresh(entry, reason, mine) => {
+            Found::Refresh(entry, verdict, mine) => {
                 if mine {
-                    self.refresh(key, policy, required, entry.clone(), load);
+                    let is_confirmed = verdict != Verdict::Stale(StaleReason::Unconfirmed);
+                    let errand = Errand::refresh(entry.clone(), is_confirmed);
+                    self.refresh(key, policy, required, entry.clone(), errand, load);
                 }
-                Ok(self.answer(key.raw(), entry, Verdict::Stale(reason)))
+                Ok(self.answer(key.raw(), entry, verdict))
             }
             Found::Nothing(lack) => self.load_or_join(key, policy, required, lack, load).await,
         }
@@ -115,9 +116,11 @@ impl Cache {
         }
         let entry = shared.l1.get(key.raw())?;
         let clocks = &shared.view(entry.partition()).clocks;
+        let now = shared.now();
         let fresh = shared.is_confirmed(entry.partition(), policy)
             && !shared.has_pending(entry.partition())
-            && judge(&entry, clocks, policy, true, shared.now()) == Judgement::Fresh;
+            && judge(&entry, clocks, policy, true, now) == Judgement::Fresh
+            && !shared.is_due_early(key.raw(), &entry, policy, now);
         if fresh { Some(self.answer(key.raw(), entry, Verdict::Hit)) } else { None }
     }
 
@@ -147,23 +150,25 @@ impl Cache {
         F: FnOnce() -> L + Send + 'static,
         L: Future<Output = Result<Loaded<V>, E>> + Send + 'static,
     {
+        let errand = Errand::read(&lack);
         let Lack { mut verdict, old, share } = lack;
         let known_tags = old.as_ref().map_or_else(TagIds::new, |old| old.entry.tags.clone());
         for _ in 0..JOINS_MAX {
             match self.shared.board(key.raw(), &known_tags, &required, share) {
                 Seat::Lead(lead) => {
-                    let outcome = self.lead(key, policy, (lead, share), required, load).await;
-                    return self.landed(key.raw(), outcome, verdict, old, false);
+                    let (outcome, spared) = self.lead(key, policy, lead, required, errand, load).await;
+                    return self.landed(key.raw(), outcome, verdict, old, spared);
                 }
                 Seat::Full => {
                     verdict = Verdict::Bypass(BypassReason::TooManyWaiters);
                     break;
                 }
                 Seat::Join(join) => {
-                    self.shared.observers.tell(&Event::Joined { key: key.raw() });
+                    self.shared.joined(key.raw(), &join);
+                    let flight = join.flight().clone();
                     match join.outcome().await {
                         Outcome::Loaded(entry, not_stored)
-                            if self.shared.may_share(key.raw(), &entry, not_stored, share) =>
+                            if self.shared.may_share(key.raw(), &flight, (&entry, not_stored), share) =>
                         {
                             let outcome = Outcome::Loaded(entry, not_stored);
                             return self.landed(key.raw(), outcome, verdict, old, true);
@@ -176,7 +181,7 @@ impl Cache {
             }
         }
         let lead = self.shared.alone(key.raw());
-        let outcome = self.lead(key, policy, (lead, share), required, load).await;
+        let (outcome, _) = self.lead(key, policy, lead, required, Errand::alone(share), load).await;
         self.landed(key.raw(), outcome, verdict, old, false)
     }
 
@@ -196,39 +201,56 @@ impl Cache {
     {
         let lead = self.shared.alone(key.raw());
         let declining = move || async move { load().await.map(Loaded::declined) };
-        let outcome = self.lead(key, policy, (lead, Share::ByRule), required, declining).await;
+        let (outcome, _) = self.lead(key, policy, lead, required, Errand::alone(Share::ByRule), declining).await;
         self.landed(key.raw(), outcome, Verdict::Bypass(reason), None, false)
     }
 
-    fn refresh<V, E, F, L>(&self, key: &Key<V>, policy: &Policy, required: PositionSet, old: Arc<Entry>, load: F)
-    where
+    /// Loads a value anew in the background, unless as many as the limit do so already. The one who calls holds the
+    /// entry's claim; it is given back if nothing comes of it.
+    fn refresh<V, E, F, L>(
+        &self,
+        key: &Key<V>,
+        policy: &Policy,
+        required: PositionSet,
+        old: Arc<Entry>,
+        errand: Errand,
+        load: F,
+    ) where
         V: Cacheable,
         E: Clone + Send + Sync + 'static,
         F: FnOnce() -> L + Send + 'static,
         L: Future<Output = Result<Loaded<V>, E>> + Send + 'static,
     {
-        let Seat::Lead(lead) = self.shared.board(key.raw(), &old.tags, &required, Share::ByRule) else { return };
+        let Ok(one_of_few) = self.shared.refreshes.clone().try_acquire_owned() else {
+            self.shared.observers.tell(&Event::RefreshSkipped { key: key.raw() });
+            return old.release_refresh();
+        };
+        let Seat::Lead(lead) = self.shared.board(key.raw(), &old.tags, &required, Share::ByRule) else {
+            return old.release_refresh();
+        };
         let (this, key, policy) = (self.clone(), key.clone(), *policy);
         tokio::spawn(async move {
-            let outcome = this.lead(&key, &policy, (lead, Share::ByRule), required, load).await;
-            if !matches!(outcome, Outcome::Loaded(..)) {
+            let (outcome, _) = this.lead(&key, &policy, lead, required, errand, load).await;
+            if matches!(outcome, Outcome::Failed(_) | Outcome::TimedOut) {
                 old.rest(this.now() + policy.fail_safe_retry);
             }
             if !matches!(outcome, Outcome::Loaded(_, None)) {
                 old.release_refresh();
             }
+            drop(one_of_few);
         });
     }
 
-    /// Runs the load in a task of its own and waits for it.
+    /// Runs the load in a task of its own and waits for it. Says whether another node spared it.
     async fn lead<V, E, F, L>(
         &self,
         key: &Key<V>,
         policy: &Policy,
-        lead: (Lead, Share),
+        lead: Lead,
         required: PositionSet,
+        errand: Errand,
         load: F,
-    ) -> Outcome
+    ) -> (Outcome, bool)
     where
         V: Cacheable,
         E: Clone + Send + Sync + 'static,
@@ -237,8 +259,8 @@ impl Cache {
     {
         let (shared, key, policy) = (self.shared.clone(), key.clone(), *policy);
         let span = tracing::debug_span!("cache.load", cache.entity = key.raw().entity(), cache.tier = "loader");
-        let flight = async move { shared.fly(&key, &policy, lead, required, async { load().await }).await };
-        tokio::spawn(flight.instrument(span)).await.unwrap_or(Outcome::Aborted)
+        let flight = async move { shared.fly(&key, &policy, lead, required, &errand, async { load().await }).await };
+        tokio::spawn(flight.instrument(span)).await.unwrap_or((Outcome::Aborted, false))
     }
 
     pub(super) fn landed<V: Cacheable, E: Clone + 'static>(
@@ -280,7 +302,10 @@ impl Cache {
         collapsed: bool,
     ) -> Fetched<V> {
         self.shared.observers.tell(&Event::Read { key, verdict });
-        entry.touch();
+        // Its own load is no use of it: what is used is what somebody comes back for.
+        if collapsed || !matches!(verdict, Verdict::Miss(_) | Verdict::Bypass(_)) {
+            entry.touch();
+        }
         if scope::is_recording() {
             tell_outer_load(key, &entry, verdict, not_stored);
         }
@@ -293,7 +318,7 @@ impl Cache {
 fn tell_outer_load(key: &RawKey, entry: &Entry, verdict: Verdict, not_stored: Option<NotStored>) {
     let refused = match (verdict, not_stored) {
         (Verdict::Stale(_), _) => Some(NotStored::FromStale),
-        (_, Some(reason)) if !is_judgeable(reason) => Some(reason),
+        (_, Some(reason)) if !reason.is_judgeable() => Some(reason),
         _ => None,
     };
     scope::record_nested(&Nested {
@@ -312,14 +337,6 @@ pub(super) fn required(options: &ReadOptions) -> PositionSet {
     required
 }
 
-/// Whether a value that was not kept can still be judged by the rule: its tags are all known.
-fn is_judgeable(reason: NotStored) -> bool {
-    match reason {
-        NotStored::Overtaken | NotStored::TooLarge | NotStored::AbsenceNotKept | NotStored::NoLifetime => true,
-        NotStored::TooManyTags | NotStored::ForeignTag | NotStored::FromStale | NotStored::Declined => false,
-    }
-}
-
 fn is_overtaken(not_stored: Option<NotStored>) -> bool {
     matches!(not_stored, None | Some(NotStored::Overtaken))
 }
@@ -328,32 +345,27 @@ impl Shared {
     /// Joins a running load that is young enough for this reader, or begins one.
     pub(super) fn board(&self, key: &RawKey, known_tags: &TagIds, required: &PositionSet, share: Share) -> Seat {
         if share == Share::Next {
-            return self.flights.board_next(key, known_tags.clone());
+            return self.flights.board_next(key, self.frontier_of(key), known_tags.clone());
         }
-        let partition = self.partition(key.tenant());
-        let clocks = &self.view(partition).clocks;
-        let needed = required.in_partition(partition);
+        let needed = required.in_partition(self.partition(key.tenant()));
         let may_join = |flight: &Flight| {
-            let Some(base) = flight.base() else { return true };
-            let reached = needed.is_none_or(|needed| needed.epoch != base.epoch || base.sequence >= needed.sequence);
-            let untouched =
-                |tags: &[TagId]| matches!(clocks.judge(base.epoch, base.sequence, tags), Validity::Valid { .. });
-            let unjudged = self.sabotage.is(Sabotage::JoinUnjudged);
-            unjudged || (reached && untouched(&flight.known_tags) && untouched(known_tags))
+            let base = flight.base();
+            self.sabotage.is(Sabotage::JoinUnjudged)
+                || (self.may_serve(base, needed, &flight.known_tags) && self.may_serve(base, needed, known_tags))
         };
-        self.flights.board(key, clocks.frontier(), known_tags.clone(), may_join)
+        self.flights.board(key, self.frontier_of(key), known_tags.clone(), may_join)
+    }
+
+    /// Notes that a reader waits for a flight; if the reader is a load, so that it does not wait for its turn.
+    pub(super) fn joined(&self, key: &RawKey, join: &Join) {
+        self.observers.tell(&Event::Joined { key });
+        if scope::is_recording() && join.hasten() {
+            self.refills.look_again();
+        }
     }
 
     /// A load that nobody joins.
     pub(super) fn alone(&self, key: &RawKey) -> Lead {
-        let base: Position = self.view(self.partition(key.tenant())).clocks.frontier();
-        self.flights.alone(key, base)
-    }
-
-    /// Whether a value from another reader's load may be used by one who came later: only if the rule can say so, or
-    /// if the load began after this reader asked.
-    pub(super) fn may_share(&self, key: &RawKey, entry: &Entry, not_stored: Option<NotStored>, share: Share) -> bool {
-        let is_new = share == Share::Next || self.is_valid(key, entry) || self.sabotage.is(Sabotage::JoinUnjudged);
-        not_stored.is_none_or(is_judgeable) && is_new
+        self.flights.alone(key, self.frontier_of(key))
     }
 }

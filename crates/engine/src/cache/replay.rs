@@ -18,7 +18,6 @@ use std::{
 };
 
 use bytes::Bytes;
-use rand::RngExt as _;
 use tokio::sync::MutexGuard;
 
 use super::{Cache, Invalidation, Shared};
@@ -163,12 +162,12 @@ impl Shared {
             return;
         }
         let cache = Arc::downgrade(self);
-        let mut chance = self.chance();
+        let mut chance = self.chance(0);
         tokio::spawn(async move {
             for failed in 1.. {
                 tokio::time::sleep(retry::wait(WAIT_FIRST, WAIT_MAX, failed, chance)).await;
                 let Some(shared) = cache.upgrade() else { return };
-                chance = shared.chance();
+                chance = shared.chance(failed);
                 if shared.replay_all().await.is_err() {
                     continue;
                 }
@@ -182,7 +181,7 @@ impl Shared {
         });
     }
 
-    fn chance(&self) -> f64 {
-        self.random.lock().random()
+    fn chance(&self, failed: u32) -> f64 {
+        self.random.unit(u64::from(failed), self.now().as_millis())
     }
 }

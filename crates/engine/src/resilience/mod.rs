@@ -52,8 +52,6 @@ pub struct Resilience {
     pub fill_wait: Duration,
     /// Operations that go on without their reader at once; more are given up with their reader.
     pub late_operations_max: usize,
-    /// Where chance (jitter) begins; none: anywhere.
-    pub seed: Option<u64>,
 }
 
 /// For what there is one breaker.
@@ -76,7 +74,6 @@ impl Default for Resilience {
             read_wait_with_fallback: Duration::from_millis(8),
             fill_wait: Duration::from_millis(10),
             late_operations_max: 1024,
-            seed: None,
         }
     }
 }

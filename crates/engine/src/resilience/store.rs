@@ -23,7 +23,10 @@ use crate::{
     key::RawKey,
     observe::{Event, Observers},
     position::{Partition, PartitionCount, Position},
-    store::{Filled, LocalHeads, LogPage, MovesWatcher, Store, StoreError, StoredEntry},
+    store::{
+        AfterLease, Filled, LeaseRequest, LeaseToken, Leased, LocalHeads, LogPage, MovesWatcher, Store, StoreError,
+        StoredEntry,
+    },
     tag::TagId,
     time::{SystemTimeSource, TimeSource, Timestamp},
 };
@@ -72,12 +75,13 @@ impl Circuit {
 impl ResilientStore {
     /// Guards `inner`.
     pub fn new(inner: Arc<dyn Store>, resilience: Resilience) -> Self {
-        Self::observed(inner, resilience, Arc::new(SystemTimeSource::default()), Observers::default())
+        Self::observed(inner, resilience, rand::random(), Arc::new(SystemTimeSource::default()), Observers::default())
     }
 
     pub(crate) fn observed(
         inner: Arc<dyn Store>,
         resilience: Resilience,
+        seed: u64,
         time: Arc<dyn TimeSource>,
         observers: Observers,
     ) -> Self {
@@ -89,7 +93,7 @@ impl ResilientStore {
         Self {
             circuits: (0..circuits).map(|_| Mutex::new(circuit())).collect(),
             budget: Mutex::new(Budget::new(resilience.retry, time.now())),
-            random: Mutex::new(resilience.seed.map_or_else(rand::make_rng, StdRng::seed_from_u64)),
+            random: Mutex::new(StdRng::seed_from_u64(seed)),
             inner,
             resilience,
             time,
@@ -226,6 +230,23 @@ impl Store for ResilientStore {
 
     fn start_anew(&self, partition: Partition) -> BoxFuture<'_, Result<Position, StoreError>> {
         self.run(partition, false, move || self.inner.start_anew(partition)).boxed()
+    }
+
+    fn shares_entries(&self) -> bool {
+        self.inner.shares_entries()
+    }
+
+    fn lease<'a>(&'a self, key: &'a RawKey, request: &'a LeaseRequest) -> BoxFuture<'a, Result<Leased, StoreError>> {
+        self.run(request.lease.base.partition, false, move || self.inner.lease(key, request)).boxed()
+    }
+
+    fn release<'a>(
+        &'a self,
+        key: &'a RawKey,
+        owner: LeaseToken,
+        after: AfterLease,
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
+        self.run(self.partitions().of(key.tenant()), false, move || self.inner.release(key, owner, after)).boxed()
     }
 
     fn moves(&self) -> MovesWatcher {

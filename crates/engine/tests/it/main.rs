@@ -2,9 +2,13 @@
 #![allow(clippy::unwrap_used, clippy::cast_possible_truncation, reason = "tests")]
 
 mod coherence;
+mod lease;
+mod nodes;
 mod reads;
 #[cfg(feature = "redis")]
 mod redis;
+mod refill;
+mod refresh;
 mod resilience;
 #[cfg(feature = "redis")]
 mod resilience_redis;

@@ -39,7 +39,6 @@ fn plain() -> Resilience {
     Resilience {
         breaker: BreakerLimits { jitter_percent: 0, ..BreakerLimits::default() },
         retry: RetryLimits { attempts_max: 1, ..RetryLimits::default() },
-        seed: Some(1),
         ..Resilience::default()
     }
 }
@@ -91,7 +90,7 @@ impl Node {
         let far = Arc::new(DistantStore::new(near.clone(), 1));
         let (time, told) = (Arc::new(ManualTime::default()), Arc::new(Told::default()));
         let cache = Cache::builder(far.clone()).limits(limits).time(time.clone()).observer(told.clone());
-        let cache = cache.resilience(resilience).build().await.unwrap();
+        let cache = cache.resilience(resilience).seed(1).build().await.unwrap();
         Self { cache, near, far, time, told }
     }
 
@@ -289,7 +288,7 @@ async fn what_may_be_repeated_is_until_the_budget_is_spent() {
         ..RetryLimits::default()
     };
     let breaker = BreakerLimits { failures_max: u32::MAX, ..BreakerLimits::default() };
-    let store = ResilientStore::new(far.clone(), Resilience { retry, breaker, seed: Some(1), ..Resilience::default() });
+    let store = ResilientStore::new(far.clone(), Resilience { retry, breaker, ..Resilience::default() });
     let partition = store.partitions().of(&acme());
     far.set_faults(AWAY);
     let mut asked = Vec::new();
@@ -518,11 +517,11 @@ impl Pair {
         let open_for = if seed.is_multiple_of(2) { Duration::ZERO } else { Duration::from_secs(3600) };
         let breaker =
             BreakerLimits { failures_max: 3, open_for, sign_of_life_after: Duration::ZERO, ..BreakerLimits::default() };
-        let guard = Resilience { breaker, seed: Some(seed), ..Resilience::default() };
+        let guard = Resilience { breaker, ..Resilience::default() };
         let pending = PendingLimits { records_max: 4, ..PendingLimits::default() };
         let limits = CacheLimits { pending, ..CacheLimits::default() };
         let node = async |store: Arc<DistantStore>| {
-            Cache::builder(store).limits(limits).resilience(guard).sabotage(sabotage).build().await.unwrap()
+            Cache::builder(store).limits(limits).resilience(guard).seed(seed).sabotage(sabotage).build().await.unwrap()
         };
         let nodes = [node(well).await, node(far.clone()).await];
         Arc::new(Self { promise, world: World::new(seed), near, far, nodes })

@@ -83,7 +83,7 @@ impl RedisStore {
     }
 
     /// The entry of an answer; what is no entry is absent, and counted.
-    fn entry(&self, partition: Partition, found: Value) -> Option<StoredEntry> {
+    pub(super) fn entry(&self, partition: Partition, found: Value) -> Option<StoredEntry> {
         let decoded = match found {
             Value::Nil => return None,
             Value::BulkString(bytes) => entry::decode(partition, bytes.into()),

@@ -9,6 +9,7 @@
 //! | `{ns:3}:state` | sorted set | epoch, sequence, floor and clocks: lost together |
 //! | `{ns:3}:log` | list | the newest records; see `docs/adr/0007-redis-log.md` |
 //! | `{ns:3}:<version>:<key>` | string | one entry; expires when it is dead |
+//! | `{ns:3}:lease/<version>:<key>` | string | who may fill it; expires soon |
 //!
 //! The cache version stands in entries' names only: nodes of two versions invalidate each other's entries.
 //!
@@ -17,6 +18,7 @@
 //! - *state*: the next script begins a new epoch and drops the log.
 //! - *log*: readers that are behind are told `Trimmed`, because a page must begin where they stand.
 //! - *an entry*: a miss.
+//! - *a lease*: one load more.
 //! - *everything, or the newest part of it* (a restart from a snapshot): a new epoch; see [`scripts`].
 //!
 //! # What it does not do
@@ -26,6 +28,7 @@
 mod connection;
 mod entries;
 mod entry;
+mod leases;
 mod log;
 mod names;
 mod records;
@@ -52,7 +55,10 @@ use self::{
     names::Names,
     scripts::{Script, Scripts},
 };
-use super::{Filled, LocalHeads, LogPage, Moves, MovesWatcher, Store, StoreError, StoredEntry};
+use super::{
+    AfterLease, Filled, LeaseRequest, LeaseToken, Leased, LocalHeads, LogPage, Moves, MovesWatcher, Store, StoreError,
+    StoredEntry,
+};
 use crate::{
     key::{CacheVersion, RawKey},
     position::{Partition, PartitionCount, Position},
@@ -155,6 +161,23 @@ impl Store for RedisStore {
 
     fn remove<'a>(&'a self, key: &'a RawKey) -> BoxFuture<'a, Result<(), StoreError>> {
         self.remove_entry(key).boxed()
+    }
+
+    fn shares_entries(&self) -> bool {
+        true
+    }
+
+    fn lease<'a>(&'a self, key: &'a RawKey, request: &'a LeaseRequest) -> BoxFuture<'a, Result<Leased, StoreError>> {
+        self.ask_lease(key, request).boxed()
+    }
+
+    fn release<'a>(
+        &'a self,
+        key: &'a RawKey,
+        owner: LeaseToken,
+        after: AfterLease,
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
+        self.release_lease(key, owner, after).boxed()
     }
 }
 

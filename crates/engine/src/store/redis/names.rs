@@ -47,6 +47,12 @@ impl Names {
         [prefix, ":", self.version.as_str(), ":", key.as_str()].concat()
     }
 
+    /// The lease of an entry. No version holds a slash, so no entry is called that.
+    pub(super) fn lease(&self, key: &RawKey) -> String {
+        let prefix = &self.of(self.partition_of(key)).prefix;
+        [prefix, ":lease/", self.version.as_str(), ":", key.as_str()].concat()
+    }
+
     /// Of the first partition, to show whose store it is.
     pub(super) fn example(&self) -> &str {
         &self.partitions[0].prefix
