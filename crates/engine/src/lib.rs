@@ -73,7 +73,9 @@ mod verdict;
 pub use bytes::Bytes;
 
 #[cfg(feature = "redis")]
-pub use self::store::{InvalidRedisSettings, RedisLimits, RedisSettings, RedisStore};
+pub use self::store::{
+    InvalidRedisSettings, RedisFinding, RedisLimits, RedisLogin, RedisSettings, RedisStore, RedisTls, Severity,
+};
 pub use self::{
     cache::{
         Cache, CacheBuilder, CacheLimits, CacheSize, Cached, FetchError, Fetched, InvalidateError, Invalidation,

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use unstale::{Cache, InvalidRedisSettings, MemoryStore, RedisLimits, RedisSettings, RedisStore, store::Store};
+use unstale::{Cache, InvalidRedisSettings, MemoryStore, RedisSettings, RedisStore, store::Store};
 
 use crate::settings::CommonSettings;
 
@@ -13,12 +13,8 @@ const CONFIRM_EVERY: Duration = Duration::from_millis(300);
 /// Opens the store that the settings name. Redis need not be reachable: until it is, everything is loaded.
 pub fn open_store(settings: &CommonSettings) -> Result<Arc<dyn Store>, InvalidRedisSettings> {
     let Some(redis) = &settings.redis else { return Ok(Arc::new(MemoryStore::default())) };
-    let store = RedisStore::new(RedisSettings {
-        url: redis.url.expose().to_owned(),
-        namespace: redis.namespace.clone(),
-        version: settings.cache_version.clone(),
-        limits: RedisLimits::default(),
-    })?;
+    let version = settings.cache_version.clone();
+    let store = RedisStore::new(RedisSettings { version, ..RedisSettings::new(redis.url.expose(), &redis.namespace) })?;
     Ok(Arc::new(store))
 }
 

@@ -26,6 +26,7 @@ use std::{
     },
 };
 
+use futures_util::future::join_all;
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 
@@ -41,7 +42,7 @@ use crate::{
     l1::{L1, L1Limits},
     lease::{LeaseLimits, Tokens},
     observe::{Observer, Observers},
-    position::{Partition, PartitionCount, Position, PositionSet},
+    position::{Epoch, Partition, PartitionCount, Position, PositionSet, Sequence},
     random::Random,
     refill::{Gate, RefillLimits},
     resilience::{PendingLimits, Resilience, ResilientStore, pending::Pending},
@@ -201,6 +202,11 @@ impl CacheBuilder {
     }
 
     /// Reads the log's heads and starts with an empty memory.
+    ///
+    /// A store that cannot be reached does not keep a cache from starting: the views of its partitions begin in an
+    /// *epoch of their own*, which no store has. What is loaded meanwhile is collapsed, but never confirmed and never
+    /// in the store; the first catching-up that gets through finds that the epoch is another one, and starts the view
+    /// anew. A store that refuses this node ([`StoreError::Refused`]) is an error: that has to be set right.
     pub async fn build(self) -> Result<Cache, StoreError> {
         let Self { store, limits, time, observers, resilience, seed, sabotage } = self;
         let observers = Observers::new(observers);
@@ -208,12 +214,27 @@ impl CacheBuilder {
             Some(guard) => Arc::new(ResilientStore::observed(store, guard, seed, time.clone(), observers.clone())),
             None => store,
         };
-        let mut views = Vec::new();
         let partitions = store.partitions();
-        for partition in partitions.all() {
-            let head = store.head(partition).await?;
+        let asked_at = time.now();
+        // All at once: a store that does not answer is waited for once.
+        let heads = join_all(partitions.all().map(|partition| store.head(partition))).await;
+        let mut views = Vec::new();
+        for (partition, head) in partitions.all().zip(heads) {
+            let clocks = match head {
+                Ok(head) => {
+                    let clocks = Clocks::new(head, limits.clocks);
+                    clocks.confirm(asked_at);
+                    clocks
+                }
+                Err(error @ (StoreError::Unavailable(_) | StoreError::Open)) => {
+                    tracing::warn!(partition = partition.index(), %error, "the cache starts without its store");
+                    let nowhere = Position { partition, epoch: Epoch::random(), sequence: Sequence::default() };
+                    Clocks::new(nowhere, limits.clocks)
+                }
+                Err(refused @ StoreError::Refused(_)) => return Err(refused),
+            };
             views.push(View {
-                clocks: Clocks::new(head, limits.clocks),
+                clocks,
                 rounds: AtomicU64::new(0),
                 moving: Arc::default(),
                 pending: Mutex::new(Pending::new(limits.pending)),

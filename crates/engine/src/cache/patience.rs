@@ -44,7 +44,7 @@ impl Patience {
 pub(super) fn outage(error: &StoreError) -> BypassReason {
     match error {
         StoreError::Open => BypassReason::StoreOpen,
-        StoreError::Unavailable(_) => BypassReason::StoreFailed,
+        StoreError::Unavailable(_) | StoreError::Refused(_) => BypassReason::StoreFailed,
     }
 }
 

@@ -138,6 +138,7 @@ impl ResilientStore {
             let retry = &self.resilience.retry;
             let wait = retry::wait(retry.wait_first, retry.wait_max, failed, self.chance());
             let again = may_repeat
+                && !matches!(error, StoreError::Refused(_))
                 && failed < retry.attempts_max
                 && Instant::now() + wait < deadline
                 && self.budget.lock().withdraw(now);

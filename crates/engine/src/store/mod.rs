@@ -18,7 +18,9 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 
 #[cfg(feature = "redis")]
-pub use self::redis::{InvalidRedisSettings, RedisLimits, RedisSettings, RedisStore};
+pub use self::redis::{
+    InvalidRedisSettings, RedisFinding, RedisLimits, RedisLogin, RedisSettings, RedisStore, RedisTls, Severity,
+};
 pub use self::{
     heads::LocalHeads,
     lease::{AfterLease, Lease, LeaseRequest, LeaseToken, Leased},
@@ -107,6 +109,10 @@ pub enum StoreError {
     /// Nothing was heard from it; the operation may or may not have happened. Try again.
     #[error("the cache's store is unavailable: {0}")]
     Unavailable(String),
+    /// It does not serve this node as it is set up: no such user, no permission, another number of partitions.
+    /// Somebody has to change something; to try again soon is no use.
+    #[error("the cache's store refuses this node: {0}")]
+    Refused(String),
     /// It was not asked, because it failed too often (see [`Resilience`](crate::Resilience)); nothing happened. Go on
     /// without it: it is tried again by itself.
     #[error("the cache's store is not asked, because it failed too often; it is tried again by itself")]

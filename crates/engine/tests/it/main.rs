@@ -2,6 +2,10 @@
 #![allow(clippy::unwrap_used, clippy::cast_possible_truncation, reason = "tests")]
 
 mod coherence;
+#[cfg(feature = "redis")]
+mod eviction;
+#[cfg(feature = "redis")]
+mod fleet;
 mod lease;
 mod nodes;
 mod reads;
@@ -13,4 +17,8 @@ mod resilience;
 #[cfg(feature = "redis")]
 mod resilience_redis;
 mod store_contract;
+#[cfg(feature = "redis")]
+mod topology;
+#[cfg(feature = "redis")]
+mod troubles;
 mod world;

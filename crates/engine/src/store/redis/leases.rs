@@ -14,6 +14,13 @@ use crate::{
     store::{AfterLease, Lease, LeaseRequest, LeaseToken, Leased, StoreError},
 };
 
+/// Takes the lease if it is free, and looks at the entry; in this order, so that who was granted the lease sees the fill
+/// of everyone who gave it back before. KEYS lease, entry · ARGV value, ttl in ms → the holder's or nil, the entry's bytes
+/// or nil
+const TAKE: &str = "local held = redis.call('SET', KEYS[1], ARGV[1], 'NX', 'GET', 'PX', ARGV[2]) \
+    local entry = redis.pcall('GET', KEYS[2]) \
+    if type(entry) ~= 'string' then entry = false end return {held, entry}";
+
 /// Takes the lease if it is free or the given token's. KEYS lease · ARGV token, value, ttl in ms → the holder's, or nil
 const TAKE_OVER: &str = "local held = redis.call('GET', KEYS[1]) \
     if held and string.sub(held, 1, 16) ~= ARGV[1] then return held end \
@@ -31,17 +38,15 @@ impl RedisStore {
         if let Some(over) = request.over {
             let mut command = eval(TAKE_OVER, &name);
             command.arg(&token(over)[..]).arg(&encode(&request.lease)[..]).arg(millis(request.ttl));
-            let held = self.connection.in_time(self.connection.send(&command)).await?;
+            let held = self.connection.in_time(self.connection.send(partition, &command)).await?;
             return Ok(Leased { held_by: holder(partition, &held)?, entry: None });
         }
-        // In this order: who was granted the lease sees the fill of everyone who gave it back before.
-        let mut pipeline = redis::pipe();
-        pipeline.cmd("SET").arg(&name).arg(&encode(&request.lease)[..]).arg("NX").arg("GET");
-        pipeline.arg("PX").arg(millis(request.ttl));
-        pipeline.cmd("GET").arg(self.names.entry(key));
-        let answers = self.connection.in_time(self.connection.send_all(&pipeline, 2)).await?;
+        let mut command = redis::cmd("EVAL");
+        command.arg(TAKE).arg(2).arg(&name).arg(self.names.entry(key));
+        command.arg(&encode(&request.lease)[..]).arg(millis(request.ttl));
+        let answer = self.connection.in_time(self.connection.send(partition, &command)).await?;
+        let Value::Array(answers) = answer else { return Err(unexpected(&answer)) };
         let [held, entry] = <[Value; 2]>::try_from(answers).map_err(|answers| unexpected(&Value::Array(answers)))?;
-        let held = held.extract_error().map_err(|error| StoreError::Unavailable(error.to_string()))?;
         // What is no entry is absent, as for a read; that includes an error.
         Ok(Leased { held_by: holder(partition, &held)?, entry: self.entry(partition, entry) })
     }
@@ -57,7 +62,7 @@ impl RedisStore {
         if let AfterLease::Open(time) = after {
             command.arg(&[0_u8; 32][..]).arg(millis(time));
         }
-        self.connection.in_time(self.connection.send(&command)).await?;
+        self.connection.in_time(self.connection.send(self.names.partition_of(key), &command)).await?;
         Ok(())
     }
 }
