@@ -96,6 +96,7 @@ enum State {
     HalfOpen { under_way: u32, successes: u32 },
 }
 
+#[allow(clippy::needless_pass_by_value, reason = "what became of an operation is told once")]
 impl Breaker {
     pub(crate) fn new(limits: BreakerLimits) -> Self {
         Self { limits, life: 0, state: State::Closed { failures: 0 } }
@@ -127,8 +128,7 @@ impl Breaker {
 
     /// The operation did what it should, or the store refused it for a good reason.
     pub(crate) fn succeeded(&mut self, permit: Permit) {
-        let Permit { life } = permit;
-        if life != self.life {
+        if permit.life != self.life {
             return;
         }
         match &mut self.state {
@@ -146,8 +146,7 @@ impl Breaker {
 
     /// The store did not answer. `chance`, from 0 to 1, draws the jitter should this open the breaker.
     pub(crate) fn failed(&mut self, permit: Permit, now: Timestamp, chance: f64) {
-        let Permit { life } = permit;
-        if life != self.life {
+        if permit.life != self.life {
             return;
         }
         match &mut self.state {
@@ -167,8 +166,7 @@ impl Breaker {
 
     /// Whoever wanted the answer went away before it came: nothing was learnt.
     pub(crate) fn abandoned(&mut self, permit: Permit) {
-        let Permit { life } = permit;
-        if life == self.life
+        if permit.life == self.life
             && let State::HalfOpen { under_way, .. } = &mut self.state
         {
             *under_way -= 1;
