@@ -25,7 +25,8 @@ pub struct LeaseLimits {
     pub ttl: Duration,
     /// Longest wait for another node's load; after that a reader loads by itself.
     pub wait_max: Duration,
-    /// The first pause before looking again; each is twice the one before, and between half and all of that is waited.
+    /// The first pause before looking again. Each is half as long again as the one before, and between half and all of
+    /// it is waited.
     pub poll_min: Duration,
     /// The longest pause.
     pub poll_max: Duration,
@@ -39,7 +40,7 @@ impl Default for LeaseLimits {
             ttl: Duration::from_secs(1),
             wait_max: Duration::from_secs(5),
             poll_min: Duration::from_millis(2),
-            poll_max: Duration::from_millis(50),
+            poll_max: Duration::from_millis(25),
             open_for: Duration::from_secs(10),
         }
     }
@@ -53,7 +54,8 @@ impl LeaseLimits {
 
     /// The pause after `looks` looks; `draw` is above 0 and at most 1.
     pub(crate) fn pause(&self, looks: u32, draw: f64) -> Duration {
-        let whole = self.poll_min.saturating_mul(1 << looks.min(16)).min(self.poll_max);
+        let growth = 1.5_f64.powi(i32::try_from(looks).unwrap_or(i32::MAX).min(64));
+        let whole = self.poll_min.mul_f64(growth).min(self.poll_max);
         whole.mul_f64(0.5 + 0.5 * draw)
     }
 }
@@ -118,11 +120,11 @@ mod tests {
     }
 
     #[test]
-    fn pauses_double_up_to_their_limit_and_are_spread() {
+    fn pauses_grow_up_to_their_limit_and_are_spread() {
         let limits = LeaseLimits { poll_min: Duration::from_millis(4), ..LeaseLimits::default() };
         let millis = |looks, draw| limits.pause(looks, draw).as_millis();
-        assert_eq!([0, 1, 2, 3, 4, 60].map(|looks| millis(looks, 1.0)), [4, 8, 16, 32, 50, 50]);
-        assert_eq!(millis(1, 0.5), 6);
+        assert_eq!([0, 1, 2, 3, 9, u32::MAX].map(|looks| millis(looks, 1.0)), [4, 6, 9, 13, 25, 25]);
+        assert_eq!(millis(2, 0.5), 6);
     }
 
     #[test]

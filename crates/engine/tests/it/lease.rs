@@ -3,16 +3,19 @@
 //! In paused time unless a real server is asked, so a wait costs nothing and comes to its end for certain.
 
 use std::{
-    sync::{Arc, atomic::Ordering::SeqCst},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
     time::Duration,
 };
 
 use tokio::{sync::Notify, task::JoinSet, time::sleep};
 use unstale::{
-    Cache, CacheLimits, FetchError, Invalidation, Loaded, MissReason, ReadOptions, StaleReason, Tag, Verdict,
-    WaitedFor,
+    Cache, CacheLimits, Event, FetchError, Invalidation, LeaseLimits, Loaded, MissReason, Observer, ReadOptions,
+    StaleReason, Tag, Verdict, WaitedFor,
     store::{AfterLease, LeaseToken, Store as _},
-    testing::{Faults, Sabotage},
+    testing::{DistantStore, Faults, Sabotage},
 };
 
 use crate::{
@@ -27,7 +30,7 @@ async fn ten_thousand_misses_on_three_nodes_load_once() {
     for _ in 0..3 {
         near.push(Cache::builder(distant.store.clone()).build().await.unwrap());
     }
-    let far: Vec<Cache> = distant.nodes.iter().map(|node| node.cache.clone()).collect();
+    let far: Vec<Cache> = distant.all.iter().map(|node| node.cache.clone()).collect();
     for caches in [far, near] {
         distant.write(0).await;
         let before = distant.origin.loads();
@@ -45,7 +48,7 @@ async fn who_waits_is_served_what_the_other_node_filled() {
     let (first, second) = (first.await.unwrap().unwrap(), second.await.unwrap().unwrap());
     assert_eq!((first.collapsed, second.collapsed), (false, true));
     assert_eq!((nodes.origin.loads(), second.verdict), (1, Verdict::Miss(MissReason::Absent)));
-    assert_eq!(*nodes.nodes[1].waits.0.lock(), [WaitedFor::Fill]);
+    assert_eq!(*nodes.all[1].waits.0.lock(), [WaitedFor::Fill]);
     assert_eq!(nodes.read(1, POLICY).await.verdict, Verdict::Hit, "it is in the other node's memory too");
     settle().await;
     assert_eq!(nodes.lease(1).await, None, "nobody holds a lease any more");
@@ -55,7 +58,7 @@ async fn who_waits_is_served_what_the_other_node_filled() {
 async fn after_a_dead_owner_one_of_the_others_loads() {
     let nodes = Nodes::new().await;
     assert_eq!(nodes.lease(1).await, None);
-    let caches: Vec<Cache> = nodes.nodes.iter().map(|node| node.cache.clone()).collect();
+    let caches: Vec<Cache> = nodes.all.iter().map(|node| node.cache.clone()).collect();
     let answers = stampede(&caches, &nodes.origin, 300).await;
     assert_eq!((answers.len(), nodes.origin.loads()), (300, 1));
 }
@@ -82,11 +85,11 @@ async fn a_slow_load_keeps_its_lease_and_is_not_waited_for_without_end() {
 async fn paused_owner(sabotage: Sabotage) -> Nodes {
     let nodes = Nodes::with(CacheLimits::default(), sabotage).await;
     let paused = nodes.begin_taking(0, POLICY, none(), TTL * 2).await;
-    nodes.nodes[0].far.set_faults(Faults { lost_requests_percent: 100, lost_answers_percent: 0 });
+    nodes.all[0].far.set_faults(Faults { lost_requests_percent: 100, lost_answers_percent: 0 });
     sleep(TTL + TTL / 2).await;
     let next = nodes.begin_taking(1, POLICY, none(), TTL).await;
     assert_eq!(nodes.origin.loads(), 2, "the lease has run out");
-    nodes.nodes[0].far.set_faults(Faults::default());
+    nodes.all[0].far.set_faults(Faults::default());
     nodes.origin.most_at_once.store(0, SeqCst);
     paused.await.unwrap().unwrap();
     // Its late fill is there, and is right. Remove it, so that the third must load or wait.
@@ -116,7 +119,7 @@ async fn a_load_overtaken_by_a_write_is_followed_by_one_load_and_not_by_many() {
     let overtaken = nodes.begin(0, POLICY, none()).await;
     let before = nodes.begin(1, POLICY, none()).await;
     nodes.write(2).await;
-    let caches: Vec<Cache> = nodes.nodes.iter().map(|node| node.cache.clone()).collect();
+    let caches: Vec<Cache> = nodes.all.iter().map(|node| node.cache.clone()).collect();
     let after = stampede(&caches, &nodes.origin, 300).await;
     assert!(after.iter().all(|answer| version(answer) == 1), "nobody who came after the write sees the old value");
     assert_eq!(version(&overtaken.await.unwrap().unwrap()), 0, "who came before it may");
@@ -125,11 +128,23 @@ async fn a_load_overtaken_by_a_write_is_followed_by_one_load_and_not_by_many() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_waited_for_an_overtaken_load_loads_what_can_be_kept() {
+    let nodes = Nodes::new().await;
+    let overtaken = nodes.begin(0, POLICY, none()).await;
+    let waiting = nodes.begin(1, POLICY, none()).await;
+    // The one who waits hears of it from nobody: it follows no log while it waits.
+    nodes.write(2).await;
+    overtaken.await.unwrap().unwrap();
+    assert_eq!(version(&waiting.await.unwrap().unwrap()), 1);
+    assert_eq!(nodes.read(2, POLICY).await.verdict, Verdict::Hit, "its fill was not refused");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_load_too_old_for_a_reader_is_not_waited_for() {
     let nodes = Nodes::new().await;
     let old = nodes.begin_taking(0, POLICY, none(), Duration::from_secs(20)).await;
     let unrelated = Invalidation::of([Tag::of(&acme(), "unrelated", 1)]);
-    let at_least = nodes.nodes[2].cache.invalidate(&unrelated).await.unwrap();
+    let at_least = nodes.all[2].cache.invalidate(&unrelated).await.unwrap();
     // In the time that a load takes: no wait for the old one.
     let new = nodes.begin(1, POLICY, at_least.clone()).await;
     assert_eq!(nodes.origin.loads(), 2);
@@ -145,7 +160,7 @@ async fn a_load_too_old_for_a_reader_is_not_waited_for() {
 async fn a_load_that_brings_nothing_gives_its_lease_back_at_once() {
     let nodes = Nodes::new().await;
     let policy = POLICY.load_timeout(Duration::from_millis(50));
-    let cache = &nodes.nodes[0].cache;
+    let cache = &nodes.all[0].cache;
     let key = page(&acme(), 1);
     let failing = || async { Err("away".to_owned()) };
     assert!(cache.fetch(&key, &policy, &ReadOptions::default(), failing).await.is_err());
@@ -169,7 +184,7 @@ async fn a_load_that_brings_nothing_gives_its_lease_back_at_once() {
 async fn failing_loads_are_tried_one_node_after_the_other() {
     let nodes = Nodes::new().await;
     let mut running = JoinSet::new();
-    for node in &nodes.nodes {
+    for node in &nodes.all {
         let (cache, origin) = (node.cache.clone(), nodes.origin.clone());
         running.spawn(async move {
             let failing = move || async move { origin.load(LOAD).await.and(Err::<Loaded<Page>, _>("away".to_owned())) };
@@ -184,7 +199,7 @@ async fn failing_loads_are_tried_one_node_after_the_other() {
 async fn what_is_not_kept_is_not_waited_for_again() {
     let nodes = Nodes::new().await;
     let decline = async |node: usize| {
-        let (cache, origin) = (nodes.nodes[node].cache.clone(), nodes.origin.clone());
+        let (cache, origin) = (nodes.all[node].cache.clone(), nodes.origin.clone());
         let load = move || async move { origin.load(LOAD).await.map(Loaded::declined) };
         cache.fetch(&page(&acme(), 1), &POLICY, &ReadOptions::default(), load).await.unwrap()
     };
@@ -200,7 +215,7 @@ async fn an_absence_is_shared_like_a_value() {
     let nodes = Nodes::new().await;
     let policy = POLICY.negative_ttl(Duration::from_secs(2));
     let absent = async |node: usize| {
-        let (cache, origin) = (nodes.nodes[node].cache.clone(), nodes.origin.clone());
+        let (cache, origin) = (nodes.all[node].cache.clone(), nodes.origin.clone());
         let load = move || async move { origin.load(LOAD).await.map(|_| Loaded::absent()) };
         cache.fetch(&page(&acme(), 1), &policy, &ReadOptions::default(), load).await.unwrap()
     };
@@ -222,7 +237,7 @@ async fn without_leases_or_a_store_that_answers_every_node_loads_at_once() {
     assert_eq!((nodes.origin.loads(), nodes.origin.most_at_once.load(SeqCst)), (2, 2));
 
     nodes.write(0).await;
-    for node in &nodes.nodes {
+    for node in &nodes.all {
         node.far.set_faults(Faults { lost_requests_percent: 100, lost_answers_percent: 0 });
     }
     // Where the view cannot be confirmed either, and where it need not be.
@@ -253,15 +268,75 @@ async fn in_grace_one_node_refreshes_for_all() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn when_loading_fails_a_node_falls_back_on_what_another_one_stored() {
+    let nodes = Nodes::new().await;
+    let policy = POLICY.fail_safe(Duration::from_secs(5));
+    nodes.read(0, policy).await;
+    let failing = async |node: usize| {
+        let load = || async { Err::<Loaded<Page>, _>("away".to_owned()) };
+        nodes.all[node].cache.fetch(&page(&acme(), 1), &policy, &ReadOptions::default(), load).await
+    };
+    nodes.time.advance(policy.ttl);
+    for node in [1, 0, 2] {
+        assert_eq!(failing(node).await.unwrap().verdict, Verdict::Stale(StaleReason::FailSafe), "on node {node}");
+    }
+    nodes.write(0).await;
+    for node in [1, 0, 2] {
+        assert!(failing(node).await.is_err(), "an invalidated value on node {node}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_strict_reader_who_cannot_ask_takes_nothing_that_began_before_it() {
     let nodes = Nodes::new().await;
     let old = nodes.begin(0, POLICY, none()).await;
     nodes.write(1).await;
-    nodes.nodes[0].far.set_faults(Faults { lost_requests_percent: 100, lost_answers_percent: 0 });
+    nodes.all[0].far.set_faults(Faults { lost_requests_percent: 100, lost_answers_percent: 0 });
     // This node has not heard of the write and cannot: only its own load is sure to have seen it.
     let new = nodes.read(0, POLICY).await;
     assert_eq!((version(&new), new.collapsed), (1, false));
     assert_eq!(version(&old.await.unwrap().unwrap()), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reader_who_cannot_ask_takes_no_load_that_began_before_its_bound() {
+    let nodes = Nodes::new().await;
+    let bounded = POLICY.mode(unstale::Mode::Bounded(Duration::from_secs(1)));
+    let old = nodes.begin(0, bounded, none()).await;
+    nodes.write(1).await;
+    nodes.time.advance(Duration::from_millis(1001));
+    nodes.all[0].far.set_faults(Faults { lost_requests_percent: 100, lost_answers_percent: 0 });
+    assert_eq!(version(&nodes.read(0, bounded).await), 1);
+    assert_eq!(version(&old.await.unwrap().unwrap()), 0);
+}
+
+/// The way to the store opens again after so many failures.
+struct Heals {
+    far: Arc<DistantStore>,
+    failures: AtomicUsize,
+}
+
+impl Observer for Heals {
+    fn on_event(&self, event: &Event<'_>) {
+        if matches!(event, Event::StoreFailed { .. }) && self.failures.fetch_add(1, SeqCst) == 1 {
+            self.far.set_faults(Faults::default());
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_could_not_follow_the_log_takes_nothing_from_the_others() {
+    let nodes = Nodes::new().await;
+    let far = Arc::new(DistantStore::new(nodes.store.clone(), 7));
+    let heals = Arc::new(Heals { far: far.clone(), failures: AtomicUsize::new(0) });
+    let behind = Cache::builder(far.clone()).time(nodes.time.clone()).observer(heals).build().await.unwrap();
+    nodes.read(1, POLICY).await;
+    nodes.write(2).await;
+    // Neither log nor entry can be asked for, the lease then can: it comes with the old value, which only a view that
+    // holds the write can tell.
+    far.set_faults(Faults { lost_requests_percent: 100, lost_answers_percent: 0 });
+    let answers = stampede(&[behind], &nodes.origin, 1).await;
+    assert_eq!(version(&answers[0]), 1);
 }
 
 #[cfg(feature = "redis")]
@@ -273,9 +348,14 @@ mod on_redis {
 
     use super::*;
 
+    /// Patient, so that a machine with much else to do is not taken for a store that is away.
     async fn node(server: &RedisServer) -> Cache {
-        let store = RedisStore::new(settings(server, "lease")).unwrap();
-        Cache::builder(Arc::new(store)).build().await.unwrap()
+        let mut settings = settings(server, "lease");
+        settings.limits.operation_timeout = Duration::from_secs(60);
+        let store = RedisStore::new(settings).unwrap();
+        let lease = LeaseLimits { ttl: TTL * 3, wait_max: TTL * 60, ..LeaseLimits::default() };
+        let limits = CacheLimits { lease, ..CacheLimits::default() };
+        Cache::builder(Arc::new(store)).limits(limits).build().await.unwrap()
     }
 
     #[tokio::test]

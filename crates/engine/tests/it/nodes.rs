@@ -80,7 +80,7 @@ pub(crate) struct Nodes {
     pub(crate) store: Arc<MemoryStore>,
     pub(crate) time: Arc<ManualTime>,
     pub(crate) origin: Arc<Origin>,
-    pub(crate) nodes: Vec<Node>,
+    pub(crate) all: Vec<Node>,
 }
 
 pub(crate) fn tag() -> Tag {
@@ -95,15 +95,15 @@ impl Nodes {
     pub(crate) async fn with(limits: CacheLimits, sabotage: Sabotage) -> Self {
         let store = Arc::new(MemoryStore::new(MemoryLimits { entry_bytes_max: 1 << 20, ..MemoryLimits::default() }));
         let time = Arc::new(ManualTime::default());
-        let mut nodes = Vec::new();
+        let mut all = Vec::new();
         for seed in 0..3 {
             let far = Arc::new(DistantStore::new(store.clone(), seed));
             let waits = Arc::new(Waits::default());
             let cache = Cache::builder(far.clone()).limits(limits).time(time.clone()).seed(seed);
             let cache = cache.observer(waits.clone()).sabotage(sabotage).build().await.unwrap();
-            nodes.push(Node { cache, far, waits });
+            all.push(Node { cache, far, waits });
         }
-        Self { store, time, origin: Arc::default(), nodes }
+        Self { store, time, origin: Arc::default(), all }
     }
 
     /// Reads in a task of its own; it has begun, and gone as far as it gets, when this returns.
@@ -118,20 +118,20 @@ impl Nodes {
         at_least: PositionSet,
         takes: Duration,
     ) -> JoinHandle<Answer> {
-        let (cache, origin) = (self.nodes[node].cache.clone(), self.origin.clone());
+        let (cache, origin) = (self.all[node].cache.clone(), self.origin.clone());
         let reading = tokio::spawn(async move { read(&cache, &origin, &policy, at_least, takes).await });
         settle().await;
         reading
     }
 
     pub(crate) async fn read(&self, node: usize, policy: Policy) -> Fetched<Page> {
-        read(&self.nodes[node].cache, &self.origin, &policy, PositionSet::default(), LOAD).await.unwrap()
+        read(&self.all[node].cache, &self.origin, &policy, PositionSet::default(), LOAD).await.unwrap()
     }
 
     /// A write at the origin, acknowledged by a node.
     pub(crate) async fn write(&self, node: usize) -> PositionSet {
         self.origin.version.fetch_add(1, SeqCst);
-        self.nodes[node].cache.invalidate(&Invalidation::of([tag()])).await.unwrap()
+        self.all[node].cache.invalidate(&Invalidation::of([tag()])).await.unwrap()
     }
 
     /// Asks for the lease as another node would, which then says no more.

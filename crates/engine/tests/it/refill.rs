@@ -212,7 +212,7 @@ async fn who_waits_for_another_node_holds_no_permit() {
     let other = async |number: u32| {
         let origin = nodes.origin.clone();
         let load = move || origin.load(LOAD);
-        let cache = &nodes.nodes[1].cache;
+        let cache = &nodes.all[1].cache;
         cache.fetch(&page(&acme(), number), &POLICY, &ReadOptions::default(), load).await.unwrap()
     };
     for number in 1..3 {
@@ -224,7 +224,7 @@ async fn who_waits_for_another_node_holds_no_permit() {
     assert!(!other(2).await.collapsed);
     assert!(!waiting.is_finished() && !slow.is_finished());
     assert!(waiting.await.unwrap().unwrap().collapsed);
-    assert_eq!(*nodes.nodes[1].waits.0.lock(), [WaitedFor::Fill]);
+    assert_eq!(*nodes.all[1].waits.0.lock(), [WaitedFor::Fill]);
     slow.await.unwrap().unwrap();
 }
 
