@@ -2,6 +2,8 @@
 
 use std::{mem, sync::Arc, time::Duration};
 
+use futures_util::future::join;
+
 use super::{
     Shared,
     patience::{Patience, outage},
@@ -81,11 +83,20 @@ impl Shared {
         let Some(first) = keys.first() else { return Vec::new() };
         let partition = self.partition(first.raw().tenant());
         let policy = &within_load(*policy);
+        // What memory surely lacks is asked for while the view is being confirmed: one round trip for both. The order of
+        // the answers does not matter: what came is judged by a view that was confirmed after the read began.
+        let mut stored: Vec<Option<StoredEntry>> = keys.iter().map(|_| None).collect();
+        let mut ahead: Vec<usize> = Vec::new();
         let mut outage = None;
+        let mut failed = None;
         if !self.is_confirmed(partition, policy) {
             let fallback = keys.iter().all(|key| self.has_fallback(key.raw(), partition, policy));
             let patience = if fallback { self.patience_with_fallback(patience) } else { patience };
-            outage = self.catch_up_within(partition, patience).await.err();
+            ahead = (0..keys.len()).filter(|place| self.l1.get(keys[*place].raw()).is_none()).collect();
+            let asked = self.get_within(partition, keys, &ahead, policy, patience);
+            let (confirmed, came) = join(self.catch_up_within(partition, patience), asked).await;
+            outage = confirmed.err();
+            failed = take_in(&mut stored, &ahead, came);
         }
         let confirmed = outage.is_none();
         let by_rule = (confirmed && !self.has_pending(partition)) || self.sabotage.is(Sabotage::JoinUnconfirmed);
@@ -99,24 +110,22 @@ impl Shared {
         let missing = found.iter().enumerate().filter(|(_, found)| matches!(found, Found::Nothing(..)));
         let missing: Vec<usize> = missing.map(|(place, _)| place).collect();
         // An unconfirmed view makes nothing fresh of what the store holds.
-        let is_of_use = confirmed || matches!(policy.mode, Mode::StaleOk(_));
-        if !missing.is_empty() && is_of_use {
-            let asked: Vec<Key<V>> = missing.iter().map(|place| keys[*place].clone()).collect();
-            match self.get_within(partition, asked, policy, confirmed, patience).await {
-                Err(reason) => outage = outage.or(Some(reason)),
-                Ok(stored) => {
-                    for (place, stored) in missing.iter().zip(stored) {
-                        let unknown = nothing(Verdict::Miss(MissReason::Absent), None);
-                        found[*place] = match (mem::replace(&mut found[*place], unknown), stored) {
-                            (Found::Nothing(lack), Some(stored)) => {
-                                self.found_in_store(keys[*place], policy, confirmed, stored, lack)
-                            }
-                            (nothing, _) => nothing,
-                        };
+        if confirmed || matches!(policy.mode, Mode::StaleOk(_)) {
+            let behind =
+                missing.iter().copied().filter(|place| ahead.binary_search(place).is_err()).collect::<Vec<_>>();
+            let came = self.get_within(partition, keys, &behind, policy, patience).await;
+            failed = take_in(&mut stored, &behind, came).or(failed);
+            for place in &missing {
+                let unknown = nothing(Verdict::Miss(MissReason::Absent), None);
+                found[*place] = match (mem::replace(&mut found[*place], unknown), stored[*place].take()) {
+                    (Found::Nothing(lack), Some(stored)) => {
+                        self.found_in_store(keys[*place], policy, confirmed, stored, lack)
                     }
-                }
+                    (nothing, _) => nothing,
+                };
             }
         }
+        let outage = outage.or(failed);
         if let Some(reason) = outage {
             // Not a miss: nothing is known of what the store holds.
             for place in missing {
@@ -128,19 +137,22 @@ impl Shared {
         found
     }
 
-    /// Asks the store for entries, and takes into memory what comes too late.
+    /// Asks the store for the entries of the keys at `places`, and takes into memory what comes too late.
     async fn get_within<V: Cacheable>(
         self: &Arc<Self>,
         partition: Partition,
-        keys: Vec<Key<V>>,
+        keys: &[&Key<V>],
+        places: &[usize],
         policy: &Policy,
-        confirmed: bool,
         patience: Patience,
     ) -> Result<Vec<Option<StoredEntry>>, BypassReason> {
+        if places.is_empty() {
+            return Ok(Vec::new());
+        }
         if patience.is_over() {
             return Err(BypassReason::StoreSlow);
         }
-        let asked: Vec<RawKey> = keys.iter().map(|key| key.raw().clone()).collect();
+        let asked: Vec<RawKey> = places.iter().map(|place| keys[*place].raw().clone()).collect();
         let store = self.store.clone();
         match self.within(patience, async move { store.get(&asked).await }).await {
             Ok(answer) => answer.map_err(|error| {
@@ -148,10 +160,11 @@ impl Shared {
                 outage(&error)
             }),
             Err(late) => {
+                let keys: Vec<Key<V>> = places.iter().map(|place| keys[*place].clone()).collect();
                 let (this, policy) = (self.clone(), *policy);
                 self.go_on(async move {
                     match late.await {
-                        Ok(stored) => this.take_late(&keys, stored, &policy, confirmed),
+                        Ok(stored) => this.take_late(&keys, stored, &policy),
                         Err(error) => this.tell_failed(partition, &error),
                     }
                 });
@@ -160,18 +173,13 @@ impl Shared {
         }
     }
 
-    /// Takes late answers into memory, where a load has brought nothing meanwhile.
-    fn take_late<V: Cacheable>(
-        self: &Arc<Self>,
-        keys: &[Key<V>],
-        stored: Vec<Option<StoredEntry>>,
-        policy: &Policy,
-        confirmed: bool,
-    ) {
+    /// Takes late answers into memory, where a load has brought nothing meanwhile. Whoever finds them there judges them
+    /// again.
+    fn take_late<V: Cacheable>(self: &Arc<Self>, keys: &[Key<V>], stored: Vec<Option<StoredEntry>>, policy: &Policy) {
         for (key, stored) in keys.iter().zip(stored) {
             if let Some(stored) = stored.filter(|_| self.l1.get(key.raw()).is_none()) {
                 let lack = Lack { verdict: Verdict::Miss(MissReason::Absent), old: None, share: Share::ByRule };
-                if let Found::Refresh(entry, _, true) = self.found_in_store(key, policy, confirmed, stored, lack) {
+                if let Found::Refresh(entry, _, true) = self.found_in_store(key, policy, true, stored, lack) {
                     // Nobody reads it now, so nobody refreshes it.
                     entry.release_refresh();
                 }
@@ -273,6 +281,21 @@ impl Shared {
             Some(heads) => clocks.is_at(heads.get(partition)),
             None => is_recent(clocks.confirmed_at(), policy, self.now()),
         }
+    }
+}
+
+/// Puts what the store answered where it belongs; returns why it did not answer, if so.
+fn take_in(
+    stored: &mut [Option<StoredEntry>],
+    places: &[usize],
+    came: Result<Vec<Option<StoredEntry>>, BypassReason>,
+) -> Option<BypassReason> {
+    match came {
+        Ok(came) => {
+            places.iter().zip(came).for_each(|(place, entry)| stored[*place] = entry);
+            None
+        }
+        Err(reason) => Some(reason),
     }
 }
 
