@@ -4,8 +4,8 @@
 //! - A reader joins a flight only if the flight's base is at or above the position the reader needs, and no tag that
 //!   the value is known to have was invalidated since that base.
 //! - A newer flight takes an older one's place for new readers; the older one still answers its own.
-//! - A reader who cannot know how new its node's view is joins only a flight whose load has not begun yet: that load
-//!   sees everything that was written before the reader asked. One such flight per key waits at a time, for the one
+//! - A reader who cannot know how new its node's view is joins only a flight whose load begins after the reader asked:
+//!   that load sees everything that was written before. One such flight per key waits at a time, for the one
 //!   that runs; so without a store, too, a key is loaded by one at a time, whatever the number of readers.
 //! - A flight that ends without an outcome (its task was dropped) wakes its readers, who load for themselves.
 //!
@@ -17,8 +17,8 @@ use std::{
     sync::{
         Arc, OnceLock,
         atomic::{
-            AtomicBool, AtomicUsize,
-            Ordering::{AcqRel, Acquire, Relaxed},
+            AtomicBool, AtomicU64, AtomicUsize,
+            Ordering::{AcqRel, Acquire, Relaxed, SeqCst},
         },
     },
 };
@@ -54,8 +54,10 @@ pub(crate) struct Flight {
     base: Mutex<Position>,
     /// Tags that the value is known to have before it is loaded: those of the entry it replaces.
     pub(crate) known_tags: TagIds,
-    /// Whether readers may join it, before it begins, who can judge nothing.
+    /// Whether readers may join it who can judge nothing, if it began after they asked.
     is_next: bool,
+    /// Its place in the order in which loads begin, from 1; 0 until then.
+    number: AtomicU64,
     landed: watch::Sender<Option<Outcome>>,
     waiters: AtomicUsize,
     /// Whether another load waits for this one.
@@ -96,11 +98,22 @@ const SHARDS: usize = 16;
 pub(crate) struct Flights {
     shards: [Mutex<HashMap<RawKey, Arc<Flight>, IdBuildHasher>>; SHARDS],
     waiters_max: usize,
+    /// Loads that have begun.
+    begun: AtomicU64,
 }
+
+/// A moment in the order in which loads begin: taken when a read begins, it tells which loads are newer than that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Asked(u64);
 
 impl Flights {
     pub(crate) fn new(waiters_max: usize) -> Self {
-        Self { shards: Default::default(), waiters_max }
+        Self { shards: Default::default(), waiters_max, begun: AtomicU64::new(0) }
+    }
+
+    /// Now.
+    pub(crate) fn asked(&self) -> Asked {
+        Asked(self.begun.load(SeqCst))
     }
 
     /// Joins the running load of `key` if `may_join` allows it, else begins a new one.
@@ -120,12 +133,12 @@ impl Flights {
         Seat::Lead(Lead { flights: self.clone(), key: key.clone(), flight, after: None, landed: false })
     }
 
-    /// Joins the load of `key` that has not begun yet, or puts one behind the load that runs. For a reader who cannot
-    /// judge what was loaded before it asked.
-    pub(crate) fn board_next(self: &Arc<Self>, key: &RawKey, base: Position, known_tags: TagIds) -> Seat {
+    /// Joins the load of `key` that had not begun when the reader asked, or puts one behind the load that runs. For a
+    /// reader who cannot judge what was loaded before.
+    pub(crate) fn board_next(self: &Arc<Self>, key: &RawKey, asked: Asked, base: Position, known_tags: TagIds) -> Seat {
         let mut shard = self.shard(key).lock();
         let running = shard.get(key);
-        if let Some(flight) = running.filter(|flight| flight.is_ahead()) {
+        if let Some(flight) = running.filter(|flight| flight.is_newer(asked)) {
             return self.join(flight);
         }
         let after = running.map(|flight| flight.landed.subscribe());
@@ -164,6 +177,7 @@ impl Flight {
             base: Mutex::new(base),
             known_tags,
             is_next,
+            number: AtomicU64::new(0),
             landed: watch::Sender::new(None),
             waiters: AtomicUsize::new(0),
             urgent: AtomicBool::new(false),
@@ -186,9 +200,10 @@ impl Flight {
         self.began_at.get().copied()
     }
 
-    /// Whether its load sees everything that was written before now.
-    fn is_ahead(&self) -> bool {
-        self.is_next && self.began_at().is_none()
+    /// Whether its load sees everything that was written before a reader asked, and so does all that is read in it.
+    fn is_newer(&self, asked: Asked) -> bool {
+        let number = self.number.load(SeqCst);
+        self.is_next && (number == 0 || number > asked.0)
     }
 
     /// Whether another load waits for this one.
@@ -220,6 +235,8 @@ impl Lead {
     pub(crate) fn begin(&self, now: Timestamp) {
         // Under the lock: whoever boards later sees that it has begun.
         let _boarding_is_over = self.flights.shard(&self.key).lock();
+        let number = self.flights.begun.fetch_add(1, SeqCst) + 1;
+        self.flight.number.store(number, SeqCst);
         let _ = self.flight.began_at.set(now);
     }
 
@@ -353,7 +370,7 @@ mod tests {
     #[tokio::test]
     async fn who_can_judge_nothing_joins_only_what_has_not_begun() {
         let flights = Arc::new(Flights::new(8));
-        let board_next = || flights.board_next(&key(), base(1), TagIds::new());
+        let board_next = || flights.board_next(&key(), flights.asked(), base(1), TagIds::new());
         let running = lead(board(&flights, 1));
         running.begin(Timestamp::default());
         let mut next = lead(board_next());
@@ -365,7 +382,10 @@ mod tests {
             turn.await;
         }
         join(board_next());
+        let before = flights.asked();
         next.begin(Timestamp::default());
+        // Who asked before it began may join it all the same.
+        join(flights.board_next(&key(), before, base(1), TagIds::new()));
         let third = lead(board_next());
         next.land(Outcome::Aborted);
         assert!(matches!(joined.outcome().await, Outcome::Aborted));
@@ -379,7 +399,7 @@ mod tests {
         let flights = Arc::new(Flights::new(8));
         // It may still land with what another node loaded.
         let _waiting = lead(board(&flights, 1));
-        lead(flights.board_next(&key(), base(1), TagIds::new()));
+        lead(flights.board_next(&key(), flights.asked(), base(1), TagIds::new()));
     }
 
     #[tokio::test]

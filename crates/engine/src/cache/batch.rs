@@ -96,7 +96,7 @@ impl<V, F> Round<'_, V, F> {
             let missing = |place| Missing {
                 place,
                 known_tags: TagIds::new(),
-                errand: Errand::read(&Lack { verdict, old: None, share: Share::Next }),
+                errand: Errand::read(&Lack { verdict, old: None, share: Share::Next(patience.asked()) }),
             };
             places.into_iter().map(missing).collect()
         };
@@ -233,7 +233,7 @@ impl Shared {
         L: Future<Output = Result<Vec<Loaded<V>>, E>>,
     {
         let tenant = leads[0].0.raw().tenant().clone();
-        let is_next = errand.share() == Share::Next;
+        let is_next = errand.share() != Share::ByRule;
         let recorder = Arc::new(Recorder::new(tenant.clone(), required.clone()).unconfirmed(is_next));
         for (key, lead) in &mut leads {
             lead.follow().await;

@@ -11,6 +11,7 @@ use super::{
 use crate::{
     codec::Cacheable,
     entry::{Entry, NewEntry},
+    flight::Asked,
     judge::{Judgement, STALE_OK_BOUND, invalidated, is_due_early, is_recent, judge},
     key::{Key, RawKey},
     policy::{Mode, Policy},
@@ -49,7 +50,7 @@ pub(super) enum Share {
     ByRule,
     /// One that begins after the reader asked: nothing else is known to be new enough, because the store could not
     /// be asked, or invalidations wait for it.
-    Next,
+    Next(Asked),
 }
 
 /// An entry that was no answer.
@@ -100,7 +101,7 @@ impl Shared {
         }
         let confirmed = outage.is_none();
         let by_rule = (confirmed && !self.has_pending(partition)) || self.sabotage.is(Sabotage::JoinUnconfirmed);
-        let share = if by_rule { Share::ByRule } else { Share::Next };
+        let share = if by_rule { Share::ByRule } else { Share::Next(patience.asked()) };
         let nothing = |verdict, old| Found::Nothing(Lack { verdict, old, share });
         let in_memory = |key: &&Key<V>| match self.l1.get(key.raw()) {
             Some(entry) => self.found(key.raw(), entry, policy, confirmed, share),

@@ -116,7 +116,7 @@ impl Shared {
         F: Future<Output = Result<Loaded<V>, E>>,
     {
         lead.follow().await;
-        if errand.share() == Share::Next {
+        if errand.share() != Share::ByRule {
             lead.rebase(self.frontier_of(key.raw()));
         }
         let start = match self.turn(key, policy, &lead, &required, errand).await {
@@ -129,7 +129,7 @@ impl Shared {
             // Dropping the lead tells those who have joined meanwhile: they lead a flight of their own.
             Turn::Leave => return (Outcome::Aborted, true),
         };
-        let recorder = Recorder::new(key.raw().tenant().clone(), required).unconfirmed(errand.share() == Share::Next);
+        let recorder = Recorder::new(key.raw().tenant().clone(), required).unconfirmed(errand.share() != Share::ByRule);
         let (outcome, lease) = self.fly_now(key, policy, &lead, recorder, start, load).await;
         // Given back after the fill, before anybody here can miss again.
         drop(lease);

@@ -8,22 +8,24 @@ use std::{pin::Pin, time::Duration};
 use tokio::time::{Instant, timeout_at};
 
 use super::Shared;
-use crate::{store::StoreError, verdict::BypassReason};
+use crate::{flight::Asked, resilience::Resilience, store::StoreError, verdict::BypassReason};
 
 /// How long a read still waits, for all that it asks of the store together.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Patience {
     /// None: as long as the store takes.
     until: Option<Instant>,
+    asked: Asked,
 }
 
 impl Patience {
-    fn of(wait: Option<Duration>) -> Self {
-        Self { until: wait.map(|wait| Instant::now() + wait) }
+    fn no_longer_than(self, other: Self) -> Self {
+        Self { until: [self.until, other.until].into_iter().flatten().min(), ..self }
     }
 
-    fn no_longer_than(self, other: Self) -> Self {
-        Self { until: [self.until, other.until].into_iter().flatten().min() }
+    /// When the read began.
+    pub(super) fn asked(self) -> Asked {
+        self.asked
     }
 
     /// Whether nothing more may be asked.
@@ -51,17 +53,22 @@ pub(super) fn outage(error: &StoreError) -> BypassReason {
 impl Shared {
     /// For a read that begins now.
     pub(super) fn patience(&self) -> Patience {
-        Patience::of(self.resilience.map(|resilience| resilience.read_wait))
+        self.patience_of(|resilience| resilience.read_wait)
     }
 
     /// For a read that has something to answer with.
     pub(super) fn patience_with_fallback(&self, patience: Patience) -> Patience {
-        patience.no_longer_than(Patience::of(self.resilience.map(|resilience| resilience.read_wait_with_fallback)))
+        patience.no_longer_than(self.patience_of(|resilience| resilience.read_wait_with_fallback))
     }
 
     /// For one who fills the store.
     pub(super) fn patience_to_fill(&self) -> Patience {
-        Patience::of(self.resilience.map(|resilience| resilience.fill_wait))
+        self.patience_of(|resilience| resilience.fill_wait)
+    }
+
+    fn patience_of(&self, wait: impl FnOnce(Resilience) -> Duration) -> Patience {
+        let until = self.resilience.map(|resilience| Instant::now() + wait(resilience));
+        Patience { until, asked: self.flights.asked() }
     }
 
     /// Waits for an operation; an error is what remains of it.

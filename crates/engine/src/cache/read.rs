@@ -90,7 +90,11 @@ impl Cache {
         let patience = self.shared.patience();
         if self.shared.reach(&required, patience).await.is_err() {
             // A value loaded now has seen the write. Its base is older than it need be, so the rule may refuse it.
-            let lack = Lack { verdict: Verdict::Bypass(BypassReason::OutOfReach), old: None, share: Share::Next };
+            let lack = Lack {
+                verdict: Verdict::Bypass(BypassReason::OutOfReach),
+                old: None,
+                share: Share::Next(patience.asked()),
+            };
             return self.load_or_join(key, policy, required, lack, load).await;
         }
         match self.shared.find(key, policy, patience).await {
@@ -98,7 +102,8 @@ impl Cache {
             Found::Refresh(entry, verdict, mine) => {
                 if mine {
                     let is_confirmed = verdict != Verdict::Stale(StaleReason::Unconfirmed);
-                    let errand = Errand::refresh(entry.clone(), is_confirmed);
+                    let share = if is_confirmed { Share::ByRule } else { Share::Next(patience.asked()) };
+                    let errand = Errand::refresh(entry.clone(), share);
                     self.refresh(key, policy, required, entry.clone(), errand, load);
                 }
                 Ok(self.answer(key.raw(), entry, verdict))
@@ -344,8 +349,8 @@ fn is_overtaken(not_stored: Option<NotStored>) -> bool {
 impl Shared {
     /// Joins a running load that is young enough for this reader, or begins one.
     pub(super) fn board(&self, key: &RawKey, known_tags: &TagIds, required: &PositionSet, share: Share) -> Seat {
-        if share == Share::Next {
-            return self.flights.board_next(key, self.frontier_of(key), known_tags.clone());
+        if let Share::Next(asked) = share {
+            return self.flights.board_next(key, asked, self.frontier_of(key), known_tags.clone());
         }
         let needed = required.in_partition(self.partition(key.tenant()));
         let may_join = |flight: &Flight| {

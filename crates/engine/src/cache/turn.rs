@@ -74,8 +74,7 @@ impl Errand {
     }
 
     /// To replace `old`, which is served meanwhile.
-    pub(super) fn refresh(old: Arc<Entry>, is_confirmed: bool) -> Self {
-        let share = if is_confirmed { Share::ByRule } else { Share::Next };
+    pub(super) fn refresh(old: Arc<Entry>, share: Share) -> Self {
         Self { verdict: Verdict::Miss(MissReason::Expired), was_used: true, share, kind: Kind::Refresh(old) }
     }
 
@@ -188,8 +187,8 @@ impl Shared {
     ) -> bool {
         let is_new = || match share {
             Share::ByRule => self.is_valid(key, entry),
-            // Such a reader joins only before it begins.
-            Share::Next => flight.began_at().is_some(),
+            // Such a reader joins only what begins after it asked.
+            Share::Next(_) => flight.began_at().is_some(),
         };
         not_stored.is_none_or(NotStored::is_judgeable) && (self.sabotage.is(Sabotage::JoinUnjudged) || is_new())
     }

@@ -137,8 +137,8 @@ async fn an_open_breaker_asks_nothing_is_no_miss_and_closes_by_itself() {
     assert_eq!(node.read(&STRICT, 1).await, Verdict::Miss(MissReason::Absent));
     node.far.set_faults(AWAY);
     let before = node.far.requests();
-    // Each asks for the log and the entry at once, loads, and offers the value.
-    for _ in 0..2 {
+    // Each asks for the log, loads, and offers the value.
+    for _ in 0..3 {
         assert_eq!(node.read(&STRICT, 2).await, FAILED);
     }
     assert_eq!(node.far.requests() - before, 5, "five failures open it");
