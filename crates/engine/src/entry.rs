@@ -4,7 +4,7 @@ use std::{
     any::Any,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed},
     },
 };
 
@@ -38,6 +38,8 @@ pub(crate) struct Entry<T: ?Sized = dyn Any + Send + Sync> {
     partition: Partition,
     touched: AtomicBool,
     refreshing: AtomicBool,
+    /// Until when a load that failed is not tried again; see [`Entry::rest`].
+    rests_until: AtomicU32,
     /// Whether one of the tags belongs to the tenant (and not all are shared).
     pub(crate) has_tenant_tags: bool,
     /// How long its load took, in ms up to a minute; 0 if another node loaded it.
@@ -80,6 +82,7 @@ impl Entry {
             load_ms,
             touched: AtomicBool::new(false),
             refreshing: AtomicBool::new(false),
+            rests_until: AtomicU32::new(0),
             age: AtomicU64::new(0),
             value,
         })
@@ -140,8 +143,26 @@ impl Entry {
         !self.refreshing.swap(true, Relaxed)
     }
 
+    /// Loading a newer value failed: until `moment` it is not tried again.
+    pub(crate) fn rest(&self, moment: Timestamp) {
+        self.rests_until.store(tenths(moment).max(1), Relaxed);
+    }
+
+    /// Whether a load failed so shortly ago that none is tried at `now`.
+    pub(crate) fn rests(&self, now: Timestamp) -> bool {
+        let until = self.rests_until.load(Relaxed);
+        until != 0 && tenths(now) < until
+    }
+
     /// Gives the claim back, after a refresh that failed.
     pub(crate) fn release_refresh(&self) {
         self.refreshing.store(false, Relaxed);
     }
+}
+
+/// Tenths of a second, cut to 32 bits: that far in the future, nobody cares how long a load rests.
+fn tenths(moment: Timestamp) -> u32 {
+    #[allow(clippy::cast_possible_truncation, reason = "see above; a wrap ends or begins one rest early")]
+    let tenths = (moment.as_millis() / 100) as u32;
+    tenths
 }

@@ -4,6 +4,9 @@
 //! - A reader joins a flight only if the flight's base is at or above the position the reader needs, and no tag that
 //!   the value is known to have was invalidated since that base.
 //! - A newer flight takes an older one's place for new readers; the older one still answers its own.
+//! - A reader who cannot know how new its node's view is joins only a flight whose load begins after the reader asked:
+//!   that load sees everything that was written before. One such flight per key waits at a time, for the one
+//!   that runs; so without a store, too, a key is loaded by one at a time, whatever the number of readers.
 //! - A flight that ends without an outcome (its task was dropped) wakes its readers, who load for themselves.
 //!
 //! Whether a joined flight's value may be *used* is judged again when it lands, by the rule; see `cache::read`.
@@ -14,8 +17,8 @@ use std::{
     sync::{
         Arc, OnceLock,
         atomic::{
-            AtomicBool, AtomicUsize,
-            Ordering::{AcqRel, Acquire, Relaxed},
+            AtomicBool, AtomicU64, AtomicUsize,
+            Ordering::{AcqRel, Acquire, Relaxed, SeqCst},
         },
     },
 };
@@ -51,6 +54,10 @@ pub(crate) struct Flight {
     base: Mutex<Position>,
     /// Tags that the value is known to have before it is loaded: those of the entry it replaces.
     pub(crate) known_tags: TagIds,
+    /// Whether readers may join it who can judge nothing, if it began after they asked.
+    is_next: bool,
+    /// Its place in the order in which loads begin, from 1; 0 until then.
+    number: AtomicU64,
     landed: watch::Sender<Option<Outcome>>,
     waiters: AtomicUsize,
     /// Whether another load waits for this one.
@@ -74,6 +81,8 @@ pub(crate) struct Lead {
     flights: Arc<Flights>,
     key: RawKey,
     flight: Arc<Flight>,
+    /// The flight that must land before the load begins.
+    after: Option<watch::Receiver<Option<Outcome>>>,
     landed: bool,
 }
 
@@ -89,11 +98,22 @@ const SHARDS: usize = 16;
 pub(crate) struct Flights {
     shards: [Mutex<HashMap<RawKey, Arc<Flight>, IdBuildHasher>>; SHARDS],
     waiters_max: usize,
+    /// Loads that have begun.
+    begun: AtomicU64,
 }
+
+/// A moment in the order in which loads begin: taken when a read begins, it tells which loads are newer than that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Asked(u64);
 
 impl Flights {
     pub(crate) fn new(waiters_max: usize) -> Self {
-        Self { shards: Default::default(), waiters_max }
+        Self { shards: Default::default(), waiters_max, begun: AtomicU64::new(0) }
+    }
+
+    /// Now.
+    pub(crate) fn asked(&self) -> Asked {
+        Asked(self.begun.load(SeqCst))
     }
 
     /// Joins the running load of `key` if `may_join` allows it, else begins a new one.
@@ -106,21 +126,39 @@ impl Flights {
     ) -> Seat {
         let mut shard = self.shard(key).lock();
         if let Some(flight) = shard.get(key).filter(|flight| may_join(flight)) {
-            if flight.waiters.fetch_add(1, Relaxed) >= self.waiters_max {
-                flight.waiters.fetch_sub(1, Relaxed);
-                return Seat::Full;
-            }
-            return Seat::Join(Join { flight: flight.clone(), landing: flight.landed.subscribe() });
+            return self.join(flight);
         }
-        let flight = Arc::new(Flight::new(base, known_tags));
+        let flight = Arc::new(Flight::new(base, known_tags, false));
         shard.insert(key.clone(), flight.clone());
-        Seat::Lead(Lead { flights: self.clone(), key: key.clone(), flight, landed: false })
+        Seat::Lead(Lead { flights: self.clone(), key: key.clone(), flight, after: None, landed: false })
+    }
+
+    /// Joins the load of `key` that had not begun when the reader asked, or puts one behind the load that runs. For a
+    /// reader who cannot judge what was loaded before.
+    pub(crate) fn board_next(self: &Arc<Self>, key: &RawKey, asked: Asked, base: Position, known_tags: TagIds) -> Seat {
+        let mut shard = self.shard(key).lock();
+        let running = shard.get(key);
+        if let Some(flight) = running.filter(|flight| flight.is_newer(asked)) {
+            return self.join(flight);
+        }
+        let after = running.map(|flight| flight.landed.subscribe());
+        let flight = Arc::new(Flight::new(base, known_tags, true));
+        shard.insert(key.clone(), flight.clone());
+        Seat::Lead(Lead { flights: self.clone(), key: key.clone(), flight, after, landed: false })
+    }
+
+    fn join(&self, flight: &Arc<Flight>) -> Seat {
+        if flight.waiters.fetch_add(1, Relaxed) >= self.waiters_max {
+            flight.waiters.fetch_sub(1, Relaxed);
+            return Seat::Full;
+        }
+        Seat::Join(Join { flight: flight.clone(), landing: flight.landed.subscribe() })
     }
 
     /// A load of which no other reader knows.
     pub(crate) fn alone(self: &Arc<Self>, key: &RawKey, base: Position) -> Lead {
-        let flight = Flight::new(base, TagIds::new());
-        Lead { flights: self.clone(), key: key.clone(), flight: Arc::new(flight), landed: false }
+        let flight = Flight::new(base, TagIds::new(), false);
+        Lead { flights: self.clone(), key: key.clone(), flight: Arc::new(flight), after: None, landed: false }
     }
 
     /// How many loads run.
@@ -134,10 +172,12 @@ impl Flights {
 }
 
 impl Flight {
-    fn new(base: Position, known_tags: TagIds) -> Self {
+    fn new(base: Position, known_tags: TagIds, is_next: bool) -> Self {
         Self {
             base: Mutex::new(base),
             known_tags,
+            is_next,
+            number: AtomicU64::new(0),
             landed: watch::Sender::new(None),
             waiters: AtomicUsize::new(0),
             urgent: AtomicBool::new(false),
@@ -160,6 +200,12 @@ impl Flight {
         self.began_at.get().copied()
     }
 
+    /// Whether its load sees everything that was written before a reader asked, and so does all that is read in it.
+    fn is_newer(&self, asked: Asked) -> bool {
+        let number = self.number.load(SeqCst);
+        self.is_next && (number == 0 || number > asked.0)
+    }
+
     /// Whether another load waits for this one.
     pub(crate) fn is_urgent(&self) -> bool {
         self.urgent.load(Acquire)
@@ -172,6 +218,14 @@ impl Lead {
         self.flight.base()
     }
 
+    /// Waits for the flight before this one, if it was put behind one.
+    pub(crate) async fn follow(&mut self) {
+        if let Some(mut before) = self.after.take() {
+            // However it ended, or if it was dropped: it runs no more.
+            let _ = before.wait_for(Option::is_some).await;
+        }
+    }
+
     /// Captures the base anew, because the load has not begun yet. It must not have.
     pub(crate) fn rebase(&self, base: Position) {
         *self.flight.base.lock() = base;
@@ -179,6 +233,10 @@ impl Lead {
 
     /// Says that the loader begins.
     pub(crate) fn begin(&self, now: Timestamp) {
+        // Under the lock: whoever boards later sees that it has begun.
+        let _boarding_is_over = self.flights.shard(&self.key).lock();
+        let number = self.flights.begun.fetch_add(1, SeqCst) + 1;
+        self.flight.number.store(number, SeqCst);
         let _ = self.flight.began_at.set(now);
     }
 
@@ -244,6 +302,8 @@ impl Drop for Join {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt as _;
+
     use super::*;
     use crate::{
         position::{Epoch, Partition, Sequence},
@@ -305,6 +365,41 @@ mod tests {
         new.land(Outcome::Aborted);
         assert!(matches!(joined.outcome().await, Outcome::Aborted));
         assert_eq!(flights.len(), 0);
+    }
+
+    #[tokio::test]
+    async fn who_can_judge_nothing_joins_only_what_has_not_begun() {
+        let flights = Arc::new(Flights::new(8));
+        let board_next = || flights.board_next(&key(), flights.asked(), base(1), TagIds::new());
+        let running = lead(board(&flights, 1));
+        running.begin(Timestamp::default());
+        let mut next = lead(board_next());
+        let joined = join(board_next());
+        {
+            let mut turn = std::pin::pin!(next.follow());
+            assert!((&mut turn).now_or_never().is_none(), "one load at a time");
+            running.land(Outcome::TimedOut);
+            turn.await;
+        }
+        join(board_next());
+        let before = flights.asked();
+        next.begin(Timestamp::default());
+        // Who asked before it began may join it all the same.
+        join(flights.board_next(&key(), before, base(1), TagIds::new()));
+        let third = lead(board_next());
+        next.land(Outcome::Aborted);
+        assert!(matches!(joined.outcome().await, Outcome::Aborted));
+        assert_eq!(flights.len(), 1, "the third one stands where the second one was");
+        drop(third);
+        assert_eq!(flights.len(), 0);
+    }
+
+    #[tokio::test]
+    async fn who_can_judge_nothing_joins_no_flight_that_others_began_although_it_waits() {
+        let flights = Arc::new(Flights::new(8));
+        // It may still land with what another node loaded.
+        let _waiting = lead(board(&flights, 1));
+        lead(flights.board_next(&key(), flights.asked(), base(1), TagIds::new()));
     }
 
     #[tokio::test]

@@ -24,7 +24,7 @@ pub(crate) enum Judgement {
 }
 
 /// How long an unconfirmed view may be used where staleness is allowed anyway: until then nothing is called stale.
-const STALE_OK_BOUND: Duration = Duration::from_secs(1);
+pub(crate) const STALE_OK_BOUND: Duration = Duration::from_secs(1);
 
 /// Judges `entry` at `now`. `confirmed`: the view is known to hold all that the policy's mode demands.
 ///
@@ -58,6 +58,11 @@ pub(crate) fn is_recent(confirmed_at: Option<Timestamp>, policy: &Policy, now: T
         Mode::StaleOk(_) => STALE_OK_BOUND,
     };
     confirmed_at.is_some_and(|at| now.since(at) <= bound)
+}
+
+/// The judgement of an entry one of whose tags is known to be invalidated.
+pub(crate) fn invalidated(entry: &Entry, policy: &Policy, now: Timestamp) -> Judgement {
+    not_valid(entry, policy, now, Validity::Invalidated)
 }
 
 /// Draws beyond which the logarithm is not followed: one in half a billion.

@@ -61,6 +61,7 @@ mod observe;
 mod policy;
 mod random;
 mod refill;
+mod resilience;
 mod sabotage;
 mod scope;
 mod tag;
@@ -91,6 +92,7 @@ pub use self::{
     policy::{Mode, Policy},
     position::{Position, PositionSet},
     refill::RefillLimits,
+    resilience::{BreakerLimits, BreakerPer, BreakerState, PendingLimits, Resilience, ResilientStore, RetryLimits},
     scope::{TAGS_MAX, decline, record, required},
     store::{MemoryLimits, MemoryStore, Record, StoreError},
     tag::{GroupKey, Home, TAG_TEXT_BYTES_MAX, Tag, TagId},

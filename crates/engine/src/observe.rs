@@ -5,6 +5,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use crate::{
     key::RawKey,
     position::{Partition, Position},
+    resilience::BreakerState,
     store::Record,
     verdict::{NotStored, Verdict},
 };
@@ -69,6 +70,20 @@ pub enum Event<'a> {
     StoreFailed {
         /// The partition concerned, if one is.
         partition: Option<Partition>,
+    },
+    /// The breaker before the store, or before one partition of it, changed.
+    BreakerChanged {
+        /// The partition, if each has a breaker of its own.
+        partition: Option<Partition>,
+        /// What it does now.
+        state: BreakerState,
+    },
+    /// The number of invalidations that wait for the store changed.
+    InvalidationsPending {
+        /// Whose log they are for.
+        partition: Partition,
+        /// How many wait; zero: all are recorded.
+        waiting: usize,
     },
     /// A tenant beyond its quota gave up an entry.
     EvictedByQuota {

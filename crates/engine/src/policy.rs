@@ -33,6 +33,9 @@ pub struct Policy {
     pub grace: Duration,
     /// How long after its time a value may still be served when loading fails.
     pub fail_safe: Duration,
+    /// How long a load that failed is not tried again, while a value is served in its place (grace, fail-safe): an
+    /// origin that is down is not asked by every read.
+    pub fail_safe_retry: Duration,
     /// How strictly invalidations bind.
     pub mode: Mode,
     /// How long a load may take before its readers are told so.
@@ -52,6 +55,7 @@ impl Policy {
             negative_ttl: Duration::ZERO,
             grace: Duration::ZERO,
             fail_safe: Duration::ZERO,
+            fail_safe_retry: Duration::from_secs(2),
             mode: Mode::Bounded(Duration::from_secs(1)),
             load_timeout: Duration::from_secs(30),
             lease: true,
@@ -75,6 +79,12 @@ impl Policy {
     #[must_use]
     pub const fn fail_safe(self, fail_safe: Duration) -> Self {
         Self { fail_safe, ..self }
+    }
+
+    /// Sets how long a load that failed is not tried again.
+    #[must_use]
+    pub const fn fail_safe_retry(self, fail_safe_retry: Duration) -> Self {
+        Self { fail_safe_retry, ..self }
     }
 
     /// Sets the mode.

@@ -20,12 +20,20 @@ pub enum Sabotage {
     ForgetRecordedTags,
     /// A new epoch of the store is not noticed.
     IgnoreEpoch,
+    /// What an invalidation that waits for the store declares wrong is served all the same.
+    ServePending,
+    /// Whoever could not ask the store joins a load that began before it asked.
+    JoinUnconfirmed,
     /// All owners of leases call themselves the same. No read becomes stale by it, but a key is loaded twice at once.
     LeaseWithoutOwner,
 }
 
 impl Sabotage {
-    /// Every breach that lets a read be stale.
+    /// Breaches that show only while the store is away.
+    #[cfg(feature = "testing")]
+    pub const AWAY: [Self; 2] = [Self::ServePending, Self::JoinUnconfirmed];
+
+    /// Every other breach that lets a read be stale.
     #[cfg(feature = "testing")]
     pub const ALL: [Self; 5] =
         [Self::StampAfterLoad, Self::JoinUnjudged, Self::AcknowledgeEarly, Self::ForgetRecordedTags, Self::IgnoreEpoch];

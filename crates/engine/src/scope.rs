@@ -47,10 +47,16 @@ pub fn required() -> PositionSet {
     CURRENT.try_with(|recorder| recorder.required.clone()).unwrap_or_default()
 }
 
+/// Whether a load runs here whose reader could not ask the store how new this node's view is.
+pub(crate) fn is_unconfirmed() -> bool {
+    CURRENT.try_with(|recorder| recorder.unconfirmed).unwrap_or(false)
+}
+
 /// What a load was seen to read.
 pub(crate) struct Recorder {
     tenant: Tenant,
     required: PositionSet,
+    unconfirmed: bool,
     seen: Mutex<Seen>,
 }
 
@@ -81,12 +87,18 @@ impl Recorder {
     pub(crate) fn new(tenant: Tenant, required: PositionSet) -> Self {
         let seen =
             Seen { tags: TagIds::new(), has_tenant_tags: false, refused: None, expires_no_later: Timestamp::NEVER };
-        Self { tenant, required, seen: Mutex::new(seen) }
+        Self { tenant, required, unconfirmed: false, seen: Mutex::new(seen) }
+    }
+
+    /// Says whether the load's reader could not ask the store.
+    pub(crate) fn unconfirmed(self, unconfirmed: bool) -> Self {
+        Self { unconfirmed, ..self }
     }
 
     /// A recorder that has seen what `other` has: for one value of a load that brings many.
     pub(crate) fn beside(other: &Self) -> Self {
-        Self { tenant: other.tenant.clone(), required: other.required.clone(), seen: Mutex::new(other.seen()) }
+        let seen = Mutex::new(other.seen());
+        Self { tenant: other.tenant.clone(), required: other.required.clone(), unconfirmed: other.unconfirmed, seen }
     }
 
     /// Runs a load under this recorder.

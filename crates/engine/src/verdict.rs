@@ -11,7 +11,7 @@ pub enum Verdict {
     Stale(StaleReason),
     /// The value was loaded.
     Miss(MissReason),
-    /// The value was loaded and the cache took no part.
+    /// The value was loaded, and the cache took no part or could not ask its store: nothing is known of what it holds.
     Bypass(BypassReason),
 }
 
@@ -49,7 +49,7 @@ pub enum MissReason {
     Schema,
 }
 
-/// Why the cache took no part.
+/// Why the cache took no part, or its store none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BypassReason {
     /// The key's text is longer than [`KEY_BYTES_MAX`](crate::key::KEY_BYTES_MAX).
@@ -58,6 +58,12 @@ pub enum BypassReason {
     TooManyWaiters,
     /// The position that the reader needs could not be reached, because the store did not answer.
     OutOfReach,
+    /// The store was not asked, because it failed too often.
+    StoreOpen,
+    /// The store was asked and failed.
+    StoreFailed,
+    /// The store did not answer within the time that a read waits for it.
+    StoreSlow,
 }
 
 /// Why a loaded value was not kept. The caller has it all the same.
@@ -111,7 +117,8 @@ macro_rules! reasons {
 reasons!(StaleReason: Grace => "grace", FailSafe => "fail-safe", Invalidated => "invalidated", Unconfirmed => "unconfirmed");
 reasons!(MissReason: Absent => "absent", Expired => "expired", Invalidated => "invalidated", BelowFloor => "below-floor",
     EpochChanged => "epoch-changed", Behind => "behind", Unconfirmed => "unconfirmed", Schema => "schema");
-reasons!(BypassReason: KeyTooLong => "key-too-long", TooManyWaiters => "too-many-waiters", OutOfReach => "out-of-reach");
+reasons!(BypassReason: KeyTooLong => "key-too-long", TooManyWaiters => "too-many-waiters", OutOfReach => "out-of-reach",
+    StoreOpen => "store-open", StoreFailed => "store-failed", StoreSlow => "store-slow");
 reasons!(NotStored: Overtaken => "overtaken", TooManyTags => "too-many-tags", ForeignTag => "foreign-tag",
     FromStale => "from-stale", Declined => "declined", TooLarge => "too-large", AbsenceNotKept => "absence-not-kept",
     NoLifetime => "no-lifetime");

@@ -7,8 +7,9 @@ use tracing::Instrument as _;
 use super::{
     Cache, Shared,
     fetched::{FetchError, Fetched, ReadOptions},
-    find::Found,
+    find::{Found, Lack, Share},
     load::{Loaded, error_of},
+    patience::Patience,
     read::required,
     turn::Errand,
 };
@@ -21,7 +22,7 @@ use crate::{
     policy::Policy,
     position::PositionSet,
     scope::Recorder,
-    verdict::{MissReason, Verdict},
+    verdict::{BypassReason, Verdict},
 };
 
 impl Cache {
@@ -87,43 +88,54 @@ impl<V, F> Round<'_, V, F> {
         F: Fn(Vec<usize>) -> L + Send + Sync + 'static,
         L: Future<Output = Result<Vec<Loaded<V>>, E>> + Send + 'static,
     {
-        // Should the log be out of reach, values loaded below are based on the old frontier and refused by the rule.
-        let _ = self.cache.shared.reach(&self.required).await;
-        let mut missing = self.find(places, answers).await;
+        let patience = self.cache.shared.patience();
+        let mut missing = if self.cache.shared.reach(&self.required, patience).await.is_ok() {
+            self.find(places, answers, patience).await
+        } else {
+            let verdict = Verdict::Bypass(BypassReason::OutOfReach);
+            let missing = |place| Missing {
+                place,
+                known_tags: TagIds::new(),
+                errand: Errand::read(&Lack { verdict, old: None, share: Share::Next(patience.asked()) }),
+            };
+            places.into_iter().map(missing).collect()
+        };
+        // Of one partition, all of them are found under the same conditions.
+        let share = missing.first().map_or(Share::ByRule, |missing| missing.errand.share());
         let mut joins = Vec::new();
         let mut leads = Vec::new();
         let mut refill = None;
         for Missing { place, known_tags, errand } in missing.drain(..) {
-            let (key, reason) = (self.keys[place].raw(), errand.reason());
-            match self.cache.shared.board(key, &known_tags, &self.required) {
+            let (key, verdict) = (self.keys[place].raw(), errand.verdict());
+            match self.cache.shared.board(key, &known_tags, &self.required, share) {
                 Seat::Lead(lead) => {
                     if errand.is_refill() {
                         refill = Some(errand);
                     }
-                    leads.push((place, reason, lead));
+                    leads.push((place, verdict, lead));
                 }
-                Seat::Join(join) if errand.may_join(self.policy) => {
+                Seat::Full => leads.push((place, verdict, self.cache.shared.alone(key))),
+                Seat::Join(join) => {
                     self.cache.shared.joined(key, &join);
-                    joins.push((place, errand, join));
+                    joins.push((place, verdict, join));
                 }
-                Seat::Full | Seat::Join(_) => leads.push((place, reason, self.cache.shared.alone(key))),
             }
         }
-        self.lead(leads, refill.unwrap_or_else(Errand::alone), answers).await?;
-        let again = self.join(joins, answers).await?;
-        let leads =
-            again.into_iter().map(|(place, reason)| (place, reason, self.cache.shared.alone(self.keys[place].raw())));
-        self.lead(leads.collect(), Errand::alone(), answers).await
+        self.lead(leads, refill.unwrap_or_else(|| Errand::alone(share)), answers).await?;
+        let again = self.join(joins, share, answers).await?;
+        let alone =
+            |(place, verdict): (usize, Verdict)| (place, verdict, self.cache.shared.alone(self.keys[place].raw()));
+        self.lead(again.into_iter().map(alone).collect(), Errand::alone(share), answers).await
     }
 
     /// Answers what memory and store hold; returns the rest.
-    async fn find(&self, places: Vec<usize>, answers: &mut [Option<Fetched<V>>]) -> Vec<Missing>
+    async fn find(&self, places: Vec<usize>, answers: &mut [Option<Fetched<V>>], patience: Patience) -> Vec<Missing>
     where
         V: Cacheable,
     {
         let mut missing = Vec::new();
         let keys: Vec<&Key<V>> = places.iter().map(|place| &self.keys[*place]).collect();
-        let (found, confirmed) = self.cache.shared.find_many(&keys, self.policy).await;
+        let found = self.cache.shared.find_many(&keys, self.policy, patience).await;
         for (place, found) in places.into_iter().zip(found) {
             let key = &self.keys[place];
             match found {
@@ -135,9 +147,9 @@ impl<V, F> Round<'_, V, F> {
                     }
                     answers[place] = Some(self.cache.answer(key.raw(), entry, verdict));
                 }
-                Found::Nothing(reason, old) => {
-                    let errand = Errand::read(reason, old.as_ref(), confirmed, self.cache.now());
-                    let known_tags = old.map_or_else(TagIds::new, |old| old.entry.tags.clone());
+                Found::Nothing(lack) => {
+                    let errand = Errand::read(&lack);
+                    let known_tags = lack.old.map_or_else(TagIds::new, |old| old.entry.tags.clone());
                     missing.push(Missing { place, known_tags, errand });
                 }
             }
@@ -148,7 +160,7 @@ impl<V, F> Round<'_, V, F> {
     /// Loads all of `leads` at once.
     async fn lead<E, L>(
         &self,
-        leads: Vec<(usize, MissReason, Lead)>,
+        leads: Vec<(usize, Verdict, Lead)>,
         errand: Errand,
         answers: &mut [Option<Fetched<V>>],
     ) -> Result<(), FetchError<E>>
@@ -161,7 +173,7 @@ impl<V, F> Round<'_, V, F> {
         if leads.is_empty() {
             return Ok(());
         }
-        let places: Vec<(usize, MissReason)> = leads.iter().map(|(place, reason, _)| (*place, *reason)).collect();
+        let places: Vec<(usize, Verdict)> = leads.iter().map(|(place, verdict, _)| (*place, *verdict)).collect();
         let leads = leads.into_iter().map(|(place, _, lead)| (self.keys[place].clone(), lead)).collect();
         let asked = places.iter().map(|(place, _)| *place).collect();
         let (shared, load, policy) = (self.cache.shared.clone(), self.load.clone(), *self.policy);
@@ -170,9 +182,8 @@ impl<V, F> Round<'_, V, F> {
             async move { shared.fly_many(leads, &policy, required, &errand, async { load(asked).await }).await };
         let span = tracing::debug_span!("cache.load_many", cache.tier = "loader");
         let outcomes = tokio::spawn(flight.instrument(span)).await.map_err(|_| FetchError::Aborted)?;
-        for ((place, reason), outcome) in places.into_iter().zip(outcomes) {
-            answers[place] =
-                Some(self.cache.landed(self.keys[place].raw(), outcome, Verdict::Miss(reason), None, false)?);
+        for ((place, verdict), outcome) in places.into_iter().zip(outcomes) {
+            answers[place] = Some(self.cache.landed(self.keys[place].raw(), outcome, verdict, None, false)?);
         }
         Ok(())
     }
@@ -180,25 +191,25 @@ impl<V, F> Round<'_, V, F> {
     /// Waits for the loads of others; returns the places where they brought nothing that may be used.
     async fn join<E>(
         &self,
-        joins: Vec<(usize, Errand, Join)>,
+        joins: Vec<(usize, Verdict, Join)>,
+        share: Share,
         answers: &mut [Option<Fetched<V>>],
-    ) -> Result<Vec<(usize, MissReason)>, FetchError<E>>
+    ) -> Result<Vec<(usize, Verdict)>, FetchError<E>>
     where
         V: Cacheable,
         E: Clone + Send + Sync + 'static,
     {
         let mut again = Vec::new();
-        for (place, errand, join) in joins {
-            let (key, flight, reason) = (self.keys[place].raw(), join.flight().clone(), errand.reason());
-            let shared = &self.cache.shared;
+        for (place, verdict, join) in joins {
+            let (key, flight) = (self.keys[place].raw(), join.flight().clone());
             match join.outcome().await {
                 Outcome::Loaded(entry, not_stored)
-                    if shared.may_share(key, &flight, (&entry, not_stored), self.policy, &errand) =>
+                    if self.cache.shared.may_share(key, &flight, (&entry, not_stored), share) =>
                 {
                     let outcome = Outcome::Loaded(entry, not_stored);
-                    answers[place] = Some(self.cache.landed(key, outcome, Verdict::Miss(reason), None, true)?);
+                    answers[place] = Some(self.cache.landed(key, outcome, verdict, None, true)?);
                 }
-                Outcome::Loaded(..) | Outcome::Aborted => again.push((place, reason)),
+                Outcome::Loaded(..) | Outcome::Aborted => again.push((place, verdict)),
                 failed => return Err(error_of(&failed)),
             }
         }
@@ -210,7 +221,7 @@ impl Shared {
     /// Runs one load for many keys and lands all their flights, whatever becomes of it.
     async fn fly_many<V, E, L>(
         self: &Arc<Self>,
-        leads: Vec<(Key<V>, Lead)>,
+        mut leads: Vec<(Key<V>, Lead)>,
         policy: &Policy,
         required: PositionSet,
         errand: &Errand,
@@ -222,7 +233,14 @@ impl Shared {
         L: Future<Output = Result<Vec<Loaded<V>>, E>>,
     {
         let tenant = leads[0].0.raw().tenant().clone();
-        let recorder = Arc::new(Recorder::new(tenant.clone(), required.clone()));
+        let is_next = errand.share() != Share::ByRule;
+        let recorder = Arc::new(Recorder::new(tenant.clone(), required.clone()).unconfirmed(is_next));
+        for (key, lead) in &mut leads {
+            lead.follow().await;
+            if is_next {
+                lead.rebase(self.frontier_of(key.raw()));
+            }
+        }
         let permit = self.admit(&leads.iter().map(|(_, lead)| lead).collect::<Vec<_>>(), errand).await;
         let began = tokio::time::Instant::now();
         leads.iter().for_each(|(_, lead)| lead.begin(self.now()));

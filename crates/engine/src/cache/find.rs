@@ -1,21 +1,26 @@
 //! Finding: what memory and the store hold for a key, judged.
 
-use std::{mem, sync::Arc};
+use std::{mem, sync::Arc, time::Duration};
 
 use futures_util::future::join;
 
-use super::Shared;
+use super::{
+    Shared,
+    patience::{Patience, outage},
+};
 use crate::{
     codec::Cacheable,
     entry::{Entry, NewEntry},
-    judge::{Judgement, is_due_early, is_recent, judge},
+    flight::Asked,
+    judge::{Judgement, STALE_OK_BOUND, invalidated, is_due_early, is_recent, judge},
     key::{Key, RawKey},
-    observe::Event,
-    policy::Policy,
+    policy::{Mode, Policy},
     position::Partition,
+    sabotage::Sabotage,
+    scope,
     store::StoredEntry,
     time::Timestamp,
-    verdict::{MissReason, Verdict},
+    verdict::{BypassReason, MissReason, StaleReason, Verdict},
 };
 
 /// What was found for a key before any load.
@@ -25,7 +30,27 @@ pub(super) enum Found {
     /// An answer; the one who gets `true` refreshes it.
     Refresh(Arc<Entry>, Verdict, bool),
     /// None.
-    Nothing(MissReason, Option<Old>),
+    Nothing(Lack),
+}
+
+/// What is known where no answer was found.
+pub(super) struct Lack {
+    /// Why it must be loaded.
+    pub(super) verdict: Verdict,
+    /// An entry that was no answer.
+    pub(super) old: Option<Old>,
+    /// Whose load will do.
+    pub(super) share: Share,
+}
+
+/// Which of other readers' loads a reader may use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Share {
+    /// What the rule allows: this node's view holds all that the reader must see.
+    ByRule,
+    /// One that begins after the reader asked: nothing else is known to be new enough, because the store could not
+    /// be asked, or invalidations wait for it.
+    Next(Asked),
 }
 
 /// An entry that was no answer.
@@ -34,62 +59,133 @@ pub(super) struct Old {
     pub(super) entry: Arc<Entry>,
     /// Whether it may be served if the load fails.
     pub(super) fail_safe: bool,
+    /// How long no other load is tried then.
+    pub(super) retry: Duration,
 }
 
 impl Shared {
-    /// Looks in memory and in the store. Says also whether the view holds what the policy demands.
-    pub(super) async fn find<V: Cacheable>(&self, key: &Key<V>, policy: &Policy) -> (Found, bool) {
-        let (mut found, confirmed) = self.find_many(&[key], policy).await;
-        (found.pop().expect("one answer per key"), confirmed)
+    /// Looks in memory and in the store.
+    pub(super) async fn find<V: Cacheable>(
+        self: &Arc<Self>,
+        key: &Key<V>,
+        policy: &Policy,
+        patience: Patience,
+    ) -> Found {
+        self.find_many(&[key], policy, patience).await.pop().expect("one answer per key")
     }
 
     /// The same for several keys of one tenant, in their order: the store is asked once, for all that memory lacks.
-    pub(super) async fn find_many<V: Cacheable>(&self, keys: &[&Key<V>], policy: &Policy) -> (Vec<Found>, bool) {
-        let Some(first) = keys.first() else { return (Vec::new(), false) };
+    pub(super) async fn find_many<V: Cacheable>(
+        self: &Arc<Self>,
+        keys: &[&Key<V>],
+        policy: &Policy,
+        patience: Patience,
+    ) -> Vec<Found> {
+        let Some(first) = keys.first() else { return Vec::new() };
         let partition = self.partition(first.raw().tenant());
+        let policy = &within_load(*policy);
         // What memory surely lacks is asked for while the view is being confirmed: one round trip for both. The order of
         // the answers does not matter: what came is judged by a view that was confirmed after the read began.
-        let surely_lacks = |place: &usize| self.l1.get(keys[*place].raw()).is_none();
-        let is_confirmed = self.is_confirmed(partition, policy);
-        let ahead: Vec<usize> = if is_confirmed { Vec::new() } else { (0..keys.len()).filter(surely_lacks).collect() };
-        let (confirmed, came) = join(self.confirm(partition, policy), self.ask(partition, keys, &ahead)).await;
-        let mut stored: Vec<Option<StoredEntry>> = vec![None; keys.len()];
-        ahead.iter().zip(came.into_iter().flatten()).for_each(|(place, entry)| stored[*place] = entry);
+        let mut stored: Vec<Option<StoredEntry>> = keys.iter().map(|_| None).collect();
+        let mut ahead: Vec<usize> = Vec::new();
+        let mut outage = None;
+        let mut failed = None;
+        if !self.is_confirmed(partition, policy) {
+            let fallback = keys.iter().all(|key| self.has_fallback(key.raw(), partition, policy));
+            let patience = if fallback { self.patience_with_fallback(patience) } else { patience };
+            ahead = (0..keys.len()).filter(|place| self.l1.get(keys[*place].raw()).is_none()).collect();
+            let asked = self.get_within(partition, keys, &ahead, policy, patience);
+            let (confirmed, came) = join(self.catch_up_within(partition, patience), asked).await;
+            outage = confirmed.err();
+            failed = take_in(&mut stored, &ahead, came);
+        }
+        let confirmed = outage.is_none();
+        let by_rule = (confirmed && !self.has_pending(partition)) || self.sabotage.is(Sabotage::JoinUnconfirmed);
+        let share = if by_rule { Share::ByRule } else { Share::Next(patience.asked()) };
+        let nothing = |verdict, old| Found::Nothing(Lack { verdict, old, share });
         let in_memory = |key: &&Key<V>| match self.l1.get(key.raw()) {
-            Some(entry) => self.found(key.raw(), entry, policy, confirmed),
-            None => Found::Nothing(MissReason::Absent, None),
+            Some(entry) => self.found(key.raw(), entry, policy, confirmed, share),
+            None => nothing(Verdict::Miss(MissReason::Absent), None),
         };
         let mut found: Vec<Found> = keys.iter().map(in_memory).collect();
-        let is_nothing = |place: &usize| matches!(found[*place], Found::Nothing(..));
-        let missing: Vec<usize> = (0..keys.len()).filter(is_nothing).collect();
-        let behind: Vec<usize> = missing.iter().copied().filter(|place| ahead.binary_search(place).is_err()).collect();
-        let came = self.ask(partition, keys, &behind).await;
-        behind.iter().zip(came.into_iter().flatten()).for_each(|(place, entry)| stored[*place] = entry);
-        for place in missing {
-            let nothing = mem::replace(&mut found[place], Found::Nothing(MissReason::Absent, None));
-            found[place] = match (nothing, stored[place].take()) {
-                (Found::Nothing(reason, old), Some(stored)) => {
-                    self.found_in_store(keys[place], policy, confirmed, stored, (reason, old))
-                }
-                (nothing, _) => nothing,
-            };
+        let missing = found.iter().enumerate().filter(|(_, found)| matches!(found, Found::Nothing(..)));
+        let missing: Vec<usize> = missing.map(|(place, _)| place).collect();
+        // An unconfirmed view makes nothing fresh of what the store holds.
+        if confirmed || matches!(policy.mode, Mode::StaleOk(_)) {
+            let behind =
+                missing.iter().copied().filter(|place| ahead.binary_search(place).is_err()).collect::<Vec<_>>();
+            let came = self.get_within(partition, keys, &behind, policy, patience).await;
+            failed = take_in(&mut stored, &behind, came).or(failed);
+            for place in &missing {
+                let unknown = nothing(Verdict::Miss(MissReason::Absent), None);
+                found[*place] = match (mem::replace(&mut found[*place], unknown), stored[*place].take()) {
+                    (Found::Nothing(lack), Some(stored)) => {
+                        self.found_in_store(keys[*place], policy, confirmed, stored, lack)
+                    }
+                    (nothing, _) => nothing,
+                };
+            }
         }
-        (found, confirmed)
+        let outage = outage.or(failed);
+        if let Some(reason) = outage {
+            // Not a miss: nothing is known of what the store holds.
+            for place in missing {
+                if let Found::Nothing(lack) = &mut found[place] {
+                    lack.verdict = Verdict::Bypass(reason);
+                }
+            }
+        }
+        found
     }
 
-    /// What the store holds for the keys at these places; none if it does not answer.
-    async fn ask<V: Cacheable>(
-        &self,
+    /// Asks the store for the entries of the keys at `places`, and takes into memory what comes too late.
+    async fn get_within<V: Cacheable>(
+        self: &Arc<Self>,
         partition: Partition,
         keys: &[&Key<V>],
         places: &[usize],
-    ) -> Option<Vec<Option<StoredEntry>>> {
+        policy: &Policy,
+        patience: Patience,
+    ) -> Result<Vec<Option<StoredEntry>>, BypassReason> {
         if places.is_empty() {
-            return None;
+            return Ok(Vec::new());
+        }
+        if patience.is_over() {
+            return Err(BypassReason::StoreSlow);
         }
         let asked: Vec<RawKey> = places.iter().map(|place| keys[*place].raw().clone()).collect();
-        let answer = self.store.get(&asked).await;
-        answer.inspect_err(|_| self.observers.tell(&Event::StoreFailed { partition: Some(partition) })).ok()
+        let store = self.store.clone();
+        match self.within(patience, async move { store.get(&asked).await }).await {
+            Ok(answer) => answer.map_err(|error| {
+                self.tell_failed(partition, &error);
+                outage(&error)
+            }),
+            Err(late) => {
+                let keys: Vec<Key<V>> = places.iter().map(|place| keys[*place].clone()).collect();
+                let (this, policy) = (self.clone(), *policy);
+                self.go_on(async move {
+                    match late.await {
+                        Ok(stored) => this.take_late(&keys, stored, &policy),
+                        Err(error) => this.tell_failed(partition, &error),
+                    }
+                });
+                Err(BypassReason::StoreSlow)
+            }
+        }
+    }
+
+    /// Takes late answers into memory, where a load has brought nothing meanwhile. Whoever finds them there judges them
+    /// again.
+    fn take_late<V: Cacheable>(self: &Arc<Self>, keys: &[Key<V>], stored: Vec<Option<StoredEntry>>, policy: &Policy) {
+        for (key, stored) in keys.iter().zip(stored) {
+            if let Some(stored) = stored.filter(|_| self.l1.get(key.raw()).is_none()) {
+                let lack = Lack { verdict: Verdict::Miss(MissReason::Absent), old: None, share: Share::ByRule };
+                if let Found::Refresh(entry, _, true) = self.found_in_store(key, policy, true, stored, lack) {
+                    // Nobody reads it now, so nobody refreshes it.
+                    entry.release_refresh();
+                }
+            }
+        }
     }
 
     /// Judges what the store held, and takes it into memory if it may be used.
@@ -99,13 +195,14 @@ impl Shared {
         policy: &Policy,
         confirmed: bool,
         stored: StoredEntry,
-        (reason, old): (MissReason, Option<Old>),
+        lack: Lack,
     ) -> Found {
+        let schema = Verdict::Miss(MissReason::Schema);
         if stored.schema != V::fingerprint() {
-            return Found::Nothing(MissReason::Schema, old);
+            return Found::Nothing(Lack { verdict: schema, ..lack });
         }
         let Ok(value) = stored.value.as_ref().map(V::decode).transpose() else {
-            return Found::Nothing(MissReason::Schema, old);
+            return Found::Nothing(Lack { verdict: schema, ..lack });
         };
         let new = NewEntry {
             tenant: key.raw().tenant().clone(),
@@ -118,11 +215,11 @@ impl Shared {
             load_ms: 0,
         };
         let entry = Entry::new(value, new);
-        let found = self.found(key.raw(), entry.clone(), policy, confirmed);
+        let found = self.found(key.raw(), entry.clone(), policy, confirmed, lack.share);
         match &found {
             // No answer in either tier: what can at least be a fallback is kept, and the nearer tier's reason told.
-            Found::Nothing(_, Some(stored)) if stored.fail_safe => found,
-            Found::Nothing(..) if old.is_some() => Found::Nothing(reason, old),
+            Found::Nothing(Lack { old: Some(stored), .. }) if stored.fail_safe => found,
+            Found::Nothing(..) if lack.old.is_some() => Found::Nothing(lack),
             Found::Nothing(..) => found,
             Found::Answer(..) | Found::Refresh(..) => {
                 self.offer(key.raw(), entry);
@@ -131,18 +228,33 @@ impl Shared {
         }
     }
 
-    fn found(&self, key: &RawKey, entry: Arc<Entry>, policy: &Policy, confirmed: bool) -> Found {
+    fn found(&self, key: &RawKey, entry: Arc<Entry>, policy: &Policy, confirmed: bool, share: Share) -> Found {
         let now = self.now();
+        let nothing = |reason, entry, fail_safe| {
+            let old = Some(Old { entry, fail_safe, retry: policy.fail_safe_retry });
+            Found::Nothing(Lack { verdict: Verdict::Miss(reason), old, share })
+        };
         let refresh = |entry: Arc<Entry>, verdict| {
-            let mine = entry.claim_refresh();
+            let mine = !entry.rests(now) && entry.claim_refresh();
             Found::Refresh(entry, verdict, mine)
         };
-        match judge(&entry, &self.view(entry.partition()).clocks, policy, confirmed, now) {
+        let judgement = if self.is_pending(entry.partition(), &entry.tags) {
+            // As good as invalidated: only the record is missing.
+            invalidated(&entry, policy, now)
+        } else {
+            judge(&entry, &self.view(entry.partition()).clocks, policy, confirmed, now)
+        };
+        match judgement {
             Judgement::Fresh if self.is_due_early(key, &entry, policy, now) => refresh(entry, Verdict::Hit),
             Judgement::Fresh => Found::Answer(entry, Verdict::Hit),
+            // What was loaded a moment ago need not be loaded again because the view cannot be confirmed.
+            Judgement::Refresh(reason @ StaleReason::Unconfirmed) if now.since(entry.loaded_at) <= STALE_OK_BOUND => {
+                Found::Answer(entry, Verdict::Stale(reason))
+            }
             Judgement::Refresh(reason) => refresh(entry, Verdict::Stale(reason)),
-            Judgement::FailSafe(reason) => Found::Nothing(reason, Some(Old { entry, fail_safe: true })),
-            Judgement::Dead(reason) => Found::Nothing(reason, Some(Old { entry, fail_safe: false })),
+            Judgement::FailSafe(_) if entry.rests(now) => Found::Answer(entry, Verdict::Stale(StaleReason::FailSafe)),
+            Judgement::FailSafe(reason) => nothing(reason, entry, true),
+            Judgement::Dead(reason) => nothing(reason, entry, false),
         }
     }
 
@@ -151,6 +263,15 @@ impl Shared {
     pub(super) fn is_due_early(&self, key: &RawKey, entry: &Entry, policy: &Policy, now: Timestamp) -> bool {
         is_due_early(entry, policy, now, || self.random.unit(key.stable_hash(), now.as_millis()))
             && !entry.is_refreshing()
+    }
+
+    /// Whether memory holds something that may be served although the view is not confirmed.
+    fn has_fallback(&self, key: &RawKey, partition: Partition, policy: &Policy) -> bool {
+        matches!(policy.mode, Mode::StaleOk(_))
+            && self.l1.get(key).is_some_and(|entry| {
+                let judgement = judge(&entry, &self.view(partition).clocks, policy, false, self.now());
+                matches!(judgement, Judgement::Refresh(_))
+            })
     }
 
     /// Whether the view is known, without asking anybody, to hold what the policy demands.
@@ -162,9 +283,28 @@ impl Shared {
             None => is_recent(clocks.confirmed_at(), policy, self.now()),
         }
     }
+}
 
-    /// The same, asking the store if need be. False if it does not answer.
-    async fn confirm(&self, partition: Partition, policy: &Policy) -> bool {
-        self.is_confirmed(partition, policy) || self.catch_up(partition).await.is_ok()
+/// Puts what the store answered where it belongs; returns why it did not answer, if so.
+fn take_in(
+    stored: &mut [Option<StoredEntry>],
+    places: &[usize],
+    came: Result<Vec<Option<StoredEntry>>, BypassReason>,
+) -> Option<BypassReason> {
+    match came {
+        Ok(came) => {
+            places.iter().zip(came).for_each(|(place, entry)| stored[*place] = entry);
+            None
+        }
+        Err(reason) => Some(reason),
+    }
+}
+
+/// The policy of a read that may be part of a load: where that load's reader could not ask the store, what is read
+/// within it must not be older than it either.
+fn within_load(policy: Policy) -> Policy {
+    match policy.mode {
+        Mode::Bounded(_) if scope::is_unconfirmed() => policy.mode(Mode::Strict),
+        _ => policy,
     }
 }

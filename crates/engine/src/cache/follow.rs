@@ -2,18 +2,26 @@
 
 use std::{
     pin::pin,
-    sync::atomic::Ordering::{AcqRel, Acquire},
+    sync::{
+        Arc,
+        atomic::Ordering::{AcqRel, Acquire},
+    },
     time::Duration,
 };
 
 use futures_util::{FutureExt as _, StreamExt as _, future, stream};
+use tokio::sync::OwnedMutexGuard;
 
-use super::{Cache, Shared};
+use super::{
+    Cache, Shared,
+    patience::{Patience, outage},
+};
 use crate::{
     observe::Event,
     position::{Partition, Position, PositionSet},
     sabotage::Sabotage,
     store::{LogPage, StoreError},
+    verdict::BypassReason,
 };
 
 /// Records read from the log at once.
@@ -51,10 +59,14 @@ impl Cache {
 impl Shared {
     /// Moves the views on until they have reached `required`. Positions of epochs that are over demand nothing: when
     /// an epoch ends, everything loaded in it is refused anyway.
-    pub(super) async fn reach(&self, required: &PositionSet) -> Result<(), StoreError> {
+    pub(super) async fn reach(
+        self: &Arc<Self>,
+        required: &PositionSet,
+        patience: Patience,
+    ) -> Result<(), BypassReason> {
         for position in required.iter() {
             if !self.has_reached(position) {
-                self.catch_up(position.partition).await?;
+                self.catch_up_within(position.partition, patience).await?;
             }
         }
         Ok(())
@@ -70,20 +82,54 @@ impl Shared {
     }
 
     /// Applies everything that the log holds of a partition. One caller at a time; the others find it done.
-    pub(super) async fn catch_up(&self, partition: Partition) -> Result<(), StoreError> {
+    pub(super) async fn catch_up(self: &Arc<Self>, partition: Partition) -> Result<(), StoreError> {
         let view = self.view(partition);
         let asked_after = view.rounds.load(Acquire);
-        let mut last_complete = view.moving.lock().await;
+        let last_complete = view.moving.clone().lock_owned().await;
         if *last_complete > asked_after {
             // A round that began after this call has ended well while it waited.
             return Ok(());
         }
+        self.clone().round(partition, last_complete).await
+    }
+
+    /// The same for a read, which does not wait for ever: the round goes on without it.
+    pub(super) async fn catch_up_within(
+        self: &Arc<Self>,
+        partition: Partition,
+        patience: Patience,
+    ) -> Result<(), BypassReason> {
+        let view = self.view(partition);
+        let asked_after = view.rounds.load(Acquire);
+        let moving = patience.wait_for(view.moving.clone().lock_owned()).await;
+        let last_complete = moving.ok_or(BypassReason::StoreSlow)?;
+        if *last_complete > asked_after {
+            return Ok(());
+        }
+        match self.within(patience, self.clone().round(partition, last_complete)).await {
+            Ok(done) => done.map_err(|error| outage(&error)),
+            Err(late) => {
+                self.go_on(async move {
+                    let _ = late.await;
+                });
+                Err(BypassReason::StoreSlow)
+            }
+        }
+    }
+
+    /// Applies records until none is left.
+    async fn round(
+        self: Arc<Self>,
+        partition: Partition,
+        mut last_complete: OwnedMutexGuard<u64>,
+    ) -> Result<(), StoreError> {
+        let view = self.view(partition);
         let round = view.rounds.fetch_add(1, AcqRel) + 1;
         loop {
             let asked_at = self.now();
             let frontier = view.clocks.frontier();
             let page = self.store.read_log(frontier, RECORDS_PER_PAGE).await;
-            match page.inspect_err(|_| self.observers.tell(&Event::StoreFailed { partition: Some(partition) }))? {
+            match page.inspect_err(|error| self.tell_failed(partition, error))? {
                 LogPage::Records(records) => {
                     for record in &records {
                         view.clocks.apply(record.position.sequence, &record.tags);
@@ -107,6 +153,13 @@ impl Shared {
                     self.observers.tell(&Event::Skipped { head });
                 }
             }
+        }
+    }
+
+    /// Tells the observers that the store failed. Not asking it is no failure of its own.
+    pub(super) fn tell_failed(&self, partition: Partition, error: &StoreError) {
+        if !matches!(error, StoreError::Open) {
+            self.observers.tell(&Event::StoreFailed { partition: Some(partition) });
         }
     }
 }

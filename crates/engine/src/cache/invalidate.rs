@@ -1,12 +1,12 @@
 //! Invalidation: declaring tags wrong, in every tier and on every node.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use bytes::Bytes;
 
-use super::Cache;
+use super::{Cache, Shared};
 use crate::{
-    position::{Partition, PositionSet},
+    position::{Partition, Position, PositionSet},
     sabotage::Sabotage,
     store::{NOTE_BYTES_MAX, RECORD_TAGS_MAX, StoreError},
     tag::{Home, Tag, TagId},
@@ -21,10 +21,27 @@ pub struct Invalidation {
 
 /// An invalidation that was not recorded everywhere.
 ///
-/// The write must not be acknowledged as visible: say the same invalidation again (twice does no harm).
+/// The write must not be acknowledged as visible.
 #[derive(Debug, thiserror::Error)]
 pub enum InvalidateError {
-    /// The store did not take it.
+    /// The store did not take all of it; the rest is kept, and said again in order until the store takes it. Until
+    /// then this node serves nothing that it declares wrong, but other nodes do. Do not repeat it: what is kept is
+    /// lost only if this process ends before, for which an outbox is the remedy.
+    #[error(
+        "the invalidation was recorded in {} of {wanted} partitions; the rest follows when the store is back, do not \
+         repeat it",
+        recorded.iter().count()
+    )]
+    Pending {
+        /// Where it was recorded.
+        recorded: PositionSet,
+        /// How many partitions it concerns.
+        wanted: usize,
+        /// What the store said.
+        source: StoreError,
+    },
+    /// The store did not take it, and nothing is kept ([`PendingLimits::records_max`](crate::PendingLimits) is
+    /// zero): say the same invalidation again (twice does no harm).
     #[error("the invalidation was recorded in {} of {wanted} partitions; repeat it", recorded.iter().count())]
     NotRecorded {
         /// Where it was recorded.
@@ -79,41 +96,89 @@ impl Cache {
     ///
     /// Costs one record per partition concerned, however many entries carry the tags: one for tags of a tenant, one
     /// in each partition for shared ones.
+    ///
+    /// Should the store not take it, it is kept and said again, in order, until the store does: see
+    /// [`InvalidateError::Pending`].
     pub async fn invalidate(&self, invalidation: &Invalidation) -> Result<PositionSet, InvalidateError> {
         let shared = &self.shared;
         if invalidation.note.len() > NOTE_BYTES_MAX {
             return Err(InvalidateError::NoteTooLong { bytes: invalidation.note.len() });
         }
+        let by_partition = shared.by_partition(invalidation);
+        let mut recorded = PositionSet::default();
+        let mut failed: Option<StoreError> = None;
+        let wanted = by_partition.len();
+        for (partition, tags) in by_partition {
+            for tags in tags.chunks(RECORD_TAGS_MAX) {
+                match shared.invalidate_in(partition, tags, &invalidation.note).await {
+                    Ok(position) => recorded.add(position),
+                    Err(source) if !shared.keeps_pending() => {
+                        return Err(InvalidateError::NotRecorded { recorded, wanted, source });
+                    }
+                    // The others all the same: they are kept too, or recorded.
+                    Err(source) => failed = Some(failed.unwrap_or(source)),
+                }
+            }
+        }
+        match failed {
+            None => Ok(recorded),
+            Some(source) => Err(InvalidateError::Pending { recorded, wanted, source }),
+        }
+    }
+}
+
+impl Shared {
+    /// The partitions that an invalidation concerns, with its tags there.
+    pub(super) fn by_partition(&self, invalidation: &Invalidation) -> BTreeMap<Partition, Vec<TagId>> {
         let mut by_partition: BTreeMap<Partition, Vec<TagId>> = BTreeMap::new();
         for tag in &invalidation.tags {
             match tag.home() {
-                Home::Tenant(tenant) => by_partition.entry(shared.partition(tenant)).or_default().push(tag.id()),
+                Home::Tenant(tenant) => by_partition.entry(self.partition(tenant)).or_default().push(tag.id()),
                 Home::Shared => {
-                    for partition in shared.partitions.all() {
+                    for partition in self.partitions.all() {
                         by_partition.entry(partition).or_default().push(tag.id());
                     }
                 }
             }
         }
-        let mut recorded = PositionSet::default();
-        let wanted = by_partition.len();
-        for (partition, tags) in by_partition {
-            for tags in tags.chunks(RECORD_TAGS_MAX) {
-                match shared.store.append(partition, tags.to_vec(), invalidation.note.clone()).await {
-                    Ok(position) => recorded.add(position),
-                    Err(source) => return Err(InvalidateError::NotRecorded { recorded, wanted, source }),
-                }
-            }
+        by_partition
+    }
+
+    /// Appends one record and moves this node's view on to it. What cannot be appended is kept.
+    async fn invalidate_in(
+        self: &Arc<Self>,
+        partition: Partition,
+        tags: &[TagId],
+        note: &Bytes,
+    ) -> Result<Position, StoreError> {
+        if self.has_pending(partition) {
+            // Behind those that wait, which the store may take by now.
+            self.keep_pending(partition, tags.to_vec(), note.clone(), None);
+            self.try_replay(partition).await?;
+            return Ok(self.view(partition).clocks.frontier());
         }
-        if shared.sabotage.is(Sabotage::AcknowledgeEarly) {
-            return Ok(recorded);
+        let position = match self.store.append(partition, tags.to_vec(), note.clone()).await {
+            Ok(position) => position,
+            Err(error) => {
+                self.tell_failed(partition, &error);
+                if self.keeps_pending() {
+                    self.keep_pending(partition, tags.to_vec(), note.clone(), None);
+                }
+                return Err(error);
+            }
+        };
+        if self.sabotage.is(Sabotage::AcknowledgeEarly) || self.has_reached(&position) {
+            return Ok(position);
         }
         // This node's view must hold it before the writer hears of it: then its own next read is right.
-        shared.reach(&recorded).await.map_err(|source| InvalidateError::NotRecorded {
-            recorded: recorded.clone(),
-            wanted,
-            source,
-        })?;
-        Ok(recorded)
+        match self.catch_up(partition).await {
+            Ok(()) => Ok(position),
+            Err(error) if !self.keeps_pending() => Err(error),
+            Err(_) => {
+                // It is in the log, so it counts; this node refuses what it declares wrong until its view holds it.
+                self.keep_pending(partition, tags.to_vec(), note.clone(), Some(position));
+                Ok(position)
+            }
+        }
     }
 }

@@ -8,6 +8,7 @@ use futures_util::FutureExt as _;
 use super::{
     Shared,
     fetched::FetchError,
+    find::Share,
     held_lease::HeldLease,
     turn::{Errand, Start, Turn},
 };
@@ -104,7 +105,7 @@ impl Shared {
         self: &Arc<Self>,
         key: &Key<V>,
         policy: &Policy,
-        lead: Lead,
+        mut lead: Lead,
         required: PositionSet,
         errand: &Errand,
         load: F,
@@ -114,6 +115,10 @@ impl Shared {
         E: Clone + Send + Sync + 'static,
         F: Future<Output = Result<Loaded<V>, E>>,
     {
+        lead.follow().await;
+        if errand.share() != Share::ByRule {
+            lead.rebase(self.frontier_of(key.raw()));
+        }
         let start = match self.turn(key, policy, &lead, &required, errand).await {
             Turn::Load(start) => start,
             Turn::Found(entry) => {
@@ -124,7 +129,8 @@ impl Shared {
             // Dropping the lead tells those who have joined meanwhile: they lead a flight of their own.
             Turn::Leave => return (Outcome::Aborted, true),
         };
-        let (outcome, lease) = self.fly_now(key, policy, &lead, required, start, load).await;
+        let recorder = Recorder::new(key.raw().tenant().clone(), required).unconfirmed(errand.share() != Share::ByRule);
+        let (outcome, lease) = self.fly_now(key, policy, &lead, recorder, start, load).await;
         // Given back after the fill, before anybody here can miss again.
         drop(lease);
         lead.land(outcome.clone());
@@ -136,7 +142,7 @@ impl Shared {
         key: &Key<V>,
         policy: &Policy,
         lead: &Lead,
-        required: PositionSet,
+        recorder: Recorder,
         start: Start,
         load: F,
     ) -> (Outcome, Option<HeldLease>)
@@ -146,7 +152,7 @@ impl Shared {
         F: Future<Output = Result<Loaded<V>, E>>,
     {
         let Start { mut lease, permit } = start;
-        let recorder = Arc::new(Recorder::new(key.raw().tenant().clone(), required));
+        let recorder = Arc::new(recorder);
         let base = lead.base();
         let began = tokio::time::Instant::now();
         lead.begin(self.now());
@@ -196,7 +202,7 @@ impl Shared {
 
     /// Makes an entry of a loaded value and stores it in L1 and L2, unless something speaks against it.
     pub(super) async fn keep<V: Cacheable>(
-        &self,
+        self: &Arc<Self>,
         key: &Key<V>,
         policy: &Policy,
         base: Position,
@@ -257,12 +263,26 @@ impl Shared {
                 schema: V::fingerprint(),
                 value: has_value.then(|| Bytes::from(encoded)),
             };
-            match self.store.fill(key.raw(), stored).await {
-                Ok(filled) => is_unkeepable = filled == Filled::NotKept,
-                Err(_) => self.observers.tell(&Event::StoreFailed { partition: Some(base.partition) }),
-            }
+            is_unkeepable = self.fill(key.raw().clone(), stored).await == Some(Filled::NotKept);
         }
         Landed { entry, not_stored: refused, is_unkeepable }
+    }
+
+    /// Gives an entry to the store; waits only a little for it to be taken. None if that is not known yet, or failed.
+    async fn fill(self: &Arc<Self>, key: RawKey, stored: StoredEntry) -> Option<Filled> {
+        let this = self.clone();
+        let filling = async move {
+            let partition = stored.base.partition;
+            let filled = this.store.fill(&key, stored).await;
+            filled.inspect_err(|error| this.tell_failed(partition, error)).ok()
+        };
+        match self.within(self.patience_to_fill(), filling).await {
+            Ok(filled) => filled,
+            Err(late) => {
+                self.go_on(late.map(drop));
+                None
+            }
+        }
     }
 
     /// Puts an entry in L1 unless a better one is there.
@@ -278,13 +298,21 @@ impl Shared {
         }
     }
 
-    /// Whether the rule holds for an entry.
+    /// Whether the rule holds for an entry, and nothing waits that says otherwise.
     pub(super) fn is_valid(&self, key: &RawKey, entry: &Entry) -> bool {
-        let clocks = &self.view(self.partition(key.tenant())).clocks;
-        matches!(clocks.judge(entry.epoch, entry.base(), &entry.tags), Validity::Valid { .. })
+        let partition = self.partition(key.tenant());
+        // What waits is looked at first: it goes only after the clocks have it.
+        !self.is_pending(partition, &entry.tags)
+            && matches!(
+                self.view(partition).clocks.judge(entry.epoch, entry.base(), &entry.tags),
+                Validity::Valid { .. }
+            )
     }
 
     fn overtaken(&self, base: Position, seen: &Seen) -> Option<NotStored> {
+        if self.is_pending(base.partition, &seen.tags) {
+            return Some(NotStored::Overtaken);
+        }
         let validity = self.view(base.partition).clocks.judge(base.epoch, base.sequence, &seen.tags);
         (!matches!(validity, Validity::Valid { .. })).then_some(NotStored::Overtaken)
     }

@@ -2,7 +2,8 @@
 //!
 //! [`Cache`] is a cheap handle. Reads are in [`read`] (what is there already in [`find`], what is given out in
 //! [`fetched`]), batches in [`batch`], when a load may begin in [`turn`], loads in [`load`], invalidation in
-//! [`invalidate`], following the log in [`follow`], warming in [`warm`].
+//! [`invalidate`], following the log in [`follow`], warming in [`warm`]. How long a read waits for the store is in
+//! [`patience`], invalidations that it did not take in [`replay`].
 
 mod batch;
 mod fetched;
@@ -11,16 +12,22 @@ mod follow;
 mod held_lease;
 mod invalidate;
 mod load;
+mod patience;
 mod read;
+mod replay;
 mod turn;
 mod warm;
 
 use std::{
     fmt,
-    sync::{Arc, atomic::AtomicU64},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64},
+    },
 };
 
 use futures_util::future::join_all;
+use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 
 pub use self::{
@@ -38,6 +45,7 @@ use crate::{
     position::{Epoch, Partition, PartitionCount, Position, PositionSet, Sequence},
     random::Random,
     refill::{Gate, RefillLimits},
+    resilience::{PendingLimits, Resilience, ResilientStore, pending::Pending},
     sabotage::Sabotage,
     store::{LocalHeads, Store, StoreError},
     tag::{Home, Tag},
@@ -62,6 +70,8 @@ pub struct CacheLimits {
     pub refill: RefillLimits,
     /// Refreshes that run in the background at once; those due beyond it are left to a later read.
     pub refreshes_max: usize,
+    /// Invalidations that wait for a store which does not take them.
+    pub pending: PendingLimits,
 }
 
 impl Default for CacheLimits {
@@ -74,6 +84,7 @@ impl Default for CacheLimits {
             lease: LeaseLimits::default(),
             refill: RefillLimits::default(),
             refreshes_max: 32,
+            pending: PendingLimits::default(),
         }
     }
 }
@@ -110,6 +121,11 @@ struct Shared {
     time: Arc<dyn TimeSource>,
     observers: Observers,
     limits: CacheLimits,
+    resilience: Option<Resilience>,
+    /// Places for operations that go on without their reader.
+    late_operations: Arc<Semaphore>,
+    /// A task replays invalidations.
+    replays: AtomicBool,
     sabotage: Sabotage,
 }
 
@@ -119,7 +135,13 @@ struct View {
     /// Rounds of catching up that have begun.
     rounds: AtomicU64,
     /// Held by the one who moves the view on; the last round that reached the log's head.
-    moving: tokio::sync::Mutex<u64>,
+    moving: Arc<tokio::sync::Mutex<u64>>,
+    /// Invalidations that the log or this view does not hold yet.
+    pending: Mutex<Pending>,
+    /// Whether there are any: all that a hit looks at.
+    has_pending: AtomicBool,
+    /// Held by the one who replays them.
+    replaying: tokio::sync::Mutex<()>,
 }
 
 /// Puts a [`Cache`] together.
@@ -128,6 +150,7 @@ pub struct CacheBuilder {
     limits: CacheLimits,
     time: Arc<dyn TimeSource>,
     observers: Vec<Arc<dyn Observer>>,
+    resilience: Option<Resilience>,
     seed: u64,
     sabotage: Sabotage,
 }
@@ -154,8 +177,16 @@ impl CacheBuilder {
         self
     }
 
-    /// Sets what chance depends on (early refreshes, pauses): the same seed and the same times give the same run. By
-    /// default it is random, so that nodes do not all decide alike.
+    /// Guards the store: breaker, time-outs, repetitions. Right for every store at a distance; without it, a read
+    /// waits for the store as long as the store's own limits say.
+    #[must_use]
+    pub fn resilience(mut self, resilience: Resilience) -> Self {
+        self.resilience = Some(resilience);
+        self
+    }
+
+    /// Sets what chance depends on (early refreshes, pauses, jitter): the same seed and the same times give the same
+    /// run. By default it is random, so that nodes do not all decide alike.
     #[must_use]
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = seed;
@@ -177,7 +208,12 @@ impl CacheBuilder {
     /// in the store; the first catching-up that gets through finds that the epoch is another one, and starts the view
     /// anew. A store that refuses this node ([`StoreError::Refused`]) is an error: that has to be set right.
     pub async fn build(self) -> Result<Cache, StoreError> {
-        let Self { store, limits, time, observers, seed, sabotage } = self;
+        let Self { store, limits, time, observers, resilience, seed, sabotage } = self;
+        let observers = Observers::new(observers);
+        let store = match resilience {
+            Some(guard) => Arc::new(ResilientStore::observed(store, guard, seed, time.clone(), observers.clone())),
+            None => store,
+        };
         let partitions = store.partitions();
         let asked_at = time.now();
         // All at once: a store that does not answer is waited for once.
@@ -190,19 +226,26 @@ impl CacheBuilder {
                     clocks.confirm(asked_at);
                     clocks
                 }
-                Err(StoreError::Unavailable(told)) => {
-                    tracing::warn!(partition = partition.index(), told, "the cache starts without its store");
+                Err(error @ (StoreError::Unavailable(_) | StoreError::Open)) => {
+                    tracing::warn!(partition = partition.index(), %error, "the cache starts without its store");
                     let nowhere = Position { partition, epoch: Epoch::random(), sequence: Sequence::default() };
                     Clocks::new(nowhere, limits.clocks)
                 }
                 Err(refused @ StoreError::Refused(_)) => return Err(refused),
             };
-            views.push(View { clocks, rounds: AtomicU64::new(0), moving: tokio::sync::Mutex::new(0) });
+            views.push(View {
+                clocks,
+                rounds: AtomicU64::new(0),
+                moving: Arc::default(),
+                pending: Mutex::new(Pending::new(limits.pending)),
+                has_pending: AtomicBool::new(false),
+                replaying: tokio::sync::Mutex::new(()),
+            });
         }
-        let observers = Observers::new(observers);
         let l1 = L1::new(limits.l1, observers.clone());
         let flights = Arc::new(Flights::new(limits.waiters_max));
         let local_heads = store.local_heads();
+        let late_operations = resilience.map_or(0, |resilience| resilience.late_operations_max);
         let shared = Shared {
             store,
             partitions,
@@ -217,6 +260,9 @@ impl CacheBuilder {
             time,
             observers,
             limits,
+            resilience,
+            late_operations: Arc::new(Semaphore::new(late_operations.min(Semaphore::MAX_PERMITS))),
+            replays: AtomicBool::new(false),
             sabotage,
         };
         Ok(Cache { shared: Arc::new(shared) })
@@ -231,6 +277,7 @@ impl Cache {
             limits: CacheLimits::default(),
             time: Arc::new(SystemTimeSource::default()),
             observers: Vec::new(),
+            resilience: None,
             seed: rand::random(),
             sabotage: Sabotage::None,
         }

@@ -7,7 +7,7 @@ use tracing::Instrument as _;
 use super::{
     Cache, Shared,
     fetched::{Cached, FetchError, Fetched, ReadOptions},
-    find::{Found, Old},
+    find::{Found, Lack, Old, Share},
     load::{Loaded, error_of},
     turn::Errand,
 };
@@ -50,7 +50,10 @@ impl Cache {
         F: FnOnce() -> L + Send + 'static,
         L: Future<Output = Result<Loaded<V>, E>> + Send + 'static,
     {
-        if let Some(hit) = self.hit(key, policy, options) {
+        // Within a load whose reader could not ask the store, memory alone knows too little.
+        if !scope::is_unconfirmed()
+            && let Some(hit) = self.hit(key, policy, options)
+        {
             return Ok(hit);
         }
         let span = tracing::debug_span!(
@@ -84,24 +87,28 @@ impl Cache {
         if key.raw().as_str().len() > KEY_BYTES_MAX {
             return self.load_uncached(key, policy, required, BypassReason::KeyTooLong, load).await;
         }
-        if self.shared.reach(&required).await.is_err() {
-            // A value loaded now has seen the write; only the entry could not be placed in the log.
-            return self.load_uncached(key, policy, required, BypassReason::OutOfReach, load).await;
+        let patience = self.shared.patience();
+        if self.shared.reach(&required, patience).await.is_err() {
+            // A value loaded now has seen the write. Its base is older than it need be, so the rule may refuse it.
+            let lack = Lack {
+                verdict: Verdict::Bypass(BypassReason::OutOfReach),
+                old: None,
+                share: Share::Next(patience.asked()),
+            };
+            return self.load_or_join(key, policy, required, lack, load).await;
         }
-        let (found, confirmed) = self.shared.find(key, policy).await;
-        match found {
+        match self.shared.find(key, policy, patience).await {
             Found::Answer(entry, verdict) => Ok(self.answer(key.raw(), entry, verdict)),
             Found::Refresh(entry, verdict, mine) => {
                 if mine {
-                    let errand = Errand::refresh(entry.clone(), confirmed, self.now());
+                    let is_confirmed = verdict != Verdict::Stale(StaleReason::Unconfirmed);
+                    let share = if is_confirmed { Share::ByRule } else { Share::Next(patience.asked()) };
+                    let errand = Errand::refresh(entry.clone(), share);
                     self.refresh(key, policy, required, entry.clone(), errand, load);
                 }
                 Ok(self.answer(key.raw(), entry, verdict))
             }
-            Found::Nothing(reason, old) => {
-                let errand = Errand::read(reason, old.as_ref(), confirmed, self.now());
-                self.load_or_join(key, policy, required, errand, old, load).await
-            }
+            Found::Nothing(lack) => self.load_or_join(key, policy, required, lack, load).await,
         }
     }
 
@@ -116,6 +123,7 @@ impl Cache {
         let clocks = &shared.view(entry.partition()).clocks;
         let now = shared.now();
         let fresh = shared.is_confirmed(entry.partition(), policy)
+            && !shared.has_pending(entry.partition())
             && judge(&entry, clocks, policy, true, now) == Judgement::Fresh
             && !shared.is_due_early(key.raw(), &entry, policy, now);
         if fresh { Some(self.answer(key.raw(), entry, Verdict::Hit)) } else { None }
@@ -138,8 +146,7 @@ impl Cache {
         key: &Key<V>,
         policy: &Policy,
         required: PositionSet,
-        errand: Errand,
-        old: Option<Old>,
+        lack: Lack,
         load: F,
     ) -> Result<Fetched<V>, FetchError<E>>
     where
@@ -148,11 +155,11 @@ impl Cache {
         F: FnOnce() -> L + Send + 'static,
         L: Future<Output = Result<Loaded<V>, E>> + Send + 'static,
     {
+        let errand = Errand::read(&lack);
+        let Lack { mut verdict, old, share } = lack;
         let known_tags = old.as_ref().map_or_else(TagIds::new, |old| old.entry.tags.clone());
-        let mut verdict = Verdict::Miss(errand.reason());
-        let joins_max = if errand.may_join(policy) { JOINS_MAX } else { 0 };
-        for _ in 0..joins_max {
-            match self.shared.board(key.raw(), &known_tags, &required) {
+        for _ in 0..JOINS_MAX {
+            match self.shared.board(key.raw(), &known_tags, &required, share) {
                 Seat::Lead(lead) => {
                     let (outcome, spared) = self.lead(key, policy, lead, required, errand, load).await;
                     return self.landed(key.raw(), outcome, verdict, old, spared);
@@ -166,7 +173,7 @@ impl Cache {
                     let flight = join.flight().clone();
                     match join.outcome().await {
                         Outcome::Loaded(entry, not_stored)
-                            if self.shared.may_share(key.raw(), &flight, (&entry, not_stored), policy, &errand) =>
+                            if self.shared.may_share(key.raw(), &flight, (&entry, not_stored), share) =>
                         {
                             let outcome = Outcome::Loaded(entry, not_stored);
                             return self.landed(key.raw(), outcome, verdict, old, true);
@@ -179,7 +186,7 @@ impl Cache {
             }
         }
         let lead = self.shared.alone(key.raw());
-        let (outcome, _) = self.lead(key, policy, lead, required, Errand::alone(), load).await;
+        let (outcome, _) = self.lead(key, policy, lead, required, Errand::alone(share), load).await;
         self.landed(key.raw(), outcome, verdict, old, false)
     }
 
@@ -199,7 +206,7 @@ impl Cache {
     {
         let lead = self.shared.alone(key.raw());
         let declining = move || async move { load().await.map(Loaded::declined) };
-        let (outcome, _) = self.lead(key, policy, lead, required, Errand::alone(), declining).await;
+        let (outcome, _) = self.lead(key, policy, lead, required, Errand::alone(Share::ByRule), declining).await;
         self.landed(key.raw(), outcome, Verdict::Bypass(reason), None, false)
     }
 
@@ -223,12 +230,15 @@ impl Cache {
             self.shared.observers.tell(&Event::RefreshSkipped { key: key.raw() });
             return old.release_refresh();
         };
-        let Seat::Lead(lead) = self.shared.board(key.raw(), &old.tags, &required) else {
+        let Seat::Lead(lead) = self.shared.board(key.raw(), &old.tags, &required, Share::ByRule) else {
             return old.release_refresh();
         };
         let (this, key, policy) = (self.clone(), key.clone(), *policy);
         tokio::spawn(async move {
             let (outcome, _) = this.lead(&key, &policy, lead, required, errand, load).await;
+            if matches!(outcome, Outcome::Failed(_) | Outcome::TimedOut) {
+                old.rest(this.now() + policy.fail_safe_retry);
+            }
             if !matches!(outcome, Outcome::Loaded(_, None)) {
                 old.release_refresh();
             }
@@ -270,7 +280,12 @@ impl Cache {
             Outcome::Loaded(entry, not_stored) => Ok(self.answer_of_load(key, entry, verdict, not_stored, collapsed)),
             // Judged again: it may have been invalidated while the load was failing.
             failed => match old.filter(|old| old.fail_safe && self.shared.is_valid(key, &old.entry)) {
-                Some(old) => Ok(self.answer(key, old.entry, Verdict::Stale(StaleReason::FailSafe))),
+                Some(old) => {
+                    old.entry.rest(self.now() + old.retry);
+                    // It may have come from the store: the next reads must find it resting.
+                    self.shared.offer(key, old.entry.clone());
+                    Ok(self.answer(key, old.entry, Verdict::Stale(StaleReason::FailSafe)))
+                }
                 None => Err(error_of(&failed)),
             },
         }
@@ -333,7 +348,10 @@ fn is_overtaken(not_stored: Option<NotStored>) -> bool {
 
 impl Shared {
     /// Joins a running load that is young enough for this reader, or begins one.
-    pub(super) fn board(&self, key: &RawKey, known_tags: &TagIds, required: &PositionSet) -> Seat {
+    pub(super) fn board(&self, key: &RawKey, known_tags: &TagIds, required: &PositionSet, share: Share) -> Seat {
+        if let Share::Next(asked) = share {
+            return self.flights.board_next(key, asked, self.frontier_of(key), known_tags.clone());
+        }
         let needed = required.in_partition(self.partition(key.tenant()));
         let may_join = |flight: &Flight| {
             let base = flight.base();

@@ -19,7 +19,7 @@ use tokio::time::Instant;
 
 use super::{
     Shared,
-    find::{Found, Old},
+    find::{Found, Lack, Share},
     held_lease::HeldLease,
 };
 use crate::{
@@ -27,18 +27,16 @@ use crate::{
     codec::Cacheable,
     entry::{Entry, TagIds},
     flight::{Flight, Lead},
-    judge::is_recent,
     key::{Key, RawKey},
     lease::{Next, next},
     observe::{Event, WaitedFor},
-    policy::{Mode, Policy},
+    policy::Policy,
     position::{Position, PositionSet},
     refill::{Demand, Permit},
     sabotage::Sabotage,
     scope,
     store::{Lease, LeaseRequest, StoredEntry},
-    time::Timestamp,
-    verdict::{MissReason, NotStored, Verdict},
+    verdict::{BypassReason, MissReason, NotStored, Verdict},
 };
 
 /// Leases that one load takes over: each from a holder with an older base, and newer ones may come without end.
@@ -47,14 +45,12 @@ const TAKEOVERS_MAX: usize = 3;
 /// What a load is for, as far as its turn depends on it.
 pub(super) struct Errand {
     /// What was found instead of an answer.
-    reason: MissReason,
+    verdict: Verdict,
     /// Whether the value that is to be replaced was read again after it was loaded.
     was_used: bool,
-    /// Whether this node's view held, when the read began, what its policy demands: else it cannot judge what others
-    /// bring.
-    confirmed: bool,
-    /// When the read looked and found nothing.
-    asked_at: Timestamp,
+    /// Whose load will do: unless this node's view held, when the read began, what its policy demands, it cannot judge
+    /// what others bring.
+    share: Share,
     kind: Kind,
 }
 
@@ -71,48 +67,48 @@ enum Kind {
 
 impl Errand {
     /// For the reader at hand, who found `old`.
-    pub(super) fn read(reason: MissReason, old: Option<&Old>, confirmed: bool, now: Timestamp) -> Self {
+    pub(super) fn read(lack: &Lack) -> Self {
         let kind = if scope::is_recording() { Kind::Nested } else { Kind::Read };
-        Self { reason, was_used: old.is_some_and(|old| old.entry.was_touched()), confirmed, asked_at: now, kind }
+        let was_used = lack.old.as_ref().is_some_and(|old| old.entry.was_touched());
+        Self { verdict: lack.verdict, was_used, share: lack.share, kind }
     }
 
     /// To replace `old`, which is served meanwhile.
-    pub(super) fn refresh(old: Arc<Entry>, confirmed: bool, now: Timestamp) -> Self {
-        let kind = Kind::Refresh(old);
-        Self { reason: MissReason::Expired, was_used: true, confirmed, asked_at: now, kind }
+    pub(super) fn refresh(old: Arc<Entry>, share: Share) -> Self {
+        Self { verdict: Verdict::Miss(MissReason::Expired), was_used: true, share, kind: Kind::Refresh(old) }
     }
 
     /// For a load that begins at once.
-    pub(super) fn alone() -> Self {
-        Self {
-            reason: MissReason::Absent,
-            was_used: false,
-            confirmed: false,
-            asked_at: Timestamp::default(),
-            kind: Kind::Alone,
-        }
+    pub(super) fn alone(share: Share) -> Self {
+        Self { verdict: Verdict::Miss(MissReason::Absent), was_used: false, share, kind: Kind::Alone }
     }
 
-    /// Whether the reader may wait at all for a load that it did not begin.
-    pub(super) fn may_join(&self, policy: &Policy) -> bool {
-        self.confirmed || policy.mode != Mode::Strict
+    pub(super) fn verdict(&self) -> Verdict {
+        self.verdict
     }
 
-    /// Whether what a joined flight brought reflects what the reader's policy demands. A view that was confirmed when
-    /// the read began can tell, by the rule. Else only what was loaded within the policy's bound is known to.
-    fn may_take(&self, flight: &Flight, policy: &Policy) -> bool {
-        self.confirmed || is_recent(flight.began_at(), policy, self.asked_at)
+    pub(super) fn share(&self) -> Share {
+        self.share
     }
 
-    pub(super) fn reason(&self) -> MissReason {
-        self.reason
-    }
-
-    /// Whether it comes of something that made many values invalid at once, perhaps.
+    /// Whether it comes of something that made many values unusable at once, perhaps.
     pub(super) fn is_refill(&self) -> bool {
-        let invalid =
-            matches!(self.reason, MissReason::Invalidated | MissReason::EpochChanged | MissReason::BelowFloor);
-        invalid && matches!(self.kind, Kind::Read)
+        let many = match self.verdict {
+            Verdict::Miss(reason) => {
+                matches!(reason, MissReason::Invalidated | MissReason::EpochChanged | MissReason::BelowFloor)
+            }
+            Verdict::Bypass(_) => self.lacks_store(),
+            Verdict::Hit | Verdict::Stale(_) => false,
+        };
+        many && matches!(self.kind, Kind::Read)
+    }
+
+    /// Whether the store could not be asked.
+    fn lacks_store(&self) -> bool {
+        matches!(
+            self.verdict,
+            Verdict::Bypass(BypassReason::StoreOpen | BypassReason::StoreFailed | BypassReason::StoreSlow)
+        )
     }
 }
 
@@ -147,8 +143,9 @@ impl Shared {
             return Turn::Load(Start::default());
         }
         let permit = self.admit(&[lead], errand).await;
-        // Where the view could not be confirmed, the store is away, most likely.
-        if !policy.lease || !errand.confirmed || !self.store.shares_entries() {
+        // What the store could not be asked, it cannot be asked for a lease either.
+        let asks_store = errand.share == Share::ByRule && !errand.lacks_store();
+        if !policy.lease || !asks_store || !self.store.shares_entries() {
             return Turn::Load(Start { lease: None, permit });
         }
         let waiting = Waiting { shared: self, key, policy, lead, required, errand };
@@ -179,17 +176,21 @@ impl Shared {
         Some(permit)
     }
 
-    /// Whether a value that a joined flight brought may be used by a reader who came later: only if the rule can say so.
+    /// Whether a value that a joined flight brought may be used by a reader who came later: only if the rule can say
+    /// so, or if the load began after the reader had joined.
     pub(super) fn may_share(
         &self,
         key: &RawKey,
         flight: &Flight,
         (entry, not_stored): (&Entry, Option<NotStored>),
-        policy: &Policy,
-        errand: &Errand,
+        share: Share,
     ) -> bool {
-        let fresh = || self.is_valid(key, entry) && errand.may_take(flight, policy);
-        not_stored.is_none_or(NotStored::is_judgeable) && (self.sabotage.is(Sabotage::JoinUnjudged) || fresh())
+        let is_new = || match share {
+            Share::ByRule => self.is_valid(key, entry),
+            // Such a reader joins only what begins after it asked.
+            Share::Next(_) => flight.began_at().is_some(),
+        };
+        not_stored.is_none_or(NotStored::is_judgeable) && (self.sabotage.is(Sabotage::JoinUnjudged) || is_new())
     }
 
     /// Whether a load from `base` may bring what a reader needs who requires `needed` and knows of `known_tags`.
@@ -224,10 +225,16 @@ impl<V: Cacheable> Waiting<'_, V> {
         let (mut looks, mut takeovers, mut over) = (0, 0, None);
         loop {
             let lease = Lease { token, base: lead.base() };
-            let Ok(leased) = shared.store.lease(self.raw(), &LeaseRequest { lease, ttl: limits.ttl, over }).await
-            else {
-                shared.observers.tell(&Event::StoreFailed { partition: Some(lease.base.partition) });
-                return Turn::Load(Start { lease: None, permit });
+            // A lease that is granted too late ends by its time.
+            let request = LeaseRequest { lease, ttl: limits.ttl, over };
+            let leased = match shared.patience().wait_for(shared.store.lease(self.raw(), &request)).await {
+                Some(Ok(leased)) => leased,
+                failed => {
+                    if let Some(Err(error)) = failed {
+                        shared.tell_failed(lease.base.partition, &error);
+                    }
+                    return Turn::Load(Start { lease: None, permit });
+                }
             };
             let held = leased.held_by.is_none().then(|| HeldLease::new(shared, self.raw(), lease));
             if let Some(entry) = leased.entry.and_then(|stored| self.news(stored)) {
@@ -286,7 +293,7 @@ impl<V: Cacheable> Waiting<'_, V> {
 
     async fn capture_newest_base(&self) {
         // Without an answer, the base stays older than it could be.
-        let _ = self.shared.catch_up(self.lead.base().partition).await;
+        let _ = self.shared.catch_up_within(self.lead.base().partition, self.shared.patience()).await;
         self.lead.rebase(self.shared.frontier_of(self.raw()));
     }
 
@@ -305,7 +312,8 @@ impl<V: Cacheable> Waiting<'_, V> {
         if matches!(&self.errand.kind, Kind::Refresh(old) if stored.expires_at <= old.expires_at) {
             return None;
         }
-        match self.shared.found_in_store(self.key, self.policy, true, stored, (MissReason::Absent, None)) {
+        let lack = Lack { verdict: Verdict::Miss(MissReason::Absent), old: None, share: Share::ByRule };
+        match self.shared.found_in_store(self.key, self.policy, true, stored, lack) {
             Found::Answer(entry, _) => Some(entry),
             Found::Refresh(entry, verdict, mine) => {
                 if mine {

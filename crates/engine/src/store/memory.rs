@@ -217,6 +217,14 @@ impl Store for MemoryStore {
         async move { Ok(self.read_log_now(after, records_max)) }.boxed()
     }
 
+    fn start_anew(&self, partition: Partition) -> BoxFuture<'_, Result<Position, StoreError>> {
+        async move {
+            self.lose(partition);
+            Ok(self.partition(partition).read().head)
+        }
+        .boxed()
+    }
+
     fn moves(&self) -> MovesWatcher {
         self.moves.watch()
     }

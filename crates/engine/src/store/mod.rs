@@ -114,6 +114,10 @@ pub enum StoreError {
     /// Somebody has to change something; to try again soon is no use.
     #[error("the cache's store refuses this node: {0}")]
     Refused(String),
+    /// It was not asked, because it failed too often (see [`Resilience`](crate::Resilience)); nothing happened. Go on
+    /// without it: it is tried again by itself.
+    #[error("the cache's store is not asked, because it failed too often; it is tried again by itself")]
+    Open,
 }
 
 /// The store of record.
@@ -143,6 +147,9 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
 
     /// At most `records_max` records after a position.
     fn read_log(&self, after: Position, records_max: usize) -> BoxFuture<'_, Result<LogPage, StoreError>>;
+
+    /// Declares everything of a partition wrong: a new epoch begins, whose head is returned.
+    fn start_anew(&self, partition: Partition) -> BoxFuture<'_, Result<Position, StoreError>>;
 
     /// Tells which partitions' heads may have moved from now on.
     fn moves(&self) -> MovesWatcher;

@@ -1,12 +1,15 @@
 //! A store at a distance: every operation takes a while, and may fail.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering::Relaxed},
+};
 
 use bytes::Bytes;
 use futures_util::future::{BoxFuture, FutureExt as _};
 use parking_lot::Mutex;
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
-use tokio::task::yield_now;
+use tokio::{sync::watch, task::yield_now};
 
 use crate::{
     key::RawKey,
@@ -34,17 +37,35 @@ pub struct DistantStore {
     inner: Arc<dyn Store>,
     random: Mutex<StdRng>,
     faults: Mutex<Faults>,
+    stalled: watch::Sender<bool>,
+    requests: AtomicU64,
 }
 
 impl DistantStore {
     /// `inner`, at a distance.
     pub fn new(inner: Arc<dyn Store>, seed: u64) -> Self {
-        Self { inner, random: Mutex::new(StdRng::seed_from_u64(seed)), faults: Mutex::default() }
+        Self {
+            inner,
+            random: Mutex::new(StdRng::seed_from_u64(seed)),
+            faults: Mutex::default(),
+            stalled: watch::Sender::new(false),
+            requests: AtomicU64::new(0),
+        }
     }
 
     /// Changes what goes wrong from now on.
     pub fn set_faults(&self, faults: Faults) {
         *self.faults.lock() = faults;
+    }
+
+    /// While it is stalled, no operation ends; when it goes on, all do.
+    pub fn set_stalled(&self, stalled: bool) {
+        self.stalled.send_replace(stalled);
+    }
+
+    /// How many operations were begun.
+    pub fn requests(&self) -> u64 {
+        self.requests.load(Relaxed)
     }
 
     fn roll(&self, sides: u32) -> u32 {
@@ -59,8 +80,10 @@ impl DistantStore {
 
     /// `operation` must not begin before it is polled: only after the way there.
     async fn there_and_back<T>(&self, operation: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+        self.requests.fetch_add(1, Relaxed);
         let faults = *self.faults.lock();
         self.travel().await;
+        let _ = self.stalled.subscribe().wait_for(|stalled| !stalled).await;
         if self.roll(100) < faults.lost_requests_percent {
             return Err(StoreError::Unavailable("the request was lost".into()));
         }
@@ -97,6 +120,10 @@ impl Store for DistantStore {
 
     fn read_log(&self, after: Position, records_max: usize) -> BoxFuture<'_, Result<LogPage, StoreError>> {
         self.there_and_back(async move { self.inner.read_log(after, records_max).await }).boxed()
+    }
+
+    fn start_anew(&self, partition: Partition) -> BoxFuture<'_, Result<Position, StoreError>> {
+        self.there_and_back(async move { self.inner.start_anew(partition).await }).boxed()
     }
 
     fn moves(&self) -> MovesWatcher {

@@ -15,6 +15,9 @@ mod redis;
 mod redis_groups;
 mod refill;
 mod refresh;
+mod resilience;
+#[cfg(feature = "redis")]
+mod resilience_redis;
 mod store_contract;
 #[cfg(feature = "redis")]
 mod topology;

@@ -11,9 +11,9 @@ use std::{
 use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot};
 use unstale::{
-    BypassReason, Cache, CacheLimits, Event, FetchError, Fetched, Invalidation, L1Limits, Loaded, MemoryLimits,
-    MemoryStore, MissReason, Mode, NotStored, Observer, Policy, PositionSet, ReadOptions, StaleReason, TAGS_MAX, Tag,
-    Tenant, Verdict, record,
+    BypassReason, Cache, CacheLimits, Event, FetchError, Fetched, InvalidateError, Invalidation, L1Limits, Loaded,
+    MemoryLimits, MemoryStore, MissReason, Mode, NotStored, Observer, Policy, PositionSet, ReadOptions, StaleReason,
+    TAGS_MAX, Tag, Tenant, Verdict, record,
     store::Store,
     testing::{DistantStore, Faults},
     time::ManualTime,
@@ -247,16 +247,22 @@ async fn within_grace_the_old_value_is_served_and_one_refresh_runs() {
 }
 
 #[tokio::test]
-async fn a_refresh_that_failed_is_tried_again() {
+async fn a_refresh_that_failed_is_tried_again_after_a_rest() {
     let node = Node::new().await;
-    let policy = POLICY.grace(Duration::from_secs(5));
+    let policy = POLICY.grace(Duration::from_secs(5)).fail_safe_retry(Duration::from_secs(1));
     node.read(&policy, Ok(1)).await.unwrap();
     node.time.advance(policy.ttl);
     check(&node.read(&policy, Err("away")).await, Verdict::Stale(StaleReason::Grace), 1);
     settle().await;
-    check(&node.read(&policy, Ok(2)).await, Verdict::Stale(StaleReason::Grace), 1);
+    for _ in 0..3 {
+        node.time.advance(Duration::from_millis(300));
+        check(&node.read(&policy, Ok(2)).await, Verdict::Stale(StaleReason::Grace), 1);
+        settle().await;
+    }
+    node.time.advance(Duration::from_millis(300));
+    check(&node.read(&policy, Ok(3)).await, Verdict::Stale(StaleReason::Grace), 1);
     settle().await;
-    check(&node.read(&policy, Ok(3)).await, Verdict::Hit, 2);
+    check(&node.read(&policy, Ok(4)).await, Verdict::Hit, 3);
 }
 
 #[tokio::test]
@@ -268,6 +274,37 @@ async fn fail_safe_serves_the_old_value_when_loading_fails_but_never_an_invalida
     check(&node.read(&policy, Err("away")).await, Verdict::Stale(StaleReason::FailSafe), 1);
     node.invalidate().await;
     assert_eq!(node.read(&policy, Err("away")).await.unwrap_err(), FetchError::Load("away".into()));
+}
+
+#[tokio::test]
+async fn an_origin_that_is_down_is_asked_once_per_rest_and_not_by_every_read() {
+    let node = Node::new().await;
+    let policy = POLICY.fail_safe(Duration::from_secs(60)).fail_safe_retry(Duration::from_secs(2));
+    node.read(&policy, Ok(1)).await.unwrap();
+    node.time.advance(policy.ttl);
+    let loads = Arc::new(AtomicUsize::new(0));
+    let down = || {
+        let loads = loads.clone();
+        node.read_with(&policy, move || async move {
+            loads.fetch_add(1, SeqCst);
+            Err("down".into())
+        })
+    };
+    for _ in 0..40 {
+        check(&down().await, Verdict::Stale(StaleReason::FailSafe), 1);
+        node.time.advance(Duration::from_millis(100));
+    }
+    assert_eq!(loads.load(SeqCst), 2, "4 seconds, 40 reads");
+    // Also where the old value comes from the store each time.
+    node.cache.clear_memory();
+    node.time.advance(Duration::from_secs(2));
+    for _ in 0..10 {
+        check(&down().await, Verdict::Stale(StaleReason::FailSafe), 1);
+    }
+    assert_eq!(loads.load(SeqCst), 3);
+    // An invalidation ends it: what is known to be wrong is no fallback, rest or not.
+    node.invalidate().await;
+    assert_eq!(down().await.unwrap_err(), FetchError::Load("down".into()));
 }
 
 #[tokio::test]
@@ -557,15 +594,24 @@ async fn without_an_answer_from_the_store_reads_go_to_the_loader_and_writes_are_
     };
     check(&read(1).await, ABSENT, 1);
     far.set_faults(Faults { lost_requests_percent: 100, lost_answers_percent: 0 });
-    assert!(cache.invalidate(&Invalidation::of([tag()])).await.is_err());
     check(&read(2).await, Verdict::Hit, 1);
     // Beyond the bound the view is unconfirmed: not fresh, whatever it says.
     time.advance(Duration::from_millis(1001));
-    check(&read(3).await, Verdict::Miss(MissReason::Unconfirmed), 3);
+    let failed = Verdict::Bypass(BypassReason::StoreFailed);
+    check(&read(3).await, failed, 3);
     far.set_faults(Faults::default());
     check(&read(4).await, Verdict::Hit, 3);
-    cache.invalidate(&Invalidation::of([tag()])).await.unwrap();
-    check(&read(5).await, INVALIDATED, 5);
+    far.set_faults(Faults { lost_requests_percent: 100, lost_answers_percent: 0 });
+    let told = cache.invalidate(&Invalidation::of([tag()])).await.unwrap_err();
+    assert!(matches!(told, InvalidateError::Pending { wanted: 1, .. }), "{told}");
+    // This node knows better at once, and keeps nothing that the record, once it is there, may contradict.
+    check(&read(5).await, failed, 5);
+    check(&read(6).await, failed, 6);
+    far.set_faults(Faults::default());
+    cache.record_all_pending().await.unwrap();
+    assert_eq!(cache.pending_invalidations(), 0);
+    check(&read(7).await, INVALIDATED, 7);
+    check(&read(8).await, Verdict::Hit, 7);
 }
 
 #[tokio::test]

@@ -383,7 +383,11 @@ impl Gate {
                     let mut kept = Vec::new();
                     while said.read_buf(&mut kept).await.is_ok_and(|bytes| bytes > 0) {
                         let text = String::from_utf8_lossy(&kept);
-                        if !held.load(SeqCst) || words.iter().all(|word| text.contains(word)) {
+                        if words.iter().all(|word| text.contains(word)) {
+                            // What is read may end within a word: the rest must not wait.
+                            held.store(false, SeqCst);
+                        }
+                        if !held.load(SeqCst) {
                             on.write_all(&kept).await.unwrap();
                             kept.clear();
                         }

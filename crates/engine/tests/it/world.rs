@@ -12,7 +12,8 @@ use parking_lot::Mutex;
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use tokio::task::yield_now;
 use unstale::{
-    Cache, FetchError, Fetched, Invalidation, Loaded, Policy, PositionSet, ReadOptions, Tag, Tenant, catalogue, record,
+    Cache, FetchError, Fetched, InvalidateError, Invalidation, Loaded, Policy, PositionSet, ReadOptions, Tag, Tenant,
+    catalogue, record,
     testing::{
         History,
         history::{Fact, Version},
@@ -106,14 +107,39 @@ impl World {
     /// Writes facts, invalidates them, and notes the acknowledgement. False if the invalidation failed: then nothing
     /// was acknowledged.
     pub(crate) async fn write(&self, node: &Cache, facts: &[Fact]) -> Option<PositionSet> {
+        self.try_write(node, facts).await.ok()
+    }
+
+    /// The same for who reads on the writing node alone: what waits for the store binds that node as much as what was
+    /// recorded.
+    pub(crate) async fn write_here(&self, node: &Cache, facts: &[Fact]) -> Result<PositionSet, InvalidateError> {
+        let (written, answer) = self.change(node, facts).await;
+        if matches!(answer, Ok(_) | Err(InvalidateError::Pending { .. })) {
+            written.into_iter().for_each(|(fact, version)| self.history.acknowledged(fact, version));
+        }
+        answer
+    }
+
+    /// Writes facts and invalidates them; acknowledged only if all was recorded.
+    pub(crate) async fn try_write(&self, node: &Cache, facts: &[Fact]) -> Result<PositionSet, InvalidateError> {
+        let (written, answer) = self.change(node, facts).await;
+        if answer.is_ok() {
+            written.into_iter().for_each(|(fact, version)| self.history.acknowledged(fact, version));
+        }
+        answer
+    }
+
+    async fn change(
+        &self,
+        node: &Cache,
+        facts: &[Fact],
+    ) -> (Vec<(Fact, Version)>, Result<PositionSet, InvalidateError>) {
         let mut written = Vec::new();
         for fact in facts {
             written.push((*fact, self.versions[*fact as usize].fetch_add(1, SeqCst) + 1));
         }
         self.dawdle().await;
-        let positions = node.invalidate(&Invalidation::of(facts.iter().map(|fact| fact_tag(*fact)))).await.ok()?;
-        written.into_iter().for_each(|(fact, version)| self.history.acknowledged(fact, version));
-        Some(positions)
+        (written, node.invalidate(&Invalidation::of(facts.iter().map(|fact| fact_tag(*fact)))).await)
     }
 }
 

@@ -3,9 +3,9 @@
 //! [`Write::commit`](super::Write::commit) calls it for what repositories changed. The named triggers are for changes
 //! that did not go through a repository: another system's, or an operator's by hand.
 //!
-//! An invalidation that the log did not take is repeated a few times, and is then the writer's error. Keeping what
-//! could not be said until it can be is the work of an outbox, which would stand between [`Triggers::publish`] and
-//! the log.
+//! An invalidation that the log did not take is the writer's error. The cache keeps it and says it again until the log
+//! takes it, or this process ends; keeping it beyond that is the work of an outbox, which would stand between
+//! [`Triggers::publish`] and the log.
 
 use std::time::Duration;
 
@@ -47,13 +47,19 @@ impl Triggers {
     /// Makes all of `changes` visible. Returns the position from which on they are seen.
     pub async fn publish(&self, changes: &[Change]) -> Result<PositionSet, NotVisible> {
         let mut reached = PositionSet::default();
+        let mut failed = None;
         for invalidation in merged(changes) {
-            match self.announce(&invalidation).await {
+            // Each is said, also after one that failed: what the log does not take now, the cache keeps for it.
+            let attempts_max = if failed.is_none() { ATTEMPTS_MAX } else { 1 };
+            match self.announce(&invalidation, attempts_max).await {
                 Ok(positions) => reached.extend(&positions),
-                Err(source) => return Err(NotVisible { recorded: reached, source }),
+                Err(source) => failed = failed.or(Some(source)),
             }
         }
-        Ok(reached)
+        match failed {
+            None => Ok(reached),
+            Some(source) => Err(NotVisible { recorded: reached, source }),
+        }
     }
 
     /// A user's row, roles or permissions changed.
@@ -153,19 +159,25 @@ impl Triggers {
         self.publish(&[Change::FieldMappingBulkOperation { client, import, action }]).await
     }
 
-    async fn announce(&self, invalidation: &Invalidation) -> Result<PositionSet, InvalidateError> {
+    async fn announce(&self, invalidation: &Invalidation, attempts_max: u32) -> Result<PositionSet, InvalidateError> {
         let mut wait = FIRST_WAIT;
-        for _ in 1..ATTEMPTS_MAX {
-            match self.cache.invalidate(invalidation).await {
-                Ok(positions) => return Ok(positions),
+        let mut answer = self.cache.invalidate(invalidation).await;
+        for _ in 1..attempts_max {
+            let Err(error) = answer else { break };
+            if matches!(error, InvalidateError::NoteTooLong { .. }) {
                 // Trying again cannot help.
-                Err(error @ InvalidateError::NoteTooLong { .. }) => return Err(error),
-                Err(error) => tracing::warn!(%error, "an invalidation was not recorded; trying again"),
+                return Err(error);
             }
+            tracing::warn!(%error, "an invalidation was not recorded; trying again");
             tokio::time::sleep(wait).await;
             wait *= 2;
+            answer = match error {
+                // The cache has it: said twice, it would wait twice.
+                InvalidateError::Pending { .. } => self.cache.record_pending(invalidation).await.map_err(|_| error),
+                _ => self.cache.invalidate(invalidation).await,
+            };
         }
-        self.cache.invalidate(invalidation).await
+        answer
     }
 }
 

@@ -204,6 +204,10 @@ mod silent_log {
             self.0.read_log(after, records_max)
         }
 
+        fn start_anew(&self, partition: Partition) -> BoxFuture<'_, Result<Position, StoreError>> {
+            self.0.start_anew(partition)
+        }
+
         fn moves(&self) -> MovesWatcher {
             self.0.moves()
         }

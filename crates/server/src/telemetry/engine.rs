@@ -7,7 +7,7 @@ use std::{fmt, sync::OnceLock, time::Duration};
 
 use prometheus_client::{
     encoding::EncodeLabelSet,
-    metrics::{counter::Counter, family::Family, histogram::Histogram},
+    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
     registry::Registry,
 };
 use unstale::{BypassReason, Event, MissReason, NotStored, Observer, StaleReason, Verdict};
@@ -35,6 +35,16 @@ struct Entity {
     entity: &'static str,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct BreakerChange {
+    state: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct PartitionOf {
+    partition: u32,
+}
+
 /// What is counted of the cache.
 pub(super) struct EngineMetrics {
     reads: Family<Read, Counter>,
@@ -47,6 +57,8 @@ pub(super) struct EngineMetrics {
     log_skips: Counter,
     store_failures: Counter,
     evictions_quota: Counter,
+    breaker_changes: Family<BreakerChange, Counter>,
+    invalidations_pending: Family<PartitionOf, Gauge>,
     places: Box<[OnceLock<Handles>]>,
     other: OnceLock<Handles>,
 }
@@ -63,7 +75,7 @@ struct Handles {
 }
 
 /// Verdicts with their reasons.
-const VERDICTS: usize = 16;
+const VERDICTS: usize = 19;
 
 impl EngineMetrics {
     pub(super) fn new(registry: &mut Registry, latency: &CacheLatency) -> Self {
@@ -85,6 +97,18 @@ impl EngineMetrics {
             log_skips: counter(r, "cache_log_skips", "Times that part of the log was missed and a partition flushed"),
             store_failures: counter(r, "cache_store_failures", "Times that the store did not answer"),
             evictions_quota: counter(r, "cache_evictions_quota", "Entries given up by tenants beyond their quota"),
+            breaker_changes: registered(
+                r,
+                "cache_breaker_changes",
+                "Changes of the breaker before the store, by what it does since",
+                Family::default(),
+            ),
+            invalidations_pending: registered(
+                r,
+                "cache_invalidations_pending",
+                "Invalidations that wait for the store, by the log's partition",
+                Family::default(),
+            ),
             places: (0..PLACES).map(|_| OnceLock::new()).collect(),
             other: OnceLock::new(),
         }
@@ -163,6 +187,7 @@ impl EngineMetrics {
         self.read("flow", Verdict::Hit);
         self.read("flow", Verdict::Miss(MissReason::Absent));
         self.load("flow", Ok(None), Duration::from_millis(2));
+        self.on_event(&Event::BreakerChanged { partition: None, state: unstale::BreakerState::Open });
     }
 }
 
@@ -189,6 +214,14 @@ impl Observer for EngineMetrics {
             }
             Event::EvictedByQuota { .. } => {
                 self.evictions_quota.inc();
+            }
+            Event::BreakerChanged { state, .. } => {
+                self.breaker_changes.get_or_create(&BreakerChange { state: state.as_str() }).inc();
+            }
+            Event::InvalidationsPending { partition, waiting } => {
+                let partition = u32::try_from(partition.index()).unwrap_or(u32::MAX);
+                let waiting = i64::try_from(*waiting).unwrap_or(i64::MAX);
+                self.invalidations_pending.get_or_create(&PartitionOf { partition }).set(waiting);
             }
             // New kinds may be added; they are counted once they are known here.
             _ => {}
@@ -220,6 +253,9 @@ const ALL: [Verdict; VERDICTS] = [
     Verdict::Bypass(BypassReason::KeyTooLong),
     Verdict::Bypass(BypassReason::TooManyWaiters),
     Verdict::Bypass(BypassReason::OutOfReach),
+    Verdict::Bypass(BypassReason::StoreOpen),
+    Verdict::Bypass(BypassReason::StoreFailed),
+    Verdict::Bypass(BypassReason::StoreSlow),
 ];
 
 fn place(verdict: Verdict) -> usize {
@@ -240,6 +276,9 @@ fn place(verdict: Verdict) -> usize {
         Verdict::Bypass(BypassReason::KeyTooLong) => 13,
         Verdict::Bypass(BypassReason::TooManyWaiters) => 14,
         Verdict::Bypass(BypassReason::OutOfReach) => 15,
+        Verdict::Bypass(BypassReason::StoreOpen) => 16,
+        Verdict::Bypass(BypassReason::StoreFailed) => 17,
+        Verdict::Bypass(BypassReason::StoreSlow) => 18,
     }
 }
 

@@ -214,6 +214,10 @@ impl Store for RedisStore {
         async move { self.shared.meters.log.time(pin!(self.shared.read_page(after, records_max))).await }.boxed()
     }
 
+    fn start_anew(&self, partition: Partition) -> BoxFuture<'_, Result<Position, StoreError>> {
+        self.shared.drop_state(partition).boxed()
+    }
+
     fn moves(&self) -> MovesWatcher {
         self.shared.moves.watch()
     }

@@ -68,6 +68,17 @@ impl Shared {
         Ok((1..=records.len() as u64).map(|at| Position { sequence: Sequence(before + at), ..last }).collect())
     }
 
+    /// Drops a partition's state and log, in one step; the read that follows begins the new epoch.
+    pub(super) async fn drop_state(&self, partition: Partition) -> Result<Position, StoreError> {
+        let PartitionNames { state, log, .. } = self.names.of(partition);
+        let mut command = redis::cmd("DEL");
+        command.arg(state).arg(log);
+        self.connection.in_time(self.connection.send(partition, &command)).await?;
+        let (head, _) = self.read(partition, None, 0).await?;
+        self.moves.note(partition);
+        Ok(head)
+    }
+
     /// What follows `after`.
     pub(super) async fn read_page(&self, after: Position, records_max: usize) -> Result<LogPage, StoreError> {
         // A page of nothing could not be told from a log that was lost.

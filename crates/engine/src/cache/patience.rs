@@ -1,0 +1,93 @@
+//! Patience: how long a read waits for the store before it goes on without it.
+//!
+//! These are the soft time-outs. An operation that a read does not wait for any longer goes on by itself, until the
+//! store's own (hard) time-out ends it, so that what it learns is not lost: an answer fills memory, a failure counts.
+
+use std::{pin::Pin, time::Duration};
+
+use tokio::time::{Instant, timeout_at};
+
+use super::Shared;
+use crate::{flight::Asked, resilience::Resilience, store::StoreError, verdict::BypassReason};
+
+/// How long a read still waits, for all that it asks of the store together.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Patience {
+    /// None: as long as the store takes.
+    until: Option<Instant>,
+    asked: Asked,
+}
+
+impl Patience {
+    fn no_longer_than(self, other: Self) -> Self {
+        Self { until: [self.until, other.until].into_iter().flatten().min(), ..self }
+    }
+
+    /// When the read began.
+    pub(super) fn asked(self) -> Asked {
+        self.asked
+    }
+
+    /// Whether nothing more may be asked.
+    pub(super) fn is_over(self) -> bool {
+        self.until.is_some_and(|until| Instant::now() >= until)
+    }
+
+    /// Waits; none if it takes too long. What is waited for ends there.
+    pub(super) async fn wait_for<T>(self, what: impl Future<Output = T>) -> Option<T> {
+        match self.until {
+            Some(until) => timeout_at(until, what).await.ok(),
+            None => Some(what.await),
+        }
+    }
+}
+
+/// Why a read goes on without the store.
+pub(super) fn outage(error: &StoreError) -> BypassReason {
+    match error {
+        StoreError::Open => BypassReason::StoreOpen,
+        StoreError::Unavailable(_) | StoreError::Refused(_) => BypassReason::StoreFailed,
+    }
+}
+
+impl Shared {
+    /// For a read that begins now.
+    pub(super) fn patience(&self) -> Patience {
+        self.patience_of(|resilience| resilience.read_wait)
+    }
+
+    /// For a read that has something to answer with.
+    pub(super) fn patience_with_fallback(&self, patience: Patience) -> Patience {
+        patience.no_longer_than(self.patience_of(|resilience| resilience.read_wait_with_fallback))
+    }
+
+    /// For one who fills the store.
+    pub(super) fn patience_to_fill(&self) -> Patience {
+        self.patience_of(|resilience| resilience.fill_wait)
+    }
+
+    fn patience_of(&self, wait: impl FnOnce(Resilience) -> Duration) -> Patience {
+        let until = self.resilience.map(|resilience| Instant::now() + wait(resilience));
+        Patience { until, asked: self.flights.asked() }
+    }
+
+    /// Waits for an operation; an error is what remains of it.
+    pub(super) async fn within<F: Future>(&self, patience: Patience, operation: F) -> Result<F::Output, Pin<Box<F>>> {
+        let Some(until) = patience.until else { return Ok(operation.await) };
+        let mut operation = Box::pin(operation);
+        match timeout_at(until, &mut operation).await {
+            Ok(output) => Ok(output),
+            Err(_elapsed) => Err(operation),
+        }
+    }
+
+    /// Lets an operation that nobody waits for go on, unless too many do already.
+    pub(super) fn go_on(&self, operation: impl Future<Output = ()> + Send + 'static) {
+        if let Ok(place) = self.late_operations.clone().try_acquire_owned() {
+            tokio::spawn(async move {
+                operation.await;
+                drop(place);
+            });
+        }
+    }
+}

@@ -1,0 +1,279 @@
+//! Any store, guarded: breaker, hard time-out, repetitions.
+//!
+//! # Invariants
+//! - Every operation that a breaker lets through tells it what became of it, also when its caller goes away.
+//! - Only what does no harm when it happens twice is repeated. (A record appended twice only invalidates twice.)
+//!
+//! It does not decide how a read or a write goes on without the store: that is the cache's.
+
+use std::{fmt, sync::Arc};
+
+use bytes::Bytes;
+use futures_util::future::{BoxFuture, FutureExt as _};
+use parking_lot::Mutex;
+use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
+use tokio::time::{Instant, sleep, timeout_at};
+
+use super::{
+    BreakerPer, BreakerState, Resilience,
+    breaker::{Breaker, Permit},
+    retry::{self, Budget},
+};
+use crate::{
+    key::RawKey,
+    observe::{Event, Observers},
+    position::{Partition, PartitionCount, Position},
+    store::{
+        AfterLease, Filled, LeaseRequest, LeaseToken, Leased, LocalHeads, LogPage, MovesWatcher, Store, StoreError,
+        StoredEntry,
+    },
+    tag::TagId,
+    time::{SystemTimeSource, TimeSource, Timestamp},
+};
+
+/// A store behind a breaker, with a hard time-out and repetitions within a budget.
+///
+/// [`CacheBuilder::resilience`](crate::CacheBuilder::resilience) puts it around a cache's store; by itself it is of
+/// use to who asks a store without a cache.
+pub struct ResilientStore {
+    inner: Arc<dyn Store>,
+    resilience: Resilience,
+    /// One, or one for each partition.
+    circuits: Box<[Mutex<Circuit>]>,
+    budget: Mutex<Budget>,
+    random: Mutex<StdRng>,
+    time: Arc<dyn TimeSource>,
+    observers: Observers,
+}
+
+struct Circuit {
+    breaker: Breaker,
+    /// What the log was heard to do.
+    moves: MovesWatcher,
+    /// It moved since the breaker opened.
+    is_alive: bool,
+}
+
+impl Circuit {
+    fn ask(&mut self, now: Timestamp) -> Option<Permit> {
+        if self.breaker.state() == BreakerState::Open {
+            self.is_alive |= !self.moves.take().is_empty();
+        }
+        self.breaker.ask(now, self.is_alive)
+    }
+
+    fn failed(&mut self, permit: Permit, now: Timestamp, chance: f64) {
+        let before = self.breaker.state();
+        self.breaker.failed(permit, now, chance);
+        if before != BreakerState::Open && self.breaker.state() == BreakerState::Open {
+            self.moves.take();
+            self.is_alive = false;
+        }
+    }
+}
+
+impl ResilientStore {
+    /// Guards `inner`.
+    pub fn new(inner: Arc<dyn Store>, resilience: Resilience) -> Self {
+        Self::observed(inner, resilience, rand::random(), Arc::new(SystemTimeSource::default()), Observers::default())
+    }
+
+    pub(crate) fn observed(
+        inner: Arc<dyn Store>,
+        resilience: Resilience,
+        seed: u64,
+        time: Arc<dyn TimeSource>,
+        observers: Observers,
+    ) -> Self {
+        let circuits = match resilience.breaker_per {
+            BreakerPer::Store => 1,
+            BreakerPer::Partition => inner.partitions().all().len(),
+        };
+        let circuit = || Circuit { breaker: Breaker::new(resilience.breaker), moves: inner.moves(), is_alive: false };
+        Self {
+            circuits: (0..circuits).map(|_| Mutex::new(circuit())).collect(),
+            budget: Mutex::new(Budget::new(resilience.retry, time.now())),
+            random: Mutex::new(StdRng::seed_from_u64(seed)),
+            inner,
+            resilience,
+            time,
+            observers,
+        }
+    }
+
+    /// What the breaker of a partition does with operations.
+    pub fn breaker(&self, partition: Partition) -> BreakerState {
+        self.circuit(partition).lock().breaker.state()
+    }
+
+    fn circuit(&self, partition: Partition) -> &Mutex<Circuit> {
+        &self.circuits[partition.index() % self.circuits.len()]
+    }
+
+    /// Runs an operation, and runs it again if it `may_repeat`.
+    async fn run<T, F: Future<Output = Result<T, StoreError>>>(
+        &self,
+        partition: Partition,
+        may_repeat: bool,
+        operation: impl Fn() -> F,
+    ) -> Result<T, StoreError> {
+        self.budget.lock().deposit();
+        let deadline = Instant::now() + self.resilience.operation_wait;
+        let mut leave = self.ask(partition).ok_or(StoreError::Open)?;
+        for failed in 1.. {
+            let error = match timeout_at(deadline, operation()).await {
+                Ok(Ok(answer)) => {
+                    leave.end(|circuit, permit| circuit.breaker.succeeded(permit));
+                    return Ok(answer);
+                }
+                // A guard within this one: it knows better, and has counted it.
+                Ok(Err(StoreError::Open)) => return Err(StoreError::Open),
+                Ok(Err(error)) => error,
+                Err(_elapsed) => {
+                    StoreError::Unavailable(format!("no answer within {:?}", self.resilience.operation_wait))
+                }
+            };
+            let (now, chance) = (self.time.now(), self.chance());
+            leave.end(|circuit, permit| circuit.failed(permit, now, chance));
+            let retry = &self.resilience.retry;
+            let wait = retry::wait(retry.wait_first, retry.wait_max, failed, self.chance());
+            let again = may_repeat
+                && !matches!(error, StoreError::Refused(_))
+                && failed < retry.attempts_max
+                && Instant::now() + wait < deadline
+                && self.budget.lock().withdraw(now);
+            if !again {
+                return Err(error);
+            }
+            sleep(wait).await;
+            leave = self.ask(partition).ok_or(error)?;
+        }
+        unreachable!("the last attempt returns");
+    }
+
+    fn ask(&self, partition: Partition) -> Option<Leave<'_>> {
+        let mut leave = Leave { store: self, partition, permit: None };
+        leave.change(|circuit, now, permit| *permit = circuit.ask(now));
+        leave.permit.is_some().then_some(leave)
+    }
+
+    fn chance(&self) -> f64 {
+        self.random.lock().random()
+    }
+}
+
+/// An operation that was let through. Dropped with its permit, it tells the breaker that nothing was learnt.
+struct Leave<'a> {
+    store: &'a ResilientStore,
+    partition: Partition,
+    permit: Option<Permit>,
+}
+
+impl Leave<'_> {
+    fn end(&mut self, tell: impl FnOnce(&mut Circuit, Permit)) {
+        self.change(|circuit, _, permit| {
+            if let Some(permit) = permit.take() {
+                tell(circuit, permit);
+            }
+        });
+    }
+
+    /// Does something with the breaker, and tells the observers if that changed it.
+    fn change(&mut self, act: impl FnOnce(&mut Circuit, Timestamp, &mut Option<Permit>)) {
+        let store = self.store;
+        let now = store.time.now();
+        let (before, after) = {
+            let mut circuit = store.circuit(self.partition).lock();
+            let before = circuit.breaker.state();
+            act(&mut circuit, now, &mut self.permit);
+            (before, circuit.breaker.state())
+        };
+        if before != after {
+            let partition = (store.circuits.len() > 1).then_some(self.partition);
+            store.observers.tell(&Event::BreakerChanged { partition, state: after });
+        }
+    }
+}
+
+impl Drop for Leave<'_> {
+    fn drop(&mut self) {
+        if self.permit.is_some() {
+            self.end(|circuit, permit| circuit.breaker.abandoned(permit));
+        }
+    }
+}
+
+impl Store for ResilientStore {
+    fn partitions(&self) -> PartitionCount {
+        self.inner.partitions()
+    }
+
+    fn local_heads(&self) -> Option<Arc<LocalHeads>> {
+        self.inner.local_heads()
+    }
+
+    fn head(&self, partition: Partition) -> BoxFuture<'_, Result<Position, StoreError>> {
+        self.run(partition, true, move || self.inner.head(partition)).boxed()
+    }
+
+    fn append(
+        &self,
+        partition: Partition,
+        tags: Vec<TagId>,
+        note: Bytes,
+    ) -> BoxFuture<'_, Result<Position, StoreError>> {
+        self.run(partition, true, move || self.inner.append(partition, tags.clone(), note.clone())).boxed()
+    }
+
+    fn read_log(&self, after: Position, records_max: usize) -> BoxFuture<'_, Result<LogPage, StoreError>> {
+        self.run(after.partition, true, move || self.inner.read_log(after, records_max)).boxed()
+    }
+
+    fn start_anew(&self, partition: Partition) -> BoxFuture<'_, Result<Position, StoreError>> {
+        self.run(partition, false, move || self.inner.start_anew(partition)).boxed()
+    }
+
+    fn shares_entries(&self) -> bool {
+        self.inner.shares_entries()
+    }
+
+    fn lease<'a>(&'a self, key: &'a RawKey, request: &'a LeaseRequest) -> BoxFuture<'a, Result<Leased, StoreError>> {
+        self.run(request.lease.base.partition, false, move || self.inner.lease(key, request)).boxed()
+    }
+
+    fn release<'a>(
+        &'a self,
+        key: &'a RawKey,
+        owner: LeaseToken,
+        after: AfterLease,
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
+        self.run(self.partitions().of(key.tenant()), false, move || self.inner.release(key, owner, after)).boxed()
+    }
+
+    fn moves(&self) -> MovesWatcher {
+        self.inner.moves()
+    }
+
+    fn get<'a>(&'a self, keys: &'a [RawKey]) -> BoxFuture<'a, Result<Vec<Option<StoredEntry>>, StoreError>> {
+        // Of several partitions the first one's breaker speaks: a cache asks for keys of one tenant.
+        let Some(first) = keys.first() else { return self.inner.get(keys) };
+        let partition = self.partitions().of(first.tenant());
+        self.run(partition, true, move || self.inner.get(keys)).boxed()
+    }
+
+    fn fill<'a>(&'a self, key: &'a RawKey, entry: StoredEntry) -> BoxFuture<'a, Result<Filled, StoreError>> {
+        // Not repeated: the value is in memory, and the next load fills again.
+        self.run(entry.base.partition, false, move || self.inner.fill(key, entry.clone())).boxed()
+    }
+
+    fn remove<'a>(&'a self, key: &'a RawKey) -> BoxFuture<'a, Result<(), StoreError>> {
+        self.run(self.partitions().of(key.tenant()), true, move || self.inner.remove(key)).boxed()
+    }
+}
+
+impl fmt::Debug for ResilientStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let states: Vec<BreakerState> = self.circuits.iter().map(|circuit| circuit.lock().breaker.state()).collect();
+        write!(f, "ResilientStore({states:?}, {:?})", self.inner)
+    }
+}
