@@ -130,6 +130,11 @@ impl Clocks {
         Sequence(self.floor.load(Acquire))
     }
 
+    /// How many clocks are held exactly.
+    pub fn exact_len(&self) -> usize {
+        self.exact.read().clocks.len()
+    }
+
     /// When the view was last known to be complete up to the log's head.
     pub fn confirmed_at(&self) -> Timestamp {
         Timestamp::from_millis(self.confirmed_at.load(Acquire))

@@ -55,6 +55,16 @@ impl Epoch {
     pub fn random() -> Self {
         Self(rand::random())
     }
+
+    /// The epoch of this number: for stores, which draw it or read it where they keep it.
+    pub const fn from_u64(number: u64) -> Self {
+        Self(number)
+    }
+
+    /// As a number.
+    pub const fn as_u64(self) -> u64 {
+        self.0
+    }
 }
 
 /// The number of an invalidation within its epoch, from 1; 0 is before the first.
@@ -74,8 +84,13 @@ impl Sequence {
         Self(self.0.saturating_sub(1))
     }
 
+    /// The sequence of this number: for stores.
+    pub const fn from_u64(number: u64) -> Self {
+        Self(number)
+    }
+
     /// As a number.
-    pub fn as_u64(self) -> u64 {
+    pub const fn as_u64(self) -> u64 {
         self.0
     }
 }

@@ -28,7 +28,9 @@ impl Cache {
                 // A store that does not answer is told to the observers; the next round tries again.
                 let _ = self.shared.catch_up(partition).await;
             }
+            // In this order, not a random one, so that a simulated run can be run again.
             tokio::select! {
+                biased;
                 changed = moved.changed() => if changed.is_err() { return },
                 () = tokio::time::sleep(confirm_every) => {}
             }

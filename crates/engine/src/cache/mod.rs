@@ -62,6 +62,8 @@ pub struct CacheSize {
     pub bytes: u64,
     /// Loads that run.
     pub flights: usize,
+    /// Clocks held exactly, of all partitions.
+    pub clocks: usize,
 }
 
 /// A coherent cache over a store of record. Cheap to clone; all clones are one cache.
@@ -179,7 +181,9 @@ impl Cache {
 
     /// How much it holds.
     pub fn size(&self) -> CacheSize {
-        CacheSize { entries: self.shared.l1.len(), bytes: self.shared.l1.bytes(), flights: self.shared.flights.len() }
+        let Shared { l1, flights, views, .. } = &*self.shared;
+        let clocks = views.iter().map(|view| view.clocks.exact_len()).sum();
+        CacheSize { entries: l1.len(), bytes: l1.bytes(), flights: flights.len(), clocks }
     }
 
     /// Bytes of a tenant's entries in L1.

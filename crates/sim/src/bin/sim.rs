@@ -1,0 +1,57 @@
+//! `make sim SEEDS=n [FIRST=s]`: runs the simulation for `n` seeds from `s` on; a single one prints its trace.
+
+use std::{process::ExitCode, time::Instant};
+
+use anyhow::{Context as _, bail};
+use unstale_sim::simulation::{Breach, Totals, run};
+
+const USAGE: &str = "usage: sim [--seeds <how many>] [--first <seed>]";
+/// Violations of one seed that are printed.
+const VIOLATIONS_PRINTED: usize = 5;
+/// Progress lines of a whole run.
+const PROGRESS_LINES: u64 = 10;
+
+struct Arguments {
+    seeds: u64,
+    first: u64,
+}
+
+fn arguments() -> anyhow::Result<Arguments> {
+    let mut arguments = Arguments { seeds: 1000, first: 0 };
+    let mut words = std::env::args().skip(1);
+    while let Some(word) = words.next() {
+        let value = words.next().with_context(|| format!("{word} needs a number; {USAGE}"))?;
+        let value = value.parse().with_context(|| format!("{word} {value}: not a number; {USAGE}"))?;
+        match word.as_str() {
+            "--seeds" => arguments.seeds = value,
+            "--first" => arguments.first = value,
+            _ => bail!("{word} is not known; {USAGE}"),
+        }
+    }
+    Ok(arguments)
+}
+
+fn main() -> anyhow::Result<ExitCode> {
+    let Arguments { seeds, first } = arguments()?;
+    let began = Instant::now();
+    let mut totals = Totals::default();
+    for seed in first..first + seeds {
+        let outcome = run(seed, Breach::NONE, seeds == 1);
+        totals.add(&outcome);
+        if !outcome.violations.is_empty() {
+            println!("seed {seed}: {} violations; replay: make sim SEEDS=1 FIRST={seed}", outcome.violations.len());
+            outcome.violations.iter().take(VIOLATIONS_PRINTED).for_each(|violation| println!("  {violation}"));
+        }
+        let done = seed - first + 1;
+        if seeds > PROGRESS_LINES && done.is_multiple_of((seeds / PROGRESS_LINES).max(1)) {
+            let seconds = began.elapsed().as_secs();
+            println!("{done} of {seeds} seeds in {seconds} s, {} failed", totals.failed);
+        }
+        if seeds == 1 {
+            println!("trace {:016x}", outcome.trace_hash);
+        }
+    }
+    print!("{totals}");
+    println!("{} passed, {} failed", totals.passed, totals.failed);
+    Ok(if totals.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
