@@ -140,9 +140,11 @@ impl Clocks {
         Timestamp::from_millis(self.confirmed_at.load(Acquire))
     }
 
-    /// Notes that at `now` the view was complete up to the log's head.
+    /// Notes that at `now` the view was complete up to the log's head. The caller (one at a time) tells what it learned
+    /// last, also if the node's clock was set back meanwhile: a moment of the old time would be in the future for as
+    /// long as the clock was set back.
     pub fn confirm(&self, now: Timestamp) {
-        self.confirmed_at.fetch_max(now.as_millis(), Release);
+        self.confirmed_at.store(now.as_millis(), Release);
     }
 
     /// Applies the rule to an entry of `epoch` with `base` and `tags`.
@@ -331,11 +333,11 @@ mod tests {
     }
 
     #[test]
-    fn confirmation_never_goes_back() {
+    fn the_last_confirmation_counts_also_after_the_clock_was_set_back() {
         let clocks = clocks(8, 8);
         clocks.confirm(Timestamp::from_millis(9));
         clocks.confirm(Timestamp::from_millis(5));
-        assert_eq!(clocks.confirmed_at(), Timestamp::from_millis(9));
+        assert_eq!(clocks.confirmed_at(), Timestamp::from_millis(5));
     }
 
     proptest! {

@@ -57,7 +57,8 @@ pub(crate) fn is_recent(confirmed_at: Timestamp, policy: &Policy, now: Timestamp
         Mode::Bounded(bound) => bound,
         Mode::StaleOk(_) => STALE_OK_BOUND,
     };
-    now.since(confirmed_at) <= bound
+    // A confirmation in the future is from before the clock was set back: how old it is, nobody knows.
+    confirmed_at <= now && now.since(confirmed_at) <= bound
 }
 
 fn not_valid(entry: &Entry, policy: &Policy, now: Timestamp, validity: Validity) -> Judgement {
@@ -164,5 +165,11 @@ mod tests {
         assert!(!recent(Mode::Strict, 1_000));
         let stale_ok = Mode::StaleOk(Duration::from_secs(60));
         assert!(recent(stale_ok, 2_000) && !recent(stale_ok, 2_001));
+    }
+
+    #[test]
+    fn a_view_that_was_confirmed_in_the_future_is_not_recent() {
+        let bounded = policy().mode(Mode::Bounded(Duration::from_secs(3600)));
+        assert!(!is_recent(Timestamp::from_millis(1_000), &bounded, Timestamp::from_millis(999)));
     }
 }
