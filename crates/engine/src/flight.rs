@@ -13,7 +13,10 @@ use std::{
     collections::HashMap,
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering::Relaxed},
+        atomic::{
+            AtomicU64, AtomicUsize,
+            Ordering::{Relaxed, SeqCst},
+        },
     },
 };
 
@@ -25,6 +28,7 @@ use crate::{
     hash_map::IdBuildHasher,
     key::RawKey,
     position::Position,
+    time::Timestamp,
     verdict::NotStored,
 };
 
@@ -43,7 +47,10 @@ pub(crate) enum Outcome {
 
 /// The running load of one key.
 pub(crate) struct Flight {
+    /// Flights are counted as they take off.
+    pub(crate) number: u64,
     pub(crate) base: Position,
+    pub(crate) began_at: Timestamp,
     /// Tags that the value is known to have before it is loaded: those of the entry it replaces.
     pub(crate) known_tags: TagIds,
     landed: watch::Sender<Option<Outcome>>,
@@ -80,11 +87,12 @@ const SHARDS: usize = 16;
 pub(crate) struct Flights {
     shards: [Mutex<HashMap<RawKey, Arc<Flight>, IdBuildHasher>>; SHARDS],
     waiters_max: usize,
+    taken_off: AtomicU64,
 }
 
 impl Flights {
     pub(crate) fn new(waiters_max: usize) -> Self {
-        Self { shards: Default::default(), waiters_max }
+        Self { shards: Default::default(), waiters_max, taken_off: AtomicU64::new(0) }
     }
 
     /// Joins the running load of `key` if `may_join` allows it, else begins a new one.
@@ -92,6 +100,7 @@ impl Flights {
         self: &Arc<Self>,
         key: &RawKey,
         base: Position,
+        now: Timestamp,
         known_tags: TagIds,
         may_join: impl FnOnce(&Flight) -> bool,
     ) -> Seat {
@@ -103,15 +112,26 @@ impl Flights {
             }
             return Seat::Join(Join { flight: flight.clone(), landing: flight.landed.subscribe() });
         }
-        let flight = Arc::new(Flight::new(base, known_tags));
+        let flight = Arc::new(self.take_off(base, now, known_tags));
         shard.insert(key.clone(), flight.clone());
         Seat::Lead(Lead { flights: self.clone(), key: key.clone(), flight, landed: false })
     }
 
     /// A load of which no other reader knows.
-    pub(crate) fn alone(self: &Arc<Self>, key: &RawKey, base: Position) -> Lead {
-        let flight = Flight::new(base, TagIds::new());
+    pub(crate) fn alone(self: &Arc<Self>, key: &RawKey, base: Position, now: Timestamp) -> Lead {
+        let flight = self.take_off(base, now, TagIds::new());
         Lead { flights: self.clone(), key: key.clone(), flight: Arc::new(flight), landed: false }
+    }
+
+    /// How many flights have taken off so far: one with a higher number began later.
+    pub(crate) fn taken_off(&self) -> u64 {
+        self.taken_off.load(SeqCst)
+    }
+
+    fn take_off(&self, base: Position, began_at: Timestamp, known_tags: TagIds) -> Flight {
+        let number = self.taken_off.fetch_add(1, SeqCst) + 1;
+        let (landed, waiters) = (watch::Sender::new(None), AtomicUsize::new(0));
+        Flight { number, base, began_at, known_tags, landed, waiters }
     }
 
     /// How many loads run.
@@ -121,12 +141,6 @@ impl Flights {
 
     fn shard(&self, key: &RawKey) -> &Mutex<HashMap<RawKey, Arc<Flight>, IdBuildHasher>> {
         &self.shards[key.shard(SHARDS)]
-    }
-}
-
-impl Flight {
-    fn new(base: Position, known_tags: TagIds) -> Self {
-        Self { base, known_tags, landed: watch::Sender::new(None), waiters: AtomicUsize::new(0) }
     }
 }
 
@@ -200,7 +214,8 @@ mod tests {
     }
 
     fn board(flights: &Arc<Flights>, sequence: u64) -> Seat {
-        flights.board(&key(), base(sequence), TagIds::new(), |flight| flight.base.sequence >= Sequence(sequence))
+        let now = Timestamp::default();
+        flights.board(&key(), base(sequence), now, TagIds::new(), |flight| flight.base.sequence >= Sequence(sequence))
     }
 
     fn lead(seat: Seat) -> Lead {

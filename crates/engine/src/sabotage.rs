@@ -20,13 +20,21 @@ pub enum Sabotage {
     ForgetRecordedTags,
     /// A new epoch of the store is not noticed.
     IgnoreEpoch,
+    /// A reader that cannot ask whether anything has changed joins any running load.
+    JoinUnconfirmed,
 }
 
 impl Sabotage {
     /// Every breach.
     #[cfg(feature = "testing")]
-    pub const ALL: [Self; 5] =
-        [Self::StampAfterLoad, Self::JoinUnjudged, Self::AcknowledgeEarly, Self::ForgetRecordedTags, Self::IgnoreEpoch];
+    pub const ALL: [Self; 6] = [
+        Self::StampAfterLoad,
+        Self::JoinUnjudged,
+        Self::AcknowledgeEarly,
+        Self::ForgetRecordedTags,
+        Self::IgnoreEpoch,
+        Self::JoinUnconfirmed,
+    ];
 
     /// Whether this is the breach at hand; always false in a build without the feature `testing`.
     pub(crate) fn is(self, breach: Self) -> bool {

@@ -9,7 +9,7 @@ use super::{
     fetched::{FetchError, Fetched, ReadOptions},
     find::Found,
     load::{Loaded, error_of},
-    read::required,
+    read::{Began, required},
 };
 use crate::{
     codec::Cacheable,
@@ -20,7 +20,7 @@ use crate::{
     policy::Policy,
     position::PositionSet,
     scope::Recorder,
-    verdict::{MissReason, Verdict},
+    verdict::{BypassReason, MissReason, Verdict},
 };
 
 impl Cache {
@@ -51,7 +51,8 @@ impl Cache {
         let load = Arc::new(load);
         let mut answers: Vec<Option<Fetched<V>>> = keys.iter().map(|_| None).collect();
         for places in chunks(keys.len(), self.shared.limits.batch_keys_max) {
-            let round = Round { cache: self, keys, policy, required: required(options), load: &load };
+            let began = self.shared.begin(policy);
+            let round = Round { cache: self, keys, policy, required: required(options), began, load: &load };
             round.run(places, &mut answers).await?;
         }
         Ok(answers.into_iter().map(|answer| answer.expect("every place was answered")).collect())
@@ -68,6 +69,7 @@ struct Round<'a, V, F> {
     keys: &'a [Key<V>],
     policy: &'a Policy,
     required: PositionSet,
+    began: Began,
     load: &'a Arc<F>,
 }
 
@@ -86,37 +88,45 @@ impl<V, F> Round<'_, V, F> {
         F: Fn(Vec<usize>) -> L + Send + Sync + 'static,
         L: Future<Output = Result<Vec<Loaded<V>>, E>> + Send + 'static,
     {
-        // Should the log be out of reach, values loaded below are based on the old frontier and refused by the rule.
-        let _ = self.cache.shared.reach(&self.required).await;
-        let mut missing = self.find(places, answers).await;
+        if self.cache.shared.reach(&self.required).await.is_err() {
+            // A value loaded now has seen the write. What is there already, or under way, may not have.
+            let verdict = Verdict::Bypass(BypassReason::OutOfReach);
+            return self.lead(self.alone(places.into_iter().map(|place| (place, verdict))), answers).await;
+        }
+        let (mut missing, confirmed) = self.find(places, answers).await;
+        let joinable = self.cache.shared.joinable(confirmed, self.began);
         let mut joins = Vec::new();
         let mut leads = Vec::new();
         for Missing { place, reason, known_tags } in missing.drain(..) {
             let key = self.keys[place].raw();
-            match self.cache.shared.board(key, &known_tags, &self.required) {
-                Seat::Lead(lead) => leads.push((place, reason, lead)),
-                Seat::Full => leads.push((place, reason, self.cache.shared.alone(key))),
+            let verdict = Verdict::Miss(reason);
+            match self.cache.shared.board(key, &known_tags, &self.required, joinable) {
+                Seat::Lead(lead) => leads.push((place, verdict, lead)),
+                Seat::Full => leads.push((place, verdict, self.cache.shared.alone(key))),
                 Seat::Join(join) => {
                     self.cache.shared.observers.tell(&Event::Joined { key });
-                    joins.push((place, reason, join));
+                    joins.push((place, verdict, join));
                 }
             }
         }
         self.lead(leads, answers).await?;
         let again = self.join(joins, answers).await?;
-        let leads =
-            again.into_iter().map(|(place, reason)| (place, reason, self.cache.shared.alone(self.keys[place].raw())));
-        self.lead(leads.collect(), answers).await
+        self.lead(self.alone(again.into_iter()), answers).await
     }
 
-    /// Answers what memory and store hold; returns the rest.
-    async fn find(&self, places: Vec<usize>, answers: &mut [Option<Fetched<V>>]) -> Vec<Missing>
+    /// Loads of which no other reader knows.
+    fn alone(&self, places: impl Iterator<Item = (usize, Verdict)>) -> Vec<(usize, Verdict, Lead)> {
+        places.map(|(place, verdict)| (place, verdict, self.cache.shared.alone(self.keys[place].raw()))).collect()
+    }
+
+    /// Answers what memory and store hold; returns the rest, and whether the view is confirmed.
+    async fn find(&self, places: Vec<usize>, answers: &mut [Option<Fetched<V>>]) -> (Vec<Missing>, bool)
     where
         V: Cacheable,
     {
         let mut missing = Vec::new();
         let keys: Vec<&Key<V>> = places.iter().map(|place| &self.keys[*place]).collect();
-        let found = self.cache.shared.find_many(&keys, self.policy).await;
+        let (found, confirmed) = self.cache.shared.find_many(&keys, self.policy).await;
         for (place, found) in places.into_iter().zip(found) {
             let key = &self.keys[place];
             match found {
@@ -134,13 +144,13 @@ impl<V, F> Round<'_, V, F> {
                 }
             }
         }
-        missing
+        (missing, confirmed)
     }
 
     /// Loads all of `leads` at once.
     async fn lead<E, L>(
         &self,
-        leads: Vec<(usize, MissReason, Lead)>,
+        leads: Vec<(usize, Verdict, Lead)>,
         answers: &mut [Option<Fetched<V>>],
     ) -> Result<(), FetchError<E>>
     where
@@ -152,7 +162,7 @@ impl<V, F> Round<'_, V, F> {
         if leads.is_empty() {
             return Ok(());
         }
-        let places: Vec<(usize, MissReason)> = leads.iter().map(|(place, reason, _)| (*place, *reason)).collect();
+        let places: Vec<(usize, Verdict)> = leads.iter().map(|(place, verdict, _)| (*place, *verdict)).collect();
         let leads = leads.into_iter().map(|(place, _, lead)| (self.keys[place].clone(), lead)).collect();
         let asked = places.iter().map(|(place, _)| *place).collect();
         let (shared, load, policy) = (self.cache.shared.clone(), self.load.clone(), *self.policy);
@@ -160,9 +170,8 @@ impl<V, F> Round<'_, V, F> {
         let flight = async move { shared.fly_many(leads, &policy, required, async { load(asked).await }).await };
         let span = tracing::debug_span!("cache.load_many", cache.tier = "loader");
         let outcomes = tokio::spawn(flight.instrument(span)).await.map_err(|_| FetchError::Aborted)?;
-        for ((place, reason), outcome) in places.into_iter().zip(outcomes) {
-            answers[place] =
-                Some(self.cache.landed(self.keys[place].raw(), outcome, Verdict::Miss(reason), None, false)?);
+        for ((place, verdict), outcome) in places.into_iter().zip(outcomes) {
+            answers[place] = Some(self.cache.landed(self.keys[place].raw(), outcome, verdict, None, false)?);
         }
         Ok(())
     }
@@ -170,22 +179,22 @@ impl<V, F> Round<'_, V, F> {
     /// Waits for the loads of others; returns the places where they brought nothing that may be used.
     async fn join<E>(
         &self,
-        joins: Vec<(usize, MissReason, Join)>,
+        joins: Vec<(usize, Verdict, Join)>,
         answers: &mut [Option<Fetched<V>>],
-    ) -> Result<Vec<(usize, MissReason)>, FetchError<E>>
+    ) -> Result<Vec<(usize, Verdict)>, FetchError<E>>
     where
         V: Cacheable,
         E: Clone + Send + Sync + 'static,
     {
         let mut again = Vec::new();
-        for (place, reason, join) in joins {
+        for (place, verdict, join) in joins {
             let key = self.keys[place].raw();
             match join.outcome().await {
                 Outcome::Loaded(entry, not_stored) if self.cache.shared.may_share(key, &entry, not_stored) => {
                     let outcome = Outcome::Loaded(entry, not_stored);
-                    answers[place] = Some(self.cache.landed(key, outcome, Verdict::Miss(reason), None, true)?);
+                    answers[place] = Some(self.cache.landed(key, outcome, verdict, None, true)?);
                 }
-                Outcome::Loaded(..) | Outcome::Aborted => again.push((place, reason)),
+                Outcome::Loaded(..) | Outcome::Aborted => again.push((place, verdict)),
                 failed => return Err(error_of(&failed)),
             }
         }

@@ -34,14 +34,15 @@ pub(super) struct Old {
 }
 
 impl Shared {
-    /// Looks in memory and in the store.
-    pub(super) async fn find<V: Cacheable>(&self, key: &Key<V>, policy: &Policy) -> Found {
-        self.find_many(&[key], policy).await.pop().expect("one answer per key")
+    /// Looks in memory and in the store. Also tells whether the view is known to hold all that the policy demands.
+    pub(super) async fn find<V: Cacheable>(&self, key: &Key<V>, policy: &Policy) -> (Found, bool) {
+        let (mut found, confirmed) = self.find_many(&[key], policy).await;
+        (found.pop().expect("one answer per key"), confirmed)
     }
 
     /// The same for several keys of one tenant, in their order: the store is asked once, for all that memory lacks.
-    pub(super) async fn find_many<V: Cacheable>(&self, keys: &[&Key<V>], policy: &Policy) -> Vec<Found> {
-        let Some(first) = keys.first() else { return Vec::new() };
+    pub(super) async fn find_many<V: Cacheable>(&self, keys: &[&Key<V>], policy: &Policy) -> (Vec<Found>, bool) {
+        let Some(first) = keys.first() else { return (Vec::new(), true) };
         let partition = self.partition(first.raw().tenant());
         let confirmed = self.confirm(partition, policy).await;
         let in_memory = |key: &&Key<V>| match self.l1.get(key.raw()) {
@@ -52,12 +53,12 @@ impl Shared {
         let missing = found.iter().enumerate().filter(|(_, found)| matches!(found, Found::Nothing(..)));
         let missing: Vec<usize> = missing.map(|(place, _)| place).collect();
         if missing.is_empty() {
-            return found;
+            return (found, confirmed);
         }
         let asked: Vec<RawKey> = missing.iter().map(|place| keys[*place].raw().clone()).collect();
         let Ok(stored) = self.store.get(&asked).await else {
             self.observers.tell(&Event::StoreFailed { partition: Some(partition) });
-            return found;
+            return (found, confirmed);
         };
         for (place, stored) in missing.into_iter().zip(stored) {
             let nothing = mem::replace(&mut found[place], Found::Nothing(MissReason::Absent, None));
@@ -68,7 +69,7 @@ impl Shared {
                 (nothing, _) => nothing,
             };
         }
-        found
+        (found, confirmed)
     }
 
     /// Judges what the store held, and takes it into memory if it may be used.

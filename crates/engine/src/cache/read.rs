@@ -18,11 +18,12 @@ use crate::{
     judge::{Judgement, judge},
     key::{KEY_BYTES_MAX, Key, RawKey},
     observe::Event,
-    policy::Policy,
+    policy::{Mode, Policy},
     position::{Position, PositionSet},
     sabotage::Sabotage,
     scope::{self, Nested},
     tag::TagId,
+    time::Timestamp,
     verdict::{BypassReason, MissReason, NotStored, StaleReason, Verdict},
 };
 
@@ -89,7 +90,9 @@ impl Cache {
             // A value loaded now has seen the write; only the entry could not be placed in the log.
             return self.load_uncached(key, policy, required, BypassReason::OutOfReach, load).await;
         }
-        match self.shared.find(key, policy).await {
+        let began = self.shared.begin(policy);
+        let (found, confirmed) = self.shared.find(key, policy).await;
+        match found {
             Found::Answer(entry, verdict) => Ok(self.answer(key.raw(), entry, verdict)),
             Found::Refresh(entry, reason, mine) => {
                 if mine {
@@ -97,7 +100,10 @@ impl Cache {
                 }
                 Ok(self.answer(key.raw(), entry, Verdict::Stale(reason)))
             }
-            Found::Nothing(reason, old) => self.load_or_join(key, policy, required, reason, old, load).await,
+            Found::Nothing(reason, old) => {
+                let joinable = self.shared.joinable(confirmed, began);
+                self.load_or_join(key, policy, (required, joinable), reason, old, load).await
+            }
         }
     }
 
@@ -106,6 +112,10 @@ impl Cache {
     pub fn hit<V: Cacheable>(&self, key: &Key<V>, policy: &Policy, options: &ReadOptions) -> Option<Fetched<V>> {
         let shared = &self.shared;
         if !options.at_least.iter().all(|position| shared.has_reached(position)) {
+            return None;
+        }
+        if scope::is_recording() && !scope::required().iter().all(|position| shared.has_reached(position)) {
+            // The reader of the load around this read demands more than this node has seen.
             return None;
         }
         let entry = shared.l1.get(key.raw())?;
@@ -131,7 +141,7 @@ impl Cache {
         &self,
         key: &Key<V>,
         policy: &Policy,
-        required: PositionSet,
+        (required, joinable): (PositionSet, Joinable),
         reason: MissReason,
         old: Option<Old>,
         load: F,
@@ -145,7 +155,7 @@ impl Cache {
         let known_tags = old.as_ref().map_or_else(TagIds::new, |old| old.entry.tags.clone());
         let mut verdict = Verdict::Miss(reason);
         for _ in 0..JOINS_MAX {
-            match self.shared.board(key.raw(), &known_tags, &required) {
+            match self.shared.board(key.raw(), &known_tags, &required, joinable) {
                 Seat::Lead(lead) => {
                     let outcome = self.lead(key, policy, lead, required, load).await;
                     return self.landed(key.raw(), outcome, verdict, old, false);
@@ -200,7 +210,11 @@ impl Cache {
         F: FnOnce() -> L + Send + 'static,
         L: Future<Output = Result<Loaded<V>, E>> + Send + 'static,
     {
-        let Seat::Lead(lead) = self.shared.board(key.raw(), &old.tags, &required) else { return };
+        let Seat::Lead(lead) = self.shared.board(key.raw(), &old.tags, &required, Joinable::ByRule) else {
+            // A load runs already. Should it fail, the next reader may try again.
+            old.release_refresh();
+            return;
+        };
         let (this, key, policy) = (self.clone(), key.clone(), *policy);
         tokio::spawn(async move {
             let outcome = this.lead(&key, &policy, lead, required, load).await;
@@ -267,7 +281,7 @@ impl Cache {
         self.shared.observers.tell(&Event::Read { key, verdict });
         entry.touch();
         if scope::is_recording() {
-            tell_outer_load(key, &entry, verdict, not_stored);
+            tell_outer_load(key, &entry, verdict, not_stored, collapsed);
         }
         Fetched::new(entry, verdict, not_stored, collapsed)
     }
@@ -275,7 +289,13 @@ impl Cache {
 
 /// A load within a load: the outer value depends on all that the inner one does.
 #[cold]
-fn tell_outer_load(key: &RawKey, entry: &Entry, verdict: Verdict, not_stored: Option<NotStored>) {
+fn tell_outer_load(
+    key: &RawKey,
+    entry: &Entry,
+    verdict: Verdict,
+    not_stored: Option<NotStored>,
+    collapsed: bool,
+) {
     let refused = match (verdict, not_stored) {
         (Verdict::Stale(_), _) => Some(NotStored::FromStale),
         (_, Some(reason)) if !is_judgeable(reason) => Some(reason),
@@ -285,6 +305,7 @@ fn tell_outer_load(key: &RawKey, entry: &Entry, verdict: Verdict, not_stored: Op
         tenant: key.tenant(),
         tags: &entry.tags,
         has_tenant_tags: entry.has_tenant_tags,
+        loaded_within: !collapsed && matches!(verdict, Verdict::Miss(_) | Verdict::Bypass(_)),
         expires_at: entry.expires_at,
         refused,
     });
@@ -309,9 +330,54 @@ fn is_overtaken(not_stored: Option<NotStored>) -> bool {
     matches!(not_stored, None | Some(NotStored::Overtaken))
 }
 
+/// When a read began.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Began {
+    /// Flights that had taken off by then.
+    flights: u64,
+    /// The earliest time from which a load has seen all that the policy demands; none if only a later one has.
+    loads_since: Option<Timestamp>,
+}
+
+/// Which running loads a reader may join.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Joinable {
+    /// Those that the rule allows: this node's view holds all that the reader was promised to see.
+    ByRule,
+    /// The view may lack what the reader was promised: besides, only loads that began late enough to have seen it
+    /// themselves.
+    Young(Began),
+}
+
+impl Joinable {
+    fn allows(self, flight: &Flight) -> bool {
+        match self {
+            Self::ByRule => true,
+            Self::Young(Began { flights, loads_since }) => {
+                flight.number > flights || loads_since.is_some_and(|since| flight.began_at >= since)
+            }
+        }
+    }
+}
+
 impl Shared {
+    /// A read begins.
+    pub(super) fn begin(&self, policy: &Policy) -> Began {
+        let bound = match policy.mode {
+            Mode::Strict => None,
+            Mode::Bounded(bound) | Mode::StaleOk(bound) => Some(bound),
+        };
+        Began { flights: self.flights.taken_off(), loads_since: bound.map(|bound| self.now() - bound) }
+    }
+
+    /// Which loads a read may join that began then and knows by now whether the view is confirmed.
+    pub(super) fn joinable(&self, confirmed: bool, began: Began) -> Joinable {
+        let by_rule = confirmed || self.sabotage.is(Sabotage::JoinUnconfirmed);
+        if by_rule { Joinable::ByRule } else { Joinable::Young(began) }
+    }
+
     /// Joins a running load that is young enough for this reader, or begins one.
-    pub(super) fn board(&self, key: &RawKey, known_tags: &TagIds, required: &PositionSet) -> Seat {
+    pub(super) fn board(&self, key: &RawKey, known_tags: &TagIds, required: &PositionSet, joinable: Joinable) -> Seat {
         let partition = self.partition(key.tenant());
         let clocks = &self.view(partition).clocks;
         let needed = required.in_partition(partition);
@@ -322,15 +388,15 @@ impl Shared {
                 matches!(clocks.judge(flight.base.epoch, flight.base.sequence, tags), Validity::Valid { .. })
             };
             let unjudged = self.sabotage.is(Sabotage::JoinUnjudged);
-            unjudged || (reached && untouched(&flight.known_tags) && untouched(known_tags))
+            unjudged || (joinable.allows(flight) && reached && untouched(&flight.known_tags) && untouched(known_tags))
         };
-        self.flights.board(key, clocks.frontier(), known_tags.clone(), may_join)
+        self.flights.board(key, clocks.frontier(), self.now(), known_tags.clone(), may_join)
     }
 
     /// A load that nobody joins.
     pub(super) fn alone(&self, key: &RawKey) -> Lead {
         let base: Position = self.view(self.partition(key.tenant())).clocks.frontier();
-        self.flights.alone(key, base)
+        self.flights.alone(key, base, self.now())
     }
 
     /// Whether a value from another reader's load may be used by one who came later: only if the rule can say so.
