@@ -37,6 +37,7 @@ fn tag() -> Tag {
 /// Two nodes over one store, each with a way to it of its own.
 struct Nodes {
     time: Arc<ManualTime>,
+    store: Arc<MemoryStore>,
     ways: [Arc<DistantStore>; 2],
     caches: [Cache; 2],
     database: Arc<AtomicU64>,
@@ -50,7 +51,7 @@ impl Nodes {
         let ways = [way(1), way(2)];
         let build = |way: &Arc<DistantStore>| Cache::builder(way.clone()).time(time.clone()).build();
         let caches = [build(&ways[0]).await.unwrap(), build(&ways[1]).await.unwrap()];
-        Self { time, ways, caches, database: Arc::default() }
+        Self { time, store, ways, caches, database: Arc::default() }
     }
 
     fn cut_off(&self, node: usize) {
@@ -116,6 +117,21 @@ async fn a_load_whose_reader_carries_a_position_out_of_reach_is_given_nothing_ol
     };
     let read = nodes.caches[1].fetch(&outer, &policy(BOUNDED), &ReadOptions { at_least }, load).await.unwrap();
     assert_eq!(read.value(), Some(&Number(1)));
+}
+
+#[tokio::test]
+async fn a_position_from_before_a_failover_does_not_take_the_place_of_one_from_after() {
+    let nodes = Nodes::new().await;
+    let early = nodes.write().await;
+    nodes.read(1, BOUNDED).await;
+    nodes.store.lose(nodes.store.partitions().of(&acme()));
+    let mut at_least = nodes.write().await;
+    // Word of the early write comes late, from somebody else.
+    at_least.extend(&early);
+    let database = nodes.database.clone();
+    let load = move || async move { look(&database) };
+    let read = nodes.caches[1].fetch(&key(), &policy(BOUNDED), &ReadOptions { at_least }, load).await.unwrap();
+    assert_eq!(read.value(), Some(&Number(2)), "{read:?}");
 }
 
 /// A reader that cannot ask whether anything has changed must not be given the value of a load that began before

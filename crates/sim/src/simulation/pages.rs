@@ -80,7 +80,7 @@ pub(crate) enum Kind {
     NestedBatch,
     /// Of a page that may be stale.
     NestedStale,
-    /// Of a page of another tenant, which has only shared facts.
+    /// Of a page of another tenant, which has only shared facts. Not kept if that page was found, not loaded.
     NestedShared,
     /// Only shared facts, for all tenants.
     Common,
@@ -137,6 +137,7 @@ impl Kind {
         !matches!(
             self,
             Self::Optional
+                | Self::NestedShared
                 | Self::Foreign
                 | Self::ManyTags
                 | Self::Declined
