@@ -289,13 +289,7 @@ impl Cache {
 
 /// A load within a load: the outer value depends on all that the inner one does.
 #[cold]
-fn tell_outer_load(
-    key: &RawKey,
-    entry: &Entry,
-    verdict: Verdict,
-    not_stored: Option<NotStored>,
-    collapsed: bool,
-) {
+fn tell_outer_load(key: &RawKey, entry: &Entry, verdict: Verdict, not_stored: Option<NotStored>, collapsed: bool) {
     let refused = match (verdict, not_stored) {
         (Verdict::Stale(_), _) => Some(NotStored::FromStale),
         (_, Some(reason)) if !is_judgeable(reason) => Some(reason),

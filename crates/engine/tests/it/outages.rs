@@ -123,7 +123,7 @@ async fn a_load_whose_reader_carries_a_position_out_of_reach_is_given_nothing_ol
 async fn a_position_from_before_a_failover_does_not_take_the_place_of_one_from_after() {
     let nodes = Nodes::new().await;
     let early = nodes.write().await;
-    nodes.read(1, BOUNDED).await;
+    nodes.read(1, Mode::Strict).await;
     nodes.store.lose(nodes.store.partitions().of(&acme()));
     let mut at_least = nodes.write().await;
     // Word of the early write comes late, from somebody else.
@@ -194,7 +194,8 @@ async fn a_page_of_another_tenants_page_does_not_outlive_an_invalidation_that_wa
     };
     let read_outer = || {
         let inner = read_inner(nodes.caches[0].clone(), number(&globex, "inner"));
-        let load = move || async move { inner.await.map(|inner| Loaded::value(*inner.value().unwrap())).map_err(|_| ()) };
+        let load =
+            move || async move { inner.await.map(|inner| Loaded::value(*inner.value().unwrap())).map_err(|_| ()) };
         let cache = nodes.caches[0].clone();
         async move { cache.fetch(&number(&acme(), "outer"), &policy(Mode::Strict), &ReadOptions::default(), load).await }
     };
