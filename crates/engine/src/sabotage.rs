@@ -22,18 +22,39 @@ pub enum Sabotage {
     IgnoreEpoch,
     /// A reader that cannot ask whether anything has changed joins any running load.
     JoinUnconfirmed,
+    /// Records that were trimmed before this node had read them are taken for none.
+    IgnoreGap,
+    /// The view is confirmed as of the store's answer, not as of the question.
+    ConfirmLate,
+    /// A store that does not answer is taken for one in which nothing has changed.
+    ConfirmUnheard,
+    /// Positions are compared without their epochs.
+    PositionWithoutEpoch,
+    /// What the store holds is served without being judged.
+    TrustStore,
+    /// A value that may be served should the load fail is not judged again when it does.
+    FailSafeUnjudged,
+    /// What a load within a load depends on is not passed on to the outer one.
+    ForgetNested,
 }
 
 impl Sabotage {
     /// Every breach.
     #[cfg(feature = "testing")]
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 13] = [
         Self::StampAfterLoad,
         Self::JoinUnjudged,
         Self::AcknowledgeEarly,
         Self::ForgetRecordedTags,
         Self::IgnoreEpoch,
         Self::JoinUnconfirmed,
+        Self::IgnoreGap,
+        Self::ConfirmLate,
+        Self::ConfirmUnheard,
+        Self::PositionWithoutEpoch,
+        Self::TrustStore,
+        Self::FailSafeUnjudged,
+        Self::ForgetNested,
     ];
 
     /// Whether this is the breach at hand; always false in a build without the feature `testing`.

@@ -39,11 +39,13 @@ pub enum StoreBreach {
     LostLogIsEmpty,
     /// A new epoch has the number of the old one: a state that was lost begins again at zero.
     EpochReused,
+    /// Every fill is accepted. Harmless: whoever reads an entry judges it.
+    FillsNotRefused,
 }
 
 impl StoreBreach {
-    /// Every one.
-    pub const ALL: [Self; 3] = [Self::RunIgnored, Self::LostLogIsEmpty, Self::EpochReused];
+    /// Every one that does harm.
+    pub const HARMFUL: [Self; 3] = [Self::RunIgnored, Self::LostLogIsEmpty, Self::EpochReused];
 }
 
 /// Everything that is lost when the server is emptied, copied when it writes a snapshot, and sent to its replica.
@@ -236,7 +238,9 @@ impl Dataset {
         };
         let sequence = base.sequence.as_u64();
         let moved = entry.tags.iter().any(|tag| state.clocks.get(tag).is_some_and(|clock| *clock > sequence));
-        if state.epoch != base.epoch || sequence > state.sequence || sequence < state.floor || moved {
+        let judges = with.breach != StoreBreach::FillsNotRefused;
+        let overtaken = state.epoch != base.epoch || sequence > state.sequence || sequence < state.floor || moved;
+        if judges && overtaken {
             return Filled::Overtaken;
         }
         let newer = self
