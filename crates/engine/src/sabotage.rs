@@ -32,8 +32,6 @@ pub enum Sabotage {
     PositionWithoutEpoch,
     /// What the store holds is served without being judged.
     TrustStore,
-    /// A value that may be served should the load fail is not judged again when it does.
-    FailSafeUnjudged,
     /// What a load within a load depends on is not passed on to the outer one.
     ForgetNested,
 }
@@ -41,7 +39,7 @@ pub enum Sabotage {
 impl Sabotage {
     /// Every breach.
     #[cfg(feature = "testing")]
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 12] = [
         Self::StampAfterLoad,
         Self::JoinUnjudged,
         Self::AcknowledgeEarly,
@@ -53,7 +51,6 @@ impl Sabotage {
         Self::ConfirmUnheard,
         Self::PositionWithoutEpoch,
         Self::TrustStore,
-        Self::FailSafeUnjudged,
         Self::ForgetNested,
     ];
 

@@ -256,7 +256,7 @@ impl Cache {
         match outcome {
             Outcome::Loaded(entry, not_stored) => Ok(self.answer_of_load(key, entry, verdict, not_stored, collapsed)),
             // Judged again: it may have been invalidated while the load was failing.
-            failed => match old.filter(|old| old.fail_safe && self.shared.is_still_valid(key, &old.entry)) {
+            failed => match old.filter(|old| old.fail_safe && self.shared.is_valid(key, &old.entry)) {
                 Some(old) => Ok(self.answer(key, old.entry, Verdict::Stale(StaleReason::FailSafe))),
                 None => Err(error_of(&failed)),
             },
@@ -391,10 +391,6 @@ impl Shared {
     pub(super) fn alone(&self, key: &RawKey) -> Lead {
         let base: Position = self.view(self.partition(key.tenant())).clocks.frontier();
         self.flights.alone(key, base, self.now())
-    }
-
-    fn is_still_valid(&self, key: &RawKey, entry: &Entry) -> bool {
-        self.is_valid(key, entry) || self.sabotage.is(Sabotage::FailSafeUnjudged)
     }
 
     /// Whether a value from another reader's load may be used by one who came later: only if the rule can say so.

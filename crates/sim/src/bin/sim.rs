@@ -1,11 +1,14 @@
 //! `make sim SEEDS=n [FIRST=s]`: runs the simulation for `n` seeds from `s` on; a single one prints its trace.
+//!
+//! `--breaches <most seeds>` says instead which seed is the first to notice each breach of the protocol.
 
 use std::{process::ExitCode, time::Instant};
 
 use anyhow::{Context as _, bail};
-use unstale_sim::simulation::{Breach, Totals, run};
+use unstale::testing::Sabotage;
+use unstale_sim::simulation::{Breach, StoreBreach, Totals, first_to_notice, run};
 
-const USAGE: &str = "usage: sim [--seeds <how many>] [--first <seed>]";
+const USAGE: &str = "usage: sim [--seeds <how many>] [--first <seed>] [--breaches <most seeds>]";
 /// Violations of one seed that are printed.
 const VIOLATIONS_PRINTED: usize = 5;
 /// Progress lines of a whole run.
@@ -14,10 +17,11 @@ const PROGRESS_LINES: u64 = 10;
 struct Arguments {
     seeds: u64,
     first: u64,
+    breaches: Option<u64>,
 }
 
 fn arguments() -> anyhow::Result<Arguments> {
-    let mut arguments = Arguments { seeds: 1000, first: 0 };
+    let mut arguments = Arguments { seeds: 1000, first: 0, breaches: None };
     let mut words = std::env::args().skip(1);
     while let Some(word) = words.next() {
         let value = words.next().with_context(|| format!("{word} needs a number; {USAGE}"))?;
@@ -25,6 +29,7 @@ fn arguments() -> anyhow::Result<Arguments> {
         match word.as_str() {
             "--seeds" => arguments.seeds = value,
             "--first" => arguments.first = value,
+            "--breaches" => arguments.breaches = Some(value),
             _ => bail!("{word} is not known; {USAGE}"),
         }
     }
@@ -32,7 +37,10 @@ fn arguments() -> anyhow::Result<Arguments> {
 }
 
 fn main() -> anyhow::Result<ExitCode> {
-    let Arguments { seeds, first } = arguments()?;
+    let Arguments { seeds, first, breaches } = arguments()?;
+    if let Some(seeds) = breaches {
+        return Ok(notice_breaches(first..first + seeds));
+    }
     let began = Instant::now();
     let mut totals = Totals::default();
     for seed in first..first + seeds {
@@ -54,4 +62,22 @@ fn main() -> anyhow::Result<ExitCode> {
     print!("{totals}");
     println!("{} passed, {} failed", totals.passed, totals.failed);
     Ok(if totals.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Runs every breach until a seed notices it.
+fn notice_breaches(seeds: std::ops::Range<u64>) -> ExitCode {
+    let engine = Sabotage::ALL.map(|engine| Breach { engine, ..Breach::NONE });
+    let store = StoreBreach::HARMFUL.map(|store| Breach { store, ..Breach::NONE });
+    let (mut passed, mut failed) = (0, 0);
+    for breach in engine.into_iter().chain(store) {
+        if let Some(outcome) = first_to_notice(breach, seeds.clone()) {
+            println!("{breach:?}: seed {}: {}", outcome.seed, outcome.violations[0]);
+            passed += 1;
+        } else {
+            println!("{breach:?}: not noticed by any of {} seeds", seeds.end - seeds.start);
+            failed += 1;
+        }
+    }
+    println!("{passed} passed, {failed} failed");
+    if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

@@ -56,7 +56,11 @@ impl Client {
         let tenant = self.dice.pick(0..self.world.plan.tenants);
         let rare = self.dice.percent(10);
         let all = u32::try_from(Kind::ALL.len()).expect("few kinds");
-        let number = if rare { self.dice.pick(0..all) } else { self.dice.pick(0..Kind::COMMON_PAGES) };
+        let number = match (rare, self.world.plan.hot) {
+            (true, _) => self.dice.pick(0..all),
+            (false, true) => self.dice.pick(0..2),
+            (false, false) => self.dice.pick(0..Kind::COMMON_PAGES),
+        };
         let (mode, carries) = (self.mode(), self.dice.percent(50));
         if self.world.plan.two_builds && at % 2 == 1 {
             self.read_page::<SecondPage>(at, PageId { tenant, number }, mode, carries).await;

@@ -88,6 +88,8 @@ pub(crate) struct Plan {
     pub(crate) two_builds: bool,
     /// Clocks are off, and run fast or slow.
     pub(crate) skewed: bool,
+    /// Most reads are of two pages.
+    pub(crate) hot: bool,
 }
 
 impl Plan {
@@ -105,7 +107,7 @@ impl Plan {
             slow_percent: *dice.one(&[0, 0, 2, 20]),
         };
         let tiny = dice.percent(40);
-        Self {
+        let mut plan = Self {
             nodes: dice.pick(2..6),
             tenants: dice.pick(1..4),
             partitions: PartitionCount::new(*dice.one(&[1, 2, 4])).expect("powers of two"),
@@ -132,6 +134,52 @@ impl Plan {
             loads_failing_percent: *dice.one(&[0, 0, 5, 20]),
             two_builds: dice.percent(15),
             skewed: dice.percent(50),
+            hot: dice.percent(30),
+        };
+        match dice.pick(0..10) {
+            0 => plan.slow_ways(dice),
+            1 => plan.slow_loads_of_lonely_nodes(dice),
+            2 => plan.lost_keys(),
+            _ => {}
         }
+        plan
+    }
+
+    /// Answers are long on their way, and nothing else tells a node what has changed meanwhile.
+    fn slow_ways(&mut self, dice: &Dice) {
+        self.weather = Weather { slow_percent: 50, lost_wakes_percent: 100, ..Weather::default() };
+        self.bound = Duration::from_millis(*dice.one(&[50, 300]));
+        self.faults.clear();
+        self.become_busy();
+    }
+
+    /// Loads last long enough for a node to be cut off under way, and for others to write meanwhile.
+    fn slow_loads_of_lonely_nodes(&mut self, dice: &Dice) {
+        self.faults = vec![Fault::Cut, Fault::DatabaseSlow];
+        self.faults_every_ms = 200;
+        self.bound = Duration::from_millis(*dice.one(&[50, 300]));
+        self.weather = Weather::default();
+        self.become_busy();
+        self.think_ms_max = 60;
+    }
+
+    /// Keys of the store are lost one by one, while nodes are behind.
+    fn lost_keys(&mut self) {
+        self.faults = vec![Fault::Evict];
+        self.faults_every_ms = 20;
+        self.weather = Weather { lost_wakes_percent: 100, ..Weather::default() };
+        self.become_busy();
+    }
+
+    fn become_busy(&mut self) {
+        self.hot = true;
+        self.clients = 10;
+        self.steps = 40;
+        self.think_ms_max = 20;
+        self.tenants = 1;
+        self.loads_failing_percent = 0;
+        self.cache.waiters_max = 1000;
+        self.cache.clocks = ClockLimits { filter_slots: 64, exact_clocks_max: 256 };
+        self.store = StoreLimits { log_records_max: 1024, clocks_max: 1024 };
     }
 }

@@ -138,7 +138,7 @@ impl World {
     async fn dawdle(&self) {
         let slow = self.database_slow.load(Relaxed);
         match self.dice.pick(0..100) {
-            _ if slow => sleep(self.dice.millis(10..1200)).await,
+            _ if slow => sleep(self.dice.millis(10..600)).await,
             0..80 => {
                 for _ in 0..self.dice.pick(0..8) {
                     yield_now().await;

@@ -12,13 +12,13 @@ const SEEDS_TO_NOTICE: u64 = 400;
 
 #[test]
 fn the_same_seed_gives_the_same_run() {
-    for seed in 0..6 {
+    for seed in 0..3 {
         let [once, again] = [(); 2].map(|()| run(seed, Breach::NONE, false));
         assert_eq!((once.trace_hash, &once.counts), (again.trace_hash, &again.counts), "seed {seed}");
     }
     let hashes: std::collections::BTreeSet<u64> =
-        (0..6).map(|seed| run(seed, Breach::NONE, false).trace_hash).collect();
-    assert_eq!(hashes.len(), 6, "different seeds give different runs");
+        (0..3).map(|seed| run(seed, Breach::NONE, false).trace_hash).collect();
+    assert_eq!(hashes.len(), 3, "different seeds give different runs");
 }
 
 #[test]
@@ -104,23 +104,40 @@ fn no_seed_breaks_a_promise_and_everything_happens() {
     }
 }
 
-#[test]
-fn every_breach_of_the_protocol_is_noticed() {
-    for engine in Sabotage::ALL {
-        let breach = Breach { engine, ..Breach::NONE };
-        let noticed = first_to_notice(breach, 0..SEEDS_TO_NOTICE);
-        assert!(noticed.is_some(), "{engine:?} was not noticed in {SEEDS_TO_NOTICE} runs");
-        println!("{engine:?}: seed {}", noticed.expect("just seen").seed);
-    }
+/// Breaches, and a seed that noticed each when this was written: asked first, it only saves time.
+const BREACHES: [(Breach, u64); 15] = [
+    (by_engine(Sabotage::StampAfterLoad), 2),
+    (by_engine(Sabotage::JoinUnjudged), 0),
+    (by_engine(Sabotage::AcknowledgeEarly), 2),
+    (by_engine(Sabotage::ForgetRecordedTags), 0),
+    (by_engine(Sabotage::IgnoreEpoch), 2),
+    (by_engine(Sabotage::JoinUnconfirmed), 288),
+    (by_engine(Sabotage::IgnoreGap), 6),
+    (by_engine(Sabotage::ConfirmLate), 377),
+    (by_engine(Sabotage::ConfirmUnheard), 8),
+    (by_engine(Sabotage::PositionWithoutEpoch), 20),
+    (by_engine(Sabotage::TrustStore), 0),
+    (by_engine(Sabotage::ForgetNested), 0),
+    (by_store(StoreBreach::RunIgnored), 2),
+    (by_store(StoreBreach::LostLogIsEmpty), 20),
+    (by_store(StoreBreach::EpochReused), 2),
+];
+
+const fn by_engine(engine: Sabotage) -> Breach {
+    Breach { engine, store: StoreBreach::None }
 }
 
+const fn by_store(store: StoreBreach) -> Breach {
+    Breach { engine: Sabotage::None, store }
+}
+
+/// A checker that has never failed proves nothing.
 #[test]
-fn every_breach_by_the_store_is_noticed() {
-    for store in StoreBreach::HARMFUL {
-        let breach = Breach { store, ..Breach::NONE };
-        let noticed = first_to_notice(breach, 0..SEEDS_TO_NOTICE);
-        assert!(noticed.is_some(), "{store:?} was not noticed in {SEEDS_TO_NOTICE} runs");
-        println!("{store:?}: seed {}", noticed.expect("just seen").seed);
+fn every_breach_is_noticed() {
+    assert_eq!(BREACHES.len(), Sabotage::ALL.len() + StoreBreach::HARMFUL.len(), "one is missing here");
+    for (breach, seed) in BREACHES {
+        let noticed = first_to_notice(breach, std::iter::once(seed).chain(0..SEEDS_TO_NOTICE));
+        assert!(noticed.is_some(), "{breach:?} was not noticed in {SEEDS_TO_NOTICE} runs");
     }
 }
 
