@@ -1,14 +1,18 @@
 //! `make sim SEEDS=n [FIRST=s]`: runs the simulation for `n` seeds from `s` on; a single one prints its trace.
 //!
+//! `--scale <seed>` says what many nodes and partitions cost, and
 //! `--breaches <most seeds>` says instead which seed is the first to notice each breach of the protocol.
 
-use std::{process::ExitCode, time::Instant};
+use std::{
+    process::ExitCode,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context as _, bail};
 use unstale::testing::Sabotage;
-use unstale_sim::simulation::{Breach, StoreBreach, Totals, first_to_notice, run};
+use unstale_sim::simulation::{Breach, Scene, StoreBreach, Totals, apply_rates, first_to_notice, measure, run};
 
-const USAGE: &str = "usage: sim [--seeds <how many>] [--first <seed>] [--breaches <most seeds>]";
+const USAGE: &str = "usage: sim [--seeds <how many>] [--first <seed>] [--breaches <most seeds>] [--scale <seed>]";
 /// Violations of one seed that are printed.
 const VIOLATIONS_PRINTED: usize = 5;
 /// Progress lines of a whole run.
@@ -18,10 +22,11 @@ struct Arguments {
     seeds: u64,
     first: u64,
     breaches: Option<u64>,
+    scale: Option<u64>,
 }
 
 fn arguments() -> anyhow::Result<Arguments> {
-    let mut arguments = Arguments { seeds: 1000, first: 0, breaches: None };
+    let mut arguments = Arguments { seeds: 1000, first: 0, breaches: None, scale: None };
     let mut words = std::env::args().skip(1);
     while let Some(word) = words.next() {
         let value = words.next().with_context(|| format!("{word} needs a number; {USAGE}"))?;
@@ -29,6 +34,7 @@ fn arguments() -> anyhow::Result<Arguments> {
         match word.as_str() {
             "--seeds" => arguments.seeds = value,
             "--first" => arguments.first = value,
+            "--scale" => arguments.scale = Some(value),
             "--breaches" => arguments.breaches = Some(value),
             _ => bail!("{word} is not known; {USAGE}"),
         }
@@ -37,7 +43,11 @@ fn arguments() -> anyhow::Result<Arguments> {
 }
 
 fn main() -> anyhow::Result<ExitCode> {
-    let Arguments { seeds, first, breaches } = arguments()?;
+    let Arguments { seeds, first, breaches, scale } = arguments()?;
+    if let Some(seed) = scale {
+        measure_scale(seed);
+        return Ok(ExitCode::SUCCESS);
+    }
     if let Some(seeds) = breaches {
         return Ok(notice_breaches(first..first + seeds));
     }
@@ -80,4 +90,15 @@ fn notice_breaches(seeds: std::ops::Range<u64>) -> ExitCode {
     }
     println!("{passed} passed, {failed} failed");
     if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Prints what scenes of several sizes take.
+fn measure_scale(seed: u64) {
+    let (applied, judged) = apply_rates();
+    println!("one thread applies {applied:.0} records of 3 tags a second, or judges {judged:.0} entries");
+    for (nodes, partitions, writes) in [(10, 16, 1000), (100, 16, 0), (100, 16, 1000), (100, 64, 0), (100, 64, 1000)] {
+        let time = Duration::from_secs(10);
+        let scene = Scene { nodes, tenants: 1000, partitions, time, reads: 20_000, writes };
+        println!("{}", measure(seed, scene));
+    }
 }

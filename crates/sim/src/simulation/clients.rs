@@ -58,7 +58,7 @@ impl Client {
         let all = u32::try_from(Kind::ALL.len()).expect("few kinds");
         let number = match (rare, self.world.plan.hot) {
             (true, _) => self.dice.pick(0..all),
-            (false, true) => self.dice.pick(0..2),
+            (false, true) => *self.dice.one(&[0, 1, 4]),
             (false, false) => self.dice.pick(0..Kind::COMMON_PAGES),
         };
         let (mode, carries) = (self.mode(), self.dice.percent(50));
@@ -225,7 +225,13 @@ impl Client {
 }
 
 /// Tells the caches of a change through one node.
-async fn publish(world: &World, node: &Node, process: &Process, number: u64, written: &Written) -> Option<PositionSet> {
+pub(crate) async fn publish(
+    world: &World,
+    node: &Node,
+    process: &Process,
+    number: u64,
+    written: &Written,
+) -> Option<PositionSet> {
     let invalidation = Invalidation::of(written.facts.iter().map(|(fact, _)| world::tag(*fact)));
     let positions = match process.answer(process.cache.invalidate(&invalidation)).await {
         Ok(Ok(positions)) => positions,

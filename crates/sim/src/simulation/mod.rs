@@ -24,6 +24,7 @@ mod plan;
 mod promise;
 mod report;
 mod run;
+mod scale;
 mod store;
 mod trace;
 mod world;
@@ -31,6 +32,7 @@ mod world;
 pub use self::{
     report::{Totals, first_to_notice},
     run::{Breach, Outcome, run},
+    scale::{Measured, Scene, apply_rates, measure},
     store::{StoreBreach, StoreLimits},
     trace::Counts,
 };

@@ -145,6 +145,13 @@ impl Plan {
         plan
     }
 
+    /// A run in which nothing goes wrong.
+    pub(crate) fn calm(dice: &Dice) -> Self {
+        let plan = Self::draw(dice);
+        let weather = Weather::default();
+        Self { faults: Vec::new(), weather, loads_failing_percent: 0, two_builds: false, skewed: false, ..plan }
+    }
+
     /// Answers are long on their way, and nothing else tells a node what has changed meanwhile.
     fn slow_ways(&mut self, dice: &Dice) {
         self.weather = Weather { slow_percent: 50, lost_wakes_percent: 100, ..Weather::default() };

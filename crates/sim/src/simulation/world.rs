@@ -153,7 +153,7 @@ impl World {
     pub(crate) fn policy(&self, kind: Kind, mode: Mode) -> Policy {
         let policy = match kind {
             Kind::ShortLived => Policy::ttl(Duration::from_millis(150))
-                .grace(Duration::from_millis(300))
+                .grace(Duration::from_millis(600))
                 .fail_safe(Duration::from_secs(5)),
             Kind::NoLifetime => Policy::ttl(Duration::ZERO),
             Kind::OptionalRemembered => Policy::ttl(Duration::from_secs(600)).negative_ttl(Duration::from_secs(600)),
@@ -181,7 +181,8 @@ pub(crate) fn tag(fact: Fact) -> Tag {
     }
 }
 
-const SHARED_BASE: Fact = 1000;
+/// Facts from this number on are shared.
+const SHARED_BASE: Fact = 1 << 20;
 
 /// A tenant's fact.
 pub(crate) fn fact_of(tenant: usize, number: u32) -> Fact {
