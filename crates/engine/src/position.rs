@@ -52,7 +52,7 @@ pub struct Epoch(pub(crate) u64);
 
 impl Epoch {
     /// No store ever draws it (but for chance, 2⁻⁶⁴).
-    const NEVER: Self = Self(u64::MAX);
+    const NEVER: Self = Self(u64::MAX - 1);
 
     /// A new epoch, different from every earlier one but for chance (2⁻⁶⁴).
     pub fn random() -> Self {

@@ -79,6 +79,7 @@ fn policy(mode: Mode) -> Policy {
     Policy::ttl(Duration::from_secs(3600)).mode(mode)
 }
 
+#[allow(clippy::unnecessary_wraps, reason = "as loads return it")]
 fn look(database: &AtomicU64) -> Result<Loaded<Number>, String> {
     record(&tag());
     Ok(Loaded::value(Number(database.load(SeqCst))))

@@ -1,6 +1,10 @@
 //! One run, from its seed to its outcome.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    fmt::{self, Write as _},
+    sync::Arc,
+    time::Duration,
+};
 
 use tokio::{
     task::JoinSet,
@@ -170,15 +174,19 @@ async fn recovers(world: &Arc<World>, nodes: &Arc<[Node]>) -> Vec<String> {
 async fn becomes_hit<P: Page>(world: &Arc<World>, node: &Node, page: PageId) -> Result<(), String> {
     let process = node.process().ok_or("the node is gone")?;
     let mut verdicts = String::new();
+    let mut add = |verdict: fmt::Arguments<'_>| write!(verdicts, "{verdict}, ").expect("a String takes everything");
     for _ in 0..BECOMES_HIT_READS_MAX {
         let read = world::read::<P>(world.clone(), process.cache.clone(), page, Mode::Strict, PositionSet::default());
         match timeout(RECOVERY_MAX, read).await {
             // Its absence is not remembered, or it is of a kind that is not kept: to be read is all it can do.
             Ok(Ok(_)) if !page.kind().is_kept() => return Ok(()),
             Ok(Ok(fetched)) if fetched.verdict == Verdict::Hit => return Ok(()),
-            Ok(Ok(fetched)) => verdicts += &format!("{} ({:?}), ", fetched.verdict, fetched.not_stored),
-            Ok(Err(error)) => verdicts += &format!("{error:?}, "),
-            Err(_elapsed) => return Err(format!("{verdicts}nothing")),
+            Ok(Ok(fetched)) => add(format_args!("{} ({:?})", fetched.verdict, fetched.not_stored)),
+            Ok(Err(error)) => add(format_args!("{error:?}")),
+            Err(_elapsed) => {
+                add(format_args!("nothing"));
+                break;
+            }
         }
         sleep(Duration::from_millis(50)).await;
     }

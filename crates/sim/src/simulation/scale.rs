@@ -1,4 +1,5 @@
 //! Many nodes, tenants and partitions: how the work of following the log grows. Nothing goes wrong here.
+#![allow(clippy::cast_precision_loss, reason = "figures for people")]
 
 use std::{fmt, sync::Arc, time::Duration};
 

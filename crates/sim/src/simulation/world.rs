@@ -150,7 +150,7 @@ impl World {
     }
 
     /// The policy of a page, for a reader of this mode.
-    pub(crate) fn policy(&self, kind: Kind, mode: Mode) -> Policy {
+    pub(crate) fn policy(kind: Kind, mode: Mode) -> Policy {
         let policy = match kind {
             Kind::ShortLived => Policy::ttl(Duration::from_millis(150))
                 .grace(Duration::from_millis(600))
@@ -225,7 +225,7 @@ pub(crate) fn read<P: Page>(
     at_least: PositionSet,
 ) -> BoxFuture<'static, Result<Fetched<P>, FetchError<DatabaseDown>>> {
     async move {
-        let policy = world.policy(page.kind(), mode);
+        let policy = World::policy(page.kind(), mode);
         let options = ReadOptions { at_least };
         let (key, node) = (page.key(), cache.clone());
         cache.fetch(&key, &policy, &options, move || compute(world, node, page)).await
@@ -242,7 +242,7 @@ pub(crate) fn read_many<P: Page>(
     at_least: PositionSet,
 ) -> BoxFuture<'static, Result<Vec<Fetched<P>>, FetchError<DatabaseDown>>> {
     async move {
-        let policy = world.policy(Kind::Plain, mode);
+        let policy = World::policy(Kind::Plain, mode);
         let options = ReadOptions { at_least };
         let keys: Vec<Key<P>> = pages.iter().map(|page| page.key()).collect();
         let node = cache.clone();

@@ -72,7 +72,7 @@ impl Link {
     ) -> Arc<Self> {
         let link = Arc::new(Self {
             node,
-            server: server.clone(),
+            server,
             dice,
             clock,
             trace,
@@ -81,7 +81,7 @@ impl Link {
             moved: watch::channel(0).0,
             wakes: AtomicU64::new(0),
         });
-        server.listen(&link);
+        link.server.listen(&link);
         link
     }
 
