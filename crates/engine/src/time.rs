@@ -54,8 +54,8 @@ impl Add<Duration> for Timestamp {
 
 /// Where the cache reads the time; a test or a simulation brings its own.
 ///
-/// It should not go back. If it does, views of the log are confirmed anew before they are used, and those that were
-/// confirmed shortly before may seem younger than they are, by as much as they had aged.
+/// It should not go back. If it does, views of the log are confirmed anew before they are used, and those that
+/// were confirmed before may seem younger than they are until then, by as much as it went back.
 pub trait TimeSource: Send + Sync + fmt::Debug + 'static {
     /// Now.
     fn now(&self) -> Timestamp;

@@ -11,6 +11,7 @@ use crate::{
     position::{Partition, Position, PositionSet, Sequence},
     sabotage::Sabotage,
     store::{LogPage, StoreError},
+    time::Timestamp,
 };
 
 /// Records read from the log at once.
@@ -72,6 +73,10 @@ impl Shared {
         let round = view.rounds.fetch_add(1, AcqRel) + 1;
         loop {
             let asked_at = self.now();
+            if view.clocks.confirmed_at() > asked_at {
+                // The clock was set back. When it comes to that moment again, the confirmation must not count again.
+                view.clocks.confirm(Timestamp::default());
+            }
             let frontier = view.clocks.frontier();
             let page = self.store.read_log(frontier, RECORDS_PER_PAGE).await;
             match page.inspect_err(|_| self.observers.tell(&Event::StoreFailed { partition: Some(partition) }))? {

@@ -4,7 +4,7 @@
 //! - To see everything whose *position* it carries; the same exception.
 //! - To see everything that *any node* acknowledged before it began, if it is strict; before its bound, if it is
 //!   bounded. The bound is the node's, by its clock: a view is good for that long after the store was *asked*. A clock
-//!   that is set back may let a view seem younger than it is, by as much as it had aged: at most twice the bound.
+//!   that is set back may let a view seem younger than it is, by as much as it was set back, for some seconds.
 //! - A page that was made of others promises no more than the weakest read among them.
 
 use std::time::Duration;
@@ -18,7 +18,7 @@ use unstale::{
 use super::{
     node::Node,
     pages::{Kind, Saw},
-    plan::{Fault, LOAD_TIMEOUT, SKEW_MS_MAX},
+    plan::{Fault, JUMP_MS_MAX, LOAD_TIMEOUT, SKEW_MS_MAX},
     world::World,
 };
 
@@ -28,6 +28,8 @@ pub(crate) struct Promise {
     any: Moment,
     node: Option<Moment>,
     carried: Option<Moment>,
+    began: Instant,
+    staleness: Duration,
 }
 
 impl Promise {
@@ -36,9 +38,10 @@ impl Promise {
             Kind::Nested | Kind::NestedShared | Kind::NestedStale => Some(world.inner_mode(kind)),
             _ => None,
         };
-        let staleness = [Some(mode), inner].into_iter().flatten().map(|mode| staleness(world, node, mode)).max();
+        let staleness = [Some(mode), inner].into_iter().flatten().map(|mode| staleness(world, mode)).max();
         let exempt = [Some(mode), inner].into_iter().flatten().any(|mode| matches!(mode, Mode::StaleOk(_)));
-        let any = match staleness.unwrap_or_default() {
+        let (began, staleness) = (Instant::now(), staleness.unwrap_or_default());
+        let any = match staleness {
             Duration::ZERO => world.history.now(),
             staleness => world.moment_of(Instant::now().checked_sub(staleness)),
         };
@@ -46,12 +49,23 @@ impl Promise {
             any,
             node: (!exempt).then(|| node.history.now()),
             carried: carried.filter(|_| !exempt).map(History::now),
+            began,
+            staleness,
         }
     }
 
     /// Checks what the read saw.
     pub(crate) fn check(&self, world: &World, node: &Node, carried: &History, reader: &str, saw: &Saw) {
-        world.history.read(&format!("{reader}, in its time,"), self.any, saw.iter().copied());
+        // Set back shortly before the read or during it: in rounds of asking, each out of patience, in each of four
+        // partitions, the node notices.
+        let set_back = node.clock.jumped_back(self.began.elapsed() + Duration::from_secs(10));
+        let any = if set_back && !self.staleness.is_zero() {
+            let back = Duration::from_millis(JUMP_MS_MAX.unsigned_abs());
+            world.moment_of(self.began.checked_sub(self.staleness + back))
+        } else {
+            self.any
+        };
+        world.history.read(&format!("{reader}, in its time,"), any, saw.iter().copied());
         if let Some(moment) = self.node {
             node.history.read(&format!("{reader}, where it was written,"), moment, saw.iter().copied());
         }
@@ -62,13 +76,12 @@ impl Promise {
 }
 
 /// How old an answer may be, in simulated time.
-fn staleness(world: &World, node: &Node, mode: Mode) -> Duration {
+fn staleness(world: &World, mode: Mode) -> Duration {
     match mode {
         Mode::Strict => Duration::ZERO,
         Mode::Bounded(bound) => {
             // Drift is at most 0.5 %, and time stamps are whole milliseconds.
-            let bound = bound + bound / 100 + Duration::from_millis(4);
-            if node.clock.jumped_back(bound * 3) { bound * 2 } else { bound }
+            bound + bound / 100 + Duration::from_millis(4)
         }
         Mode::StaleOk(_) if world.plan.faults.contains(&Fault::ClockJump) => Duration::from_secs(1 << 20),
         Mode::StaleOk(age) => {
