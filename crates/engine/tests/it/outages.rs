@@ -11,10 +11,10 @@ use std::{
 use tokio::sync::oneshot;
 use unstale::{
     Cache, FetchError, Fetched, Invalidation, Key, Loaded, MemoryLimits, MemoryStore, Mode, Policy, PositionSet,
-    ReadOptions, Tag, Tenant, catalogue, record,
+    ReadOptions, Tag, Tenant, Timestamp, catalogue, record,
     store::Store,
     testing::{DistantStore, Faults},
-    time::ManualTime,
+    time::{ManualTime, TimeSource},
 };
 
 use crate::world::acme;
@@ -207,4 +207,33 @@ async fn a_page_of_another_tenants_page_does_not_outlive_an_invalidation_that_wa
     store.append(partitions.of(&globex), vec![fact.id()], unstale::Bytes::new()).await.unwrap();
     let read = read_outer().await.unwrap();
     assert_eq!(read.value(), Some(&Number(1)), "{read:?}");
+}
+
+/// A clock that can be set.
+#[derive(Debug)]
+struct Settable(AtomicU64);
+
+impl TimeSource for Settable {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millis(self.0.load(SeqCst))
+    }
+}
+
+#[tokio::test]
+async fn a_clock_that_comes_to_the_last_confirmation_again_confirms_nothing() {
+    let nodes = Nodes::new().await;
+    let clock = Arc::new(Settable(AtomicU64::new(60_000)));
+    let cache = Cache::builder(nodes.ways[1].clone()).time(clock.clone()).build().await.unwrap();
+    let read = async |name: &str, mode| {
+        let database = nodes.database.clone();
+        let load = move || async move { look(&database) };
+        cache.fetch(&number(&acme(), name), &policy(mode), &ReadOptions::default(), load).await.unwrap()
+    };
+    read("n", Mode::Strict).await;
+    nodes.write().await;
+    nodes.cut_off(1);
+    clock.0.store(50_000, SeqCst);
+    read("another", BOUNDED).await;
+    clock.0.store(60_500, SeqCst);
+    assert_eq!(read("n", BOUNDED).await.value(), Some(&Number(1)));
 }
