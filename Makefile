@@ -68,6 +68,16 @@ test-e2e: $(WEB) web/node_modules/.package-lock.json e2e/node_modules/.package-l
 	cargo build --package platform --bin platform --locked
 	cd e2e && PLATFORM_BIN=$(CURDIR)/target/debug/platform PATH=$(CURDIR)/web/node_modules/.bin:$$PATH npm test
 
+# ---- Prove ----------------------------------------------------------------------------------------------------------
+
+SEEDS ?= 1000
+FIRST ?= 0
+
+.PHONY: sim
+sim: ## Simulate many nodes under faults, SEEDS runs from seed FIRST on; SEEDS=1 prints the run
+	cargo build --profile quick --package unstale-sim --bin sim --locked
+	target/quick/sim --seeds $(SEEDS) --first $(FIRST)
+
 # ---- Measure and keep in shape --------------------------------------------------------------------------------------
 
 .PHONY: bench

@@ -131,14 +131,26 @@ impl Clocks {
         Sequence(self.floor.load(Acquire))
     }
 
+    /// How many clocks are held exactly.
+    pub fn exact_len(&self) -> usize {
+        self.exact.read().clocks.len()
+    }
+
     /// When the view was last known to be complete up to the log's head, if it ever was.
     pub fn confirmed_at(&self) -> Option<Timestamp> {
         self.confirmed_at.load(Acquire).checked_sub(1).map(Timestamp::from_millis)
     }
 
-    /// Notes that at `now` the view was complete up to the log's head.
+    /// Notes that at `now` the view was complete up to the log's head. The caller (one at a time) tells what it learned
+    /// last, also if the node's clock was set back meanwhile: a moment of the old time would be in the future for as
+    /// long as the clock was set back.
     pub fn confirm(&self, now: Timestamp) {
-        self.confirmed_at.fetch_max(now.as_millis().saturating_add(1), Release);
+        self.confirmed_at.store(now.as_millis().saturating_add(1), Release);
+    }
+
+    /// Nobody knows when the view was complete.
+    pub fn unconfirm(&self) {
+        self.confirmed_at.store(0, Release);
     }
 
     /// Applies the rule to an entry of `epoch` with `base` and `tags`.
@@ -327,11 +339,11 @@ mod tests {
     }
 
     #[test]
-    fn confirmation_never_goes_back() {
+    fn the_last_confirmation_counts_also_after_the_clock_was_set_back() {
         let clocks = clocks(8, 8);
         clocks.confirm(Timestamp::from_millis(9));
         clocks.confirm(Timestamp::from_millis(5));
-        assert_eq!(clocks.confirmed_at(), Some(Timestamp::from_millis(9)));
+        assert_eq!(clocks.confirmed_at(), Some(Timestamp::from_millis(5)));
     }
 
     proptest! {

@@ -57,7 +57,8 @@ pub(crate) fn is_recent(confirmed_at: Option<Timestamp>, policy: &Policy, now: T
         Mode::Bounded(bound) => bound,
         Mode::StaleOk(_) => STALE_OK_BOUND,
     };
-    confirmed_at.is_some_and(|at| now.since(at) <= bound)
+    // A confirmation in the future is from before the clock was set back: how old it is, nobody knows.
+    confirmed_at.is_some_and(|at| at <= now && now.since(at) <= bound)
 }
 
 /// The judgement of an entry one of whose tags is known to be invalidated.
@@ -231,5 +232,11 @@ mod tests {
         assert!(!never(Timestamp::from_millis(1)), "however patient the policy");
         let stale_ok = Mode::StaleOk(Duration::from_secs(60));
         assert!(recent(stale_ok, 2_000) && !recent(stale_ok, 2_001));
+    }
+
+    #[test]
+    fn a_view_that_was_confirmed_in_the_future_is_not_recent() {
+        let bounded = policy().mode(Mode::Bounded(Duration::from_secs(3600)));
+        assert!(!is_recent(Some(Timestamp::from_millis(1_000)), &bounded, Timestamp::from_millis(999)));
     }
 }

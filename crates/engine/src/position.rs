@@ -51,9 +51,22 @@ impl Partition {
 pub struct Epoch(pub(crate) u64);
 
 impl Epoch {
+    /// No store ever draws it (but for chance, 2⁻⁶⁴).
+    const NEVER: Self = Self(u64::MAX - 1);
+
     /// A new epoch, different from every earlier one but for chance (2⁻⁶⁴).
     pub fn random() -> Self {
         Self(rand::random())
+    }
+
+    /// The epoch of this number: for stores, which draw it or read it where they keep it.
+    pub const fn from_u64(number: u64) -> Self {
+        Self(number)
+    }
+
+    /// As a number.
+    pub const fn as_u64(self) -> u64 {
+        self.0
     }
 }
 
@@ -74,8 +87,13 @@ impl Sequence {
         Self(self.0.saturating_sub(1))
     }
 
+    /// The sequence of this number: for stores.
+    pub const fn from_u64(number: u64) -> Self {
+        Self(number)
+    }
+
     /// As a number.
-    pub fn as_u64(self) -> u64 {
+    pub const fn as_u64(self) -> u64 {
         self.0
     }
 }
@@ -101,11 +119,13 @@ const POSITIONS_MAX: usize = 1024;
 pub struct PositionSet(SmallVec<[Position; 1]>);
 
 impl PositionSet {
-    /// Adds a position. Of two in one partition and epoch the later stays; of two epochs, the one added last.
+    /// Adds a position. Of two in one partition and epoch the later stays. Which of two epochs is the later nobody can
+    /// tell from their numbers, and word of an old one may come late: what is kept then is a position that no view has
+    /// ever reached, so that whoever reads with it asks the store first, and so sees all of both.
     pub fn add(&mut self, position: Position) {
         match self.0.iter_mut().find(|held| held.partition == position.partition) {
-            Some(held) if held.epoch == position.epoch && held.sequence >= position.sequence => {}
-            Some(held) => *held = position,
+            Some(held) if held.epoch != position.epoch => held.epoch = Epoch::NEVER,
+            Some(held) => held.sequence = held.sequence.max(position.sequence),
             None => self.0.push(position),
         }
     }
@@ -205,9 +225,17 @@ mod tests {
         set.add(position(1, 7, 6));
         set.add(position(2, 7, 1));
         assert_eq!(set.in_partition(Partition(1)), Some(position(1, 7, 6)));
-        set.add(position(1, 8, 0));
-        assert_eq!(set.in_partition(Partition(1)), Some(position(1, 8, 0)));
         assert_eq!(set.iter().count(), 2);
+    }
+
+    #[test]
+    fn of_two_epochs_neither_is_taken_for_the_later() {
+        let mut set = PositionSet::from(position(1, 7, 5));
+        set.add(position(1, 8, 0));
+        let held = set.in_partition(Partition(1)).unwrap();
+        assert!(held.epoch != Epoch(7) && held.epoch != Epoch(8));
+        set.add(position(1, 8, 3));
+        assert_eq!(set.in_partition(Partition(1)).unwrap().epoch, held.epoch);
     }
 
     #[test]

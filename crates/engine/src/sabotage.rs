@@ -26,6 +26,18 @@ pub enum Sabotage {
     JoinUnconfirmed,
     /// All owners of leases call themselves the same. No read becomes stale by it, but a key is loaded twice at once.
     LeaseWithoutOwner,
+    /// Records that were trimmed before this node had read them are taken for none.
+    IgnoreGap,
+    /// The view is confirmed as of the store's answer, not as of the question.
+    ConfirmLate,
+    /// A store that does not answer is taken for one in which nothing has changed.
+    ConfirmUnheard,
+    /// Positions are compared without their epochs.
+    PositionWithoutEpoch,
+    /// What the store holds is served without being judged.
+    TrustStore,
+    /// What a load within a load depends on is not passed on to the outer one.
+    ForgetNested,
 }
 
 impl Sabotage {
@@ -35,8 +47,20 @@ impl Sabotage {
 
     /// Every other breach that lets a read be stale.
     #[cfg(feature = "testing")]
-    pub const ALL: [Self; 5] =
-        [Self::StampAfterLoad, Self::JoinUnjudged, Self::AcknowledgeEarly, Self::ForgetRecordedTags, Self::IgnoreEpoch];
+    pub const ALL: [Self; 12] = [
+        Self::StampAfterLoad,
+        Self::JoinUnjudged,
+        Self::AcknowledgeEarly,
+        Self::ForgetRecordedTags,
+        Self::IgnoreEpoch,
+        Self::JoinUnconfirmed,
+        Self::IgnoreGap,
+        Self::ConfirmLate,
+        Self::ConfirmUnheard,
+        Self::PositionWithoutEpoch,
+        Self::TrustStore,
+        Self::ForgetNested,
+    ];
 
     /// Whether this is the breach at hand; always false in a build without the feature `testing`.
     pub(crate) fn is(self, breach: Self) -> bool {

@@ -73,6 +73,8 @@ pub(crate) struct Nested<'a> {
     pub(crate) tenant: &'a Tenant,
     pub(crate) tags: &'a [TagId],
     pub(crate) has_tenant_tags: bool,
+    /// Whether it was loaded for this load, not found or joined: then it is no older.
+    pub(crate) loaded_within: bool,
     pub(crate) expires_at: Timestamp,
     /// Why the inner value can be no part of a kept one, if so.
     pub(crate) refused: Option<NotStored>,
@@ -133,12 +135,13 @@ impl Recorder {
         if let Some(reason) = nested.refused {
             seen.refuse(reason);
         }
-        if nested.has_tenant_tags {
-            if *nested.tenant == self.tenant {
-                seen.has_tenant_tags = true;
-            } else {
-                seen.refuse(NotStored::ForeignTag);
-            }
+        if *nested.tenant == self.tenant {
+            seen.has_tenant_tags |= nested.has_tenant_tags;
+        } else if nested.has_tenant_tags || !nested.loaded_within {
+            // It was judged by another partition's clocks. A shared tag has a record in every partition, but they are
+            // not made at one moment: this partition's may be below the base already while the other's is still to
+            // come, and then nothing would ever tell that the inner value was an old one.
+            seen.refuse(NotStored::ForeignTag);
         }
         seen.expires_no_later = seen.expires_no_later.min(nested.expires_at);
         nested.tags.iter().for_each(|tag| seen.add(*tag));
@@ -229,7 +232,8 @@ mod tests {
         let tags = [TagId(1)];
         let inner = |tenant: Tenant, has_tenant_tags, refused| {
             let expires_at = Timestamp::from_millis(9);
-            let nested = Nested { tenant: &tenant, tags: &tags, has_tenant_tags, expires_at, refused };
+            let loaded_within = true;
+            let nested = Nested { tenant: &tenant, tags: &tags, has_tenant_tags, loaded_within, expires_at, refused };
             record_nested(&nested);
         };
         recorder.listen(async { inner(acme(), true, None) }).await;

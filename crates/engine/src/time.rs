@@ -5,7 +5,7 @@
 
 use std::{
     fmt,
-    ops::Add,
+    ops::{Add, Sub},
     sync::atomic::{AtomicU64, Ordering},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -34,6 +34,15 @@ impl Timestamp {
     }
 }
 
+impl Sub<Duration> for Timestamp {
+    type Output = Self;
+
+    /// Earlier by `duration`, at least the Unix epoch.
+    fn sub(self, duration: Duration) -> Self {
+        Self(self.0.saturating_sub(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)))
+    }
+}
+
 impl Add<Duration> for Timestamp {
     type Output = Self;
 
@@ -44,6 +53,9 @@ impl Add<Duration> for Timestamp {
 }
 
 /// Where the cache reads the time; a test or a simulation brings its own.
+///
+/// It should not go back. If it does, views of the log are confirmed anew before they are used, and those that
+/// were confirmed before may seem younger than they are until then, by as much as it went back.
 pub trait TimeSource: Send + Sync + fmt::Debug + 'static {
     /// Now.
     fn now(&self) -> Timestamp;

@@ -73,7 +73,8 @@ pub enum NotStored {
     Overtaken,
     /// The load recorded more tags than the limit.
     TooManyTags,
-    /// The load read a fact of another tenant; its clock is not in this partition.
+    /// The load read a fact of another tenant, whose clock is not in this partition; or it was given an entry of
+    /// another tenant that was not loaded for it, and that other clocks have judged.
     ForeignTag,
     /// The load was given a value that was itself not fresh.
     FromStale,

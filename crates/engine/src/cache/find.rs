@@ -99,7 +99,7 @@ impl Shared {
             outage = confirmed.err();
             failed = take_in(&mut stored, &ahead, came);
         }
-        let confirmed = outage.is_none();
+        let confirmed = outage.is_none() || self.sabotage.is(Sabotage::ConfirmUnheard);
         let by_rule = (confirmed && !self.has_pending(partition)) || self.sabotage.is(Sabotage::JoinUnconfirmed);
         let share = if by_rule { Share::ByRule } else { Share::Next(patience.asked()) };
         let nothing = |verdict, old| Found::Nothing(Lack { verdict, old, share });
@@ -215,7 +215,11 @@ impl Shared {
             load_ms: 0,
         };
         let entry = Entry::new(value, new);
-        let found = self.found(key.raw(), entry.clone(), policy, confirmed, lack.share);
+        let found = if self.sabotage.is(Sabotage::TrustStore) {
+            Found::Answer(entry.clone(), Verdict::Hit)
+        } else {
+            self.found(key.raw(), entry.clone(), policy, confirmed, lack.share)
+        };
         match &found {
             // No answer in either tier: what can at least be a fallback is kept, and the nearer tier's reason told.
             Found::Nothing(Lack { old: Some(stored), .. }) if stored.fail_safe => found,

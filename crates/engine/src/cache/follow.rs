@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     observe::Event,
-    position::{Partition, Position, PositionSet},
+    position::{Partition, Position, PositionSet, Sequence},
     sabotage::Sabotage,
     store::{LogPage, StoreError},
     verdict::BypassReason,
@@ -77,7 +77,8 @@ impl Shared {
     pub(super) fn has_reached(&self, position: &Position) -> bool {
         self.views.get(position.partition.index()).is_none_or(|view| {
             let frontier = view.clocks.frontier();
-            frontier.epoch == position.epoch && frontier.sequence >= position.sequence
+            let of_epoch = frontier.epoch == position.epoch || self.sabotage.is(Sabotage::PositionWithoutEpoch);
+            of_epoch && frontier.sequence >= position.sequence
         })
     }
 
@@ -127,6 +128,10 @@ impl Shared {
         let round = view.rounds.fetch_add(1, AcqRel) + 1;
         loop {
             let asked_at = self.now();
+            if view.clocks.confirmed_at().is_some_and(|at| at > asked_at) {
+                // The clock was set back. When it comes to that moment again, the confirmation must not count again.
+                view.clocks.unconfirm();
+            }
             let frontier = view.clocks.frontier();
             let page = self.store.read_log(frontier, RECORDS_PER_PAGE).await;
             match page.inspect_err(|error| self.tell_failed(partition, error))? {
@@ -137,10 +142,15 @@ impl Shared {
                     }
                     if records.len() < RECORDS_PER_PAGE {
                         // Confirmed as of when it was asked: what came after that may be missing.
-                        view.clocks.confirm(asked_at);
+                        let late = self.sabotage.is(Sabotage::ConfirmLate);
+                        view.clocks.confirm(if late { self.now() } else { asked_at });
                         *last_complete = round;
                         return Ok(());
                     }
+                }
+                LogPage::Trimmed { head } if self.sabotage.is(Sabotage::IgnoreGap) => {
+                    let missed = frontier.sequence.as_u64() + 1..=head.as_u64();
+                    missed.for_each(|sequence| view.clocks.apply(Sequence::from_u64(sequence), &[]));
                 }
                 LogPage::Trimmed { head } => {
                     view.clocks.skip_to(head);

@@ -98,6 +98,8 @@ pub struct CacheSize {
     pub bytes: u64,
     /// Loads that run.
     pub flights: usize,
+    /// Clocks held exactly, of all partitions.
+    pub clocks: usize,
 }
 
 /// A coherent cache over a store of record. Cheap to clone; all clones are one cache.
@@ -228,7 +230,8 @@ impl CacheBuilder {
                 }
                 Err(error @ (StoreError::Unavailable(_) | StoreError::Open)) => {
                     tracing::warn!(partition = partition.index(), %error, "the cache starts without its store");
-                    let nowhere = Position { partition, epoch: Epoch::random(), sequence: Sequence::default() };
+                    let nowhere =
+                        Position { partition, epoch: nowhere(seed, partition), sequence: Sequence::default() };
                     Clocks::new(nowhere, limits.clocks)
                 }
                 Err(refused @ StoreError::Refused(_)) => return Err(refused),
@@ -269,6 +272,12 @@ impl CacheBuilder {
     }
 }
 
+/// The epoch of a view that has not heard of any: no store's, but for chance (2⁻⁶⁴).
+fn nowhere(seed: u64, partition: Partition) -> Epoch {
+    let number = u64::try_from(partition.index()).expect("a partition's number is small");
+    Epoch(crate::hash::fields(&[b"nowhere", &seed.to_be_bytes(), &number.to_be_bytes()]))
+}
+
 impl Cache {
     /// A cache over `store`, to be configured.
     pub fn builder(store: Arc<dyn Store>) -> CacheBuilder {
@@ -285,7 +294,9 @@ impl Cache {
 
     /// How much it holds.
     pub fn size(&self) -> CacheSize {
-        CacheSize { entries: self.shared.l1.len(), bytes: self.shared.l1.bytes(), flights: self.shared.flights.len() }
+        let Shared { l1, flights, views, .. } = &*self.shared;
+        let clocks = views.iter().map(|view| view.clocks.exact_len()).sum();
+        CacheSize { entries: l1.len(), bytes: l1.bytes(), flights: flights.len(), clocks }
     }
 
     /// Bytes of a tenant's entries in L1.

@@ -119,6 +119,10 @@ impl Cache {
         if !options.at_least.iter().all(|position| shared.has_reached(position)) {
             return None;
         }
+        if scope::is_recording() && !scope::required().iter().all(|position| shared.has_reached(position)) {
+            // The reader of the load around this read demands more than this node has seen.
+            return None;
+        }
         let entry = shared.l1.get(key.raw())?;
         let clocks = &shared.view(entry.partition()).clocks;
         let now = shared.now();
@@ -311,8 +315,8 @@ impl Cache {
         if collapsed || !matches!(verdict, Verdict::Miss(_) | Verdict::Bypass(_)) {
             entry.touch();
         }
-        if scope::is_recording() {
-            tell_outer_load(key, &entry, verdict, not_stored);
+        if scope::is_recording() && !self.shared.sabotage.is(Sabotage::ForgetNested) {
+            tell_outer_load(key, &entry, verdict, not_stored, collapsed);
         }
         Fetched::new(entry, verdict, not_stored, collapsed)
     }
@@ -320,7 +324,7 @@ impl Cache {
 
 /// A load within a load: the outer value depends on all that the inner one does.
 #[cold]
-fn tell_outer_load(key: &RawKey, entry: &Entry, verdict: Verdict, not_stored: Option<NotStored>) {
+fn tell_outer_load(key: &RawKey, entry: &Entry, verdict: Verdict, not_stored: Option<NotStored>, collapsed: bool) {
     let refused = match (verdict, not_stored) {
         (Verdict::Stale(_), _) => Some(NotStored::FromStale),
         (_, Some(reason)) if !reason.is_judgeable() => Some(reason),
@@ -330,6 +334,7 @@ fn tell_outer_load(key: &RawKey, entry: &Entry, verdict: Verdict, not_stored: Op
         tenant: key.tenant(),
         tags: &entry.tags,
         has_tenant_tags: entry.has_tenant_tags,
+        loaded_within: !collapsed && matches!(verdict, Verdict::Miss(_) | Verdict::Bypass(_)),
         expires_at: entry.expires_at,
         refused,
     });

@@ -8,6 +8,7 @@ mod eviction;
 mod fleet;
 mod lease;
 mod nodes;
+mod outages;
 mod reads;
 #[cfg(feature = "redis")]
 mod redis;

@@ -1,0 +1,159 @@
+//! A node: a process with a cache of the engine's real code, that may die and begin again.
+
+use std::{sync::Arc, time::Duration};
+
+use parking_lot::Mutex;
+use tokio::{
+    sync::watch,
+    task::JoinHandle,
+    time::{Instant, sleep},
+};
+use unstale::{
+    Cache, Event, Observer,
+    testing::{History, Sabotage},
+};
+
+use super::{
+    clock::NodeClock,
+    dice::Dice,
+    plan::{DRIFT_PPM_MAX, Plan, SKEW_MS_MAX},
+    store::{Link, Server, Weather},
+    trace::Trace,
+};
+
+/// A machine with one process at a time.
+#[derive(Debug)]
+pub(crate) struct Node {
+    pub(crate) index: usize,
+    pub(crate) clock: Arc<NodeClock>,
+    /// What was acknowledged by this node, in all its lives.
+    pub(crate) history: History,
+    server: Arc<Server>,
+    dice: Dice,
+    trace: Arc<Trace>,
+    sabotage: Sabotage,
+    running: Mutex<Option<Running>>,
+}
+
+#[derive(Debug)]
+struct Running {
+    process: Process,
+    follows: JoinHandle<()>,
+    dies: watch::Sender<bool>,
+}
+
+/// A process, as its clients see it.
+#[derive(Clone, Debug)]
+pub(crate) struct Process {
+    pub(crate) cache: Cache,
+    pub(crate) link: Arc<Link>,
+    dies: watch::Receiver<bool>,
+}
+
+/// The process died before it answered.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Died;
+
+impl Process {
+    /// Waits for an answer of this process.
+    pub(crate) async fn answer<T>(&self, operation: impl Future<Output = T>) -> Result<T, Died> {
+        let mut dies = self.dies.clone();
+        tokio::select! {
+            biased;
+            _ = dies.wait_for(|dead| *dead) => Err(Died),
+            answer = operation => Ok(answer),
+        }
+    }
+}
+
+impl Node {
+    pub(crate) fn new(
+        index: usize,
+        plan: &Plan,
+        server: Arc<Server>,
+        dice: Dice,
+        trace: Arc<Trace>,
+        sabotage: Sabotage,
+    ) -> Self {
+        let skew_ms = if plan.skewed { dice.pick(-SKEW_MS_MAX..SKEW_MS_MAX + 1) } else { 0 };
+        let drift_ppm = if plan.skewed { dice.pick(-DRIFT_PPM_MAX..DRIFT_PPM_MAX + 1) } else { 0 };
+        let clock = Arc::new(NodeClock::new(Instant::now(), skew_ms, drift_ppm));
+        let history = History::default();
+        Self { index, clock, history, server, dice, trace, sabotage, running: Mutex::new(None) }
+    }
+
+    pub(crate) fn process(&self) -> Option<Process> {
+        self.running.lock().as_ref().map(|running| running.process.clone())
+    }
+
+    /// Begins a process, as soon as the store answers it.
+    pub(crate) async fn start(&self, plan: &Plan, weather: Weather) {
+        let dice = Dice::new(self.dice.number(), 0);
+        let seed = self.dice.number();
+        let (server, clock, trace) = (self.server.clone(), self.clock.clone(), self.trace.clone());
+        let link = Link::new(self.index, server, clock, dice, trace, weather);
+        let cache = loop {
+            let counter = Arc::new(Counter { node: self.index, trace: self.trace.clone() });
+            let builder = Cache::builder(link.clone()).limits(plan.cache).time(self.clock.clone()).seed(seed);
+            match builder.observer(counter).sabotage(self.sabotage).build().await {
+                Ok(cache) => break cache,
+                Err(_) => sleep(self.dice.millis(20..200)).await,
+            }
+        };
+        self.trace.note(format_args!("node {}: starts", self.index));
+        let (dies, hears) = watch::channel(false);
+        let follower = cache.clone();
+        let confirm_every = (plan.bound / 3).max(Duration::from_millis(20));
+        let follows = tokio::spawn(async move { follower.follow(confirm_every).await });
+        let process = Process { cache, link, dies: hears };
+        *self.running.lock() = Some(Running { process, follows, dies });
+    }
+
+    /// The process dies: whatever it was doing is cut, only what it had sent is on its way.
+    pub(crate) fn crash(&self) -> bool {
+        let Some(running) = self.running.lock().take() else { return false };
+        self.trace.note(format_args!("node {}: crashes", self.index));
+        running.process.link.die();
+        running.follows.abort();
+        running.dies.send_replace(true);
+        true
+    }
+}
+
+/// Counts what the cache tells, and notes it.
+struct Counter {
+    node: usize,
+    trace: Arc<Trace>,
+}
+
+impl Observer for Counter {
+    fn on_event(&self, event: &Event<'_>) {
+        let node = self.node;
+        match event {
+            Event::Loaded { key, not_stored, .. } => {
+                if let Some(reason) = not_stored {
+                    self.trace.count(&format!("not stored: {reason}"));
+                }
+                self.trace.note(format_args!("node {node}: loaded {}, {not_stored:?}", short(key.as_str())));
+            }
+            Event::LoadFailed { key, .. } => {
+                self.trace.count("load failed");
+                self.trace.note(format_args!("node {node}: failed to load {}", short(key.as_str())));
+            }
+            Event::Joined { .. } => self.trace.count("joined"),
+            Event::Skipped { head } => {
+                self.trace.count("skipped");
+                self.trace.note(format_args!("node {node}: skips to {}", super::store::Place(head)));
+            }
+            Event::Applied { .. } => self.trace.count("applied"),
+            Event::StoreFailed { .. } => self.trace.count("store failed"),
+            Event::EvictedByQuota { .. } => self.trace.count("evicted by quota"),
+            _ => {}
+        }
+    }
+}
+
+/// The beginning of a key: one of them is four kilobytes long.
+fn short(key: &str) -> &str {
+    key.get(..40).unwrap_or(key)
+}

@@ -1,0 +1,193 @@
+//! What a run is like: drawn from its seed, so that runs differ in more than their order.
+
+use std::time::Duration;
+
+use unstale::{CacheLimits, ClockLimits, L1Limits, position::PartitionCount};
+
+use super::{
+    dice::Dice,
+    store::{StoreLimits, Weather},
+};
+
+/// What may go wrong in a run. Each run draws some of them: all at once would hide what two alone can do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// A node is cut off from the store, and comes back.
+    Cut,
+    /// A node's process dies, and another begins in its place.
+    Crash,
+    /// Requests, answers and wake-ups of a node are lost or late, for a while.
+    Storm,
+    /// The store takes its time: up to 30 seconds.
+    Stall,
+    /// The store refuses.
+    Refusal,
+    /// The store loses one key.
+    Evict,
+    /// The store restarts empty.
+    Empty,
+    /// The store restarts from a snapshot.
+    Snapshot,
+    /// The replica takes over and the newest writes are lost.
+    Failover,
+    /// A node's clock jumps forward, or back.
+    ClockJump,
+    /// Loads fail.
+    DatabaseDown,
+    /// Loads take seconds.
+    DatabaseSlow,
+}
+
+impl Fault {
+    pub(crate) const ALL: [Self; 12] = [
+        Self::Cut,
+        Self::Crash,
+        Self::Storm,
+        Self::Stall,
+        Self::Refusal,
+        Self::Evict,
+        Self::Empty,
+        Self::Snapshot,
+        Self::Failover,
+        Self::ClockJump,
+        Self::DatabaseDown,
+        Self::DatabaseSlow,
+    ];
+}
+
+/// The longest a load may take before its readers are told.
+pub(crate) const LOAD_TIMEOUT: Duration = Duration::from_secs(2);
+/// The most that a clock is off when a run begins.
+pub(crate) const SKEW_MS_MAX: i64 = 2000;
+/// The most that it jumps.
+pub(crate) const JUMP_MS_MAX: i64 = 20_000;
+/// The most that it runs fast or slow.
+pub(crate) const DRIFT_PPM_MAX: i64 = 5000;
+
+/// A run.
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    pub(crate) nodes: usize,
+    pub(crate) tenants: usize,
+    pub(crate) partitions: PartitionCount,
+    pub(crate) store: StoreLimits,
+    pub(crate) cache: CacheLimits,
+    pub(crate) clients: usize,
+    pub(crate) steps: usize,
+    /// The bound of reads in bounded mode.
+    pub(crate) bound: Duration,
+    /// How old a value may be for readers who do not mind.
+    pub(crate) stale_ok: Duration,
+    pub(crate) faults: Vec<Fault>,
+    pub(crate) faults_every_ms: u64,
+    pub(crate) weather: Weather,
+    pub(crate) replica_lag_ms_max: u64,
+    pub(crate) think_ms_max: u64,
+    pub(crate) loads_failing_percent: u32,
+    /// Nodes of odd numbers run another build, whose pages have another schema.
+    pub(crate) two_builds: bool,
+    /// Clocks are off, and run fast or slow.
+    pub(crate) skewed: bool,
+    /// Most reads are of two pages.
+    pub(crate) hot: bool,
+}
+
+impl Plan {
+    pub(crate) fn draw(dice: &Dice) -> Self {
+        let calm = dice.percent(5);
+        let kinds = if calm { 0 } else { dice.pick(1..6) };
+        let faults = (0..kinds).map(|_| *dice.one(&Fault::ALL)).collect();
+        let stormy = !calm && dice.percent(30);
+        let weather = Weather {
+            cut: false,
+            lost_requests_percent: if stormy { dice.pick(0..8) } else { 0 },
+            lost_answers_percent: if stormy { dice.pick(0..8) } else { 0 },
+            lost_wakes_percent: *dice.one(&[0, 0, 20, 100]),
+            doubled_percent: if stormy { dice.pick(0..20) } else { 0 },
+            slow_percent: *dice.one(&[0, 0, 2, 20]),
+        };
+        let tiny = dice.percent(40);
+        let mut plan = Self {
+            nodes: dice.pick(2..6),
+            tenants: dice.pick(1..4),
+            partitions: PartitionCount::new(*dice.one(&[1, 2, 4])).expect("powers of two"),
+            store: StoreLimits { log_records_max: *dice.one(&[2, 8, 64, 1024]), clocks_max: *dice.one(&[4, 16, 1024]) },
+            cache: CacheLimits {
+                l1: L1Limits {
+                    bytes_max: if tiny { 4096 } else { 1 << 20 },
+                    tenant_bytes_max: if tiny { 2048 } else { 1 << 19 },
+                    value_bytes_max: 1024,
+                },
+                clocks: ClockLimits { filter_slots: *dice.one(&[1, 4, 64]), exact_clocks_max: *dice.one(&[2, 8, 256]) },
+                waiters_max: *dice.one(&[1, 1000, 1000]),
+                batch_keys_max: *dice.one(&[2, 1000]),
+                ..CacheLimits::default()
+            },
+            clients: dice.pick(3..9),
+            steps: dice.pick(12..40),
+            bound: Duration::from_millis(*dice.one(&[50, 300, 1000])),
+            stale_ok: Duration::from_millis(*dice.one(&[500, 3000])),
+            faults,
+            faults_every_ms: dice.pick(50..1500),
+            weather,
+            replica_lag_ms_max: *dice.one(&[0, 5, 500, 5000]),
+            think_ms_max: *dice.one(&[2, 20, 300]),
+            loads_failing_percent: *dice.one(&[0, 0, 5, 20]),
+            two_builds: dice.percent(15),
+            skewed: dice.percent(50),
+            hot: dice.percent(30),
+        };
+        match dice.pick(0..10) {
+            0 => plan.slow_ways(dice),
+            1 => plan.slow_loads_of_lonely_nodes(dice),
+            2 => plan.lost_keys(),
+            _ => {}
+        }
+        plan
+    }
+
+    /// A run in which nothing goes wrong.
+    pub(crate) fn calm(dice: &Dice) -> Self {
+        let plan = Self::draw(dice);
+        let weather = Weather::default();
+        Self { faults: Vec::new(), weather, loads_failing_percent: 0, two_builds: false, skewed: false, ..plan }
+    }
+
+    /// Answers are long on their way, and nothing else tells a node what has changed meanwhile.
+    fn slow_ways(&mut self, dice: &Dice) {
+        self.weather = Weather { slow_percent: 50, lost_wakes_percent: 100, ..Weather::default() };
+        self.bound = Duration::from_millis(*dice.one(&[50, 300]));
+        self.faults.clear();
+        self.become_busy();
+    }
+
+    /// Loads last long enough for a node to be cut off under way, and for others to write meanwhile.
+    fn slow_loads_of_lonely_nodes(&mut self, dice: &Dice) {
+        self.faults = vec![Fault::Cut, Fault::DatabaseSlow];
+        self.faults_every_ms = 200;
+        self.bound = Duration::from_millis(*dice.one(&[50, 300]));
+        self.weather = Weather::default();
+        self.become_busy();
+        self.think_ms_max = 60;
+    }
+
+    /// Keys of the store are lost one by one, while nodes are behind.
+    fn lost_keys(&mut self) {
+        self.faults = vec![Fault::Evict];
+        self.faults_every_ms = 20;
+        self.weather = Weather { lost_wakes_percent: 100, ..Weather::default() };
+        self.become_busy();
+    }
+
+    fn become_busy(&mut self) {
+        self.hot = true;
+        self.clients = 10;
+        self.steps = 40;
+        self.think_ms_max = 20;
+        self.tenants = 1;
+        self.loads_failing_percent = 0;
+        self.cache.waiters_max = 1000;
+        self.cache.clocks = ClockLimits { filter_slots: 64, exact_clocks_max: 256 };
+        self.store = StoreLimits { log_records_max: 1024, clocks_max: 1024 };
+    }
+}

@@ -1,0 +1,148 @@
+//! The simulation replays, finds nothing wrong, is not vacuous, and would find what is wrong.
+
+use std::process::Command;
+
+use unstale::testing::Sabotage;
+use unstale_sim::simulation::{Breach, StoreBreach, Totals, first_to_notice, run};
+
+/// Seeds of this test run; `make sim` runs more.
+const SEEDS: u64 = 60;
+/// Most seeds until a breach is noticed.
+const SEEDS_TO_NOTICE: u64 = 400;
+
+#[test]
+fn the_same_seed_gives_the_same_run() {
+    for seed in 0..3 {
+        let [once, again] = [(); 2].map(|()| run(seed, Breach::NONE, false));
+        assert_eq!((once.trace_hash, &once.counts), (again.trace_hash, &again.counts), "seed {seed}");
+    }
+    let hashes: std::collections::BTreeSet<u64> =
+        (0..3).map(|seed| run(seed, Breach::NONE, false).trace_hash).collect();
+    assert_eq!(hashes.len(), 3, "different seeds give different runs");
+}
+
+#[test]
+fn the_same_seed_gives_the_same_run_in_another_process() {
+    let printed = || {
+        let ran = Command::new(env!("CARGO_BIN_EXE_sim")).args(["--seeds", "1", "--first", "7"]).output();
+        String::from_utf8(ran.expect("the program runs").stdout).expect("it prints text")
+    };
+    let (once, again) = (printed(), printed());
+    assert!(once.contains("\ntrace ") && once.ends_with("1 passed, 0 failed\n"), "{once}");
+    assert!(once == again, "two processes ran differently");
+}
+
+/// Everything that happens to a cache, as the trace counts it.
+const HAPPENS: [&str; 54] = [
+    "verdict: HIT",
+    "verdict: STALE (grace)",
+    "verdict: STALE (invalidated)",
+    "verdict: STALE (unconfirmed)",
+    "verdict: STALE (fail-safe)",
+    "verdict: MISS (absent)",
+    "verdict: MISS (expired)",
+    "verdict: MISS (invalidated)",
+    "verdict: MISS (below-floor)",
+    "verdict: MISS (epoch-changed)",
+    "verdict: MISS (unconfirmed)",
+    "verdict: MISS (schema)",
+    "verdict: BYPASS (key-too-long)",
+    "verdict: BYPASS (out-of-reach)",
+    "verdict: BYPASS (too-many-waiters)",
+    "not stored: overtaken",
+    "not stored: too-many-tags",
+    "not stored: foreign-tag",
+    "not stored: from-stale",
+    "not stored: declined",
+    "not stored: too-large",
+    "not stored: absence-not-kept",
+    "not stored: no-lifetime",
+    "error: Load(DatabaseDown)",
+    "error: TimedOut",
+    "error: not recorded",
+    "error: writer's node died",
+    "read: strict",
+    "read: bounded",
+    "read: stale ok",
+    "joined",
+    "skipped",
+    "applied",
+    "store failed",
+    "evicted by quota",
+    "writes repeated",
+    "writes relayed",
+    "fault: Cut",
+    "fault: Crash",
+    "fault: Storm",
+    "fault: Stall",
+    "fault: Refusal",
+    "fault: Evict",
+    "fault: Empty",
+    "fault: Snapshot",
+    "fault: Failover",
+    "fault: DatabaseDown",
+    "fault: DatabaseSlow",
+    "fault: clock set back",
+    "fault: clock set forward",
+    "fault: request lost",
+    "fault: answer lost",
+    "fault: request doubled",
+    "fault: wake-up lost",
+];
+
+#[test]
+fn no_seed_breaks_a_promise_and_everything_happens() {
+    let mut totals = Totals::default();
+    for seed in 0..SEEDS {
+        let outcome = run(seed, Breach::NONE, false);
+        let replay = format!("make sim SEEDS=1 FIRST={seed}");
+        assert!(outcome.violations.is_empty(), "replay: {replay}\n{:#?}", outcome.violations);
+        totals.add(&outcome);
+    }
+    for what in HAPPENS {
+        assert!(totals.count(what) > 0, "{what:?} never happened in {SEEDS} runs\n{totals}");
+    }
+}
+
+/// Breaches, and a seed that noticed each when this was written: asked first, it only saves time.
+const BREACHES: [(Breach, u64); 15] = [
+    (by_engine(Sabotage::StampAfterLoad), 8),
+    (by_engine(Sabotage::JoinUnjudged), 0),
+    (by_engine(Sabotage::AcknowledgeEarly), 2),
+    (by_engine(Sabotage::ForgetRecordedTags), 0),
+    (by_engine(Sabotage::IgnoreEpoch), 2),
+    (by_engine(Sabotage::JoinUnconfirmed), 170),
+    (by_engine(Sabotage::IgnoreGap), 6),
+    (by_engine(Sabotage::ConfirmLate), 142),
+    (by_engine(Sabotage::ConfirmUnheard), 8),
+    (by_engine(Sabotage::PositionWithoutEpoch), 20),
+    (by_engine(Sabotage::TrustStore), 0),
+    (by_engine(Sabotage::ForgetNested), 0),
+    (by_store(StoreBreach::RunIgnored), 2),
+    (by_store(StoreBreach::LostLogIsEmpty), 19),
+    (by_store(StoreBreach::EpochReused), 2),
+];
+
+const fn by_engine(engine: Sabotage) -> Breach {
+    Breach { engine, store: StoreBreach::None }
+}
+
+const fn by_store(store: StoreBreach) -> Breach {
+    Breach { engine: Sabotage::None, store }
+}
+
+/// A checker that has never failed proves nothing.
+#[test]
+fn every_breach_is_noticed() {
+    assert_eq!(BREACHES.len(), Sabotage::ALL.len() + StoreBreach::HARMFUL.len(), "one is missing here");
+    for (breach, seed) in BREACHES {
+        let noticed = first_to_notice(breach, std::iter::once(seed).chain(0..SEEDS_TO_NOTICE));
+        assert!(noticed.is_some(), "{breach:?} was not noticed in {SEEDS_TO_NOTICE} runs");
+    }
+}
+
+#[test]
+fn a_store_that_refuses_no_fill_does_no_harm_because_readers_judge() {
+    let breach = Breach { store: StoreBreach::FillsNotRefused, ..Breach::NONE };
+    assert!(first_to_notice(breach, 0..SEEDS / 3).is_none());
+}
