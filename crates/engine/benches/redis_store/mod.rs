@@ -11,8 +11,8 @@ use std::{
 use redis::aio::ConnectionManager;
 use tokio::{runtime::Runtime, task::JoinSet};
 use unstale::{
-    Bytes, Cache, CacheLimits, CacheVersion, Cacheable, CodecError, Fingerprint, L1Limits, Loaded, Mode, Policy,
-    Position, ReadOptions, RedisLimits, RedisSettings, RedisStore, Tag, Timestamp, Verdict, catalogue,
+    Bytes, Cache, CacheLimits, Cacheable, CodecError, Fingerprint, L1Limits, Loaded, Mode, Policy, Position,
+    ReadOptions, RedisSettings, RedisStore, Tag, Timestamp, Verdict, catalogue,
     store::{Filled, Store as _, StoredEntry},
     testing::redis_server::RedisServer,
 };
@@ -86,12 +86,7 @@ struct Bench {
 impl Bench {
     async fn new() -> Self {
         let server = RedisServer::start();
-        let settings = RedisSettings {
-            url: server.url(),
-            namespace: "bench".into(),
-            version: CacheVersion::default(),
-            limits: RedisLimits::default(),
-        };
+        let settings = RedisSettings::new(server.url(), "bench");
         let store = Arc::new(RedisStore::new(settings).unwrap());
         // No room in memory: every read goes to Redis.
         let limits = CacheLimits { l1: L1Limits { bytes_max: 1, ..L1Limits::default() }, ..CacheLimits::default() };

@@ -54,9 +54,12 @@ fn in_memory() -> Subject {
 
 #[cfg(feature = "redis")]
 mod on_redis {
-    use std::sync::{
-        Arc, LazyLock,
-        atomic::{AtomicUsize, Ordering::Relaxed},
+    use std::{
+        sync::{
+            Arc, LazyLock,
+            atomic::{AtomicUsize, Ordering::Relaxed},
+        },
+        time::Duration,
     };
 
     use unstale::{
@@ -66,6 +69,8 @@ mod on_redis {
     };
 
     use super::{CLOCKS_MAX, LOG_RECORDS_MAX, PARTITIONS, Subject};
+
+    const PATIENCE: Duration = Duration::from_secs(30);
 
     static ONE: LazyLock<RedisServer> = LazyLock::new(RedisServer::start_shared);
     static SENTINELS: LazyLock<RedisSentinels> = LazyLock::new(RedisSentinels::start_shared);
@@ -91,6 +96,9 @@ mod on_redis {
         settings.limits.partitions = PARTITIONS;
         settings.limits.log_records_max = LOG_RECORDS_MAX;
         settings.limits.clocks_max = CLOCKS_MAX;
+        // A machine busy with all topologies at once is none of the contract's business.
+        settings.limits.connect_timeout = PATIENCE;
+        settings.limits.operation_timeout = PATIENCE;
         let store = Arc::new(RedisStore::new(settings).unwrap());
         let lose = Box::new(move |partition: Partition| delete(&format!("{{{namespace}:{}}}:*", partition.index())));
         Subject { store, lose, log_records_max: LOG_RECORDS_MAX as u64 }
