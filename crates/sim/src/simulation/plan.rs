@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use unstale::{CacheLimits, ClockLimits, L1Limits, position::PartitionCount};
+use unstale::{CacheLimits, ClockLimits, L1Limits, PendingLimits, position::PartitionCount};
 
 use super::{
     dice::Dice,
@@ -121,6 +121,8 @@ impl Plan {
                 clocks: ClockLimits { filter_slots: *dice.one(&[1, 4, 64]), exact_clocks_max: *dice.one(&[2, 8, 256]) },
                 waiters_max: *dice.one(&[1, 1000, 1000]),
                 batch_keys_max: *dice.one(&[2, 1000]),
+                // The world has an outbox, which repeats what was not recorded.
+                pending: PendingLimits { records_max: 0, ..PendingLimits::default() },
                 ..CacheLimits::default()
             },
             clients: dice.pick(3..9),
