@@ -11,7 +11,7 @@ PLATFORM := target/quick/platform
 
 .PHONY: help
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # ---- Run ------------------------------------------------------------------------------------------------------------
 
@@ -67,6 +67,18 @@ e2e/node_modules/.package-lock.json: e2e/package-lock.json
 test-e2e: $(WEB) web/node_modules/.package-lock.json e2e/node_modules/.package-lock.json ## The real server in a real browser
 	cargo build --package platform --bin platform --locked
 	cd e2e && PLATFORM_BIN=$(CURDIR)/target/debug/platform PATH=$(CURDIR)/web/node_modules/.bin:$$PATH npm test
+
+SECONDS ?= 300
+SCENARIO ?=
+.PHONY: chaos
+chaos: ## Real nodes on a real Redis that is hurt under load (SECONDS=n for all together, SCENARIO=name,…)
+	@scripts/setup chaos
+	cargo run --quiet --profile quick --package unstale-sim --bin chaos -- --seconds $(SECONDS) $(if $(SCENARIO),--scenario $(SCENARIO))
+
+.PHONY: chaos-measure
+chaos-measure: ## How fast invalidations reach every node, and what many misses and operations at once cost
+	@scripts/setup chaos
+	cargo run --quiet --profile quick --package unstale-sim --bin chaos -- measure
 
 # ---- Measure and keep in shape --------------------------------------------------------------------------------------
 
