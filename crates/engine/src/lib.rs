@@ -69,7 +69,7 @@ mod verdict;
 pub use bytes::Bytes;
 
 #[cfg(feature = "redis")]
-pub use self::store::{InvalidRedisSettings, RedisLimits, RedisSettings, RedisStore};
+pub use self::store::{InvalidRedisSettings, RedisLimits, RedisLogin, RedisSettings, RedisStore, RedisTls};
 pub use self::{
     cache::{
         Cache, CacheBuilder, CacheLimits, CacheSize, Cached, FetchError, Fetched, InvalidateError, Invalidation,

@@ -15,7 +15,7 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 
 #[cfg(feature = "redis")]
-pub use self::redis::{InvalidRedisSettings, RedisLimits, RedisSettings, RedisStore};
+pub use self::redis::{InvalidRedisSettings, RedisLimits, RedisLogin, RedisSettings, RedisStore, RedisTls};
 pub use self::{
     heads::LocalHeads,
     memory::{MemoryLimits, MemoryStore},
@@ -102,6 +102,10 @@ pub enum StoreError {
     /// Nothing was heard from it; the operation may or may not have happened. Try again.
     #[error("the cache's store is unavailable: {0}")]
     Unavailable(String),
+    /// It does not serve this node as it is set up: no such user, no permission, another number of partitions.
+    /// Somebody has to change something; to try again soon is no use.
+    #[error("the cache's store refuses this node: {0}")]
+    Refused(String),
 }
 
 /// The store of record.

@@ -295,16 +295,16 @@ async fn a_server_that_does_not_answer_is_not_waited_for() {
     let store = RedisStore::new(settings).unwrap();
     let partition = store.partitions().of(&acme());
     server.run::<()>(&["CLIENT", "PAUSE", "600000", "ALL"]);
-    let StoreError::Unavailable(told) = store.head(partition).await.unwrap_err();
+    let StoreError::Unavailable(told) = store.head(partition).await.unwrap_err() else { panic!("a refusal") };
     assert!(told.contains("no answer within 50ms"), "{told}");
 }
 
 #[tokio::test]
 async fn settings_that_cannot_work_are_refused_and_passwords_are_not_shown() {
     let new = |url: &str, namespace: &str, clocks_max| {
-        let limits = unstale::RedisLimits { clocks_max, ..unstale::RedisLimits::default() };
-        let (url, namespace) = (url.into(), namespace.into());
-        RedisStore::new(unstale::RedisSettings { url, namespace, version: CacheVersion::default(), limits })
+        let mut settings = unstale::RedisSettings::new(url, namespace);
+        settings.limits.clocks_max = clocks_max;
+        RedisStore::new(settings)
     };
     assert!(matches!(new("http://x", "a", 1), Err(InvalidRedisSettings::Url(_))));
     for namespace in ["", "a}b", "a b"] {

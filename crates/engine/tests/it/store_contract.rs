@@ -23,12 +23,17 @@ const PARTITIONS: PartitionCount = PartitionCount::new(4).unwrap();
 const LOG_RECORDS_MAX: usize = 16;
 const CLOCKS_MAX: usize = 8;
 
-/// One of each kind, empty; with the feature `redis`, also on a server of its own.
+/// One of each kind, empty; with the feature `redis`, also on one server, on a primary with sentinels, and on a
+/// cluster. The servers are shared by all tests of this binary, each of which has a namespace of its own.
 fn subjects() -> Vec<Subject> {
     vec![
         in_memory(),
         #[cfg(feature = "redis")]
-        on_redis(),
+        on_redis::one_server(),
+        #[cfg(feature = "redis")]
+        on_redis::sentinels(),
+        #[cfg(feature = "redis")]
+        on_redis::cluster(),
     ]
 }
 
@@ -46,20 +51,48 @@ fn in_memory() -> Subject {
 }
 
 #[cfg(feature = "redis")]
-fn on_redis() -> Subject {
-    use unstale::testing::redis_server::{RedisServer, settings};
+mod on_redis {
+    use std::sync::{
+        Arc, LazyLock,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    };
 
-    let server = RedisServer::start();
-    let mut settings = settings(&server, "contract");
-    settings.limits.partitions = PARTITIONS;
-    settings.limits.log_records_max = LOG_RECORDS_MAX;
-    settings.limits.clocks_max = CLOCKS_MAX;
-    let store = Arc::new(unstale::RedisStore::new(settings).unwrap());
-    // The server lives as long as the one who can hurt it.
-    let lose = Box::new(move |partition: Partition| {
-        server.delete(&format!("{{contract:{}}}:*", partition.index()));
-    });
-    Subject { store, lose, log_records_max: LOG_RECORDS_MAX as u64 }
+    use unstale::{
+        RedisSettings, RedisStore,
+        position::Partition,
+        testing::redis_server::{RedisCluster, RedisSentinels, RedisServer, settings},
+    };
+
+    use super::{CLOCKS_MAX, LOG_RECORDS_MAX, PARTITIONS, Subject};
+
+    static ONE: LazyLock<RedisServer> = LazyLock::new(RedisServer::start_shared);
+    static SENTINELS: LazyLock<RedisSentinels> = LazyLock::new(RedisSentinels::start_shared);
+    static CLUSTER: LazyLock<RedisCluster> = LazyLock::new(RedisCluster::start_shared);
+    static NAMESPACES: AtomicUsize = AtomicUsize::new(0);
+
+    pub(super) fn one_server() -> Subject {
+        subject(|namespace| settings(&ONE, namespace), |pattern| ONE.delete(pattern))
+    }
+
+    pub(super) fn sentinels() -> Subject {
+        let delete = |pattern: &str| SENTINELS.servers[SENTINELS.primary()].delete(pattern);
+        subject(|namespace| SENTINELS.settings(namespace), delete)
+    }
+
+    pub(super) fn cluster() -> Subject {
+        subject(|namespace| CLUSTER.settings(namespace), |pattern| CLUSTER.delete(pattern))
+    }
+
+    fn subject(settings: impl Fn(&str) -> RedisSettings, delete: impl Fn(&str) + 'static) -> Subject {
+        let namespace = format!("contract{}", NAMESPACES.fetch_add(1, Relaxed));
+        let mut settings = settings(&namespace);
+        settings.limits.partitions = PARTITIONS;
+        settings.limits.log_records_max = LOG_RECORDS_MAX;
+        settings.limits.clocks_max = CLOCKS_MAX;
+        let store = Arc::new(RedisStore::new(settings).unwrap());
+        let lose = Box::new(move |partition: Partition| delete(&format!("{{{namespace}:{}}}:*", partition.index())));
+        Subject { store, lose, log_records_max: LOG_RECORDS_MAX as u64 }
+    }
 }
 
 fn tag(id: u64) -> Tag {

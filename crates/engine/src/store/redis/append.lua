@@ -28,5 +28,5 @@ local records = redis.call('RPUSH', KEYS[2], struct.pack('>I8I8', epoch, sequenc
 if records > tonumber(ARGV[3]) then
   redis.call('LPOP', KEYS[2], records - tonumber(ARGV[3]))
 end
-redis.call('PUBLISH', ARGV[4], ARGV[5])
+redis.call('SPUBLISH', ARGV[4], ARGV[5])
 return { epoch, sequence }

@@ -1,67 +1,232 @@
-//! The connection, and how long it is waited for.
+//! Operations: each is asked of the server that owns its partition, and followed where that server sends it.
+//!
+//! An operation that may have happened is not repeated. One that surely has not (redirected, unknown script, a
+//! replica's refusal) is, within its time.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use redis::{
-    Client, Cmd, IntoConnectionInfo as _, Pipeline, RedisResult, Value,
-    aio::{ConnectionManager, ConnectionManagerConfig},
-    io::tcp::TcpSettings,
+use redis::{Cmd, ErrorKind, RedisError, RedisResult, ServerErrorKind, Value};
+use tokio::time::sleep;
+
+use super::{
+    access::Access,
+    address::Target,
+    names::Names,
+    scripts::{Loaded, Script},
+    server::{Link, Server, Use},
+    settings::RedisLimits,
+    topology::Topology,
+    trouble::{self, Next},
 };
+use crate::{position::Partition, store::StoreError};
 
-use super::settings::{InvalidRedisSettings, RedisLimits};
-use crate::store::StoreError;
+/// How often one operation may be sent.
+const SENDS_MAX: usize = 64;
+/// From this one on, there is a wait between them: something is about to change.
+const SENDS_AT_ONCE: usize = 4;
+const SEND_WAIT: Duration = Duration::from_millis(20);
 
-/// One multiplexed connection, made when it is first used and again when it is lost.
+/// The servers, as operations see them.
 pub(super) struct Connection {
-    client: Client,
-    manager: ConnectionManager,
+    topology: Arc<Topology>,
+    partitions: usize,
     operation_timeout: Duration,
+    replicas_min: u32,
+    replica_timeout: Duration,
+}
+
+/// What is asked of a server.
+enum Question<'a> {
+    Command(&'a Cmd),
+    Script(Script, &'a [&'a str], &'a (dyn Fn(&mut Cmd) + Sync)),
+}
+
+impl Question<'_> {
+    /// Whether it is worth a wait until a slot that is about to move has moved. Entries are not.
+    fn may_wait(&self) -> bool {
+        !matches!(self, Self::Command(_) | Self::Script(Script::Fill, ..))
+    }
+}
+
+/// Where to, and what was learnt on the way.
+struct Journey {
+    /// Asked once although it does not own the slot yet.
+    detour: Option<Arc<Server>>,
+    /// The script's names that were used last.
+    used: Option<Arc<Loaded>>,
+    /// The names that turned out to be of no use.
+    unknown: Option<Arc<Loaded>>,
 }
 
 impl Connection {
-    pub(super) fn new(url: &str, limits: &RedisLimits) -> Result<Self, InvalidRedisSettings> {
-        let invalid = |error: redis::RedisError| InvalidRedisSettings::Url(error.to_string());
-        // What was sent and is not acknowledged for so long was sent to nobody: without it, a connection whose other
-        // end vanished would be kept for a quarter of an hour. Nagle's algorithm stays on: it gathers the small
-        // commands of many tasks; a fifth of the throughput is lost without it.
-        let tcp = TcpSettings::default();
-        #[cfg(target_os = "linux")]
-        let tcp = tcp.set_user_timeout(limits.operation_timeout * 2);
-        let info = url.into_connection_info().map_err(invalid)?.set_tcp_settings(tcp);
-        let client = Client::open(info).map_err(invalid)?;
-        // One attempt at a time and none in the background: while the server is away, an operation costs one refused
-        // connection and not a wait.
-        let config = ConnectionManagerConfig::new()
-            .set_number_of_retries(0)
-            .set_connection_timeout(Some(limits.connect_timeout))
-            .set_response_timeout(None);
-        let manager = ConnectionManager::new_lazy_with_config(client.clone(), config).map_err(invalid)?;
-        Ok(Self { client, manager, operation_timeout: limits.operation_timeout })
+    pub(super) fn new(
+        target: Target,
+        access: Access,
+        to_sentinels: Access,
+        limits: &RedisLimits,
+        names: &Names,
+    ) -> Self {
+        let topology = Topology::new(target, access, to_sentinels, limits.connect_timeout, names);
+        Self {
+            topology: Arc::new(topology),
+            partitions: names.all().len(),
+            operation_timeout: limits.operation_timeout,
+            replicas_min: limits.replicas_acknowledged_min,
+            replica_timeout: limits.replica_timeout,
+        }
     }
 
-    pub(super) fn client(&self) -> &Client {
-        &self.client
+    pub(super) fn topology(&self) -> &Arc<Topology> {
+        &self.topology
     }
 
-    pub(super) fn manager(&self) -> &ConnectionManager {
-        &self.manager
+    /// A command on keys of a partition.
+    pub(super) async fn send(&self, partition: Partition, command: &Cmd) -> RedisResult<Value> {
+        self.ask(partition, &Question::Command(command)).await
     }
 
-    pub(super) async fn send(&self, command: &Cmd) -> RedisResult<Value> {
-        self.manager.clone().send_packed_command(command).await?.extract_error()
-    }
-
-    /// The answers in the order of the commands; each may be an error.
-    pub(super) async fn send_all(&self, pipeline: &Pipeline, commands: usize) -> RedisResult<Vec<Value>> {
-        self.manager.clone().send_packed_commands(pipeline, 0, commands).await
+    /// A script on keys of a partition.
+    pub(super) async fn run(
+        &self,
+        partition: Partition,
+        script: Script,
+        keys: &[&str],
+        arguments: &(dyn Fn(&mut Cmd) + Sync),
+    ) -> RedisResult<Value> {
+        self.ask(partition, &Question::Script(script, keys, arguments)).await
     }
 
     /// Waits for an operation as long as the limits allow.
     pub(super) async fn in_time<T>(&self, operation: impl Future<Output = RedisResult<T>>) -> Result<T, StoreError> {
         match tokio::time::timeout(self.operation_timeout, operation).await {
-            Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(error)) => Err(StoreError::Unavailable(error.to_string())),
-            Err(_elapsed) => Err(StoreError::Unavailable(format!("no answer within {:?}", self.operation_timeout))),
+            Ok(answer) => answer.map_err(|error| trouble::told(&error)),
+            Err(_elapsed) => {
+                // Silence may be a server that is about to be replaced.
+                self.topology.doubt();
+                Err(StoreError::Unavailable(format!("no answer within {:?}", self.operation_timeout)))
+            }
         }
+    }
+
+    async fn ask(&self, partition: Partition, question: &Question<'_>) -> RedisResult<Value> {
+        let purpose = match question {
+            Question::Script(Script::Append, ..) if self.replicas_min > 0 => Use::Waiting,
+            _ => Use::Shared,
+        };
+        let mut journey = Journey { detour: None, used: None, unknown: None };
+        let mut sent = 0;
+        loop {
+            let server = match &journey.detour {
+                Some(server) => server.clone(),
+                None => self.topology.owner(partition).await?,
+            };
+            // Whether or not it is reachable is news for who keeps the owners.
+            let link = server.link(purpose).await.inspect_err(|_| self.topology.doubt())?;
+            let error = match self.ask_once(&link, question, purpose, &mut journey).await {
+                Ok(answer) => return Ok(answer),
+                Err(error) => error,
+            };
+            sent += 1;
+            if sent == SENDS_MAX {
+                return Err(error);
+            }
+            if sent >= SENDS_AT_ONCE {
+                sleep(SEND_WAIT).await;
+            }
+            let is_detour = journey.detour.is_some();
+            match trouble::next(&error, &server.address) {
+                Next::Moved(to) if self.topology.is_cluster() => {
+                    // What it was, it may have ceased to be for all slots.
+                    link.scripts.forget();
+                    journey = Journey { detour: None, used: None, unknown: None };
+                    self.topology.moved(partition, to);
+                }
+                Next::Moved(_) => {
+                    let told = "this Redis is part of a cluster; use redis+cluster:// in its URL";
+                    return Err(RedisError::from((ErrorKind::InvalidClientConfig, told)));
+                }
+                Next::Ask(to) => {
+                    journey = Journey { detour: Some(self.topology.server(to)), used: None, unknown: None };
+                }
+                Next::Wait if question.may_wait() => {
+                    journey.detour = None;
+                    sleep(SEND_WAIT).await;
+                }
+                Next::Wait | Next::Fail => return Err(error),
+                Next::LoadScripts => journey.unknown = journey.used.take(),
+                Next::CheckRun => self.check_run(&link, question, &mut journey).await?,
+                Next::Rediscover => {
+                    server.retire(&link);
+                    self.topology.doubt();
+                    if error.kind() != ErrorKind::Server(ServerErrorKind::ReadOnly) || is_detour {
+                        return Err(error);
+                    }
+                    // A replica has done nothing: the primary may be asked, if there is another one already.
+                    self.topology.discover().await?;
+                    if Arc::ptr_eq(&self.topology.owner(partition).await?, &server) {
+                        return Err(error);
+                    }
+                    journey = Journey { detour: None, used: None, unknown: None };
+                }
+            }
+        }
+    }
+
+    async fn ask_once(
+        &self,
+        link: &Link,
+        question: &Question<'_>,
+        purpose: Use,
+        journey: &mut Journey,
+    ) -> RedisResult<Value> {
+        let asking = journey.detour.is_some();
+        match question {
+            Question::Command(command) if !asking => link.send(command).await,
+            Question::Command(command) => self.send_with(link, (*command).clone(), asking, purpose).await,
+            Question::Script(script, keys, arguments) => {
+                let loaded = link.scripts.of(link, self.partitions, journey.unknown.as_ref()).await?;
+                let command = loaded.call(*script, keys, arguments);
+                journey.used = Some(loaded);
+                if !asking && purpose == Use::Shared {
+                    return link.send(&command).await;
+                }
+                self.send_with(link, command, asking, purpose).await
+            }
+        }
+    }
+
+    /// A command with what must stand right before and after it on the same connection.
+    async fn send_with(&self, link: &Link, command: Cmd, asking: bool, purpose: Use) -> RedisResult<Value> {
+        let mut pipeline = redis::pipe();
+        if asking {
+            pipeline.cmd("ASKING");
+        }
+        pipeline.add_command(command);
+        if purpose == Use::Waiting {
+            let timeout_ms = u64::try_from(self.replica_timeout.as_millis()).unwrap_or(u64::MAX).max(1);
+            pipeline.cmd("WAIT").arg(self.replicas_min).arg(timeout_ms);
+        }
+        let mut answers = link.send_all(&pipeline).await?.into_iter().skip(usize::from(asking));
+        let answer = answers.next().unwrap_or(Value::Nil).extract_error()?;
+        if purpose == Use::Waiting {
+            let replicas: u32 = redis::from_redis_value(answers.next().unwrap_or(Value::Nil).extract_error()?)?;
+            if replicas < self.replicas_min {
+                let told = format!("{replicas} of {} within {:?}", self.replicas_min, self.replica_timeout);
+                let what = "too few replicas have acknowledged the record, which a failover may therefore lose";
+                return Err(RedisError::from((ErrorKind::Client, what, told)));
+            }
+        }
+        Ok(answer)
+    }
+
+    /// The state is another run's: either this node's scripts are of the past, or the state is.
+    async fn check_run(&self, link: &Link, question: &Question<'_>, journey: &mut Journey) -> RedisResult<()> {
+        let (Question::Script(_, keys, _), Some(used)) = (question, journey.used.take()) else { return Ok(()) };
+        let now = link.scripts.of(link, self.partitions, Some(&used)).await?;
+        if now.is_of_the_run_of(&used) {
+            let command = now.call(Script::Disown, keys, |_| {});
+            self.send_with(link, command, journey.detour.is_some(), Use::Shared).await?;
+        }
+        Ok(())
     }
 }

@@ -2,9 +2,10 @@
 
 use std::sync::atomic::Ordering::Relaxed;
 
-use redis::Value;
+use futures_util::future::join_all;
+use redis::{ErrorKind, ServerErrorKind, Value};
 
-use super::{RedisStore, entry, scripts::Script, tag_argument, unexpected};
+use super::{RedisStore, entry, scripts::Script, tag_argument, trouble, unexpected};
 use crate::{
     key::RawKey,
     position::Partition,
@@ -15,34 +16,43 @@ impl RedisStore {
     pub(super) async fn get_one(&self, key: &RawKey) -> Result<Option<StoredEntry>, StoreError> {
         let mut command = redis::cmd("GET");
         command.arg(self.names.entry(key));
+        let partition = self.names.partition_of(key);
         let asked = async {
-            match self.connection.send(&command).await {
+            match self.connection.send(partition, &command).await {
                 // Not a string: somebody else's. `MGET` says `nil` of such a key.
                 Err(error) if error.code() == Some("WRONGTYPE") => Ok(Value::Okay),
                 answer => answer,
             }
         };
         let found = self.connection.in_time(asked).await?;
-        Ok(self.entry(self.names.partition_of(key), found))
+        Ok(self.entry(partition, found))
     }
 
-    /// One `MGET` for each partition concerned, all in one pipeline.
+    /// One `MGET` for each partition concerned, all at once.
     pub(super) async fn get_many(&self, keys: &[RawKey]) -> Result<Vec<Option<StoredEntry>>, StoreError> {
         let mut places: Vec<(Partition, usize)> =
             keys.iter().enumerate().map(|(at, key)| (self.names.partition_of(key), at)).collect();
         places.sort_unstable();
         let groups: Vec<&[(Partition, usize)]> = places.chunk_by(|one, other| one.0 == other.0).collect();
-        let mut pipeline = redis::pipe();
-        for group in &groups {
-            let command = pipeline.cmd("MGET");
+        let asked = groups.iter().map(|group| {
+            let mut command = redis::cmd("MGET");
             group.iter().for_each(|(_, at)| {
                 command.arg(self.names.entry(&keys[*at]));
             });
-        }
-        let answers = self.connection.in_time(self.connection.send_all(&pipeline, groups.len())).await?;
+            async move { self.connection.send(group[0].0, &command).await }
+        });
+        let answers = self.connection.in_time(async { Ok(join_all(asked).await) }).await?;
         let mut found = vec![None; keys.len()];
         for (group, answer) in groups.iter().zip(answers) {
-            let answer = answer.extract_error().map_err(|error| StoreError::Unavailable(error.to_string()))?;
+            if answer.as_ref().is_err_and(|error| error.kind() == ErrorKind::Server(ServerErrorKind::TryAgain)) {
+                // Their slot is about to move: some are here and some are there, each can be asked for alone.
+                let one_by_one = join_all(group.iter().map(|(_, at)| self.get_one(&keys[*at]))).await;
+                for ((_, at), entry) in group.iter().zip(one_by_one) {
+                    found[*at] = entry?;
+                }
+                continue;
+            }
+            let answer = answer.map_err(|error| trouble::told(&error))?;
             let Value::Array(values) = answer else { return Err(unexpected(&answer)) };
             for ((partition, at), value) in group.iter().zip(values) {
                 found[*at] = self.entry(*partition, value);
@@ -61,8 +71,9 @@ impl RedisStore {
         // Relative, so that neither this node's clock nor the server's has to be right.
         let lifetime = entry.dead_at.since(entry.loaded_at).min(self.limits.entry_lifetime_max);
         let lifetime_ms = u64::try_from(lifetime.as_millis()).unwrap_or(u64::MAX).max(1);
-        let keys = [&self.names.of(entry.base.partition).state, &self.names.entry(key)[..]];
-        let answer = self.run(Script::Fill, &keys, |command| {
+        let partition = entry.base.partition;
+        let keys = [&self.names.of(partition).state, &self.names.entry(key)[..]];
+        let answer = self.run(partition, Script::Fill, &keys, |command| {
             command.arg(entry.base.epoch.0);
             command.arg(entry.base.sequence.0).arg(lifetime_ms).arg(&encoded[..]);
             entry.tags.iter().for_each(|tag| tag_argument(command, *tag));
@@ -78,7 +89,7 @@ impl RedisStore {
     pub(super) async fn remove_entry(&self, key: &RawKey) -> Result<(), StoreError> {
         let mut command = redis::cmd("DEL");
         command.arg(self.names.entry(key));
-        self.connection.in_time(self.connection.send(&command)).await?;
+        self.connection.in_time(self.connection.send(self.names.partition_of(key), &command)).await?;
         Ok(())
     }
 

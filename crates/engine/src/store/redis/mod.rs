@@ -1,8 +1,9 @@
-//! The store of record on a Redis 7 server: nodes that share it are one cache.
+//! The store of record on Redis 7 or Valkey: nodes that share it are one cache.
 //!
 //! # What stands in Redis
 //!
 //! Every key of partition 3 holds the hash tag `{namespace:3}`, so that all scripts work in one slot.
+//! Nothing here is Redis's alone: Valkey knows every command.
 //!
 //! | key | type | what |
 //! |---|---|---|
@@ -19,10 +20,18 @@
 //! - *an entry*: a miss.
 //! - *everything, or the newest part of it* (a restart from a snapshot): a new epoch; see [`scripts`].
 //!
+//! # Where it stands
+//!
+//! On one server, on a primary that sentinels watch, or on a cluster; see [`address`] for how settings say which,
+//! [`topology`] for who owns a partition, [`connection`] for how an operation finds its way, and
+//! `docs/adr/0008-topologies.md` for what a failover can and cannot do.
+//!
 //! # What it does not do
 //!
-//! Cluster, Sentinel and TLS; a breaker; repeating an operation that may have happened.
+//! A breaker; repeating an operation that may have happened.
 
+mod access;
+mod address;
 mod connection;
 mod entries;
 mod entry;
@@ -30,7 +39,11 @@ mod log;
 mod names;
 mod records;
 mod scripts;
+mod server;
 mod settings;
+mod slots;
+mod topology;
+mod trouble;
 mod wake;
 
 use std::{
@@ -46,12 +59,8 @@ use futures_util::future::{BoxFuture, FutureExt as _};
 use redis::{Cmd, Value};
 use tokio::{sync::watch, task::AbortHandle};
 
-pub use self::settings::{InvalidRedisSettings, RedisLimits, RedisSettings};
-use self::{
-    connection::Connection,
-    names::Names,
-    scripts::{Script, Scripts},
-};
+pub use self::settings::{InvalidRedisSettings, RedisLimits, RedisLogin, RedisSettings, RedisTls};
+use self::{access::Access, address::Target, connection::Connection, names::Names, scripts::Script};
 use super::{Filled, LocalHeads, LogPage, Store, StoreError, StoredEntry};
 use crate::{
     key::{CacheVersion, RawKey},
@@ -59,23 +68,22 @@ use crate::{
     tag::TagId,
 };
 
-/// The log, the clocks and the entries on a Redis server. Connects when it is first used, and again when the
-/// connection is lost.
+/// The log, the clocks and the entries on Redis. Connects when it is first used, and again when a connection is lost
+/// or another server takes over.
 pub struct RedisStore {
     connection: Connection,
-    scripts: Scripts,
     limits: RedisLimits,
-    names: Names,
+    names: Arc<Names>,
     malformed_entries: AtomicU64,
     moved: Arc<watch::Sender<u64>>,
-    listener: AbortHandle,
+    tasks: [AbortHandle; 2],
 }
 
 impl RedisStore {
-    /// A store on the server of `settings`, which need not be reachable yet. Spawns the task that listens for
-    /// wake-ups, so it must be called within a Tokio runtime; the task ends with the store.
+    /// A store on the servers of `settings`, which need not be reachable yet. Spawns the tasks that listen for wake-ups
+    /// and for changes of the topology, so it must be called within a Tokio runtime; they end with the store.
     pub fn new(settings: RedisSettings) -> Result<Self, InvalidRedisSettings> {
-        let RedisSettings { url, namespace, version, limits } = settings;
+        let RedisSettings { url, tls, sentinel_login, namespace, version, limits } = settings;
         // The same words as a version's, so that no namespace can leave its braces.
         CacheVersion::new(&namespace).map_err(|_| InvalidRedisSettings::Namespace(namespace.clone()))?;
         for (value, name) in [(limits.log_records_max, "log_records_max"), (limits.clocks_max, "clocks_max")] {
@@ -83,14 +91,17 @@ impl RedisStore {
                 return Err(InvalidRedisSettings::Zero(name));
             }
         }
-        let connection = Connection::new(&url, &limits)?;
-        let names = Names::new(&namespace, version, limits.partitions);
+        let target = Target::parse(&url).map_err(InvalidRedisSettings::Url)?;
+        let access = Access::new(&target, &tls, &limits)?;
+        let to_sentinels = access.to_sentinels(&sentinel_login);
+        let names = Arc::new(Names::new(&namespace, version, limits.partitions));
+        let connection = Connection::new(target, access, to_sentinels, &limits, &names);
         let moved = Arc::new(watch::channel(0).0);
-        let client = connection.client().clone();
-        let listening = wake::listen(client, names.channel().to_owned(), moved.clone(), limits.operation_timeout);
-        let listener = tokio::spawn(listening).abort_handle();
-        let scripts = Scripts::new(limits.partitions.all().len());
-        Ok(Self { connection, scripts, limits, names, malformed_entries: AtomicU64::new(0), moved, listener })
+        let topology = connection.topology().clone();
+        let listening = wake::listen(topology.clone(), names.clone(), moved.clone(), limits.operation_timeout);
+        let keeping_up = async move { topology.keep_up().await };
+        let tasks = [tokio::spawn(listening).abort_handle(), tokio::spawn(keeping_up).abort_handle()];
+        Ok(Self { connection, limits, names, malformed_entries: AtomicU64::new(0), moved, tasks })
     }
 
     /// How often a key of the cache held something that is no entry of this format: another release wrote it, or
@@ -99,8 +110,14 @@ impl RedisStore {
         self.malformed_entries.load(Relaxed)
     }
 
-    async fn run(&self, script: Script, keys: &[&str], arguments: impl Fn(&mut Cmd)) -> Result<Value, StoreError> {
-        self.connection.in_time(self.scripts.run(self.connection.manager(), script, keys, arguments)).await
+    async fn run(
+        &self,
+        partition: Partition,
+        script: Script,
+        keys: &[&str],
+        arguments: impl Fn(&mut Cmd) + Sync,
+    ) -> Result<Value, StoreError> {
+        self.connection.in_time(self.connection.run(partition, script, keys, &arguments)).await
     }
 }
 
@@ -156,15 +173,15 @@ impl Store for RedisStore {
 
 impl Drop for RedisStore {
     fn drop(&mut self) {
-        self.listener.abort();
+        self.tasks.iter().for_each(AbortHandle::abort);
     }
 }
 
 impl fmt::Debug for RedisStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Of the URL only the address: the rest may be a password.
-        let address = self.connection.client().get_connection_info().addr();
-        write!(f, "RedisStore({address}, {}, {:?})", self.names.example(), self.limits)
+        // Of the URL only the addresses: the rest may be a password.
+        let target = self.connection.topology().target();
+        write!(f, "RedisStore({target}, {}, {:?})", self.names.example(), self.limits)
     }
 }
 

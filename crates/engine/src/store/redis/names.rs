@@ -1,5 +1,6 @@
 //! What things are called in Redis.
 
+use super::slots::slot_of;
 use crate::{
     key::{CacheVersion, RawKey},
     position::{Partition, PartitionCount},
@@ -10,12 +11,14 @@ pub(super) struct Names {
     count: PartitionCount,
     version: CacheVersion,
     partitions: Box<[PartitionNames]>,
-    channel: String,
 }
 
-/// The names of a partition's keys.
+/// The names of a partition's keys, and its place in a cluster.
 pub(super) struct PartitionNames {
     prefix: String,
+    pub(super) slot: u16,
+    /// Where wake-ups are published.
+    pub(super) channel: String,
     pub(super) state: String,
     pub(super) log: String,
 }
@@ -23,15 +26,22 @@ pub(super) struct PartitionNames {
 impl Names {
     pub(super) fn new(namespace: &str, version: CacheVersion, count: PartitionCount) -> Self {
         let partitions = count.all().map(|partition| {
-            let prefix = format!("{{{namespace}:{}}}", partition.index());
-            PartitionNames { state: format!("{prefix}:state"), log: format!("{prefix}:log"), prefix }
+            let hash_tag = format!("{namespace}:{}", partition.index());
+            let prefix = format!("{{{hash_tag}}}");
+            PartitionNames {
+                slot: slot_of(&hash_tag),
+                channel: format!("{prefix}:moved"),
+                state: format!("{prefix}:state"),
+                log: format!("{prefix}:log"),
+                prefix,
+            }
         });
-        Self { count, version, partitions: partitions.collect(), channel: format!("{namespace}:moved") }
+        Self { count, version, partitions: partitions.collect() }
     }
 
-    /// Where wake-ups are published.
-    pub(super) fn channel(&self) -> &str {
-        &self.channel
+    /// All partitions, in their order.
+    pub(super) fn all(&self) -> &[PartitionNames] {
+        &self.partitions
     }
 
     pub(super) fn of(&self, partition: Partition) -> &PartitionNames {

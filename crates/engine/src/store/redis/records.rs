@@ -17,15 +17,15 @@ impl RedisStore {
         tags: &[TagId],
         note: &[u8],
     ) -> Result<Position, StoreError> {
-        let PartitionNames { state, log, .. } = self.names.of(partition);
+        let PartitionNames { state, log, channel, .. } = self.names.of(partition);
         let keys = [&state[..], log];
         let fresh = new_epoch();
         let record = log::encode(tags, note)
             .ok_or_else(|| StoreError::Unavailable(format!("{} tags are too many for a record", tags.len())))?;
-        let answer = self.run(Script::Append, &keys, |command| {
+        let answer = self.run(partition, Script::Append, &keys, |command| {
             command.arg(fresh.0);
             command.arg(self.limits.clocks_max).arg(self.limits.log_records_max);
-            command.arg(self.names.channel()).arg(partition.index()).arg(&record[..]);
+            command.arg(channel).arg(partition.index()).arg(&record[..]);
             tags.iter().for_each(|tag| tag_argument(command, *tag));
         });
         let (position, _) = head_and_rest(partition, answer.await?)?;
@@ -55,7 +55,7 @@ impl RedisStore {
         let PartitionNames { state, log, .. } = self.names.of(partition);
         let keys = [&state[..], log];
         let fresh = new_epoch();
-        let answer = self.run(Script::Read, &keys, |command| {
+        let answer = self.run(partition, Script::Read, &keys, |command| {
             command.arg(fresh.0);
             match after {
                 Some(after) => command.arg(after.epoch.0).arg(after.sequence.0),

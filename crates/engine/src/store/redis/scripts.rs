@@ -1,116 +1,163 @@
 //! The scripts, and the run of the server that they were loaded for.
 //!
-//! Each script's text holds the number of partitions and the id of the server's run. A server that was restarted (perhaps from a snapshot that has
-//! forgotten the newest records) or took another's place does not know the script, so nothing can be asked of it
-//! before its run was looked up, and state begun in another run is taken for lost.
+//! Each script's text holds the number of partitions and the *run* that it is for: the id that a server gives itself
+//! when it starts, and the id of its reign as a primary, which changes whenever a replica is promoted. A server that
+//! was restarted (perhaps from a snapshot that has forgotten the newest records) or took another's place does not
+//! know the script, so nothing can be asked of it before its run was looked up, and state begun in another run is
+//! taken for lost.
+//!
+//! What is known of a run belongs to one connection, that is, to one process (see [`Link`]).
 
 use std::sync::Arc;
 
 use parking_lot::RwLock;
-use redis::{Cmd, ErrorKind, RedisError, RedisResult, ServerErrorKind, Value, aio::ConnectionManager};
+use redis::{Cmd, ErrorKind, RedisError, RedisResult, ServerErrorKind};
+
+use super::server::Link;
 
 const SHARED: &str = include_str!("scripts.lua");
-const BODIES: [&str; 3] = [include_str!("append.lua"), include_str!("read.lua"), include_str!("fill.lua")];
-/// Restarts that may meet one loading of the scripts.
-const LOADS_MAX: usize = 3;
+const BODIES: [(Script, &str); 4] = [
+    (Script::Append, include_str!("append.lua")),
+    (Script::Read, include_str!("read.lua")),
+    (Script::Fill, include_str!("fill.lua")),
+    (Script::Disown, include_str!("disown.lua")),
+];
 
 /// Which script.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Script {
     Append,
     Read,
     Fill,
+    /// Drops a state that another run has begun.
+    Disown,
 }
 
-/// The scripts' names on the server, once they are known.
+impl Script {
+    /// The first line. It makes the server look *before* the script whether it may write: a replica, or a primary
+    /// that has lost its replicas, refuses even to read the log, because what it knows may be old. The log and the
+    /// clocks are bounded by their own limits, so records go in (and are read) when the memory is full; an entry not.
+    fn first_line(self) -> &'static str {
+        match self {
+            Self::Append | Self::Read | Self::Disown => "#!lua flags=allow-oom\n",
+            Self::Fill => "#!lua\n",
+        }
+    }
+}
+
+/// The scripts' names on a server, once they are known.
+#[derive(Default)]
 pub(super) struct Scripts {
-    partitions: usize,
     loaded: RwLock<Option<Arc<Loaded>>>,
     loading: tokio::sync::Mutex<()>,
 }
 
-struct Loaded {
+/// The names of the scripts of one run.
+pub(super) struct Loaded {
+    run: String,
     /// By [`Script`].
-    names: [String; 3],
+    names: [String; BODIES.len()],
+}
+
+impl Loaded {
+    pub(super) fn call(&self, script: Script, keys: &[&str], arguments: impl Fn(&mut Cmd)) -> Cmd {
+        let mut command = redis::cmd("EVALSHA");
+        command.arg(&self.names[script as usize]).arg(keys.len()).arg(keys);
+        arguments(&mut command);
+        command
+    }
+
+    pub(super) fn is_of_the_run_of(&self, other: &Self) -> bool {
+        self.run == other.run
+    }
 }
 
 impl Scripts {
-    pub(super) fn new(partitions: usize) -> Self {
-        Self { partitions, loaded: RwLock::default(), loading: tokio::sync::Mutex::default() }
-    }
-
-    /// Runs a script with its keys and arguments. Runs it a second time only if the server did not know it, that is,
-    /// did nothing.
-    pub(super) async fn run(
+    /// The names, looked up if nobody has, or if `unknown` are those that turned out to be wrong.
+    pub(super) async fn of(
         &self,
-        connection: &ConnectionManager,
-        script: Script,
-        keys: &[&str],
-        arguments: impl Fn(&mut Cmd),
-    ) -> RedisResult<Value> {
-        let held = self.loaded.read().clone();
-        let first = match held {
-            Some(loaded) => loaded,
-            None => self.load(connection, None).await?,
+        link: &Link,
+        partitions: usize,
+        unknown: Option<&Arc<Loaded>>,
+    ) -> RedisResult<Arc<Loaded>> {
+        let known = || {
+            let loaded = self.loaded.read().clone()?;
+            unknown.is_none_or(|unknown| !Arc::ptr_eq(unknown, &loaded)).then_some(loaded)
         };
-        match call(connection, &first, script, keys, &arguments).await {
-            Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
-                let second = self.load(connection, Some(&first)).await?;
-                call(connection, &second, script, keys, &arguments).await
-            }
-            answer => answer,
-        }
-    }
-
-    /// Loads the scripts for the server's present run, unless that was done since `unknown` was.
-    async fn load(&self, connection: &ConnectionManager, unknown: Option<&Arc<Loaded>>) -> RedisResult<Arc<Loaded>> {
-        let _one_at_a_time = self.loading.lock().await;
-        if let Some(loaded) = self.loaded.read().clone()
-            && unknown.is_none_or(|unknown| !Arc::ptr_eq(unknown, &loaded))
-        {
+        if let Some(loaded) = known() {
             return Ok(loaded);
         }
-        let mut run = run_id(connection).await?;
-        for _ in 0..LOADS_MAX {
-            let shared = SHARED.replace("@RUN@", &run).replace("@PARTITIONS@", &self.partitions.to_string());
-            let mut names = [const { String::new() }; 3];
-            for (name, body) in names.iter_mut().zip(BODIES) {
-                let text = format!("{shared}{body}");
-                *name = redis::cmd("SCRIPT").arg("LOAD").arg(text).query_async(&mut connection.clone()).await?;
-            }
-            // The scripts of one run must not be loaded into another: so the run is looked at before and after.
-            let still = run_id(connection).await?;
-            if still == run {
-                let loaded = Arc::new(Loaded { names });
-                *self.loaded.write() = Some(loaded.clone());
-                return Ok(loaded);
-            }
-            run = still;
+        let _one_at_a_time = self.loading.lock().await;
+        if let Some(loaded) = known() {
+            return Ok(loaded);
         }
-        Err(RedisError::from((ErrorKind::Client, "the server was restarted again and again")))
+        let loaded = Arc::new(load(link, partitions).await?);
+        *self.loaded.write() = Some(loaded.clone());
+        Ok(loaded)
+    }
+
+    /// Has the run looked up again before the next script.
+    pub(super) fn forget(&self) {
+        *self.loaded.write() = None;
     }
 }
 
-async fn call(
-    connection: &ConnectionManager,
-    loaded: &Loaded,
-    script: Script,
-    keys: &[&str],
-    arguments: &impl Fn(&mut Cmd),
-) -> RedisResult<Value> {
-    let mut command = redis::cmd("EVALSHA");
-    command.arg(&loaded.names[script as usize]).arg(keys.len()).arg(keys);
-    arguments(&mut command);
-    connection.clone().send_packed_command(&command).await?.extract_error()
+async fn load(link: &Link, partitions: usize) -> RedisResult<Loaded> {
+    let mut questions = redis::pipe();
+    questions.cmd("INFO").arg("server").cmd("INFO").arg("replication");
+    let mut info = String::new();
+    for answer in link.send_all(&questions).await? {
+        info += &redis::from_redis_value::<String>(answer.extract_error()?)?;
+    }
+    let run = run_of(&info)?;
+    let shared = SHARED.replace("@RUN@", &run).replace("@PARTITIONS@", &partitions.to_string());
+    let mut names = [const { String::new() }; BODIES.len()];
+    let mut loading = redis::pipe();
+    for (script, body) in BODIES {
+        loading.cmd("SCRIPT").arg("LOAD").arg([script.first_line(), &shared, body].concat());
+    }
+    for ((script, _), answer) in BODIES.into_iter().zip(link.send_all(&loading).await?) {
+        names[script as usize] = redis::from_redis_value(answer.extract_error()?)?;
+    }
+    Ok(Loaded { run, names })
 }
 
-/// The random id that a server gives itself when it starts.
-async fn run_id(connection: &ConnectionManager) -> RedisResult<String> {
-    let info: String = redis::cmd("INFO").arg("server").query_async(&mut connection.clone()).await?;
-    let run = info.lines().find_map(|line| line.strip_prefix("run_id:")).map(str::trim);
-    match run {
-        // Stands in the scripts' text.
-        Some(run) if !run.is_empty() && run.bytes().all(|byte| byte.is_ascii_alphanumeric()) => Ok(run.to_owned()),
-        _ => Err(RedisError::from((ErrorKind::Client, "INFO names no run_id; a Redis 7 server is needed"))),
+/// The run that `INFO` tells of; an error if it is a replica's.
+fn run_of(info: &str) -> RedisResult<String> {
+    let field = |name: &str| info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim);
+    if field("role").is_some_and(|role| role != "master") {
+        return Err(RedisError::from((ErrorKind::Server(ServerErrorKind::ReadOnly), "it is a replica")));
+    }
+    // Half of each id is random enough, and the run stands in every state.
+    let part = |id: &str| id.chars().take(20).collect::<String>();
+    // Stands in the scripts' text.
+    let usable = |id: &&str| !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    match field("run_id").filter(usable) {
+        Some(run) => Ok(part(run) + &field("master_replid").filter(usable).map(part).unwrap_or_default()),
+        None => Err(RedisError::from((ErrorKind::Client, "INFO names no run_id; Redis 7 or Valkey is needed"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ID: &str = "0123456789abcdef0123456789abcdef01234567";
+
+    #[test]
+    fn a_run_is_a_process_and_its_reign() {
+        let told = |info: &str| run_of(info).map_err(|error| error.kind());
+        let reign = |id: &str| format!("run_id:{ID}\r\nrole:master\r\nmaster_replid:{id}\r\n");
+        assert_eq!(told(&reign("xyz")).unwrap(), "0123456789abcdef0123xyz");
+        assert_ne!(told(&reign("one")), told(&reign("two")));
+        assert_eq!(told(&format!("run_id:{ID}")).unwrap(), &ID[..20]);
+        assert_eq!(told("run_id:'\r\n"), Err(ErrorKind::Client));
+        assert_eq!(told("redis_version:2"), Err(ErrorKind::Client));
+    }
+
+    #[test]
+    fn a_replica_is_no_primary() {
+        let error = run_of(&format!("run_id:{ID}\r\nrole:slave\r\n")).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Server(ServerErrorKind::ReadOnly));
     }
 }

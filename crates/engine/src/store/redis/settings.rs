@@ -1,14 +1,20 @@
 //! Where the server is, whose state it holds, and the limits.
 
-use std::{fmt, time::Duration};
+use std::{fmt, path::PathBuf, time::Duration};
 
 use crate::{key::CacheVersion, position::PartitionCount};
 
 /// Where the server is, and whose state it holds.
 #[derive(Clone)]
 pub struct RedisSettings {
-    /// `redis://[user:password@]host[:port][/database]`.
+    /// One server, `redis://[user:password@]host[:port][/database]`; a primary that sentinels know by the name of its
+    /// service, `redis+sentinel://[user:password@]host[:port],…/service[/database]`; or some nodes of a cluster,
+    /// `redis+cluster://[user:password@]host[:port],…`. With `rediss` in place of `redis`, all connections use TLS.
     pub url: String,
+    /// Certificates, where the URL says TLS.
+    pub tls: RedisTls,
+    /// How to log in to sentinels, if they want it. The login in the URL is the data servers'.
+    pub sentinel_login: RedisLogin,
     /// Keeps applications on one server apart: 1 to 32 letters, digits, `-`, `_` or `.`. Nodes of one namespace are
     /// one cache.
     pub namespace: String,
@@ -18,7 +24,27 @@ pub struct RedisSettings {
     pub limits: RedisLimits,
 }
 
-/// How much a [`RedisStore`] may hold, and how long it may wait.
+/// The files of TLS, in PEM format. They are read once.
+#[derive(Clone, Debug, Default)]
+pub struct RedisTls {
+    /// The authority that has signed the servers' certificates; without it, those that the system trusts.
+    pub authority_file: Option<PathBuf>,
+    /// The client's certificate, if servers ask for one.
+    pub certificate_file: Option<PathBuf>,
+    /// Its private key.
+    pub key_file: Option<PathBuf>,
+}
+
+/// A user and a password.
+#[derive(Clone, Default)]
+pub struct RedisLogin {
+    /// Without it, the default user.
+    pub user: Option<String>,
+    /// Without it, no login.
+    pub password: Option<String>,
+}
+
+/// How much a [`RedisStore`](super::RedisStore) may hold, and how long it may wait.
 #[derive(Clone, Copy, Debug)]
 pub struct RedisLimits {
     /// Partitions of the log; the same on all nodes of a namespace.
@@ -35,6 +61,12 @@ pub struct RedisLimits {
     pub connect_timeout: Duration,
     /// Longest wait for an operation, connecting included.
     pub operation_timeout: Duration,
+    /// Replicas that must have an invalidation's record before it is acknowledged (`WAIT`); 0 asks for none. With as
+    /// many as there are replicas, a primary that was replaced without knowing it acknowledges nothing; see
+    /// `docs/adr/0008-topologies.md` for what fewer give.
+    pub replicas_acknowledged_min: u32,
+    /// Longest wait for them.
+    pub replica_timeout: Duration,
 }
 
 impl Default for RedisLimits {
@@ -47,6 +79,8 @@ impl Default for RedisLimits {
             entry_lifetime_max: Duration::from_secs(30 * 24 * 3600),
             connect_timeout: Duration::from_millis(500),
             operation_timeout: Duration::from_secs(1),
+            replicas_acknowledged_min: 0,
+            replica_timeout: Duration::from_millis(200),
         }
     }
 }
@@ -56,9 +90,19 @@ impl Default for RedisLimits {
 pub enum InvalidRedisSettings {
     /// The URL.
     #[error(
-        "the URL of Redis cannot be used ({0}); write it as redis://host:6379, with user:password@ before the host"
+        "the URL of Redis cannot be used: {0}; write redis://host:6379, redis+sentinel://host:26379,…/service or \
+         redis+cluster://host:6379,…, with user:password@ before the first host"
     )]
     Url(String),
+    /// A file of certificates.
+    #[error("{0:?} cannot be read ({1}); name a file in PEM format that this process may read")]
+    File(PathBuf, String),
+    /// What stands in them.
+    #[error("the certificates for Redis cannot be used: {0}")]
+    Certificates(String),
+    /// A certificate without its key, or a key alone.
+    #[error("the client's certificate and its key are needed together; name both files or none")]
+    HalfCertificate,
     /// The namespace.
     #[error("{0:?} is not a namespace: use 1 to 32 letters, digits, '-', '_' or '.'")]
     Namespace(String),
@@ -67,9 +111,30 @@ pub enum InvalidRedisSettings {
     Zero(&'static str),
 }
 
+impl RedisSettings {
+    /// Settings with defaults for everything else.
+    pub fn new(url: impl Into<String>, namespace: impl Into<String>) -> Self {
+        Self {
+            url: url.into(),
+            tls: RedisTls::default(),
+            sentinel_login: RedisLogin::default(),
+            namespace: namespace.into(),
+            version: CacheVersion::default(),
+            limits: RedisLimits::default(),
+        }
+    }
+}
+
+impl fmt::Debug for RedisLogin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RedisLogin({:?})", self.user)
+    }
+}
+
 impl fmt::Debug for RedisSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { url: _, namespace, version, limits } = self;
-        write!(f, "RedisSettings(namespace {namespace}, version {}, {limits:?})", version.as_str())
+        let Self { url: _, tls, sentinel_login, namespace, version, limits } = self;
+        let version = version.as_str();
+        write!(f, "RedisSettings(namespace {namespace}, version {version}, {tls:?}, {sentinel_login:?}, {limits:?})")
     }
 }

@@ -1,27 +1,64 @@
 //! The wake-up: a task that hears of every append and tells the store's watchers.
 //!
+//! Each partition has a channel of its own, in its slot (sharded pub/sub): in a cluster a message goes to the one
+//! server that owns the partition and to nobody else.
+//!
 //! Only speed depends on it. Messages may be lost or come twice: who follows the log also asks at intervals, and reads
 //! from where it stands.
 
-use std::{pin::pin, sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use futures_util::StreamExt as _;
 use rand::RngExt as _;
-use redis::{Client, RedisError, RedisResult};
-use tokio::{sync::watch, time::timeout};
+use redis::{PushKind, RedisError, RedisResult};
+use tokio::{sync::watch, task::JoinSet, time::timeout};
+
+use super::{address::Address, names::Names, server::Server, topology::Topology};
 
 /// Silence after which the connection is tried: half of what a dead one may go unnoticed.
 const PING_EVERY: Duration = Duration::from_secs(5);
 /// The longest wait between two attempts to connect; the shortest is a hundredth of it.
 const RECONNECT_WAIT_MAX: Duration = Duration::from_secs(2);
 
-/// Bumps `moved` for every message of `channel`, and whenever it is connected again: something may have been missed.
-pub(super) async fn listen(client: Client, channel: String, moved: Arc<watch::Sender<u64>>, patience: Duration) {
+/// Bumps `moved` for every message, and whenever a server is connected to again: something may have been missed.
+pub(super) async fn listen(
+    topology: Arc<Topology>,
+    names: Arc<Names>,
+    moved: Arc<watch::Sender<u64>>,
+    patience: Duration,
+) {
+    let mut changed = topology.changed();
+    loop {
+        changed.mark_unchanged();
+        let mut channels: HashMap<Address, (Arc<Server>, Vec<String>)> = HashMap::new();
+        for (owner, names) in topology.owners().iter().zip(names.all()) {
+            let Some(owner) = owner else { continue };
+            let of_owner = channels.entry(owner.address.clone()).or_insert_with(|| (owner.clone(), Vec::new()));
+            of_owner.1.push(names.channel.clone());
+        }
+        // Dropped, and with it every listener, when an owner changes.
+        let mut listeners = JoinSet::new();
+        for (server, channels) in channels.into_values() {
+            listeners.spawn(listen_to(topology.clone(), server, channels, moved.clone(), patience));
+        }
+        if changed.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn listen_to(
+    topology: Arc<Topology>,
+    server: Arc<Server>,
+    channels: Vec<String>,
+    moved: Arc<watch::Sender<u64>>,
+    patience: Duration,
+) {
     let mut wait_max = RECONNECT_WAIT_MAX / 100;
     loop {
-        if let Err(error) = listen_once(&client, &channel, &moved, patience, &mut wait_max).await {
-            tracing::debug!(%error, "wake-ups of the cache's log are interrupted");
+        if let Err(error) = listen_once(&server, &channels, &moved, patience, &mut wait_max).await {
+            tracing::debug!(%error, server = %server.address, "wake-ups of the cache's log are interrupted");
         }
+        topology.doubt();
         // Jitter, so that a fleet does not come back in one wave.
         let wait = rand::rng().random_range(wait_max / 2..=wait_max);
         tokio::time::sleep(wait).await;
@@ -30,24 +67,38 @@ pub(super) async fn listen(client: Client, channel: String, moved: Arc<watch::Se
 }
 
 async fn listen_once(
-    client: &Client,
-    channel: &str,
-    moved: &watch::Sender<u64>,
+    server: &Server,
+    channels: &[String],
+    moved: &Arc<watch::Sender<u64>>,
     patience: Duration,
     wait_max: &mut Duration,
 ) -> RedisResult<()> {
-    let connection = in_time(patience, client.get_async_pubsub()).await?;
-    let (mut sink, messages) = connection.split();
-    in_time(patience, sink.subscribe(channel)).await?;
+    let (over, mut is_over) = watch::channel(false);
+    let bumped = moved.clone();
+    let pushed = move |push: redis::PushInfo| {
+        match push.kind {
+            PushKind::SMessage => bump(&bumped),
+            // The server has given a slot away, or is gone.
+            PushKind::SUnsubscribe | PushKind::Disconnection => {
+                over.send_replace(true);
+            }
+            _ => {}
+        }
+        Ok(())
+    };
+    let mut connection = in_time(patience, server.access().connect(&server.address, pushed)).await?;
+    for channel in channels {
+        let mut subscribe = redis::cmd("SSUBSCRIBE");
+        subscribe.arg(channel);
+        in_time(patience, connection.send_packed_command(&subscribe)).await?.extract_error()?;
+    }
     *wait_max = RECONNECT_WAIT_MAX / 100;
     bump(moved);
-    let mut messages = pin!(messages);
     loop {
-        match timeout(PING_EVERY, messages.next()).await {
-            Ok(Some(_)) => bump(moved),
-            Ok(None) => return Ok(()),
-            Err(_silence) => in_time(patience, sink.ping::<()>()).await?,
+        if timeout(PING_EVERY, is_over.changed()).await.is_ok() {
+            return Ok(());
         }
+        in_time(patience, connection.send_packed_command(&redis::cmd("PING"))).await?.extract_error()?;
     }
 }
 

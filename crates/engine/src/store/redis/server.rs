@@ -1,0 +1,155 @@
+//! One server: its connection, made when it is first used and again when it is lost.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use parking_lot::RwLock;
+use rand::RngExt as _;
+use redis::{Cmd, Pipeline, PushKind, RedisError, RedisResult, Value, aio::MultiplexedConnection};
+use tokio::time::Instant;
+
+use super::{access::Access, address::Address, scripts::Scripts, trouble};
+
+/// The shortest wait between two attempts to connect; it doubles with each that fails.
+const WAIT_MIN: Duration = Duration::from_millis(10);
+/// The longest one.
+const WAIT_MAX: Duration = Duration::from_secs(1);
+/// The same after a refusal: a server that does not know this user is not asked in a hurry.
+const REFUSED_WAIT_MIN: Duration = Duration::from_secs(1);
+const REFUSED_WAIT_MAX: Duration = Duration::from_secs(30);
+
+/// A server by its address.
+pub(super) struct Server {
+    pub(super) address: Address,
+    access: Arc<Access>,
+    links: [Holder; 2],
+}
+
+/// What a connection is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Use {
+    /// Nearly everything, of all tasks at once.
+    Shared = 0,
+    /// What has to wait for replicas: it holds up all that comes behind it on the same connection.
+    Waiting = 1,
+}
+
+/// The place of a connection.
+#[derive(Default)]
+struct Holder {
+    link: RwLock<Option<Arc<Link>>>,
+    attempts: tokio::sync::Mutex<Attempts>,
+}
+
+/// One connection, to one process: its run cannot change while the connection lasts, so what is known of the run is
+/// kept with it and lost with it.
+pub(super) struct Link {
+    connection: MultiplexedConnection,
+    pub(super) scripts: Scripts,
+    over: Arc<AtomicBool>,
+}
+
+/// Attempts to connect that failed.
+#[derive(Default)]
+struct Attempts {
+    last: Option<(RedisError, Instant)>,
+    wait: Duration,
+}
+
+impl Server {
+    pub(super) fn new(address: Address, access: Arc<Access>) -> Self {
+        Self { address, access, links: Default::default() }
+    }
+
+    pub(super) fn access(&self) -> &Access {
+        &self.access
+    }
+
+    /// The connection. One attempt at a time; soon after one that failed, its error is repeated instead: while the
+    /// server is away an operation costs no wait, and one that refuses is not hammered.
+    pub(super) async fn link(&self, purpose: Use) -> RedisResult<Arc<Link>> {
+        let holder = &self.links[purpose as usize];
+        if let Some(link) = holder.usable() {
+            return Ok(link);
+        }
+        let mut attempts = holder.attempts.lock().await;
+        if let Some(link) = holder.usable() {
+            return Ok(link);
+        }
+        if let Some((error, until)) = &attempts.last
+            && Instant::now() < *until
+        {
+            return Err(error.clone());
+        }
+        match self.connect().await {
+            Ok(link) => {
+                let link = Arc::new(link);
+                *holder.link.write() = Some(link.clone());
+                *attempts = Attempts::default();
+                Ok(link)
+            }
+            Err(error) => {
+                attempts.failed(&error);
+                Err(error)
+            }
+        }
+    }
+
+    /// Lets go of a connection: the server, or what it is, may have changed.
+    pub(super) fn retire(&self, link: &Arc<Link>) {
+        for holder in &self.links {
+            let mut held = holder.link.write();
+            if held.as_ref().is_some_and(|held| Arc::ptr_eq(held, link)) {
+                *held = None;
+            }
+        }
+    }
+
+    async fn connect(&self) -> RedisResult<Link> {
+        let over = Arc::new(AtomicBool::new(false));
+        let noticed = over.clone();
+        let pushed = move |push: redis::PushInfo| {
+            if push.kind == PushKind::Disconnection {
+                noticed.store(true, Relaxed);
+            }
+            Ok(())
+        };
+        let connection = self.access.connect(&self.address, pushed).await?;
+        Ok(Link { connection, scripts: Scripts::default(), over })
+    }
+}
+
+impl Holder {
+    fn usable(&self) -> Option<Arc<Link>> {
+        self.link.read().as_ref().filter(|link| !link.over.load(Relaxed)).cloned()
+    }
+}
+
+impl Attempts {
+    fn failed(&mut self, error: &RedisError) {
+        let (min, max) = match trouble::is_refusal(error) {
+            true => (REFUSED_WAIT_MIN, REFUSED_WAIT_MAX),
+            false => (WAIT_MIN, WAIT_MAX),
+        };
+        self.wait = (self.wait * 2).clamp(min, max);
+        // Jitter, so that a fleet does not come back in one wave.
+        let wait = rand::rng().random_range(self.wait / 2..=self.wait);
+        self.last = Some((error.clone(), Instant::now() + wait));
+    }
+}
+
+impl Link {
+    pub(super) async fn send(&self, command: &Cmd) -> RedisResult<Value> {
+        self.connection.clone().send_packed_command(command).await?.extract_error()
+    }
+
+    /// The answers in the order of the commands; each may be an error.
+    pub(super) async fn send_all(&self, pipeline: &Pipeline) -> RedisResult<Vec<Value>> {
+        self.connection.clone().send_packed_commands(pipeline, 0, pipeline.len()).await
+    }
+}

@@ -1,0 +1,254 @@
+//! Who owns a partition: asked of sentinels or of a cluster's nodes, and kept up to date.
+//!
+//! A server is asked again *who owns what* when something speaks for it (a redirection, a lost connection, a replica's
+//! refusal, silence: [`Topology::doubt`]), and now and then without a reason: a primary that was replaced may not
+//! know it, and go on answering.
+//!
+//! # What it does not do
+//!
+//! Decide who is the primary: of several opinions the one with the highest epoch of configuration counts.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use futures_util::future::join_all;
+use parking_lot::RwLock;
+use redis::{ErrorKind, RedisError, RedisResult, Value};
+use tokio::{
+    sync::{Notify, watch},
+    time::{Instant, sleep, timeout},
+};
+
+use super::{
+    access::Access,
+    address::{Address, Arrangement, Target},
+    names::Names,
+    server::{Server, Use},
+    slots::View,
+};
+use crate::position::Partition;
+
+/// How old an opinion on who owns what may become. A node that is cut off from its peers but not from a primary that
+/// was replaced can be misled for so long.
+const OPINION_AGE_MAX: Duration = Duration::from_secs(1);
+/// The least time between two discoveries.
+const DISCOVERY_GAP: Duration = Duration::from_millis(100);
+/// Nodes of a cluster that are asked for their view of it.
+const ASKED_MAX: usize = 16;
+
+/// Who owns which partition.
+pub(super) struct Topology {
+    target: Target,
+    access: Arc<Access>,
+    /// By partition.
+    slots: Box<[u16]>,
+    /// Sentinels, or the nodes of a cluster that the settings name.
+    advisers: Vec<Arc<Server>>,
+    patience: Duration,
+    owners: RwLock<Arc<Owners>>,
+    discovery: tokio::sync::Mutex<Option<(Instant, RedisResult<()>)>>,
+    doubts: Notify,
+    changed: watch::Sender<()>,
+}
+
+/// Servers by partition; none where nobody is known.
+pub(super) type Owners = [Option<Arc<Server>>];
+
+impl Topology {
+    pub(super) fn new(target: Target, access: Access, to_sentinels: Access, patience: Duration, names: &Names) -> Self {
+        let access = Arc::new(access);
+        let servers = |addresses: &[Address], access: Access| {
+            let access = Arc::new(access);
+            addresses.iter().map(|address| Arc::new(Server::new(address.clone(), access.clone()))).collect()
+        };
+        let slots: Box<[u16]> = names.all().iter().map(|names| names.slot).collect();
+        let mut owners = vec![None; slots.len()];
+        let advisers = match &target.arrangement {
+            Arrangement::One(address) => {
+                owners.fill(Some(Arc::new(Server::new(address.clone(), access.clone()))));
+                Vec::new()
+            }
+            Arrangement::Sentinel { sentinels, .. } => servers(sentinels, to_sentinels),
+            Arrangement::Cluster { seeds } => servers(seeds, Access::clone(&access)),
+        };
+        Self {
+            target,
+            access,
+            slots,
+            advisers,
+            patience,
+            owners: RwLock::new(owners.into()),
+            discovery: tokio::sync::Mutex::default(),
+            doubts: Notify::new(),
+            changed: watch::channel(()).0,
+        }
+    }
+
+    pub(super) fn target(&self) -> &Target {
+        &self.target
+    }
+
+    pub(super) fn is_cluster(&self) -> bool {
+        matches!(self.target.arrangement, Arrangement::Cluster { .. })
+    }
+
+    /// The server that owns a partition, as far as is known.
+    pub(super) async fn owner(&self, partition: Partition) -> RedisResult<Arc<Server>> {
+        if let Some(owner) = self.known_owner(partition) {
+            return Ok(owner);
+        }
+        self.discover().await?;
+        self.known_owner(partition).ok_or_else(|| {
+            let slot = self.slots[partition.index()];
+            RedisError::from((ErrorKind::Io, "the cluster has no owner for a slot", slot.to_string()))
+        })
+    }
+
+    fn known_owner(&self, partition: Partition) -> Option<Arc<Server>> {
+        self.owners.read()[partition.index()].clone()
+    }
+
+    /// All owners, by partition.
+    pub(super) fn owners(&self) -> Arc<Owners> {
+        self.owners.read().clone()
+    }
+
+    /// Tells whenever an owner has changed.
+    pub(super) fn changed(&self) -> watch::Receiver<()> {
+        self.changed.subscribe()
+    }
+
+    /// A server that another one has named.
+    pub(super) fn server(&self, address: Address) -> Arc<Server> {
+        let owners = self.owners();
+        // Sentinels are connected to in another way.
+        let advisers: &[_] = if self.is_cluster() { &self.advisers } else { &[] };
+        let known = owners.iter().flatten().chain(advisers).find(|server| server.address == address);
+        known.cloned().unwrap_or_else(|| Arc::new(Server::new(address, self.access.clone())))
+    }
+
+    /// Believes a redirection.
+    pub(super) fn moved(&self, partition: Partition, to: Address) {
+        let server = self.server(to);
+        let mut owners = self.owners().to_vec();
+        owners[partition.index()] = Some(server);
+        self.replace(owners);
+        self.doubt();
+    }
+
+    /// Has the owners looked up again soon.
+    pub(super) fn doubt(&self) {
+        self.doubts.notify_one();
+    }
+
+    /// Keeps the owners up to date for as long as it is polled.
+    pub(super) async fn keep_up(&self) {
+        if let Arrangement::One(_) = self.target.arrangement {
+            return;
+        }
+        loop {
+            if let Err(error) = self.discover().await {
+                tracing::debug!(%error, "nobody says which Redis server is the primary");
+            }
+            sleep(DISCOVERY_GAP).await;
+            let _ = timeout(OPINION_AGE_MAX - DISCOVERY_GAP, self.doubts.notified()).await;
+        }
+    }
+
+    /// Looks the owners up, unless that was done a moment ago.
+    pub(super) async fn discover(&self) -> RedisResult<()> {
+        let mut last = self.discovery.lock().await;
+        if let Some((when, told)) = &*last
+            && when.elapsed() < DISCOVERY_GAP
+        {
+            return told.clone();
+        }
+        let found = match &self.target.arrangement {
+            Arrangement::One(_) => return Ok(()),
+            Arrangement::Sentinel { service, .. } => self.ask_sentinels(service).await,
+            Arrangement::Cluster { .. } => self.ask_cluster().await,
+        };
+        let told = found.map(|owners| self.replace(owners));
+        *last = Some((Instant::now(), told.clone()));
+        told
+    }
+
+    fn replace(&self, owners: Vec<Option<Arc<Server>>>) {
+        let mut held = self.owners.write();
+        let is_same = |(one, other): (&Option<Arc<Server>>, &Option<Arc<Server>>)| {
+            one.as_ref().map(Arc::as_ptr) == other.as_ref().map(Arc::as_ptr)
+        };
+        if !held.iter().zip(&owners).all(is_same) {
+            *held = owners.into();
+            drop(held);
+            self.changed.send_replace(());
+        }
+    }
+
+    async fn ask_sentinels(&self, service: &str) -> RedisResult<Vec<Option<Arc<Server>>>> {
+        let opinions = self.ask_all(&self.advisers, |sentinel| primary_of(sentinel, service)).await?;
+        let (_, address) = opinions.into_iter().max_by_key(|(epoch, _)| *epoch).expect("one has answered");
+        Ok(vec![Some(self.server(address)); self.slots.len()])
+    }
+
+    async fn ask_cluster(&self) -> RedisResult<Vec<Option<Arc<Server>>>> {
+        let mut asked: Vec<Arc<Server>> = Vec::new();
+        for server in self.owners().iter().flatten().chain(&self.advisers) {
+            if asked.len() < ASKED_MAX && !asked.iter().any(|other| other.address == server.address) {
+                asked.push(server.clone());
+            }
+        }
+        let views = self.ask_all(&asked, |server| view_of(server)).await?;
+        let view = views.iter().max_by_key(|view| (view.is_ok, view.epoch)).expect("one has answered");
+        Ok(self.slots.iter().map(|slot| view.owner(*slot).map(|owner| self.server(owner.clone()))).collect())
+    }
+
+    /// The answers of those who answer in time; if nobody does, what one of them said.
+    async fn ask_all<'a, T, F>(&self, servers: &'a [Arc<Server>], ask: impl Fn(&'a Server) -> F) -> RedisResult<Vec<T>>
+    where
+        F: Future<Output = RedisResult<T>>,
+    {
+        let late = || RedisError::from(std::io::Error::from(std::io::ErrorKind::TimedOut));
+        let asking = servers
+            .iter()
+            .map(|server| async { timeout(self.patience, ask(server)).await.unwrap_or_else(|_elapsed| Err(late())) });
+        let (answers, errors): (Vec<_>, Vec<_>) = join_all(asking).await.into_iter().partition(Result::is_ok);
+        let answers: Vec<T> = answers.into_iter().flatten().collect();
+        if !answers.is_empty() {
+            return Ok(answers);
+        }
+        Err(errors.into_iter().find_map(Result::err).unwrap_or_else(late))
+    }
+}
+
+/// What a sentinel calls the primary, and since which epoch of the configuration.
+async fn primary_of(sentinel: &Server, service: &str) -> RedisResult<(u64, Address)> {
+    let mut question = redis::cmd("SENTINEL");
+    question.arg("MASTER").arg(service);
+    let link = sentinel.link(Use::Shared).await?;
+    let answer = match link.send(&question).await {
+        Err(error) if error.detail().is_some_and(|detail| detail.contains("No such master")) => {
+            let told = "the sentinels know no service of this name; correct the end of the URL";
+            return Err(RedisError::from((ErrorKind::InvalidClientConfig, told, service.to_owned())));
+        }
+        answer => answer?,
+    };
+    let fields: HashMap<String, String> = redis::from_redis_value(answer)?;
+    let port = fields.get("port").and_then(|port| port.parse().ok());
+    let epoch = fields.get("config-epoch").and_then(|epoch| epoch.parse().ok()).unwrap_or(0);
+    match (fields.get("ip"), port) {
+        (Some(host), Some(port)) => Ok((epoch, Address { host: host.clone(), port })),
+        _ => Err(RedisError::from((ErrorKind::Client, "the sentinel named no address of the primary"))),
+    }
+}
+
+/// What a node of a cluster thinks of it.
+async fn view_of(server: &Server) -> RedisResult<View> {
+    let mut questions = redis::pipe();
+    questions.cmd("CLUSTER").arg("INFO").cmd("CLUSTER").arg("SLOTS");
+    let link = server.link(Use::Shared).await?;
+    let mut answers = link.send_all(&questions).await?.into_iter();
+    let mut answer = || answers.next().unwrap_or(Value::Nil).extract_error();
+    let info: String = redis::from_redis_value(answer()?)?;
+    View::parse(&info, answer()?, &server.address)
+        .ok_or_else(|| RedisError::from((ErrorKind::Client, "the answer of CLUSTER SLOTS is of another form")))
+}

@@ -1,0 +1,188 @@
+//! What an error of Redis means: what to do next, and what to tell.
+//!
+//! *Decides*, does no IO.
+
+use redis::{ErrorKind, RedisError, ServerErrorKind};
+
+use super::address::Address;
+use crate::store::StoreError;
+
+/// What to do next about an operation that failed.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    /// Another server owns the slot: ask it from now on.
+    Moved(Address),
+    /// Another server has the key already: ask it this once.
+    Ask(Address),
+    /// The keys of the operation are in two places just now: wait a moment.
+    Wait,
+    /// The server does not know the script.
+    LoadScripts,
+    /// The state was begun in another run, if the run is still the one that the scripts were loaded for.
+    CheckRun,
+    /// The server, or its role, is not what it was: find it anew, and give up this operation.
+    Rediscover,
+    /// Give it up.
+    Fail,
+}
+
+/// What to do next, about an error that `asked` answered with (or the connection to it).
+pub(super) fn next(error: &RedisError, asked: &Address) -> Next {
+    let redirected = || error.redirect_node().and_then(|(text, _)| Address::redirected(text, asked));
+    match error.kind() {
+        ErrorKind::Server(ServerErrorKind::Moved) => redirected().map_or(Next::Rediscover, Next::Moved),
+        ErrorKind::Server(ServerErrorKind::Ask) => redirected().map_or(Next::Rediscover, Next::Ask),
+        ErrorKind::Server(ServerErrorKind::TryAgain) => Next::Wait,
+        ErrorKind::Server(ServerErrorKind::NoScript) => Next::LoadScripts,
+        ErrorKind::Server(ServerErrorKind::ReadOnly | ServerErrorKind::ClusterDown | ServerErrorKind::MasterDown)
+        | ErrorKind::Io => Next::Rediscover,
+        ErrorKind::Extension => match error.code() {
+            Some("OTHERRUN") => Next::CheckRun,
+            Some("NOREPLICAS") => Next::Rediscover,
+            _ => Next::Fail,
+        },
+        _ => Next::Fail,
+    }
+}
+
+/// Whether only somebody who changes something on this side can help: then asking again soon is no use, and hammers.
+pub(super) fn is_refusal(error: &RedisError) -> bool {
+    match error.kind() {
+        ErrorKind::AuthenticationFailed
+        | ErrorKind::InvalidClientConfig
+        | ErrorKind::Server(ServerErrorKind::NoPerm) => true,
+        _ => {
+            matches!(error.code(), Some("NOAUTH" | "WRONGPASS" | "NOPERM" | "DENIED" | "PARTITIONS"))
+                || said(error).contains("cluster support disabled")
+                || is_bad_certificate(error)
+        }
+    }
+}
+
+/// The error as callers of a store see it.
+pub(super) fn told(error: &RedisError) -> StoreError {
+    let said = said(error);
+    let advice = advice(error, &said);
+    let text = if advice.is_empty() { said } else { format!("{advice} ({said})") };
+    if is_refusal(error) { StoreError::Refused(text) } else { StoreError::Unavailable(text) }
+}
+
+fn said(error: &RedisError) -> String {
+    let detail = error.detail().unwrap_or_default();
+    match error.code() {
+        Some("ERR") => detail.to_owned(),
+        Some("PARTITIONS") => detail.to_owned(),
+        Some(code) => format!("{code} {detail}"),
+        None => error.to_string(),
+    }
+}
+
+fn is_bad_certificate(error: &RedisError) -> bool {
+    let text = error.to_string();
+    error.is_io_error() && (text.contains("certificate") || text.contains("CertificateRequired"))
+}
+
+/// What to do about it.
+fn advice(error: &RedisError, said: &str) -> &'static str {
+    let code = match error.kind() {
+        ErrorKind::AuthenticationFailed => "WRONGPASS",
+        _ => error.code().unwrap_or_default(),
+    };
+    match code {
+        "NOAUTH" => "Redis wants a password; put user:password@ before the host in its URL",
+        "WRONGPASS" => "Redis refuses this user and password; correct them in its URL, or set them in Redis",
+        "NOPERM" => {
+            "the user may not do this in Redis; give it +@all or at least scripts, strings and pub/sub on the \
+             namespace's keys and channels"
+        }
+        "DENIED" => "Redis is in protected mode; set a password, or let it bind to this network",
+        "READONLY" => {
+            "this Redis is a read-only replica; name the primary, or use redis+sentinel:// so that it is found"
+        }
+        "LOADING" => "Redis has just started and loads its data; it answers when that is done",
+        "MASTERDOWN" => "this replica of Redis has lost its primary; wait for the failover",
+        "CLUSTERDOWN" => "the cluster does not serve this slot: no majority of masters, or nobody owns it",
+        "OOM" => {
+            "Redis is full and evicts nothing; raise maxmemory, or set maxmemory-policy to allkeys-lru \
+             (entries make room for each other then)"
+        }
+        "MISCONF" => {
+            "Redis refuses writes because it could not save to disk; see its log and free the disk, or turn saving \
+             off: this cache needs none"
+        }
+        "NOREPLICAS" => {
+            "Redis has fewer good replicas than its min-replicas-to-write: it may have been replaced as the primary"
+        }
+        "MOVED" => "this Redis is part of a cluster; use redis+cluster:// in its URL",
+        _ if said.contains("cluster support disabled") => "this Redis is not a cluster; use redis:// in its URL",
+        _ if said.contains("max number of clients") => "Redis has no connection left; raise its maxclients",
+        _ if is_bad_certificate(error) => {
+            "TLS could not be agreed on; name the file of the authority that signed Redis's certificate, and the \
+             client's own certificate if Redis asks for one"
+        }
+        _ => "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use redis::Value;
+
+    use super::*;
+
+    /// As the client makes it of what a server says.
+    fn error(line: &str) -> RedisError {
+        let parsed = redis::parse_redis_value(format!("-{line}\r\n").as_bytes());
+        match parsed.map(Value::extract_error) {
+            Ok(Err(error)) | Err(error) => error,
+            Ok(Ok(other)) => panic!("{other:?}"),
+        }
+    }
+
+    #[track_caller]
+    fn check(line: &str, expected: Next, refusal: bool, says: &str) {
+        let (error, asked) = (error(line), Address { host: "here".into(), port: 1 });
+        assert_eq!(next(&error, &asked), expected);
+        let told = told(&error);
+        assert_eq!(matches!(told, StoreError::Refused(_)), refusal, "{told}");
+        assert!(told.to_string().contains(says), "{told}");
+    }
+
+    #[test]
+    fn redirections_are_followed() {
+        let there = || Address { host: "10.0.0.7".into(), port: 7001 };
+        check("MOVED 3999 10.0.0.7:7001", Next::Moved(there()), false, "redis+cluster://");
+        check("ASK 3999 10.0.0.7:7001", Next::Ask(there()), false, "ASK 3999");
+        check("TRYAGAIN Multiple keys request during rehashing of slot", Next::Wait, false, "TRYAGAIN");
+        check("CLUSTERDOWN The cluster is down", Next::Rediscover, false, "no majority");
+    }
+
+    #[test]
+    fn scripts_say_what_they_lack() {
+        check("NOSCRIPT No matching script.", Next::LoadScripts, false, "NOSCRIPT");
+        check("OTHERRUN begun by another", Next::CheckRun, false, "OTHERRUN");
+        check("PARTITIONS the log has 16 partitions, this node is set to 32", Next::Fail, true, "the log has 16");
+    }
+
+    #[test]
+    fn each_trouble_says_what_to_do() {
+        check("READONLY You can't write against a read only replica.", Next::Rediscover, false, "redis+sentinel://");
+        check("LOADING Redis is loading the dataset in memory", Next::Fail, false, "when that is done");
+        check("OOM command not allowed when used memory > 'maxmemory'.", Next::Fail, false, "maxmemory-policy");
+        check("MISCONF Redis is configured to save RDB snapshots", Next::Fail, false, "free the disk");
+        check("NOREPLICAS Not enough good replicas to write.", Next::Rediscover, false, "min-replicas-to-write");
+        check("NOAUTH Authentication required.", Next::Fail, true, "user:password@");
+        check("WRONGPASS invalid username-password pair", Next::Fail, true, "correct them");
+        check("NOPERM this user has no permissions", Next::Fail, true, "may not do this");
+        check("ERR This instance has cluster support disabled", Next::Fail, true, "use redis://");
+        check("ERR max number of clients reached", Next::Fail, false, "maxclients");
+        check("ERR something else", Next::Fail, false, "something else");
+    }
+
+    #[test]
+    fn a_lost_connection_is_looked_for() {
+        let lost = RedisError::from(std::io::Error::from(std::io::ErrorKind::BrokenPipe));
+        assert_eq!(next(&lost, &Address { host: "here".into(), port: 1 }), Next::Rediscover);
+        assert!(matches!(told(&lost), StoreError::Unavailable(_)));
+    }
+}

@@ -1,0 +1,182 @@
+//! Real Redis servers for tests: alone, watched by sentinels, or as a cluster. Started on free ports, and stopped when
+//! they are dropped, also by a test that fails or is killed.
+
+mod cluster;
+mod process;
+mod sentinel;
+
+use std::{
+    path::{Path, PathBuf},
+    thread::sleep,
+    time::{Duration, Instant},
+};
+
+use tempfile::TempDir;
+
+use self::process::{Process, free_port};
+pub use self::{cluster::RedisCluster, sentinel::RedisSentinels};
+use crate::RedisSettings;
+
+/// A running server. Its data stay in a folder of its own, also while it is stopped.
+pub struct RedisServer {
+    process: Option<Process>,
+    port: u16,
+    dir: Folder,
+    arguments: Vec<String>,
+}
+
+enum Folder {
+    Ours(TempDir),
+    /// Of a server in a static: its watcher removes it.
+    Orphan(PathBuf),
+}
+
+/// Another process may take the free port first.
+const STARTS_MAX: usize = 10;
+/// For what takes a moment.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+impl RedisServer {
+    /// Starts one, empty.
+    ///
+    /// # Panics
+    /// If `redis-server` is not installed: these tests are not skipped.
+    pub fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// Starts one with more arguments, such as `["--maxmemory", "8mb"]`.
+    pub fn start_with(arguments: &[&str]) -> Self {
+        Self::launch(false, |_, _| arguments.iter().map(ToString::to_string).collect())
+    }
+
+    /// Starts one that may stand in a static.
+    pub fn start_shared() -> Self {
+        Self::launch(true, |_, _| Vec::new())
+    }
+
+    /// Arguments may depend on the port and on the folder.
+    fn launch(shared: bool, arguments: impl Fn(u16, &Path) -> Vec<String>) -> Self {
+        let dir = TempDir::new().expect("there is room for a temporary folder");
+        let mut dir = if shared { Folder::Orphan(dir.keep()) } else { Folder::Ours(dir) };
+        for _ in 0..STARTS_MAX {
+            let port = free_port();
+            let mut server = Self { process: None, port, arguments: arguments(port, dir.path()), dir };
+            if server.try_start() {
+                return server;
+            }
+            dir = server.dir;
+        }
+        panic!("redis-server did not start on any of {STARTS_MAX} free ports");
+    }
+
+    fn try_start(&mut self) -> bool {
+        let mut arguments = self.arguments.clone();
+        let has_file = arguments.first().is_some_and(|first| !first.starts_with("--"));
+        if !has_file {
+            let (port, dir) = (self.port.to_string(), self.dir.path().to_string_lossy().into_owned());
+            let usual = ["--port", &port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", &dir];
+            arguments.splice(..0, usual.map(str::to_owned));
+        }
+        let orphan = if let Folder::Orphan(dir) = &self.dir { Some(dir.as_path()) } else { None };
+        self.process = Process::start(&arguments, orphan);
+        self.process.is_some()
+    }
+
+    /// The port that it listens on.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Where it listens.
+    pub fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    /// The folder that it works in.
+    pub fn folder(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// Whether it was not killed.
+    pub fn is_running(&self) -> bool {
+        self.process.is_some()
+    }
+
+    /// Ends it at once, as `kill -9` does.
+    pub fn kill(&mut self) {
+        self.process = None;
+    }
+
+    /// Starts it again after `kill`: with what was written by `SAVE`, else empty.
+    pub fn start_again(&mut self) {
+        assert!(self.try_start(), "the port was its own a moment ago");
+    }
+
+    /// Stops it in the middle of what it does (`SIGSTOP`): its connections stay, and nobody answers.
+    pub fn pause(&self) {
+        self.process.as_ref().expect("it runs").signal("STOP");
+    }
+
+    /// Lets it go on after `pause`.
+    pub fn resume(&self) {
+        self.process.as_ref().expect("it runs").signal("CONT");
+    }
+
+    /// Runs a command, from outside the cache.
+    pub fn run<T: redis::FromRedisValue>(&self, command: &[&str]) -> T {
+        self.try_run(command).unwrap_or_else(|error| panic!("{command:?}: {error}"))
+    }
+
+    /// The same, where it may fail.
+    pub fn try_run<T: redis::FromRedisValue>(&self, command: &[&str]) -> redis::RedisResult<T> {
+        let client = redis::Client::open(self.url()).expect("a URL of our own");
+        let mut line = redis::cmd(command[0]);
+        line.arg(&command[1..]);
+        line.query(&mut client.get_connection_with_timeout(Duration::from_secs(1))?)
+    }
+
+    /// A line of `INFO`.
+    pub fn info(&self, field: &str) -> String {
+        let info: String = self.run(&["INFO", "everything"]);
+        let value = info.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
+        value.unwrap_or_else(|| panic!("INFO has no {field}")).to_owned()
+    }
+
+    /// Names of its keys that match `pattern`, sorted.
+    pub fn keys(&self, pattern: &str) -> Vec<String> {
+        let mut keys: Vec<String> = self.run(&["KEYS", pattern]);
+        keys.sort();
+        keys
+    }
+
+    /// Deletes the keys that match `pattern`.
+    pub fn delete(&self, pattern: &str) {
+        for key in self.keys(pattern) {
+            self.run::<()>(&["DEL", &key]);
+        }
+    }
+}
+
+impl Folder {
+    fn path(&self) -> &Path {
+        match self {
+            Self::Ours(dir) => dir.path(),
+            Self::Orphan(dir) => dir,
+        }
+    }
+}
+
+/// Settings for a store on `server`.
+pub fn settings(server: &RedisServer, namespace: &str) -> RedisSettings {
+    RedisSettings::new(server.url(), namespace)
+}
+
+/// Waits until `is_so`, which it names if that does not happen.
+fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let end = Instant::now() + PATIENCE;
+    while !is_so() {
+        assert!(Instant::now() < end, "in vain waited until {what}");
+        sleep(Duration::from_millis(20));
+    }
+}

@@ -1,0 +1,121 @@
+//! A primary with replicas, watched by sentinels.
+
+use std::{collections::HashMap, fs};
+
+use super::{RedisServer, wait_until};
+use crate::RedisSettings;
+
+const SERVICE: &str = "main";
+const REPLICAS: usize = 2;
+const SENTINELS: usize = 3;
+
+/// Three servers, of which one is the primary, and three sentinels.
+pub struct RedisSentinels {
+    /// The servers, in no order that lasts.
+    pub servers: Vec<RedisServer>,
+    sentinels: Vec<RedisServer>,
+}
+
+impl RedisSentinels {
+    /// Starts them, empty.
+    pub fn start() -> Self {
+        Self::launch(false, &[])
+    }
+
+    /// Starts them with more arguments for the servers.
+    pub fn start_with(arguments: &[&str]) -> Self {
+        Self::launch(false, arguments)
+    }
+
+    /// Starts some that may stand in a static.
+    pub fn start_shared() -> Self {
+        Self::launch(true, &[])
+    }
+
+    fn launch(shared: bool, arguments: &[&str]) -> Self {
+        let owned = |arguments: &[&str]| arguments.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let usual = [arguments, &["--repl-diskless-sync-delay", "0"]].concat();
+        let primary = RedisServer::launch(shared, |_, _| owned(&usual));
+        let port = primary.port().to_string();
+        let of_primary = ["--replicaof", "127.0.0.1", &port];
+        let replicas =
+            (0..REPLICAS).map(|_| RedisServer::launch(shared, |_, _| owned(&[&usual[..], &of_primary].concat())));
+        let servers: Vec<_> = std::iter::once(primary).chain(replicas.collect::<Vec<_>>()).collect();
+        wait_until("the replicas follow", || is_followed(&servers[0]));
+        let sentinels: Vec<_> = (0..SENTINELS).map(|_| start_sentinel(shared, &port)).collect();
+        let group = Self { servers, sentinels };
+        wait_until("the sentinels know each other", || {
+            let knows = |sentinel: &RedisServer| {
+                let fields = master(sentinel);
+                fields["num-slaves"] == REPLICAS.to_string()
+                    && fields["num-other-sentinels"] == (SENTINELS - 1).to_string()
+            };
+            group.sentinels.iter().all(knows)
+        });
+        group
+    }
+
+    /// Where the sentinels are.
+    pub fn url(&self) -> String {
+        let hosts: Vec<_> = self.sentinels.iter().map(|sentinel| format!("127.0.0.1:{}", sentinel.port())).collect();
+        format!("redis+sentinel://{}/{SERVICE}", hosts.join(","))
+    }
+
+    /// Settings for a store on them.
+    pub fn settings(&self, namespace: &str) -> RedisSettings {
+        RedisSettings::new(self.url(), namespace)
+    }
+
+    /// Which server the first sentinel calls the primary.
+    pub fn primary(&self) -> usize {
+        let port = &master(&self.sentinels[0])["port"];
+        self.servers.iter().position(|server| server.port().to_string() == *port).expect("one of ours")
+    }
+
+    /// Has another server made the primary, in peace: both live on.
+    pub fn fail_over(&self) {
+        let before = self.primary();
+        wait_until("a failover begins", || self.sentinels[0].try_run::<()>(&["SENTINEL", "FAILOVER", SERVICE]).is_ok());
+        self.wait_for_another_than(before);
+    }
+
+    /// Waits until the sentinels name another primary than this one, and it says so itself.
+    pub fn wait_for_another_than(&self, before: usize) {
+        wait_until("there is another primary", || {
+            let ports: Vec<_> = self.sentinels.iter().map(|sentinel| master(sentinel)["port"].clone()).collect();
+            let now = self.primary();
+            now != before && ports.iter().all(|port| *port == ports[0]) && self.servers[now].info("role") == "master"
+        });
+    }
+
+    /// Waits until both others follow the primary.
+    pub fn wait_until_followed(&self) {
+        wait_until("all follow the primary", || is_followed(&self.servers[self.primary()]));
+    }
+}
+
+fn start_sentinel(shared: bool, port: &str) -> RedisServer {
+    RedisServer::launch(shared, |own_port, dir| {
+        let file = dir.join("sentinel.conf");
+        let text = format!(
+            "port {own_port}\nbind 127.0.0.1\ndir {dir}\n\
+             sentinel monitor {SERVICE} 127.0.0.1 {port} {quorum}\n\
+             sentinel down-after-milliseconds {SERVICE} 1000\n\
+             sentinel failover-timeout {SERVICE} 4000\n\
+             sentinel parallel-syncs {SERVICE} 2\n",
+            dir = dir.display(),
+            quorum = SENTINELS / 2 + 1,
+        );
+        fs::write(&file, text).expect("the folder is ours");
+        vec![file.to_string_lossy().into_owned(), "--sentinel".into()]
+    })
+}
+
+fn is_followed(primary: &RedisServer) -> bool {
+    let info: String = primary.run(&["INFO", "replication"]);
+    info.lines().filter(|line| line.starts_with("slave") && line.contains("state=online")).count() == REPLICAS
+}
+
+fn master(sentinel: &RedisServer) -> HashMap<String, String> {
+    sentinel.run(&["SENTINEL", "MASTER", SERVICE])
+}
