@@ -6,7 +6,7 @@ use futures_util::future::{BoxFuture, FutureExt as _};
 use rand::{RngExt as _, seq::IndexedRandom as _};
 
 use super::{
-    failure::{Failure, Step, demand},
+    failure::{Failure, Step, demand_effect},
     node::NAMESPACE,
     proxy::{Manner, Proxy},
     server::{Data, Server},
@@ -69,8 +69,8 @@ async fn killed(stage: &mut Stage) -> Step {
     stage.server.start_again(data).await?;
     // Nobody else can reach it yet.
     let keys: u64 = stage.server.run(&["DBSIZE"]).await?;
-    demand((keys > 0) == (data != Data::Nothing), || format!("{keys} keys after a restart from {data:?}"))?;
-    demand(written_since > written, || "nothing was written before it was killed".into())?;
+    demand_effect((keys > 0) == (data != Data::Nothing), || format!("{keys} keys after a restart from {data:?}"))?;
+    demand_effect(written_since > written, || "nothing was written before it was killed".into())?;
     stage.lead_to_server();
     Ok(())
 }
@@ -95,11 +95,11 @@ async fn flushed(stage: &mut Stage) -> Step {
     for how in ["SYNC", "ASYNC"] {
         let skipped = stage.stats().await.skipped;
         let keys: u64 = stage.server.run(&["DBSIZE"]).await?;
-        demand(keys > 0, || "there was nothing to flush".into())?;
+        demand_effect(keys > 0, || "there was nothing to flush".into())?;
         stage.server.run::<()>(&["FLUSHALL", how]).await?;
         stage.go_on(400..=900).await;
         let skipped_since = stage.stats().await.skipped;
-        demand(skipped_since > skipped, || "no node noticed that the server was flushed".into())?;
+        demand_effect(skipped_since > skipped, || "no node noticed that the server was flushed".into())?;
     }
     Ok(())
 }
@@ -117,7 +117,7 @@ async fn failed_over(stage: &mut Stage) -> Step {
     let held = replica.info("master_repl_offset").await?;
     stage.server.kill().await?;
     drop(link);
-    demand(held < written, || format!("the replica lacks nothing: {held} of {written}"))?;
+    demand_effect(held < written, || format!("the replica lacks nothing: {held} of {written}"))?;
     stage.go_on(0..=300).await;
     if stage.random.random() {
         // Sooner or later than it is promoted: clients may meet a server that refuses writes.
@@ -143,7 +143,7 @@ async fn keys_lost(stage: &mut Stage) -> Step {
         }
         stage.go_on(0..=40).await;
     }
-    demand(lost.iter().all(|lost| *lost > 0), || format!("states, logs, any keys lost: {lost:?}"))
+    demand_effect(lost.iter().all(|lost| *lost > 0), || format!("states, logs, any keys lost: {lost:?}"))
 }
 
 async fn full(stage: &mut Stage) -> Step {
@@ -154,7 +154,7 @@ async fn full(stage: &mut Stage) -> Step {
     let (_, refused_since) = stage.written();
     stage.server.config("maxmemory", "0").await?;
     stage.go_on(BRIEFLY_MS).await;
-    demand(refused_since > refused, || "no invalidation was refused by a full server".into())?;
+    demand_effect(refused_since > refused, || "no invalidation was refused by a full server".into())?;
 
     let policies = ["allkeys-random", "allkeys-lru", "allkeys-lfu", "volatile-random", "volatile-ttl"];
     let policy = policies[stage.round % policies.len()];
@@ -169,7 +169,7 @@ async fn full(stage: &mut Stage) -> Step {
         stage.go_on(0..=100).await;
     }
     let evicted_since = stage.server.info("evicted_keys").await?;
-    demand(evicted_since > evicted, || format!("{policy} evicted nothing"))
+    demand_effect(evicted_since > evicted, || format!("{policy} evicted nothing"))
 }
 
 async fn nodes_killed(stage: &mut Stage) -> Step {
@@ -203,12 +203,12 @@ async fn cut_off(stage: &mut Stage) -> Step {
     }
     match manner {
         Manner::Slow(_) => Ok(()),
-        Manner::CutAnswers => {
-            demand(member.proxy.accepted() > accepted, || "no connection was cut in the middle of an answer".into())
-        }
+        Manner::CutAnswers => demand_effect(member.proxy.accepted() > accepted, || {
+            "no connection was cut in the middle of an answer".into()
+        }),
         _ => {
             let since = member.stats().await.store_failures;
-            demand(since > failures, || format!("{manner:?} was not noticed by the node"))
+            demand_effect(since > failures, || format!("{manner:?} was not noticed by the node"))
         }
     }
 }
@@ -217,7 +217,7 @@ async fn clients_killed(stage: &mut Stage) -> Step {
     for _ in 0..4 {
         let kind = if stage.random.random_ratio(2, 3) { "normal" } else { "pubsub" };
         let killed: usize = stage.server.run(&["CLIENT", "KILL", "TYPE", kind]).await?;
-        demand(killed > 0 || kind == "pubsub", || "there was no client to kill".into())?;
+        demand_effect(killed > 0 || kind == "pubsub", || "there was no client to kill".into())?;
         stage.go_on(BRIEFLY_MS).await;
         stage.server.run::<()>(&["SCRIPT", "FLUSH"]).await?;
         stage.go_on(BRIEFLY_MS).await;
@@ -243,7 +243,7 @@ async fn put_back(stage: &mut Stage) -> Step {
     let before = sequences(&stage.server).await?;
     stage.server.run::<()>(&["DEBUG", "RELOAD", "NOSAVE"]).await?;
     stage.go_on(BRIEFLY_MS).await;
-    demand(before > 0, || "there was no state to put back".into())
+    demand_effect(before > 0, || "there was no state to put back".into())
 }
 
 /// Over all partitions together.
@@ -271,7 +271,7 @@ async fn hung(stage: &mut Stage) -> Step {
 
 async fn demand_failures(stage: &Stage, before: u64) -> Step {
     let since = stage.stats().await.store_failures;
-    demand(since > before, || "no node noticed that the server did not answer".into())
+    demand_effect(since > before, || "no node noticed that the server did not answer".into())
 }
 
 async fn until(server: &Server, field: &str, holds: impl Fn(u64) -> bool) -> Step {
@@ -281,7 +281,7 @@ async fn until(server: &Server, field: &str, holds: impl Fn(u64) -> bool) -> Ste
         }
         tokio::time::sleep(LOOK_AGAIN).await;
     }
-    Err(Failure(format!("{field} did not become what was waited for")))
+    Err(Failure::Failed(format!("{field} did not become what was waited for")))
 }
 
 async fn until_text(server: &Server, text: &str) -> Step {
@@ -292,5 +292,5 @@ async fn until_text(server: &Server, text: &str) -> Step {
         }
         tokio::time::sleep(LOOK_AGAIN).await;
     }
-    Err(Failure(format!("the replica did not say {text}")))
+    Err(Failure::Failed(format!("the replica did not say {text}")))
 }

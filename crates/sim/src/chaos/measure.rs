@@ -115,12 +115,12 @@ async fn invalidations(members: &[Arc<Member>]) -> Step<(Spread, Spread)> {
             Some(Answer::TimedInvalidation { position, acknowledged_ns }) => {
                 acknowledged.push((position, acknowledged_ns));
             }
-            other => return Err(Failure(format!("an invalidation was answered with {other:?}"))),
+            other => return Err(Failure::Failed(format!("an invalidation was answered with {other:?}"))),
         }
         if at % 10 == 0 {
             match member.ask(Question::RoundTrips { count: 20 }).await {
                 Some(Answer::RoundTrips { took_ns }) => round_trips.extend(took_ns),
-                other => return Err(Failure(format!("round trips were answered with {other:?}"))),
+                other => return Err(Failure::Failed(format!("round trips were answered with {other:?}"))),
             }
         }
         tokio::time::sleep(INVALIDATION_EVERY).await;
@@ -138,7 +138,8 @@ async fn invalidations(members: &[Arc<Member>]) -> Step<(Spread, Spread)> {
         }
     }
     let delays = acknowledged.into_iter().map(|(position, acknowledged_ns)| {
-        let applied_ns = everywhere.get(&position).ok_or_else(|| Failure(format!("nobody applied {position}")))?;
+        let applied_ns =
+            everywhere.get(&position).ok_or_else(|| Failure::Failed(format!("nobody applied {position}")))?;
         Ok(applied_ns.saturating_sub(acknowledged_ns))
     });
     Ok((Spread::of(delays.collect::<Step<_>>()?), Spread::of(round_trips)))
@@ -155,7 +156,7 @@ async fn misses(stage: &Stage, round: usize) -> Step<u64> {
     let answers = join_all(reads).await;
     match answers.iter().find(|answer| !matches!(answer, Some(Answer::Page { .. }))) {
         None => Ok(stage.load.database.loads() - before),
-        Some(other) => Err(Failure(format!("a read was answered with {other:?}"))),
+        Some(other) => Err(Failure::Failed(format!("a read was answered with {other:?}"))),
     }
 }
 
@@ -164,7 +165,7 @@ async fn all_at_once(members: &[Arc<Member>]) -> Step<Vec<Burst>> {
     let answers = join_all(members.iter().map(|member| member.ask(Question::Burst { operations: each }))).await;
     let bursts = answers.into_iter().map(|answer| match answer {
         Some(Answer::Burst(burst)) => Ok(burst),
-        other => Err(Failure(format!("a burst was answered with {other:?}"))),
+        other => Err(Failure::Failed(format!("a burst was answered with {other:?}"))),
     });
     bursts.collect()
 }

@@ -80,7 +80,7 @@ impl Member {
         let line = timeout(START_WAIT_MAX, lines.next_line()).await;
         let line = line.map_err(Failure::of("starting a node"))?.map_err(Failure::of("starting a node"))?;
         let port = line.as_deref().and_then(|line| line.strip_prefix(LISTENING)?.parse().ok());
-        let port = port.ok_or_else(|| Failure(format!("a node said {line:?} when it started")))?;
+        let port = port.ok_or_else(|| Failure::Failed(format!("a node said {line:?} when it started")))?;
         let caller = Caller::connect(port).await.map_err(Failure::of("reaching a node"))?;
         *self.process.lock().await = Some(Process(child));
         *self.caller.write() = Some(caller);

@@ -15,8 +15,8 @@ use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 use tokio::io::AsyncReadExt as _;
 use unstale::{
-    Cache, CacheLimits, CacheVersion, ClockLimits, Event, Fetched, InvalidateError, Invalidation, Loaded, Mode,
-    Observer, Policy, PositionSet, ReadOptions, RedisLimits, RedisSettings, RedisStore, Verdict,
+    Cache, CacheLimits, ClockLimits, Event, Fetched, InvalidateError, Invalidation, Loaded, Mode, Observer, Policy,
+    PositionSet, ReadOptions, RedisLimits, RedisSettings, RedisStore, Verdict,
     position::PartitionCount,
     record,
     testing::{
@@ -132,7 +132,7 @@ pub async fn run_node(settings: NodeSettings) -> Result<(), Failure> {
         Some(name) => Sabotage::ALL
             .into_iter()
             .find(|breach| format!("{breach:?}") == *name)
-            .ok_or_else(|| Failure(format!("there is no breach {name}")))?,
+            .ok_or_else(|| Failure::Failed(format!("there is no breach {name}")))?,
     };
     let database = Caller::connect(settings.database_port).await.map_err(Failure::of("reaching the database"))?;
     let store = store(settings.redis_port)?;
@@ -157,12 +157,8 @@ async fn driver_is_gone() {
 fn store(redis_port: u16) -> Step<Arc<RedisStore>> {
     // Logs and clocks are small, so that they are trimmed while it runs.
     let limits = RedisLimits { partitions: PARTITIONS, log_records_max: 256, clocks_max: 64, ..RedisLimits::default() };
-    let settings = RedisSettings {
-        url: format!("redis://127.0.0.1:{redis_port}"),
-        namespace: NAMESPACE.into(),
-        version: CacheVersion::default(),
-        limits,
-    };
+    let url = format!("redis://127.0.0.1:{redis_port}");
+    let settings = RedisSettings { limits, ..RedisSettings::new(url, NAMESPACE) };
     Ok(Arc::new(RedisStore::new(settings).map_err(Failure::of("setting up the store"))?))
 }
 

@@ -94,7 +94,9 @@ impl Server {
             line.query_async(&mut connection).await
         };
         match timeout(COMMAND_WAIT_MAX, asked).await {
-            Ok(answer) => answer.map_err(|error: redis::RedisError| Failure(format!("a command to Redis: {error}"))),
+            Ok(answer) => {
+                answer.map_err(|error: redis::RedisError| Failure::Failed(format!("a command to Redis: {error}")))
+            }
             Err(_elapsed) => Err(Failure::new("Redis did not answer a command of the scenario")),
         }
     }
@@ -104,7 +106,7 @@ impl Server {
         let info: String = self.run(&["INFO", "everything"]).await?;
         let value = info.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
         let number = value.and_then(|value| value.trim().parse().ok());
-        number.ok_or_else(|| Failure(format!("INFO has no number {field}")))
+        number.ok_or_else(|| Failure::Failed(format!("INFO has no number {field}")))
     }
 
     pub(super) async fn config(&self, name: &str, value: &str) -> Step {
@@ -119,7 +121,7 @@ async fn start(dir: &TempDir, data: Data) -> Step<(Child, u16)> {
             return Ok((process, port));
         }
     }
-    Err(Failure(format!("redis-server did not start on any of {STARTS_MAX} free ports")))
+    Err(Failure::Failed(format!("redis-server did not start on any of {STARTS_MAX} free ports")))
 }
 
 fn free_port() -> std::io::Result<u16> {

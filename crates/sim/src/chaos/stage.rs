@@ -101,17 +101,19 @@ impl Stage {
     pub(super) async fn recover(&mut self) -> Step<Duration> {
         self.load.stop();
         let ended = async { while self.running.join_next().await.is_some() {} };
-        timeout(STOP_MAX, ended).await.map_err(|_| Failure(format!("readers and writers hang for {STOP_MAX:?}")))?;
+        timeout(STOP_MAX, ended)
+            .await
+            .map_err(|_| Failure::Failed(format!("readers and writers hang for {STOP_MAX:?}")))?;
         let began = Instant::now();
         let mut left = String::new();
         while began.elapsed() < RECOVERY_MAX {
             match self.is_recovered().await {
                 Ok(()) => return Ok(began.elapsed()),
-                Err(Failure(what)) => left = what,
+                Err(failure) => left = failure.to_string(),
             }
             sleep(LOOK_AGAIN).await;
         }
-        Err(Failure(format!("not recovered after {RECOVERY_MAX:?}: {left}; {}", self.troubles().await)))
+        Err(Failure::Failed(format!("not recovered after {RECOVERY_MAX:?}: {left}; {}", self.troubles().await)))
     }
 
     /// What each node says of Redis.
@@ -147,5 +149,5 @@ impl Stage {
 }
 
 fn gone(node: usize) -> Failure {
-    Failure(format!("node {node} does not answer"))
+    Failure::Failed(format!("node {node} does not answer"))
 }
