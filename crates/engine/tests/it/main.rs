@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::cast_possible_truncation, reason = "tests")]
 
 mod coherence;
+#[cfg(feature = "redis")]
+mod hanging;
 mod reads;
 #[cfg(feature = "redis")]
 mod redis;
