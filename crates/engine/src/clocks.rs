@@ -73,6 +73,7 @@ pub struct Clocks {
     epoch: AtomicU64,
     frontier: AtomicU64,
     floor: AtomicU64,
+    /// One more than the time; 0 is never.
     confirmed_at: AtomicU64,
     /// Odd while the view starts anew.
     restarts: AtomicU64,
@@ -130,14 +131,14 @@ impl Clocks {
         Sequence(self.floor.load(Acquire))
     }
 
-    /// When the view was last known to be complete up to the log's head.
-    pub fn confirmed_at(&self) -> Timestamp {
-        Timestamp::from_millis(self.confirmed_at.load(Acquire))
+    /// When the view was last known to be complete up to the log's head, if it ever was.
+    pub fn confirmed_at(&self) -> Option<Timestamp> {
+        self.confirmed_at.load(Acquire).checked_sub(1).map(Timestamp::from_millis)
     }
 
     /// Notes that at `now` the view was complete up to the log's head.
     pub fn confirm(&self, now: Timestamp) {
-        self.confirmed_at.fetch_max(now.as_millis(), Release);
+        self.confirmed_at.fetch_max(now.as_millis().saturating_add(1), Release);
     }
 
     /// Applies the rule to an entry of `epoch` with `base` and `tags`.
@@ -330,7 +331,7 @@ mod tests {
         let clocks = clocks(8, 8);
         clocks.confirm(Timestamp::from_millis(9));
         clocks.confirm(Timestamp::from_millis(5));
-        assert_eq!(clocks.confirmed_at(), Timestamp::from_millis(9));
+        assert_eq!(clocks.confirmed_at(), Some(Timestamp::from_millis(9)));
     }
 
     proptest! {

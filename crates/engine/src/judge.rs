@@ -50,14 +50,14 @@ pub(crate) fn judge(entry: &Entry, clocks: &Clocks, policy: &Policy, confirmed: 
 }
 
 /// Whether a view that was complete at `confirmed_at` is good enough for the policy at `now`, without asking the
-/// store.
-pub(crate) fn is_recent(confirmed_at: Timestamp, policy: &Policy, now: Timestamp) -> bool {
+/// store. A view that never was complete is good enough for nobody.
+pub(crate) fn is_recent(confirmed_at: Option<Timestamp>, policy: &Policy, now: Timestamp) -> bool {
     let bound = match policy.mode {
         Mode::Strict => return false,
         Mode::Bounded(bound) => bound,
         Mode::StaleOk(_) => STALE_OK_BOUND,
     };
-    now.since(confirmed_at) <= bound
+    confirmed_at.is_some_and(|at| now.since(at) <= bound)
 }
 
 fn not_valid(entry: &Entry, policy: &Policy, now: Timestamp, validity: Validity) -> Judgement {
@@ -157,11 +157,14 @@ mod tests {
 
     #[test]
     fn a_view_is_recent_within_the_bound_and_never_for_strict_reads() {
-        let recent =
-            |mode, now| is_recent(Timestamp::from_millis(1_000), &policy().mode(mode), Timestamp::from_millis(now));
+        let recent = |mode, now| {
+            is_recent(Some(Timestamp::from_millis(1_000)), &policy().mode(mode), Timestamp::from_millis(now))
+        };
         let bounded = Mode::Bounded(Duration::from_millis(100));
         assert!(recent(bounded, 1_100) && !recent(bounded, 1_101));
         assert!(!recent(Mode::Strict, 1_000));
+        let never = |now| is_recent(None, &policy().mode(Mode::Bounded(Duration::MAX)), now);
+        assert!(!never(Timestamp::from_millis(1)), "however patient the policy");
         let stale_ok = Mode::StaleOk(Duration::from_secs(60));
         assert!(recent(stale_ok, 2_000) && !recent(stale_ok, 2_001));
     }

@@ -69,7 +69,9 @@ mod verdict;
 pub use bytes::Bytes;
 
 #[cfg(feature = "redis")]
-pub use self::store::{InvalidRedisSettings, RedisLimits, RedisLogin, RedisSettings, RedisStore, RedisTls};
+pub use self::store::{
+    InvalidRedisSettings, RedisFinding, RedisLimits, RedisLogin, RedisSettings, RedisStore, RedisTls, Severity,
+};
 pub use self::{
     cache::{
         Cache, CacheBuilder, CacheLimits, CacheSize, Cached, FetchError, Fetched, InvalidateError, Invalidation,

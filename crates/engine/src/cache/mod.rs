@@ -17,6 +17,8 @@ use std::{
     sync::{Arc, atomic::AtomicU64},
 };
 
+use futures_util::future::join_all;
+
 pub use self::{
     fetched::{Cached, FetchError, Fetched, ReadOptions},
     invalidate::{InvalidateError, Invalidation},
@@ -27,7 +29,7 @@ use crate::{
     flight::Flights,
     l1::{L1, L1Limits},
     observe::{Observer, Observers},
-    position::{Partition, PartitionCount, Position, PositionSet},
+    position::{Epoch, Partition, PartitionCount, Position, PositionSet, Sequence},
     sabotage::Sabotage,
     store::{LocalHeads, Store, StoreError},
     tenant::Tenant,
@@ -133,17 +135,33 @@ impl CacheBuilder {
     }
 
     /// Reads the log's heads and starts with an empty memory.
+    ///
+    /// A store that cannot be reached does not keep a cache from starting: the views of its partitions begin in an
+    /// *epoch of their own*, which no store has. What is loaded meanwhile is collapsed, but never confirmed and never
+    /// in the store; the first catching-up that gets through finds that the epoch is another one, and starts the view
+    /// anew. A store that refuses this node ([`StoreError::Refused`]) is an error: that has to be set right.
     pub async fn build(self) -> Result<Cache, StoreError> {
         let Self { store, limits, time, observers, sabotage } = self;
-        let mut views = Vec::new();
         let partitions = store.partitions();
-        for partition in partitions.all() {
-            let head = store.head(partition).await?;
-            views.push(View {
-                clocks: Clocks::new(head, limits.clocks),
-                rounds: AtomicU64::new(0),
-                moving: tokio::sync::Mutex::new(0),
-            });
+        let asked_at = time.now();
+        // All at once: a store that does not answer is waited for once.
+        let heads = join_all(partitions.all().map(|partition| store.head(partition))).await;
+        let mut views = Vec::new();
+        for (partition, head) in partitions.all().zip(heads) {
+            let clocks = match head {
+                Ok(head) => {
+                    let clocks = Clocks::new(head, limits.clocks);
+                    clocks.confirm(asked_at);
+                    clocks
+                }
+                Err(StoreError::Unavailable(told)) => {
+                    tracing::warn!(partition = partition.index(), told, "the cache starts without its store");
+                    let nowhere = Position { partition, epoch: Epoch::random(), sequence: Sequence::default() };
+                    Clocks::new(nowhere, limits.clocks)
+                }
+                Err(refused @ StoreError::Refused(_)) => return Err(refused),
+            };
+            views.push(View { clocks, rounds: AtomicU64::new(0), moving: tokio::sync::Mutex::new(0) });
         }
         let observers = Observers::new(observers);
         let l1 = L1::new(limits.l1, observers.clone());

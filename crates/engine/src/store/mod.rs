@@ -15,7 +15,9 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 
 #[cfg(feature = "redis")]
-pub use self::redis::{InvalidRedisSettings, RedisLimits, RedisLogin, RedisSettings, RedisStore, RedisTls};
+pub use self::redis::{
+    InvalidRedisSettings, RedisFinding, RedisLimits, RedisLogin, RedisSettings, RedisStore, RedisTls, Severity,
+};
 pub use self::{
     heads::LocalHeads,
     memory::{MemoryLimits, MemoryStore},

@@ -3,9 +3,17 @@
 
 mod coherence;
 #[cfg(feature = "redis")]
+mod eviction;
+#[cfg(feature = "redis")]
+mod fleet;
+#[cfg(feature = "redis")]
 mod hanging;
 mod reads;
 #[cfg(feature = "redis")]
 mod redis;
 mod store_contract;
+#[cfg(feature = "redis")]
+mod topology;
+#[cfg(feature = "redis")]
+mod troubles;
 mod world;

@@ -314,3 +314,39 @@ async fn settings_that_cannot_work_are_refused_and_passwords_are_not_shown() {
     let shown = format!("{:?}", new("redis://user:secret@localhost:1", "a", 1).unwrap());
     assert!(shown.contains("localhost:1") && !shown.contains("secret"), "{shown}");
 }
+
+#[tokio::test]
+async fn a_cache_starts_without_its_server_and_needs_no_restart_when_it_comes() {
+    let mut server = RedisServer::start();
+    server.kill();
+    let (one, two, world) = (node(&server).await, node(&server).await, World::new(1));
+    for node in [&one, &two] {
+        for policy in [&STRICT, &PATIENT] {
+            let verdict = read(&world, node, policy, 1, none()).await;
+            assert_ne!(verdict, Verdict::Hit, "a view that never was confirmed answers nothing");
+        }
+        assert!(world.write(node, &[1]).await.is_none());
+    }
+    server.start_again();
+    let recovery = async {
+        while world.write(&one, &[1]).await.is_none() {
+            tokio::task::yield_now().await;
+        }
+        while is_miss(read(&world, &two, &STRICT, 1, none()).await) {}
+        while is_miss(read(&world, &one, &STRICT, 1, none()).await) {}
+    };
+    tokio::time::timeout(PATIENCE, recovery).await.expect("nodes recover without a restart");
+    check_nothing_stale(&world);
+}
+
+/// While there is no store, a load is still shared by those who wait for it.
+#[tokio::test]
+async fn without_a_server_concurrent_misses_load_once() {
+    let mut server = RedisServer::start();
+    server.kill();
+    let (node, world) = (node(&server).await, World::new(1));
+    let reads = (0..50).map(|_| read(&world, &node, &STRICT, 1, none()));
+    let verdicts = futures_util::future::join_all(reads).await;
+    assert!(verdicts.into_iter().all(|verdict| verdict != Verdict::Hit));
+    assert_eq!(world.loads.load(std::sync::atomic::Ordering::SeqCst), 1);
+}

@@ -32,10 +32,12 @@
 
 mod access;
 mod address;
+mod checks;
 mod connection;
 mod entries;
 mod entry;
 mod log;
+mod look;
 mod names;
 mod records;
 mod scripts;
@@ -59,8 +61,11 @@ use futures_util::future::{BoxFuture, FutureExt as _};
 use redis::{Cmd, Value};
 use tokio::{sync::watch, task::AbortHandle};
 
-pub use self::settings::{InvalidRedisSettings, RedisLimits, RedisLogin, RedisSettings, RedisTls};
 use self::{access::Access, address::Target, connection::Connection, names::Names, scripts::Script};
+pub use self::{
+    checks::{RedisFinding, Severity},
+    settings::{InvalidRedisSettings, RedisLimits, RedisLogin, RedisSettings, RedisTls},
+};
 use super::{Filled, LocalHeads, LogPage, Store, StoreError, StoredEntry};
 use crate::{
     key::{CacheVersion, RawKey},

@@ -91,6 +91,11 @@ impl Topology {
         matches!(self.target.arrangement, Arrangement::Cluster { .. })
     }
 
+    /// Whether another server can take over.
+    pub(super) fn has_failover(&self) -> bool {
+        !matches!(self.target.arrangement, Arrangement::One(_))
+    }
+
     /// The server that owns a partition, as far as is known.
     pub(super) async fn owner(&self, partition: Partition) -> RedisResult<Arc<Server>> {
         if let Some(owner) = self.known_owner(partition) {

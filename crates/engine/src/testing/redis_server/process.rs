@@ -13,16 +13,17 @@ use std::{
 /// removes is removed then too.
 const WATCHER: &str = r#"
 folder="$1"; shift
-"$@" </dev/null 2>&1 & server=$!
+exec 3<&0
+"$@" </dev/null 2>&1 3<&- & server=$!
 echo "number $server"
-read -r end
-kill -9 $server 2>/dev/null
+( read -r end <&3; kill -9 $server ) 2>/dev/null & reader=$!
+wait $server
+kill $reader 2>/dev/null
+echo gone
 [ -z "$folder" ] || rm -rf "$folder"
 "#;
 /// What servers say that are ready.
 const READY: [&str; 2] = ["Ready to accept connections", "Sentinel ID is"];
-/// What servers say that will never be.
-const FAILED: [&str; 4] = ["Failed listening", "FATAL", "Fatal", "not found"];
 
 /// A running server.
 pub(super) struct Process {
@@ -53,7 +54,7 @@ impl Process {
                 !line.contains("redis-server: not found"),
                 "redis-server cannot be run; install Redis 7: apt install redis-server, or brew install redis"
             );
-            if FAILED.iter().any(|text| line.contains(text)) {
+            if line == "gone" {
                 break;
             }
             if READY.iter().any(|text| line.contains(text)) {

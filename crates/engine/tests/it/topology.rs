@@ -1,0 +1,190 @@
+//! Nodes over sentinels and over a cluster, and what may happen to the servers while they read and write.
+//!
+//! A fleet reads and writes while a failover or a resharding goes on; the history is checked throughout. Afterwards,
+//! without a restart of any node, writes are acknowledged and hits are possible again.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::time::timeout;
+use unstale::{
+    Bytes, RedisStore, StoreError,
+    store::Store as _,
+    testing::redis_server::{RedisCluster, RedisSentinels},
+};
+
+use crate::{
+    fleet::{Fleet, PATIENCE, aside},
+    world::{acme, fact_tag, page},
+};
+
+/// A store's state key for the world's tenant.
+fn state_key(store: &RedisStore, namespace: &str) -> String {
+    format!("{{{namespace}:{}}}:state", store.partitions().of(&acme()).index())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sentinels_fail_over_and_back_in_peace() {
+    let mut servers = aside(RedisSentinels::start).await;
+    let fleet = Fleet::over(|| servers.settings("test")).await;
+    for _ in 0..2 {
+        servers = aside(move || {
+            servers.fail_over();
+            servers.wait_until_followed();
+            servers
+        })
+        .await;
+        fleet.recover().await;
+    }
+    fleet.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_killed_primary_is_replaced_and_comes_back_as_a_replica() {
+    let mut servers = aside(RedisSentinels::start).await;
+    let fleet = Fleet::over(|| servers.settings("test")).await;
+    let primary = servers.primary();
+    servers = aside(move || {
+        servers.servers[primary].kill();
+        servers.wait_for_another_than(primary);
+        servers
+    })
+    .await;
+    fleet.recover().await;
+    servers = aside(move || {
+        servers.servers[primary].start_again();
+        servers.wait_until_followed();
+        servers
+    })
+    .await;
+    fleet.recover().await;
+    fleet.end().await;
+    drop(servers);
+}
+
+/// The old primary does not know that it was replaced until it goes on, and its connections never broke.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_paused_primary_is_left_for_the_new_one() {
+    let mut servers = aside(RedisSentinels::start).await;
+    let fleet = Fleet::over(|| servers.settings("test")).await;
+    let primary = servers.primary();
+    servers = aside(move || {
+        servers.servers[primary].pause();
+        servers.wait_for_another_than(primary);
+        servers
+    })
+    .await;
+    fleet.recover().await;
+    servers = aside(move || {
+        servers.servers[primary].resume();
+        servers.wait_until_followed();
+        servers
+    })
+    .await;
+    fleet.recover().await;
+    fleet.end().await;
+    drop(servers);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_master_of_a_cluster_fails_over_in_peace_and_is_killed() {
+    let mut cluster = aside(RedisCluster::start).await;
+    let settings = cluster.settings("test");
+    let slot = cluster.slot(&state_key(&RedisStore::new(settings.clone()).unwrap(), "test"));
+    let fleet = Fleet::over(|| settings.clone()).await;
+    cluster = aside(move || {
+        cluster.fail_over(slot);
+        cluster.wait_until_whole();
+        cluster
+    })
+    .await;
+    fleet.recover().await;
+    cluster = aside(move || {
+        let master = cluster.owner(slot).unwrap();
+        cluster.servers[master].kill();
+        cluster.wait_for_another_than(master, slot);
+        cluster
+    })
+    .await;
+    fleet.end().await;
+    drop(cluster);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_slot_is_moved_to_another_master_and_back_while_it_is_used() {
+    let mut cluster = aside(RedisCluster::start).await;
+    let settings = cluster.settings("test");
+    let slot = cluster.slot(&state_key(&RedisStore::new(settings.clone()).unwrap(), "test"));
+    let fleet = Fleet::over(|| settings.clone()).await;
+    let home = cluster.owner(slot).unwrap();
+    for to in [(home + 1) % 3, home] {
+        cluster = aside(move || {
+            // Time for every kind of operation to meet a slot of which some keys are here and some there.
+            cluster.migrate(slot, to, || std::thread::sleep(Duration::from_millis(30)));
+            cluster
+        })
+        .await;
+        fleet.recover().await;
+    }
+    fleet.end().await;
+    drop(cluster);
+}
+
+/// The position before a failover is of an epoch that is over; nobody begins one twice.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_promoted_replica_begins_a_new_epoch_once() {
+    let servers = Arc::new(aside(RedisSentinels::start).await);
+    let stores: Vec<_> = (0..2).map(|_| RedisStore::new(servers.settings("test")).unwrap()).collect();
+    let partition = stores[0].partitions().of(&acme());
+    let before = append(&stores[0]).await;
+    for _ in 0..2 {
+        let group = servers.clone();
+        aside(move || {
+            group.fail_over();
+            group.wait_until_followed();
+        })
+        .await;
+        let after = append(&stores[0]).await;
+        assert_ne!(after.epoch, before.epoch);
+        for store in &stores {
+            assert_eq!(until_answered(|| store.head(partition)).await, after, "both know the same epoch");
+        }
+    }
+}
+
+async fn append(store: &RedisStore) -> unstale::Position {
+    let (partition, tag) = (store.partitions().of(&acme()), fact_tag(1).id());
+    until_answered(|| store.append(partition, vec![tag], Bytes::new())).await
+}
+
+async fn until_answered<T, F: Future<Output = Result<T, StoreError>>>(ask: impl Fn() -> F) -> T {
+    let asking = async {
+        loop {
+            match ask().await {
+                Ok(answer) => return answer,
+                Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+            }
+        }
+    };
+    timeout(PATIENCE, asking).await.expect("the servers answer again")
+}
+
+/// A primary without replicas acknowledges nothing to who demands one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn records_wait_for_the_replicas_that_are_demanded() {
+    let mut servers = aside(RedisSentinels::start).await;
+    let mut settings = servers.settings("test");
+    settings.limits.replicas_acknowledged_min = 2;
+    let store = RedisStore::new(settings).unwrap();
+    append(&store).await;
+    let primary = servers.primary();
+    let replica = (primary + 1) % servers.servers.len();
+    servers.servers[replica].kill();
+    let partition = store.partitions().of(&acme());
+    let error = store.append(partition, vec![fact_tag(1).id()], Bytes::new()).await.unwrap_err();
+    assert!(error.to_string().contains("too few replicas"), "{error}");
+    // Reading is not held up by it.
+    store.head(partition).await.unwrap();
+    store.get(&[page(&acme(), 1).raw().clone()]).await.unwrap();
+    servers.servers[replica].start_again();
+    append(&store).await;
+}
