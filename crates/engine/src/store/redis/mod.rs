@@ -19,6 +19,7 @@
 //! - *log*: readers that are behind are told `Trimmed`, because a page must begin where they stand.
 //! - *an entry*: a miss.
 //! - *everything, or the newest part of it* (a restart from a snapshot): a new epoch; see [`scripts`].
+//! - *the newest part, without a restart*: a new epoch, as soon as a node asks that has seen more; see [`seen`].
 //!
 //! # Where it stands
 //!
@@ -41,6 +42,7 @@ mod look;
 mod names;
 mod records;
 mod scripts;
+mod seen;
 mod server;
 mod settings;
 mod slots;
@@ -61,7 +63,7 @@ use futures_util::future::{BoxFuture, FutureExt as _};
 use redis::{Cmd, Value};
 use tokio::{sync::watch, task::AbortHandle};
 
-use self::{access::Access, address::Target, connection::Connection, names::Names, scripts::Script};
+use self::{access::Access, address::Target, connection::Connection, names::Names, scripts::Script, seen::Seen};
 pub use self::{
     checks::{RedisFinding, Severity},
     settings::{InvalidRedisSettings, RedisLimits, RedisLogin, RedisSettings, RedisTls},
@@ -80,6 +82,7 @@ pub struct RedisStore {
     limits: RedisLimits,
     names: Arc<Names>,
     malformed_entries: AtomicU64,
+    seen: Seen,
     moved: Arc<watch::Sender<u64>>,
     tasks: [AbortHandle; 2],
 }
@@ -106,7 +109,8 @@ impl RedisStore {
         let listening = wake::listen(topology.clone(), names.clone(), moved.clone(), limits.operation_timeout);
         let keeping_up = async move { topology.keep_up().await };
         let tasks = [tokio::spawn(listening).abort_handle(), tokio::spawn(keeping_up).abort_handle()];
-        Ok(Self { connection, limits, names, malformed_entries: AtomicU64::new(0), moved, tasks })
+        let seen = Seen::new(limits.partitions);
+        Ok(Self { connection, limits, names, malformed_entries: AtomicU64::new(0), seen, moved, tasks })
     }
 
     /// How often a key of the cache held something that is no entry of this format: another release wrote it, or

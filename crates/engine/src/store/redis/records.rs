@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use redis::Value;
 
-use super::{RedisStore, log, names::PartitionNames, scripts::Script, tag_argument, unexpected};
+use super::{RedisStore, log, names::PartitionNames, scripts::Script, seen::has_gone_back, tag_argument, unexpected};
 use crate::{
     position::{Epoch, Partition, Position, Sequence},
     store::{LogPage, StoreError},
@@ -19,7 +19,7 @@ impl RedisStore {
     ) -> Result<Position, StoreError> {
         let PartitionNames { state, log, channel, .. } = self.names.of(partition);
         let keys = [&state[..], log];
-        let fresh = new_epoch();
+        let (fresh, before) = (new_epoch(), self.seen.newest(partition));
         let record = log::encode(tags, note)
             .ok_or_else(|| StoreError::Unavailable(format!("{} tags are too many for a record", tags.len())))?;
         let answer = self.run(partition, Script::Append, &keys, |command| {
@@ -29,6 +29,7 @@ impl RedisStore {
             tags.iter().for_each(|tag| tag_argument(command, *tag));
         });
         let (position, _) = head_and_rest(partition, answer.await?)?;
+        self.expect_onward(has_gone_back(before, position, true), position).await?;
         // Watchers on this node need not wait for the message to come back.
         self.moved.send_modify(|count| *count = count.wrapping_add(1));
         Ok(position)
@@ -54,7 +55,7 @@ impl RedisStore {
     ) -> Result<(Position, Vec<Value>), StoreError> {
         let PartitionNames { state, log, .. } = self.names.of(partition);
         let keys = [&state[..], log];
-        let fresh = new_epoch();
+        let (fresh, before) = (new_epoch(), self.seen.newest(partition));
         let answer = self.run(partition, Script::Read, &keys, |command| {
             command.arg(fresh.0);
             match after {
@@ -63,7 +64,22 @@ impl RedisStore {
             };
             command.arg(records_max);
         });
-        head_and_rest(partition, answer.await?)
+        let (head, records) = head_and_rest(partition, answer.await?)?;
+        self.expect_onward(has_gone_back(before, head, false), head).await?;
+        Ok((head, records))
+    }
+
+    /// Ends an epoch whose log has gone back: some of its sequences mean two records.
+    async fn expect_onward(&self, gone_back: bool, head: Position) -> Result<(), StoreError> {
+        if !gone_back {
+            self.seen.note(head);
+            return Ok(());
+        }
+        tracing::warn!(partition = head.partition.index(), "the cache's log in Redis has gone back; it begins anew");
+        let mut command = redis::cmd("DEL");
+        command.arg(&self.names.of(head.partition).state);
+        self.connection.in_time(self.connection.send(head.partition, &command)).await?;
+        Err(StoreError::Unavailable("the log has gone back, so its state was put back; it begins anew".into()))
     }
 }
 
