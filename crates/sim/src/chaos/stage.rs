@@ -91,9 +91,9 @@ impl Stage {
         sum
     }
 
-    /// Writes that were acknowledged, and invalidations that were refused.
-    pub(super) fn written(&self) -> (u64, u64) {
-        (self.load.counts.writes.load(Relaxed), self.load.counts.refused.load(Relaxed))
+    /// Writes that were acknowledged.
+    pub(super) fn written(&self) -> u64 {
+        self.load.counts.writes.load(Relaxed)
     }
 
     /// Ends the load, and waits until every node serves every page from memory again and all agree with the
