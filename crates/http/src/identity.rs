@@ -97,6 +97,11 @@ impl Identity {
         self.facts.as_ref().map_or(&[], |facts| &facts.tags)
     }
 
+    /// The positions captured before the facts were read; none if it was made of none.
+    pub fn read_since(&self) -> Option<&PositionSet> {
+        self.facts.as_ref().map(|facts| &facts.read_since)
+    }
+
     pub(crate) fn known(&self) -> Option<&Facts> {
         self.facts.as_ref()
     }

@@ -7,7 +7,7 @@ use unstale_http::{Identity, ServedObserver};
 use unstale_server::live::{LiveHub, LiveIdentity};
 use uuid::Uuid;
 
-use crate::{auth::Caller, coherence::Change};
+use crate::auth::Caller;
 
 /// The platform's end of the live hub. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -29,22 +29,10 @@ impl Live {
         Arc::new(self.clone())
     }
 
-    /// Ends a session's sockets.
+    /// Ends a session's sockets on this node at once, and lets none be opened for it again. Whatever else ends what a
+    /// socket may hear ends it by the facts that it was let in by, on every node.
     pub(crate) fn end_session(&self, session: Uuid) {
         self.0.close_session(&session.to_string());
-    }
-
-    /// Ends the sockets of those whose rights `changes` have changed: what they may hear is decided when they connect
-    /// again.
-    pub(crate) fn end_sockets_after(&self, changes: &[Change]) {
-        for change in changes {
-            match change {
-                Change::UserUpdated { user, .. }
-                | Change::UserClientAccessChanged { user, .. }
-                | Change::SessionsRevoked { user } => self.0.close_user(&user.to_string()),
-                _ => {}
-            }
-        }
     }
 
     /// Who listens.

@@ -10,6 +10,7 @@
 //! | [`assets`] | serving a built web application |
 //! | [`secret`] | one secret file and the keys derived from it |
 //! | [`rate_limit`] | limiting attempts |
+//! | [`shared`] | the store of record that the settings name |
 //!
 //! # What this crate knows nothing of
 //! The application's domain: its entities, its roles, its tables. An application tells it a tenant, a user and a
@@ -22,4 +23,5 @@ pub mod rate_limit;
 pub mod run;
 pub mod secret;
 pub mod settings;
+pub mod shared;
 pub mod telemetry;

@@ -1,9 +1,12 @@
 //! Following the log: the node's view moves on, record by record, without gaps.
 
 use std::{
+    pin::pin,
     sync::atomic::Ordering::{AcqRel, Acquire},
     time::Duration,
 };
+
+use futures_util::{FutureExt as _, StreamExt as _, future, stream};
 
 use super::{Cache, Shared};
 use crate::{
@@ -15,24 +18,33 @@ use crate::{
 
 /// Records read from the log at once.
 const RECORDS_PER_PAGE: usize = 512;
+/// Partitions that are caught up with at once.
+const CATCHING_UP_MAX: usize = 64;
 
 impl Cache {
     /// Follows the log for as long as it is polled: run it as a task when other nodes share the store, or when the
     /// observers must hear of records without anybody reading. `confirm_every` bounds how long the view stays
     /// unconfirmed; a third of the shortest [`Mode::Bounded`](crate::Mode::Bounded) is right.
     pub async fn follow(&self, confirm_every: Duration) {
-        let mut moved = self.shared.store.moved();
+        let mut moves = self.shared.store.moves();
         loop {
-            moved.mark_unchanged();
-            for partition in self.shared.partitions.all() {
-                // A store that does not answer is told to the observers; the next round tries again.
-                let _ = self.shared.catch_up(partition).await;
-            }
-            tokio::select! {
-                changed = moved.changed() => if changed.is_err() { return },
-                () = tokio::time::sleep(confirm_every) => {}
+            let mut all = pin!(tokio::time::sleep(confirm_every));
+            self.catch_up_all(self.shared.partitions.all()).await;
+            loop {
+                tokio::select! {
+                    // The confirmation first: where one partition moves all the time, the others are still confirmed.
+                    biased;
+                    () = &mut all => break,
+                    moved = moves.next() => self.catch_up_all(moved).await,
+                }
             }
         }
+    }
+
+    async fn catch_up_all(&self, partitions: impl IntoIterator<Item = Partition>) {
+        // A store that does not answer is told to the observers; the next round tries again.
+        let each = stream::iter(partitions).map(|partition| self.shared.catch_up(partition).map(drop));
+        each.buffer_unordered(CATCHING_UP_MAX).for_each(|()| future::ready(())).await;
     }
 }
 

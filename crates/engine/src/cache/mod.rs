@@ -25,13 +25,14 @@ pub use self::{
     load::Loaded,
 };
 use crate::{
-    clocks::{ClockLimits, Clocks},
+    clocks::{ClockLimits, Clocks, Validity},
     flight::Flights,
     l1::{L1, L1Limits},
     observe::{Observer, Observers},
     position::{Epoch, Partition, PartitionCount, Position, PositionSet, Sequence},
     sabotage::Sabotage,
     store::{LocalHeads, Store, StoreError},
+    tag::{Home, Tag},
     tenant::Tenant,
     time::{SystemTimeSource, TimeSource, Timestamp},
 };
@@ -213,6 +214,22 @@ impl Cache {
     /// How far this node has followed every partition.
     pub fn frontiers(&self) -> PositionSet {
         PositionSet::of_all(self.shared.views.iter().map(|view| view.clocks.frontier()))
+    }
+
+    /// Whether one of `tags`, read by somebody who acts in `tenant`, was invalidated after `since`, as far as this node
+    /// has followed the log. Also true if that cannot be known: the positions are too old, of another epoch, or none.
+    pub fn has_changed(&self, tenant: &Tenant, tags: &[Tag], since: &PositionSet) -> bool {
+        tags.iter().any(|tag| {
+            let partition = match tag.home() {
+                Home::Tenant(home) => self.shared.partition(home),
+                // In every partition's log; an entry of the tenant is judged by its own.
+                Home::Shared => self.shared.partition(tenant),
+            };
+            let clocks = &self.shared.view(partition).clocks;
+            since.in_partition(partition).is_none_or(|since| {
+                !matches!(clocks.judge(since.epoch, since.sequence, &[tag.id()]), Validity::Valid { .. })
+            })
+        })
     }
 
     /// The time by the cache's clock.

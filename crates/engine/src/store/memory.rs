@@ -9,9 +9,8 @@ use quick_cache::{
     Weighter,
     sync::{Cache, DefaultLifecycle},
 };
-use tokio::sync::watch;
 
-use super::{Filled, LocalHeads, LogPage, Record, Store, StoreError, StoredEntry};
+use super::{Filled, LocalHeads, LogPage, Moves, MovesWatcher, Record, Store, StoreError, StoredEntry};
 use crate::{
     clocks::{ClockLimits, Clocks, Validity},
     hash_map::IdBuildHasher,
@@ -56,7 +55,7 @@ pub struct MemoryStore {
     filling: Mutex<()>,
     /// The heads once more, to be read without a lock.
     heads: Arc<LocalHeads>,
-    moved: watch::Sender<u64>,
+    moves: Arc<Moves>,
 }
 
 #[derive(Debug)]
@@ -101,7 +100,7 @@ impl MemoryStore {
         });
         let partitions: Box<[_]> = partitions.collect();
         let heads = Arc::new(LocalHeads::new(partitions.iter().map(|partition| partition.read().head)));
-        Self { limits, partitions, entries, filling: Mutex::new(()), heads, moved: watch::channel(0).0 }
+        Self { limits, partitions, entries, filling: Mutex::new(()), heads, moves: Moves::new(limits.partitions) }
     }
 
     /// Loses everything of a partition, as a store that restarted empty: its entries, clocks and log go together and
@@ -116,7 +115,7 @@ impl MemoryStore {
         if let Some(entries) = &self.entries {
             entries.retain(|_, entry| entry.base.partition != partition);
         }
-        self.moved.send_modify(|count| *count += 1);
+        self.moves.note(partition);
     }
 
     /// Forgets a partition's log, but not its clocks: nodes that are behind can no longer catch up record by record.
@@ -141,7 +140,7 @@ impl MemoryStore {
             }
             position
         };
-        self.moved.send_modify(|count| *count += 1);
+        self.moves.note(partition);
         position
     }
 
@@ -212,8 +211,8 @@ impl Store for MemoryStore {
         async move { Ok(self.read_log_now(after, records_max)) }.boxed()
     }
 
-    fn moved(&self) -> watch::Receiver<u64> {
-        self.moved.subscribe()
+    fn moves(&self) -> MovesWatcher {
+        self.moves.watch()
     }
 
     fn get<'a>(&'a self, keys: &'a [RawKey]) -> BoxFuture<'a, Result<Vec<Option<StoredEntry>>, StoreError>> {

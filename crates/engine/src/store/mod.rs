@@ -6,6 +6,7 @@
 
 mod heads;
 mod memory;
+mod moves;
 #[cfg(feature = "redis")]
 mod redis;
 
@@ -21,6 +22,7 @@ pub use self::redis::{
 pub use self::{
     heads::LocalHeads,
     memory::{MemoryLimits, MemoryStore},
+    moves::{Moves, MovesWatcher},
 };
 use crate::{
     codec::Fingerprint,
@@ -138,8 +140,8 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     /// At most `records_max` records after a position.
     fn read_log(&self, after: Position, records_max: usize) -> BoxFuture<'_, Result<LogPage, StoreError>>;
 
-    /// Changes whenever some partition's head may have moved.
-    fn moved(&self) -> tokio::sync::watch::Receiver<u64>;
+    /// Tells which partitions' heads may have moved from now on.
+    fn moves(&self) -> MovesWatcher;
 
     /// Entries by key, in the order of the keys. The caller judges them.
     fn get<'a>(&'a self, keys: &'a [RawKey]) -> BoxFuture<'a, Result<Vec<Option<StoredEntry>>, StoreError>>;

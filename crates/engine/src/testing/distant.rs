@@ -6,12 +6,12 @@ use bytes::Bytes;
 use futures_util::future::{BoxFuture, FutureExt as _};
 use parking_lot::Mutex;
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
-use tokio::{sync::watch, task::yield_now};
+use tokio::task::yield_now;
 
 use crate::{
     key::RawKey,
     position::{Partition, PartitionCount, Position},
-    store::{Filled, LocalHeads, LogPage, Store, StoreError, StoredEntry},
+    store::{Filled, LocalHeads, LogPage, MovesWatcher, Store, StoreError, StoredEntry},
     tag::TagId,
 };
 
@@ -96,8 +96,8 @@ impl Store for DistantStore {
         self.there_and_back(async move { self.inner.read_log(after, records_max).await }).boxed()
     }
 
-    fn moved(&self) -> watch::Receiver<u64> {
-        self.inner.moved()
+    fn moves(&self) -> MovesWatcher {
+        self.inner.moves()
     }
 
     fn get<'a>(&'a self, keys: &'a [RawKey]) -> BoxFuture<'a, Result<Vec<Option<StoredEntry>>, StoreError>> {

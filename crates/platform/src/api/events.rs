@@ -1,10 +1,12 @@
 //! Live events over a WebSocket.
 
+use axum::Extension;
 use axum::{
     extract::{WebSocketUpgrade, ws::rejection::WebSocketUpgradeRejection},
     http::HeaderMap,
     response::{IntoResponse, Response},
 };
+use unstale_http::Identity;
 use unstale_server::live::{self, LiveRequest};
 
 use super::prelude::*;
@@ -26,6 +28,7 @@ pub struct EventsQuery {
 pub(crate) async fn events(
     State(platform): State<Platform>,
     caller: Caller,
+    Extension(identity): Extension<Identity>,
     headers: HeaderMap,
     Query(query): Query<EventsQuery>,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
@@ -37,6 +40,9 @@ pub(crate) async fn events(
         Some(cookie::Credential::Bearer(_)) => live::Credential::Bearer,
         _ => live::Credential::Cookie,
     };
-    let request = LiveRequest { headers: &headers, credential, since: query.since.as_deref() };
+    let facts = caller.standing(&identity);
+    let read_since = identity.read_since().cloned().unwrap_or_default();
+    let since = query.since.as_deref();
+    let request = LiveRequest { headers: &headers, credential, facts: &facts, read_since: &read_since, since };
     platform.live.hub().upgrade(upgrade, Live::identity(&caller), request)
 }

@@ -105,19 +105,38 @@ impl ImportQueue {
 }
 
 /// Marks what an earlier process left unfinished, and removes its files. At the start, before any import begins.
+///
+/// A node among several answers only for the imports whose files are in its own data directory: the others' may be
+/// under way.
 pub(crate) async fn clean_up(platform: &Platform) -> anyhow::Result<()> {
     let uploads = platform.uploads();
-    if uploads.exists() {
-        std::fs::remove_dir_all(&uploads)?;
-    }
     std::fs::create_dir_all(&uploads)?;
+    let among = if platform.settings.common.redis.is_some() { Some(imports_in(&uploads)?) } else { None };
     let mut write = platform.store.begin().await?;
-    let unfinished = repository::fail_unfinished(&mut write, platform.now()).await?;
-    write.commit(&platform.cache).await?;
+    let unfinished = repository::fail_unfinished(&mut write, among.as_deref(), platform.now()).await?;
+    if unfinished > 0 {
+        write.commit(&platform.cache).await?;
+    } else {
+        write.roll_back().await?;
+    }
+    // The files last: they say whose imports these were.
+    std::fs::remove_dir_all(&uploads)?;
+    std::fs::create_dir_all(&uploads)?;
     if unfinished > 0 {
         tracing::warn!(unfinished, "imports that the last process did not finish are marked as failed");
     }
     Ok(())
+}
+
+/// The imports whose files are in a directory.
+fn imports_in(uploads: &Path) -> io::Result<Vec<Uuid>> {
+    let names = std::fs::read_dir(uploads)?.map(|file| Ok(file?.path()));
+    let names = names.collect::<io::Result<Vec<PathBuf>>>()?;
+    Ok(names.iter().filter_map(|path| Uuid::parse_str(path.file_stem()?.to_str()?).ok()).collect())
+}
+
+fn path_of(platform: &Platform, import: Uuid) -> PathBuf {
+    platform.uploads().join(format!("{import}.upload"))
 }
 
 /// Why a file was not imported.
@@ -338,11 +357,13 @@ pub(crate) async fn enqueue(
     platform: &Platform,
     client: ClientId,
     new: &repository::NewImport,
-    file: TemporaryFile,
+    mut file: TemporaryFile,
 ) -> Result<Saved<super::imports::ImportAccepted>, Problem> {
     let place = platform.imports.place()?;
     let mut write = platform.begin().await?;
     let import = repository::create(&mut write, client, new, platform.now()).await?;
+    // Before the import is known to anybody: after a crash, its file says that it was this node's.
+    file.rename(path_of(platform, import.id)).map_err(|error| Problem::internal(&error))?;
     let accepted = super::imports::ImportAccepted { import_id: import.id, flow_id: import.flow_id };
     let saved = platform.save(write, StatusCode::ACCEPTED, accepted).await?;
     place.take(Job { client, import: import.id, file });

@@ -74,12 +74,8 @@ impl Shared {
         Ok(Saved { status: StatusCode::NO_CONTENT, body: None, positions })
     }
 
-    /// Ends a write, and the sockets of those whose rights it changed.
     async fn commit(&self, write: Write) -> Result<PositionSet, Problem> {
-        let changes = write.changes().to_vec();
-        let positions = write.commit(&self.cache).await?;
-        self.live.end_sockets_after(&changes);
-        Ok(positions)
+        Ok(write.commit(&self.cache).await?)
     }
 }
 

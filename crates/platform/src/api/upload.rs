@@ -29,6 +29,13 @@ impl TemporaryFile {
     pub(crate) fn path(&self) -> &Path {
         &self.0
     }
+
+    /// Gives it another path that nobody else uses, on the same file system.
+    pub(crate) fn rename(&mut self, path: PathBuf) -> std::io::Result<()> {
+        std::fs::rename(&self.0, &path)?;
+        self.0 = path;
+        Ok(())
+    }
 }
 
 impl Drop for TemporaryFile {

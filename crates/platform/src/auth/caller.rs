@@ -1,13 +1,14 @@
 //! Who is asking, verified: what handlers decide from.
 
 use axum::{extract::FromRequestParts, http::request::Parts};
-use unstale::{Cached, Tenant};
+use unstale::{Cached, Tag, Tenant};
+use unstale_http::Identity;
 use unstale_server::problem::Problem;
 use uuid::Uuid;
 
 use super::permissions::Permission;
 use crate::{
-    coherence::ClientId,
+    coherence::{ClientId, tags},
     store::repositories::Scope,
     views::{Role, SessionPrincipal, User},
 };
@@ -25,6 +26,13 @@ impl Caller {
     /// The user.
     pub fn user(&self) -> &User {
         &self.principal.user
+    }
+
+    /// What a socket of theirs stands on: what every answer to them follows from, and the session itself, which a
+    /// socket does not ask for with every message.
+    pub(crate) fn standing(&self, identity: &Identity) -> Vec<Tag> {
+        let session = [tags::session(self.session()), tags::sessions_of(self.id())];
+        identity.tags().iter().cloned().chain(session).collect()
     }
 
     /// The user's id.

@@ -344,7 +344,7 @@ async fn an_import_that_fails_says_why_and_leaves_no_rows(database: Database) {
 
 async fn what_a_process_left_unfinished_is_failed(database: Database) {
     let world = World::build(database.migrated().await).await;
-    assert_eq!(world.write(async |w| imports::fail_unfinished(w, at(30)).await).await, 0);
+    assert_eq!(world.write(async |w| imports::fail_unfinished(w, None, at(30)).await).await, 0);
     let new = NewImport {
         engagement_id: world.globex_dc,
         flow_id: Some(world.globex_flow),
@@ -353,7 +353,10 @@ async fn what_a_process_left_unfinished_is_failed(database: Database) {
         created_by: world.gus,
     };
     let import = world.write(async |w| imports::create(w, world.globex, &new, at(30)).await).await.id;
-    assert_eq!(world.write(async |w| imports::fail_unfinished(w, at(31)).await).await, 1);
+    let others = [Uuid::now_v7()];
+    assert_eq!(world.write(async |w| imports::fail_unfinished(w, Some(&others), at(31)).await).await, 0);
+    let ours = [others[0], import];
+    assert_eq!(world.write(async |w| imports::fail_unfinished(w, Some(&ours), at(31)).await).await, 1);
     let import = imports::by_id(world.store.read(), world.globex, import).await.unwrap();
     assert_eq!((import.status, import.error.unwrap().code.as_str()), (ImportStatus::Failed, "interrupted"));
 }

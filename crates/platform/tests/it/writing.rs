@@ -175,7 +175,7 @@ mod silent_log {
     use unstale::{
         Bytes, MemoryStore, RawKey, StoreError, TagId,
         position::{Partition, PartitionCount, Position},
-        store::{Filled, LocalHeads, LogPage, Store, StoredEntry},
+        store::{Filled, LocalHeads, LogPage, MovesWatcher, Store, StoredEntry},
     };
 
     #[derive(Debug, Default)]
@@ -202,8 +202,8 @@ mod silent_log {
             self.0.read_log(after, records_max)
         }
 
-        fn moved(&self) -> tokio::sync::watch::Receiver<u64> {
-            self.0.moved()
+        fn moves(&self) -> MovesWatcher {
+            self.0.moves()
         }
 
         fn get<'a>(&'a self, keys: &'a [RawKey]) -> BoxFuture<'a, Result<Vec<Option<StoredEntry>>, StoreError>> {

@@ -43,7 +43,8 @@
 //! and never silence.
 //!
 //! # What it does not do
-//! It does not know who may see what: a session hears of what it was *served*. Interest is this node's: behind a load
+//! It does not know who may see what: a session hears of what it was *served*, while the facts stand that allowed its
+//! socket ([`LiveRequest::facts`]). Interest is this node's: behind a load
 //! balancer a session's requests and its socket must reach the same node.
 
 mod directory;
@@ -57,6 +58,7 @@ mod partition;
 mod ring;
 mod session;
 mod socket;
+mod standing;
 
 use std::{
     fmt,
@@ -71,7 +73,7 @@ use axum::{
 use http::HeaderMap;
 use parking_lot::Mutex;
 use unstale::{
-    Cache, Event, GroupKey, Observer, Position, TagId, Tenant,
+    Cache, Event, GroupKey, Observer, Position, PositionSet, Tag, TagId, Tenant,
     position::{Partition, PartitionCount},
 };
 
@@ -79,8 +81,10 @@ use self::{
     directory::Directory,
     inbox::{Heard, Inbox},
     message::Encoder,
+    outbox::Outbox,
     partition::PartitionState,
     session::{Budget, Since},
+    standing::{Standing, Standings},
 };
 pub use self::{
     directory::Refused,
@@ -156,6 +160,11 @@ pub struct LiveRequest<'a> {
     pub headers: &'a HeaderMap,
     /// What the identity was verified by.
     pub credential: Credential,
+    /// The facts that allow it: when one of them changes, on whatever node, the socket is closed with 4401, and may be
+    /// asked for again.
+    pub facts: &'a [Tag],
+    /// The cache's positions, captured before the facts were read.
+    pub read_since: &'a PositionSet,
     /// The position of the last message that the client has, if it was connected before (`?since=`).
     pub since: Option<&'a str>,
 }
@@ -171,6 +180,7 @@ pub(crate) struct Shared {
     count: PartitionCount,
     inbox: Inbox,
     directory: Arc<Directory>,
+    standings: Mutex<Standings>,
     encoder: Encoder,
     limits: LiveLimits,
     metrics: LiveMetrics,
@@ -187,6 +197,7 @@ impl LiveHub {
             count,
             inbox: Inbox::new(limits.inbox_max),
             directory: Arc::new(Directory::new(limits.sockets_per_user_max, limits.sockets_max, metrics.clone())),
+            standings: Mutex::default(),
             encoder: Encoder::new(group_key),
             limits,
             metrics,
@@ -242,11 +253,12 @@ impl LiveHub {
             }
         };
         let since = request.since.map_or(Since::FirstTime, |text| Since::read(text, self.partition(&who.tenant)));
+        let standing = Standing { who, facts: request.facts.to_vec(), read_since: request.read_since.clone() };
         let shared = self.shared.clone();
         upgrade
             .max_message_size(socket::CLIENT_MESSAGE_BYTES_MAX)
             .max_frame_size(socket::CLIENT_MESSAGE_BYTES_MAX)
-            .on_upgrade(move |web_socket| socket::run(shared, web_socket, who, seat, since))
+            .on_upgrade(move |web_socket| socket::run(shared, web_socket, standing, seat, since))
     }
 
     /// Ends a session: its sockets are closed with 4401, what it was served is forgotten, and no socket is opened for
@@ -260,7 +272,7 @@ impl LiveHub {
     /// served is forgotten. Those sessions may connect again; they are then told to resynchronise.
     pub fn close_user(&self, user: &str) {
         self.shared.directory.close_user(user);
-        self.shared.partitions.iter().for_each(|partition| partition.lock().forget_user(user));
+        self.shared.partitions.iter().for_each(|partition| partition.lock().lose_user(user));
     }
 
     /// Closes every socket because the server stops.
@@ -286,10 +298,37 @@ impl Shared {
     fn hear(&self, heard: &Heard) {
         match heard {
             Heard::Applied(record) => {
+                // First of all: who may no longer listen must not hear of this either.
+                let ended = self.standings.lock().end_those_on(&record.tags);
+                self.lose(&ended);
                 self.partitions[record.position.partition.index()].lock().apply(record, &self.encoder);
             }
-            Heard::Skipped(head) => self.partitions[head.partition.index()].lock().skip(*head),
+            Heard::Skipped(head) => {
+                self.partitions[head.partition.index()].lock().skip(*head);
+                let has_changed = |standing: &Standing| self.has_changed(standing);
+                let ended = self.standings.lock().end_those_that(has_changed);
+                self.lose(&ended);
+            }
         }
+    }
+
+    /// Whether a fact that a socket stands on has changed since it was read, or may have.
+    fn has_changed(&self, standing: &Standing) -> bool {
+        let Standing { who, facts, read_since } = standing;
+        self.cache.get().is_none_or(|cache| cache.has_changed(&who.tenant, facts, read_since))
+    }
+
+    /// A socket is open. Its facts may have changed while it was let in.
+    fn stand(&self, socket: u64, standing: Standing, outbox: &Arc<Outbox>) {
+        // Noted first: a change that is heard from now on finds it, and one that was heard before is judged below.
+        self.standings.lock().admit(socket, standing, outbox);
+        let has_changed = |standing: &Standing| self.has_changed(standing);
+        let ended = self.standings.lock().end_if(socket, has_changed);
+        self.lose(&ended);
+    }
+
+    fn lose(&self, ended: &[LiveIdentity]) {
+        ended.iter().for_each(|who| self.partition_of(&who.tenant).lock().lose(who));
     }
 }
 

@@ -259,15 +259,20 @@ impl PartitionState {
         ids.into_iter().for_each(|id| drop(self.forget(id)));
     }
 
-    /// What the user's sessions were served no longer counts; when they come back they have to resynchronise.
-    pub(super) fn forget_user(&mut self, user: &str) {
-        let ids: Vec<u64> =
-            self.sessions.iter().filter(|(_, held)| &*held.who.user == user).map(|(id, _)| *id).collect();
-        for id in ids {
-            if let Some(session) = self.forget(id) {
-                self.forgotten.add(&session.who);
-            }
+    /// What was served to `who` no longer counts; when it comes back it has to resynchronise.
+    pub(super) fn lose(&mut self, who: &LiveIdentity) {
+        if let Some(id) = self.ids.get(&(who.session.clone(), who.tenant.clone())).copied()
+            && let Some(session) = self.forget(id)
+        {
+            self.forgotten.add(&session.who);
         }
+    }
+
+    /// The same for all sessions of a user.
+    pub(super) fn lose_user(&mut self, user: &str) {
+        let lost: Vec<LiveIdentity> =
+            self.sessions.values().filter(|held| &*held.who.user == user).map(|held| held.who.clone()).collect();
+        lost.iter().for_each(|who| self.lose(who));
     }
 
     #[cfg(test)]

@@ -343,7 +343,7 @@ fn what_a_user_was_served_under_other_rights_is_forgotten() {
     let mut hub = Hub::new();
     hub.served(&who("ada"), &[flow(1)], 0);
     let ada = hub.listen(&who("ada"));
-    hub.state.forget_user("user of ada");
+    hub.state.lose_user("user of ada");
     hub.invalidate(&[flow(1)]);
     assert!(taken(&ada).is_empty());
     let (_, again) = hub.connect(&who("ada"), Since::Position(at(0)));

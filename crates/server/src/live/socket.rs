@@ -15,6 +15,7 @@ use super::{
     message::PING,
     outbox::{Closing, Next, Outbox},
     session::Since,
+    standing::Standing,
 };
 
 /// Longest message of a client; it has nothing to say but pongs.
@@ -23,13 +24,15 @@ pub(super) const CLIENT_MESSAGE_BYTES_MAX: usize = 4096;
 const CLOSE_LIMIT: Duration = Duration::from_secs(5);
 
 /// Serves one socket until either side ends it.
-pub(super) async fn run(shared: Arc<Shared>, socket: WebSocket, who: LiveIdentity, seat: Seat, since: Since) {
+pub(super) async fn run(shared: Arc<Shared>, socket: WebSocket, standing: Standing, seat: Seat, since: Since) {
+    let who = standing.who.clone();
     let Some(cache) = shared.cache.get() else { return };
     let outbox = Arc::new(Outbox::new(shared.limits.queue_max));
     seat.open(&outbox);
     let frontier = || cache.frontier(&who.tenant);
     shared.partition_of(&who.tenant).lock().connect(&who, seat.id, &outbox, &since, frontier, &shared.encoder);
     let connected = Connected { shared: &shared, who: &who, socket: seat.id };
+    shared.stand(seat.id, standing, &outbox);
     let (sink, stream) = socket.split();
     tokio::select! {
         sent = send(sink, &outbox, shared.limits.heartbeat) => {
@@ -56,6 +59,7 @@ impl Connected<'_> {
 
 impl Drop for Connected<'_> {
     fn drop(&mut self) {
+        self.shared.standings.lock().leave(self.socket);
         self.shared.partition_of(&self.who.tenant).lock().disconnect(self.who, self.socket);
     }
 }

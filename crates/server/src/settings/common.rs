@@ -18,9 +18,18 @@ const LISTEN_ADDR: Setting<SocketAddr> =
 const DATA_DIR: Setting<PathBuf> = Setting::new("DATA_DIR", "a directory", |text| Some(PathBuf::from(text)));
 const DATABASE_URL: Setting<DatabaseUrl> =
     Setting::new("DATABASE_URL", "a URL that begins with sqlite: or postgres://", DatabaseUrl::parse).secret();
-const REDIS_URL: Setting<String> =
-    Setting::new("REDIS_URL", "a URL that begins with redis:// or rediss://", parse_redis_url).secret();
+const REDIS_URL: Setting<RedisUrl> = Setting::new(
+    "REDIS_URL",
+    "a URL that begins with redis://, rediss://, redis+sentinel:// or redis+cluster://",
+    RedisUrl::parse,
+)
+.secret();
 const REDIS_ENABLED: Setting<bool> = Setting::new("REDIS_ENABLED", "true or false", parse_bool);
+const REDIS_NAMESPACE: Setting<String> =
+    Setting::new("REDIS_NAMESPACE", "1 to 32 letters, digits, '-', '_' or '.', such as unstale", |text| {
+        // The same words as a version's.
+        CacheVersion::new(text).is_ok().then(|| text.to_owned())
+    });
 const CACHE_VERSION: Setting<CacheVersion> =
     Setting::new("CACHE_VERSION", "1 to 32 letters, digits, '-', '_' or '.', such as v1 or v1-dev", |text| {
         CacheVersion::new(text).ok()
@@ -40,6 +49,8 @@ pub struct CommonSettings {
     pub data_dir: PathBuf,
     /// `DATABASE_URL`: by default an `SQLite` file in `DATA_DIR`.
     pub database_url: DatabaseUrl,
+    /// `REDIS_URL`, `REDIS_NAMESPACE`, `REDIS_ENABLED`: what nodes share; none if this process is the only one.
+    pub redis: Option<RedisAccess>,
     /// `CACHE_VERSION`: the generation of all cached values; by default `v1`.
     pub cache_version: CacheVersion,
     /// `DEMO`: whether demonstration data and sign-ins are there; only on a loopback address.
@@ -56,13 +67,7 @@ impl CommonSettings {
         let listen_addr = reader.read_or(&LISTEN_ADDR, SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)));
         let data_dir = reader.read_or(&DATA_DIR, PathBuf::from("./data"));
         let database_url = reader.read(&DATABASE_URL).unwrap_or_else(|| DatabaseUrl::sqlite_in(&data_dir));
-        let _ = reader.read(&REDIS_URL);
-        if reader.read_or(&REDIS_ENABLED, false) {
-            reader.refuse(
-                &REDIS_ENABLED,
-                "this build has only the embedded store, which serves one process; set REDIS_ENABLED=false",
-            );
-        }
+        let redis = RedisAccess::read(reader);
         let demo = reader.read_or(&DEMO, false);
         if demo && !listen_addr.ip().is_loopback() {
             reader.refuse(
@@ -77,11 +82,33 @@ impl CommonSettings {
             listen_addr,
             data_dir,
             database_url,
+            redis,
             cache_version: reader.read(&CACHE_VERSION).unwrap_or_default(),
             demo,
             log: reader.read_or(&LOG, "info".to_owned()),
             log_format: reader.read_or(&LOG_FORMAT, LogFormat::Text),
         }
+    }
+}
+
+/// The Redis that the nodes of one application share.
+#[derive(Clone, Debug)]
+pub struct RedisAccess {
+    /// Where it is.
+    pub url: RedisUrl,
+    /// Keeps applications on one server apart; by default `unstale`.
+    pub namespace: String,
+}
+
+impl RedisAccess {
+    /// A URL alone turns it on; `REDIS_ENABLED=false` turns it off and leaves the rest as it is.
+    fn read(reader: &mut Reader) -> Option<Self> {
+        let (url, enabled) = (reader.read(&REDIS_URL), reader.read(&REDIS_ENABLED));
+        let namespace = reader.read_or(&REDIS_NAMESPACE, "unstale".to_owned());
+        if enabled == Some(true) && url.is_none() {
+            reader.refuse(&REDIS_ENABLED, "there is no REDIS_URL; set it, such as redis://127.0.0.1:6379");
+        }
+        url.filter(|_| enabled.unwrap_or(true)).map(|url| Self { url, namespace })
     }
 }
 
@@ -102,6 +129,28 @@ impl LogFormat {
             "json" => Some(Self::Json),
             _ => None,
         }
+    }
+}
+
+/// The address of Redis, which may hold a password: `Debug` shows its scheme only.
+#[derive(Clone, PartialEq, Eq)]
+pub struct RedisUrl(String);
+
+impl RedisUrl {
+    fn parse(text: &str) -> Option<Self> {
+        let schemes = ["redis://", "rediss://", "redis+sentinel://", "redis+cluster://"];
+        schemes.iter().any(|scheme| text.starts_with(scheme)).then(|| Self(text.to_owned()))
+    }
+
+    /// The address, password included: for the connection only.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for RedisUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RedisUrl({}:…)", scheme_of(&self.0))
     }
 }
 
@@ -136,13 +185,12 @@ impl DatabaseUrl {
 
 impl fmt::Debug for DatabaseUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "DatabaseUrl({}:…)", self.0.split(':').next().unwrap_or_default())
+        write!(f, "DatabaseUrl({}:…)", scheme_of(&self.0))
     }
 }
 
-fn parse_redis_url(text: &str) -> Option<String> {
-    let known = ["redis://", "rediss://"].iter().any(|scheme| text.starts_with(scheme));
-    known.then(|| text.to_owned())
+fn scheme_of(url: &str) -> &str {
+    url.split(':').next().unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -171,9 +219,18 @@ mod tests {
     }
 
     #[test]
-    fn redis_is_refused_while_there_is_only_the_embedded_store() {
-        refused(&[("REDIS_ENABLED", "true")], "this build has only the embedded store");
-        assert!(read(&[("REDIS_ENABLED", "false"), ("REDIS_URL", "redis://localhost")]).is_ok());
+    fn redis_is_used_when_it_is_named_and_not_turned_off() {
+        let redis = |env: &[_]| read(env).unwrap().redis;
+        assert!(redis(&[]).is_none());
+        let url = ("REDIS_URL", "redis://localhost");
+        assert_eq!(redis(&[url]).unwrap().namespace, "unstale");
+        assert_eq!(redis(&[url, ("REDIS_NAMESPACE", "blue")]).unwrap().namespace, "blue");
+        assert!(redis(&[url, ("REDIS_ENABLED", "true")]).is_some());
+        assert!(redis(&[url, ("REDIS_ENABLED", "false")]).is_none());
+        assert!(redis(&[("REDIS_ENABLED", "false")]).is_none());
+        refused(&[("REDIS_ENABLED", "true")], "there is no REDIS_URL");
+        refused(&[("REDIS_URL", "localhost:6379")], "expected a URL that begins with redis://");
+        refused(&[("REDIS_NAMESPACE", "a}b")], "such as unstale");
     }
 
     #[test]
@@ -190,6 +247,8 @@ mod tests {
         let settings = read(&[("DATABASE_URL", "postgres://u:hunter2@h/d")]).unwrap();
         assert!(!format!("{settings:?}").contains("hunter2"));
         assert!(!settings.database_url.is_sqlite());
+        let settings = read(&[("REDIS_URL", "redis://u:hunter2@h")]).unwrap();
+        assert!(!format!("{settings:?}").contains("hunter2"));
     }
 
     #[test]

@@ -34,7 +34,7 @@ mod reader;
 mod sources;
 
 pub use self::{
-    common::{CommonSettings, DatabaseUrl, LogFormat},
+    common::{CommonSettings, DatabaseUrl, LogFormat, RedisAccess, RedisUrl},
     error::{Fault, Origin, SettingsError},
     reader::Reader,
     sources::Sources,

@@ -75,7 +75,9 @@ async fn events(
     upgrade: WebSocketUpgrade,
 ) -> Response {
     let credential = if asked.cookie == Some(true) { Credential::Cookie } else { Credential::Bearer };
-    let request = LiveRequest { headers: &headers, credential, since: asked.since.as_deref() };
+    let since = asked.since.as_deref();
+    let read_since = PositionSet::default();
+    let request = LiveRequest { headers: &headers, credential, facts: &[], read_since: &read_since, since };
     hub.upgrade(upgrade, who(&asked.user, &asked.tenant), request)
 }
 

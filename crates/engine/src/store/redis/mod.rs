@@ -61,14 +61,14 @@ use std::{
 use bytes::Bytes;
 use futures_util::future::{BoxFuture, FutureExt as _};
 use redis::{Cmd, Value};
-use tokio::{sync::watch, task::AbortHandle};
+use tokio::task::AbortHandle;
 
 use self::{access::Access, address::Target, connection::Connection, names::Names, scripts::Script, seen::Seen};
 pub use self::{
     checks::{RedisFinding, Severity},
     settings::{InvalidRedisSettings, RedisLimits, RedisLogin, RedisSettings, RedisTls},
 };
-use super::{Filled, LocalHeads, LogPage, Store, StoreError, StoredEntry};
+use super::{Filled, LocalHeads, LogPage, Moves, MovesWatcher, Store, StoreError, StoredEntry};
 use crate::{
     key::{CacheVersion, RawKey},
     position::{Partition, PartitionCount, Position},
@@ -83,7 +83,7 @@ pub struct RedisStore {
     names: Arc<Names>,
     malformed_entries: AtomicU64,
     seen: Seen,
-    moved: Arc<watch::Sender<u64>>,
+    moves: Arc<Moves>,
     tasks: [AbortHandle; 2],
 }
 
@@ -104,13 +104,13 @@ impl RedisStore {
         let to_sentinels = access.to_sentinels(&sentinel_login);
         let names = Arc::new(Names::new(&namespace, version, limits.partitions));
         let connection = Connection::new(target, access, to_sentinels, &limits, &names);
-        let moved = Arc::new(watch::channel(0).0);
+        let moves = Moves::new(limits.partitions);
         let topology = connection.topology().clone();
-        let listening = wake::listen(topology.clone(), names.clone(), moved.clone(), limits.operation_timeout);
+        let listening = wake::listen(topology.clone(), names.clone(), moves.clone(), limits.operation_timeout);
         let keeping_up = async move { topology.keep_up().await };
         let tasks = [tokio::spawn(listening).abort_handle(), tokio::spawn(keeping_up).abort_handle()];
         let seen = Seen::new(limits.partitions);
-        Ok(Self { connection, limits, names, malformed_entries: AtomicU64::new(0), seen, moved, tasks })
+        Ok(Self { connection, limits, names, malformed_entries: AtomicU64::new(0), seen, moves, tasks })
     }
 
     /// How often a key of the cache held something that is no entry of this format: another release wrote it, or
@@ -156,8 +156,8 @@ impl Store for RedisStore {
         self.read_page(after, records_max).boxed()
     }
 
-    fn moved(&self) -> watch::Receiver<u64> {
-        self.moved.subscribe()
+    fn moves(&self) -> MovesWatcher {
+        self.moves.watch()
     }
 
     fn get<'a>(&'a self, keys: &'a [RawKey]) -> BoxFuture<'a, Result<Vec<Option<StoredEntry>>, StoreError>> {

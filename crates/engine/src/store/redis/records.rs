@@ -31,7 +31,7 @@ impl RedisStore {
         let (position, _) = head_and_rest(partition, answer.await?)?;
         self.expect_onward(has_gone_back(before, position, true), position).await?;
         // Watchers on this node need not wait for the message to come back.
-        self.moved.send_modify(|count| *count = count.wrapping_add(1));
+        self.moves.note(partition);
         Ok(position)
     }
 

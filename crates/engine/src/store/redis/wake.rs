@@ -1,4 +1,4 @@
-//! The wake-up: a task that hears of every append and tells the store's watchers.
+//! The wake-up: a task that hears of every append and notes which partition it was in.
 //!
 //! Each partition has a channel of its own, in its slot (sharded pub/sub): in a cluster a message goes to the one
 //! server that owns the partition and to nobody else.
@@ -9,21 +9,23 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use rand::RngExt as _;
-use redis::{PushKind, RedisError, RedisResult};
+use redis::{Msg, PushInfo, PushKind, RedisError, RedisResult};
 use tokio::{sync::watch, task::JoinSet, time::timeout};
 
 use super::{address::Address, names::Names, server::Server, topology::Topology};
+use crate::{position::Partition, store::Moves};
 
 /// Silence after which the connection is tried: half of what a dead one may go unnoticed.
 const PING_EVERY: Duration = Duration::from_secs(5);
 /// The longest wait between two attempts to connect; the shortest is a hundredth of it.
 const RECONNECT_WAIT_MAX: Duration = Duration::from_secs(2);
 
-/// Bumps `moved` for every message, and whenever a server is connected to again: something may have been missed.
+/// Notes the partition of every message, and all of them whenever a server is connected to again: something may have
+/// been missed.
 pub(super) async fn listen(
     topology: Arc<Topology>,
     names: Arc<Names>,
-    moved: Arc<watch::Sender<u64>>,
+    moves: Arc<Moves>,
     patience: Duration,
 ) {
     let mut changed = topology.changed();
@@ -38,7 +40,7 @@ pub(super) async fn listen(
         // Dropped, and with it every listener, when an owner changes.
         let mut listeners = JoinSet::new();
         for (server, channels) in channels.into_values() {
-            listeners.spawn(listen_to(topology.clone(), server, channels, moved.clone(), patience));
+            listeners.spawn(listen_to(topology.clone(), server, channels, moves.clone(), patience));
         }
         if changed.changed().await.is_err() {
             return;
@@ -50,12 +52,12 @@ async fn listen_to(
     topology: Arc<Topology>,
     server: Arc<Server>,
     channels: Vec<String>,
-    moved: Arc<watch::Sender<u64>>,
+    moves: Arc<Moves>,
     patience: Duration,
 ) {
     let mut wait_max = RECONNECT_WAIT_MAX / 100;
     loop {
-        if let Err(error) = listen_once(&server, &channels, &moved, patience, &mut wait_max).await {
+        if let Err(error) = listen_once(&server, &channels, &moves, patience, &mut wait_max).await {
             tracing::debug!(%error, server = %server.address, "wake-ups of the cache's log are interrupted");
         }
         topology.doubt();
@@ -69,15 +71,15 @@ async fn listen_to(
 async fn listen_once(
     server: &Server,
     channels: &[String],
-    moved: &Arc<watch::Sender<u64>>,
+    moves: &Arc<Moves>,
     patience: Duration,
     wait_max: &mut Duration,
 ) -> RedisResult<()> {
     let (over, mut is_over) = watch::channel(false);
-    let bumped = moved.clone();
-    let pushed = move |push: redis::PushInfo| {
+    let noted = moves.clone();
+    let pushed = move |push: PushInfo| {
         match push.kind {
-            PushKind::SMessage => bump(&bumped),
+            PushKind::SMessage => note(&noted, push),
             // The server has given a slot away, or is gone.
             PushKind::SUnsubscribe | PushKind::Disconnection => {
                 over.send_replace(true);
@@ -93,7 +95,7 @@ async fn listen_once(
         in_time(patience, connection.send_packed_command(&subscribe)).await?.extract_error()?;
     }
     *wait_max = RECONNECT_WAIT_MAX / 100;
-    bump(moved);
+    moves.note_all();
     loop {
         if timeout(PING_EVERY, is_over.changed()).await.is_ok() {
             return Ok(());
@@ -107,6 +109,11 @@ async fn in_time<T>(patience: Duration, operation: impl Future<Output = RedisRes
     timeout(patience, operation).await.unwrap_or_else(|_elapsed| Err(late()))
 }
 
-fn bump(moved: &watch::Sender<u64>) {
-    moved.send_modify(|count| *count = count.wrapping_add(1));
+/// The message says the partition's number.
+fn note(moves: &Moves, push: PushInfo) {
+    let said = Msg::from_push_info(push).and_then(|message| message.get_payload::<String>().ok());
+    match said.and_then(|text| text.parse().ok()) {
+        Some(number) => moves.note(Partition(number)),
+        None => moves.note_all(),
+    }
 }

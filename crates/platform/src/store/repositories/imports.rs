@@ -273,11 +273,15 @@ pub async fn fail(
     end(w, client, import, ImportStatus::Failed, &[(import::Column::Error, to_json(error).into())], &update, now).await
 }
 
-/// Fails whatever an earlier process left unfinished; to be called at start, before any import begins. Returns how
-/// many those were.
+/// Fails whatever an earlier process left unfinished, `among` these imports if they are named; to be called at start,
+/// before any import begins. Returns how many those were.
 #[instrument(level = "debug", name = "db.query", skip_all, fields(db.operation = "imports.fail_unfinished"))]
-pub async fn fail_unfinished(w: &mut Write, now: DateTime<Utc>) -> Result<u64, StoreError> {
-    let rows = import::Entity::find().filter(import::Column::Status.is_in(UNFINISHED)).all(&w.read()).await?;
+pub async fn fail_unfinished(w: &mut Write, among: Option<&[Uuid]>, now: DateTime<Utc>) -> Result<u64, StoreError> {
+    let mut select = import::Entity::find().filter(import::Column::Status.is_in(UNFINISHED));
+    if let Some(among) = among {
+        select = select.filter(import::Column::Id.is_in(among.iter().copied()));
+    }
+    let rows = select.all(&w.read()).await?;
     let error = ImportError {
         code: "interrupted".to_owned(),
         message: "the server was stopped while it read the file. Nothing was imported: upload the file again."

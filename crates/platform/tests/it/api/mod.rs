@@ -6,5 +6,6 @@ mod conditional;
 mod freshness;
 mod imports;
 mod isolation;
+mod nodes;
 mod sockets;
 mod world;

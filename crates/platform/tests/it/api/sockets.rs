@@ -15,16 +15,22 @@ use super::world::{ADMIN, ANALYST, OTHER_ADMIN, Person, World};
 /// Beyond it an event is not coming.
 const WAIT: Duration = Duration::from_secs(10);
 
-struct Socket(WebSocketStream<MaybeTlsStream<TcpStream>>);
+pub(super) struct Socket(WebSocketStream<MaybeTlsStream<TcpStream>>);
 
 /// A world that listens on the loopback interface.
 async fn listening() -> (World, String) {
     let world = World::new().await;
+    let address = listen_on(&world).await;
+    (world, address)
+}
+
+/// Serves the world on a free port; returns its address.
+pub(super) async fn listen_on(world: &World) -> String {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let router = world.router.clone();
     tokio::spawn(async move { axum::serve(listener, router).await });
-    (world, address)
+    address
 }
 
 async fn connect(address: &str, headers: &[(&'static str, String)], query: &str) -> Result<Socket, Error> {
@@ -37,7 +43,7 @@ async fn connect(address: &str, headers: &[(&'static str, String)], query: &str)
     Ok(socket)
 }
 
-async fn listen(address: &str, person: &Person) -> Socket {
+pub(super) async fn listen(address: &str, person: &Person) -> Socket {
     connect(address, &[("authorization", format!("Bearer {}", person.token))], "").await.unwrap()
 }
 
@@ -50,7 +56,7 @@ fn status(refused: Result<Socket, Error>) -> u16 {
 
 impl Socket {
     /// The next message that is not a ping.
-    async fn next(&mut self) -> Value {
+    pub(super) async fn next(&mut self) -> Value {
         loop {
             let message = tokio::time::timeout(WAIT, self.0.next()).await.expect("a message comes").unwrap().unwrap();
             if let Message::Text(text) = message {
@@ -63,7 +69,7 @@ impl Socket {
     }
 
     /// The code with which the server closes.
-    async fn closed(mut self) -> u16 {
+    pub(super) async fn closed(mut self) -> u16 {
         loop {
             match tokio::time::timeout(WAIT, self.0.next()).await.expect("the server closes") {
                 Some(Ok(Message::Close(frame))) => return frame.unwrap().code.into(),

@@ -52,7 +52,17 @@ impl World {
 
     /// With further settings.
     pub(super) async fn with(settings: &[(&str, &str)]) -> Self {
+        Self::start(tempfile::tempdir().unwrap(), settings).await
+    }
+
+    /// Another node of the same installation: its own folder, the same secret. `settings` name what they share.
+    pub(super) async fn beside(first: &Self, settings: &[(&str, &str)]) -> Self {
         let data_dir = tempfile::tempdir().unwrap();
+        std::fs::copy(first.data_dir.path().join("secret.key"), data_dir.path().join("secret.key")).unwrap();
+        Self::start(data_dir, settings).await
+    }
+
+    async fn start(data_dir: tempfile::TempDir, settings: &[(&str, &str)]) -> Self {
         let path = data_dir.path().to_str().unwrap().to_owned();
         let own = [("DATA_DIR", path.as_str()), ("PASSWORD_COST", "low"), ("LISTEN_ADDR", "127.0.0.1:0")];
         let env = own.iter().chain(settings).copied();
@@ -90,6 +100,11 @@ impl Person {
 
     pub(super) async fn get(&self, path: &str) -> Answer {
         self.ask(Method::GET, path, None, &[]).await
+    }
+
+    /// The same person, at another node.
+    pub(super) fn at(&self, node: &World) -> Self {
+        Self { router: node.router.clone(), ..self.clone() }
     }
 
     pub(super) async fn get_with(&self, path: &str, headers: &[(&str, &str)]) -> Answer {

@@ -1,0 +1,142 @@
+//! Two nodes of one installation: one database, one Redis.
+
+use serde_json::{Value, json};
+use unstale::testing::redis_server::RedisServer;
+
+use super::{
+    sockets::{listen, listen_on},
+    world::{ADMIN, ANALYST, Person, World},
+};
+
+struct Nodes {
+    one: World,
+    two: World,
+    redis: RedisServer,
+    database: tempfile::TempDir,
+}
+
+impl Nodes {
+    async fn start() -> Self {
+        let redis = RedisServer::start();
+        let database = tempfile::tempdir().unwrap();
+        let shared = shared(&redis, &database);
+        let settings = shared.each_ref().map(|(name, value)| (*name, value.as_str()));
+        let one = World::with(&settings).await;
+        let two = World::beside(&one, &settings).await;
+        Self { one, two, redis, database }
+    }
+
+    async fn start_another(&self) -> World {
+        let shared = shared(&self.redis, &self.database);
+        World::beside(&self.one, &shared.each_ref().map(|(name, value)| (*name, value.as_str()))).await
+    }
+}
+
+/// The settings that name what nodes share.
+fn shared(redis: &RedisServer, database: &tempfile::TempDir) -> [(&'static str, String); 2] {
+    let path = database.path().join("shared.db");
+    [("DATABASE_URL", format!("sqlite://{}?mode=rwc", path.display())), ("REDIS_URL", redis.url())]
+}
+
+/// Reads with the position that a write returned.
+async fn read_after(person: &Person, path: &str, position: &str) -> Value {
+    person.get_with(path, &[("unstale-position", position)]).await.expect(200).body
+}
+
+#[tokio::test]
+async fn what_one_node_loaded_the_other_answers_and_what_one_wrote_the_other_shows() {
+    let nodes = Nodes::start().await;
+    let admin = nodes.one.sign_in(ADMIN).await;
+    let elsewhere = admin.at(&nodes.two);
+    let ids = admin.ids().await;
+    let mappings = format!("/field-mappings/{}", ids.import);
+    let held = admin.get(&mappings).await.expect(200);
+    let shared = elsewhere.get(&mappings).await.expect(200);
+    assert!(shared.is_hit(), "{shared:?}");
+    assert_eq!((shared.body, shared.headers["etag"].clone()), (held.body, held.headers["etag"].clone()));
+
+    for node in [&nodes.one, &nodes.two] {
+        for status in ["approve", "reject"] {
+            let chosen = json!({ "mapping_ids": [ids.mapping] });
+            let written = admin.at(node).post(&format!("{mappings}/bulk-{status}"), chosen).await.expect(200);
+            let position = written.header("unstale-position");
+            for reader in [&admin, &elsewhere] {
+                let body = read_after(reader, &mappings, position).await;
+                let of = body["items"].as_array().unwrap().iter().find(|item| item["id"] == ids.mapping.as_str());
+                assert!(of.unwrap()["status"].as_str().unwrap().starts_with(status), "{of:?}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_socket_hears_of_what_is_written_at_another_node() {
+    let nodes = Nodes::start().await;
+    let (admin, analyst) = (nodes.one.sign_in(ADMIN).await, nodes.two.sign_in(ANALYST).await);
+    let address = listen_on(&nodes.two).await;
+    let ids = admin.ids().await;
+    let mappings = format!("/field-mappings/{}", ids.import);
+    let mut socket = listen(&address, &analyst).await;
+    analyst.get(&mappings).await.expect(200);
+    let chosen = json!({ "mapping_ids": [ids.mapping] });
+    admin.post(&format!("{mappings}/bulk-approve"), chosen).await.expect(200);
+    let event = socket.next().await;
+    assert_eq!((&event["type"], &event["data"]["import_id"]), (&json!("cache_invalidation"), &json!(ids.import)));
+}
+
+#[tokio::test]
+async fn what_is_taken_at_one_node_ends_at_the_other() {
+    let nodes = Nodes::start().await;
+    let (admin, analyst) = (nodes.one.sign_in(ADMIN).await, nodes.two.sign_in(ANALYST).await);
+    let address = listen_on(&nodes.two).await;
+    let socket = listen(&address, &analyst).await;
+    admin.put(&format!("/users/{}/roles", analyst.id), json!({ "role": "client_admin" })).await.expect(200);
+    assert_eq!(socket.closed().await, 4401, "the rights have changed");
+    let socket = listen(&address, &analyst).await;
+    analyst.at(&nodes.one).post("/auth/logout", Value::Null).await.expect(204);
+    assert_eq!(socket.closed().await, 4401, "the session has ended");
+    analyst.get("/context/me").await.expect(401);
+}
+
+#[tokio::test]
+async fn a_node_that_starts_leaves_the_imports_of_another_alone() {
+    let nodes = Nodes::start().await;
+    let admin = nodes.one.sign_in(ADMIN).await;
+    let ids = admin.ids().await;
+    let file = format!("Name,OS\n{}", "host,linux\n".repeat(5_000));
+    let accepted = admin.upload(&ids.engagement, "a.csv", file.as_bytes()).await.expect(202);
+    let _third = nodes.start_another().await;
+    let import = admin.finished(accepted.body["import_id"].as_str().unwrap()).await;
+    assert_eq!(import["status"], "completed", "{import:?}");
+}
+
+#[tokio::test]
+async fn without_redis_everything_is_answered_and_with_it_again_nothing_is_old() {
+    let mut nodes = Nodes::start().await;
+    let admin = nodes.one.sign_in(ADMIN).await;
+    let elsewhere = admin.at(&nodes.two);
+    let ids = admin.ids().await;
+    let mappings = format!("/field-mappings/{}", ids.import);
+    for reader in [&admin, &elsewhere] {
+        reader.get(&mappings).await.expect(200);
+    }
+    nodes.redis.kill();
+    for reader in [&admin, &elsewhere] {
+        reader.get(&mappings).await.expect(200);
+    }
+    nodes.redis.start_again();
+    let until_written = async {
+        loop {
+            let chosen = json!({ "mapping_ids": [ids.mapping] });
+            let written = admin.post(&format!("{mappings}/bulk-approve"), chosen).await;
+            if written.status.is_success() && !written.header("unstale-position").is_empty() {
+                return written.header("unstale-position").to_owned();
+            }
+        }
+    };
+    let waited = tokio::time::timeout(std::time::Duration::from_secs(30), until_written).await;
+    let position = waited.expect("the nodes recover without a restart");
+    let body = read_after(&elsewhere, &mappings, &position).await;
+    let of = body["items"].as_array().unwrap().iter().find(|item| item["id"] == ids.mapping.as_str());
+    assert_eq!(of.unwrap()["status"], "approved");
+}
