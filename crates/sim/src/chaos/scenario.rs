@@ -52,6 +52,8 @@ enum Kind {
 pub struct Report {
     name: &'static str,
     rounds: usize,
+    /// What did not happen in rounds that were in vain.
+    in_vain: Vec<String>,
     took: Duration,
     reads: u64,
     hits: u64,
@@ -122,8 +124,8 @@ impl Scenario {
                 Kind::Broken(_, name) => named(name),
             };
             match (fault.act)(stage).await {
-                // One fault may stand in another's way, and broken nodes may not even notice it.
-                Err(Failure::InVain(_)) if !matches!(self.kind, Kind::One(_)) => {}
+                // What an earlier round left behind may stand in the way of the next.
+                Err(Failure::InVain(what)) => stage.in_vain.push(what),
                 act => act.map_err(Failure::of(&format!("{} in round {}", fault.name, stage.round + 1)))?,
             }
             stage.go_on(CALM_MS).await;
@@ -137,6 +139,7 @@ impl Scenario {
         Report {
             name: self.name,
             rounds: stage.round,
+            in_vain: stage.in_vain.clone(),
             took,
             reads: counts.reads.load(Relaxed),
             hits,
@@ -162,6 +165,7 @@ impl Report {
         Self {
             name,
             rounds: 0,
+            in_vain: Vec::new(),
             took,
             reads: 0,
             hits: 0,
@@ -186,6 +190,7 @@ impl Report {
         demand(self.violations.is_empty(), || format!("{} stale reads", self.violations.len()))?;
         demand(self.read_errors.is_empty(), || format!("{} reads ended in an error", self.read_errors.len()))?;
         demand(self.slowest_read < READ_MAX, || format!("a read took {:?}", self.slowest_read))?;
+        demand(self.rounds > self.in_vain.len(), || format!("every fault was in vain: {}", self.in_vain[0]))?;
         self.must_say_something()
     }
 
@@ -204,7 +209,12 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { name, rounds, reads, hits, checks, writes, refused, unanswered, .. } = self;
         let word = if self.passed() { "ok    " } else { "FAILED" };
-        write!(f, "{word} {name:<15} {:>5.1} s, {rounds} rounds: ", self.took.as_secs_f64())?;
+        write!(
+            f,
+            "{word} {name:<15} {:>5.1} s, {rounds} rounds ({} in vain): ",
+            self.took.as_secs_f64(),
+            self.in_vain.len()
+        )?;
         write!(f, "{reads} reads, {hits} hits, {checks} promises checked, {} stale, ", self.violations.len())?;
         write!(f, "{} errors; {writes} writes, {refused} refused; {unanswered} unanswered; ", self.read_errors.len())?;
         write!(f, "slowest read {:?}", self.slowest_read)?;

@@ -39,6 +39,8 @@ pub(super) struct Stage {
     pub(super) random: StdRng,
     /// Which round of the scenario it is, from 0.
     pub(super) round: usize,
+    /// What did not happen in rounds whose fault had no effect.
+    pub(super) in_vain: Vec<String>,
     /// Whether there is time for faults of half a minute.
     pub(super) long: bool,
     running: JoinSet<()>,
@@ -58,7 +60,17 @@ impl Stage {
         let load = Load::new(members, database);
         let running = JoinSet::new();
         let random = StdRng::seed_from_u64(seed);
-        Ok(Self { server, hung: Vec::new(), load, random, round: 0, long: false, running, _database: serving })
+        Ok(Self {
+            server,
+            hung: Vec::new(),
+            load,
+            random,
+            round: 0,
+            in_vain: Vec::new(),
+            long: false,
+            running,
+            _database: serving,
+        })
     }
 
     pub(super) fn begin_load(&mut self) {

@@ -57,9 +57,9 @@ pub(super) struct Link {
     silence_max: Duration,
 }
 
-/// A question that is waited for. Whoever asked may give up: then, if the connection was silent all the time, it is
+/// An answer that is waited for. Whoever asked may give up: then, if the connection was silent all the time, it is
 /// over. A machine that hangs closes nothing, and one that has taken over its address would never be asked.
-struct Waiting<'a> {
+struct Awaited<'a> {
     link: &'a Link,
     answers_before: u64,
     since: Instant,
@@ -157,32 +157,32 @@ impl Attempts {
 
 impl Link {
     pub(super) async fn send(&self, command: &Cmd) -> RedisResult<Value> {
-        let waiting = self.wait();
+        let awaited = self.awaited();
         let answer = self.connection.clone().send_packed_command(command).await;
-        waiting.ended();
+        awaited.came();
         answer?.extract_error()
     }
 
     /// The answers in the order of the commands; each may be an error.
     pub(super) async fn send_all(&self, pipeline: &Pipeline) -> RedisResult<Vec<Value>> {
-        let waiting = self.wait();
+        let awaited = self.awaited();
         let answers = self.connection.clone().send_packed_commands(pipeline, 0, pipeline.len()).await;
-        waiting.ended();
+        awaited.came();
         answers
     }
 
-    fn wait(&self) -> Waiting<'_> {
-        Waiting { link: self, answers_before: self.answers.load(Relaxed), since: Instant::now() }
+    fn awaited(&self) -> Awaited<'_> {
+        Awaited { link: self, answers_before: self.answers.load(Relaxed), since: Instant::now() }
     }
 }
 
-impl Waiting<'_> {
-    fn ended(&self) {
+impl Awaited<'_> {
+    fn came(&self) {
         self.link.answers.fetch_add(1, Relaxed);
     }
 }
 
-impl Drop for Waiting<'_> {
+impl Drop for Awaited<'_> {
     fn drop(&mut self) {
         let silent = self.link.answers.load(Relaxed) == self.answers_before;
         if silent && self.since.elapsed() >= self.link.silence_max {
