@@ -128,9 +128,10 @@ impl Stage {
         Err(Failure::Failed(format!("not recovered after {RECOVERY_MAX:?}: {left}; {}", self.troubles().await)))
     }
 
-    /// What each node says of Redis.
+    /// What Redis says, and what each node says of it.
     async fn troubles(&self) -> String {
-        let mut troubles = Vec::new();
+        let redis = self.server.run::<String>(&["PING"]).await;
+        let mut troubles = vec![format!("Redis: {redis:?}")];
         for (node, member) in self.load.members.iter().enumerate() {
             let answer = member.ask(Question::Invalidate { facts: vec![SHARED_FACT] }).await;
             troubles.push(format!("node {node}: {answer:?}"));
