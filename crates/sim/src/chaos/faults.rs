@@ -21,7 +21,8 @@ const STALL: Duration = Duration::from_secs(30);
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 const LOOKS_MAX: usize = 500;
 
-/// A fault: what it is called, what it is, and one round of it.
+/// A fault: what it is called, what it is, and one round of it. Whether it had an effect is asked last: the round ends
+/// in good order either way.
 pub(super) struct Fault {
     pub(super) name: &'static str,
     pub(super) what: &'static str,
@@ -53,7 +54,7 @@ faults! {
 
 async fn killed(stage: &mut Stage) -> Step {
     let data = [Data::Nothing, Data::Snapshot, Data::AppendOnlyFile][stage.round % 3];
-    until_keys(&stage.server).await?;
+    until_keys(stage).await?;
     match data {
         Data::Nothing => {}
         Data::Snapshot => stage.server.run::<()>(&["SAVE"]).await?,
@@ -70,10 +71,9 @@ async fn killed(stage: &mut Stage) -> Step {
     stage.server.start_again(data).await?;
     // Nobody else can reach it yet.
     let keys: u64 = stage.server.run(&["DBSIZE"]).await?;
-    demand_effect((keys > 0) == (data != Data::Nothing), || format!("{keys} keys after a restart from {data:?}"))?;
-    demand_effect(written_since > written, || "nothing was written before it was killed".into())?;
     stage.lead_to_server();
-    Ok(())
+    demand_effect((keys > 0) == (data != Data::Nothing), || format!("{keys} keys after a restart from {data:?}"))?;
+    demand_effect(written_since > written, || "nothing was written before it was killed".into())
 }
 
 async fn paused(stage: &mut Stage) -> Step {
@@ -94,7 +94,7 @@ async fn paused(stage: &mut Stage) -> Step {
 
 async fn flushed(stage: &mut Stage) -> Step {
     for how in ["SYNC", "ASYNC"] {
-        until_keys(&stage.server).await?;
+        until_keys(stage).await?;
         let skipped = stage.stats().await.skipped;
         stage.server.run::<()>(&["FLUSHALL", how]).await?;
         stage.go_on(400..=900).await;
@@ -117,7 +117,6 @@ async fn failed_over(stage: &mut Stage) -> Step {
     let held = replica.info("master_repl_offset").await?;
     stage.server.kill().await?;
     drop(link);
-    demand_effect(held < written, || format!("the replica lacks nothing: {held} of {written}"))?;
     stage.go_on(0..=300).await;
     if stage.random.random() {
         // Sooner or later than it is promoted: clients may meet a server that refuses writes.
@@ -127,7 +126,7 @@ async fn failed_over(stage: &mut Stage) -> Step {
     replica.run::<()>(&["REPLICAOF", "NO", "ONE"]).await?;
     stage.server = replica;
     stage.lead_to_server();
-    Ok(())
+    demand_effect(held < written, || format!("the replica lacks nothing: {held} of {written}"))
 }
 
 async fn keys_lost(stage: &mut Stage) -> Step {
@@ -292,14 +291,15 @@ async fn until(server: &Server, field: &str, holds: impl Fn(u64) -> bool) -> Ste
     Err(Failure::Failed(format!("{field} did not become what was waited for")))
 }
 
-async fn until_keys(server: &Server) -> Step {
+/// Until nodes have found the server, wherever it is.
+async fn until_keys(stage: &Stage) -> Step {
     for _ in 0..LOOKS_MAX {
-        if server.run::<u64>(&["DBSIZE"]).await? > 0 {
+        if stage.server.run::<u64>(&["DBSIZE"]).await? > 0 {
             return Ok(());
         }
         tokio::time::sleep(LOOK_AGAIN).await;
     }
-    Err(Failure::new("nodes write nothing to Redis"))
+    Err(Failure::Failed(format!("nodes write nothing to Redis; {}", stage.troubles().await)))
 }
 
 async fn until_text(server: &Server, text: &str) -> Step {

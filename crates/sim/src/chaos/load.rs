@@ -1,6 +1,7 @@
 //! The load: readers and writers against all nodes, with every answer noted in the books.
 
 use std::{
+    collections::BTreeMap,
     sync::{
         Arc,
         atomic::{
@@ -56,6 +57,8 @@ pub(super) struct Counts {
     pub(super) writes: AtomicU64,
     /// Invalidations that the cache could not record, and said so.
     pub(super) refused: AtomicU64,
+    /// What it said, and how often.
+    pub(super) refusals: Mutex<BTreeMap<String, u64>>,
     /// Questions to a node that was gone.
     pub(super) unanswered: AtomicU64,
     pub(super) slowest_read_ms: AtomicU64,
@@ -182,7 +185,10 @@ impl Load {
                     return Some((sent, positions));
                 }
                 None | Some(Answer::NotReady) => self.counts.unanswered.fetch_add(1, Relaxed),
-                Some(_not_recorded) => self.counts.refused.fetch_add(1, Relaxed),
+                Some(not_recorded) => {
+                    *self.counts.refusals.lock().entry(format!("{not_recorded:?}")).or_default() += 1;
+                    self.counts.refused.fetch_add(1, Relaxed)
+                }
             };
             if self.stops() {
                 return None;

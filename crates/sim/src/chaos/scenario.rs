@@ -1,6 +1,7 @@
 //! Scenarios: a fault (or all of them by turns, or a broken node) under load, then the recovery, then the verdict.
 
 use std::{
+    collections::BTreeMap,
     fmt,
     path::Path,
     sync::atomic::Ordering::Relaxed,
@@ -62,6 +63,7 @@ pub struct Report {
     read_errors: Vec<String>,
     writes: u64,
     refused: u64,
+    refusals: BTreeMap<String, u64>,
     unanswered: u64,
     slowest_read: Duration,
     recovered_in: Option<Duration>,
@@ -148,6 +150,7 @@ impl Scenario {
             read_errors: counts.read_errors.lock().clone(),
             writes: counts.writes.load(Relaxed),
             refused: counts.refused.load(Relaxed),
+            refusals: counts.refusals.lock().clone(),
             unanswered: counts.unanswered.load(Relaxed),
             slowest_read: Duration::from_millis(counts.slowest_read_ms.load(Relaxed)),
             recovered_in: None,
@@ -174,6 +177,7 @@ impl Report {
             read_errors: Vec::new(),
             writes: 0,
             refused: 0,
+            refusals: BTreeMap::new(),
             unanswered: 0,
             slowest_read: Duration::ZERO,
             recovered_in: None,
@@ -228,6 +232,9 @@ impl fmt::Display for Report {
             }
             for error in self.read_errors.iter().take(SHOWN_MAX) {
                 write!(f, "\n       {error}")?;
+            }
+            for (refusal, times) in &self.refusals {
+                write!(f, "\n       {times} times: {refusal}")?;
             }
         }
         Ok(())

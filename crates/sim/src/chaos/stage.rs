@@ -129,7 +129,7 @@ impl Stage {
     }
 
     /// What Redis says, and what each node says of it.
-    async fn troubles(&self) -> String {
+    pub(super) async fn troubles(&self) -> String {
         let redis = self.server.run::<String>(&["PING"]).await;
         let mut troubles = vec![format!("Redis: {redis:?}")];
         for (node, member) in self.load.members.iter().enumerate() {
