@@ -2,6 +2,8 @@
 
 use std::{mem, sync::Arc};
 
+use futures_util::future::join;
+
 use super::Shared;
 use crate::{
     codec::Cacheable,
@@ -43,25 +45,27 @@ impl Shared {
     pub(super) async fn find_many<V: Cacheable>(&self, keys: &[&Key<V>], policy: &Policy) -> Vec<Found> {
         let Some(first) = keys.first() else { return Vec::new() };
         let partition = self.partition(first.raw().tenant());
-        let confirmed = self.confirm(partition, policy).await;
+        // What memory surely lacks is asked for while the view is being confirmed: one round trip for both. The order of
+        // the answers does not matter: what came is judged by a view that was confirmed after the read began.
+        let surely_lacks = |place: &usize| self.l1.get(keys[*place].raw()).is_none();
+        let is_confirmed = self.is_confirmed(partition, policy);
+        let ahead: Vec<usize> = if is_confirmed { Vec::new() } else { (0..keys.len()).filter(surely_lacks).collect() };
+        let (confirmed, came) = join(self.confirm(partition, policy), self.ask(partition, keys, &ahead)).await;
+        let mut stored: Vec<Option<StoredEntry>> = vec![None; keys.len()];
+        ahead.iter().zip(came.into_iter().flatten()).for_each(|(place, entry)| stored[*place] = entry);
         let in_memory = |key: &&Key<V>| match self.l1.get(key.raw()) {
             Some(entry) => self.found(entry, partition, policy, confirmed),
             None => Found::Nothing(MissReason::Absent, None),
         };
         let mut found: Vec<Found> = keys.iter().map(in_memory).collect();
-        let missing = found.iter().enumerate().filter(|(_, found)| matches!(found, Found::Nothing(..)));
-        let missing: Vec<usize> = missing.map(|(place, _)| place).collect();
-        if missing.is_empty() {
-            return found;
-        }
-        let asked: Vec<RawKey> = missing.iter().map(|place| keys[*place].raw().clone()).collect();
-        let Ok(stored) = self.store.get(&asked).await else {
-            self.observers.tell(&Event::StoreFailed { partition: Some(partition) });
-            return found;
-        };
-        for (place, stored) in missing.into_iter().zip(stored) {
+        let is_nothing = |place: &usize| matches!(found[*place], Found::Nothing(..));
+        let missing: Vec<usize> = (0..keys.len()).filter(is_nothing).collect();
+        let behind: Vec<usize> = missing.iter().copied().filter(|place| ahead.binary_search(place).is_err()).collect();
+        let came = self.ask(partition, keys, &behind).await;
+        behind.iter().zip(came.into_iter().flatten()).for_each(|(place, entry)| stored[*place] = entry);
+        for place in missing {
             let nothing = mem::replace(&mut found[place], Found::Nothing(MissReason::Absent, None));
-            found[place] = match (nothing, stored) {
+            found[place] = match (nothing, stored[place].take()) {
                 (Found::Nothing(reason, old), Some(stored)) => {
                     self.found_in_store(keys[place], policy, confirmed, stored, (reason, old))
                 }
@@ -69,6 +73,21 @@ impl Shared {
             };
         }
         found
+    }
+
+    /// What the store holds for the keys at these places; none if it does not answer.
+    async fn ask<V: Cacheable>(
+        &self,
+        partition: Partition,
+        keys: &[&Key<V>],
+        places: &[usize],
+    ) -> Option<Vec<Option<StoredEntry>>> {
+        if places.is_empty() {
+            return None;
+        }
+        let asked: Vec<RawKey> = places.iter().map(|place| keys[*place].raw().clone()).collect();
+        let answer = self.store.get(&asked).await;
+        answer.inspect_err(|_| self.observers.tell(&Event::StoreFailed { partition: Some(partition) })).ok()
     }
 
     /// Judges what the store held, and takes it into memory if it may be used.

@@ -1,8 +1,18 @@
 //! Nodes over one Redis server, and what may happen to it.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::SeqCst},
+    },
+    time::Duration,
+};
 
-use tokio::sync::mpsc;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpListener, TcpStream},
+    sync::mpsc,
+};
 use unstale::{
     Bytes, Cache, CacheVersion, Event, FetchError, Fetched, InvalidRedisSettings, Observer, Policy, Position,
     PositionSet, RedisStore, StoreError, Timestamp, Verdict,
@@ -57,7 +67,7 @@ async fn another_node_answers_from_redis_until_the_value_is_invalidated() {
     let (one, two, world) = (node(&server).await, node(&server).await, World::new(1));
     assert!(is_miss(read(&world, &one, &PATIENT, 1, none()).await));
     assert_eq!(read(&world, &two, &PATIENT, 1, none()).await, Verdict::Hit);
-    assert_eq!(world.loads.load(std::sync::atomic::Ordering::SeqCst), 1);
+    assert_eq!(world.loads.load(SeqCst), 1);
 
     let written = world.write(&one, &[1]).await.unwrap();
     assert!(is_miss(read(&world, &two, &PATIENT, 1, written).await), "the position moves the other node on");
@@ -348,5 +358,72 @@ async fn without_a_server_concurrent_misses_load_once() {
     let reads = (0..50).map(|_| read(&world, &node, &STRICT, 1, none()));
     let verdicts = futures_util::future::join_all(reads).await;
     assert!(verdicts.into_iter().all(|verdict| verdict != Verdict::Hit));
-    assert_eq!(world.loads.load(std::sync::atomic::Ordering::SeqCst), 1);
+    assert_eq!(world.loads.load(SeqCst), 1);
+}
+
+/// Lets through what nodes say to the server, or holds it back until both words were said.
+struct Gate {
+    port: u16,
+    holds: Arc<AtomicBool>,
+}
+
+impl Gate {
+    async fn before(server: &RedisServer, words: [&'static str; 2]) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (port, to, holds) =
+            (listener.local_addr().unwrap().port(), server.port(), Arc::new(AtomicBool::new(false)));
+        let held = holds.clone();
+        tokio::spawn(async move {
+            while let Ok((node, _)) = listener.accept().await {
+                let held = held.clone();
+                tokio::spawn(async move {
+                    let (mut said, mut heard) = node.into_split();
+                    let (mut answers, mut on) = TcpStream::connect(("127.0.0.1", to)).await.unwrap().into_split();
+                    tokio::spawn(async move { tokio::io::copy(&mut answers, &mut heard).await });
+                    let mut kept = Vec::new();
+                    while said.read_buf(&mut kept).await.is_ok_and(|bytes| bytes > 0) {
+                        let text = String::from_utf8_lossy(&kept);
+                        if !held.load(SeqCst) || words.iter().all(|word| text.contains(word)) {
+                            on.write_all(&kept).await.unwrap();
+                            kept.clear();
+                        }
+                    }
+                });
+            }
+        });
+        Self { port, holds }
+    }
+
+    async fn node(&self) -> Cache {
+        let settings = unstale::RedisSettings::new(format!("redis://127.0.0.1:{}", self.port), "test");
+        Cache::builder(Arc::new(RedisStore::new(settings).unwrap())).build().await.unwrap()
+    }
+}
+
+/// The log and the entry are asked for at once: no answer comes before both were asked for.
+#[tokio::test]
+async fn a_strict_read_of_an_entry_in_the_store_is_one_round_trip() {
+    let server = RedisServer::start();
+    let (one, world) = (node(&server).await, World::new(1));
+    let gate = Gate::before(&server, ["EVALSHA", "\r\nGET\r\n"]).await;
+    let two = gate.node().await;
+    read(&world, &one, &STRICT, 1, none()).await;
+    read(&world, &two, &STRICT, 2, none()).await;
+    gate.holds.store(true, SeqCst);
+    assert_eq!(read(&world, &two, &STRICT, 1, none()).await, Verdict::Hit);
+    check_nothing_stale(&world);
+}
+
+/// What was written after the entry was asked for, and before it came, is seen all the same.
+#[tokio::test]
+async fn a_strict_read_sees_what_is_written_while_it_asks() {
+    let server = RedisServer::start();
+    let (one, two, world) = (node(&server).await, node(&server).await, World::new(1));
+    for round in 0..200 {
+        read(&world, &one, &STRICT, 1, none()).await;
+        let (written, verdict) = tokio::join!(world.write(&one, &[1]), read(&world, &two, &STRICT, 1, none()));
+        assert!(written.is_some(), "round {round}: {verdict:?}");
+        two.clear_memory();
+    }
+    check_nothing_stale(&world);
 }

@@ -9,7 +9,7 @@ use tokio::time::timeout;
 use unstale::{
     Bytes, RedisStore, StoreError,
     store::Store as _,
-    testing::redis_server::{RedisCluster, RedisSentinels},
+    testing::redis_server::{RedisCluster, RedisSentinels, settings},
 };
 
 use crate::{
@@ -166,6 +166,30 @@ async fn until_answered<T, F: Future<Output = Result<T, StoreError>>>(ask: impl 
         }
     };
     timeout(PATIENCE, asking).await.expect("the servers answer again")
+}
+
+/// For seconds after a failover in peace, the old primary still takes itself for one. A node that has not heard of the
+/// new one must not go on with the old log: what it acknowledged would be unknown to all others.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_begins_with_the_new_primary_ends_the_old_ones_log() {
+    let servers = Arc::new(aside(RedisSentinels::start).await);
+    let informed = RedisStore::new(servers.settings("test")).unwrap();
+    let old = servers.primary();
+    let uninformed = RedisStore::new(settings(&servers.servers[old], "test")).unwrap();
+    let partition = informed.partitions().of(&acme());
+    let before = append(&informed).await;
+    assert_eq!(append(&uninformed).await.epoch, before.epoch);
+    let group = servers.clone();
+    aside(move || group.fail_over()).await;
+    let begun = append(&informed).await;
+    assert_ne!(begun.epoch, before.epoch);
+    assert_eq!(servers.servers[old].info("role"), "master", "sentinels let it be for some seconds");
+    for _ in 0..3 {
+        let error = uninformed.append(partition, vec![fact_tag(1).id()], Bytes::new()).await.unwrap_err();
+        assert!(error.to_string().contains("was replaced"), "{error}");
+        uninformed.read_log(before, 10).await.unwrap_err();
+    }
+    assert_eq!(append(&informed).await.epoch, begun.epoch, "the new log goes on");
 }
 
 /// A primary without replicas acknowledges nothing to who demands one.

@@ -1,10 +1,7 @@
--- KEYS state, log · ARGV epoch for a new state, clocks kept, records kept, channel, message, record, tags…
+-- KEYS state, log · ARGV (none), clocks kept, records kept, channel, message, record, tags…
 -- → epoch, sequence
 local sequence, epoch = state()
-if not sequence then
-  if epoch then return epoch end
-  sequence, epoch = begin_epoch(tonumber(ARGV[1]))
-end
+if not sequence then return epoch end
 sequence = sequence + 1
 local set = { 'ZADD', KEYS[1], -(sequence + 1), 's' }
 for at = 7, #ARGV do

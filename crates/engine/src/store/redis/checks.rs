@@ -249,12 +249,8 @@ mod tests {
         let others = GOOD.lines().filter(|line| !line.starts_with(&format!("{field}:")));
         let replica = if field == "connected_slaves" { value } else { "1" };
         let others = others.filter(|line| !line.starts_with("connected_slaves"));
-        let mut info = others.collect::<Vec<_>>().join("\r\n");
-        info += &format!("\r\nconnected_slaves:{replica}\r\n");
-        if field != "connected_slaves" {
-            info += &format!("{field}:{value}\r\n");
-        }
-        info
+        let more = if field == "connected_slaves" { String::new() } else { format!("{field}:{value}\r\n") };
+        format!("{}\r\nconnected_slaves:{replica}\r\n{more}", others.collect::<Vec<_>>().join("\r\n"))
     }
 
     #[test]

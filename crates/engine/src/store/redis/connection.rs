@@ -12,6 +12,7 @@ use super::{
     access::Access,
     address::Target,
     names::Names,
+    records::new_epoch,
     scripts::{Loaded, Script},
     server::{Link, Server, Use},
     settings::RedisLimits,
@@ -24,11 +25,14 @@ use crate::{position::Partition, store::StoreError};
 const SENDS_MAX: usize = 64;
 /// From this one on, there is a wait between them: something is about to change.
 const SENDS_AT_ONCE: usize = 4;
+/// How often one operation may find that there is no state: others begin epochs and lose them too.
+const BEGINS_MAX: usize = 4;
 const SEND_WAIT: Duration = Duration::from_millis(20);
 
 /// The servers, as operations see them.
 pub(super) struct Connection {
     topology: Arc<Topology>,
+    names: Arc<Names>,
     partitions: usize,
     operation_timeout: Duration,
     replicas_min: u32,
@@ -64,11 +68,12 @@ impl Connection {
         access: Access,
         to_sentinels: Access,
         limits: &RedisLimits,
-        names: &Names,
+        names: &Arc<Names>,
     ) -> Self {
         let topology = Topology::new(target, access, to_sentinels, limits.connect_timeout, names);
         Self {
             topology: Arc::new(topology),
+            names: names.clone(),
             partitions: names.all().len(),
             operation_timeout: limits.operation_timeout,
             replicas_min: limits.replicas_acknowledged_min,
@@ -114,7 +119,7 @@ impl Connection {
             _ => Use::Shared,
         };
         let mut journey = Journey { detour: None, used: None, unknown: None };
-        let mut sent = 0;
+        let (mut sent, mut begins) = (0, 0);
         loop {
             let server = match &journey.detour {
                 Some(server) => server.clone(),
@@ -152,9 +157,12 @@ impl Connection {
                     journey.detour = None;
                     sleep(SEND_WAIT).await;
                 }
-                Next::Wait | Next::Fail => return Err(error),
                 Next::LoadScripts => journey.unknown = journey.used.take(),
-                Next::CheckRun => self.check_run(&link, question, &mut journey).await?,
+                Next::Begin if begins < BEGINS_MAX && journey.used.is_some() => {
+                    begins += 1;
+                    self.begin(partition, &server, &link, question, &mut journey).await?;
+                }
+                Next::Wait | Next::Begin | Next::Fail => return Err(error),
                 Next::Rediscover => {
                     server.retire(&link);
                     self.topology.doubt();
@@ -219,14 +227,34 @@ impl Connection {
         Ok(answer)
     }
 
-    /// The state is another run's: either this node's scripts are of the past, or the state is.
-    async fn check_run(&self, link: &Link, question: &Question<'_>, journey: &mut Journey) -> RedisResult<()> {
+    /// There is no state of the run that was asked for. Either this node's scripts are of the past, or an epoch has to
+    /// be begun: by who knows the run, and that no other server goes on with the one before.
+    async fn begin(
+        &self,
+        partition: Partition,
+        server: &Arc<Server>,
+        link: &Link,
+        question: &Question<'_>,
+        journey: &mut Journey,
+    ) -> RedisResult<()> {
         let (Question::Script(_, keys, _), Some(used)) = (question, journey.used.take()) else { return Ok(()) };
         let now = link.scripts.of(link, self.partitions, Some(&used)).await?;
-        if now.is_of_the_run_of(&used) {
-            let command = now.call(Script::Disown, keys, |_| {});
-            self.send_with(link, command, journey.detour.is_some(), Use::Shared).await?;
+        if !now.is_of_the_run_of(&used) {
+            return Ok(());
         }
+        let detour = journey.detour.is_some();
+        let configuration = if detour {
+            0
+        } else if let Some(configuration) = self.topology.fence_others(partition, server, keys[0]).await {
+            configuration
+        } else {
+            return Ok(());
+        };
+        let names = self.names.of(partition);
+        let command = now.call(Script::Begin, &[&names.state, &names.log], |command| {
+            command.arg(new_epoch().0).arg(configuration);
+        });
+        self.send_with(link, command, detour, Use::Shared).await?;
         Ok(())
     }
 }

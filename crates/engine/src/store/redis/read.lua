@@ -1,11 +1,10 @@
 -- KEYS state, log · ARGV epoch for a new state, the reader's epoch and sequence, records wanted
 -- → epoch, sequence, records…
 local sequence, epoch = state()
-if not sequence and epoch then return epoch end
+if not sequence then return epoch end
 local readers, after = tonumber(ARGV[2]), tonumber(ARGV[3])
 -- A reader ahead of the log has seen what the server has forgotten.
-local ahead = sequence and epoch == readers and after > sequence
-if not sequence or ahead then
+if epoch == readers and after > sequence then
   sequence, epoch = begin_epoch(tonumber(ARGV[1]))
 end
 local answer = { epoch, sequence }

@@ -19,12 +19,11 @@ impl RedisStore {
     ) -> Result<Position, StoreError> {
         let PartitionNames { state, log, channel, .. } = self.names.of(partition);
         let keys = [&state[..], log];
-        let (fresh, before) = (new_epoch(), self.seen.newest(partition));
+        let before = self.seen.newest(partition);
         let record = log::encode(tags, note)
             .ok_or_else(|| StoreError::Unavailable(format!("{} tags are too many for a record", tags.len())))?;
         let answer = self.run(partition, Script::Append, &keys, |command| {
-            command.arg(fresh.0);
-            command.arg(self.limits.clocks_max).arg(self.limits.log_records_max);
+            command.arg("").arg(self.limits.clocks_max).arg(self.limits.log_records_max);
             command.arg(channel).arg(partition.index()).arg(&record[..]);
             tags.iter().for_each(|tag| tag_argument(command, *tag));
         });
@@ -84,7 +83,7 @@ impl RedisStore {
 }
 
 /// A new epoch, as the scripts can hold it: numbers of Lua and scores are exact to 53 bits.
-fn new_epoch() -> Epoch {
+pub(super) fn new_epoch() -> Epoch {
     Epoch(Epoch::random().0 >> 12)
 }
 

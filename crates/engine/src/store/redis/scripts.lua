@@ -3,8 +3,8 @@
 -- sequence, floor, epoch, the number of partitions, and the server's run that the epoch was begun in. Run and number
 -- are part of the epoch's name too: to find it is to know that they agree.
 -- A script belongs to one run of one server: its text holds the run's id, so that a server that was restarted, or
--- another in its place, answers NOSCRIPT instead of going on where an old snapshot ends. A script that finds the state
--- of another run says so: perhaps it is the script that is of the past.
+-- another in its place, answers NOSCRIPT instead of going on where an old snapshot ends. A script that finds no
+-- state of its run says so: perhaps it is the script that is of the past.
 local RUN = 'run:@RUN@'
 local EPOCH = 'epoch:@RUN@:@PARTITIONS@'
 local FIELDS = 5
@@ -15,19 +15,17 @@ local function begin_epoch(epoch)
   return 0, epoch
 end
 
--- Sequence and epoch; nothing if there is no state; nothing and an error if it is not for this script to judge.
+-- Sequence and epoch; else nothing, and an error. That there is no state of this run is an error too: only begin.lua
+-- begins one, when the node has made sure of who the server is.
 local function state()
   local held = redis.call('ZMSCORE', KEYS[1], 's', 'f', EPOCH)
   if held[1] and held[2] and held[3] then
     return -held[1] - 1, -held[3] - 1
   end
   local other = redis.call('ZMSCORE', KEYS[1], RUN, 'n')
-  if held[1] and not other[1] then
-    return nil, redis.error_reply('OTHERRUN the state was begun by another run of the server')
-  end
   if other[1] and other[2] and -other[2] - 1 ~= @PARTITIONS@ then
     return nil, redis.error_reply('PARTITIONS the log has ' .. string.format('%d', -other[2] - 1)
       .. ' partitions, this node is set to @PARTITIONS@; give all nodes of a namespace the same number')
   end
-  return nil
+  return nil, redis.error_reply('OTHERRUN there is no state of this run of the server')
 end

@@ -15,12 +15,14 @@ use redis::{Cmd, ErrorKind, RedisError, RedisResult, ServerErrorKind};
 
 use super::server::Link;
 
+/// Tells a server that it was replaced; of no run.
+pub(super) const FENCE: &str = include_str!("fence.lua");
 const SHARED: &str = include_str!("scripts.lua");
 const BODIES: [(Script, &str); 4] = [
     (Script::Append, include_str!("append.lua")),
     (Script::Read, include_str!("read.lua")),
     (Script::Fill, include_str!("fill.lua")),
-    (Script::Disown, include_str!("disown.lua")),
+    (Script::Begin, include_str!("begin.lua")),
 ];
 
 /// Which script.
@@ -29,8 +31,8 @@ pub(super) enum Script {
     Append,
     Read,
     Fill,
-    /// Drops a state that another run has begun.
-    Disown,
+    /// Begins an epoch where there is no state of this run.
+    Begin,
 }
 
 impl Script {
@@ -39,7 +41,7 @@ impl Script {
     /// clocks are bounded by their own limits, so records go in (and are read) when the memory is full; an entry not.
     fn first_line(self) -> &'static str {
         match self {
-            Self::Append | Self::Read | Self::Disown => "#!lua flags=allow-oom\n",
+            Self::Append | Self::Read | Self::Begin => "#!lua flags=allow-oom\n",
             Self::Fill => "#!lua\n",
         }
     }

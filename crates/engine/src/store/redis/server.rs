@@ -144,10 +144,8 @@ impl Holder {
 
 impl Attempts {
     fn failed(&mut self, error: &RedisError) {
-        let (min, max) = match trouble::is_refusal(error) {
-            true => (REFUSED_WAIT_MIN, REFUSED_WAIT_MAX),
-            false => (WAIT_MIN, WAIT_MAX),
-        };
+        let refused = trouble::is_refusal(error);
+        let (min, max) = if refused { (REFUSED_WAIT_MIN, REFUSED_WAIT_MAX) } else { (WAIT_MIN, WAIT_MAX) };
         self.wait = (self.wait * 2).clamp(min, max);
         // Jitter, so that a fleet does not come back in one wave.
         let wait = rand::rng().random_range(self.wait / 2..=self.wait);

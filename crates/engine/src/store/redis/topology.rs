@@ -11,7 +11,7 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use futures_util::future::join_all;
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use redis::{ErrorKind, RedisError, RedisResult, Value};
 use tokio::{
     sync::{Notify, watch},
@@ -22,6 +22,7 @@ use super::{
     access::Access,
     address::{Address, Arrangement, Target},
     names::Names,
+    scripts::FENCE,
     server::{Server, Use},
     slots::View,
 };
@@ -32,6 +33,8 @@ use crate::position::Partition;
 const OPINION_AGE_MAX: Duration = Duration::from_secs(1);
 /// The least time between two discoveries.
 const DISCOVERY_GAP: Duration = Duration::from_millis(100);
+/// Servers that are remembered.
+const KNOWN_MAX: usize = 64;
 /// Nodes of a cluster that are asked for their view of it.
 const ASKED_MAX: usize = 16;
 
@@ -44,7 +47,9 @@ pub(super) struct Topology {
     /// Sentinels, or the nodes of a cluster that the settings name.
     advisers: Vec<Arc<Server>>,
     patience: Duration,
-    owners: RwLock<Arc<Owners>>,
+    opinion: RwLock<Opinion>,
+    /// All servers of data that were heard of, so that each has one connection.
+    known: Mutex<Vec<Arc<Server>>>,
     discovery: tokio::sync::Mutex<Option<(Instant, RedisResult<()>)>>,
     doubts: Notify,
     changed: watch::Sender<()>,
@@ -52,6 +57,13 @@ pub(super) struct Topology {
 
 /// Servers by partition; none where nobody is known.
 pub(super) type Owners = [Option<Arc<Server>>];
+
+/// Who owns what, and by which configuration: later ones have higher numbers.
+#[derive(Clone)]
+struct Opinion {
+    owners: Arc<Owners>,
+    configuration: u64,
+}
 
 impl Topology {
     pub(super) fn new(target: Target, access: Access, to_sentinels: Access, patience: Duration, names: &Names) -> Self {
@@ -76,7 +88,8 @@ impl Topology {
             slots,
             advisers,
             patience,
-            owners: RwLock::new(owners.into()),
+            opinion: RwLock::new(Opinion { owners: owners.into(), configuration: 0 }),
+            known: Mutex::default(),
             discovery: tokio::sync::Mutex::default(),
             doubts: Notify::new(),
             changed: watch::channel(()).0,
@@ -109,12 +122,12 @@ impl Topology {
     }
 
     fn known_owner(&self, partition: Partition) -> Option<Arc<Server>> {
-        self.owners.read()[partition.index()].clone()
+        self.opinion.read().owners[partition.index()].clone()
     }
 
     /// All owners, by partition.
     pub(super) fn owners(&self) -> Arc<Owners> {
-        self.owners.read().clone()
+        self.opinion.read().owners.clone()
     }
 
     /// Tells whenever an owner has changed.
@@ -124,20 +137,51 @@ impl Topology {
 
     /// A server that another one has named.
     pub(super) fn server(&self, address: Address) -> Arc<Server> {
-        let owners = self.owners();
+        let mut known = self.known.lock();
+        if let Some(server) = known.iter().find(|server| server.address == address) {
+            return server.clone();
+        }
         // Sentinels are connected to in another way.
-        let advisers: &[_] = if self.is_cluster() { &self.advisers } else { &[] };
-        let known = owners.iter().flatten().chain(advisers).find(|server| server.address == address);
-        known.cloned().unwrap_or_else(|| Arc::new(Server::new(address, self.access.clone())))
+        let adviser = self.advisers.iter().find(|server| self.is_cluster() && server.address == address);
+        let server = adviser.cloned().unwrap_or_else(|| Arc::new(Server::new(address, self.access.clone())));
+        if known.len() == KNOWN_MAX {
+            known.remove(0);
+        }
+        known.push(server.clone());
+        server
     }
 
     /// Believes a redirection.
     pub(super) fn moved(&self, partition: Partition, to: Address) {
         let server = self.server(to);
-        let mut owners = self.owners().to_vec();
+        let Opinion { owners, configuration } = self.opinion.read().clone();
+        let mut owners = owners.to_vec();
         owners[partition.index()] = Some(server);
-        self.replace(owners);
+        self.replace(owners, configuration);
         self.doubt();
+    }
+
+    /// Makes sure that no server but `owner` goes on with a partition, whose state is `state`: a primary that sentinels
+    /// replace goes on for seconds, until they tell it so, and nodes do not all hear of it at once. Returns the
+    /// configuration by which `owner` is the owner; none if it is not any more.
+    ///
+    /// A server that does not answer is not waited for: it may be gone. In a cluster servers hold their slots by votes,
+    /// and an old owner is the first to hear of a new one.
+    pub(super) async fn fence_others(&self, partition: Partition, owner: &Arc<Server>, state: &str) -> Option<u64> {
+        let Opinion { owners, configuration } = self.opinion.read().clone();
+        if !owners[partition.index()].as_ref().is_some_and(|known| Arc::ptr_eq(known, owner)) {
+            return None;
+        }
+        let Arrangement::Sentinel { service, .. } = &self.target.arrangement else { return Some(configuration) };
+        // Twice within an operation's time.
+        let patience = self.patience / 2;
+        if let Ok(named) = self.ask_all(&self.advisers, patience, |sentinel| replicas_of(sentinel, service)).await {
+            named.into_iter().flatten().for_each(|address| _ = self.server(address));
+        }
+        let mut others = self.known.lock().clone();
+        others.retain(|server| !Arc::ptr_eq(server, owner));
+        let _ = self.ask_all(&others, patience, |server| fence(server, state, configuration)).await;
+        Some(configuration)
     }
 
     /// Has the owners looked up again soon.
@@ -155,7 +199,7 @@ impl Topology {
                 tracing::debug!(%error, "nobody says which Redis server is the primary");
             }
             sleep(DISCOVERY_GAP).await;
-            let _ = timeout(OPINION_AGE_MAX - DISCOVERY_GAP, self.doubts.notified()).await;
+            let _ = timeout(OPINION_AGE_MAX.saturating_sub(DISCOVERY_GAP), self.doubts.notified()).await;
         }
     }
 
@@ -172,50 +216,57 @@ impl Topology {
             Arrangement::Sentinel { service, .. } => self.ask_sentinels(service).await,
             Arrangement::Cluster { .. } => self.ask_cluster().await,
         };
-        let told = found.map(|owners| self.replace(owners));
+        let told = found.map(|(owners, configuration)| self.replace(owners, configuration));
         *last = Some((Instant::now(), told.clone()));
         told
     }
 
-    fn replace(&self, owners: Vec<Option<Arc<Server>>>) {
-        let mut held = self.owners.write();
+    fn replace(&self, owners: Vec<Option<Arc<Server>>>, configuration: u64) {
+        let mut held = self.opinion.write();
         let is_same = |(one, other): (&Option<Arc<Server>>, &Option<Arc<Server>>)| {
             one.as_ref().map(Arc::as_ptr) == other.as_ref().map(Arc::as_ptr)
         };
-        if !held.iter().zip(&owners).all(is_same) {
-            *held = owners.into();
-            drop(held);
+        let changed = !held.owners.iter().zip(&owners).all(is_same);
+        *held = Opinion { owners: owners.into(), configuration };
+        drop(held);
+        if changed {
             self.changed.send_replace(());
         }
     }
 
-    async fn ask_sentinels(&self, service: &str) -> RedisResult<Vec<Option<Arc<Server>>>> {
-        let opinions = self.ask_all(&self.advisers, |sentinel| primary_of(sentinel, service)).await?;
-        let (_, address) = opinions.into_iter().max_by_key(|(epoch, _)| *epoch).expect("one has answered");
-        Ok(vec![Some(self.server(address)); self.slots.len()])
+    async fn ask_sentinels(&self, service: &str) -> RedisResult<(Vec<Option<Arc<Server>>>, u64)> {
+        let opinions = self.ask_all(&self.advisers, self.patience, |sentinel| primary_of(sentinel, service)).await?;
+        let (epoch, address) = opinions.into_iter().max_by_key(|(epoch, _)| *epoch).expect("one has answered");
+        Ok((vec![Some(self.server(address)); self.slots.len()], epoch))
     }
 
-    async fn ask_cluster(&self) -> RedisResult<Vec<Option<Arc<Server>>>> {
+    async fn ask_cluster(&self) -> RedisResult<(Vec<Option<Arc<Server>>>, u64)> {
         let mut asked: Vec<Arc<Server>> = Vec::new();
         for server in self.owners().iter().flatten().chain(&self.advisers) {
             if asked.len() < ASKED_MAX && !asked.iter().any(|other| other.address == server.address) {
                 asked.push(server.clone());
             }
         }
-        let views = self.ask_all(&asked, |server| view_of(server)).await?;
+        let views = self.ask_all(&asked, self.patience, view_of).await?;
         let view = views.iter().max_by_key(|view| (view.is_ok, view.epoch)).expect("one has answered");
-        Ok(self.slots.iter().map(|slot| view.owner(*slot).map(|owner| self.server(owner.clone()))).collect())
+        let owner = |slot: &u16| view.owner(*slot).map(|owner| self.server(owner.clone()));
+        Ok((self.slots.iter().map(owner).collect(), view.epoch))
     }
 
     /// The answers of those who answer in time; if nobody does, what one of them said.
-    async fn ask_all<'a, T, F>(&self, servers: &'a [Arc<Server>], ask: impl Fn(&'a Server) -> F) -> RedisResult<Vec<T>>
+    async fn ask_all<'a, T, F>(
+        &self,
+        servers: &'a [Arc<Server>],
+        patience: Duration,
+        ask: impl Fn(&'a Server) -> F,
+    ) -> RedisResult<Vec<T>>
     where
         F: Future<Output = RedisResult<T>>,
     {
         let late = || RedisError::from(std::io::Error::from(std::io::ErrorKind::TimedOut));
         let asking = servers
             .iter()
-            .map(|server| async { timeout(self.patience, ask(server)).await.unwrap_or_else(|_elapsed| Err(late())) });
+            .map(|server| async { timeout(patience, ask(server)).await.unwrap_or_else(|_elapsed| Err(late())) });
         let (answers, errors): (Vec<_>, Vec<_>) = join_all(asking).await.into_iter().partition(Result::is_ok);
         let answers: Vec<T> = answers.into_iter().flatten().collect();
         if !answers.is_empty() {
@@ -244,6 +295,26 @@ async fn primary_of(sentinel: &Server, service: &str) -> RedisResult<(u64, Addre
         (Some(host), Some(port)) => Ok((epoch, Address { host: host.clone(), port })),
         _ => Err(RedisError::from((ErrorKind::Client, "the sentinel named no address of the primary"))),
     }
+}
+
+/// The servers that a sentinel knows beside the primary; one that was replaced is among them.
+async fn replicas_of(sentinel: &Server, service: &str) -> RedisResult<Vec<Address>> {
+    let mut question = redis::cmd("SENTINEL");
+    question.arg("REPLICAS").arg(service);
+    let answer = sentinel.link(Use::Shared).await?.send(&question).await?;
+    let replicas: Vec<HashMap<String, String>> = redis::from_redis_value(answer)?;
+    let address = |fields: HashMap<String, String>| {
+        Some(Address { host: fields.get("ip")?.clone(), port: fields.get("port")?.parse().ok()? })
+    };
+    Ok(replicas.into_iter().filter_map(address).collect())
+}
+
+/// Tells a server that another one has taken a partition over. A replica refuses to be told: it knows.
+async fn fence(server: &Server, state: &str, configuration: u64) -> RedisResult<()> {
+    let mut question = redis::cmd("EVAL");
+    question.arg(FENCE).arg(1).arg(state).arg(configuration);
+    server.link(Use::Shared).await?.send(&question).await?;
+    Ok(())
 }
 
 /// What a node of a cluster thinks of it.

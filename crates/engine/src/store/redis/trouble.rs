@@ -18,8 +18,8 @@ pub(super) enum Next {
     Wait,
     /// The server does not know the script.
     LoadScripts,
-    /// The state was begun in another run, if the run is still the one that the scripts were loaded for.
-    CheckRun,
+    /// There is no state of the run that the scripts were loaded for: look at the run, and begin an epoch.
+    Begin,
     /// The server, or its role, is not what it was: find it anew, and give up this operation.
     Rediscover,
     /// Give it up.
@@ -37,8 +37,9 @@ pub(super) fn next(error: &RedisError, asked: &Address) -> Next {
         ErrorKind::Server(ServerErrorKind::ReadOnly | ServerErrorKind::ClusterDown | ServerErrorKind::MasterDown)
         | ErrorKind::Io => Next::Rediscover,
         ErrorKind::Extension => match error.code() {
-            Some("OTHERRUN") => Next::CheckRun,
-            Some("NOREPLICAS") => Next::Rediscover,
+            // What stands in the place of the state: the sign of a server that was replaced.
+            Some("OTHERRUN" | "WRONGTYPE") => Next::Begin,
+            Some("NOREPLICAS" | "REPLACED") => Next::Rediscover,
             _ => Next::Fail,
         },
         _ => Next::Fail,
@@ -70,8 +71,7 @@ pub(super) fn told(error: &RedisError) -> StoreError {
 fn said(error: &RedisError) -> String {
     let detail = error.detail().unwrap_or_default();
     match error.code() {
-        Some("ERR") => detail.to_owned(),
-        Some("PARTITIONS") => detail.to_owned(),
+        Some("ERR" | "PARTITIONS") => detail.to_owned(),
         Some(code) => format!("{code} {detail}"),
         None => error.to_string(),
     }
@@ -113,6 +113,7 @@ fn advice(error: &RedisError, said: &str) -> &'static str {
         "NOREPLICAS" => {
             "Redis has fewer good replicas than its min-replicas-to-write: it may have been replaced as the primary"
         }
+        "REPLACED" => "this Redis was replaced as the primary and does not know it; the new one is looked for",
         "MOVED" => "this Redis is part of a cluster; use redis+cluster:// in its URL",
         _ if said.contains("cluster support disabled") => "this Redis is not a cluster; use redis:// in its URL",
         _ if said.contains("max number of clients") => "Redis has no connection left; raise its maxclients",
@@ -160,7 +161,9 @@ mod tests {
     #[test]
     fn scripts_say_what_they_lack() {
         check("NOSCRIPT No matching script.", Next::LoadScripts, false, "NOSCRIPT");
-        check("OTHERRUN begun by another", Next::CheckRun, false, "OTHERRUN");
+        check("OTHERRUN there is no state", Next::Begin, false, "OTHERRUN");
+        check("WRONGTYPE Operation against a key", Next::Begin, false, "WRONGTYPE");
+        check("REPLACED since configuration 3", Next::Rediscover, false, "was replaced");
         check("PARTITIONS the log has 16 partitions, this node is set to 32", Next::Fail, true, "the log has 16");
     }
 

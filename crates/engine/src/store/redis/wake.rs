@@ -22,12 +22,7 @@ const RECONNECT_WAIT_MAX: Duration = Duration::from_secs(2);
 
 /// Notes the partition of every message, and all of them whenever a server is connected to again: something may have
 /// been missed.
-pub(super) async fn listen(
-    topology: Arc<Topology>,
-    names: Arc<Names>,
-    moves: Arc<Moves>,
-    patience: Duration,
-) {
+pub(super) async fn listen(topology: Arc<Topology>, names: Arc<Names>, moves: Arc<Moves>, patience: Duration) {
     let mut changed = topology.changed();
     loop {
         changed.mark_unchanged();
