@@ -10,6 +10,9 @@ use crate::{
     tag::TagId,
 };
 
+/// Beyond every sequence that there can be; exact in Lua.
+const SEQUENCE_MAX: Sequence = Sequence(1 << 52);
+
 impl RedisStore {
     pub(super) async fn append_record(
         &self,
@@ -52,9 +55,21 @@ impl RedisStore {
         after: Option<Position>,
         records_max: usize,
     ) -> Result<(Position, Vec<Value>), StoreError> {
+        let before = self.seen.newest(partition);
+        let (head, records) = self.read_once(partition, after, records_max).await?;
+        self.expect_onward(has_gone_back(before, head, false), head).await?;
+        Ok((head, records))
+    }
+
+    async fn read_once(
+        &self,
+        partition: Partition,
+        after: Option<Position>,
+        records_max: usize,
+    ) -> Result<(Position, Vec<Value>), StoreError> {
         let PartitionNames { state, log, .. } = self.names.of(partition);
         let keys = [&state[..], log];
-        let (fresh, before) = (new_epoch(), self.seen.newest(partition));
+        let fresh = new_epoch();
         let answer = self.run(partition, Script::Read, &keys, |command| {
             command.arg(fresh.0);
             match after {
@@ -63,9 +78,7 @@ impl RedisStore {
             };
             command.arg(records_max);
         });
-        let (head, records) = head_and_rest(partition, answer.await?)?;
-        self.expect_onward(has_gone_back(before, head, false), head).await?;
-        Ok((head, records))
+        head_and_rest(partition, answer.await?)
     }
 
     /// Ends an epoch whose log has gone back: some of its sequences mean two records.
@@ -75,9 +88,9 @@ impl RedisStore {
             return Ok(());
         }
         tracing::warn!(partition = head.partition.index(), "the cache's log in Redis has gone back; it begins anew");
-        let mut command = redis::cmd("DEL");
-        command.arg(&self.names.of(head.partition).state);
-        self.connection.in_time(self.connection.send(head.partition, &command)).await?;
+        // A reader who is ahead of everything: the script begins an epoch, unless another node had it do so.
+        let ahead = Position { sequence: SEQUENCE_MAX, ..head };
+        self.read_once(head.partition, Some(ahead), 1).await?;
         Err(StoreError::Unavailable("the log has gone back, so its state was put back; it begins anew".into()))
     }
 }
