@@ -16,4 +16,5 @@ mod store_contract;
 mod topology;
 #[cfg(feature = "redis")]
 mod troubles;
+mod unconfirmed;
 mod world;
