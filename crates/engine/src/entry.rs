@@ -40,6 +40,8 @@ pub(crate) struct Entry<T: ?Sized = dyn Any + Send + Sync> {
     refreshing: AtomicBool,
     /// Whether one of the tags belongs to the tenant (and not all are shared).
     pub(crate) has_tenant_tags: bool,
+    /// How long its load took, in ms up to a minute; 0 if another node loaded it.
+    pub(crate) load_ms: u16,
     pub(crate) tags: TagIds,
     pub(crate) loaded_at: Timestamp,
     /// Bytes of the encoded value.
@@ -58,12 +60,13 @@ pub(crate) struct NewEntry {
     pub(crate) expires_at: Timestamp,
     pub(crate) value_bytes: usize,
     pub(crate) has_tenant_tags: bool,
+    pub(crate) load_ms: u16,
 }
 
 impl Entry {
     /// An entry that holds `value`; `None` is a remembered absence.
     pub(crate) fn new<V: Send + Sync + 'static>(value: Option<V>, new: NewEntry) -> Arc<Self> {
-        let NewEntry { tenant, tags, base, loaded_at, expires_at, value_bytes, has_tenant_tags } = new;
+        let NewEntry { tenant, tags, base, loaded_at, expires_at, value_bytes, has_tenant_tags, load_ms } = new;
         Arc::new(Entry {
             tenant,
             tags,
@@ -74,6 +77,7 @@ impl Entry {
             expires_at,
             value_bytes,
             has_tenant_tags,
+            load_ms,
             touched: AtomicBool::new(false),
             refreshing: AtomicBool::new(false),
             age: AtomicU64::new(0),
@@ -121,7 +125,17 @@ impl Entry {
         self.touched.swap(false, Relaxed)
     }
 
-    /// Claims the one refresh of a value in its grace; false if it was claimed before.
+    /// The same, without forgetting it.
+    pub(crate) fn was_touched(&self) -> bool {
+        self.touched.load(Relaxed)
+    }
+
+    /// Whether its one refresh is claimed.
+    pub(crate) fn is_refreshing(&self) -> bool {
+        self.refreshing.load(Relaxed)
+    }
+
+    /// Claims the one refresh of a value, early or in its grace; false if it was claimed before.
     pub(crate) fn claim_refresh(&self) -> bool {
         !self.refreshing.swap(true, Relaxed)
     }

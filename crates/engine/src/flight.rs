@@ -12,8 +12,11 @@ use std::{
     any::Any,
     collections::HashMap,
     sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering::Relaxed},
+        Arc, OnceLock,
+        atomic::{
+            AtomicBool, AtomicUsize,
+            Ordering::{AcqRel, Acquire, Relaxed},
+        },
     },
 };
 
@@ -25,6 +28,7 @@ use crate::{
     hash_map::IdBuildHasher,
     key::RawKey,
     position::Position,
+    time::Timestamp,
     verdict::NotStored,
 };
 
@@ -43,11 +47,16 @@ pub(crate) enum Outcome {
 
 /// The running load of one key.
 pub(crate) struct Flight {
-    pub(crate) base: Position,
+    /// Captured before the load begins, and again if it had to wait for its turn.
+    base: Mutex<Position>,
     /// Tags that the value is known to have before it is loaded: those of the entry it replaces.
     pub(crate) known_tags: TagIds,
     landed: watch::Sender<Option<Outcome>>,
     waiters: AtomicUsize,
+    /// Whether another load waits for this one.
+    urgent: AtomicBool,
+    /// When the loader began, if it has.
+    began_at: OnceLock<Timestamp>,
 }
 
 /// A reader's place in a flight.
@@ -126,14 +135,61 @@ impl Flights {
 
 impl Flight {
     fn new(base: Position, known_tags: TagIds) -> Self {
-        Self { base, known_tags, landed: watch::Sender::new(None), waiters: AtomicUsize::new(0) }
+        Self {
+            base: Mutex::new(base),
+            known_tags,
+            landed: watch::Sender::new(None),
+            waiters: AtomicUsize::new(0),
+            urgent: AtomicBool::new(false),
+            began_at: OnceLock::new(),
+        }
+    }
+
+    pub(crate) fn base(&self) -> Position {
+        *self.base.lock()
+    }
+
+    /// How many have joined and wait.
+    pub(crate) fn waiters(&self) -> usize {
+        self.waiters.load(Relaxed)
+    }
+
+    /// When the loader began: what was written before, the value has seen. None if it has not, or never will because
+    /// another node brought the value.
+    pub(crate) fn began_at(&self) -> Option<Timestamp> {
+        self.began_at.get().copied()
+    }
+
+    /// Whether another load waits for this one.
+    pub(crate) fn is_urgent(&self) -> bool {
+        self.urgent.load(Acquire)
     }
 }
 
 impl Lead {
     /// The base of the load: captured before it begins.
     pub(crate) fn base(&self) -> Position {
-        self.flight.base
+        self.flight.base()
+    }
+
+    /// Captures the base anew, because the load has not begun yet. It must not have.
+    pub(crate) fn rebase(&self, base: Position) {
+        *self.flight.base.lock() = base;
+    }
+
+    /// Says that the loader begins.
+    pub(crate) fn begin(&self, now: Timestamp) {
+        let _ = self.flight.began_at.set(now);
+    }
+
+    /// What is loaded.
+    pub(crate) fn key(&self) -> &RawKey {
+        &self.key
+    }
+
+    /// The flight itself.
+    pub(crate) fn flight(&self) -> &Arc<Flight> {
+        &self.flight
     }
 
     /// Ends the flight and tells all who wait.
@@ -161,6 +217,16 @@ impl Drop for Lead {
 }
 
 impl Join {
+    /// The flight itself.
+    pub(crate) fn flight(&self) -> &Arc<Flight> {
+        &self.flight
+    }
+
+    /// Says that another load waits for this flight. True if that is news.
+    pub(crate) fn hasten(&self) -> bool {
+        !self.flight.urgent.swap(true, AcqRel)
+    }
+
     /// Waits for the flight to land.
     pub(crate) async fn outcome(mut self) -> Outcome {
         match self.landing.wait_for(Option::is_some).await {
@@ -200,7 +266,7 @@ mod tests {
     }
 
     fn board(flights: &Arc<Flights>, sequence: u64) -> Seat {
-        flights.board(&key(), base(sequence), TagIds::new(), |flight| flight.base.sequence >= Sequence(sequence))
+        flights.board(&key(), base(sequence), TagIds::new(), |flight| flight.base().sequence >= Sequence(sequence))
     }
 
     fn lead(seat: Seat) -> Lead {

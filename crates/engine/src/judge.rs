@@ -60,6 +60,33 @@ pub(crate) fn is_recent(confirmed_at: Option<Timestamp>, policy: &Policy, now: T
     confirmed_at.is_some_and(|at| now.since(at) <= bound)
 }
 
+/// Draws beyond which the logarithm is not followed: one in half a billion.
+const EARLINESS_MAX: u64 = 20;
+
+/// Whether a fresh entry is due to be loaded anew although its time is not over.
+///
+/// `XFetch` (Vattani, Chierichetti, Lowenstein: "Optimal Probabilistic Cache Stampede Prevention", VLDB 2015): each read
+/// is due with a chance that grows towards the end, by how long the load took: `now − δ · β · ln(random) ≥ end`.
+/// Bounded to the second half of the life, so that a load as long as that does not run without end. `random` is above
+/// 0 and at most 1; it is drawn only where the answer can be yes.
+#[inline]
+pub(crate) fn is_due_early(entry: &Entry, policy: &Policy, now: Timestamp, random: impl FnOnce() -> f64) -> bool {
+    if policy.early_refresh_percent == 0 {
+        return false;
+    }
+    // δ · β in hundredths of a millisecond.
+    let scale = u64::from(entry.load_ms) * u64::from(policy.early_refresh_percent);
+    let left = entry.expires_at.as_millis().saturating_sub(now.as_millis());
+    left.saturating_mul(100) < scale.saturating_mul(EARLINESS_MAX) && draws_early(entry, scale, left, random())
+}
+
+#[cold]
+#[allow(clippy::cast_precision_loss, reason = "times are far below 2⁵³ ms")]
+fn draws_early(entry: &Entry, scale: u64, left: u64, random: f64) -> bool {
+    let life = entry.expires_at.as_millis().saturating_sub(entry.loaded_at.as_millis());
+    left <= life / 2 && scale as f64 * -random.ln() >= left as f64 * 100.0
+}
+
 fn not_valid(entry: &Entry, policy: &Policy, now: Timestamp, validity: Validity) -> Judgement {
     let reason = match validity {
         Validity::Valid { .. } => unreachable!("only called for entries that are not valid"),
@@ -87,6 +114,8 @@ fn by_time(entry: &Entry, policy: &Policy, now: Timestamp) -> Judgement {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use smallvec::smallvec;
 
     use super::*;
@@ -99,13 +128,9 @@ mod tests {
 
     const TAG: TagId = TagId(5);
 
-    /// An entry loaded at 1,000 ms, fresh until 2,000 ms, base 0.
-    fn check(policy: Policy, invalidated: bool, confirmed: bool, now: u64, expected: Judgement) {
+    /// Loaded at 1,000 ms, fresh until 2,000 ms, base 0.
+    fn entry(load_ms: u16) -> Arc<Entry> {
         let base = Position { partition: Partition(0), epoch: Epoch(1), sequence: Sequence(0) };
-        let clocks = Clocks::new(base, ClockLimits::default());
-        if invalidated {
-            clocks.apply(Sequence(1), &[TAG]);
-        }
         let new = NewEntry {
             tenant: crate::Tenant::new("acme").unwrap(),
             tags: smallvec![TAG],
@@ -114,8 +139,18 @@ mod tests {
             expires_at: Timestamp::from_millis(2_000),
             value_bytes: 0,
             has_tenant_tags: true,
+            load_ms,
         };
-        let entry = Entry::new(None::<u8>, new);
+        Entry::new(None::<u8>, new)
+    }
+
+    fn check(policy: Policy, invalidated: bool, confirmed: bool, now: u64, expected: Judgement) {
+        let base = Position { partition: Partition(0), epoch: Epoch(1), sequence: Sequence(0) };
+        let clocks = Clocks::new(base, ClockLimits::default());
+        if invalidated {
+            clocks.apply(Sequence(1), &[TAG]);
+        }
+        let entry = entry(0);
         assert_eq!(judge(&entry, &clocks, &policy, confirmed, Timestamp::from_millis(now)), expected);
     }
 
@@ -153,6 +188,30 @@ mod tests {
         let stale_ok = policy().mode(Mode::StaleOk(Duration::from_secs(2)));
         check(stale_ok, false, false, 2_001, Judgement::Refresh(StaleReason::Unconfirmed));
         check(stale_ok, false, false, 3_001, Judgement::Dead(MissReason::Unconfirmed));
+    }
+
+    #[test]
+    fn a_refresh_is_due_the_sooner_the_longer_the_load_and_by_chance() {
+        let due = |load_ms, percent, now, random| {
+            let policy = policy().early_refresh(percent);
+            is_due_early(&entry(load_ms), &policy, Timestamp::from_millis(now), || random)
+        };
+        // −ln(random) = 1: due when no more is left than the load took.
+        let one = (-1.0_f64).exp();
+        assert!(due(100, 100, 1_901, one) && !due(100, 100, 1_899, one));
+        assert!(due(200, 100, 1_801, one) && !due(200, 100, 1_799, one));
+        assert!(due(100, 200, 1_801, one) && !due(100, 200, 1_799, one), "as eager as the policy says");
+        assert!(!due(100, 100, 1_950, 1.0), "the luckiest are never due");
+        assert!(due(1_000, 100, 1_500, 0.001) && !due(1_000, 100, 1_499, 0.001), "not in the first half");
+        assert!(!due(0, 100, 1_999, 0.001), "where it is not known what a load takes, never");
+    }
+
+    #[test]
+    fn nothing_is_drawn_where_the_answer_is_no_anyway() {
+        let never = || unreachable!("a draw on the path of a hit");
+        let at = Timestamp::from_millis;
+        assert!(!is_due_early(&entry(10), &policy(), at(1_999), never), "the policy wants none");
+        assert!(!is_due_early(&entry(10), &policy().early_refresh(100), at(1_799), never), "far from the end");
     }
 
     #[test]

@@ -56,8 +56,11 @@ mod hash;
 mod hash_map;
 mod judge;
 mod l1;
+mod lease;
 mod observe;
 mod policy;
+mod random;
+mod refill;
 mod sabotage;
 mod scope;
 mod tag;
@@ -70,21 +73,24 @@ pub use bytes::Bytes;
 
 #[cfg(feature = "redis")]
 pub use self::store::{
-    InvalidRedisSettings, RedisFinding, RedisLimits, RedisLogin, RedisSettings, RedisStore, RedisTls, Severity,
+    InvalidRedisSettings, RedisFinding, RedisLimits, RedisLogin, RedisSettings, RedisStats, RedisStore, RedisTls,
+    Severity, TenantUsage, Usage,
 };
 pub use self::{
     cache::{
         Cache, CacheBuilder, CacheLimits, CacheSize, Cached, FetchError, Fetched, InvalidateError, Invalidation,
-        Loaded, ReadOptions,
+        Loaded, ReadOptions, WarmBudget, Warmed,
     },
     clocks::ClockLimits,
     codec::{Cacheable, CodecError, Fingerprint},
     entry::TagIds,
     key::{CacheVersion, Key, KeyPattern, RawKey},
     l1::L1Limits,
-    observe::{Event, Observer},
+    lease::LeaseLimits,
+    observe::{Event, Observer, WaitedFor},
     policy::{Mode, Policy},
     position::{Position, PositionSet},
+    refill::RefillLimits,
     scope::{TAGS_MAX, decline, record, required},
     store::{MemoryLimits, MemoryStore, Record, StoreError},
     tag::{GroupKey, Home, TAG_TEXT_BYTES_MAX, Tag, TagId},

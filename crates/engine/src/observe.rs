@@ -41,6 +41,20 @@ pub enum Event<'a> {
         /// What was read.
         key: &'a RawKey,
     },
+    /// A load had to wait before it could begin, or was spared.
+    Waited {
+        /// What was to be loaded.
+        key: &'a RawKey,
+        /// For what.
+        waited_for: WaitedFor,
+        /// How long.
+        took: Duration,
+    },
+    /// A refresh in the background was due and did not begin: as many as the limit were running.
+    RefreshSkipped {
+        /// What was to be loaded anew.
+        key: &'a RawKey,
+    },
     /// A record of the log was applied to this node's view. In the order of the log, each once.
     Applied {
         /// The record.
@@ -61,6 +75,17 @@ pub enum Event<'a> {
         /// The entry's key.
         key: &'a RawKey,
     },
+}
+
+/// What a load waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WaitedFor {
+    /// Another node's load, which brought the value: this node need not load.
+    Fill,
+    /// Another node's load, in vain: this node loads after all, or lets a refresh be.
+    FillInVain,
+    /// Its turn, in the budget of refills.
+    Turn,
 }
 
 /// Watches a cache.

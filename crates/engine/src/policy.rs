@@ -37,10 +37,15 @@ pub struct Policy {
     pub mode: Mode,
     /// How long a load may take before its readers are told so.
     pub load_timeout: Duration,
+    /// Whether one node loads for all, where nodes share a store.
+    pub lease: bool,
+    /// How eagerly a value is loaded anew before its time is over, in hundredths of `XFetch`'s β; zero: not at all.
+    pub early_refresh_percent: u32,
 }
 
 impl Policy {
-    /// A policy with this time to live; no grace, no fail-safe, no negative caching, staleness bounded to one second.
+    /// A policy with this time to live; no grace, no fail-safe, no negative caching, no early refresh, staleness bounded
+    /// to one second, one load for all nodes.
     pub const fn ttl(ttl: Duration) -> Self {
         Self {
             ttl,
@@ -49,6 +54,8 @@ impl Policy {
             fail_safe: Duration::ZERO,
             mode: Mode::Bounded(Duration::from_secs(1)),
             load_timeout: Duration::from_secs(30),
+            lease: true,
+            early_refresh_percent: 0,
         }
     }
 
@@ -80,5 +87,19 @@ impl Policy {
     #[must_use]
     pub const fn load_timeout(self, load_timeout: Duration) -> Self {
         Self { load_timeout, ..self }
+    }
+
+    /// Sets whether one node loads for all. Without, each node that misses loads; right where a load is cheaper than
+    /// asking the store.
+    #[must_use]
+    pub const fn lease(self, lease: bool) -> Self {
+        Self { lease, ..self }
+    }
+
+    /// Loads a hot value anew shortly before its time is over, so that nobody has to wait: the sooner, the longer its
+    /// load took and the more it is read. 100 is β = 1, the optimum of `XFetch` for most loads; more is earlier.
+    #[must_use]
+    pub const fn early_refresh(self, percent: u32) -> Self {
+        Self { early_refresh_percent: percent, ..self }
     }
 }

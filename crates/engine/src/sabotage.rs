@@ -20,10 +20,12 @@ pub enum Sabotage {
     ForgetRecordedTags,
     /// A new epoch of the store is not noticed.
     IgnoreEpoch,
+    /// All owners of leases call themselves the same. No read becomes stale by it, but a key is loaded twice at once.
+    LeaseWithoutOwner,
 }
 
 impl Sabotage {
-    /// Every breach.
+    /// Every breach that lets a read be stale.
     #[cfg(feature = "testing")]
     pub const ALL: [Self; 5] =
         [Self::StampAfterLoad, Self::JoinUnjudged, Self::AcknowledgeEarly, Self::ForgetRecordedTags, Self::IgnoreEpoch];

@@ -81,6 +81,16 @@ pub enum NotStored {
     NoLifetime,
 }
 
+impl NotStored {
+    /// Whether the value can still be judged by the rule: its tags are all known.
+    pub(crate) fn is_judgeable(self) -> bool {
+        match self {
+            Self::Overtaken | Self::TooLarge | Self::AbsenceNotKept | Self::NoLifetime => true,
+            Self::TooManyTags | Self::ForeignTag | Self::FromStale | Self::Declined => false,
+        }
+    }
+}
+
 macro_rules! reasons {
     ($type:ident: $($variant:ident => $text:literal),* $(,)?) => {
         impl $type {

@@ -58,16 +58,31 @@ pub(super) fn rows() {
     compare(&runtime, &bench, "L2 hit 2 KB, 64 tasks: store | plain GET", Operation::Get, Operation::PlainGet);
     compare(&runtime, &bench, "L2 hit 2 KB, 64 tasks: cache | plain GET", Operation::Fetch, Operation::PlainGet);
     compare(&runtime, &bench, "fill 2 KB, 3 tags, 64 tasks | empty EVALSHA", Operation::Fill, Operation::Empty);
+    compare(&runtime, &bench, "fill 2 KB, 3 tags, 64 tasks | plain SET", Operation::Fill, Operation::PlainSet);
     compare(&runtime, &bench, "append 3 tags, 64 tasks | empty EVALSHA", Operation::Append, Operation::Empty);
+    compare(
+        &runtime,
+        &bench,
+        "append 3 of 9000 tags, 64 tasks | empty EVALSHA",
+        Operation::AppendMany,
+        Operation::Empty,
+    );
+    compare(&runtime, &bench, "fill, base behind the head | empty EVALSHA", Operation::FillBehind, Operation::Empty);
 }
 
 #[derive(Clone, Copy)]
 enum Operation {
     Get,
     PlainGet,
+    PlainSet,
     Fetch,
     Fill,
+    /// With the head as base, as where little is written.
     Append,
+    /// Each record with tags of its own.
+    AppendMany,
+    /// Behind the head: what is stored has to be looked at.
+    FillBehind,
     Empty,
 }
 
@@ -79,6 +94,8 @@ struct Bench {
     base: Position,
     keys: Vec<unstale::Key<Blob>>,
     tags: Vec<unstale::TagId>,
+    /// Of the entries: never invalidated.
+    entry_tags: Vec<unstale::TagId>,
     next: AtomicUsize,
     _server: RedisServer,
 }
@@ -102,8 +119,9 @@ impl Bench {
         let base = store.head(store.partitions().of(&acme())).await.unwrap();
         let keys = (0..KEYS).map(|number| blob(&acme(), number)).collect();
         let tags = ["import", "mappings", "engagement"].map(|kind| Tag::of(&acme(), kind, 1).id()).to_vec();
-        let bench =
-            Self { store, cache, client, empty_script, base, keys, tags, next: AtomicUsize::new(0), _server: server };
+        let entry_tags = ["import", "mappings", "engagement"].map(|kind| Tag::of(&acme(), kind, 2).id()).to_vec();
+        let next = AtomicUsize::new(0);
+        let bench = Self { store, cache, client, empty_script, base, keys, tags, entry_tags, next, _server: server };
         for at in 0..KEYS {
             bench.fill(at).await;
             let _: () =
@@ -124,13 +142,22 @@ impl Bench {
                 let value: Vec<u8> = redis::cmd("GET").arg(name).query_async(&mut self.client.clone()).await.unwrap();
                 assert_eq!(value.len(), VALUE.len());
             }
+            Operation::PlainSet => {
+                let mut command = redis::cmd("SET");
+                command.arg(plain_name(at)).arg(&VALUE).arg("PX").arg(86_400_000);
+                let _: () = command.query_async(&mut self.client.clone()).await.unwrap();
+            }
             Operation::Fetch => {
                 let policy = Policy::ttl(Duration::from_secs(3600)).mode(Mode::Bounded(Duration::MAX));
                 let load = || async { Ok::<_, String>(Loaded::value(Blob(Bytes::new()))) };
                 let fetched = self.cache.fetch(&self.keys[at], &policy, &ReadOptions::default(), load).await.unwrap();
                 assert_eq!((fetched.verdict, fetched.value().unwrap().0.len()), (Verdict::Hit, VALUE.len()));
             }
-            Operation::Fill => self.fill(at).await,
+            Operation::Fill | Operation::FillBehind => self.fill(at).await,
+            Operation::AppendMany => {
+                let tags = ["one", "two", "three"].map(|kind| Tag::of(&acme(), kind, at % 3_000).id());
+                self.store.append(self.base.partition, tags.to_vec(), Bytes::new()).await.unwrap();
+            }
             Operation::Append => {
                 let partition = self.base.partition;
                 self.store.append(partition, self.tags.clone(), Bytes::new()).await.unwrap();
@@ -144,10 +171,22 @@ impl Bench {
         }
     }
 
+    /// Seconds of processor time: this process, the server.
+    fn cpu(&self) -> [f64; 2] {
+        let ticks = |pid: &str| {
+            let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+            let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
+            (fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap()) / 100.0
+        };
+        let info: String = self._server.run(&["INFO", "server"]);
+        let pid = info.lines().find_map(|line| line.strip_prefix("process_id:")).unwrap().trim().to_owned();
+        [ticks("self"), ticks(&pid)]
+    }
+
     async fn fill(&self, at: usize) {
         let entry = StoredEntry {
             base: self.base,
-            tags: self.tags.iter().copied().collect(),
+            tags: self.entry_tags.iter().copied().collect(),
             has_tenant_tags: true,
             loaded_at: Timestamp::from_millis(0),
             expires_at: Timestamp::NEVER,
@@ -165,8 +204,38 @@ fn plain_name(at: usize) -> String {
 }
 
 fn compare(runtime: &Runtime, bench: &Arc<Bench>, what: &str, ours: Operation, yardstick: Operation) {
-    let pairs: Vec<_> = (0..PAIRS).map(|_| (round(runtime, bench, ours), round(runtime, bench, yardstick))).collect();
+    if std::env::var("ROW").is_ok_and(|row| !what.contains(&row)) {
+        return;
+    }
+    let mut cpu = [0.0; 4];
+    let pairs: Vec<_> = (0..PAIRS)
+        .map(|_| {
+            let zero = bench.cpu();
+            let one = round(runtime, bench, ours);
+            let middle = bench.cpu();
+            let two = round(runtime, bench, yardstick);
+            let end = bench.cpu();
+            for at in 0..2 {
+                cpu[at] += middle[at] - zero[at];
+                cpu[at + 2] += end[at] - middle[at];
+            }
+            (one, two)
+        })
+        .collect();
+    let per = 1e6 / (PAIRS * TASKS * OPERATIONS_PER_TASK) as f64;
+    if std::env::var("SHOWGROUPS").is_ok() {
+        eprintln!(
+            "  CPU µs: ours client {:.2} server {:.2}; yardstick client {:.2} server {:.2}",
+            cpu[0] * per,
+            cpu[1] * per,
+            cpu[2] * per,
+            cpu[3] * per
+        );
+    }
     report(what, &pairs, "ns");
+    if std::env::var("SHOWGROUPS").is_ok() {
+        eprintln!("{:?} {:?}", bench.store.stats().append_groups, bench.store.stats().fill_groups);
+    }
 }
 
 /// Nanoseconds per operation, over all tasks together.

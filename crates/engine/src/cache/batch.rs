@@ -10,6 +10,7 @@ use super::{
     find::Found,
     load::{Loaded, error_of},
     read::required,
+    turn::Errand,
 };
 use crate::{
     codec::Cacheable,
@@ -74,8 +75,8 @@ struct Round<'a, V, F> {
 /// A place whose value must be loaded.
 struct Missing {
     place: usize,
-    reason: MissReason,
     known_tags: TagIds,
+    errand: Errand,
 }
 
 impl<V, F> Round<'_, V, F> {
@@ -91,22 +92,28 @@ impl<V, F> Round<'_, V, F> {
         let mut missing = self.find(places, answers).await;
         let mut joins = Vec::new();
         let mut leads = Vec::new();
-        for Missing { place, reason, known_tags } in missing.drain(..) {
-            let key = self.keys[place].raw();
+        let mut refill = None;
+        for Missing { place, known_tags, errand } in missing.drain(..) {
+            let (key, reason) = (self.keys[place].raw(), errand.reason());
             match self.cache.shared.board(key, &known_tags, &self.required) {
-                Seat::Lead(lead) => leads.push((place, reason, lead)),
-                Seat::Full => leads.push((place, reason, self.cache.shared.alone(key))),
-                Seat::Join(join) => {
-                    self.cache.shared.observers.tell(&Event::Joined { key });
-                    joins.push((place, reason, join));
+                Seat::Lead(lead) => {
+                    if errand.is_refill() {
+                        refill = Some(errand);
+                    }
+                    leads.push((place, reason, lead));
                 }
+                Seat::Join(join) if errand.may_join(self.policy) => {
+                    self.cache.shared.joined(key, &join);
+                    joins.push((place, errand, join));
+                }
+                Seat::Full | Seat::Join(_) => leads.push((place, reason, self.cache.shared.alone(key))),
             }
         }
-        self.lead(leads, answers).await?;
+        self.lead(leads, refill.unwrap_or_else(Errand::alone), answers).await?;
         let again = self.join(joins, answers).await?;
         let leads =
             again.into_iter().map(|(place, reason)| (place, reason, self.cache.shared.alone(self.keys[place].raw())));
-        self.lead(leads.collect(), answers).await
+        self.lead(leads.collect(), Errand::alone(), answers).await
     }
 
     /// Answers what memory and store hold; returns the rest.
@@ -116,21 +123,22 @@ impl<V, F> Round<'_, V, F> {
     {
         let mut missing = Vec::new();
         let keys: Vec<&Key<V>> = places.iter().map(|place| &self.keys[*place]).collect();
-        let found = self.cache.shared.find_many(&keys, self.policy).await;
+        let (found, confirmed) = self.cache.shared.find_many(&keys, self.policy).await;
         for (place, found) in places.into_iter().zip(found) {
             let key = &self.keys[place];
             match found {
                 Found::Answer(entry, verdict) => answers[place] = Some(self.cache.answer(key.raw(), entry, verdict)),
-                Found::Refresh(entry, reason, mine) => {
+                Found::Refresh(entry, verdict, mine) => {
                     if mine {
                         // A batch refreshes nothing in the background: the next single read does.
                         entry.release_refresh();
                     }
-                    answers[place] = Some(self.cache.answer(key.raw(), entry, Verdict::Stale(reason)));
+                    answers[place] = Some(self.cache.answer(key.raw(), entry, verdict));
                 }
                 Found::Nothing(reason, old) => {
+                    let errand = Errand::read(reason, old.as_ref(), confirmed, self.cache.now());
                     let known_tags = old.map_or_else(TagIds::new, |old| old.entry.tags.clone());
-                    missing.push(Missing { place, reason, known_tags });
+                    missing.push(Missing { place, known_tags, errand });
                 }
             }
         }
@@ -141,6 +149,7 @@ impl<V, F> Round<'_, V, F> {
     async fn lead<E, L>(
         &self,
         leads: Vec<(usize, MissReason, Lead)>,
+        errand: Errand,
         answers: &mut [Option<Fetched<V>>],
     ) -> Result<(), FetchError<E>>
     where
@@ -157,7 +166,8 @@ impl<V, F> Round<'_, V, F> {
         let asked = places.iter().map(|(place, _)| *place).collect();
         let (shared, load, policy) = (self.cache.shared.clone(), self.load.clone(), *self.policy);
         let required = self.required.clone();
-        let flight = async move { shared.fly_many(leads, &policy, required, async { load(asked).await }).await };
+        let flight =
+            async move { shared.fly_many(leads, &policy, required, &errand, async { load(asked).await }).await };
         let span = tracing::debug_span!("cache.load_many", cache.tier = "loader");
         let outcomes = tokio::spawn(flight.instrument(span)).await.map_err(|_| FetchError::Aborted)?;
         for ((place, reason), outcome) in places.into_iter().zip(outcomes) {
@@ -170,7 +180,7 @@ impl<V, F> Round<'_, V, F> {
     /// Waits for the loads of others; returns the places where they brought nothing that may be used.
     async fn join<E>(
         &self,
-        joins: Vec<(usize, MissReason, Join)>,
+        joins: Vec<(usize, Errand, Join)>,
         answers: &mut [Option<Fetched<V>>],
     ) -> Result<Vec<(usize, MissReason)>, FetchError<E>>
     where
@@ -178,10 +188,13 @@ impl<V, F> Round<'_, V, F> {
         E: Clone + Send + Sync + 'static,
     {
         let mut again = Vec::new();
-        for (place, reason, join) in joins {
-            let key = self.keys[place].raw();
+        for (place, errand, join) in joins {
+            let (key, flight, reason) = (self.keys[place].raw(), join.flight().clone(), errand.reason());
+            let shared = &self.cache.shared;
             match join.outcome().await {
-                Outcome::Loaded(entry, not_stored) if self.cache.shared.may_share(key, &entry, not_stored) => {
+                Outcome::Loaded(entry, not_stored)
+                    if shared.may_share(key, &flight, (&entry, not_stored), self.policy, &errand) =>
+                {
                     let outcome = Outcome::Loaded(entry, not_stored);
                     answers[place] = Some(self.cache.landed(key, outcome, Verdict::Miss(reason), None, true)?);
                 }
@@ -200,6 +213,7 @@ impl Shared {
         leads: Vec<(Key<V>, Lead)>,
         policy: &Policy,
         required: PositionSet,
+        errand: &Errand,
         load: L,
     ) -> Vec<Outcome>
     where
@@ -209,10 +223,13 @@ impl Shared {
     {
         let tenant = leads[0].0.raw().tenant().clone();
         let recorder = Arc::new(Recorder::new(tenant.clone(), required.clone()));
+        let permit = self.admit(&leads.iter().map(|(_, lead)| lead).collect::<Vec<_>>(), errand).await;
         let began = tokio::time::Instant::now();
+        leads.iter().for_each(|(_, lead)| lead.begin(self.now()));
         let all = async { load.await.map(Loaded::value) };
         let loaded = self.run::<Vec<Loaded<V>>, E, _>(policy, &recorder, all).await;
         let took = began.elapsed();
+        drop(permit);
         let loaded = match loaded.map(|loaded| loaded.value.expect("it was wrapped as a value")) {
             Ok(loaded) if loaded.len() == leads.len() => loaded,
             other => {
@@ -223,7 +240,7 @@ impl Shared {
         let mut outcomes = Vec::with_capacity(leads.len());
         for ((key, lead), loaded) in leads.into_iter().zip(loaded) {
             let own = Recorder::beside(&recorder);
-            let landed = self.keep(&key, policy, lead.base(), loaded, &own).await;
+            let landed = self.keep(&key, policy, lead.base(), loaded, took, &own).await;
             self.observers.tell(&Event::Loaded { key: key.raw(), took, not_stored: landed.not_stored });
             let outcome = Outcome::Loaded(landed.entry, landed.not_stored);
             lead.land(outcome.clone());

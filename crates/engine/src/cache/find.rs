@@ -8,13 +8,14 @@ use super::Shared;
 use crate::{
     codec::Cacheable,
     entry::{Entry, NewEntry},
-    judge::{Judgement, is_recent, judge},
+    judge::{Judgement, is_due_early, is_recent, judge},
     key::{Key, RawKey},
     observe::Event,
     policy::Policy,
     position::Partition,
     store::StoredEntry,
-    verdict::{MissReason, StaleReason, Verdict},
+    time::Timestamp,
+    verdict::{MissReason, Verdict},
 };
 
 /// What was found for a key before any load.
@@ -22,7 +23,7 @@ pub(super) enum Found {
     /// An answer.
     Answer(Arc<Entry>, Verdict),
     /// An answer; the one who gets `true` refreshes it.
-    Refresh(Arc<Entry>, StaleReason, bool),
+    Refresh(Arc<Entry>, Verdict, bool),
     /// None.
     Nothing(MissReason, Option<Old>),
 }
@@ -36,14 +37,15 @@ pub(super) struct Old {
 }
 
 impl Shared {
-    /// Looks in memory and in the store.
-    pub(super) async fn find<V: Cacheable>(&self, key: &Key<V>, policy: &Policy) -> Found {
-        self.find_many(&[key], policy).await.pop().expect("one answer per key")
+    /// Looks in memory and in the store. Says also whether the view holds what the policy demands.
+    pub(super) async fn find<V: Cacheable>(&self, key: &Key<V>, policy: &Policy) -> (Found, bool) {
+        let (mut found, confirmed) = self.find_many(&[key], policy).await;
+        (found.pop().expect("one answer per key"), confirmed)
     }
 
     /// The same for several keys of one tenant, in their order: the store is asked once, for all that memory lacks.
-    pub(super) async fn find_many<V: Cacheable>(&self, keys: &[&Key<V>], policy: &Policy) -> Vec<Found> {
-        let Some(first) = keys.first() else { return Vec::new() };
+    pub(super) async fn find_many<V: Cacheable>(&self, keys: &[&Key<V>], policy: &Policy) -> (Vec<Found>, bool) {
+        let Some(first) = keys.first() else { return (Vec::new(), false) };
         let partition = self.partition(first.raw().tenant());
         // What memory surely lacks is asked for while the view is being confirmed: one round trip for both. The order of
         // the answers does not matter: what came is judged by a view that was confirmed after the read began.
@@ -54,7 +56,7 @@ impl Shared {
         let mut stored: Vec<Option<StoredEntry>> = vec![None; keys.len()];
         ahead.iter().zip(came.into_iter().flatten()).for_each(|(place, entry)| stored[*place] = entry);
         let in_memory = |key: &&Key<V>| match self.l1.get(key.raw()) {
-            Some(entry) => self.found(entry, partition, policy, confirmed),
+            Some(entry) => self.found(key.raw(), entry, policy, confirmed),
             None => Found::Nothing(MissReason::Absent, None),
         };
         let mut found: Vec<Found> = keys.iter().map(in_memory).collect();
@@ -72,7 +74,7 @@ impl Shared {
                 (nothing, _) => nothing,
             };
         }
-        found
+        (found, confirmed)
     }
 
     /// What the store holds for the keys at these places; none if it does not answer.
@@ -91,7 +93,7 @@ impl Shared {
     }
 
     /// Judges what the store held, and takes it into memory if it may be used.
-    fn found_in_store<V: Cacheable>(
+    pub(super) fn found_in_store<V: Cacheable>(
         &self,
         key: &Key<V>,
         policy: &Policy,
@@ -113,9 +115,10 @@ impl Shared {
             loaded_at: stored.loaded_at,
             expires_at: stored.expires_at,
             has_tenant_tags: stored.has_tenant_tags,
+            load_ms: 0,
         };
         let entry = Entry::new(value, new);
-        let found = self.found(entry.clone(), stored.base.partition, policy, confirmed);
+        let found = self.found(key.raw(), entry.clone(), policy, confirmed);
         match &found {
             // No answer in either tier: what can at least be a fallback is kept, and the nearer tier's reason told.
             Found::Nothing(_, Some(stored)) if stored.fail_safe => found,
@@ -128,16 +131,26 @@ impl Shared {
         }
     }
 
-    fn found(&self, entry: Arc<Entry>, partition: Partition, policy: &Policy, confirmed: bool) -> Found {
-        match judge(&entry, &self.view(partition).clocks, policy, confirmed, self.now()) {
+    fn found(&self, key: &RawKey, entry: Arc<Entry>, policy: &Policy, confirmed: bool) -> Found {
+        let now = self.now();
+        let refresh = |entry: Arc<Entry>, verdict| {
+            let mine = entry.claim_refresh();
+            Found::Refresh(entry, verdict, mine)
+        };
+        match judge(&entry, &self.view(entry.partition()).clocks, policy, confirmed, now) {
+            Judgement::Fresh if self.is_due_early(key, &entry, policy, now) => refresh(entry, Verdict::Hit),
             Judgement::Fresh => Found::Answer(entry, Verdict::Hit),
-            Judgement::Refresh(reason) => {
-                let mine = entry.claim_refresh();
-                Found::Refresh(entry, reason, mine)
-            }
+            Judgement::Refresh(reason) => refresh(entry, Verdict::Stale(reason)),
             Judgement::FailSafe(reason) => Found::Nothing(reason, Some(Old { entry, fail_safe: true })),
             Judgement::Dead(reason) => Found::Nothing(reason, Some(Old { entry, fail_safe: false })),
         }
+    }
+
+    /// Whether a fresh entry should be loaded anew and nobody does it yet.
+    #[inline]
+    pub(super) fn is_due_early(&self, key: &RawKey, entry: &Entry, policy: &Policy, now: Timestamp) -> bool {
+        is_due_early(entry, policy, now, || self.random.unit(key.stable_hash(), now.as_millis()))
+            && !entry.is_refreshing()
     }
 
     /// Whether the view is known, without asking anybody, to hold what the policy demands.

@@ -5,7 +5,12 @@ use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 
-use super::{Shared, fetched::FetchError};
+use super::{
+    Shared,
+    fetched::FetchError,
+    held_lease::HeldLease,
+    turn::{Errand, Start, Turn},
+};
 use crate::{
     clocks::Validity,
     codec::Cacheable,
@@ -17,7 +22,7 @@ use crate::{
     position::{Position, PositionSet},
     sabotage::Sabotage,
     scope::{Recorder, Seen},
-    store::StoredEntry,
+    store::{Filled, StoredEntry},
     tag::Tag,
     verdict::NotStored,
 };
@@ -88,34 +93,77 @@ impl<V> From<Option<V>> for Loaded<V> {
 pub(super) struct Landed {
     pub(super) entry: Arc<Entry>,
     pub(super) not_stored: Option<NotStored>,
+    /// Whether loading it again would be in vain for another node too: its store has it not, and never will.
+    pub(super) is_unkeepable: bool,
 }
 
 impl Shared {
-    /// Runs `load` for `key` from `base`, keeps the value if it may be kept, and lands the flight.
+    /// Runs `load` for `key` when it is its turn, keeps the value if it may be kept, and lands the flight; or lands it
+    /// with what another node has loaded meanwhile, and says so.
     pub(super) async fn fly<V, E, F>(
         self: &Arc<Self>,
         key: &Key<V>,
         policy: &Policy,
         lead: Lead,
         required: PositionSet,
+        errand: &Errand,
         load: F,
-    ) -> Outcome
+    ) -> (Outcome, bool)
     where
         V: Cacheable,
         E: Clone + Send + Sync + 'static,
         F: Future<Output = Result<Loaded<V>, E>>,
     {
+        let start = match self.turn(key, policy, &lead, &required, errand).await {
+            Turn::Load(start) => start,
+            Turn::Found(entry) => {
+                let outcome = Outcome::Loaded(entry, None);
+                lead.land(outcome.clone());
+                return (outcome, true);
+            }
+            // Dropping the lead tells those who have joined meanwhile: they lead a flight of their own.
+            Turn::Leave => return (Outcome::Aborted, true),
+        };
+        let (outcome, lease) = self.fly_now(key, policy, &lead, required, start, load).await;
+        // Given back after the fill, before anybody here can miss again.
+        drop(lease);
+        lead.land(outcome.clone());
+        (outcome, false)
+    }
+
+    async fn fly_now<V, E, F>(
+        self: &Arc<Self>,
+        key: &Key<V>,
+        policy: &Policy,
+        lead: &Lead,
+        required: PositionSet,
+        start: Start,
+        load: F,
+    ) -> (Outcome, Option<HeldLease>)
+    where
+        V: Cacheable,
+        E: Clone + Send + Sync + 'static,
+        F: Future<Output = Result<Loaded<V>, E>>,
+    {
+        let Start { mut lease, permit } = start;
         let recorder = Arc::new(Recorder::new(key.raw().tenant().clone(), required));
         let base = lead.base();
         let began = tokio::time::Instant::now();
-        let loaded = self.run::<V, E, _>(policy, &recorder, load).await;
+        lead.begin(self.now());
+        let loaded = HeldLease::keep_while(lease.as_ref(), self.run::<V, E, _>(policy, &recorder, load)).await;
         let took = began.elapsed();
+        drop(permit);
         let outcome = match loaded {
             Ok(loaded) => {
                 let late = self.sabotage.is(Sabotage::StampAfterLoad);
                 let base = if late { self.view(base.partition).clocks.frontier() } else { base };
-                let landed = self.keep(key, policy, base, loaded, &recorder).await;
+                let landed = self.keep(key, policy, base, loaded, took, &recorder).await;
                 self.observers.tell(&Event::Loaded { key: key.raw(), took, not_stored: landed.not_stored });
+                if let Some(lease) = &mut lease
+                    && landed.is_unkeepable
+                {
+                    lease.open();
+                }
                 Outcome::Loaded(landed.entry, landed.not_stored)
             }
             Err(failed) => {
@@ -123,8 +171,7 @@ impl Shared {
                 failed
             }
         };
-        lead.land(outcome.clone());
-        outcome
+        (outcome, lease)
     }
 
     /// Runs a load within its time and catches what it throws.
@@ -154,6 +201,7 @@ impl Shared {
         policy: &Policy,
         base: Position,
         loaded: Loaded<V>,
+        took: Duration,
         recorder: &Recorder,
     ) -> Landed {
         if self.sabotage.is(Sabotage::ForgetRecordedTags) {
@@ -193,8 +241,10 @@ impl Shared {
             expires_at,
             value_bytes,
             has_tenant_tags: seen.has_tenant_tags,
+            load_ms: u16::try_from(took.as_millis()).unwrap_or(u16::MAX),
         };
         let entry = Entry::new(loaded.value, new);
+        let mut is_unkeepable = refused.is_some_and(|reason| reason != NotStored::Overtaken);
         if refused.is_none() {
             self.offer(key.raw(), entry.clone());
             let stored = StoredEntry {
@@ -207,11 +257,12 @@ impl Shared {
                 schema: V::fingerprint(),
                 value: has_value.then(|| Bytes::from(encoded)),
             };
-            if self.store.fill(key.raw(), stored).await.is_err() {
-                self.observers.tell(&Event::StoreFailed { partition: Some(base.partition) });
+            match self.store.fill(key.raw(), stored).await {
+                Ok(filled) => is_unkeepable = filled == Filled::NotKept,
+                Err(_) => self.observers.tell(&Event::StoreFailed { partition: Some(base.partition) }),
             }
         }
-        Landed { entry, not_stored: refused }
+        Landed { entry, not_stored: refused, is_unkeepable }
     }
 
     /// Puts an entry in L1 unless a better one is there.

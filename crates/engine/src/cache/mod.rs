@@ -1,16 +1,19 @@
 //! The cache: the one place that knows both what is decided and what is done.
 //!
 //! [`Cache`] is a cheap handle. Reads are in [`read`] (what is there already in [`find`], what is given out in
-//! [`fetched`]), batches in [`batch`], loads in [`load`], invalidation in [`invalidate`], following the log in
-//! [`follow`].
+//! [`fetched`]), batches in [`batch`], when a load may begin in [`turn`], loads in [`load`], invalidation in
+//! [`invalidate`], following the log in [`follow`], warming in [`warm`].
 
 mod batch;
 mod fetched;
 mod find;
 mod follow;
+mod held_lease;
 mod invalidate;
 mod load;
 mod read;
+mod turn;
+mod warm;
 
 use std::{
     fmt,
@@ -18,18 +21,23 @@ use std::{
 };
 
 use futures_util::future::join_all;
+use tokio::sync::Semaphore;
 
 pub use self::{
     fetched::{Cached, FetchError, Fetched, ReadOptions},
     invalidate::{InvalidateError, Invalidation},
     load::Loaded,
+    warm::{WarmBudget, Warmed},
 };
 use crate::{
     clocks::{ClockLimits, Clocks, Validity},
     flight::Flights,
     l1::{L1, L1Limits},
+    lease::{LeaseLimits, Tokens},
     observe::{Observer, Observers},
     position::{Epoch, Partition, PartitionCount, Position, PositionSet, Sequence},
+    random::Random,
+    refill::{Gate, RefillLimits},
     sabotage::Sabotage,
     store::{LocalHeads, Store, StoreError},
     tag::{Home, Tag},
@@ -48,11 +56,25 @@ pub struct CacheLimits {
     pub waiters_max: usize,
     /// Keys of one batch.
     pub batch_keys_max: usize,
+    /// Waiting for other nodes' loads.
+    pub lease: LeaseLimits,
+    /// Loads after a broad invalidation.
+    pub refill: RefillLimits,
+    /// Refreshes that run in the background at once; those due beyond it are left to a later read.
+    pub refreshes_max: usize,
 }
 
 impl Default for CacheLimits {
     fn default() -> Self {
-        Self { l1: L1Limits::default(), clocks: ClockLimits::default(), waiters_max: 16_384, batch_keys_max: 1024 }
+        Self {
+            l1: L1Limits::default(),
+            clocks: ClockLimits::default(),
+            waiters_max: 16_384,
+            batch_keys_max: 1024,
+            lease: LeaseLimits::default(),
+            refill: RefillLimits::default(),
+            refreshes_max: 32,
+        }
     }
 }
 
@@ -81,6 +103,10 @@ struct Shared {
     views: Box<[View]>,
     l1: L1,
     flights: Arc<Flights>,
+    tokens: Tokens,
+    refills: Arc<Gate>,
+    refreshes: Arc<Semaphore>,
+    random: Random,
     time: Arc<dyn TimeSource>,
     observers: Observers,
     limits: CacheLimits,
@@ -102,6 +128,7 @@ pub struct CacheBuilder {
     limits: CacheLimits,
     time: Arc<dyn TimeSource>,
     observers: Vec<Arc<dyn Observer>>,
+    seed: u64,
     sabotage: Sabotage,
 }
 
@@ -127,6 +154,14 @@ impl CacheBuilder {
         self
     }
 
+    /// Sets what chance depends on (early refreshes, pauses): the same seed and the same times give the same run. By
+    /// default it is random, so that nodes do not all decide alike.
+    #[must_use]
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = seed;
+        self
+    }
+
     /// Breaks the protocol on purpose, to show that the checker notices.
     #[cfg(feature = "testing")]
     #[must_use]
@@ -142,7 +177,7 @@ impl CacheBuilder {
     /// in the store; the first catching-up that gets through finds that the epoch is another one, and starts the view
     /// anew. A store that refuses this node ([`StoreError::Refused`]) is an error: that has to be set right.
     pub async fn build(self) -> Result<Cache, StoreError> {
-        let Self { store, limits, time, observers, sabotage } = self;
+        let Self { store, limits, time, observers, seed, sabotage } = self;
         let partitions = store.partitions();
         let asked_at = time.now();
         // All at once: a store that does not answer is waited for once.
@@ -175,6 +210,10 @@ impl CacheBuilder {
             views: views.into(),
             l1,
             flights,
+            tokens: Tokens::new(),
+            refills: Gate::new(limits.refill),
+            refreshes: Arc::new(Semaphore::new(limits.refreshes_max.min(Semaphore::MAX_PERMITS))),
+            random: Random::new(seed),
             time,
             observers,
             limits,
@@ -192,6 +231,7 @@ impl Cache {
             limits: CacheLimits::default(),
             time: Arc::new(SystemTimeSource::default()),
             observers: Vec::new(),
+            seed: rand::random(),
             sabotage: Sabotage::None,
         }
     }

@@ -9,21 +9,20 @@ use super::{
     fetched::{Cached, FetchError, Fetched, ReadOptions},
     find::{Found, Old},
     load::{Loaded, error_of},
+    turn::Errand,
 };
 use crate::{
-    clocks::Validity,
     codec::Cacheable,
     entry::{Entry, TagIds},
-    flight::{Flight, Lead, Outcome, Seat},
+    flight::{Flight, Join, Lead, Outcome, Seat},
     judge::{Judgement, judge},
     key::{KEY_BYTES_MAX, Key, RawKey},
     observe::Event,
     policy::Policy,
-    position::{Position, PositionSet},
+    position::PositionSet,
     sabotage::Sabotage,
     scope::{self, Nested},
-    tag::TagId,
-    verdict::{BypassReason, MissReason, NotStored, StaleReason, Verdict},
+    verdict::{BypassReason, NotStored, StaleReason, Verdict},
 };
 
 /// Flights a reader joins before it loads for itself: each may land with a value that was overtaken meanwhile.
@@ -89,15 +88,20 @@ impl Cache {
             // A value loaded now has seen the write; only the entry could not be placed in the log.
             return self.load_uncached(key, policy, required, BypassReason::OutOfReach, load).await;
         }
-        match self.shared.find(key, policy).await {
+        let (found, confirmed) = self.shared.find(key, policy).await;
+        match found {
             Found::Answer(entry, verdict) => Ok(self.answer(key.raw(), entry, verdict)),
-            Found::Refresh(entry, reason, mine) => {
+            Found::Refresh(entry, verdict, mine) => {
                 if mine {
-                    self.refresh(key, policy, required, entry.clone(), load);
+                    let errand = Errand::refresh(entry.clone(), confirmed, self.now());
+                    self.refresh(key, policy, required, entry.clone(), errand, load);
                 }
-                Ok(self.answer(key.raw(), entry, Verdict::Stale(reason)))
+                Ok(self.answer(key.raw(), entry, verdict))
             }
-            Found::Nothing(reason, old) => self.load_or_join(key, policy, required, reason, old, load).await,
+            Found::Nothing(reason, old) => {
+                let errand = Errand::read(reason, old.as_ref(), confirmed, self.now());
+                self.load_or_join(key, policy, required, errand, old, load).await
+            }
         }
     }
 
@@ -110,8 +114,10 @@ impl Cache {
         }
         let entry = shared.l1.get(key.raw())?;
         let clocks = &shared.view(entry.partition()).clocks;
+        let now = shared.now();
         let fresh = shared.is_confirmed(entry.partition(), policy)
-            && judge(&entry, clocks, policy, true, shared.now()) == Judgement::Fresh;
+            && judge(&entry, clocks, policy, true, now) == Judgement::Fresh
+            && !shared.is_due_early(key.raw(), &entry, policy, now);
         if fresh { Some(self.answer(key.raw(), entry, Verdict::Hit)) } else { None }
     }
 
@@ -132,7 +138,7 @@ impl Cache {
         key: &Key<V>,
         policy: &Policy,
         required: PositionSet,
-        reason: MissReason,
+        errand: Errand,
         old: Option<Old>,
         load: F,
     ) -> Result<Fetched<V>, FetchError<E>>
@@ -143,21 +149,25 @@ impl Cache {
         L: Future<Output = Result<Loaded<V>, E>> + Send + 'static,
     {
         let known_tags = old.as_ref().map_or_else(TagIds::new, |old| old.entry.tags.clone());
-        let mut verdict = Verdict::Miss(reason);
-        for _ in 0..JOINS_MAX {
+        let mut verdict = Verdict::Miss(errand.reason());
+        let joins_max = if errand.may_join(policy) { JOINS_MAX } else { 0 };
+        for _ in 0..joins_max {
             match self.shared.board(key.raw(), &known_tags, &required) {
                 Seat::Lead(lead) => {
-                    let outcome = self.lead(key, policy, lead, required, load).await;
-                    return self.landed(key.raw(), outcome, verdict, old, false);
+                    let (outcome, spared) = self.lead(key, policy, lead, required, errand, load).await;
+                    return self.landed(key.raw(), outcome, verdict, old, spared);
                 }
                 Seat::Full => {
                     verdict = Verdict::Bypass(BypassReason::TooManyWaiters);
                     break;
                 }
                 Seat::Join(join) => {
-                    self.shared.observers.tell(&Event::Joined { key: key.raw() });
+                    self.shared.joined(key.raw(), &join);
+                    let flight = join.flight().clone();
                     match join.outcome().await {
-                        Outcome::Loaded(entry, not_stored) if self.shared.may_share(key.raw(), &entry, not_stored) => {
+                        Outcome::Loaded(entry, not_stored)
+                            if self.shared.may_share(key.raw(), &flight, (&entry, not_stored), policy, &errand) =>
+                        {
                             let outcome = Outcome::Loaded(entry, not_stored);
                             return self.landed(key.raw(), outcome, verdict, old, true);
                         }
@@ -169,7 +179,7 @@ impl Cache {
             }
         }
         let lead = self.shared.alone(key.raw());
-        let outcome = self.lead(key, policy, lead, required, load).await;
+        let (outcome, _) = self.lead(key, policy, lead, required, Errand::alone(), load).await;
         self.landed(key.raw(), outcome, verdict, old, false)
     }
 
@@ -189,36 +199,53 @@ impl Cache {
     {
         let lead = self.shared.alone(key.raw());
         let declining = move || async move { load().await.map(Loaded::declined) };
-        let outcome = self.lead(key, policy, lead, required, declining).await;
+        let (outcome, _) = self.lead(key, policy, lead, required, Errand::alone(), declining).await;
         self.landed(key.raw(), outcome, Verdict::Bypass(reason), None, false)
     }
 
-    fn refresh<V, E, F, L>(&self, key: &Key<V>, policy: &Policy, required: PositionSet, old: Arc<Entry>, load: F)
-    where
+    /// Loads a value anew in the background, unless as many as the limit do so already. The one who calls holds the
+    /// entry's claim; it is given back if nothing comes of it.
+    fn refresh<V, E, F, L>(
+        &self,
+        key: &Key<V>,
+        policy: &Policy,
+        required: PositionSet,
+        old: Arc<Entry>,
+        errand: Errand,
+        load: F,
+    ) where
         V: Cacheable,
         E: Clone + Send + Sync + 'static,
         F: FnOnce() -> L + Send + 'static,
         L: Future<Output = Result<Loaded<V>, E>> + Send + 'static,
     {
-        let Seat::Lead(lead) = self.shared.board(key.raw(), &old.tags, &required) else { return };
+        let Ok(one_of_few) = self.shared.refreshes.clone().try_acquire_owned() else {
+            self.shared.observers.tell(&Event::RefreshSkipped { key: key.raw() });
+            return old.release_refresh();
+        };
+        let Seat::Lead(lead) = self.shared.board(key.raw(), &old.tags, &required) else {
+            return old.release_refresh();
+        };
         let (this, key, policy) = (self.clone(), key.clone(), *policy);
         tokio::spawn(async move {
-            let outcome = this.lead(&key, &policy, lead, required, load).await;
+            let (outcome, _) = this.lead(&key, &policy, lead, required, errand, load).await;
             if !matches!(outcome, Outcome::Loaded(_, None)) {
                 old.release_refresh();
             }
+            drop(one_of_few);
         });
     }
 
-    /// Runs the load in a task of its own and waits for it.
+    /// Runs the load in a task of its own and waits for it. Says whether another node spared it.
     async fn lead<V, E, F, L>(
         &self,
         key: &Key<V>,
         policy: &Policy,
         lead: Lead,
         required: PositionSet,
+        errand: Errand,
         load: F,
-    ) -> Outcome
+    ) -> (Outcome, bool)
     where
         V: Cacheable,
         E: Clone + Send + Sync + 'static,
@@ -227,8 +254,8 @@ impl Cache {
     {
         let (shared, key, policy) = (self.shared.clone(), key.clone(), *policy);
         let span = tracing::debug_span!("cache.load", cache.entity = key.raw().entity(), cache.tier = "loader");
-        let flight = async move { shared.fly(&key, &policy, lead, required, async { load().await }).await };
-        tokio::spawn(flight.instrument(span)).await.unwrap_or(Outcome::Aborted)
+        let flight = async move { shared.fly(&key, &policy, lead, required, &errand, async { load().await }).await };
+        tokio::spawn(flight.instrument(span)).await.unwrap_or((Outcome::Aborted, false))
     }
 
     pub(super) fn landed<V: Cacheable, E: Clone + 'static>(
@@ -265,7 +292,10 @@ impl Cache {
         collapsed: bool,
     ) -> Fetched<V> {
         self.shared.observers.tell(&Event::Read { key, verdict });
-        entry.touch();
+        // Its own load is no use of it: what is used is what somebody comes back for.
+        if collapsed || !matches!(verdict, Verdict::Miss(_) | Verdict::Bypass(_)) {
+            entry.touch();
+        }
         if scope::is_recording() {
             tell_outer_load(key, &entry, verdict, not_stored);
         }
@@ -278,7 +308,7 @@ impl Cache {
 fn tell_outer_load(key: &RawKey, entry: &Entry, verdict: Verdict, not_stored: Option<NotStored>) {
     let refused = match (verdict, not_stored) {
         (Verdict::Stale(_), _) => Some(NotStored::FromStale),
-        (_, Some(reason)) if !is_judgeable(reason) => Some(reason),
+        (_, Some(reason)) if !reason.is_judgeable() => Some(reason),
         _ => None,
     };
     scope::record_nested(&Nested {
@@ -297,14 +327,6 @@ pub(super) fn required(options: &ReadOptions) -> PositionSet {
     required
 }
 
-/// Whether a value that was not kept can still be judged by the rule: its tags are all known.
-fn is_judgeable(reason: NotStored) -> bool {
-    match reason {
-        NotStored::Overtaken | NotStored::TooLarge | NotStored::AbsenceNotKept | NotStored::NoLifetime => true,
-        NotStored::TooManyTags | NotStored::ForeignTag | NotStored::FromStale | NotStored::Declined => false,
-    }
-}
-
 fn is_overtaken(not_stored: Option<NotStored>) -> bool {
     matches!(not_stored, None | Some(NotStored::Overtaken))
 }
@@ -312,29 +334,25 @@ fn is_overtaken(not_stored: Option<NotStored>) -> bool {
 impl Shared {
     /// Joins a running load that is young enough for this reader, or begins one.
     pub(super) fn board(&self, key: &RawKey, known_tags: &TagIds, required: &PositionSet) -> Seat {
-        let partition = self.partition(key.tenant());
-        let clocks = &self.view(partition).clocks;
-        let needed = required.in_partition(partition);
+        let needed = required.in_partition(self.partition(key.tenant()));
         let may_join = |flight: &Flight| {
-            let reached = needed
-                .is_none_or(|needed| needed.epoch != flight.base.epoch || flight.base.sequence >= needed.sequence);
-            let untouched = |tags: &[TagId]| {
-                matches!(clocks.judge(flight.base.epoch, flight.base.sequence, tags), Validity::Valid { .. })
-            };
-            let unjudged = self.sabotage.is(Sabotage::JoinUnjudged);
-            unjudged || (reached && untouched(&flight.known_tags) && untouched(known_tags))
+            let base = flight.base();
+            self.sabotage.is(Sabotage::JoinUnjudged)
+                || (self.may_serve(base, needed, &flight.known_tags) && self.may_serve(base, needed, known_tags))
         };
-        self.flights.board(key, clocks.frontier(), known_tags.clone(), may_join)
+        self.flights.board(key, self.frontier_of(key), known_tags.clone(), may_join)
+    }
+
+    /// Notes that a reader waits for a flight; if the reader is a load, so that it does not wait for its turn.
+    pub(super) fn joined(&self, key: &RawKey, join: &Join) {
+        self.observers.tell(&Event::Joined { key });
+        if scope::is_recording() && join.hasten() {
+            self.refills.look_again();
+        }
     }
 
     /// A load that nobody joins.
     pub(super) fn alone(&self, key: &RawKey) -> Lead {
-        let base: Position = self.view(self.partition(key.tenant())).clocks.frontier();
-        self.flights.alone(key, base)
-    }
-
-    /// Whether a value from another reader's load may be used by one who came later: only if the rule can say so.
-    pub(super) fn may_share(&self, key: &RawKey, entry: &Entry, not_stored: Option<NotStored>) -> bool {
-        not_stored.is_none_or(is_judgeable) && (self.is_valid(key, entry) || self.sabotage.is(Sabotage::JoinUnjudged))
+        self.flights.alone(key, self.frontier_of(key))
     }
 }

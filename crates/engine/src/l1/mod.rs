@@ -212,6 +212,7 @@ mod tests {
             expires_at: Timestamp::NEVER,
             value_bytes,
             has_tenant_tags: false,
+            load_ms: 0,
         };
         Entry::new(None::<u8>, new)
     }

@@ -10,7 +10,10 @@ use quick_cache::{
     sync::{Cache, DefaultLifecycle},
 };
 
-use super::{Filled, LocalHeads, LogPage, Moves, MovesWatcher, Record, Store, StoreError, StoredEntry};
+use super::{
+    AfterLease, Filled, LeaseRequest, LeaseToken, Leased, LocalHeads, LogPage, Moves, MovesWatcher, Record, Store,
+    StoreError, StoredEntry, leases::LocalLeases,
+};
 use crate::{
     clocks::{ClockLimits, Clocks, Validity},
     hash_map::IdBuildHasher,
@@ -53,6 +56,7 @@ pub struct MemoryStore {
     entries: Option<Cache<RawKey, StoredEntry, EntryWeight, IdBuildHasher>>,
     /// Judging and storing an entry is one step; sharing it with `append` would order unrelated partitions.
     filling: Mutex<()>,
+    leases: LocalLeases,
     /// The heads once more, to be read without a lock.
     heads: Arc<LocalHeads>,
     moves: Arc<Moves>,
@@ -100,7 +104,8 @@ impl MemoryStore {
         });
         let partitions: Box<[_]> = partitions.collect();
         let heads = Arc::new(LocalHeads::new(partitions.iter().map(|partition| partition.read().head)));
-        Self { limits, partitions, entries, filling: Mutex::new(()), heads, moves: Moves::new(limits.partitions) }
+        let (filling, leases, moves) = (Mutex::new(()), LocalLeases::default(), Moves::new(limits.partitions));
+        Self { limits, partitions, entries, filling, leases, heads, moves }
     }
 
     /// Loses everything of a partition, as a store that restarted empty: its entries, clocks and log go together and
@@ -115,6 +120,7 @@ impl MemoryStore {
         if let Some(entries) = &self.entries {
             entries.retain(|_, entry| entry.base.partition != partition);
         }
+        self.leases.lose(partition);
         self.moves.note(partition);
     }
 
@@ -232,5 +238,30 @@ impl Store for MemoryStore {
             entries.remove(key);
         }
         future::ready(Ok(())).boxed()
+    }
+
+    fn shares_entries(&self) -> bool {
+        self.entries.is_some()
+    }
+
+    fn lease<'a>(&'a self, key: &'a RawKey, request: &'a LeaseRequest) -> BoxFuture<'a, Result<Leased, StoreError>> {
+        async move {
+            let held_by = self.leases.ask(key, request);
+            Ok(Leased { held_by, entry: self.entries.as_ref().and_then(|entries| entries.get(key)) })
+        }
+        .boxed()
+    }
+
+    fn release<'a>(
+        &'a self,
+        key: &'a RawKey,
+        owner: LeaseToken,
+        after: AfterLease,
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
+        async move {
+            self.leases.release(key, owner, after);
+            Ok(())
+        }
+        .boxed()
     }
 }

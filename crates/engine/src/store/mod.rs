@@ -5,6 +5,8 @@
 //! nodes, and one contract suite (`tests/it/store_contract.rs`) runs over both.
 
 mod heads;
+mod lease;
+mod leases;
 mod memory;
 mod moves;
 #[cfg(feature = "redis")]
@@ -17,10 +19,12 @@ use futures_util::future::BoxFuture;
 
 #[cfg(feature = "redis")]
 pub use self::redis::{
-    InvalidRedisSettings, RedisFinding, RedisLimits, RedisLogin, RedisSettings, RedisStore, RedisTls, Severity,
+    GroupStats, InvalidRedisSettings, LATENCY_BOUNDS, LatencyStats, OperationStats, RedisFinding, RedisLimits,
+    RedisLogin, RedisSettings, RedisStats, RedisStore, RedisTls, Severity, TenantUsage, Usage,
 };
 pub use self::{
     heads::LocalHeads,
+    lease::{AfterLease, Lease, LeaseRequest, LeaseToken, Leased},
     memory::{MemoryLimits, MemoryStore},
     moves::{Moves, MovesWatcher},
 };
@@ -151,4 +155,18 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
 
     /// Removes one entry.
     fn remove<'a>(&'a self, key: &'a RawKey) -> BoxFuture<'a, Result<(), StoreError>>;
+
+    /// Whether what one node fills is there for others to find: then a load is worth waiting for, and leases are.
+    fn shares_entries(&self) -> bool;
+
+    /// Asks for the lease of a key. It is granted if nobody holds it, or if it is the one that may be taken over.
+    fn lease<'a>(&'a self, key: &'a RawKey, request: &'a LeaseRequest) -> BoxFuture<'a, Result<Leased, StoreError>>;
+
+    /// Ends a lease, if it is still this owner's; else does nothing.
+    fn release<'a>(
+        &'a self,
+        key: &'a RawKey,
+        owner: LeaseToken,
+        after: AfterLease,
+    ) -> BoxFuture<'a, Result<(), StoreError>>;
 }

@@ -11,7 +11,10 @@ use tokio::task::yield_now;
 use crate::{
     key::RawKey,
     position::{Partition, PartitionCount, Position},
-    store::{Filled, LocalHeads, LogPage, MovesWatcher, Store, StoreError, StoredEntry},
+    store::{
+        AfterLease, Filled, LeaseRequest, LeaseToken, Leased, LocalHeads, LogPage, MovesWatcher, Store, StoreError,
+        StoredEntry,
+    },
     tag::TagId,
 };
 
@@ -110,5 +113,22 @@ impl Store for DistantStore {
 
     fn remove<'a>(&'a self, key: &'a RawKey) -> BoxFuture<'a, Result<(), StoreError>> {
         self.there_and_back(async move { self.inner.remove(key).await }).boxed()
+    }
+
+    fn shares_entries(&self) -> bool {
+        self.inner.shares_entries()
+    }
+
+    fn lease<'a>(&'a self, key: &'a RawKey, request: &'a LeaseRequest) -> BoxFuture<'a, Result<Leased, StoreError>> {
+        self.there_and_back(async move { self.inner.lease(key, request).await }).boxed()
+    }
+
+    fn release<'a>(
+        &'a self,
+        key: &'a RawKey,
+        owner: LeaseToken,
+        after: AfterLease,
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
+        self.there_and_back(async move { self.inner.release(key, owner, after).await }).boxed()
     }
 }

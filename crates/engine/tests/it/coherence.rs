@@ -5,10 +5,11 @@ use std::{sync::Arc, time::Duration};
 use proptest::prelude::*;
 use rand::{SeedableRng as _, rngs::StdRng};
 use unstale::{
-    Cache, CacheLimits, ClockLimits, MemoryLimits, MemoryStore, Mode, Policy, PositionSet,
+    Cache, CacheLimits, ClockLimits, LeaseLimits, MemoryLimits, MemoryStore, Mode, Policy, PositionSet,
     position::PartitionCount,
     store::Store,
     testing::{DistantStore, Faults, Sabotage, Violation},
+    time::ManualTime,
 };
 
 use crate::world::{FACTS, World, acme, read_page};
@@ -27,6 +28,36 @@ enum Topology {
     DistantStrict,
     /// At a distance, but all writes and reads pass one node: bound by every acknowledged write, without positions.
     DistantOneNode,
+    /// As `Distant`, but loads take time and values live short: nodes wait for each other's leases, which run out, and
+    /// refresh early and in grace.
+    DistantShortLived,
+    /// The same, every read strict.
+    StrictShortLived,
+}
+
+impl Topology {
+    /// Whether a reader is bound only by the writes whose positions it carries.
+    fn is_bound_by_positions(self) -> bool {
+        matches!(self, Self::Distant | Self::DistantShortLived)
+    }
+
+    fn is_short_lived(self) -> bool {
+        matches!(self, Self::DistantShortLived | Self::StrictShortLived)
+    }
+
+    fn policy(self) -> Policy {
+        let mode = match self {
+            Self::DistantStrict | Self::StrictShortLived => Mode::Strict,
+            Self::DistantShortLived => Mode::Bounded(NAP_MAX),
+            _ => Mode::Bounded(Duration::MAX),
+        };
+        if self.is_short_lived() {
+            let policy = Policy::ttl(NAP_MAX * 4).grace(NAP_MAX * 4).fail_safe(NAP_MAX * 8);
+            policy.early_refresh(300).load_timeout(NAP_MAX * 20).mode(mode)
+        } else {
+            Policy::ttl(Duration::from_secs(3600)).mode(mode)
+        }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -39,6 +70,8 @@ enum Step {
         node: usize,
         facts: Vec<u32>,
     },
+    /// Time goes by for the entries.
+    Wait(u32),
     LoseStore,
     TrimLog,
     /// One key of the store alone, where it has keys.
@@ -51,6 +84,7 @@ fn steps() -> impl Strategy<Value = Vec<Vec<Step>>> {
     let step = prop_oneof![
         12 => (node.clone(), 0..PAGES).prop_map(|(node, page)| Step::Read { node, page }),
         6 => (node, proptest::collection::vec(0..FACTS as u32, 1..3)).prop_map(|(node, facts)| Step::Write { node, facts }),
+        2 => (1..4u32).prop_map(Step::Wait),
         1 => Just(Step::LoseStore),
         1 => Just(Step::TrimLog),
         1 => (0..8usize).prop_map(Step::LoseKey),
@@ -71,6 +105,8 @@ trait Shared: Send + Sync {
 
 const PARTITIONS: PartitionCount = PartitionCount::new(2).unwrap();
 const LOG_RECORDS_MAX: usize = 8;
+/// The longest nap of a load in the worlds where loads take time.
+const NAP_MAX: Duration = Duration::from_millis(20);
 /// Small, so that slots are shared, clocks trimmed and floors raised.
 const CLOCKS: ClockLimits = ClockLimits { filter_slots: 4, exact_clocks_max: 4 };
 
@@ -109,13 +145,17 @@ struct Cluster {
     store: Box<dyn Shared>,
     distant: Vec<Arc<DistantStore>>,
     nodes: Vec<Cache>,
+    time: Arc<ManualTime>,
     policy: Policy,
     topology: Topology,
 }
 
 impl Cluster {
     async fn new(topology: Topology, store: Box<dyn Shared>, seed: u64, sabotage: Sabotage) -> Self {
-        let limits = CacheLimits { clocks: CLOCKS, ..CacheLimits::default() };
+        // Shorter than some loads, so that leases run out.
+        let lease = LeaseLimits { ttl: NAP_MAX / 2, wait_max: NAP_MAX * 2, ..LeaseLimits::default() };
+        let limits = CacheLimits { clocks: CLOCKS, lease, ..CacheLimits::default() };
+        let time = Arc::new(ManualTime::default());
         let mut nodes = Vec::new();
         let mut distant = Vec::new();
         for node in 0..NODES as u64 {
@@ -126,11 +166,11 @@ impl Cluster {
                 distant.push(far.clone());
                 far
             };
-            nodes.push(Cache::builder(seen).limits(limits).sabotage(sabotage).build().await.unwrap());
+            let node = Cache::builder(seen).limits(limits).time(time.clone()).seed(seed ^ node).sabotage(sabotage);
+            nodes.push(node.build().await.unwrap());
         }
-        let mode = if topology == Topology::DistantStrict { Mode::Strict } else { Mode::Bounded(Duration::MAX) };
-        let policy = Policy::ttl(Duration::from_secs(3600)).mode(mode);
-        Self { world: World::new(seed), store, distant, nodes, policy, topology }
+        let world = if topology.is_short_lived() { World::slow(seed, NAP_MAX) } else { World::new(seed) };
+        Self { world, store, distant, nodes, time, policy: topology.policy(), topology }
     }
 
     async fn client(self: Arc<Self>, name: String, steps: Vec<Step>) {
@@ -141,7 +181,7 @@ impl Cluster {
             self.world.dawdle().await;
             match self.on_reachable_node(step) {
                 Step::Read { node, page } => {
-                    let bound_by_all = self.topology != Topology::Distant;
+                    let bound_by_all = !self.topology.is_bound_by_positions();
                     let promised_from = if bound_by_all { self.world.history.now() } else { promised_from };
                     let read = read_page(&self.world, &self.nodes[node], &self.policy, page, positions.clone()).await;
                     let fetched = read.expect("the world's loads do not fail");
@@ -150,12 +190,13 @@ impl Cluster {
                 }
                 Step::Write { node, facts } => {
                     if let Some(reached) = self.world.write(&self.nodes[node], &facts).await
-                        && self.topology == Topology::Distant
+                        && self.topology.is_bound_by_positions()
                     {
                         positions.extend(&reached);
                         promised_from = self.world.history.now();
                     }
                 }
+                Step::Wait(naps) => self.time.advance(NAP_MAX * naps),
                 Step::LoseStore => self.store.lose(),
                 Step::TrimLog => self.store.trim_log(),
                 Step::LoseKey(which) => self.store.lose_key(which),
@@ -191,7 +232,7 @@ async fn run_over(
     let cluster = Arc::new(Cluster::new(topology, store, seed, sabotage).await);
     let mut running = tokio::task::JoinSet::new();
     for (at, steps) in clients.into_iter().enumerate() {
-        let steps = if topology == Topology::Distant && at > 0 { without_writes(steps) } else { steps };
+        let steps = if topology.is_bound_by_positions() && at > 0 { without_writes(steps) } else { steps };
         running.spawn(cluster.clone().client(format!("client {at}"), steps));
     }
     while let Some(ended) = running.join_next().await {
@@ -221,6 +262,16 @@ proptest! {
     #[test]
     fn at_a_distance_a_strict_read_sees_every_acknowledged_write(seed: u64, clients in steps()) {
         prop_assert_eq!(run(Topology::DistantStrict, seed, Sabotage::None, clients), vec![]);
+    }
+
+    #[test]
+    fn where_nodes_wait_for_each_other_a_reader_sees_the_writes_it_knows_of(seed: u64, clients in steps()) {
+        prop_assert_eq!(run(Topology::DistantShortLived, seed, Sabotage::None, clients), vec![]);
+    }
+
+    #[test]
+    fn where_nodes_wait_for_each_other_a_strict_read_sees_every_acknowledged_write(seed: u64, clients in steps()) {
+        prop_assert_eq!(run(Topology::StrictShortLived, seed, Sabotage::None, clients), vec![]);
     }
 
     #[test]

@@ -8,9 +8,15 @@ mod eviction;
 mod fleet;
 #[cfg(feature = "redis")]
 mod hanging;
+mod lease;
+mod nodes;
 mod reads;
 #[cfg(feature = "redis")]
 mod redis;
+#[cfg(feature = "redis")]
+mod redis_groups;
+mod refill;
+mod refresh;
 mod store_contract;
 #[cfg(feature = "redis")]
 mod topology;

@@ -6,7 +6,7 @@ use unstale::{
     Bytes, ClockLimits, MemoryLimits, MemoryStore, Tag, Tenant, Timestamp,
     codec::Fingerprint,
     position::{Partition, PartitionCount, Position},
-    store::{Filled, LogPage, Store, StoredEntry},
+    store::{AfterLease, Filled, Lease, LeaseRequest, LeaseToken, Leased, LogPage, Store, StoredEntry},
 };
 
 use crate::world::{acme, page};
@@ -22,6 +22,8 @@ struct Subject {
 const PARTITIONS: PartitionCount = PartitionCount::new(4).unwrap();
 const LOG_RECORDS_MAX: usize = 16;
 const CLOCKS_MAX: usize = 8;
+/// Longer than any test.
+const PATIENT: Duration = Duration::from_secs(600);
 
 /// One of each kind, empty; with the feature `redis`, also on one server, on a primary with sentinels, and on a
 /// cluster. The servers are shared by all tests of this binary, each of which has a namespace of its own.
@@ -124,6 +126,21 @@ impl Subject {
             value: Some(Bytes::from_static(value)),
         };
         self.store.fill(page(&acme(), 1).raw(), entry).await.unwrap()
+    }
+
+    async fn lease(&self, token: u128, over: Option<u128>, ttl: Duration) -> Leased {
+        let lease = Lease { token: LeaseToken::from_u128(token), base: self.head().await };
+        let request = LeaseRequest { lease, ttl, over: over.map(LeaseToken::from_u128) };
+        self.store.lease(page(&acme(), 1).raw(), &request).await.unwrap()
+    }
+
+    /// Who holds the lease instead, if somebody does.
+    async fn holder(&self, token: u128, over: Option<u128>) -> Option<u128> {
+        self.lease(token, over, PATIENT).await.held_by.map(|lease| lease.token.as_u128())
+    }
+
+    async fn release(&self, token: u128, after: AfterLease) {
+        self.store.release(page(&acme(), 1).raw(), LeaseToken::from_u128(token), after).await.unwrap();
     }
 
     async fn value(&self) -> Option<Bytes> {
@@ -235,5 +252,86 @@ async fn a_removed_entry_is_gone() {
         subject.fill(subject.head().await, 1, b"x").await;
         subject.store.remove(page(&acme(), 1).raw()).await.unwrap();
         assert_eq!(subject.value().await, None);
+    }
+}
+
+#[tokio::test]
+async fn a_lease_is_one_owners_until_that_owner_gives_it_back() {
+    for subject in subjects() {
+        assert!(subject.store.shares_entries());
+        let base = subject.head().await;
+        let owner = u128::MAX - 1;
+        assert_eq!(subject.holder(owner, None).await, None);
+        let moved = subject.append(1).await;
+        let held = subject.lease(2, None, PATIENT).await.held_by.unwrap();
+        assert_eq!(held, Lease { token: LeaseToken::from_u128(owner), base }, "and not {moved:?}");
+        subject.release(2, AfterLease::Free).await;
+        subject.release(2, AfterLease::Open(PATIENT)).await;
+        assert_eq!(subject.holder(3, None).await, Some(owner), "who does not own it cannot give it back");
+        subject.release(owner, AfterLease::Free).await;
+        assert_eq!(subject.holder(3, None).await, None);
+        let other = Lease { token: LeaseToken::from_u128(4), base };
+        let request = LeaseRequest { lease: other, ttl: PATIENT, over: None };
+        assert_eq!(subject.store.lease(page(&acme(), 2).raw(), &request).await.unwrap().held_by, None, "another key");
+    }
+}
+
+#[tokio::test]
+async fn a_lease_is_kept_or_taken_over_by_who_names_its_owner() {
+    for subject in subjects() {
+        assert_eq!(subject.holder(1, Some(9)).await, None, "it was free");
+        assert_eq!(subject.holder(2, Some(9)).await, Some(1));
+        let moved = subject.append(1).await;
+        assert_eq!(subject.holder(1, Some(1)).await, None, "kept");
+        assert_eq!(subject.lease(2, None, PATIENT).await.held_by.unwrap().base, moved, "from where it now loads");
+        assert_eq!(subject.holder(2, Some(1)).await, None, "taken over");
+        assert_eq!(subject.holder(1, Some(1)).await, Some(2));
+    }
+}
+
+#[tokio::test]
+async fn a_lease_runs_out() {
+    for subject in subjects() {
+        assert!(subject.lease(1, None, Duration::from_millis(1)).await.held_by.is_none());
+        while subject.holder(2, None).await.is_some() {
+            tokio::task::yield_now().await;
+        }
+        subject.release(1, AfterLease::Free).await;
+        assert_eq!(subject.holder(3, None).await, Some(2), "an earlier owner does not end it");
+    }
+}
+
+#[tokio::test]
+async fn a_lease_that_is_open_is_nobodys_until_its_time_is_over() {
+    for subject in subjects() {
+        subject.holder(1, None).await;
+        subject.release(1, AfterLease::Open(PATIENT)).await;
+        assert_eq!(subject.holder(2, None).await, Some(0));
+        assert_eq!(subject.holder(2, Some(0)).await, None);
+        subject.release(2, AfterLease::Open(Duration::from_millis(1))).await;
+        while subject.holder(3, None).await.is_some() {
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn whoever_asks_for_a_lease_is_shown_what_was_filled_before() {
+    for subject in subjects() {
+        assert!(subject.lease(1, None, PATIENT).await.entry.is_none());
+        subject.fill(subject.head().await, 1, b"x").await;
+        let shown = async |token| subject.lease(token, None, PATIENT).await.entry.unwrap().value.unwrap();
+        assert_eq!(shown(2).await, &b"x"[..], "who is refused");
+        subject.release(1, AfterLease::Free).await;
+        assert_eq!(shown(2).await, &b"x"[..], "who is granted it");
+    }
+}
+
+#[tokio::test]
+async fn leases_are_lost_with_everything_else() {
+    for subject in subjects() {
+        subject.holder(1, None).await;
+        (subject.lose)(subject.partition());
+        assert_eq!(subject.holder(2, None).await, None);
     }
 }

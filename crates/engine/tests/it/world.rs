@@ -1,8 +1,11 @@
 //! A small world to cache: facts with versions, pages computed from them, and nodes that cache the pages.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering::SeqCst},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::SeqCst},
+    },
+    time::Duration,
 };
 
 use parking_lot::Mutex;
@@ -36,6 +39,8 @@ pub(crate) const FACTS: usize = 6;
 pub(crate) struct World {
     versions: [AtomicU64; FACTS],
     random: Mutex<StdRng>,
+    /// How long who dawdles may sleep now and then, beside giving way to others.
+    nap_max: Duration,
     pub(crate) history: History,
     pub(crate) loads: AtomicU64,
 }
@@ -54,13 +59,25 @@ impl World {
         Arc::new(Self {
             versions: Default::default(),
             random: Mutex::new(StdRng::seed_from_u64(seed)),
+            nap_max: Duration::ZERO,
             history: History::default(),
             loads: AtomicU64::new(0),
         })
     }
 
+    /// A world where things take time; for paused time.
+    pub(crate) fn slow(seed: u64, nap_max: Duration) -> Arc<Self> {
+        let mut world = Self::new(seed);
+        Arc::get_mut(&mut world).expect("nobody has it yet").nap_max = nap_max;
+        world
+    }
+
     pub(crate) async fn dawdle(&self) {
         let switches = self.random.lock().random_range(0..8);
+        if switches == 7 && !self.nap_max.is_zero() {
+            let nap = self.nap_max.mul_f64(self.random.lock().random());
+            tokio::time::sleep(nap).await;
+        }
         for _ in 0..switches {
             yield_now().await;
         }

@@ -175,7 +175,9 @@ mod silent_log {
     use unstale::{
         Bytes, MemoryStore, RawKey, StoreError, TagId,
         position::{Partition, PartitionCount, Position},
-        store::{Filled, LocalHeads, LogPage, MovesWatcher, Store, StoredEntry},
+        store::{
+            AfterLease, Filled, LeaseRequest, LeaseToken, Leased, LocalHeads, LogPage, MovesWatcher, Store, StoredEntry,
+        },
     };
 
     #[derive(Debug, Default)]
@@ -216,6 +218,27 @@ mod silent_log {
 
         fn remove<'a>(&'a self, key: &'a RawKey) -> BoxFuture<'a, Result<(), StoreError>> {
             self.0.remove(key)
+        }
+
+        fn shares_entries(&self) -> bool {
+            self.0.shares_entries()
+        }
+
+        fn lease<'a>(
+            &'a self,
+            key: &'a RawKey,
+            request: &'a LeaseRequest,
+        ) -> BoxFuture<'a, Result<Leased, StoreError>> {
+            self.0.lease(key, request)
+        }
+
+        fn release<'a>(
+            &'a self,
+            key: &'a RawKey,
+            owner: LeaseToken,
+            after: AfterLease,
+        ) -> BoxFuture<'a, Result<(), StoreError>> {
+            self.0.release(key, owner, after)
         }
     }
 

@@ -1,12 +1,24 @@
--- KEYS state, log · ARGV (none), clocks kept, records kept, channel, message, record, tags…
--- → epoch, sequence
+-- KEYS state, log · ARGV (none), clocks kept, records kept, channel, message, number of records, and for
+-- each record: its bytes, the number of tags whose last record it is, and these tags
+-- → epoch, sequence of the last record
 local sequence, epoch = state()
 if not sequence then return epoch end
-sequence = sequence + 1
-local set = { 'ZADD', KEYS[1], -(sequence + 1), 's' }
-for at = 7, #ARGV do
-  set[#set + 1] = sequence
-  set[#set + 1] = ARGV[at]
+local records = tonumber(ARGV[6])
+local set = { 'ZADD', KEYS[1], -(sequence + records + 1), 's' }
+local push = { 'RPUSH', KEYS[2] }
+local at, size = 7, 4
+for record = 1, records do
+  sequence = sequence + 1
+  push[record + 2] = struct.pack('>I8I8', epoch, sequence) .. ARGV[at]
+  -- As text once, not once for each tag.
+  local clock = string.format('%.0f', sequence)
+  local last = at + 1 + ARGV[at + 1]
+  for tag = at + 2, last do
+    set[size + 1] = clock
+    set[size + 2] = ARGV[tag]
+    size = size + 2
+  end
+  at = last + 1
 end
 redis.call(unpack(set))
 
@@ -21,9 +33,9 @@ if clocks > clocks_max then
   redis.call('ZADD', KEYS[1], -(floor + 1), 'f')
 end
 
-local records = redis.call('RPUSH', KEYS[2], struct.pack('>I8I8', epoch, sequence) .. ARGV[6])
-if records > tonumber(ARGV[3]) then
-  redis.call('LPOP', KEYS[2], records - tonumber(ARGV[3]))
+local kept = redis.call(unpack(push))
+if kept > tonumber(ARGV[3]) then
+  redis.call('LPOP', KEYS[2], kept - tonumber(ARGV[3]))
 end
 redis.call('SPUBLISH', ARGV[4], ARGV[5])
 return { epoch, sequence }

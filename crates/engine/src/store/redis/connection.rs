@@ -6,7 +6,7 @@
 use std::{sync::Arc, time::Duration};
 
 use redis::{Cmd, ErrorKind, RedisError, RedisResult, ServerErrorKind, Value};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use super::{
     access::Access,
@@ -43,12 +43,23 @@ pub(super) struct Connection {
 enum Question<'a> {
     Command(&'a Cmd),
     Script(Script, &'a [&'a str], &'a (dyn Fn(&mut Cmd) + Sync)),
+    /// Commands after a script, in one transaction.
+    Transaction(Script, &'a [&'a str], &'a (dyn Fn(&mut Cmd) + Sync), &'a dyn Then),
+}
+
+/// The commands of a transaction after its script.
+pub(super) trait Then: Sync {
+    /// The commands.
+    fn commands(&self) -> Vec<Cmd>;
+
+    /// What takes back what they did, given their answers: for when the script did not run and they did.
+    fn undo(&self, answers: &[Value]) -> Option<Cmd>;
 }
 
 impl Question<'_> {
     /// Whether it is worth a wait until a slot that is about to move has moved. Entries are not.
     fn may_wait(&self) -> bool {
-        !matches!(self, Self::Command(_) | Self::Script(Script::Fill, ..))
+        matches!(self, Self::Script(..))
     }
 }
 
@@ -60,6 +71,14 @@ struct Journey {
     used: Option<Arc<Loaded>>,
     /// The names that turned out to be of no use.
     unknown: Option<Arc<Loaded>>,
+    /// Takes back what the last attempt did without its script.
+    undo: Option<Cmd>,
+}
+
+impl Journey {
+    fn to(detour: Option<Arc<Server>>) -> Self {
+        Self { detour, used: None, unknown: None, undo: None }
+    }
 }
 
 impl Connection {
@@ -101,9 +120,34 @@ impl Connection {
         self.ask(partition, &Question::Script(script, keys, arguments)).await
     }
 
+    /// A script on keys of a partition, and commands after it in one transaction. The answers of all, the script's
+    /// first; each of the commands' may be an error.
+    pub(super) async fn transact(
+        &self,
+        partition: Partition,
+        script: Script,
+        keys: &[&str],
+        arguments: &(dyn Fn(&mut Cmd) + Sync),
+        then: &dyn Then,
+    ) -> RedisResult<Vec<Value>> {
+        match self.ask(partition, &Question::Transaction(script, keys, arguments, then)).await? {
+            Value::Array(answers) => Ok(answers),
+            _ => Err(RedisError::from((ErrorKind::UnexpectedReturnType, "a transaction answered otherwise"))),
+        }
+    }
+
     /// Waits for an operation as long as the limits allow.
     pub(super) async fn in_time<T>(&self, operation: impl Future<Output = RedisResult<T>>) -> Result<T, StoreError> {
-        match tokio::time::timeout(self.operation_timeout, operation).await {
+        self.until(Instant::now() + self.operation_timeout, operation).await
+    }
+
+    /// Waits for an operation until `deadline`.
+    pub(super) async fn until<T>(
+        &self,
+        deadline: Instant,
+        operation: impl Future<Output = RedisResult<T>>,
+    ) -> Result<T, StoreError> {
+        match tokio::time::timeout_at(deadline, operation).await {
             Ok(answer) => answer.map_err(|error| trouble::told(&error)),
             Err(_elapsed) => {
                 // Silence may be a server that is about to be replaced.
@@ -118,7 +162,7 @@ impl Connection {
             Question::Script(Script::Append, ..) if self.replicas_min > 0 => Use::Waiting,
             _ => Use::Shared,
         };
-        let mut journey = Journey { detour: None, used: None, unknown: None };
+        let mut journey = Journey::to(None);
         let (mut sent, mut begins) = (0, 0);
         loop {
             let server = match &journey.detour {
@@ -143,22 +187,24 @@ impl Connection {
                 Next::Moved(to) if self.topology.is_cluster() => {
                     // What it was, it may have ceased to be for all slots.
                     link.scripts.forget();
-                    journey = Journey { detour: None, used: None, unknown: None };
+                    journey = Journey::to(None);
                     self.topology.moved(partition, to);
                 }
                 Next::Moved(_) => {
                     let told = "this Redis is part of a cluster; use redis+cluster:// in its URL";
                     return Err(RedisError::from((ErrorKind::InvalidClientConfig, told)));
                 }
+                // Its commands would each have to be announced; entries are not worth it.
+                Next::Ask(_) if matches!(question, Question::Transaction(..)) => return Err(error),
                 Next::Ask(to) => {
-                    journey = Journey { detour: Some(self.topology.server(to)), used: None, unknown: None };
+                    journey = Journey::to(Some(self.topology.server(to)));
                 }
                 Next::Wait if question.may_wait() => {
                     journey.detour = None;
                     sleep(SEND_WAIT).await;
                 }
                 Next::LoadScripts => journey.unknown = journey.used.take(),
-                Next::Begin if begins < BEGINS_MAX && journey.used.is_some() => {
+                Next::Begin if begins < BEGINS_MAX && journey.used.is_some() && question.may_wait() => {
                     begins += 1;
                     self.begin(partition, &server, &link, question, &mut journey).await?;
                 }
@@ -174,7 +220,7 @@ impl Connection {
                     if Arc::ptr_eq(&self.topology.owner(partition).await?, &server) {
                         return Err(error);
                     }
-                    journey = Journey { detour: None, used: None, unknown: None };
+                    journey = Journey::to(None);
                 }
             }
         }
@@ -199,6 +245,19 @@ impl Connection {
                     return link.send(&command).await;
                 }
                 self.send_with(link, command, asking, purpose).await
+            }
+            Question::Transaction(script, keys, arguments, then) => {
+                let loaded = link.scripts.of(link, self.partitions, journey.unknown.as_ref()).await?;
+                let command = loaded.call(*script, keys, arguments);
+                journey.used = Some(loaded);
+                let answers = transact(link, journey.undo.take(), command, then.commands()).await?;
+                match answers.first() {
+                    Some(Value::ServerError(error)) => {
+                        journey.undo = then.undo(&answers[1..]);
+                        Err(error.clone().into())
+                    }
+                    _ => Ok(Value::Array(answers)),
+                }
             }
         }
     }
@@ -256,5 +315,27 @@ impl Connection {
         });
         self.send_with(link, command, detour, Use::Shared).await?;
         Ok(())
+    }
+}
+
+/// The answers of a script and of the commands after it; each may be an error. Nothing of it happened if this fails,
+/// unless the connection was lost.
+async fn transact(link: &Link, before: Option<Cmd>, script: Cmd, commands: Vec<Cmd>) -> RedisResult<Vec<Value>> {
+    let (wanted, skipped) = (1 + commands.len(), usize::from(before.is_some()));
+    let mut transaction = redis::Pipeline::with_capacity(2 + skipped + wanted);
+    transaction.cmd("MULTI");
+    before.into_iter().chain([script]).chain(commands).for_each(|command| {
+        transaction.add_command(command);
+    });
+    transaction.cmd("EXEC");
+    let mut answers = link.send_all(&transaction).await?;
+    let last = answers.pop().unwrap_or(Value::Nil);
+    // What was not queued says why; that the transaction was given up says nothing.
+    for answer in answers {
+        answer.extract_error()?;
+    }
+    match last.extract_error()? {
+        Value::Array(mut answers) if answers.len() == skipped + wanted => Ok(answers.split_off(skipped)),
+        _ => Err(RedisError::from((ErrorKind::UnexpectedReturnType, "a transaction answered otherwise"))),
     }
 }

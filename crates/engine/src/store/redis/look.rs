@@ -1,6 +1,6 @@
 //! Looking at the servers: the IO of [`checks`](super::checks).
 
-use std::{collections::HashMap, sync::Arc};
+use std::collections::HashMap;
 
 use redis::RedisResult;
 
@@ -14,20 +14,14 @@ impl RedisStore {
     /// What is risky about the servers' settings, for the log at the start; the gravest first. Nothing that is found
     /// makes the cache incoherent.
     pub async fn check(&self) -> Vec<RedisFinding> {
-        let topology = self.connection.topology();
-        if let Err(error) = self.connection.in_time(topology.discover()).await {
+        let topology = self.shared.connection.topology();
+        if let Err(error) = self.shared.connection.in_time(topology.discover()).await {
             return vec![unreachable(topology.target().to_string(), error.to_string())];
         }
-        let mut servers: Vec<Arc<Server>> = Vec::new();
-        for server in topology.owners().iter().flatten() {
-            if !servers.iter().any(|other| other.address == server.address) {
-                servers.push(server.clone());
-            }
-        }
         let mut found = Vec::new();
-        for server in servers {
+        for server in topology.servers() {
             let name = server.address.to_string();
-            match self.connection.in_time(look_at(&server)).await {
+            match self.shared.connection.in_time(look_at(&server)).await {
                 Ok((info, settings)) => found.extend(findings(&Answers {
                     server: &name,
                     info: &info,

@@ -10,6 +10,7 @@
 //! | `{ns:3}:state` | sorted set | epoch, sequence, floor and clocks: lost together |
 //! | `{ns:3}:log` | list | the newest records; see `docs/adr/0007-redis-log.md` |
 //! | `{ns:3}:<version>:<key>` | string | one entry; expires when it is dead |
+//! | `{ns:3}:lease/<version>:<key>` | string | who may fill it; expires soon |
 //!
 //! The cache version stands in entries' names only: nodes of two versions invalidate each other's entries.
 //!
@@ -18,6 +19,7 @@
 //! - *state*: the next script begins a new epoch and drops the log.
 //! - *log*: readers that are behind are told `Trimmed`, because a page must begin where they stand.
 //! - *an entry*: a miss.
+//! - *a lease*: one load more.
 //! - *everything, or the newest part of it* (a restart from a snapshot): a new epoch; see [`scripts`].
 //! - *the newest part, without a restart*: a new epoch, as soon as a node asks that has seen more; see [`seen`].
 //!
@@ -37,8 +39,11 @@ mod checks;
 mod connection;
 mod entries;
 mod entry;
+mod gather;
+mod leases;
 mod log;
 mod look;
+mod meters;
 mod names;
 mod records;
 mod scripts;
@@ -48,27 +53,34 @@ mod settings;
 mod slots;
 mod topology;
 mod trouble;
+mod usage;
 mod wake;
 
 use std::{
     fmt,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering::Relaxed},
-    },
+    pin::pin,
+    sync::{Arc, atomic::Ordering::Relaxed},
 };
 
 use bytes::Bytes;
-use futures_util::future::{BoxFuture, FutureExt as _};
-use redis::{Cmd, Value};
-use tokio::task::AbortHandle;
+use futures_util::future::{self, BoxFuture, FutureExt as _};
+use redis::{Cmd, RedisResult, Value};
+use tokio::{task::AbortHandle, time::Instant};
 
-use self::{access::Access, address::Target, connection::Connection, names::Names, scripts::Script, seen::Seen};
+use self::{
+    access::Access, address::Target, connection::Connection, entries::Fill, gather::Gather, meters::Meters,
+    names::Names, records::Append, scripts::Script, seen::Seen,
+};
 pub use self::{
     checks::{RedisFinding, Severity},
+    meters::{GroupStats, LATENCY_BOUNDS, LatencyStats, OperationStats, RedisStats},
     settings::{InvalidRedisSettings, RedisLimits, RedisLogin, RedisSettings, RedisTls},
+    usage::{TenantUsage, Usage},
 };
-use super::{Filled, LocalHeads, LogPage, Moves, MovesWatcher, Store, StoreError, StoredEntry};
+use super::{
+    AfterLease, Filled, LeaseRequest, LeaseToken, Leased, LocalHeads, LogPage, Moves, MovesWatcher, Store, StoreError,
+    StoredEntry,
+};
 use crate::{
     key::{CacheVersion, RawKey},
     position::{Partition, PartitionCount, Position},
@@ -78,13 +90,22 @@ use crate::{
 /// The log, the clocks and the entries on Redis. Connects when it is first used, and again when a connection is lost
 /// or another server takes over.
 pub struct RedisStore {
+    shared: Arc<Shared>,
+    /// By partition.
+    appends: Box<[Arc<Gather<Append, Position>>]>,
+    /// By partition.
+    fills: Box<[Arc<Gather<Fill, Filled>>]>,
+    tasks: [AbortHandle; 2],
+}
+
+/// What calls need that may outlive their callers.
+struct Shared {
     connection: Connection,
     limits: RedisLimits,
     names: Arc<Names>,
-    malformed_entries: AtomicU64,
+    meters: Meters,
     seen: Seen,
     moves: Arc<Moves>,
-    tasks: [AbortHandle; 2],
 }
 
 impl RedisStore {
@@ -94,7 +115,13 @@ impl RedisStore {
         let RedisSettings { url, tls, sentinel_login, namespace, version, limits } = settings;
         // The same words as a version's, so that no namespace can leave its braces.
         CacheVersion::new(&namespace).map_err(|_| InvalidRedisSettings::Namespace(namespace.clone()))?;
-        for (value, name) in [(limits.log_records_max, "log_records_max"), (limits.clocks_max, "clocks_max")] {
+        let counts = [
+            (limits.log_records_max, "log_records_max"),
+            (limits.clocks_max, "clocks_max"),
+            (limits.group_items_max, "group_items_max"),
+            (limits.group_calls_max, "group_calls_max"),
+        ];
+        for (value, name) in counts {
             if value == 0 {
                 return Err(InvalidRedisSettings::Zero(name));
             }
@@ -109,30 +136,60 @@ impl RedisStore {
         let listening = wake::listen(topology.clone(), names.clone(), moves.clone(), limits.operation_timeout);
         let keeping_up = async move { topology.keep_up().await };
         let tasks = [tokio::spawn(listening).abort_handle(), tokio::spawn(keeping_up).abort_handle()];
+        let groups = limits.groups();
+        let appends = limits.partitions.all().map(|_| Gather::new(groups)).collect();
+        let fills = limits.partitions.all().map(|_| Gather::new(groups)).collect();
         let seen = Seen::new(limits.partitions);
-        Ok(Self { connection, limits, names, malformed_entries: AtomicU64::new(0), seen, moves, tasks })
+        let shared = Arc::new(Shared { connection, limits, names, meters: Meters::default(), seen, moves });
+        Ok(Self { shared, appends, fills, tasks })
+    }
+
+    /// What was done so far, and how it went.
+    pub fn stats(&self) -> RedisStats {
+        self.shared.meters.stats()
     }
 
     /// How often a key of the cache held something that is no entry of this format: another release wrote it, or
     /// another program.
     pub fn malformed_entries(&self) -> u64 {
-        self.malformed_entries.load(Relaxed)
+        self.stats().malformed
+    }
+}
+
+impl Shared {
+    /// Waits for an operation until `deadline`.
+    async fn until<T>(
+        &self,
+        deadline: Instant,
+        operation: impl Future<Output = RedisResult<T>>,
+    ) -> Result<T, StoreError> {
+        let answer = self.connection.until(deadline, operation).await;
+        if answer.is_err() && Instant::now() >= deadline {
+            self.meters.timed_out.fetch_add(1, Relaxed);
+        }
+        answer
     }
 
     async fn run(
         &self,
+        deadline: Instant,
         partition: Partition,
         script: Script,
         keys: &[&str],
         arguments: impl Fn(&mut Cmd) + Sync,
     ) -> Result<Value, StoreError> {
-        self.connection.in_time(self.connection.run(partition, script, keys, &arguments)).await
+        self.until(deadline, pin!(self.connection.run(partition, script, keys, &arguments))).await
+    }
+
+    /// When an operation that begins now must have ended.
+    fn deadline(&self) -> Instant {
+        Instant::now() + self.limits.operation_timeout
     }
 }
 
 impl Store for RedisStore {
     fn partitions(&self) -> PartitionCount {
-        self.limits.partitions
+        self.shared.limits.partitions
     }
 
     fn local_heads(&self) -> Option<Arc<LocalHeads>> {
@@ -140,7 +197,7 @@ impl Store for RedisStore {
     }
 
     fn head(&self, partition: Partition) -> BoxFuture<'_, Result<Position, StoreError>> {
-        async move { Ok(self.read(partition, None, 0).await?.0) }.boxed()
+        async move { Ok(self.shared.meters.log.time(pin!(self.shared.read(partition, None, 0))).await?.0) }.boxed()
     }
 
     fn append(
@@ -149,34 +206,61 @@ impl Store for RedisStore {
         tags: Vec<TagId>,
         note: Bytes,
     ) -> BoxFuture<'_, Result<Position, StoreError>> {
-        async move { self.append_record(partition, &tags, &note).await }.boxed()
+        async move { self.shared.meters.append.time(pin!(self.append_record(partition, tags, note))).await }.boxed()
     }
 
     fn read_log(&self, after: Position, records_max: usize) -> BoxFuture<'_, Result<LogPage, StoreError>> {
-        self.read_page(after, records_max).boxed()
+        async move { self.shared.meters.log.time(pin!(self.shared.read_page(after, records_max))).await }.boxed()
     }
 
     fn moves(&self) -> MovesWatcher {
-        self.moves.watch()
+        self.shared.moves.watch()
     }
 
     fn get<'a>(&'a self, keys: &'a [RawKey]) -> BoxFuture<'a, Result<Vec<Option<StoredEntry>>, StoreError>> {
-        async move {
-            match keys {
-                [] => Ok(Vec::new()),
-                [key] => Ok(vec![self.get_one(key).await?]),
-                keys => self.get_many(keys).await,
+        let shared = &*self.shared;
+        // Futures are pinned where they stand: passed on by value, each layer would have room for a copy, and 10 KB were
+        // allocated for a read.
+        match keys {
+            [] => future::ready(Ok(Vec::new())).boxed(),
+            [key] => async move {
+                let found = shared.meters.get.time(pin!(shared.get_one(key))).await?;
+                shared.meters.count_found(&[found.is_some()]);
+                Ok(vec![found])
             }
+            .boxed(),
+            keys => async move {
+                let found = shared.meters.get.time(pin!(shared.get_many(keys))).await?;
+                shared.meters.count_found(&found.iter().map(Option::is_some).collect::<Vec<_>>());
+                Ok(found)
+            }
+            .boxed(),
         }
-        .boxed()
     }
 
     fn fill<'a>(&'a self, key: &'a RawKey, entry: StoredEntry) -> BoxFuture<'a, Result<Filled, StoreError>> {
-        async move { self.fill_entry(key, &entry).await }.boxed()
+        async move { self.shared.meters.fill.time(pin!(self.fill_entry(key, entry))).await }.boxed()
     }
 
     fn remove<'a>(&'a self, key: &'a RawKey) -> BoxFuture<'a, Result<(), StoreError>> {
-        self.remove_entry(key).boxed()
+        async move { self.shared.meters.remove.time(pin!(self.shared.remove_entry(key))).await }.boxed()
+    }
+
+    fn shares_entries(&self) -> bool {
+        true
+    }
+
+    fn lease<'a>(&'a self, key: &'a RawKey, request: &'a LeaseRequest) -> BoxFuture<'a, Result<Leased, StoreError>> {
+        self.ask_lease(key, request).boxed()
+    }
+
+    fn release<'a>(
+        &'a self,
+        key: &'a RawKey,
+        owner: LeaseToken,
+        after: AfterLease,
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
+        self.release_lease(key, owner, after).boxed()
     }
 }
 
@@ -189,8 +273,8 @@ impl Drop for RedisStore {
 impl fmt::Debug for RedisStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Of the URL only the addresses: the rest may be a password.
-        let target = self.connection.topology().target();
-        write!(f, "RedisStore({target}, {}, {:?})", self.names.example(), self.limits)
+        let target = self.shared.connection.topology().target();
+        write!(f, "RedisStore({target}, {}, {:?})", self.shared.names.example(), self.shared.limits)
     }
 }
 
@@ -203,4 +287,26 @@ fn unexpected(answer: &Value) -> StoreError {
     let mut text = format!("Redis answered {answer:?}");
     text.truncate(text.floor_char_boundary(200));
     StoreError::Unavailable(text)
+}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Tenant;
+
+    crate::catalogue! {
+        /// Of these tests.
+        const PATTERNS;
+        /// A page.
+        fn page(name) -> u8 = "page";
+    }
+
+    /// Futures nested by value grow by themselves with each layer: this one was 10 KB, allocated for every read.
+    #[tokio::test]
+    async fn the_future_of_a_read_is_small() {
+        assert_eq!(PATTERNS.len(), 1);
+        let keys = [page(&Tenant::new("acme").unwrap(), 1).raw().clone()];
+        let store = RedisStore::new(RedisSettings::new("redis://localhost:1", "a")).unwrap();
+        let bytes = size_of_val(&*store.get(&keys));
+        assert!(bytes < 4_000, "{bytes} bytes");
+    }
 }

@@ -4,11 +4,14 @@ use super::slots::slot_of;
 use crate::{
     key::{CacheVersion, RawKey},
     position::{Partition, PartitionCount},
+    tenant::Tenant,
 };
 
 /// The names of everything that a namespace has in Redis.
 pub(super) struct Names {
     count: PartitionCount,
+    /// How the names of all partitions begin.
+    space: String,
     version: CacheVersion,
     partitions: Box<[PartitionNames]>,
 }
@@ -36,7 +39,7 @@ impl Names {
                 prefix,
             }
         });
-        Self { count, version, partitions: partitions.collect() }
+        Self { count, space: format!("{{{namespace}:"), version, partitions: partitions.collect() }
     }
 
     /// All partitions, in their order.
@@ -57,8 +60,51 @@ impl Names {
         [prefix, ":", self.version.as_str(), ":", key.as_str()].concat()
     }
 
+    /// The lease of an entry. No version holds a slash, so no entry is called that.
+    pub(super) fn lease(&self, key: &RawKey) -> String {
+        let prefix = &self.of(self.partition_of(key)).prefix;
+        [prefix, ":lease/", self.version.as_str(), ":", key.as_str()].concat()
+    }
+
+    /// Whose entry a name is, whatever its cache version; none if it is the name of something else.
+    pub(super) fn tenant_of(&self, name: &[u8]) -> Option<Tenant> {
+        let (partition, entry) = std::str::from_utf8(name).ok()?.strip_prefix(&self.space)?.split_once("}:")?;
+        let (version, text) = entry.split_once(':')?;
+        let tenant = Tenant::new(text.split_once(':')?.0).ok()?;
+        let is_entry = CacheVersion::new(version).is_ok() && partition.parse() == Ok(self.count.of(&tenant).index());
+        is_entry.then_some(tenant)
+    }
+
     /// Of the first partition, to show whose store it is.
     pub(super) fn example(&self) -> &str {
         &self.partitions[0].prefix
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    crate::catalogue! {
+        /// Of these tests.
+        const PATTERNS;
+        /// A page.
+        fn page(name) -> u8 = "page:of";
+    }
+
+    #[test]
+    fn an_entrys_name_tells_its_tenant_and_nothing_else_does() {
+        assert_eq!(PATTERNS.len(), 1);
+        let names = |namespace| Names::new(namespace, CacheVersion::default(), PartitionCount::DEFAULT);
+        let (ours, acme) = (names("ours"), Tenant::new("acme-1.x").unwrap());
+        let name = |names: &Names| names.entry(page(&acme, "a:b}/c").raw());
+        assert_eq!(ours.tenant_of(name(&ours).as_bytes()), Some(acme.clone()));
+        assert_eq!(ours.tenant_of(name(&names("our")).as_bytes()), None, "another namespace");
+        let partition = ours.count.of(&acme);
+        for other in [&ours.of(partition).state[..], &ours.of(partition).log, "acme", ""] {
+            assert_eq!(ours.tenant_of(other.as_bytes()), None, "{other}");
+        }
+        assert_eq!(ours.tenant_of(b"{ours:99}:v1:acme-1.x:page:of/1"), None, "not its partition");
+        assert_eq!(ours.tenant_of(b"\xff"), None);
     }
 }

@@ -1,10 +1,18 @@
 //! The log: appending records and reading them.
 
+use std::collections::HashSet;
+
 use bytes::Bytes;
 use redis::Value;
+use smallvec::SmallVec;
+use tokio::time::Instant;
 
-use super::{RedisStore, log, names::PartitionNames, scripts::Script, seen::has_gone_back, tag_argument, unexpected};
+use super::{
+    RedisStore, Shared, gather::Size, log, names::PartitionNames, scripts::Script, seen::has_gone_back, tag_argument,
+    unexpected,
+};
 use crate::{
+    hash_map::IdBuildHasher,
     position::{Epoch, Partition, Position, Sequence},
     store::{LogPage, StoreError},
     tag::TagId,
@@ -13,28 +21,60 @@ use crate::{
 /// Beyond every sequence that there can be; exact in Lua.
 const SEQUENCE_MAX: Sequence = Sequence(1 << 52);
 
+/// A record on its way to the log.
+pub(super) struct Append {
+    tags: Vec<TagId>,
+    bytes: Vec<u8>,
+}
+
 impl RedisStore {
+    /// Appends a record, in one call with others of the partition if some are on their way.
     pub(super) async fn append_record(
         &self,
         partition: Partition,
-        tags: &[TagId],
-        note: &[u8],
+        tags: Vec<TagId>,
+        note: Bytes,
     ) -> Result<Position, StoreError> {
+        let bytes = log::encode(&tags, &note)
+            .ok_or_else(|| StoreError::Unavailable(format!("{} tags are too many for a record", tags.len())))?;
+        let size = Size { bytes: bytes.len(), tags: tags.len() };
+        let shared = self.shared.clone();
+        let call = move |records, deadline| {
+            let shared = shared.clone();
+            async move { shared.append_records(partition, records, deadline).await }
+        };
+        self.appends[partition.index()].ask(Append { tags, bytes }, size, call).await
+    }
+}
+
+impl Shared {
+    /// Appends records in their order, each with a sequence of its own.
+    async fn append_records(
+        &self,
+        partition: Partition,
+        records: Vec<Append>,
+        deadline: Instant,
+    ) -> Result<Vec<Position>, StoreError> {
+        self.meters.append_group.count(records.len());
         let PartitionNames { state, log, channel, .. } = self.names.of(partition);
         let keys = [&state[..], log];
-        let before = self.seen.newest(partition);
-        let record = log::encode(tags, note)
-            .ok_or_else(|| StoreError::Unavailable(format!("{} tags are too many for a record", tags.len())))?;
-        let answer = self.run(partition, Script::Append, &keys, |command| {
-            command.arg("").arg(self.limits.clocks_max).arg(self.limits.log_records_max);
-            command.arg(channel).arg(partition.index()).arg(&record[..]);
-            tags.iter().for_each(|tag| tag_argument(command, *tag));
+        let seen = self.seen.newest(partition);
+        let last_tags = last_tags(&records);
+        let answer = self.run(deadline, partition, Script::Append, &keys, |command| {
+            command.arg(0).arg(self.limits.clocks_max).arg(self.limits.log_records_max);
+            command.arg(channel).arg(partition.index()).arg(records.len());
+            for (record, tags) in records.iter().zip(&last_tags) {
+                command.arg(&record.bytes[..]).arg(tags.len());
+                tags.iter().for_each(|tag| tag_argument(command, *tag));
+            }
         });
-        let (position, _) = head_and_rest(partition, answer.await?)?;
-        self.expect_onward(has_gone_back(before, position, true), position).await?;
+        let (last, _) = head_and_rest(partition, answer.await?)?;
+        let before = last.sequence.0.saturating_sub(records.len() as u64);
+        let first = Position { sequence: Sequence(before + 1), ..last };
+        self.expect_onward(has_gone_back(seen, first, true), last).await?;
         // Watchers on this node need not wait for the message to come back.
         self.moves.note(partition);
-        Ok(position)
+        Ok((1..=records.len() as u64).map(|at| Position { sequence: Sequence(before + at), ..last }).collect())
     }
 
     /// What follows `after`.
@@ -70,7 +110,7 @@ impl RedisStore {
         let PartitionNames { state, log, .. } = self.names.of(partition);
         let keys = [&state[..], log];
         let fresh = new_epoch();
-        let answer = self.run(partition, Script::Read, &keys, |command| {
+        let answer = self.run(self.deadline(), partition, Script::Read, &keys, |command| {
             command.arg(fresh.0);
             match after {
                 Some(after) => command.arg(after.epoch.0).arg(after.sequence.0),
@@ -93,6 +133,18 @@ impl RedisStore {
         self.read_once(head.partition, Some(ahead), 1).await?;
         Err(StoreError::Unavailable("the log has gone back, so its state was put back; it begins anew".into()))
     }
+}
+
+/// For each record those of its tags that no later one has: a clock keeps the last sequence only.
+fn last_tags(records: &[Append]) -> Vec<SmallVec<[TagId; 4]>> {
+    let mut seen = HashSet::with_capacity_and_hasher(records.len() * 4, IdBuildHasher);
+    let mut last: Vec<SmallVec<[TagId; 4]>> = records
+        .iter()
+        .rev()
+        .map(|record| record.tags.iter().copied().filter(|tag| seen.insert(*tag)).collect())
+        .collect();
+    last.reverse();
+    last
 }
 
 /// A new epoch, as the scripts can hold it: numbers of Lua and scores are exact to 53 bits.

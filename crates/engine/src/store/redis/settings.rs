@@ -2,7 +2,11 @@
 
 use std::{fmt, path::PathBuf, time::Duration};
 
+use super::gather::GroupLimits;
 use crate::{key::CacheVersion, position::PartitionCount};
+
+/// Tags of one call: Lua can pass on some thousands of arguments, and needs two for a tag.
+const GROUP_TAGS_MAX: usize = 2048;
 
 /// Where the server is, and whose state it holds.
 #[derive(Clone)]
@@ -55,8 +59,18 @@ pub struct RedisLimits {
     pub clocks_max: usize,
     /// Bytes of one entry; larger ones are not stored.
     pub entry_bytes_max: usize,
+    /// Values of at least so many bytes are compressed, if that makes them an eighth smaller; `usize::MAX` compresses
+    /// none. Nodes may differ in it.
+    pub compress_bytes_min: usize,
     /// Longest time that an entry is stored, whatever its policy says: nothing stays in Redis for ever.
     pub entry_lifetime_max: Duration,
+    /// Calls of one kind (appends, fills) that a partition has on their way at a time; meanwhile what more is asked for
+    /// gathers, and goes as one call.
+    pub group_calls_max: usize,
+    /// Records or entries of one call.
+    pub group_items_max: usize,
+    /// Bytes of one call; a larger record or entry goes alone.
+    pub group_bytes_max: usize,
     /// Longest wait for a connection.
     pub connect_timeout: Duration,
     /// Longest wait for an operation, connecting included.
@@ -76,11 +90,27 @@ impl Default for RedisLimits {
             log_records_max: 4096,
             clocks_max: 16_384,
             entry_bytes_max: 8 << 20,
+            compress_bytes_min: 4096,
             entry_lifetime_max: Duration::from_secs(30 * 24 * 3600),
+            group_calls_max: 2,
+            group_items_max: 32,
+            group_bytes_max: 1 << 20,
             connect_timeout: Duration::from_millis(500),
             operation_timeout: Duration::from_secs(1),
             replicas_acknowledged_min: 0,
             replica_timeout: Duration::from_millis(200),
+        }
+    }
+}
+
+impl RedisLimits {
+    pub(super) fn groups(&self) -> GroupLimits {
+        GroupLimits {
+            calls_max: self.group_calls_max,
+            items_max: self.group_items_max,
+            bytes_max: self.group_bytes_max,
+            tags_max: GROUP_TAGS_MAX,
+            wait_max: self.operation_timeout,
         }
     }
 }

@@ -125,6 +125,17 @@ impl Topology {
         self.opinion.read().owners[partition.index()].clone()
     }
 
+    /// The servers that own partitions, each once.
+    pub(super) fn servers(&self) -> Vec<Arc<Server>> {
+        let mut servers: Vec<Arc<Server>> = Vec::new();
+        for server in self.owners().iter().flatten() {
+            if !servers.iter().any(|other| other.address == server.address) {
+                servers.push(server.clone());
+            }
+        }
+        servers
+    }
+
     /// All owners, by partition.
     pub(super) fn owners(&self) -> Arc<Owners> {
         self.opinion.read().owners.clone()

@@ -1,0 +1,325 @@
+//! A load's turn: when it may begin, and whether it has to.
+//!
+//! Who leads a flight passes two stations before its loader runs: the refill budget, if what it replaces was made
+//! invalid (see [`refill`](crate::refill)), and the lease of its key, if nodes share a store (see
+//! [`lease`](crate::lease)). Behind the second one, another node may have brought the value.
+//!
+//! # Invariants
+//! - Neither station refuses a reader: every wait is bounded, and then the load runs.
+//! - Whoever waits for another node holds no permit: it loads nothing.
+//! - A base captured before a wait is captured again after it, as long as the load has not begun.
+//! - A lease ends with its load, however that ends.
+//!
+//! Batches take no leases: one load for many keys would have to be split by who holds which, into more loads. They
+//! have one place in the budget. Their fills are judged by the rule like all others.
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use super::{
+    Shared,
+    find::{Found, Old},
+    held_lease::HeldLease,
+};
+use crate::{
+    clocks::Validity,
+    codec::Cacheable,
+    entry::{Entry, TagIds},
+    flight::{Flight, Lead},
+    judge::is_recent,
+    key::{Key, RawKey},
+    lease::{Next, next},
+    observe::{Event, WaitedFor},
+    policy::{Mode, Policy},
+    position::{Position, PositionSet},
+    refill::{Demand, Permit},
+    sabotage::Sabotage,
+    scope,
+    store::{Lease, LeaseRequest, StoredEntry},
+    time::Timestamp,
+    verdict::{MissReason, NotStored, Verdict},
+};
+
+/// Leases that one load takes over: each from a holder with an older base, and newer ones may come without end.
+const TAKEOVERS_MAX: usize = 3;
+
+/// What a load is for, as far as its turn depends on it.
+pub(super) struct Errand {
+    /// What was found instead of an answer.
+    reason: MissReason,
+    /// Whether the value that is to be replaced was read again after it was loaded.
+    was_used: bool,
+    /// Whether this node's view held, when the read began, what its policy demands: else it cannot judge what others
+    /// bring.
+    confirmed: bool,
+    /// When the read looked and found nothing.
+    asked_at: Timestamp,
+    kind: Kind,
+}
+
+enum Kind {
+    /// A reader waits.
+    Read,
+    /// A reader waits that is a load itself, and may hold a permit.
+    Nested,
+    /// Nobody waits: this value is to be replaced by one that lives longer.
+    Refresh(Arc<Entry>),
+    /// Without a turn: the reader has waited enough, or its value is for nobody else.
+    Alone,
+}
+
+impl Errand {
+    /// For the reader at hand, who found `old`.
+    pub(super) fn read(reason: MissReason, old: Option<&Old>, confirmed: bool, now: Timestamp) -> Self {
+        let kind = if scope::is_recording() { Kind::Nested } else { Kind::Read };
+        Self { reason, was_used: old.is_some_and(|old| old.entry.was_touched()), confirmed, asked_at: now, kind }
+    }
+
+    /// To replace `old`, which is served meanwhile.
+    pub(super) fn refresh(old: Arc<Entry>, confirmed: bool, now: Timestamp) -> Self {
+        let kind = Kind::Refresh(old);
+        Self { reason: MissReason::Expired, was_used: true, confirmed, asked_at: now, kind }
+    }
+
+    /// For a load that begins at once.
+    pub(super) fn alone() -> Self {
+        Self {
+            reason: MissReason::Absent,
+            was_used: false,
+            confirmed: false,
+            asked_at: Timestamp::default(),
+            kind: Kind::Alone,
+        }
+    }
+
+    /// Whether the reader may wait at all for a load that it did not begin.
+    pub(super) fn may_join(&self, policy: &Policy) -> bool {
+        self.confirmed || policy.mode != Mode::Strict
+    }
+
+    /// Whether what a joined flight brought reflects what the reader's policy demands. A view that was confirmed when
+    /// the read began can tell, by the rule. Else only what was loaded within the policy's bound is known to.
+    fn may_take(&self, flight: &Flight, policy: &Policy) -> bool {
+        self.confirmed || is_recent(flight.began_at(), policy, self.asked_at)
+    }
+
+    pub(super) fn reason(&self) -> MissReason {
+        self.reason
+    }
+
+    /// Whether it comes of something that made many values invalid at once, perhaps.
+    pub(super) fn is_refill(&self) -> bool {
+        let invalid =
+            matches!(self.reason, MissReason::Invalidated | MissReason::EpochChanged | MissReason::BelowFloor);
+        invalid && matches!(self.kind, Kind::Read)
+    }
+}
+
+/// What comes of waiting for one's turn.
+pub(super) enum Turn {
+    /// Load.
+    Load(Start),
+    /// Another node has loaded: this is what it brought.
+    Found(Arc<Entry>),
+    /// Another node is still at it, and nobody waits here.
+    Leave,
+}
+
+/// What a load holds while it runs.
+#[derive(Default)]
+pub(super) struct Start {
+    pub(super) lease: Option<HeldLease>,
+    pub(super) permit: Option<Permit>,
+}
+
+impl Shared {
+    /// Waits until `lead` may load or need not.
+    pub(super) async fn turn<V: Cacheable>(
+        self: &Arc<Self>,
+        key: &Key<V>,
+        policy: &Policy,
+        lead: &Lead,
+        required: &PositionSet,
+        errand: &Errand,
+    ) -> Turn {
+        if matches!(errand.kind, Kind::Alone) {
+            return Turn::Load(Start::default());
+        }
+        let permit = self.admit(&[lead], errand).await;
+        // Where the view could not be confirmed, the store is away, most likely.
+        if !policy.lease || !errand.confirmed || !self.store.shares_entries() {
+            return Turn::Load(Start { lease: None, permit });
+        }
+        let waiting = Waiting { shared: self, key, policy, lead, required, errand };
+        waiting.turn(permit).await
+    }
+
+    /// Waits for a permit, if the errand needs one, for one load that lands all of `leads`.
+    pub(super) async fn admit(&self, leads: &[&Lead], errand: &Errand) -> Option<Permit> {
+        if !errand.is_refill() {
+            return None;
+        }
+        if let Some(permit) = self.refills.try_enter() {
+            return Some(permit);
+        }
+        let began = Instant::now();
+        let flights: Vec<Arc<Flight>> = leads.iter().map(|lead| lead.flight().clone()).collect();
+        let was_used = errand.was_used;
+        let demand = move || {
+            let readers = flights.iter().map(|flight| flight.waiters()).sum();
+            let urgent = flights.iter().any(|flight| flight.is_urgent());
+            if urgent { Demand::Load } else { Demand::Readers(readers, was_used) }
+        };
+        let permit = self.refills.enter(demand).await;
+        for lead in leads {
+            self.observers.tell(&Event::Waited { key: lead.key(), waited_for: WaitedFor::Turn, took: began.elapsed() });
+            lead.rebase(self.frontier_of(lead.key()));
+        }
+        Some(permit)
+    }
+
+    /// Whether a value that a joined flight brought may be used by a reader who came later: only if the rule can say so.
+    pub(super) fn may_share(
+        &self,
+        key: &RawKey,
+        flight: &Flight,
+        (entry, not_stored): (&Entry, Option<NotStored>),
+        policy: &Policy,
+        errand: &Errand,
+    ) -> bool {
+        let fresh = || self.is_valid(key, entry) && errand.may_take(flight, policy);
+        not_stored.is_none_or(NotStored::is_judgeable) && (self.sabotage.is(Sabotage::JoinUnjudged) || fresh())
+    }
+
+    /// Whether a load from `base` may bring what a reader needs who requires `needed` and knows of `known_tags`.
+    pub(super) fn may_serve(&self, base: Position, needed: Option<Position>, known_tags: &TagIds) -> bool {
+        let clocks = &self.view(base.partition).clocks;
+        let reached = needed.is_none_or(|needed| needed.epoch != base.epoch || base.sequence >= needed.sequence);
+        reached && matches!(clocks.judge(base.epoch, base.sequence, known_tags), Validity::Valid { .. })
+    }
+
+    pub(super) fn frontier_of(&self, key: &RawKey) -> Position {
+        self.view(self.partition(key.tenant())).clocks.frontier()
+    }
+}
+
+/// A load that asks for the lease of its key.
+struct Waiting<'a, V> {
+    shared: &'a Arc<Shared>,
+    key: &'a Key<V>,
+    policy: &'a Policy,
+    lead: &'a Lead,
+    required: &'a PositionSet,
+    errand: &'a Errand,
+}
+
+impl<V: Cacheable> Waiting<'_, V> {
+    async fn turn(&self, mut permit: Option<Permit>) -> Turn {
+        let Self { shared, lead, .. } = self;
+        let limits = &shared.limits.lease;
+        let token = shared.tokens.next(shared.sabotage);
+        let patience = limits.wait_max.min(self.policy.load_timeout);
+        let began = Instant::now();
+        let (mut looks, mut takeovers, mut over) = (0, 0, None);
+        loop {
+            let lease = Lease { token, base: lead.base() };
+            let Ok(leased) = shared.store.lease(self.raw(), &LeaseRequest { lease, ttl: limits.ttl, over }).await
+            else {
+                shared.observers.tell(&Event::StoreFailed { partition: Some(lease.base.partition) });
+                return Turn::Load(Start { lease: None, permit });
+            };
+            let held = leased.held_by.is_none().then(|| HeldLease::new(shared, self.raw(), lease));
+            if let Some(entry) = leased.entry.and_then(|stored| self.news(stored)) {
+                self.tell(looks, WaitedFor::Fill, began);
+                return Turn::Found(entry);
+            }
+            over = None;
+            match next(leased.held_by.as_ref(), |held| self.serves(held)) {
+                Next::Load if looks == 0 => return Turn::Load(Start { lease: held, permit }),
+                Next::Load => {
+                    self.tell(looks, WaitedFor::FillInVain, began);
+                    return self.load_after_all(held, permit).await;
+                }
+                Next::LoadUnleased => return Turn::Load(Start { lease: None, permit }),
+                Next::TakeOver(holder) if takeovers < TAKEOVERS_MAX => {
+                    takeovers += 1;
+                    // Of two epochs it may be the holder's that runs: then its lease is not the one that is too old.
+                    if leased.held_by.is_some_and(|held| held.base.epoch != lease.base.epoch) && takeovers == 1 {
+                        self.capture_newest_base().await;
+                    } else {
+                        over = Some(holder);
+                    }
+                    continue;
+                }
+                Next::TakeOver(_) | Next::Wait => permit = None,
+            }
+            let pause = limits.pause(looks, shared.random.unit(self.raw().stable_hash(), u64::from(looks)));
+            if began.elapsed() + pause > patience {
+                self.tell(looks, WaitedFor::FillInVain, began);
+                let nobody_waits = matches!(self.errand.kind, Kind::Refresh(_));
+                return if nobody_waits { Turn::Leave } else { self.load_after_all(None, None).await };
+            }
+            tokio::time::sleep(pause).await;
+            looks += 1;
+            lead.rebase(shared.frontier_of(self.raw()));
+        }
+    }
+
+    /// Loads after a wait: with a permit again, and from the newest base that can be had, because what was waited for
+    /// was overtaken, most likely.
+    async fn load_after_all(&self, mut lease: Option<HeldLease>, permit: Option<Permit>) -> Turn {
+        let ready = async {
+            let permit = match permit {
+                Some(permit) => Some(permit),
+                None => self.shared.admit(&[self.lead], self.errand).await,
+            };
+            self.capture_newest_base().await;
+            permit
+        };
+        let permit = HeldLease::keep_while(lease.as_ref(), ready).await;
+        if let Some(lease) = &mut lease {
+            lease.rebase(self.lead.base());
+        }
+        Turn::Load(Start { lease, permit })
+    }
+
+    async fn capture_newest_base(&self) {
+        // Without an answer, the base stays older than it could be.
+        let _ = self.shared.catch_up(self.lead.base().partition).await;
+        self.lead.rebase(self.shared.frontier_of(self.raw()));
+    }
+
+    fn raw(&self) -> &RawKey {
+        self.key.raw()
+    }
+
+    /// Whether the holder's load may bring what this reader needs.
+    fn serves(&self, held: &Lease) -> bool {
+        let needed = self.required.in_partition(held.base.partition);
+        self.shared.may_serve(held.base, needed, &self.lead.flight().known_tags)
+    }
+
+    /// What the store holds, if it is an answer, and not the one that is to be replaced.
+    fn news(&self, stored: StoredEntry) -> Option<Arc<Entry>> {
+        if matches!(&self.errand.kind, Kind::Refresh(old) if stored.expires_at <= old.expires_at) {
+            return None;
+        }
+        match self.shared.found_in_store(self.key, self.policy, true, stored, (MissReason::Absent, None)) {
+            Found::Answer(entry, _) => Some(entry),
+            Found::Refresh(entry, verdict, mine) => {
+                if mine {
+                    entry.release_refresh();
+                }
+                (verdict == Verdict::Hit).then_some(entry)
+            }
+            Found::Nothing(..) => None,
+        }
+    }
+
+    fn tell(&self, looks: u32, waited_for: WaitedFor, began: Instant) {
+        if looks > 0 {
+            self.shared.observers.tell(&Event::Waited { key: self.raw(), waited_for, took: began.elapsed() });
+        }
+    }
+}

@@ -1,0 +1,264 @@
+//! The refill budget: after a broad invalidation, so many loads at once and no more, the most wanted first.
+//!
+//! A tag of many entries, a new epoch or a raised floor makes many hot entries invalid in the same moment. Flights and
+//! leases load each of them once; the [`Gate`] sees to it that not all of them load together.
+//!
+//! # Invariants
+//! - At most [`RefillLimits::loads_max`] permits are out; a permit that is dropped, wherever it is, goes to the next.
+//! - A free permit is never kept back while somebody waits.
+//! - Waiting is bounded: after [`RefillLimits::wait_max`], or where the queue is full, a load goes on without a permit.
+//!   A cache must slow a reader down rather than refuse it.
+//! - Who is waited for by a load that may hold a permit does not wait for one: see [`Gate::look_again`].
+
+use std::{sync::Arc, time::Duration};
+
+use parking_lot::Mutex;
+use tokio::sync::oneshot;
+
+/// How many loads may refill at once, and how long others wait for their turn.
+#[derive(Clone, Copy, Debug)]
+pub struct RefillLimits {
+    /// Loads at once of values that were invalidated, lost their epoch or fell below the floor.
+    pub loads_max: usize,
+    /// Loads that wait for their turn; more go on at once.
+    pub queue_max: usize,
+    /// Longest wait for a turn; after that a load goes on without.
+    pub wait_max: Duration,
+}
+
+impl Default for RefillLimits {
+    fn default() -> Self {
+        Self { loads_max: 64, queue_max: 4096, wait_max: Duration::from_secs(2) }
+    }
+}
+
+/// How much a load is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Demand {
+    /// So many readers wait for it; and whether its old value was read again after it was loaded.
+    Readers(usize, bool),
+    /// Another load waits for it.
+    Load,
+}
+
+/// Tells the present demand; it grows while a load waits for its turn.
+type DemandOf = Box<dyn Fn() -> Demand + Send>;
+
+/// Lets loads through.
+pub(crate) struct Gate {
+    limits: RefillLimits,
+    state: Mutex<State>,
+}
+
+struct State {
+    free: usize,
+    next_ticket: u64,
+    queue: Vec<Queued>,
+}
+
+struct Queued {
+    ticket: u64,
+    demand: DemandOf,
+    turn: oneshot::Sender<Permit>,
+}
+
+/// The right to load. Dropping it lets the next one in.
+pub(crate) struct Permit {
+    /// None: it was not counted.
+    gate: Option<Arc<Gate>>,
+}
+
+/// A place in the queue, given up when it is dropped.
+struct Place<'a> {
+    gate: &'a Gate,
+    ticket: u64,
+}
+
+impl Gate {
+    pub(crate) fn new(limits: RefillLimits) -> Arc<Self> {
+        // None at all would make every load wait for nothing.
+        let free = limits.loads_max.max(1);
+        Arc::new(Self { limits, state: Mutex::new(State { free, next_ticket: 0, queue: Vec::new() }) })
+    }
+
+    /// A permit, if one is free.
+    pub(crate) fn try_enter(self: &Arc<Self>) -> Option<Permit> {
+        let mut state = self.state.lock();
+        state.free = state.free.checked_sub(1)?;
+        Some(Permit { gate: Some(self.clone()) })
+    }
+
+    /// Waits for a turn; never for ever.
+    pub(crate) async fn enter(self: &Arc<Self>, demand: impl Fn() -> Demand + Send + 'static) -> Permit {
+        let (place, turn) = {
+            let mut state = self.state.lock();
+            if state.free > 0 {
+                state.free -= 1;
+                return Permit { gate: Some(self.clone()) };
+            }
+            if state.queue.len() >= self.limits.queue_max || demand() == Demand::Load {
+                return Permit { gate: None };
+            }
+            let (sender, turn) = oneshot::channel();
+            let ticket = state.next_ticket;
+            state.next_ticket += 1;
+            state.queue.push(Queued { ticket, demand: Box::new(demand), turn: sender });
+            (Place { gate: self, ticket }, turn)
+        };
+        let turn = tokio::time::timeout(self.limits.wait_max, turn).await;
+        drop(place);
+        match turn {
+            Ok(Ok(permit)) => permit,
+            _ => Permit { gate: None },
+        }
+    }
+
+    /// Lets through whom other loads have begun to wait for. Such a load may hold a permit: to queue behind it would
+    /// be to wait for oneself.
+    pub(crate) fn look_again(&self) {
+        let mut state = self.state.lock();
+        let let_through: Vec<Queued> = state.queue.extract_if(.., |queued| (queued.demand)() == Demand::Load).collect();
+        drop(state);
+        for queued in let_through {
+            let _ = queued.turn.send(Permit { gate: None });
+        }
+    }
+
+    /// Hands a permit on to the most wanted; of equals, to the one who waits longest.
+    fn hand_on(self: &Arc<Self>) {
+        loop {
+            let mut state = self.state.lock();
+            let most = state.queue.iter().enumerate().max_by_key(|(_, queued)| {
+                let age = u64::MAX - queued.ticket;
+                ((queued.demand)(), age)
+            });
+            let Some((at, _)) = most else {
+                state.free += 1;
+                return;
+            };
+            let next = state.queue.swap_remove(at);
+            drop(state);
+            match next.turn.send(Permit { gate: Some(self.clone()) }) {
+                Ok(()) => return,
+                // Went away meanwhile. The permit comes back and must not hand itself on.
+                Err(mut back) => back.gate = None,
+            }
+        }
+    }
+}
+
+impl Permit {
+    /// Whether it counts against the budget.
+    #[cfg(test)]
+    fn is_counted(&self) -> bool {
+        self.gate.is_some()
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        if let Some(gate) = self.gate.take() {
+            gate.hand_on();
+        }
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.gate.state.lock().queue.retain(|queued| queued.ticket != self.ticket);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+
+    use tokio::task::{JoinHandle, yield_now};
+
+    use super::*;
+
+    fn gate(loads_max: usize, queue_max: usize) -> Arc<Gate> {
+        Gate::new(RefillLimits { loads_max, queue_max, wait_max: Duration::from_secs(2) })
+    }
+
+    fn readers(count: usize) -> impl Fn() -> Demand + Send + 'static {
+        move || Demand::Readers(count, false)
+    }
+
+    /// Enters in a task, and says when it has.
+    async fn queue(gate: &Arc<Gate>, demand: impl Fn() -> Demand + Send + 'static) -> JoinHandle<Permit> {
+        let gate = gate.clone();
+        let entering = tokio::spawn(async move { gate.enter(demand).await });
+        yield_now().await;
+        entering
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_most_wanted_goes_first_and_of_equals_the_first() {
+        let gate = gate(1, 8);
+        let first = gate.enter(readers(0)).await;
+        let grown = Arc::new(AtomicUsize::new(0));
+        let growing = grown.clone();
+        let waiting = [
+            queue(&gate, readers(1)).await,
+            queue(&gate, readers(5)).await,
+            queue(&gate, readers(5)).await,
+            queue(&gate, move || Demand::Readers(growing.load(SeqCst), false)).await,
+            queue(&gate, || Demand::Readers(1, true)).await,
+        ];
+        // More readers came while it waited.
+        grown.store(9, SeqCst);
+        let mut waiting = waiting.map(Some);
+        let mut permit = first;
+        for next in [3, 1, 2, 4, 0] {
+            drop(permit);
+            yield_now().await;
+            let through = waiting.iter().flatten().filter(|one| one.is_finished()).count();
+            assert_eq!(through, 1, "one permit lets one through");
+            permit = waiting[next].take().expect("each goes once").await.expect("no task fails");
+            assert!(permit.is_counted());
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn waiting_is_bounded_and_so_is_the_queue() {
+        let gate = gate(1, 1);
+        let _held = gate.enter(readers(0)).await;
+        let waiting = queue(&gate, readers(0)).await;
+        assert!(!gate.enter(readers(0)).await.is_counted(), "the queue is full");
+        assert!(!waiting.await.unwrap().is_counted(), "it waited long enough");
+        assert!(gate.state.lock().queue.is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_goes_away_gives_up_place_and_permit() {
+        let gate = gate(1, 8);
+        let held = gate.enter(readers(0)).await;
+        let (gone, stays) = (queue(&gate, readers(5)).await, queue(&gate, readers(0)).await);
+        gone.abort();
+        assert!(gone.await.is_err());
+        drop(held);
+        // Aborted in the same moment as it was its turn: the permit lies in its channel.
+        stays.abort();
+        assert!(stays.await.is_err());
+        assert!(gate.enter(readers(0)).await.is_counted());
+        assert_eq!(gate.state.lock().free, 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whom_another_load_waits_for_passes() {
+        let gate = gate(1, 8);
+        let _held = gate.enter(readers(0)).await;
+        let wanted = Arc::new(AtomicBool::new(false));
+        let seen = wanted.clone();
+        let demand = move || if seen.load(SeqCst) { Demand::Load } else { Demand::Readers(0, false) };
+        let waiting = queue(&gate, demand.clone()).await;
+        gate.look_again();
+        yield_now().await;
+        assert!(!waiting.is_finished());
+        wanted.store(true, SeqCst);
+        gate.look_again();
+        assert!(!waiting.await.unwrap().is_counted());
+        assert!(!gate.enter(demand).await.is_counted(), "it was wanted before it came");
+    }
+}

@@ -1,0 +1,110 @@
+//! Leases: a key beside the entry, in its slot.
+//!
+//! Its value is the token (16 bytes), epoch and sequence of the base (8 each), big-endian. It is no part of the
+//! partition's state: losing it costs a load. So the scripts know nothing of epochs.
+
+use std::time::Duration;
+
+use redis::{Cmd, Value};
+
+use super::{RedisStore, unexpected};
+use crate::{
+    key::RawKey,
+    position::{Epoch, Partition, Position, Sequence},
+    store::{AfterLease, Lease, LeaseRequest, LeaseToken, Leased, StoreError},
+};
+
+/// Takes the lease if it is free, and looks up the entry. KEYS lease, entry · ARGV value, ttl in ms → the holder's or
+/// nil, the entry or nil. In this order: who was granted the lease sees the fill of everyone who gave it back before.
+const TAKE: &str = "local held = redis.call('SET', KEYS[1], ARGV[1], 'NX', 'GET', 'PX', ARGV[2]) \
+    local entry = redis.pcall('GET', KEYS[2]) \
+    return { held, type(entry) == 'string' and entry }";
+
+/// Takes the lease if it is free or the given token's. KEYS lease · ARGV token, value, ttl in ms → the holder's, or nil
+const TAKE_OVER: &str = "local held = redis.call('GET', KEYS[1]) \
+    if held and string.sub(held, 1, 16) ~= ARGV[1] then return held end \
+    redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3]) return nil";
+
+/// Ends the lease if it is the given token's. KEYS lease · ARGV token, and for an open one: value, ttl in ms
+const RELEASE: &str = "local held = redis.call('GET', KEYS[1]) \
+    if not held or string.sub(held, 1, 16) ~= ARGV[1] then return 0 end \
+    if ARGV[2] then redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3]) else redis.call('DEL', KEYS[1]) end return 1";
+
+impl RedisStore {
+    pub(super) async fn ask_lease(&self, key: &RawKey, request: &LeaseRequest) -> Result<Leased, StoreError> {
+        let partition = self.shared.names.partition_of(key);
+        let name = self.shared.names.lease(key);
+        if let Some(over) = request.over {
+            let mut command = eval(TAKE_OVER, &[&name]);
+            command.arg(&token(over)[..]).arg(&encode(&request.lease)[..]).arg(millis(request.ttl));
+            let held = self.shared.connection.in_time(self.shared.connection.send(partition, &command)).await?;
+            return Ok(Leased { held_by: holder(partition, &held)?, entry: None });
+        }
+        let mut command = eval(TAKE, &[&name, &self.shared.names.entry(key)]);
+        command.arg(&encode(&request.lease)[..]).arg(millis(request.ttl));
+        let answer = self.shared.connection.in_time(self.shared.connection.send(partition, &command)).await?;
+        let Value::Array(answers) = answer else { return Err(unexpected(&answer)) };
+        let [held, entry] = <[Value; 2]>::try_from(answers).map_err(|answers| unexpected(&Value::Array(answers)))?;
+        // What is no entry is absent, as for a read.
+        Ok(Leased { held_by: holder(partition, &held)?, entry: self.shared.entry(partition, key, entry) })
+    }
+
+    pub(super) async fn release_lease(
+        &self,
+        key: &RawKey,
+        owner: LeaseToken,
+        after: AfterLease,
+    ) -> Result<(), StoreError> {
+        let mut command = eval(RELEASE, &[&self.shared.names.lease(key)]);
+        command.arg(&token(owner)[..]);
+        if let AfterLease::Open(time) = after {
+            command.arg(&[0_u8; 32][..]).arg(millis(time));
+        }
+        self.shared
+            .connection
+            .in_time(self.shared.connection.send(self.shared.names.partition_of(key), &command))
+            .await?;
+        Ok(())
+    }
+}
+
+/// By its text, which is short: none is bound to a run of the server as the log's scripts are.
+fn eval(script: &str, keys: &[&str]) -> Cmd {
+    let mut command = redis::cmd("EVAL");
+    command.arg(script).arg(keys.len()).arg(keys);
+    command
+}
+
+fn token(token: LeaseToken) -> [u8; 16] {
+    token.as_u128().to_be_bytes()
+}
+
+fn encode(lease: &Lease) -> [u8; 32] {
+    let mut out = [0; 32];
+    out[..16].copy_from_slice(&token(lease.token));
+    out[16..24].copy_from_slice(&lease.base.epoch.0.to_be_bytes());
+    out[24..].copy_from_slice(&lease.base.sequence.0.to_be_bytes());
+    out
+}
+
+/// Who holds the lease; what is no lease is nobody's, and nobody waits for it.
+fn holder(partition: Partition, held: &Value) -> Result<Option<Lease>, StoreError> {
+    let bytes = match held {
+        // `SET … GET` says `OK` of a key that was not there in some servers.
+        Value::Nil | Value::Okay => return Ok(None),
+        Value::BulkString(bytes) => bytes,
+        other => return Err(unexpected(other)),
+    };
+    let Ok(bytes) = <[u8; 32]>::try_from(&bytes[..]) else {
+        let base = Position { partition, epoch: Epoch(0), sequence: Sequence(0) };
+        return Ok(Some(Lease { token: LeaseToken::NOBODY, base }));
+    };
+    let number = |at: usize| u64::from_be_bytes(bytes[at..at + 8].try_into().expect("eight bytes of 32"));
+    let owner = LeaseToken::from_u128((u128::from(number(0)) << 64) | u128::from(number(8)));
+    let base = Position { partition, epoch: Epoch(number(16)), sequence: Sequence(number(24)) };
+    Ok(Some(Lease { token: owner, base }))
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX).max(1)
+}
