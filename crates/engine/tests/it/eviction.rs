@@ -21,7 +21,10 @@ const ENOUGH: usize = 3_000;
 async fn check(policy: &str, spares_the_state: bool) {
     let server = Arc::new(RedisServer::start_with(&["--maxmemory", "6mb", "--maxmemory-policy", policy]));
     let fleet = Fleet::over(|| settings(&server, "test")).await;
-    let store = RedisStore::new(settings(&server, "test")).unwrap();
+    let mut patient = settings(&server, "test");
+    patient.limits.connect_timeout = PATIENCE;
+    patient.limits.operation_timeout = PATIENCE;
+    let store = RedisStore::new(patient).unwrap();
     let partition = store.partitions().of(&acme());
     let before = store.head(partition).await.unwrap();
     let pressed = server.clone();

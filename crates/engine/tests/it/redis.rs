@@ -409,6 +409,10 @@ async fn a_strict_read_of_an_entry_in_the_store_is_one_round_trip() {
     let two = gate.node().await;
     read(&world, &one, &STRICT, 1, none()).await;
     read(&world, &two, &STRICT, 2, none()).await;
+    // A reader has its answer before the store has it.
+    while server.keys("*:page/*").len() < 2 {
+        tokio::task::yield_now().await;
+    }
     gate.holds.store(true, SeqCst);
     assert_eq!(read(&world, &two, &STRICT, 1, none()).await, Verdict::Hit);
     check_nothing_stale(&world);

@@ -139,17 +139,15 @@ async fn a_full_server_refuses_a_group_as_a_whole_and_leaves_nothing_behind() {
     let (store, before) = (store(&server), head(&store(&server)).await);
     server.run::<()>(&["CONFIG", "SET", "maxmemory", "1"]);
     let fills = join_all((0..50).map(|number| fill(&store, number, entry(before, 0, "x")))).await;
+    // The log is bounded by its own limits and goes on.
     let appends = join_all((0..50).map(|id| append(&store, id))).await;
-    for told in fills.into_iter().map(Result::unwrap_err).chain(appends.into_iter().map(Result::unwrap_err)) {
+    assert!(appends.iter().all(Result::is_ok), "{appends:?}");
+    for told in fills.into_iter().map(Result::unwrap_err) {
         assert!(told.to_string().to_lowercase().contains("memory"), "{told}");
     }
     assert_eq!(server.keys("*v1*"), Vec::<String>::new());
     server.run::<()>(&["CONFIG", "SET", "maxmemory", "0"]);
-    assert_eq!(
-        append(&store, 1).await.unwrap().sequence.as_u64(),
-        before.sequence.as_u64() + 1,
-        "nothing was appended"
-    );
+    assert_eq!(append(&store, 1).await.unwrap().sequence.as_u64(), before.sequence.as_u64() + 51);
     assert_eq!(fill(&store, 1, entry(head(&store).await, 9, "x")).await.unwrap(), Filled::Stored);
 }
 

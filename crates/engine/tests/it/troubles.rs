@@ -20,7 +20,10 @@ use crate::world::{acme, fact_tag, page};
 /// For what happens soon unless something is broken.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-fn store(settings: RedisSettings) -> RedisStore {
+/// Patient, so that what a busy machine delays is no trouble of the server's.
+fn store(mut settings: RedisSettings) -> RedisStore {
+    settings.limits.connect_timeout = PATIENCE / 4;
+    settings.limits.operation_timeout = PATIENCE;
     RedisStore::new(settings).unwrap()
 }
 

@@ -296,24 +296,26 @@ impl Connection {
         question: &Question<'_>,
         journey: &mut Journey,
     ) -> RedisResult<()> {
-        let (Question::Script(_, keys, _), Some(used)) = (question, journey.used.take()) else { return Ok(()) };
+        let (Question::Script(..), Some(used)) = (question, journey.used.take()) else { return Ok(()) };
         let now = link.scripts.of(link, self.partitions, Some(&used)).await?;
         if !now.is_of_the_run_of(&used) {
             return Ok(());
         }
         let detour = journey.detour.is_some();
-        let configuration = if detour {
-            0
-        } else if let Some(configuration) = self.topology.fence_others(partition, server, keys[0]).await {
-            configuration
-        } else {
-            return Ok(());
-        };
+        let configuration = if detour { Some(0) } else { self.topology.configuration(partition, server) };
+        let Some(configuration) = configuration else { return Ok(()) };
         let names = self.names.of(partition);
-        let command = now.call(Script::Begin, &[&names.state, &names.log], |command| {
-            command.arg(new_epoch().0).arg(configuration);
-        });
-        self.send_with(link, command, detour, Use::Shared).await?;
+        let begin = |epoch: &str| {
+            now.call(Script::Begin, &[&names.state, &names.log], |command| {
+                command.arg(epoch).arg(configuration);
+            })
+        };
+        // Who has not heard of a newer primary learns it here, before it ends that one's log.
+        self.send_with(link, begin(""), detour, Use::Shared).await?;
+        if !detour {
+            self.topology.fence_others(server, &names.state, configuration).await;
+        }
+        self.send_with(link, begin(&new_epoch().0.to_string()), detour, Use::Shared).await?;
         Ok(())
     }
 }
@@ -334,7 +336,9 @@ async fn transact(link: &Link, before: Option<Cmd>, script: Cmd, commands: Vec<C
     for answer in answers {
         answer.extract_error()?;
     }
-    match last.extract_error()? {
+    // Not `extract_error`, which would look into the answers: theirs are the caller's.
+    match last {
+        Value::ServerError(error) => Err(error.into()),
         Value::Array(mut answers) if answers.len() == skipped + wanted => Ok(answers.split_off(skipped)),
         _ => Err(RedisError::from((ErrorKind::UnexpectedReturnType, "a transaction answered otherwise"))),
     }

@@ -172,18 +172,20 @@ impl Topology {
         self.doubt();
     }
 
-    /// Makes sure that no server but `owner` goes on with a partition, whose state is `state`: a primary that sentinels
-    /// replace goes on for seconds, until they tell it so, and nodes do not all hear of it at once. Returns the
-    /// configuration by which `owner` is the owner; none if it is not any more.
+    /// The configuration by which `owner` is the owner of a partition; none if it is not.
+    pub(super) fn configuration(&self, partition: Partition, owner: &Arc<Server>) -> Option<u64> {
+        let opinion = self.opinion.read();
+        let known = opinion.owners[partition.index()].as_ref();
+        known.is_some_and(|known| Arc::ptr_eq(known, owner)).then_some(opinion.configuration)
+    }
+
+    /// Makes sure that no server but `owner` goes on with the partition whose state is called `state`: a primary that
+    /// sentinels replace goes on for seconds, until they tell it so, and nodes do not all hear of it at once.
     ///
     /// A server that does not answer is not waited for: it may be gone. In a cluster servers hold their slots by votes,
     /// and an old owner is the first to hear of a new one.
-    pub(super) async fn fence_others(&self, partition: Partition, owner: &Arc<Server>, state: &str) -> Option<u64> {
-        let Opinion { owners, configuration } = self.opinion.read().clone();
-        if !owners[partition.index()].as_ref().is_some_and(|known| Arc::ptr_eq(known, owner)) {
-            return None;
-        }
-        let Arrangement::Sentinel { service, .. } = &self.target.arrangement else { return Some(configuration) };
+    pub(super) async fn fence_others(&self, owner: &Arc<Server>, state: &str, configuration: u64) {
+        let Arrangement::Sentinel { service, .. } = &self.target.arrangement else { return };
         // Twice within an operation's time.
         let patience = self.patience / 2;
         if let Ok(named) = self.ask_all(&self.advisers, patience, |sentinel| replicas_of(sentinel, service)).await {
@@ -192,7 +194,6 @@ impl Topology {
         let mut others = self.known.lock().clone();
         others.retain(|server| !Arc::ptr_eq(server, owner));
         let _ = self.ask_all(&others, patience, |server| fence(server, state, configuration)).await;
-        Some(configuration)
     }
 
     /// Has the owners looked up again soon.
@@ -287,23 +288,25 @@ impl Topology {
     }
 }
 
-/// What a sentinel calls the primary, and since which epoch of the configuration.
+/// What a sentinel calls the primary, and since which epoch of the configuration. The address is asked for by itself:
+/// in the middle of a failover, the description of the service has the new epoch beside the old address.
 async fn primary_of(sentinel: &Server, service: &str) -> RedisResult<(u64, Address)> {
-    let mut question = redis::cmd("SENTINEL");
-    question.arg("MASTER").arg(service);
-    let link = sentinel.link(Use::Shared).await?;
-    let answer = match link.send(&question).await {
+    let mut questions = redis::pipe();
+    questions.cmd("SENTINEL").arg("MASTER").arg(service);
+    questions.cmd("SENTINEL").arg("GET-MASTER-ADDR-BY-NAME").arg(service);
+    let mut answers = sentinel.link(Use::Shared).await?.send_all(&questions).await?.into_iter();
+    let mut answer = || answers.next().unwrap_or(Value::Nil).extract_error();
+    let fields: HashMap<String, String> = match answer() {
         Err(error) if error.detail().is_some_and(|detail| detail.contains("No such master")) => {
             let told = "the sentinels know no service of this name; correct the end of the URL";
             return Err(RedisError::from((ErrorKind::InvalidClientConfig, told, service.to_owned())));
         }
-        answer => answer?,
+        fields => redis::from_redis_value(fields?)?,
     };
-    let fields: HashMap<String, String> = redis::from_redis_value(answer)?;
-    let port = fields.get("port").and_then(|port| port.parse().ok());
-    let epoch = fields.get("config-epoch").and_then(|epoch| epoch.parse().ok()).unwrap_or(0);
-    match (fields.get("ip"), port) {
-        (Some(host), Some(port)) => Ok((epoch, Address { host: host.clone(), port })),
+    let address: Option<(String, u16)> = redis::from_redis_value(answer()?)?;
+    let epoch = fields.get("config-epoch").and_then(|epoch| epoch.parse().ok());
+    match (epoch, address) {
+        (Some(epoch), Some((host, port))) => Ok((epoch, Address { host, port })),
         _ => Err(RedisError::from((ErrorKind::Client, "the sentinel named no address of the primary"))),
     }
 }

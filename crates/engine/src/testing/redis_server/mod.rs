@@ -133,7 +133,7 @@ impl RedisServer {
         let client = redis::Client::open(self.url()).expect("a URL of our own");
         let mut line = redis::cmd(command[0]);
         line.arg(&command[1..]);
-        line.query(&mut client.get_connection_with_timeout(Duration::from_secs(1))?)
+        line.query(&mut client.get_connection_with_timeout(PATIENCE)?)
     }
 
     /// A line of `INFO`.

@@ -47,7 +47,7 @@ impl Process {
                 let _ = say.send(line);
             }
         });
-        let mut number = None;
+        let (mut number, mut is_ready) = (None, false);
         for line in said {
             number = number.or_else(|| line.strip_prefix("number ")?.parse().ok());
             assert!(
@@ -57,8 +57,10 @@ impl Process {
             if line == "gone" {
                 break;
             }
-            if READY.iter().any(|text| line.contains(text)) {
-                return Some(Self { watcher, number: number.expect("its number comes first") });
+            // The two may come in either order: they are said by two processes.
+            is_ready |= READY.iter().any(|text| line.contains(text));
+            if let (true, Some(number)) = (is_ready, number) {
+                return Some(Self { watcher, number });
             }
         }
         end(&mut watcher);
