@@ -2,12 +2,13 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, LazyLock, OnceLock,
         atomic::{AtomicUsize, Ordering::Relaxed},
     },
     time::{Duration, Instant},
 };
 
+use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use redis::aio::ConnectionManager;
 use tokio::{runtime::Runtime, task::JoinSet};
 use unstale::{
@@ -44,7 +45,12 @@ impl Cacheable for Blob {
     }
 }
 
-const VALUE: [u8; 2048] = [7; 2048];
+const VALUE_LENGTH: usize = 2048;
+/// Noise: nothing is gained by compressing it, so that as many bytes travel as with a plain `GET`.
+static VALUE: LazyLock<Bytes> = LazyLock::new(|| {
+    let mut random = StdRng::seed_from_u64(9);
+    (0..VALUE_LENGTH).map(|_| random.random::<u8>()).collect()
+});
 const KEYS: usize = 10_000;
 const TASKS: usize = 64;
 const OPERATIONS_PER_TASK: usize = 200;
@@ -68,10 +74,22 @@ pub(super) fn rows() {
         Operation::Empty,
     );
     compare(&runtime, &bench, "fill, base behind the head | empty EVALSHA", Operation::FillBehind, Operation::Empty);
+    for bytes in VALUE_BYTES {
+        let what = format!("L2 hit {} KB JSON, 64 tasks: LZ4 | as it is", bytes / 1000);
+        compare(&runtime, &bench, &what, Operation::GetJson(bytes, true), Operation::GetJson(bytes, false));
+        let what = format!("fill {} KB JSON, 64 tasks: LZ4 | as it is", bytes / 1000);
+        compare(&runtime, &bench, &what, Operation::FillJson(bytes, true), Operation::FillJson(bytes, false));
+    }
 }
+
+/// Sizes of values that are stored compressed and as they are.
+const VALUE_BYTES: [usize; 3] = [2_000, 20_000, 200_000];
 
 #[derive(Clone, Copy)]
 enum Operation {
+    /// A value of so many bytes, compressed or not.
+    GetJson(usize, bool),
+    FillJson(usize, bool),
     Get,
     PlainGet,
     PlainSet,
@@ -88,6 +106,8 @@ enum Operation {
 
 struct Bench {
     store: Arc<RedisStore>,
+    /// Compresses none, and all.
+    stores: [RedisStore; 2],
     cache: Cache,
     client: ConnectionManager,
     empty_script: String,
@@ -107,9 +127,14 @@ impl Bench {
             url: server.url(),
             namespace: "bench".into(),
             version: CacheVersion::default(),
-            limits: RedisLimits::default(),
+            // The machine may be busy with other things for a second.
+            limits: RedisLimits { operation_timeout: Duration::from_secs(10), ..RedisLimits::default() },
         };
-        let store = Arc::new(RedisStore::new(settings).unwrap());
+        let store = Arc::new(RedisStore::new(settings.clone()).unwrap());
+        let stores = [usize::MAX, 0].map(|compress_bytes_min| {
+            let limits = RedisLimits { compress_bytes_min, ..settings.limits };
+            RedisStore::new(RedisSettings { limits, ..settings.clone() }).unwrap()
+        });
         // No room in memory: every read goes to Redis.
         let limits = CacheLimits { l1: L1Limits { bytes_max: 1, ..L1Limits::default() }, ..CacheLimits::default() };
         let cache = Cache::builder(store.clone()).limits(limits).build().await.unwrap();
@@ -121,11 +146,19 @@ impl Bench {
         let tags = ["import", "mappings", "engagement"].map(|kind| Tag::of(&acme(), kind, 1).id()).to_vec();
         let entry_tags = ["import", "mappings", "engagement"].map(|kind| Tag::of(&acme(), kind, 2).id()).to_vec();
         let next = AtomicUsize::new(0);
-        let bench = Self { store, cache, client, empty_script, base, keys, tags, entry_tags, next, _server: server };
+        let bench =
+            Self { store, stores, cache, client, empty_script, base, keys, tags, entry_tags, next, _server: server };
+        for (bytes, packed) in VALUE_BYTES.into_iter().flat_map(|bytes| [(bytes, false), (bytes, true)]) {
+            bench.fill_json(bytes, packed).await;
+        }
         for at in 0..KEYS {
             bench.fill(at).await;
-            let _: () =
-                redis::cmd("SET").arg(plain_name(at)).arg(&VALUE).query_async(&mut bench.client.clone()).await.unwrap();
+            let _: () = redis::cmd("SET")
+                .arg(plain_name(at))
+                .arg(&VALUE[..])
+                .query_async(&mut bench.client.clone())
+                .await
+                .unwrap();
         }
         bench
     }
@@ -135,23 +168,29 @@ impl Bench {
         match operation {
             Operation::Get => {
                 let found = self.store.get(std::slice::from_ref(self.keys[at].raw())).await.unwrap();
-                assert_eq!(found[0].as_ref().unwrap().value.as_ref().unwrap().len(), VALUE.len());
+                assert_eq!(found[0].as_ref().unwrap().value.as_ref().unwrap().len(), VALUE_LENGTH);
             }
             Operation::PlainGet => {
                 let name = plain_name(at);
                 let value: Vec<u8> = redis::cmd("GET").arg(name).query_async(&mut self.client.clone()).await.unwrap();
-                assert_eq!(value.len(), VALUE.len());
+                assert_eq!(value.len(), VALUE_LENGTH);
             }
+            Operation::GetJson(bytes, packed) => {
+                let key = json_key(bytes, packed);
+                let found = self.stores[usize::from(packed)].get(std::slice::from_ref(key.raw())).await.unwrap();
+                assert_eq!(found[0].as_ref().unwrap().value.as_ref().unwrap().len(), json(bytes).len());
+            }
+            Operation::FillJson(bytes, packed) => self.fill_json(bytes, packed).await,
             Operation::PlainSet => {
                 let mut command = redis::cmd("SET");
-                command.arg(plain_name(at)).arg(&VALUE).arg("PX").arg(86_400_000);
+                command.arg(plain_name(at)).arg(&VALUE[..]).arg("PX").arg(86_400_000);
                 let _: () = command.query_async(&mut self.client.clone()).await.unwrap();
             }
             Operation::Fetch => {
                 let policy = Policy::ttl(Duration::from_secs(3600)).mode(Mode::Bounded(Duration::MAX));
                 let load = || async { Ok::<_, String>(Loaded::value(Blob(Bytes::new()))) };
                 let fetched = self.cache.fetch(&self.keys[at], &policy, &ReadOptions::default(), load).await.unwrap();
-                assert_eq!((fetched.verdict, fetched.value().unwrap().0.len()), (Verdict::Hit, VALUE.len()));
+                assert_eq!((fetched.verdict, fetched.value().unwrap().0.len()), (Verdict::Hit, VALUE_LENGTH));
             }
             Operation::Fill | Operation::FillBehind => self.fill(at).await,
             Operation::AppendMany => {
@@ -171,20 +210,20 @@ impl Bench {
         }
     }
 
-    /// Seconds of processor time: this process, the server.
-    fn cpu(&self) -> [f64; 2] {
-        let ticks = |pid: &str| {
-            let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-            let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
-            (fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap()) / 100.0
-        };
-        let info: String = self._server.run(&["INFO", "server"]);
-        let pid = info.lines().find_map(|line| line.strip_prefix("process_id:")).unwrap().trim().to_owned();
-        [ticks("self"), ticks(&pid)]
+    async fn fill_json(&self, bytes: usize, packed: bool) {
+        let entry = self.entry(json(bytes));
+        let key = json_key(bytes, packed);
+        // All fill the same key: of those that go together the first is stored.
+        self.stores[usize::from(packed)].fill(key.raw(), entry).await.unwrap();
     }
 
     async fn fill(&self, at: usize) {
-        let entry = StoredEntry {
+        let entry = self.entry(VALUE.clone());
+        assert_eq!(self.store.fill(self.keys[at].raw(), entry).await.unwrap(), Filled::Stored);
+    }
+
+    fn entry(&self, value: Bytes) -> StoredEntry {
+        StoredEntry {
             base: self.base,
             tags: self.entry_tags.iter().copied().collect(),
             has_tenant_tags: true,
@@ -192,10 +231,45 @@ impl Bench {
             expires_at: Timestamp::NEVER,
             dead_at: Timestamp::NEVER,
             schema: Blob::fingerprint(),
-            value: Some(Bytes::from_static(&VALUE)),
-        };
-        assert_eq!(self.store.fill(self.keys[at].raw(), entry).await.unwrap(), Filled::Stored);
+            value: Some(value),
+        }
     }
+}
+
+fn json_key(bytes: usize, packed: bool) -> unstale::Key<Blob> {
+    blob(&acme(), format!("json/{bytes}/{packed}"))
+}
+
+/// Rows as an API gives them, of about so many bytes in all.
+fn json(bytes: usize) -> Bytes {
+    static ROWS: OnceLock<Vec<Bytes>> = OnceLock::new();
+    let rows = || VALUE_BYTES.iter().map(|bytes| rows_of(*bytes)).collect();
+    let place = VALUE_BYTES.iter().position(|known| *known == bytes).unwrap();
+    ROWS.get_or_init(rows)[place].clone()
+}
+
+fn rows_of(bytes: usize) -> Bytes {
+    const WORDS: [&str; 12] = [
+        "customer", "order", "invoice", "amount", "street", "city", "country", "legacy", "mapping", "quantity",
+        "article", "contact",
+    ];
+    let mut random = StdRng::seed_from_u64(7);
+    let mut word = move || WORDS[random.random_range(0..WORDS.len())];
+    let mut random = StdRng::seed_from_u64(8);
+    let mut text = String::new();
+    while text.len() < bytes {
+        let (id, owner): (u128, u128) = (random.random(), random.random());
+        let (day, rows) = (random.random_range(10..29), random.random_range(0..20_000));
+        let row = format!(
+            r#"{{"id":"{id:032x}","source_field":"{}_{}","target_field":"{}_{}","status":"approved","confidence":0.{day},"updated_at":"2026-11-{day}T10:{day}:00Z","owner":"{owner:032x}","rows":{rows}}},"#,
+            word(),
+            word(),
+            word(),
+            word()
+        );
+        text.push_str(&row);
+    }
+    text.into()
 }
 
 fn plain_name(at: usize) -> String {
@@ -204,37 +278,20 @@ fn plain_name(at: usize) -> String {
 }
 
 fn compare(runtime: &Runtime, bench: &Arc<Bench>, what: &str, ours: Operation, yardstick: Operation) {
-    if std::env::var("ROW").is_ok_and(|row| !what.contains(&row)) {
+    // `cargo bench … -- redis fill`: the rows that say so.
+    let wanted: Vec<String> = std::env::args().skip_while(|argument| argument != "redis").skip(1).collect();
+    if wanted.iter().any(|word| !what.contains(&word[..]) && !word.starts_with("--")) {
         return;
     }
-    let mut cpu = [0.0; 4];
-    let pairs: Vec<_> = (0..PAIRS)
-        .map(|_| {
-            let zero = bench.cpu();
-            let one = round(runtime, bench, ours);
-            let middle = bench.cpu();
-            let two = round(runtime, bench, yardstick);
-            let end = bench.cpu();
-            for at in 0..2 {
-                cpu[at] += middle[at] - zero[at];
-                cpu[at + 2] += end[at] - middle[at];
-            }
-            (one, two)
-        })
-        .collect();
-    let per = 1e6 / (PAIRS * TASKS * OPERATIONS_PER_TASK) as f64;
-    if std::env::var("SHOWGROUPS").is_ok() {
-        eprintln!(
-            "  CPU µs: ours client {:.2} server {:.2}; yardstick client {:.2} server {:.2}",
-            cpu[0] * per,
-            cpu[1] * per,
-            cpu[2] * per,
-            cpu[3] * per
-        );
-    }
+    let pairs: Vec<_> = (0..PAIRS).map(|_| (round(runtime, bench, ours), round(runtime, bench, yardstick))).collect();
     report(what, &pairs, "ns");
-    if std::env::var("SHOWGROUPS").is_ok() {
-        eprintln!("{:?} {:?}", bench.store.stats().append_groups, bench.store.stats().fill_groups);
+}
+
+/// Fewer of what moves more.
+fn operations_per_task(operation: Operation) -> usize {
+    match operation {
+        Operation::GetJson(bytes, _) | Operation::FillJson(bytes, _) => OPERATIONS_PER_TASK * 1_000 / bytes.max(1_000),
+        _ => OPERATIONS_PER_TASK,
     }
 }
 
@@ -246,12 +303,12 @@ fn round(runtime: &Runtime, bench: &Arc<Bench>, operation: Operation) -> f64 {
         for _ in 0..TASKS {
             let bench = bench.clone();
             tasks.spawn(async move {
-                for _ in 0..OPERATIONS_PER_TASK {
+                for _ in 0..operations_per_task(operation) {
                     bench.run(operation).await;
                 }
             });
         }
         tasks.join_all().await;
-        began.elapsed().as_nanos() as f64 / (TASKS * OPERATIONS_PER_TASK) as f64
+        began.elapsed().as_nanos() as f64 / (TASKS * operations_per_task(operation)) as f64
     })
 }

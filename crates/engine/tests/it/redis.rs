@@ -410,7 +410,7 @@ async fn a_strict_read_of_an_entry_in_the_store_is_one_round_trip() {
     read(&world, &one, &STRICT, 1, none()).await;
     read(&world, &two, &STRICT, 2, none()).await;
     // A reader has its answer before the store has it.
-    while server.keys("*:page/*").len() < 2 {
+    while server.keys("*:v1:*").len() < 2 {
         tokio::task::yield_now().await;
     }
     gate.holds.store(true, SeqCst);

@@ -9,7 +9,7 @@ use std::{
     task::{Poll, ready},
 };
 
-use bytes::BufMut as _;
+use bytes::{BufMut as _, Bytes};
 use futures_util::future::join_all;
 use redis::{Cmd, ErrorKind, RedisWrite, ServerErrorKind, ToRedisArgs, ToSingleRedisArg, Value};
 use tokio::time::Instant;
@@ -107,7 +107,7 @@ impl Fill {
 
 /// An entry as it is written; none if the format has no room for it.
 async fn encode(key: &RawKey, entry: StoredEntry, compress_bytes_min: usize) -> Option<Encoded> {
-    let length = entry.value.as_ref().map_or(0, |value| value.len());
+    let length = entry.value.as_ref().map_or(0, Bytes::len);
     if length < compress_bytes_min.max(COMPRESS_ELSEWHERE_BYTES_MIN) {
         return entry::encode(key, &entry, compress_bytes_min);
     }

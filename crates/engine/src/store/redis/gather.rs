@@ -20,6 +20,7 @@ use crate::store::StoreError;
 
 /// How much goes in one call, and how many calls at a time.
 #[derive(Clone, Copy, Debug)]
+#[allow(clippy::struct_field_names, reason = "they are limits, and say so as all limits do")]
 pub(super) struct GroupLimits {
     /// Calls on their way at a time: with two, the server works on one while the other's answers are handed out.
     pub(super) calls_max: usize,
@@ -200,10 +201,7 @@ mod tests {
                         Ok(permit) => permit.unwrap().forget(),
                         Err(_elapsed) => return Err(StoreError::Unavailable("late".into())),
                     }
-                    match items.contains(&13) {
-                        true => Err(StoreError::Unavailable("thirteen".into())),
-                        false => Ok(items),
-                    }
+                    if items.contains(&13) { Err(StoreError::Unavailable("thirteen".into())) } else { Ok(items) }
                 }
             };
             async move { gather.ask(number, size, call).await }.boxed()
@@ -261,8 +259,8 @@ mod tests {
         let sizes = [(60, 1), (60, 1), (10, 9), (10, 1), (999, 99), (1, 1)];
         let asking: Vec<_> = sizes
             .iter()
-            .enumerate()
-            .map(|(at, (bytes, tags))| tokio::spawn(server.ask(at as u32, Size { bytes: *bytes, tags: *tags })))
+            .zip(0..)
+            .map(|((bytes, tags), number)| tokio::spawn(server.ask(number, Size { bytes: *bytes, tags: *tags })))
             .collect();
         server.gate.add_permits(10);
         join_all(asking).await;

@@ -29,6 +29,11 @@
 //! [`topology`] for who owns a partition, [`connection`] for how an operation finds its way, and
 //! `docs/adr/0008-topologies.md` for what a failover can and cannot do.
 //!
+//! # What goes together
+//!
+//! Under load, appends and fills of a partition go in groups; see [`gather`] and `docs/adr/0009-group-commit-and-values.md`.
+//! Each caller has its own answer, and none waits while the line is free.
+//!
 //! # What it does not do
 //!
 //! A breaker; repeating an operation that may have happened.

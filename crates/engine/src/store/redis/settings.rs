@@ -90,7 +90,7 @@ impl Default for RedisLimits {
             log_records_max: 4096,
             clocks_max: 16_384,
             entry_bytes_max: 8 << 20,
-            compress_bytes_min: 4096,
+            compress_bytes_min: 1024,
             entry_lifetime_max: Duration::from_secs(30 * 24 * 3600),
             group_calls_max: 2,
             group_items_max: 32,
