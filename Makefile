@@ -11,7 +11,7 @@ PLATFORM := target/quick/platform
 
 .PHONY: help
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # ---- Run ------------------------------------------------------------------------------------------------------------
 
@@ -77,6 +77,19 @@ FIRST ?= 0
 sim: ## Simulate many nodes under faults, SEEDS runs from seed FIRST on; SEEDS=1 prints the run
 	cargo build --profile quick --package unstale-sim --bin sim --locked
 	target/quick/sim --seeds $(SEEDS) --first $(FIRST)
+
+SECONDS ?= 300
+SCENARIO ?=
+
+.PHONY: chaos
+chaos: ## Real nodes on a real Redis that is hurt under load (SECONDS=n for all together, SCENARIO=name,…)
+	@scripts/setup chaos
+	cargo run --quiet --profile quick --package unstale-sim --bin chaos -- --seconds $(SECONDS) $(if $(SCENARIO),--scenario $(SCENARIO))
+
+.PHONY: chaos-measure
+chaos-measure: ## How fast invalidations reach every node, and what many misses and operations at once cost
+	@scripts/setup chaos
+	cargo run --quiet --profile quick --package unstale-sim --bin chaos -- measure
 
 # ---- Measure and keep in shape --------------------------------------------------------------------------------------
 

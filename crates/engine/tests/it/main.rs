@@ -6,6 +6,8 @@ mod coherence;
 mod eviction;
 #[cfg(feature = "redis")]
 mod fleet;
+#[cfg(feature = "redis")]
+mod hanging;
 mod lease;
 mod nodes;
 mod outages;
@@ -24,4 +26,5 @@ mod store_contract;
 mod topology;
 #[cfg(feature = "redis")]
 mod troubles;
+mod unconfirmed;
 mod world;

@@ -19,6 +19,7 @@ pub(super) struct Access {
     certificates: Option<TlsCertificates>,
     connect_timeout: Duration,
     user_timeout: Duration,
+    silence_max: Duration,
 }
 
 impl Access {
@@ -31,12 +32,19 @@ impl Access {
             certificates,
             connect_timeout: limits.connect_timeout,
             user_timeout: limits.operation_timeout * 2,
+            // An operation may ask several times; whoever gives it up has waited for one answer about so long.
+            silence_max: limits.operation_timeout / 2,
         })
     }
 
     /// To sentinels, which have users of their own and no databases.
     pub(super) fn to_sentinels(&self, login: &RedisLogin) -> Self {
         Self { login: login_info(login), ..self.clone() }
+    }
+
+    /// How long a connection on which somebody waits may be silent.
+    pub(super) fn silence_max(&self) -> Duration {
+        self.silence_max
     }
 
     /// Connects. `pushed` hears of messages and of the end of the connection.

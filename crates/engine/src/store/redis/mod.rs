@@ -21,6 +21,7 @@
 //! - *an entry*: a miss.
 //! - *a lease*: one load more.
 //! - *everything, or the newest part of it* (a restart from a snapshot): a new epoch; see [`scripts`].
+//! - *the newest part, without a restart*: a new epoch, as soon as a node asks that has seen more; see [`seen`].
 //!
 //! # Where it stands
 //!
@@ -51,6 +52,7 @@ mod meters;
 mod names;
 mod records;
 mod scripts;
+mod seen;
 mod server;
 mod settings;
 mod slots;
@@ -72,7 +74,7 @@ use tokio::{task::AbortHandle, time::Instant};
 
 use self::{
     access::Access, address::Target, connection::Connection, entries::Fill, gather::Gather, meters::Meters,
-    names::Names, records::Append, scripts::Script,
+    names::Names, records::Append, scripts::Script, seen::Seen,
 };
 pub use self::{
     checks::{RedisFinding, Severity},
@@ -107,6 +109,7 @@ struct Shared {
     limits: RedisLimits,
     names: Arc<Names>,
     meters: Meters,
+    seen: Seen,
     moves: Arc<Moves>,
 }
 
@@ -141,7 +144,8 @@ impl RedisStore {
         let groups = limits.groups();
         let appends = limits.partitions.all().map(|_| Gather::new(groups)).collect();
         let fills = limits.partitions.all().map(|_| Gather::new(groups)).collect();
-        let shared = Arc::new(Shared { connection, limits, names, meters: Meters::default(), moves });
+        let seen = Seen::new(limits.partitions);
+        let shared = Arc::new(Shared { connection, limits, names, meters: Meters::default(), seen, moves });
         Ok(Self { shared, appends, fills, tasks })
     }
 

@@ -7,13 +7,19 @@ use redis::Value;
 use smallvec::SmallVec;
 use tokio::time::Instant;
 
-use super::{RedisStore, Shared, gather::Size, log, names::PartitionNames, scripts::Script, tag_argument, unexpected};
+use super::{
+    RedisStore, Shared, gather::Size, log, names::PartitionNames, scripts::Script, seen::has_gone_back, tag_argument,
+    unexpected,
+};
 use crate::{
     hash_map::IdBuildHasher,
     position::{Epoch, Partition, Position, Sequence},
     store::{LogPage, StoreError},
     tag::TagId,
 };
+
+/// Beyond every sequence that there can be; exact in Lua.
+const SEQUENCE_MAX: Sequence = Sequence(1 << 52);
 
 /// A record on its way to the log.
 pub(super) struct Append {
@@ -52,6 +58,7 @@ impl Shared {
         self.meters.append_group.count(records.len());
         let PartitionNames { state, log, channel, .. } = self.names.of(partition);
         let keys = [&state[..], log];
+        let seen = self.seen.newest(partition);
         let last_tags = last_tags(&records);
         let answer = self.run(deadline, partition, Script::Append, &keys, |command| {
             command.arg(0).arg(self.limits.clocks_max).arg(self.limits.log_records_max);
@@ -62,9 +69,11 @@ impl Shared {
             }
         });
         let (last, _) = head_and_rest(partition, answer.await?)?;
+        let before = last.sequence.0.saturating_sub(records.len() as u64);
+        let first = Position { sequence: Sequence(before + 1), ..last };
+        self.expect_onward(has_gone_back(seen, first, true), last).await?;
         // Watchers on this node need not wait for the message to come back.
         self.moves.note(partition);
-        let before = last.sequence.0.saturating_sub(records.len() as u64);
         Ok((1..=records.len() as u64).map(|at| Position { sequence: Sequence(before + at), ..last }).collect())
     }
 
@@ -97,6 +106,18 @@ impl Shared {
         after: Option<Position>,
         records_max: usize,
     ) -> Result<(Position, Vec<Value>), StoreError> {
+        let before = self.seen.newest(partition);
+        let (head, records) = self.read_once(partition, after, records_max).await?;
+        self.expect_onward(has_gone_back(before, head, false), head).await?;
+        Ok((head, records))
+    }
+
+    async fn read_once(
+        &self,
+        partition: Partition,
+        after: Option<Position>,
+        records_max: usize,
+    ) -> Result<(Position, Vec<Value>), StoreError> {
         let PartitionNames { state, log, .. } = self.names.of(partition);
         let keys = [&state[..], log];
         let fresh = new_epoch();
@@ -109,6 +130,19 @@ impl Shared {
             command.arg(records_max);
         });
         head_and_rest(partition, answer.await?)
+    }
+
+    /// Ends an epoch whose log has gone back: some of its sequences mean two records.
+    async fn expect_onward(&self, gone_back: bool, head: Position) -> Result<(), StoreError> {
+        if !gone_back {
+            self.seen.note(head);
+            return Ok(());
+        }
+        tracing::warn!(partition = head.partition.index(), "the cache's log in Redis has gone back; it begins anew");
+        // A reader who is ahead of everything: the script begins an epoch, unless another node had it do so.
+        let ahead = Position { sequence: SEQUENCE_MAX, ..head };
+        self.read_once(head.partition, Some(ahead), 1).await?;
+        Err(StoreError::Unavailable("the log has gone back, so its state was put back; it begins anew".into()))
     }
 }
 

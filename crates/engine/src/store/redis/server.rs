@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
     time::Duration,
 };
@@ -52,6 +52,17 @@ pub(super) struct Link {
     connection: MultiplexedConnection,
     pub(super) scripts: Scripts,
     over: Arc<AtomicBool>,
+    /// Answers that have come, of whatever kind.
+    answers: AtomicU64,
+    silence_max: Duration,
+}
+
+/// An answer that is waited for. Whoever asked may give up: then, if the connection was silent all the time, it is
+/// over. A machine that hangs closes nothing, and one that has taken over its address would never be asked.
+struct Awaited<'a> {
+    link: &'a Link,
+    answers_before: u64,
+    since: Instant,
 }
 
 /// Attempts to connect that failed.
@@ -120,7 +131,8 @@ impl Server {
             Ok(())
         };
         let connection = self.access.connect(&self.address, pushed).await?;
-        Ok(Link { connection, scripts: Scripts::default(), over })
+        let (answers, silence_max) = (AtomicU64::new(0), self.access.silence_max());
+        Ok(Link { connection, scripts: Scripts::default(), over, answers, silence_max })
     }
 }
 
@@ -143,11 +155,36 @@ impl Attempts {
 
 impl Link {
     pub(super) async fn send(&self, command: &Cmd) -> RedisResult<Value> {
-        self.connection.clone().send_packed_command(command).await?.extract_error()
+        let awaited = self.awaited();
+        let answer = self.connection.clone().send_packed_command(command).await;
+        awaited.came();
+        answer?.extract_error()
     }
 
     /// The answers in the order of the commands; each may be an error.
     pub(super) async fn send_all(&self, pipeline: &Pipeline) -> RedisResult<Vec<Value>> {
-        self.connection.clone().send_packed_commands(pipeline, 0, pipeline.len()).await
+        let awaited = self.awaited();
+        let answers = self.connection.clone().send_packed_commands(pipeline, 0, pipeline.len()).await;
+        awaited.came();
+        answers
+    }
+
+    fn awaited(&self) -> Awaited<'_> {
+        Awaited { link: self, answers_before: self.answers.load(Relaxed), since: Instant::now() }
+    }
+}
+
+impl Awaited<'_> {
+    fn came(&self) {
+        self.link.answers.fetch_add(1, Relaxed);
+    }
+}
+
+impl Drop for Awaited<'_> {
+    fn drop(&mut self) {
+        let silent = self.link.answers.load(Relaxed) == self.answers_before;
+        if silent && self.since.elapsed() >= self.link.silence_max {
+            self.link.over.store(true, Relaxed);
+        }
     }
 }

@@ -1,0 +1,242 @@
+//! Scenarios: a fault (or all of them by turns, or a broken node) under load, then the recovery, then the verdict.
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    path::Path,
+    sync::atomic::Ordering::Relaxed,
+    time::{Duration, Instant},
+};
+
+use rand::seq::IndexedRandom as _;
+use unstale::testing::{Sabotage, Violation};
+
+use super::{
+    failure::{Failure, Step, demand},
+    faults::{FAULTS, Fault},
+    stage::Stage,
+};
+
+/// Load before the first fault, so that there is something to lose.
+const WARM_UP_MS: std::ops::RangeInclusive<u64> = 600..=800;
+/// Load after each round, so that what it left behind is read.
+const CALM_MS: std::ops::RangeInclusive<u64> = 300..=700;
+/// From this on there is time for a stall of half a minute.
+const LONG: Duration = Duration::from_secs(45);
+/// A run with fewer hits shows nothing about them.
+const HITS_MIN: u64 = 100;
+/// The longest that a read may take, whatever Redis does.
+const READ_MAX: Duration = Duration::from_secs(10);
+/// Violations that are shown.
+const SHOWN_MAX: usize = 5;
+
+/// A scenario by its name.
+#[derive(Clone, Copy)]
+pub struct Scenario {
+    /// What it is called on the command line.
+    pub name: &'static str,
+    /// What happens in it.
+    pub what: &'static str,
+    kind: Kind,
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    One(&'static Fault),
+    /// Faults at random, by seed.
+    Storm,
+    /// Nodes that break the protocol: the checker must notice.
+    Broken(Sabotage, &'static str),
+}
+
+/// What became of a scenario.
+pub struct Report {
+    name: &'static str,
+    rounds: usize,
+    /// What did not happen in rounds that were in vain.
+    in_vain: Vec<String>,
+    took: Duration,
+    reads: u64,
+    hits: u64,
+    checks: usize,
+    violations: Vec<Violation>,
+    read_errors: Vec<String>,
+    writes: u64,
+    refused: u64,
+    refusals: BTreeMap<String, u64>,
+    unanswered: u64,
+    slowest_read: Duration,
+    recovered_in: Option<Duration>,
+    failure: Option<Failure>,
+}
+
+impl Scenario {
+    /// All of them.
+    pub fn all() -> Vec<Self> {
+        let one = FAULTS.iter().map(|fault| Self { name: fault.name, what: fault.what, kind: Kind::One(fault) });
+        let storm = Self { name: "storm", what: "all of these at random, by seed", kind: Kind::Storm };
+        let broken = |name, sabotage, fault| Self {
+            name,
+            what: "nodes that break the protocol on purpose: the checker must notice",
+            kind: Kind::Broken(sabotage, fault),
+        };
+        let broken = [
+            broken("broken_base", Sabotage::StampAfterLoad, "clients_killed"),
+            broken("broken_epoch", Sabotage::IgnoreEpoch, "flushed"),
+        ];
+        one.chain([storm]).chain(broken).collect()
+    }
+
+    /// Runs it for about so long, at least one round; `own` is the program that nodes are started from.
+    pub async fn run(&self, own: &Path, seed: u64, time: Duration) -> Report {
+        let began = Instant::now();
+        let sabotage = match self.kind {
+            Kind::Broken(sabotage, _) => Some(format!("{sabotage:?}")),
+            Kind::One(_) | Kind::Storm => None,
+        };
+        let mut stage = match Stage::set_up(own, sabotage.as_deref(), seed).await {
+            Ok(stage) => stage,
+            Err(failure) => return Report::of_nothing(self.name, began.elapsed(), failure),
+        };
+        stage.long = time >= LONG;
+        stage.begin_load();
+        let played = self.play(&mut stage, began + time).await;
+        // Those of the recovery do not count.
+        let hits = stage.load.counts.hits.load(Relaxed);
+        let recovered = match (&played, self.kind) {
+            (Ok(()), Kind::One(_) | Kind::Storm) => Some(stage.recover().await),
+            _ => None,
+        };
+        let mut report = self.report(&stage, hits, began.elapsed());
+        report.recovered_in = recovered.as_ref().and_then(|recovered| recovered.as_ref().ok().copied());
+        let recovered = recovered.map_or(Ok(()), |recovered| recovered.map(|_| ()));
+        report.failure = match self.kind {
+            Kind::Broken(sabotage, _) => played.and_then(|()| report.must_be_caught(sabotage)).err(),
+            Kind::One(_) | Kind::Storm => played.and(recovered).and_then(|()| report.must_be_right()).err(),
+        };
+        report
+    }
+
+    async fn play(&self, stage: &mut Stage, ends: Instant) -> Step {
+        stage.go_on(WARM_UP_MS).await;
+        while stage.round == 0 || (Instant::now() < ends && stage.load.books.violations().is_empty()) {
+            let fault = match self.kind {
+                Kind::One(fault) => fault,
+                Kind::Storm => FAULTS.choose(&mut stage.random).expect("there are faults"),
+                Kind::Broken(_, name) => named(name),
+            };
+            match (fault.act)(stage).await {
+                // What an earlier round left behind may stand in the way of the next.
+                Err(Failure::InVain(what)) => stage.in_vain.push(what),
+                act => act.map_err(Failure::of(&format!("{} in round {}", fault.name, stage.round + 1)))?,
+            }
+            stage.go_on(CALM_MS).await;
+            stage.round += 1;
+        }
+        Ok(())
+    }
+
+    fn report(&self, stage: &Stage, hits: u64, took: Duration) -> Report {
+        let counts = &stage.load.counts;
+        Report {
+            name: self.name,
+            rounds: stage.round,
+            in_vain: stage.in_vain.clone(),
+            took,
+            reads: counts.reads.load(Relaxed),
+            hits,
+            checks: stage.load.books.checks(),
+            violations: stage.load.books.violations(),
+            read_errors: counts.read_errors.lock().clone(),
+            writes: counts.writes.load(Relaxed),
+            refused: counts.refused.load(Relaxed),
+            refusals: counts.refusals.lock().clone(),
+            unanswered: counts.unanswered.load(Relaxed),
+            slowest_read: Duration::from_millis(counts.slowest_read_ms.load(Relaxed)),
+            recovered_in: None,
+            failure: None,
+        }
+    }
+}
+
+fn named(name: &str) -> &'static Fault {
+    FAULTS.iter().find(|fault| fault.name == name).expect("a fault of that name")
+}
+
+impl Report {
+    fn of_nothing(name: &'static str, took: Duration, failure: Failure) -> Self {
+        Self {
+            name,
+            rounds: 0,
+            in_vain: Vec::new(),
+            took,
+            reads: 0,
+            hits: 0,
+            checks: 0,
+            violations: Vec::new(),
+            read_errors: Vec::new(),
+            writes: 0,
+            refused: 0,
+            refusals: BTreeMap::new(),
+            unanswered: 0,
+            slowest_read: Duration::ZERO,
+            recovered_in: None,
+            failure: Some(failure),
+        }
+    }
+
+    /// Whether all was as it must be.
+    pub fn passed(&self) -> bool {
+        self.failure.is_none()
+    }
+
+    fn must_be_right(&self) -> Step {
+        demand(self.violations.is_empty(), || format!("{} stale reads", self.violations.len()))?;
+        demand(self.read_errors.is_empty(), || format!("{} reads ended in an error", self.read_errors.len()))?;
+        demand(self.slowest_read < READ_MAX, || format!("a read took {:?}", self.slowest_read))?;
+        demand(self.rounds > self.in_vain.len(), || format!("every fault was in vain: {}", self.in_vain[0]))?;
+        self.must_say_something()
+    }
+
+    fn must_be_caught(&self, sabotage: Sabotage) -> Step {
+        demand(!self.violations.is_empty(), || format!("{sabotage:?} was not noticed in {} reads", self.reads))
+    }
+
+    /// A run that read nothing from a cache, or wrote nothing, proves nothing.
+    fn must_say_something(&self) -> Step {
+        demand(self.hits >= HITS_MIN, || format!("only {} hits under load", self.hits))?;
+        demand(self.writes > 0, || "no write was acknowledged".into())
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, rounds, reads, hits, checks, writes, refused, unanswered, .. } = self;
+        let word = if self.passed() { "ok    " } else { "FAILED" };
+        write!(
+            f,
+            "{word} {name:<15} {:>5.1} s, {rounds} rounds ({} in vain): ",
+            self.took.as_secs_f64(),
+            self.in_vain.len()
+        )?;
+        write!(f, "{reads} reads, {hits} hits, {checks} promises checked, {} stale, ", self.violations.len())?;
+        write!(f, "{} errors; {writes} writes, {refused} refused; {unanswered} unanswered; ", self.read_errors.len())?;
+        write!(f, "slowest read {:?}", self.slowest_read)?;
+        if let Some(recovered_in) = self.recovered_in {
+            write!(f, "; recovered in {recovered_in:.1?}")?;
+        }
+        if let Some(failure) = &self.failure {
+            write!(f, "\n       {failure}")?;
+            for violation in self.violations.iter().take(SHOWN_MAX) {
+                write!(f, "\n       {violation}")?;
+            }
+            for error in self.read_errors.iter().take(SHOWN_MAX) {
+                write!(f, "\n       {error}")?;
+            }
+            for (refusal, times) in &self.refusals {
+                write!(f, "\n       {times} times: {refusal}")?;
+            }
+        }
+        Ok(())
+    }
+}
