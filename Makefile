@@ -68,6 +68,10 @@ test-e2e: $(WEB) web/node_modules/.package-lock.json e2e/node_modules/.package-l
 	cargo build --package platform --bin platform --locked
 	cd e2e && PLATFORM_BIN=$(CURDIR)/target/debug/platform PATH=$(CURDIR)/web/node_modules/.bin:$$PATH npm test
 
+.PHONY: model
+model: ## Every state of small systems, and of larger ones (minutes); every way to break the protocol
+	cargo run --package unstale-sim --bin model --locked -- --large --states-max 12000000
+
 # ---- Measure and keep in shape --------------------------------------------------------------------------------------
 
 .PHONY: bench
