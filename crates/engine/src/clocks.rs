@@ -22,16 +22,16 @@
 //! - When the epoch changes, the new epoch is published *before* slots are cleared, and readers look at the epoch
 //!   after the slots: a reader that saw a cleared slot sees the new epoch and refuses (a sequence lock).
 
-use std::{
-    collections::{HashMap, VecDeque},
-    sync::atomic::{AtomicU64, Ordering::AcqRel, Ordering::Acquire, Ordering::Release},
-};
-
-use parking_lot::RwLock;
+use std::collections::{HashMap, VecDeque};
 
 use crate::{
     hash_map::IdBuildHasher,
     position::{Epoch, Partition, Position, Sequence},
+    sync::{
+        AtomicU64,
+        Ordering::{AcqRel, Acquire, Release},
+        RwLock, spin_loop,
+    },
     tag::TagId,
     time::Timestamp,
 };
@@ -100,7 +100,7 @@ impl Clocks {
             confirmed_at: AtomicU64::new(0),
             restarts: AtomicU64::new(0),
             filter: (0..limits.filter_slots).map(|_| AtomicU64::new(0)).collect(),
-            exact: RwLock::default(),
+            exact: RwLock::new(Exact::default()),
             exact_clocks_max: limits.exact_clocks_max,
         }
     }
@@ -116,7 +116,7 @@ impl Clocks {
             if restarts.is_multiple_of(2) && self.restarts.load(Acquire) == restarts {
                 return Position { partition: self.partition, epoch, sequence };
             }
-            std::hint::spin_loop();
+            spin_loop();
         }
     }
 

@@ -8,16 +8,8 @@
 //!
 //! Whether a joined flight's value may be *used* is judged again when it lands, by the rule; see `cache::read`.
 
-use std::{
-    any::Any,
-    collections::HashMap,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering::Relaxed},
-    },
-};
+use std::{any::Any, collections::HashMap, sync::Arc};
 
-use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use crate::{
@@ -25,6 +17,7 @@ use crate::{
     hash_map::IdBuildHasher,
     key::RawKey,
     position::Position,
+    sync::{AtomicUsize, Mutex, Ordering::Relaxed},
     verdict::NotStored,
 };
 

@@ -60,6 +60,7 @@ mod observe;
 mod policy;
 mod sabotage;
 mod scope;
+mod sync;
 mod tag;
 mod tenant;
 #[cfg(feature = "testing")]
