@@ -91,6 +91,10 @@ chaos-measure: ## How fast invalidations reach every node, and what many misses 
 	@scripts/setup chaos
 	cargo run --quiet --profile quick --package unstale-sim --bin chaos -- measure
 
+.PHONY: model
+model: ## Every state of small systems, and of larger ones (minutes); every way to break the protocol
+	cargo run --package unstale-sim --bin model --locked -- --large --states-max 8000000
+
 # ---- Measure and keep in shape --------------------------------------------------------------------------------------
 
 .PHONY: bench

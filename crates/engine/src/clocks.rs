@@ -19,19 +19,20 @@
 //!
 //! - Clocks are applied before the frontier moves, so a reader that sees a frontier sees all clocks up to it.
 //! - Within an epoch, slots, floor and frontier never go back.
-//! - When the epoch changes, the new epoch is published *before* slots are cleared, and readers look at the epoch
-//!   after the slots: a reader that saw a cleared slot sees the new epoch and refuses (a sequence lock).
+//! - While the epoch changes there is none: it is taken away before anything else changes, and the new one is published
+//!   after everything has. Readers look at it first and last (a sequence lock). Last alone would not do: what was read
+//!   of the old epoch would be taken for the new one's, and raise the base of an entry that another node has stored.
 
-use std::{
-    collections::{HashMap, VecDeque},
-    sync::atomic::{AtomicU64, Ordering::AcqRel, Ordering::Acquire, Ordering::Release},
-};
-
-use parking_lot::RwLock;
+use std::collections::{HashMap, VecDeque};
 
 use crate::{
     hash_map::IdBuildHasher,
     position::{Epoch, Partition, Position, Sequence},
+    sync::{
+        AtomicU64,
+        Ordering::{Acquire, Release},
+        RwLock, spin_loop,
+    },
     tag::TagId,
     time::Timestamp,
 };
@@ -67,16 +68,18 @@ pub enum Validity {
     EpochChanged,
 }
 
+/// Stands for the epoch while the view starts anew; of the 2⁶⁴ that an epoch may be it is one.
+const NO_EPOCH: u64 = u64::MAX;
+
 /// A node's view of one partition.
 pub struct Clocks {
     partition: Partition,
+    /// [`NO_EPOCH`] while the view starts anew.
     epoch: AtomicU64,
     frontier: AtomicU64,
     floor: AtomicU64,
     /// One more than the time; 0 is never.
     confirmed_at: AtomicU64,
-    /// Odd while the view starts anew.
-    restarts: AtomicU64,
     filter: Box<[AtomicU64]>,
     exact: RwLock<Exact>,
     exact_clocks_max: usize,
@@ -99,25 +102,23 @@ impl Clocks {
             frontier: AtomicU64::new(head.sequence.0),
             floor: AtomicU64::new(head.sequence.0),
             confirmed_at: AtomicU64::new(0),
-            restarts: AtomicU64::new(0),
             filter: (0..limits.filter_slots).map(|_| AtomicU64::new(0)).collect(),
-            exact: RwLock::default(),
+            exact: RwLock::new(Exact::default()),
             exact_clocks_max: limits.exact_clocks_max,
         }
     }
 
     /// The position up to which this view is complete. Capturing it *before* a load gives the entry's base.
     pub fn frontier(&self) -> Position {
-        // A sequence lock: a sequence of the old epoch beside the new one would be a position from the future, and an
-        // entry based on it would outlive its invalidation.
+        // A sequence of the old epoch beside the new one would be a position from the future, and an entry based on it
+        // would outlive its invalidation.
         loop {
-            let restarts = self.restarts.load(Acquire);
-            let epoch = Epoch(self.epoch.load(Acquire));
+            let epoch = self.epoch.load(Acquire);
             let sequence = Sequence(self.frontier.load(Acquire));
-            if restarts.is_multiple_of(2) && self.restarts.load(Acquire) == restarts {
-                return Position { partition: self.partition, epoch, sequence };
+            if epoch != NO_EPOCH && self.epoch.load(Acquire) == epoch {
+                return Position { partition: self.partition, epoch: Epoch(epoch), sequence };
             }
-            std::hint::spin_loop();
+            spin_loop();
         }
     }
 
@@ -156,6 +157,9 @@ impl Clocks {
     /// Applies the rule to an entry of `epoch` with `base` and `tags`.
     #[inline]
     pub fn judge(&self, epoch: Epoch, base: Sequence, tags: &[TagId]) -> Validity {
+        if self.epoch.load(Acquire) != epoch.0 {
+            return Validity::EpochChanged;
+        }
         // Read before the clocks: what is then seen of them covers at least this frontier.
         let frontier = Sequence(self.frontier.load(Acquire));
         let validity = if self.floor() > base {
@@ -211,13 +215,12 @@ impl Clocks {
     /// The partition's state began anew: so does the view.
     pub fn start_anew(&self, head: Position) {
         let mut exact = self.exact.write();
-        self.restarts.fetch_add(1, AcqRel);
-        self.epoch.store(head.epoch.0, Release);
+        self.epoch.store(NO_EPOCH, Release);
         *exact = Exact::default();
         self.filter.iter().for_each(|slot| slot.store(0, Release));
         self.floor.store(head.sequence.0, Release);
         self.frontier.store(head.sequence.0, Release);
-        self.restarts.fetch_add(1, AcqRel);
+        self.epoch.store(head.epoch.0, Release);
     }
 
     fn trim(&self, exact: &mut Exact) {

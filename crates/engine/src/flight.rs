@@ -14,16 +14,9 @@
 use std::{
     any::Any,
     collections::HashMap,
-    sync::{
-        Arc, OnceLock,
-        atomic::{
-            AtomicBool, AtomicU64, AtomicUsize,
-            Ordering::{AcqRel, Acquire, Relaxed, SeqCst},
-        },
-    },
+    sync::{Arc, OnceLock},
 };
 
-use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use crate::{
@@ -31,6 +24,10 @@ use crate::{
     hash_map::IdBuildHasher,
     key::RawKey,
     position::Position,
+    sync::{
+        AtomicBool, AtomicU64, AtomicUsize, Mutex,
+        Ordering::{AcqRel, Acquire, Relaxed, SeqCst},
+    },
     time::Timestamp,
     verdict::NotStored,
 };

@@ -64,6 +64,7 @@ mod refill;
 mod resilience;
 mod sabotage;
 mod scope;
+mod sync;
 mod tag;
 mod tenant;
 #[cfg(feature = "testing")]

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use tokio::io::AsyncReadExt as _;
 use unstale::{
     Cache, CacheLimits, ClockLimits, Event, Fetched, InvalidateError, Invalidation, Loaded, Mode, Observer, Policy,
-    PositionSet, ReadOptions, RedisLimits, RedisSettings, RedisStore, Verdict,
+    PositionSet, ReadOptions, RedisLimits, RedisSettings, RedisStore, Resilience, Verdict,
     position::PartitionCount,
     record,
     testing::{
@@ -207,7 +207,11 @@ impl Node {
         let limits =
             CacheLimits { clocks: ClockLimits { filter_slots: 8, exact_clocks_max: 64 }, ..CacheLimits::default() };
         let cache = loop {
+            // Short, so that a scenario sees the end of it.
+            let mut resilience = Resilience::default();
+            resilience.breaker.open_for = Duration::from_secs(1);
             let builder = Cache::builder(store.clone()).limits(limits).observer(self.watch.clone());
+            let builder = builder.resilience(resilience);
             match builder.sabotage(sabotage).build().await {
                 Ok(cache) => break cache,
                 Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
