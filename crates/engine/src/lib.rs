@@ -81,7 +81,7 @@ pub use self::{
     entry::TagIds,
     key::{CacheVersion, Key, KeyPattern, RawKey},
     l1::L1Limits,
-    observe::{Event, Observer},
+    observe::{Event, EvictionCause, Observer},
     policy::{Mode, Policy},
     position::{Position, PositionSet},
     scope::{TAGS_MAX, decline, record, required},

@@ -129,7 +129,7 @@ impl<V, F> Round<'_, V, F> {
                     answers[place] = Some(self.cache.answer(key.raw(), entry, Verdict::Stale(reason)));
                 }
                 Found::Nothing(reason, old) => {
-                    let known_tags = old.map_or_else(TagIds::new, |old| old.entry.tags.clone());
+                    let known_tags = old.map_or_else(TagIds::new, |old| TagIds::from_slice(old.entry.tags()));
                     missing.push(Missing { place, reason, known_tags });
                 }
             }

@@ -12,6 +12,7 @@ use crate::{
     policy::Policy,
     position::Partition,
     store::StoredEntry,
+    time::Timestamp,
     verdict::{MissReason, StaleReason, Verdict},
 };
 
@@ -87,7 +88,7 @@ impl Shared {
             return Found::Nothing(MissReason::Schema, old);
         };
         let new = NewEntry {
-            tenant: key.raw().tenant().clone(),
+            key: key.raw(),
             value_bytes: stored.value.as_ref().map_or(0, bytes::Bytes::len),
             tags: stored.tags,
             base: stored.base,
@@ -95,7 +96,7 @@ impl Shared {
             expires_at: stored.expires_at,
             has_tenant_tags: stored.has_tenant_tags,
         };
-        let entry = Entry::new(value, new);
+        let entry = Entry::new(value, &new);
         let found = self.found(entry.clone(), stored.base.partition, policy, confirmed);
         match &found {
             // No answer in either tier: what can at least be a fallback is kept, and the nearer tier's reason told.
@@ -123,16 +124,16 @@ impl Shared {
 
     /// Whether the view is known, without asking anybody, to hold what the policy demands.
     #[inline]
-    pub(super) fn is_confirmed(&self, partition: Partition, policy: &Policy) -> bool {
+    pub(super) fn is_confirmed_at(&self, partition: Partition, policy: &Policy, now: Timestamp) -> bool {
         let clocks = &self.view(partition).clocks;
         match &self.local_heads {
             Some(heads) => clocks.is_at(heads.get(partition)),
-            None => is_recent(clocks.confirmed_at(), policy, self.now()),
+            None => is_recent(clocks.confirmed_at(), policy, now),
         }
     }
 
     /// The same, asking the store if need be. False if it does not answer.
     async fn confirm(&self, partition: Partition, policy: &Policy) -> bool {
-        self.is_confirmed(partition, policy) || self.catch_up(partition).await.is_ok()
+        self.is_confirmed_at(partition, policy, self.now()) || self.catch_up(partition).await.is_ok()
     }
 }

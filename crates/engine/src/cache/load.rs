@@ -186,7 +186,7 @@ impl Shared {
             .or_else(|| self.overtaken(base, &seen));
         let has_value = loaded.value.is_some();
         let new = NewEntry {
-            tenant: key.raw().tenant().clone(),
+            key: key.raw(),
             tags: seen.tags.clone(),
             base,
             loaded_at,
@@ -194,7 +194,7 @@ impl Shared {
             value_bytes,
             has_tenant_tags: seen.has_tenant_tags,
         };
-        let entry = Entry::new(loaded.value, new);
+        let entry = Entry::new(loaded.value, &new);
         if refused.is_none() {
             self.offer(key.raw(), entry.clone());
             let stored = StoredEntry {
@@ -223,14 +223,14 @@ impl Shared {
                 && self.is_valid(key, &held)
         });
         if !better {
-            self.l1.insert(key, entry);
+            self.l1.insert(key, entry, self.now());
         }
     }
 
     /// Whether the rule holds for an entry.
     pub(super) fn is_valid(&self, key: &RawKey, entry: &Entry) -> bool {
         let clocks = &self.view(self.partition(key.tenant())).clocks;
-        matches!(clocks.judge(entry.epoch, entry.base(), &entry.tags), Validity::Valid { .. })
+        matches!(clocks.judge(entry.epoch, entry.base(), entry.tags()), Validity::Valid { .. })
     }
 
     fn overtaken(&self, base: Position, seen: &Seen) -> Option<NotStored> {

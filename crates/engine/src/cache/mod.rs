@@ -13,7 +13,9 @@ mod load;
 mod read;
 
 use std::{
+    collections::HashMap,
     fmt,
+    num::NonZeroU32,
     sync::{Arc, atomic::AtomicU64},
 };
 
@@ -25,7 +27,7 @@ pub use self::{
 use crate::{
     clocks::{ClockLimits, Clocks},
     flight::Flights,
-    l1::{L1, L1Limits},
+    l1::{L1, L1Limits, L1Size},
     observe::{Observer, Observers},
     position::{Partition, PartitionCount, Position, PositionSet},
     sabotage::Sabotage,
@@ -60,6 +62,10 @@ pub struct CacheSize {
     pub entries: usize,
     /// Their bytes, by the estimate that the limit uses.
     pub bytes: u64,
+    /// How many bytes are allowed.
+    pub bytes_max: u64,
+    /// Tenants that have entries.
+    pub tenants: usize,
     /// Loads that run.
     pub flights: usize,
 }
@@ -99,6 +105,7 @@ pub struct CacheBuilder {
     limits: CacheLimits,
     time: Arc<dyn TimeSource>,
     observers: Vec<Arc<dyn Observer>>,
+    tenant_weights: HashMap<Tenant, NonZeroU32>,
     sabotage: Sabotage,
 }
 
@@ -107,6 +114,14 @@ impl CacheBuilder {
     #[must_use]
     pub fn limits(mut self, limits: CacheLimits) -> Self {
         self.limits = limits;
+        self
+    }
+
+    /// Sets a tenant's weight in L1; 1 if nothing is said. When memory is short, the tenant furthest above its share
+    /// gives way: two tenants of weights 3 and 1 keep three quarters and one quarter, if both want all.
+    #[must_use]
+    pub fn tenant_weight(mut self, tenant: Tenant, weight: NonZeroU32) -> Self {
+        self.tenant_weights.insert(tenant, weight);
         self
     }
 
@@ -134,7 +149,7 @@ impl CacheBuilder {
 
     /// Reads the log's heads and starts with an empty memory.
     pub async fn build(self) -> Result<Cache, StoreError> {
-        let Self { store, limits, time, observers, sabotage } = self;
+        let Self { store, limits, time, observers, tenant_weights, sabotage } = self;
         let mut views = Vec::new();
         let partitions = store.partitions();
         for partition in partitions.all() {
@@ -146,7 +161,7 @@ impl CacheBuilder {
             });
         }
         let observers = Observers::new(observers);
-        let l1 = L1::new(limits.l1, observers.clone());
+        let l1 = L1::new(limits.l1, tenant_weights, observers.clone());
         let flights = Arc::new(Flights::new(limits.waiters_max));
         let local_heads = store.local_heads();
         let shared = Shared {
@@ -173,18 +188,32 @@ impl Cache {
             limits: CacheLimits::default(),
             time: Arc::new(SystemTimeSource::default()),
             observers: Vec::new(),
+            tenant_weights: HashMap::new(),
             sabotage: Sabotage::None,
         }
     }
 
     /// How much it holds.
     pub fn size(&self) -> CacheSize {
-        CacheSize { entries: self.shared.l1.len(), bytes: self.shared.l1.bytes(), flights: self.shared.flights.len() }
+        let L1Size { entries, bytes, tenants } = self.shared.l1.size();
+        let bytes_max = self.shared.limits.l1.bytes_max;
+        CacheSize { entries, bytes, bytes_max, tenants, flights: self.shared.flights.len() }
     }
 
     /// Bytes of a tenant's entries in L1.
     pub fn tenant_bytes(&self, tenant: &Tenant) -> u64 {
         self.shared.l1.tenant_bytes(tenant)
+    }
+
+    /// Bytes in L1 that a tenant is sure to keep whatever the others do: its share, by weight, among the tenants that
+    /// have entries at this moment, at most its limit. While there is room it may use more.
+    pub fn tenant_quota(&self, tenant: &Tenant) -> u64 {
+        self.shared.l1.tenant_quota(tenant)
+    }
+
+    /// Sets a tenant's weight in L1, from now on; see [`CacheBuilder::tenant_weight`].
+    pub fn set_tenant_weight(&self, tenant: &Tenant, weight: NonZeroU32) {
+        self.shared.l1.set_tenant_weight(tenant, weight);
     }
 
     /// How far this node has followed the tenant's partition.

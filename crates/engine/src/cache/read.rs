@@ -108,10 +108,12 @@ impl Cache {
         if !options.at_least.iter().all(|position| shared.has_reached(position)) {
             return None;
         }
+        // Read once, for all that depends on it.
+        let now = shared.now();
         let entry = shared.l1.get(key.raw())?;
         let clocks = &shared.view(entry.partition()).clocks;
-        let fresh = shared.is_confirmed(entry.partition(), policy)
-            && judge(&entry, clocks, policy, true, shared.now()) == Judgement::Fresh;
+        let fresh = shared.is_confirmed_at(entry.partition(), policy, now)
+            && judge(&entry, clocks, policy, true, now) == Judgement::Fresh;
         if fresh { Some(self.answer(key.raw(), entry, Verdict::Hit)) } else { None }
     }
 
@@ -142,7 +144,7 @@ impl Cache {
         F: FnOnce() -> L + Send + 'static,
         L: Future<Output = Result<Loaded<V>, E>> + Send + 'static,
     {
-        let known_tags = old.as_ref().map_or_else(TagIds::new, |old| old.entry.tags.clone());
+        let known_tags = old.as_ref().map_or_else(TagIds::new, |old| TagIds::from_slice(old.entry.tags()));
         let mut verdict = Verdict::Miss(reason);
         for _ in 0..JOINS_MAX {
             match self.shared.board(key.raw(), &known_tags, &required) {
@@ -200,7 +202,7 @@ impl Cache {
         F: FnOnce() -> L + Send + 'static,
         L: Future<Output = Result<Loaded<V>, E>> + Send + 'static,
     {
-        let Seat::Lead(lead) = self.shared.board(key.raw(), &old.tags, &required) else { return };
+        let Seat::Lead(lead) = self.shared.board(key.raw(), old.tags(), &required) else { return };
         let (this, key, policy) = (self.clone(), key.clone(), *policy);
         tokio::spawn(async move {
             let outcome = this.lead(&key, &policy, lead, required, load).await;
@@ -265,7 +267,11 @@ impl Cache {
         collapsed: bool,
     ) -> Fetched<V> {
         self.shared.observers.tell(&Event::Read { key, verdict });
-        entry.touch();
+        // The read that loads a value is no use of what is kept of it: else eviction could not tell what is asked for
+        // once from what is asked for again.
+        if collapsed || matches!(verdict, Verdict::Hit | Verdict::Stale(_)) {
+            entry.touch();
+        }
         if scope::is_recording() {
             tell_outer_load(key, &entry, verdict, not_stored);
         }
@@ -283,7 +289,7 @@ fn tell_outer_load(key: &RawKey, entry: &Entry, verdict: Verdict, not_stored: Op
     };
     scope::record_nested(&Nested {
         tenant: key.tenant(),
-        tags: &entry.tags,
+        tags: entry.tags(),
         has_tenant_tags: entry.has_tenant_tags,
         expires_at: entry.expires_at,
         refused,
@@ -311,7 +317,7 @@ fn is_overtaken(not_stored: Option<NotStored>) -> bool {
 
 impl Shared {
     /// Joins a running load that is young enough for this reader, or begins one.
-    pub(super) fn board(&self, key: &RawKey, known_tags: &TagIds, required: &PositionSet) -> Seat {
+    pub(super) fn board(&self, key: &RawKey, known_tags: &[TagId], required: &PositionSet) -> Seat {
         let partition = self.partition(key.tenant());
         let clocks = &self.view(partition).clocks;
         let needed = required.in_partition(partition);
@@ -324,7 +330,7 @@ impl Shared {
             let unjudged = self.sabotage.is(Sabotage::JoinUnjudged);
             unjudged || (reached && untouched(&flight.known_tags) && untouched(known_tags))
         };
-        self.flights.board(key, clocks.frontier(), known_tags.clone(), may_join)
+        self.flights.board(key, clocks.frontier(), TagIds::from_slice(known_tags), may_join)
     }
 
     /// A load that nobody joins.
