@@ -91,15 +91,14 @@ fn read(flights: &Arc<Flights>, seen: &Seen, key: &RawKey, needs: u64, fails: bo
                 load(seen, flights.alone(key, base(needs)), needs, false);
                 break;
             }
-            Seat::Join(join) => match shuttle::future::block_on(join.outcome()) {
-                Outcome::Failed(brought) => {
+            Seat::Join(join) => {
+                if let Outcome::Failed(brought) = shuttle::future::block_on(join.outcome()) {
                     let brought: Sequence = *brought.downcast_ref().expect("what loads bring here");
                     assert!(brought >= Sequence(needs), "joined a load from {brought:?}, needs {needs}");
                     break;
                 }
                 // Its leader went away: once more.
-                _ => {}
-            },
+            }
         }
     }
     seen.answered.fetch_add(1, SeqCst);
@@ -231,12 +230,11 @@ fn main() -> ExitCode {
             }
         }
         for bug in bugs {
-            match explore(check, *bug) {
-                Err(found) => println!("ok     {name} catches {bug:?}: {}", found.lines().next().unwrap_or_default()),
-                Ok(()) => {
-                    failed += 1;
-                    println!("FAILED {name} does not catch {bug:?} in {} schedules", 2 * SCHEDULES);
-                }
+            if let Err(found) = explore(check, *bug) {
+                println!("ok     {name} catches {bug:?}: {}", found.lines().next().unwrap_or_default());
+            } else {
+                failed += 1;
+                println!("FAILED {name} does not catch {bug:?} in {} schedules", 2 * SCHEDULES);
             }
         }
     }
