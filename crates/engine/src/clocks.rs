@@ -144,11 +144,11 @@ impl Clocks {
     /// Whether an entry of `epoch` with `base` is valid whatever its tags are, because nothing at all was invalidated
     /// since. False says nothing: then [`judge`](Clocks::judge) decides.
     ///
-    /// It is the rule's first two questions, in its order: the epoch last, for the reason given above.
+    /// It is the rule's first two questions, in its order: the epoch first and last, for the reason given above.
     #[inline]
     pub(crate) fn has_nothing_since(&self, epoch: Epoch, base: Sequence) -> bool {
-        let frontier = Sequence(self.frontier.load(Acquire));
-        self.floor() <= base && frontier <= base && self.epoch.load(Acquire) == epoch.0
+        let is_current = || self.epoch.load(Acquire) == epoch.0;
+        is_current() && Sequence(self.frontier.load(Acquire)) <= base && self.floor() <= base && is_current()
     }
 
     /// Applies the rule to an entry of `epoch` with `base` and `tags`.

@@ -20,7 +20,6 @@ mod thresholds;
 
 use std::{collections::HashMap, num::NonZeroU32, sync::Arc};
 
-use parking_lot::Mutex;
 use smallvec::SmallVec;
 
 use self::{
@@ -33,6 +32,7 @@ use crate::{
     entry::Entry,
     key::RawKey,
     observe::{Event, EvictionCause, Observers},
+    sync::Mutex,
     tag::TagId,
     tenant::Tenant,
     time::Timestamp,

@@ -9,11 +9,11 @@
 use std::{mem, sync::Arc};
 
 use hashbrown::{HashTable, hash_table};
-use parking_lot::RwLock;
 
 use crate::{
     entry::Entry,
     key::{RawKey, table_hash},
+    sync::RwLock,
 };
 
 const SHARDS: usize = 64;
