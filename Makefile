@@ -70,7 +70,7 @@ test-e2e: $(WEB) web/node_modules/.package-lock.json e2e/node_modules/.package-l
 
 .PHONY: model
 model: ## Every state of small systems, and of larger ones (minutes); every way to break the protocol
-	cargo run --package unstale-sim --bin model --locked -- --large --states-max 12000000
+	cargo run --package unstale-sim --bin model --locked -- --large --states-max 8000000
 
 # ---- Measure and keep in shape --------------------------------------------------------------------------------------
 
