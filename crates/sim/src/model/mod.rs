@@ -20,8 +20,8 @@
 //!
 //! The rule is not written down here a second time: a node's view *is* [`unstale::clocks::Clocks`] (see `view`), which
 //! also trims itself. What the store does is written after its scripts (`store`), what a node does after the engine's
-//! cache (`writes`, `loads`, `reads`), one step for what happens between two awaits. The store's rule is a second writing of
-//! it, so the two are compared wherever a fill is judged by both.
+//! cache (`writes`, `loads`, `reads`), one step for what happens between two awaits. The store's
+//! rule is a second writing of it, as it is in Redis.
 //!
 //! # What it abstracts from
 //!
