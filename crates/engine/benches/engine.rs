@@ -8,15 +8,12 @@
 mod redis_store;
 
 use std::{
-    hint::black_box,
-    sync::{Arc, Barrier},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
-use quick_cache::sync::Cache as QuickCache;
-use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use unstale::{
-    Cache, CacheLimits, Invalidation, Key, L1Limits, Loaded, MemoryStore, Policy, ReadOptions, Tag, Tenant, catalogue,
+    Cache, CacheLimits, Invalidation, L1Limits, Loaded, MemoryStore, Policy, ReadOptions, Tag, Tenant, catalogue,
 };
 
 catalogue! {
@@ -29,7 +26,7 @@ catalogue! {
 #[derive(serde::Serialize, serde::Deserialize)]
 struct Page {
     number: u64,
-    /// What there is to cache, in place: a hit of either contender reads the number beside it.
+    /// What there is to cache, in place.
     body: Body,
 }
 
@@ -38,9 +35,6 @@ const BODY: Body = [[7; 32]; 8];
 unstale::cacheable!(Page, "Page v1");
 
 const POLICY: Policy = Policy::ttl(Duration::from_secs(3600));
-const KEYS: usize = 10_000;
-const PAIRS: usize = 41;
-const READS_PER_ROUND: usize = 200_000;
 
 fn main() {
     assert_eq!(PATTERNS.len(), 1);
@@ -52,42 +46,7 @@ fn main() {
     if std::env::args().any(|argument| argument == "redis") {
         return;
     }
-    for threads in [1, 2] {
-        l1_hit(&runtime, threads);
-    }
     invalidation(&runtime);
-}
-
-/// An L1 hit with three tags, against a bare get of the same cache crate with `String` keys.
-fn l1_hit(runtime: &tokio::runtime::Runtime, threads: usize) {
-    let cache = runtime.block_on(filled(KEYS as u64));
-    let ours: Arc<Vec<Key<Page>>> = Arc::new((0..KEYS).map(|number| page(&acme(), number)).collect());
-    let bare: Arc<QuickCache<String, Arc<Page>>> = Arc::new(QuickCache::new(2 * KEYS));
-    let names: Arc<Vec<String>> = Arc::new(ours.iter().map(|key| key.raw().as_str().to_owned()).collect());
-    for (number, name) in names.iter().enumerate() {
-        bare.insert(name.clone(), Arc::new(Page { number: number as u64, body: BODY }));
-    }
-    let order = Arc::new(zipf_order(KEYS));
-    let options = ReadOptions::default();
-    let read_ours = {
-        let (cache, order, keys) = (cache, order.clone(), ours);
-        move |at: usize| {
-            let hit = cache.hit(&keys[order[at % order.len()]], &POLICY, &options).expect("a hit");
-            number_of(hit.value().unwrap())
-        }
-    };
-    let read_bare = {
-        let (bare, order, names) = (bare, order, names);
-        move |at: usize| number_of(&bare.get(&names[order[at % order.len()]]).expect("a hit"))
-    };
-    let (read_ours, read_bare) = (Arc::new(read_ours), Arc::new(read_bare));
-    let pairs = (0..PAIRS).map(|_| (time_reads(&read_ours, threads), time_reads(&read_bare, threads)));
-    let pairs: Vec<_> = pairs.collect();
-    report(&format!("L1 hit, 3 tags, {threads} thread(s) | bare get, same crate"), &pairs, "ns");
-}
-
-fn number_of(page: &Page) -> u64 {
-    page.number ^ page.body[0][0]
 }
 
 /// One invalidation with more and more entries cached: must not grow.
@@ -138,44 +97,6 @@ async fn filled(count: u64) -> Cache {
         cache.fetch(&page(&acme(), number), &POLICY, &ReadOptions::default(), load).await.unwrap();
     }
     cache
-}
-
-/// Places drawn with Zipf's law (exponent 0.9), shuffled over the keys.
-fn zipf_order(keys: usize) -> Vec<usize> {
-    let mut random = StdRng::seed_from_u64(7);
-    let weights: Vec<f64> = (1..=keys).map(|rank| (rank as f64).powf(-0.9)).collect();
-    let mut sums: Vec<f64> = weights
-        .iter()
-        .scan(0.0, |sum, weight| {
-            *sum += weight;
-            Some(*sum)
-        })
-        .collect();
-    let total = *sums.last().unwrap();
-    sums.iter_mut().for_each(|sum| *sum /= total);
-    (0..1 << 16)
-        .map(|_| sums.partition_point(|sum| *sum < random.random::<f64>()).min(keys - 1) * 7919 % keys)
-        .collect()
-}
-
-/// Nanoseconds per read, over `threads` threads that begin together.
-fn time_reads<F: Fn(usize) -> u64 + Send + Sync + 'static>(read: &Arc<F>, threads: usize) -> f64 {
-    let barrier = Arc::new(Barrier::new(threads));
-    let workers: Vec<_> = (0..threads)
-        .map(|worker| {
-            let (read, barrier) = (read.clone(), barrier.clone());
-            std::thread::spawn(move || {
-                barrier.wait();
-                let began = Instant::now();
-                for at in 0..READS_PER_ROUND {
-                    black_box(read(at + worker * 31_337));
-                }
-                began.elapsed()
-            })
-        })
-        .collect();
-    let slowest = workers.into_iter().map(|worker| worker.join().unwrap()).max().unwrap();
-    slowest.as_nanos() as f64 / READS_PER_ROUND as f64
 }
 
 fn report(what: &str, pairs: &[(f64, f64)], unit: &str) {

@@ -154,6 +154,16 @@ impl Clocks {
         self.confirmed_at.store(0, Release);
     }
 
+    /// Whether an entry of `epoch` with `base` is valid whatever its tags are, because nothing at all was invalidated
+    /// since. False says nothing: then [`judge`](Clocks::judge) decides.
+    ///
+    /// It is the rule's first two questions, in its order: the epoch first and last, for the reason given above.
+    #[inline]
+    pub(crate) fn has_nothing_since(&self, epoch: Epoch, base: Sequence) -> bool {
+        let is_current = || self.epoch.load(Acquire) == epoch.0;
+        is_current() && Sequence(self.frontier.load(Acquire)) <= base && self.floor() <= base && is_current()
+    }
+
     /// Applies the rule to an entry of `epoch` with `base` and `tags`.
     #[inline]
     pub fn judge(&self, epoch: Epoch, base: Sequence, tags: &[TagId]) -> Validity {

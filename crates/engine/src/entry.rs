@@ -1,61 +1,111 @@
-//! A cached value with all that is needed to judge it.
+//! A cached value with all that is needed to find it, to judge it and to let it go.
 
 use std::{
     any::Any,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed},
     },
 };
 
 use smallvec::SmallVec;
 
 use crate::{
+    key::RawKey,
     position::{Epoch, Partition, Position, Sequence},
     tag::TagId,
-    tenant::Tenant,
     time::Timestamp,
 };
 
 /// The tags of an entry; four fit without an allocation.
 pub type TagIds = SmallVec<[TagId; 4]>;
 
-/// The place of an entry in the order of insertion, over all tenants.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Default)]
-pub(crate) struct Age(pub(crate) u64);
-
-/// What is in L1: a value, its tags, its base and its times.
+/// What is in L1: a key's text, a value, its tags, its base and its times.
 ///
 /// In this order in memory: with the counters of the `Arc` around it, all that a hit reads of it when nothing was
-/// invalidated since is one cache line, and the value (an `Option<V>`, of which `None` is a remembered absence) stands
-/// in the same allocation.
+/// invalidated since is one cache line, and the key's text right behind it. Everything is one allocation: a look-up
+/// follows one pointer, and nothing is spent on others.
 #[repr(C)]
-pub(crate) struct Entry<T: ?Sized = dyn Any + Send + Sync> {
+pub(crate) struct Entry<B: ?Sized = dyn Body> {
     /// Only rises, when the rule has shown the entry valid beyond it.
     base: AtomicU64,
     pub(crate) epoch: Epoch,
     pub(crate) expires_at: Timestamp,
+    hash: u32,
+    text_bytes: u32,
     partition: Partition,
-    touched: AtomicBool,
-    refreshing: AtomicBool,
-    /// Until when a load that failed is not tried again; see [`Entry::rest`].
-    rests_until: AtomicU32,
+    tag_count: u16,
+    /// Uses, and the flags below.
+    state: AtomicU8,
     /// Whether one of the tags belongs to the tenant (and not all are shared).
     pub(crate) has_tenant_tags: bool,
     /// How long its load took, in ms up to a minute; 0 if another node loaded it.
     pub(crate) load_ms: u16,
-    pub(crate) tags: TagIds,
-    pub(crate) loaded_at: Timestamp,
     /// Bytes of the encoded value.
-    pub(crate) value_bytes: usize,
-    pub(crate) tenant: Tenant,
-    age: AtomicU64,
-    value: T,
+    value_bytes: u32,
+    /// The place of the tenant's account in L1.
+    account: AtomicU32,
+    pub(crate) loaded_at: Timestamp,
+    /// Until when a load that failed is not tried again; see [`Entry::rest`].
+    rests_until: AtomicU32,
+    body: B,
+}
+
+/// The bits of [`Entry::state`] that count uses. Readers stop counting at [`USES_MAX`]; those that count at the same
+/// moment may pass it, so there is room for more.
+const USES: u8 = 0b0011_1111;
+const USES_MAX: u8 = 3;
+/// It stands in its tenant's main queue, not in the small one.
+const IN_MAIN: u8 = 0b0100_0000;
+/// Its one refresh is claimed.
+const REFRESHING: u8 = 0b1000_0000;
+
+/// A value, its tags and its key's text, whatever their types and lengths.
+pub(crate) trait Body: Send + Sync + 'static {
+    /// An `Option<V>`, of which `None` is a remembered absence.
+    fn value(&self) -> &dyn Any;
+    fn words(&self) -> &[Word];
+}
+
+/// Eight bytes: a tag, or eight bytes of the text. One type, so that both stand in one array: first the tags, then the
+/// text, then nothing up to the array's length.
+type Word = TagId;
+
+#[repr(C)]
+struct Held<V, W> {
+    words: W,
+    value: Option<V>,
+}
+
+impl<V: Send + Sync + 'static, W: AsRef<[Word]> + Send + Sync + 'static> Body for Held<V, W> {
+    fn value(&self) -> &dyn Any {
+        &self.value
+    }
+
+    fn words(&self) -> &[Word] {
+        self.words.as_ref()
+    }
+}
+
+/// Splits a text into words; its last eight bytes are one of them, so the last two may overlap.
+fn words_of(text: &str) -> impl Iterator<Item = Word> {
+    let (whole, rest) = text.as_bytes().as_chunks::<8>();
+    let last = (!rest.is_empty()).then(|| last_word(text));
+    whole.iter().map(|eight| TagId(u64::from_le_bytes(*eight))).chain(last)
+}
+
+fn last_word(text: &str) -> Word {
+    let padded = || {
+        let mut eight = [0; 8];
+        eight[..text.len()].copy_from_slice(text.as_bytes());
+        eight
+    };
+    TagId(u64::from_le_bytes(text.as_bytes().last_chunk::<8>().copied().unwrap_or_else(padded)))
 }
 
 /// The parts of a new [`Entry`].
-pub(crate) struct NewEntry {
-    pub(crate) tenant: Tenant,
+pub(crate) struct NewEntry<'a> {
+    pub(crate) key: &'a RawKey,
     pub(crate) tags: TagIds,
     pub(crate) base: Position,
     pub(crate) loaded_at: Timestamp,
@@ -67,30 +117,29 @@ pub(crate) struct NewEntry {
 
 impl Entry {
     /// An entry that holds `value`; `None` is a remembered absence.
-    pub(crate) fn new<V: Send + Sync + 'static>(value: Option<V>, new: NewEntry) -> Arc<Self> {
-        let NewEntry { tenant, tags, base, loaded_at, expires_at, value_bytes, has_tenant_tags, load_ms } = new;
-        Arc::new(Entry {
-            tenant,
-            tags,
-            partition: base.partition,
-            epoch: base.epoch,
-            base: AtomicU64::new(base.sequence.0),
-            loaded_at,
-            expires_at,
-            value_bytes,
-            has_tenant_tags,
-            load_ms,
-            touched: AtomicBool::new(false),
-            refreshing: AtomicBool::new(false),
-            rests_until: AtomicU32::new(0),
-            age: AtomicU64::new(0),
-            value,
-        })
+    pub(crate) fn new<V: Send + Sync + 'static>(value: Option<V>, new: &NewEntry<'_>) -> Arc<Self> {
+        let words: SmallVec<[Word; 32]> = new.tags.iter().copied().chain(words_of(new.key.as_str())).collect();
+        // In steps of the allocator's; what is longer than is usual stands apart.
+        match words.len() {
+            0..=4 => new.holding(value, padded::<4>(&words)),
+            5..=6 => new.holding(value, padded::<6>(&words)),
+            7..=8 => new.holding(value, padded::<8>(&words)),
+            9..=10 => new.holding(value, padded::<10>(&words)),
+            11..=12 => new.holding(value, padded::<12>(&words)),
+            13..=14 => new.holding(value, padded::<14>(&words)),
+            15..=16 => new.holding(value, padded::<16>(&words)),
+            17..=20 => new.holding(value, padded::<20>(&words)),
+            _ => new.holding(value, words.into_boxed_slice()),
+        }
     }
 
     /// The value, or its absence; none if the entry is of another type.
     pub(crate) fn value<V: 'static>(&self) -> Option<&Option<V>> {
-        self.value.downcast_ref()
+        self.body.value().downcast_ref()
+    }
+
+    pub(crate) fn tags(&self) -> &[TagId] {
+        &self.body.words()[..usize::from(self.tag_count)]
     }
 
     pub(crate) fn base(&self) -> Sequence {
@@ -107,40 +156,119 @@ impl Entry {
         self.base.fetch_max(sequence.0, Relaxed);
     }
 
-    /// The place in the order of insertion that L1's ledger gave it.
-    pub(crate) fn age(&self) -> Age {
-        Age(self.age.load(Relaxed))
+    /// Whether it is the entry of this key.
+    #[inline]
+    pub(crate) fn is_of(&self, key: &RawKey) -> bool {
+        self.hash == key.table_hash() && self.has_text(key.as_str())
     }
 
-    pub(crate) fn set_age(&self, age: Age) {
-        self.age.store(age.0, Relaxed);
+    /// The text of its key.
+    pub(crate) fn text(&self) -> String {
+        let length = self.text_bytes();
+        let mut text = vec![0; length.next_multiple_of(8)];
+        for (eight, word) in text.as_chunks_mut::<8>().0.iter_mut().zip(self.text_words()) {
+            *eight = word.0.to_le_bytes();
+        }
+        if length > 8 && !length.is_multiple_of(8) {
+            // The last eight bytes overlap those before.
+            text.copy_within(length / 8 * 8.., length - 8);
+        }
+        text.truncate(length);
+        String::from_utf8(text).expect("it was made of a text")
     }
 
-    /// Notes a use. Written only once, so that a hot entry's cache line stays shared between cores.
+    pub(crate) fn text_bytes(&self) -> usize {
+        self.text_bytes as usize
+    }
+
+    #[inline]
+    fn has_text(&self, text: &str) -> bool {
+        // Word by word: for the length of a key, faster than a call of `memcmp`.
+        let (whole, rest) = text.as_bytes().as_chunks::<8>();
+        let words = self.text_words();
+        self.text_bytes() == text.len()
+            && whole.iter().zip(words).all(|(eight, word)| u64::from_le_bytes(*eight) == word.0)
+            && (rest.is_empty() || words[whole.len()] == last_word(text))
+    }
+
+    #[inline]
+    fn text_words(&self) -> &[Word] {
+        &self.body.words()[usize::from(self.tag_count)..]
+    }
+
+    /// [`RawKey::table_hash`] of its key.
+    pub(crate) fn table_hash(&self) -> u32 {
+        self.hash
+    }
+
+    pub(crate) fn value_bytes(&self) -> usize {
+        self.value_bytes as usize
+    }
+
+    /// The place of its tenant's account in L1; means nothing before it is there.
+    pub(crate) fn account(&self) -> u32 {
+        self.account.load(Relaxed)
+    }
+
+    pub(crate) fn set_account(&self, account: u32) {
+        self.account.store(account, Relaxed);
+    }
+
+    /// Notes a use. Written a few times at most until eviction looks at it, so that a hot entry's cache line stays
+    /// shared between cores.
+    #[inline]
     pub(crate) fn touch(&self) {
-        if !self.touched.load(Relaxed) {
-            self.touched.store(true, Relaxed);
+        if self.state.load(Relaxed) & USES < USES_MAX {
+            self.state.fetch_add(1, Relaxed);
         }
     }
 
-    /// Whether it was used since the last call.
-    pub(crate) fn take_touched(&self) -> bool {
-        self.touched.swap(false, Relaxed)
+    /// Whether it was used since it came, or since eviction last looked at it.
+    pub(crate) fn is_used(&self) -> bool {
+        self.state.load(Relaxed) & USES != 0
     }
 
-    /// The same, without forgetting it.
-    pub(crate) fn was_touched(&self) -> bool {
-        self.touched.load(Relaxed)
+    pub(crate) fn is_in_main(&self) -> bool {
+        self.state.load(Relaxed) & IN_MAIN != 0
+    }
+
+    /// Takes back one use; false if there is none.
+    pub(crate) fn take_use(&self) -> bool {
+        let uses = self.state.load(Relaxed) & USES;
+        // Down to one below the limit, should readers have passed it.
+        self.state.fetch_sub(uses - uses.min(USES_MAX).saturating_sub(1), Relaxed);
+        uses != 0
+    }
+
+    /// Notes that it moves from the small queue to the main one, where its uses count anew.
+    pub(crate) fn promote(&self) {
+        let uses = self.state.load(Relaxed) & USES;
+        self.state.fetch_sub(uses, Relaxed);
+        self.state.fetch_or(IN_MAIN, Relaxed);
+    }
+
+    /// Takes the place in its queue, and the uses, of the entry that it replaces.
+    pub(crate) fn take_place_of(&self, replaced: &Self) {
+        self.state.store(replaced.state.load(Relaxed) & (USES | IN_MAIN), Relaxed);
+    }
+
+    /// Notes that it stands in the main queue from the start, or that it does not.
+    pub(crate) fn set_in_main(&self, in_main: bool) {
+        if in_main {
+            self.state.fetch_or(IN_MAIN, Relaxed);
+        } else {
+            self.state.fetch_and(!IN_MAIN, Relaxed);
+        }
     }
 
     /// Whether its one refresh is claimed.
     pub(crate) fn is_refreshing(&self) -> bool {
-        self.refreshing.load(Relaxed)
+        self.state.load(Relaxed) & REFRESHING != 0
     }
 
     /// Claims the one refresh of a value, early or in its grace; false if it was claimed before.
     pub(crate) fn claim_refresh(&self) -> bool {
-        !self.refreshing.swap(true, Relaxed)
+        self.state.fetch_or(REFRESHING, Relaxed) & REFRESHING == 0
     }
 
     /// Loading a newer value failed: until `moment` it is not tried again.
@@ -156,8 +284,42 @@ impl Entry {
 
     /// Gives the claim back, after a refresh that failed.
     pub(crate) fn release_refresh(&self) {
-        self.refreshing.store(false, Relaxed);
+        self.state.fetch_and(!REFRESHING, Relaxed);
     }
+}
+
+impl NewEntry<'_> {
+    fn holding<V, W>(&self, value: Option<V>, words: W) -> Arc<Entry>
+    where
+        V: Send + Sync + 'static,
+        W: AsRef<[Word]> + Send + Sync + 'static,
+    {
+        Arc::new(Entry {
+            base: AtomicU64::new(self.base.sequence.0),
+            epoch: self.base.epoch,
+            expires_at: self.expires_at,
+            hash: self.key.table_hash(),
+            text_bytes: u32::try_from(self.key.as_str().len()).expect("a key is shorter than 4 GiB"),
+            partition: self.base.partition,
+            state: AtomicU8::new(0),
+            tag_count: u16::try_from(self.tags.len()).expect("tags are counted in 16 bits wherever they come from"),
+            // What does not fit in 32 bits does not fit in memory's limit for one value either.
+            value_bytes: u32::try_from(self.value_bytes).unwrap_or(u32::MAX),
+            account: AtomicU32::new(u32::MAX),
+            has_tenant_tags: self.has_tenant_tags,
+            load_ms: self.load_ms,
+            loaded_at: self.loaded_at,
+            rests_until: AtomicU32::new(0),
+            body: Held { words, value },
+        })
+    }
+}
+
+/// The words, and nothing behind them.
+fn padded<const N: usize>(words: &[Word]) -> [Word; N] {
+    let mut padded = [TagId(0); N];
+    padded[..words.len()].copy_from_slice(words);
+    padded
 }
 
 /// Tenths of a second, cut to 32 bits: that far in the future, nobody cares how long a load rests.
@@ -165,4 +327,80 @@ fn tenths(moment: Timestamp) -> u32 {
     #[allow(clippy::cast_possible_truncation, reason = "see above; a wrap ends or begins one rest early")]
     let tenths = (moment.as_millis() / 100) as u32;
     tenths
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Tenant, key::Key};
+
+    crate::catalogue! {
+        /// Of these tests.
+        const _PATTERNS;
+        /// A page.
+        fn page(number) -> u8 = "page";
+    }
+
+    fn key(part: &str) -> Key<u8> {
+        page(&Tenant::new("t").unwrap(), part)
+    }
+
+    fn entry(part: &str, tags: &[u64]) -> Arc<Entry> {
+        let key = key(part);
+        let new = NewEntry {
+            key: key.raw(),
+            tags: tags.iter().copied().map(TagId).collect(),
+            base: Position { partition: Partition(0), epoch: Epoch(0), sequence: Sequence(0) },
+            loaded_at: Timestamp::default(),
+            expires_at: Timestamp::NEVER,
+            value_bytes: 1,
+            has_tenant_tags: false,
+            load_ms: 0,
+        };
+        Entry::new(Some(7u8), &new)
+    }
+
+    #[test]
+    fn any_number_of_tags_and_any_length_of_text_is_held() {
+        for count in [0, 1, 3, 4, 9, 64] {
+            for length in 0..200 {
+                let tags: Vec<u64> = (0..count).collect();
+                let part = "0123456789".repeat(20)[..length].to_owned();
+                let entry = entry(&part, &tags);
+                assert!(entry.tags().iter().map(|tag| tag.0).eq(tags));
+                assert_eq!((entry.value::<u8>(), entry.value::<u16>()), (Some(&Some(7)), None));
+                assert_eq!(entry.text(), key(&part).raw().as_str());
+                assert!(entry.is_of(key(&part).raw()));
+                assert!(!entry.has_text(&entry.text()[1..]) && !entry.has_text(&format!("{}x", entry.text())));
+                for at in 0..entry.text().len() {
+                    let mut other = entry.text();
+                    other.replace_range(at..=at, "#");
+                    assert!(!entry.has_text(&other), "{other:?} was taken for {:?}", entry.text());
+                }
+            }
+        }
+        assert!(entry("", &[]).has_text("t:page/") && !entry("", &[]).has_text("t:page\0"));
+    }
+
+    #[test]
+    fn what_a_hit_reads_is_one_cache_line_with_the_counters_before_it() {
+        // Two counters of eight bytes.
+        assert!(16 + std::mem::offset_of!(Entry<Held<u8, [Word; 4]>>, value_bytes) <= 64);
+        assert_eq!(size_of::<Entry<Held<Arc<u8>, [Word; 4]>>>(), 64 + 4 * 8 + 8);
+    }
+
+    #[test]
+    fn uses_queue_and_refresh_do_not_disturb_each_other() {
+        let entry = entry("1", &[]);
+        assert!(!entry.take_use() && entry.claim_refresh() && !entry.claim_refresh());
+        (0..100).for_each(|_| entry.touch());
+        assert!(entry.is_used() && !entry.is_in_main());
+        entry.promote();
+        assert!(!entry.is_used() && entry.is_in_main());
+        (0..100).for_each(|_| entry.touch());
+        assert_eq!((0..100).take_while(|_| entry.take_use()).count(), usize::from(USES_MAX));
+        assert!(!entry.claim_refresh());
+        entry.release_refresh();
+        assert!(entry.claim_refresh() && entry.is_in_main());
+    }
 }

@@ -103,8 +103,10 @@ impl<V> fmt::Debug for Key<V> {
 
 /// A key without the type of its value.
 ///
-/// Hash and pointers stand in the key itself: a look-up follows one pointer, to the text, as for a `String`.
+/// Hash and pointers stand in the key itself, what a look-up reads first: it follows one pointer, to the text, as for
+/// a `String`.
 #[derive(Clone)]
+#[repr(C)]
 pub struct RawKey {
     hash: u64,
     text: Arc<str>,
@@ -133,9 +135,9 @@ impl RawKey {
         self.hash
     }
 
-    /// The text, shared.
-    pub(crate) fn text(&self) -> &Arc<str> {
-        &self.text
+    /// The part of the hash that an entry remembers; tables of up to 2²⁵ places per shard need no more.
+    pub(crate) fn table_hash(&self) -> u32 {
+        table_hash(self.hash)
     }
 
     /// Which of `count` shards it falls in. From other bits than the hash tables use.
@@ -175,6 +177,12 @@ impl fmt::Display for RawKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
     }
+}
+
+/// See [`RawKey::table_hash`].
+#[allow(clippy::cast_possible_truncation, reason = "the low bits are all that is wanted")]
+pub(crate) fn table_hash(stable_hash: u64) -> u32 {
+    stable_hash as u32
 }
 
 struct Escaped<'a>(&'a mut String);

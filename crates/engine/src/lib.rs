@@ -89,7 +89,7 @@ pub use self::{
     key::{CacheVersion, Key, KeyPattern, RawKey},
     l1::L1Limits,
     lease::LeaseLimits,
-    observe::{Event, Observer, WaitedFor},
+    observe::{Event, EvictionCause, Observer, WaitedFor},
     policy::{Mode, Policy},
     position::{Position, PositionSet},
     refill::RefillLimits,

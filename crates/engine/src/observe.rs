@@ -7,6 +7,7 @@ use crate::{
     position::{Partition, Position},
     resilience::BreakerState,
     store::Record,
+    tenant::Tenant,
     verdict::{NotStored, Verdict},
 };
 
@@ -85,11 +86,46 @@ pub enum Event<'a> {
         /// How many wait; zero: all are recorded.
         waiting: usize,
     },
-    /// A tenant beyond its quota gave up an entry.
-    EvictedByQuota {
-        /// The entry's key.
-        key: &'a RawKey,
+    /// An entry was evicted from this node's memory.
+    Evicted {
+        /// Whose it was.
+        tenant: &'a Tenant,
+        /// The text of its key.
+        key: &'a str,
+        /// Why.
+        cause: EvictionCause,
     },
+    /// A tenant had to give up an entry because of its quota. Told once until it was well below it again.
+    QuotaReached {
+        /// The tenant.
+        tenant: &'a Tenant,
+        /// The bytes of its entries.
+        bytes: u64,
+        /// What it is sure to keep: its share by weight, at most its limit.
+        quota: u64,
+    },
+    /// This node's memory crossed a threshold. Told once per crossing; a little below it is not below.
+    MemoryThreshold {
+        /// The threshold, in percent of `bytes_max`.
+        percent: u8,
+        /// Whether memory is above it now.
+        above: bool,
+        /// The bytes of all entries.
+        bytes: u64,
+        /// How many are allowed.
+        bytes_max: u64,
+    },
+}
+
+/// Why an entry was evicted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EvictionCause {
+    /// Memory was short, and its time was over.
+    Expired,
+    /// Memory was short, and its tenant was the furthest above its share.
+    Memory,
+    /// Its tenant had more than its own limit.
+    Quota,
 }
 
 /// What a load waited for.
@@ -116,6 +152,11 @@ pub(crate) struct Observers(Arc<[Arc<dyn Observer>]>);
 impl Observers {
     pub(crate) fn new(observers: Vec<Arc<dyn Observer>>) -> Self {
         Self(observers.into())
+    }
+
+    /// Whether nobody watches: then what is only made to be told need not be made.
+    pub(crate) fn are_none(&self) -> bool {
+        self.0.is_empty()
     }
 
     #[inline]

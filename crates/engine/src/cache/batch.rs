@@ -149,7 +149,7 @@ impl<V, F> Round<'_, V, F> {
                 }
                 Found::Nothing(lack) => {
                     let errand = Errand::read(&lack);
-                    let known_tags = lack.old.map_or_else(TagIds::new, |old| old.entry.tags.clone());
+                    let known_tags = lack.old.map_or_else(TagIds::new, |old| TagIds::from_slice(old.entry.tags()));
                     missing.push(Missing { place, known_tags, errand });
                 }
             }

@@ -54,7 +54,7 @@ impl<V: Cacheable> Fetched<V> {
 impl<V> Fetched<V> {
     /// The facts that it was loaded from.
     pub fn tags(&self) -> &[TagId] {
-        &self.entry.tags
+        self.entry.tags()
     }
 
     /// The position that the value is known to reflect: every record of the log that concerns it and is newer makes

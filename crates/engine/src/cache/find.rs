@@ -90,7 +90,7 @@ impl Shared {
         let mut ahead: Vec<usize> = Vec::new();
         let mut outage = None;
         let mut failed = None;
-        if !self.is_confirmed(partition, policy) {
+        if !self.is_confirmed_at(partition, policy, self.now()) {
             let fallback = keys.iter().all(|key| self.has_fallback(key.raw(), partition, policy));
             let patience = if fallback { self.patience_with_fallback(patience) } else { patience };
             ahead = (0..keys.len()).filter(|place| self.l1.get(keys[*place].raw()).is_none()).collect();
@@ -205,7 +205,7 @@ impl Shared {
             return Found::Nothing(Lack { verdict: schema, ..lack });
         };
         let new = NewEntry {
-            tenant: key.raw().tenant().clone(),
+            key: key.raw(),
             value_bytes: stored.value.as_ref().map_or(0, bytes::Bytes::len),
             tags: stored.tags,
             base: stored.base,
@@ -214,7 +214,7 @@ impl Shared {
             has_tenant_tags: stored.has_tenant_tags,
             load_ms: 0,
         };
-        let entry = Entry::new(value, new);
+        let entry = Entry::new(value, &new);
         let found = if self.sabotage.is(Sabotage::TrustStore) {
             Found::Answer(entry.clone(), Verdict::Hit)
         } else {
@@ -242,7 +242,7 @@ impl Shared {
             let mine = !entry.rests(now) && entry.claim_refresh();
             Found::Refresh(entry, verdict, mine)
         };
-        let judgement = if self.is_pending(entry.partition(), &entry.tags) {
+        let judgement = if self.is_pending(entry.partition(), entry.tags()) {
             // As good as invalidated: only the record is missing.
             invalidated(&entry, policy, now)
         } else {
@@ -280,11 +280,11 @@ impl Shared {
 
     /// Whether the view is known, without asking anybody, to hold what the policy demands.
     #[inline]
-    pub(super) fn is_confirmed(&self, partition: Partition, policy: &Policy) -> bool {
+    pub(super) fn is_confirmed_at(&self, partition: Partition, policy: &Policy, now: Timestamp) -> bool {
         let clocks = &self.view(partition).clocks;
         match &self.local_heads {
             Some(heads) => clocks.is_at(heads.get(partition)),
-            None => is_recent(clocks.confirmed_at(), policy, self.now()),
+            None => is_recent(clocks.confirmed_at(), policy, now),
         }
     }
 }

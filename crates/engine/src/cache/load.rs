@@ -240,7 +240,7 @@ impl Shared {
             .or_else(|| self.overtaken(base, &seen));
         let has_value = loaded.value.is_some();
         let new = NewEntry {
-            tenant: key.raw().tenant().clone(),
+            key: key.raw(),
             tags: seen.tags.clone(),
             base,
             loaded_at,
@@ -249,7 +249,7 @@ impl Shared {
             has_tenant_tags: seen.has_tenant_tags,
             load_ms: u16::try_from(took.as_millis()).unwrap_or(u16::MAX),
         };
-        let entry = Entry::new(loaded.value, new);
+        let entry = Entry::new(loaded.value, &new);
         let mut is_unkeepable = refused.is_some_and(|reason| reason != NotStored::Overtaken);
         if refused.is_none() {
             self.offer(key.raw(), entry.clone());
@@ -294,7 +294,7 @@ impl Shared {
                 && self.is_valid(key, &held)
         });
         if !better {
-            self.l1.insert(key, entry);
+            self.l1.insert(key, entry, self.now());
         }
     }
 
@@ -302,9 +302,9 @@ impl Shared {
     pub(super) fn is_valid(&self, key: &RawKey, entry: &Entry) -> bool {
         let partition = self.partition(key.tenant());
         // What waits is looked at first: it goes only after the clocks have it.
-        !self.is_pending(partition, &entry.tags)
+        !self.is_pending(partition, entry.tags())
             && matches!(
-                self.view(partition).clocks.judge(entry.epoch, entry.base(), &entry.tags),
+                self.view(partition).clocks.judge(entry.epoch, entry.base(), entry.tags()),
                 Validity::Valid { .. }
             )
     }

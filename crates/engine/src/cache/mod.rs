@@ -19,7 +19,9 @@ mod turn;
 mod warm;
 
 use std::{
+    collections::HashMap,
     fmt,
+    num::NonZeroU32,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64},
@@ -39,7 +41,7 @@ pub use self::{
 use crate::{
     clocks::{ClockLimits, Clocks, Validity},
     flight::Flights,
-    l1::{L1, L1Limits},
+    l1::{L1, L1Limits, L1Size},
     lease::{LeaseLimits, Tokens},
     observe::{Observer, Observers},
     position::{Epoch, Partition, PartitionCount, Position, PositionSet, Sequence},
@@ -96,6 +98,10 @@ pub struct CacheSize {
     pub entries: usize,
     /// Their bytes, by the estimate that the limit uses.
     pub bytes: u64,
+    /// How many bytes are allowed.
+    pub bytes_max: u64,
+    /// Tenants that have entries.
+    pub tenants: usize,
     /// Loads that run.
     pub flights: usize,
     /// Clocks held exactly, of all partitions.
@@ -154,6 +160,7 @@ pub struct CacheBuilder {
     observers: Vec<Arc<dyn Observer>>,
     resilience: Option<Resilience>,
     seed: u64,
+    tenant_weights: HashMap<Tenant, NonZeroU32>,
     sabotage: Sabotage,
 }
 
@@ -162,6 +169,14 @@ impl CacheBuilder {
     #[must_use]
     pub fn limits(mut self, limits: CacheLimits) -> Self {
         self.limits = limits;
+        self
+    }
+
+    /// Sets a tenant's weight in L1; 1 if nothing is said. When memory is short, the tenant furthest above its share
+    /// gives way: two tenants of weights 3 and 1 keep three quarters and one quarter, if both want all.
+    #[must_use]
+    pub fn tenant_weight(mut self, tenant: Tenant, weight: NonZeroU32) -> Self {
+        self.tenant_weights.insert(tenant, weight);
         self
     }
 
@@ -210,7 +225,7 @@ impl CacheBuilder {
     /// in the store; the first catching-up that gets through finds that the epoch is another one, and starts the view
     /// anew. A store that refuses this node ([`StoreError::Refused`]) is an error: that has to be set right.
     pub async fn build(self) -> Result<Cache, StoreError> {
-        let Self { store, limits, time, observers, resilience, seed, sabotage } = self;
+        let Self { store, limits, time, observers, resilience, seed, tenant_weights, sabotage } = self;
         let observers = Observers::new(observers);
         let store = match resilience {
             Some(guard) => Arc::new(ResilientStore::observed(store, guard, seed, time.clone(), observers.clone())),
@@ -245,7 +260,7 @@ impl CacheBuilder {
                 replaying: tokio::sync::Mutex::new(()),
             });
         }
-        let l1 = L1::new(limits.l1, observers.clone());
+        let l1 = L1::new(limits.l1, tenant_weights, observers.clone());
         let flights = Arc::new(Flights::new(limits.waiters_max));
         let local_heads = store.local_heads();
         let late_operations = resilience.map_or(0, |resilience| resilience.late_operations_max);
@@ -288,20 +303,33 @@ impl Cache {
             observers: Vec::new(),
             resilience: None,
             seed: rand::random(),
+            tenant_weights: HashMap::new(),
             sabotage: Sabotage::None,
         }
     }
 
     /// How much it holds.
     pub fn size(&self) -> CacheSize {
-        let Shared { l1, flights, views, .. } = &*self.shared;
+        let Shared { l1, flights, views, limits, .. } = &*self.shared;
+        let L1Size { entries, bytes, tenants } = l1.size();
         let clocks = views.iter().map(|view| view.clocks.exact_len()).sum();
-        CacheSize { entries: l1.len(), bytes: l1.bytes(), flights: flights.len(), clocks }
+        CacheSize { entries, bytes, bytes_max: limits.l1.bytes_max, tenants, flights: flights.len(), clocks }
     }
 
     /// Bytes of a tenant's entries in L1.
     pub fn tenant_bytes(&self, tenant: &Tenant) -> u64 {
         self.shared.l1.tenant_bytes(tenant)
+    }
+
+    /// Bytes in L1 that a tenant is sure to keep whatever the others do: its share, by weight, among the tenants that
+    /// have entries at this moment, at most its limit. While there is room it may use more.
+    pub fn tenant_quota(&self, tenant: &Tenant) -> u64 {
+        self.shared.l1.tenant_quota(tenant)
+    }
+
+    /// Sets a tenant's weight in L1, from now on; see [`CacheBuilder::tenant_weight`].
+    pub fn set_tenant_weight(&self, tenant: &Tenant, weight: NonZeroU32) {
+        self.shared.l1.set_tenant_weight(tenant, weight);
     }
 
     /// How far this node has followed the tenant's partition.

@@ -22,6 +22,7 @@ use crate::{
     position::PositionSet,
     sabotage::Sabotage,
     scope::{self, Nested},
+    tag::TagId,
     verdict::{BypassReason, NotStored, StaleReason, Verdict},
 };
 
@@ -123,10 +124,11 @@ impl Cache {
             // The reader of the load around this read demands more than this node has seen.
             return None;
         }
+        // Read once, for all that depends on it.
+        let now = shared.now();
         let entry = shared.l1.get(key.raw())?;
         let clocks = &shared.view(entry.partition()).clocks;
-        let now = shared.now();
-        let fresh = shared.is_confirmed(entry.partition(), policy)
+        let fresh = shared.is_confirmed_at(entry.partition(), policy, now)
             && !shared.has_pending(entry.partition())
             && judge(&entry, clocks, policy, true, now) == Judgement::Fresh
             && !shared.is_due_early(key.raw(), &entry, policy, now);
@@ -161,7 +163,7 @@ impl Cache {
     {
         let errand = Errand::read(&lack);
         let Lack { mut verdict, old, share } = lack;
-        let known_tags = old.as_ref().map_or_else(TagIds::new, |old| old.entry.tags.clone());
+        let known_tags = old.as_ref().map_or_else(TagIds::new, |old| TagIds::from_slice(old.entry.tags()));
         for _ in 0..JOINS_MAX {
             match self.shared.board(key.raw(), &known_tags, &required, share) {
                 Seat::Lead(lead) => {
@@ -234,7 +236,7 @@ impl Cache {
             self.shared.observers.tell(&Event::RefreshSkipped { key: key.raw() });
             return old.release_refresh();
         };
-        let Seat::Lead(lead) = self.shared.board(key.raw(), &old.tags, &required, Share::ByRule) else {
+        let Seat::Lead(lead) = self.shared.board(key.raw(), old.tags(), &required, Share::ByRule) else {
             return old.release_refresh();
         };
         let (this, key, policy) = (self.clone(), key.clone(), *policy);
@@ -311,8 +313,9 @@ impl Cache {
         collapsed: bool,
     ) -> Fetched<V> {
         self.shared.observers.tell(&Event::Read { key, verdict });
-        // Its own load is no use of it: what is used is what somebody comes back for.
-        if collapsed || !matches!(verdict, Verdict::Miss(_) | Verdict::Bypass(_)) {
+        // The read that loads a value is no use of what is kept of it: else eviction could not tell what is asked for
+        // once from what is asked for again.
+        if collapsed || matches!(verdict, Verdict::Hit | Verdict::Stale(_)) {
             entry.touch();
         }
         if scope::is_recording() && !self.shared.sabotage.is(Sabotage::ForgetNested) {
@@ -332,7 +335,7 @@ fn tell_outer_load(key: &RawKey, entry: &Entry, verdict: Verdict, not_stored: Op
     };
     scope::record_nested(&Nested {
         tenant: key.tenant(),
-        tags: &entry.tags,
+        tags: entry.tags(),
         has_tenant_tags: entry.has_tenant_tags,
         loaded_within: !collapsed && matches!(verdict, Verdict::Miss(_) | Verdict::Bypass(_)),
         expires_at: entry.expires_at,
@@ -353,9 +356,9 @@ fn is_overtaken(not_stored: Option<NotStored>) -> bool {
 
 impl Shared {
     /// Joins a running load that is young enough for this reader, or begins one.
-    pub(super) fn board(&self, key: &RawKey, known_tags: &TagIds, required: &PositionSet, share: Share) -> Seat {
+    pub(super) fn board(&self, key: &RawKey, known_tags: &[TagId], required: &PositionSet, share: Share) -> Seat {
         if let Share::Next(asked) = share {
-            return self.flights.board_next(key, asked, self.frontier_of(key), known_tags.clone());
+            return self.flights.board_next(key, asked, self.frontier_of(key), TagIds::from_slice(known_tags));
         }
         let needed = required.in_partition(self.partition(key.tenant()));
         let may_join = |flight: &Flight| {
@@ -363,7 +366,7 @@ impl Shared {
             self.sabotage.is(Sabotage::JoinUnjudged)
                 || (self.may_serve(base, needed, &flight.known_tags) && self.may_serve(base, needed, known_tags))
         };
-        self.flights.board(key, self.frontier_of(key), known_tags.clone(), may_join)
+        self.flights.board(key, self.frontier_of(key), TagIds::from_slice(known_tags), may_join)
     }
 
     /// Notes that a reader waits for a flight; if the reader is a load, so that it does not wait for its turn.

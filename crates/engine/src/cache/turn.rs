@@ -25,7 +25,7 @@ use super::{
 use crate::{
     clocks::Validity,
     codec::Cacheable,
-    entry::{Entry, TagIds},
+    entry::Entry,
     flight::{Flight, Lead},
     key::{Key, RawKey},
     lease::{Next, next},
@@ -36,6 +36,7 @@ use crate::{
     sabotage::Sabotage,
     scope,
     store::{Lease, LeaseRequest, StoredEntry},
+    tag::TagId,
     verdict::{BypassReason, MissReason, NotStored, Verdict},
 };
 
@@ -69,7 +70,7 @@ impl Errand {
     /// For the reader at hand, who found `old`.
     pub(super) fn read(lack: &Lack) -> Self {
         let kind = if scope::is_recording() { Kind::Nested } else { Kind::Read };
-        let was_used = lack.old.as_ref().is_some_and(|old| old.entry.was_touched());
+        let was_used = lack.old.as_ref().is_some_and(|old| old.entry.is_used());
         Self { verdict: lack.verdict, was_used, share: lack.share, kind }
     }
 
@@ -194,7 +195,7 @@ impl Shared {
     }
 
     /// Whether a load from `base` may bring what a reader needs who requires `needed` and knows of `known_tags`.
-    pub(super) fn may_serve(&self, base: Position, needed: Option<Position>, known_tags: &TagIds) -> bool {
+    pub(super) fn may_serve(&self, base: Position, needed: Option<Position>, known_tags: &[TagId]) -> bool {
         let clocks = &self.view(base.partition).clocks;
         let reached = needed.is_none_or(|needed| needed.epoch != base.epoch || base.sequence >= needed.sequence);
         reached && matches!(clocks.judge(base.epoch, base.sequence, known_tags), Validity::Valid { .. })

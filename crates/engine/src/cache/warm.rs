@@ -77,7 +77,7 @@ impl Cache {
     }
 
     fn hot_first<V>(&self, keys: Vec<Key<V>>) -> Vec<Key<V>> {
-        let was_used = |key: &Key<V>| self.shared.l1.get(key.raw()).is_some_and(|entry| entry.was_touched());
+        let was_used = |key: &Key<V>| self.shared.l1.get(key.raw()).is_some_and(|entry| entry.is_used());
         let (mut hot, others): (Vec<_>, Vec<_>) = keys.into_iter().partition(was_used);
         hot.extend(others);
         hot

@@ -1,288 +1,325 @@
-//! L1: the entries in this node's memory, bounded by bytes, with a quota for each tenant.
+//! L1: the entries in this node's memory, bounded by bytes, shared fairly between tenants.
 //!
-//! Eviction over all tenants is `quick_cache`'s (S3-FIFO; see `docs/adr/0002`). Around it, [`quota`] sees to it that
-//! one tenant cannot evict the others: a tenant beyond its share evicts its own entries.
+//! Three parts: [`table`] finds entries, from all cores at once; [`accounts`] knows which tenant gives way when memory
+//! is short; [`queues`] knows which of that tenant's entries goes first. A hit takes one lock of one of many shards
+//! and notes the use in the entry, nothing else. What comes and goes does so under one lock, which each load takes
+//! once for less than a microsecond. See `docs/adr/0013`.
+//!
+//! # Invariants
+//! - The table changes only under the accounts' lock, so that accounts and entries agree whenever it is free.
+//! - Each entry of the table has its place in one queue of its tenant.
+//! - Observers are told, and values dropped, after the lock is given back.
+//!
+//! It does not know whether an entry may be served: see [`crate::judge`].
 
-mod quota;
+mod accounts;
+mod ghosts;
+mod queues;
+mod table;
+mod thresholds;
 
-use std::{
-    hash::{Hash, Hasher},
-    sync::Arc,
+use std::{collections::HashMap, num::NonZeroU32, sync::Arc};
+
+use smallvec::SmallVec;
+
+use self::{
+    accounts::{Accounts, QuotaReached},
+    queues::Turn,
+    table::{Table, Visit},
+    thresholds::{Crossing, Thresholds},
 };
-
-use parking_lot::Mutex;
-use quick_cache::{Equivalent, Lifecycle, Weighter, sync::Cache};
-
-use self::quota::{Candidate, Ledger};
 use crate::{
     entry::Entry,
-    hash_map::IdBuildHasher,
     key::RawKey,
-    observe::{Event, Observers},
+    observe::{Event, EvictionCause, Observers},
+    sync::Mutex,
     tenant::Tenant,
+    time::Timestamp,
 };
 
-/// What an entry takes beside its key's text and its encoded value, in bytes: the structs, their allocations and the
-/// places in the tables.
-const ENTRY_OVERHEAD_BYTES: usize = 256;
+/// What an entry takes beside its key's text, its encoded value and its tags, in bytes, on average: the entry itself,
+/// what the allocator adds, and the places in table and queue. `make bench` measures it.
+const ENTRY_OVERHEAD_BYTES: usize = 144;
+
+/// Entries that eviction spares for their uses before it takes one all the same: bounds what one insertion may cost.
+const SPARED_MAX: usize = 256;
+
+/// Places that are tried for an entry whose time is over before another has to go.
+const EXPIRED_TRIES: usize = 2;
 
 /// How much L1 may hold.
 #[derive(Clone, Copy, Debug)]
 pub struct L1Limits {
     /// Bytes of all entries together.
     pub bytes_max: u64,
-    /// Bytes of one tenant's entries.
+    /// Bytes of one tenant's entries, even while there is room. What a tenant gets when there is none follows from the
+    /// weights; see [`CacheBuilder::tenant_weight`](crate::CacheBuilder::tenant_weight).
     pub tenant_bytes_max: u64,
     /// Bytes of one encoded value; a larger one is not kept.
     pub value_bytes_max: usize,
+    /// Percentages of `bytes_max` whose crossing is told to the observers.
+    pub threshold_percents: [u8; 2],
 }
 
 impl Default for L1Limits {
-    /// 256 MiB, half of it for one tenant, 4 MiB for one value.
+    /// 256 MiB, all of it for one tenant while no other needs it, 4 MiB for one value, told at 80 and 95 percent.
     fn default() -> Self {
-        Self { bytes_max: 256 << 20, tenant_bytes_max: 128 << 20, value_bytes_max: 4 << 20 }
+        Self {
+            bytes_max: 256 << 20,
+            tenant_bytes_max: 256 << 20,
+            value_bytes_max: 4 << 20,
+            threshold_percents: [80, 95],
+        }
     }
+}
+
+/// How much L1 holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct L1Size {
+    pub(crate) entries: usize,
+    pub(crate) bytes: u64,
+    pub(crate) tenants: usize,
 }
 
 pub(crate) struct L1 {
-    entries: Cache<Place, Arc<Entry>, EntryWeight, IdBuildHasher, Accounts>,
-    accounts: Accounts,
+    table: Table,
+    books: Mutex<Books>,
+    bytes_max: u64,
     observers: Observers,
 }
 
-/// A key as the table holds it: what a look-up compares and nothing else, so that tables stay dense.
-#[derive(Clone)]
-struct Place {
-    hash: u64,
-    text: Arc<str>,
+/// What changes together with the table.
+struct Books {
+    accounts: Accounts,
+    thresholds: Thresholds<2>,
+    /// Where the next search for an entry whose time is over begins. From a fixed seed: the same calls have the same
+    /// effect in every run.
+    random: u64,
 }
 
-impl PartialEq for Place {
-    fn eq(&self, other: &Self) -> bool {
-        self.hash == other.hash && self.text == other.text
-    }
+/// What to tell, and what to drop, once the lock is given back.
+#[derive(Default)]
+struct News {
+    evicted: SmallVec<[(Tenant, Arc<Entry>, EvictionCause); 1]>,
+    quotas: SmallVec<[QuotaReached; 1]>,
+    crossings: SmallVec<[(Crossing, u64); 1]>,
+    dropped: Option<Arc<Entry>>,
 }
 
-impl Eq for Place {}
-
-impl Hash for Place {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write_u64(self.hash);
-    }
-}
-
-impl Equivalent<Place> for RawKey {
-    fn equivalent(&self, place: &Place) -> bool {
-        self.stable_hash() == place.hash && *self.text() == place.text
-    }
-}
-
-#[derive(Clone)]
-struct EntryWeight;
-
-impl Weighter<Place, Arc<Entry>> for EntryWeight {
-    fn weight(&self, place: &Place, entry: &Arc<Entry>) -> u64 {
-        weight(&place.text, entry)
-    }
-}
-
-fn weight(key: &str, entry: &Entry) -> u64 {
-    (key.len() + entry.value_bytes + ENTRY_OVERHEAD_BYTES) as u64
-}
-
-/// Keeps the ledger true to what `quick_cache` evicts and replaces.
-#[derive(Clone)]
-struct Accounts(Arc<Mutex<Ledger>>);
-
-impl Lifecycle<Place, Arc<Entry>> for Accounts {
-    type RequestState = ();
-
-    fn on_evict(&self, (): &mut (), place: Place, entry: Arc<Entry>) {
-        self.forget(&place, &entry);
-    }
-}
-
-impl Accounts {
-    fn forget(&self, place: &Place, entry: &Entry) {
-        self.0.lock().debit(&entry.tenant, entry.age(), weight(&place.text, entry));
-    }
+fn weight(entry: &Entry) -> u64 {
+    let tags = size_of_val(entry.tags());
+    (entry.text_bytes() + entry.value_bytes() + tags + ENTRY_OVERHEAD_BYTES) as u64
 }
 
 impl L1 {
-    pub(crate) fn new(limits: L1Limits, observers: Observers) -> Self {
-        let items = usize::try_from(limits.bytes_max / 1024).unwrap_or(usize::MAX).clamp(64, 1 << 22);
-        let accounts = Accounts(Arc::new(Mutex::new(Ledger::new(limits.tenant_bytes_max))));
-        let entries = Cache::with(items, limits.bytes_max, EntryWeight, IdBuildHasher, accounts.clone());
-        Self { entries, accounts, observers }
+    pub(crate) fn new(limits: L1Limits, weights: HashMap<Tenant, NonZeroU32>, observers: Observers) -> Self {
+        let books = Books {
+            accounts: Accounts::new(limits, weights),
+            thresholds: Thresholds::new(limits.threshold_percents),
+            random: 0x9E37_79B9_7F4A_7C15,
+        };
+        Self { table: Table::new(), books: Mutex::new(books), bytes_max: limits.bytes_max, observers }
     }
 
+    #[inline]
     pub(crate) fn get(&self, key: &RawKey) -> Option<Arc<Entry>> {
-        self.entries.get(key)
+        self.table.get(key)
     }
 
-    pub(crate) fn insert(&self, key: &RawKey, entry: Arc<Entry>) {
-        // Credited before it is there: an eviction may follow at once, and a debit must find its credit.
-        entry.set_age(self.accounts.0.lock().credit(key, weight(key.as_str(), &entry)));
-        self.entries.insert(Place { hash: key.stable_hash(), text: key.text().clone() }, entry);
-        self.evict_own(key.tenant());
+    /// Puts an entry in, in place of any other of its key. It may not stay: if it is too large, or if its tenant is
+    /// the one to give way and has nothing else to give.
+    pub(crate) fn insert(&self, key: &RawKey, entry: Arc<Entry>, now: Timestamp) {
+        let bytes = weight(&entry);
+        let mut news = News::default();
+        let mut books = self.books.lock();
+        if books.accounts.is_too_large(bytes) {
+            // Not kept, but what is there has been outrun.
+            news.dropped = self.take(&mut books, key);
+        } else {
+            let at = books.accounts.open(key.tenant());
+            entry.set_account(at);
+            if let Some(replaced) = self.table.get(key) {
+                entry.take_place_of(&replaced);
+                books.accounts.replace(at, replaced.is_in_main(), weight(&replaced), bytes);
+                news.dropped = self.table.insert(key, entry);
+                self.make_room(&mut books, at, now, &mut news);
+            } else {
+                // Before it is there: it is not yet in a queue, so it cannot be the one that goes.
+                books.accounts.announce(at, bytes);
+                if self.make_room(&mut books, at, now, &mut news) {
+                    let in_main = books.accounts.ghosts.take(key.stable_hash());
+                    entry.set_in_main(in_main);
+                    books.accounts.credit(at, Turn { hash: key.stable_hash(), in_main }, bytes);
+                    self.table.insert(key, entry);
+                } else {
+                    books.accounts.refuse(at, bytes);
+                }
+            }
+        }
+        self.look_at_thresholds(&mut books, &mut news);
+        drop(books);
+        self.tell(&news);
     }
 
     pub(crate) fn remove(&self, key: &RawKey) {
-        if let Some((place, entry)) = self.entries.remove(key) {
-            self.accounts.forget(&place, &entry);
-        }
+        let mut news = News::default();
+        let mut books = self.books.lock();
+        news.dropped = self.take(&mut books, key);
+        self.look_at_thresholds(&mut books, &mut news);
+        drop(books);
+        self.tell(&news);
     }
 
     /// Removes every entry; linear in their number.
     pub(crate) fn clear(&self) {
-        let places: Vec<Place> = self.entries.iter().map(|(place, _)| place).collect();
-        for place in places {
-            if let Some((place, entry)) = self.entries.remove(&place) {
-                self.accounts.forget(&place, &entry);
-            }
-        }
+        let mut news = News::default();
+        let mut books = self.books.lock();
+        self.table.clear();
+        books.accounts.clear();
+        self.look_at_thresholds(&mut books, &mut news);
+        drop(books);
+        self.tell(&news);
     }
 
-    pub(crate) fn bytes(&self) -> u64 {
-        self.entries.weight()
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        self.entries.len()
+    pub(crate) fn size(&self) -> L1Size {
+        let accounts = &self.books.lock().accounts;
+        L1Size { entries: accounts.entries(), bytes: accounts.bytes(), tenants: accounts.tenants() }
     }
 
     pub(crate) fn tenant_bytes(&self, tenant: &Tenant) -> u64 {
-        self.accounts.0.lock().bytes(tenant)
+        self.books.lock().accounts.tenant_bytes(tenant)
     }
 
-    /// Evicts a tenant's own entries, oldest first, until it is within its quota; an entry that was used since it was
-    /// last looked at gets a second chance (CLOCK; Corbató 1968).
-    fn evict_own(&self, tenant: &Tenant) {
-        loop {
-            // Not held over `remove_if`, inside which the cache's own lock is held: its evictions take this one.
-            let Some(Candidate { age, key, second_chance }) = self.accounts.0.lock().next_victim(tenant) else {
-                return;
-            };
-            let mut spared = None;
-            let removed = self.entries.remove_if(&key, |entry| {
-                if entry.age() != age {
-                    return false;
-                }
-                if second_chance && entry.take_touched() {
-                    spared = Some(entry.clone());
-                }
-                spared.is_none()
-            });
-            match (removed, spared) {
-                (Some((place, entry)), _) => {
-                    self.accounts.forget(&place, &entry);
-                    self.observers.tell(&Event::EvictedByQuota { key: &key });
-                }
-                (None, Some(entry)) => self.accounts.0.lock().give_second_chance(tenant, &entry),
-                // Its insertion is under way in another thread, which will come here after it.
-                (None, None) => return,
+    /// What a tenant is sure to keep when memory is short.
+    pub(crate) fn tenant_quota(&self, tenant: &Tenant) -> u64 {
+        self.books.lock().accounts.quota(tenant)
+    }
+
+    pub(crate) fn set_tenant_weight(&self, tenant: &Tenant, weight: NonZeroU32) {
+        self.books.lock().accounts.set_weight(tenant, weight);
+    }
+
+    fn take(&self, books: &mut Books, key: &RawKey) -> Option<Arc<Entry>> {
+        let taken = self.table.remove(key)?;
+        self.debit_out_of_turn(books, &taken);
+        Some(taken)
+    }
+
+    /// Reckons that an entry is gone whose hash is left behind in its queue.
+    fn debit_out_of_turn(&self, books: &mut Books, gone: &Entry) {
+        let at = gone.account();
+        books.accounts.debit(at, gone.is_in_main(), weight(gone));
+        let is_there =
+            |turn: Turn| matches!(self.table.visit(turn.hash, is_meant(at, turn), |_| false), Visit::Kept(_));
+        books.accounts.sweep_if_cluttered(at, is_there);
+    }
+
+    /// Evicts until tenant and memory are within their limits, with the entry that was announced. False if it is the
+    /// announced entry itself that has to give way.
+    fn make_room(&self, books: &mut Books, at: u32, now: Timestamp, news: &mut News) -> bool {
+        while books.accounts.is_beyond_limit(at) {
+            if !self.evict(books, at, EvictionCause::Quota, news) {
+                return false;
             }
         }
+        while books.accounts.is_full() {
+            if self.evict_expired(books, now, news) {
+                continue;
+            }
+            let Some(victim) = books.accounts.furthest_above_share() else { return false };
+            if !self.evict(books, victim, EvictionCause::Memory, news) {
+                return false;
+            }
+        }
+        true
     }
+
+    /// Evicts one of a tenant's entries; false if it has none.
+    fn evict(&self, books: &mut Books, at: u32, cause: EvictionCause, news: &mut News) -> bool {
+        let accounts = &mut books.accounts;
+        let mut spared = 0;
+        while let Some(turn) = accounts.next(at) {
+            let goes = |entry: &Entry| {
+                let used = if turn.in_main { entry.take_use() } else { entry.is_used() };
+                !used || spared == SPARED_MAX
+            };
+            match self.table.visit(turn.hash, is_meant(at, turn), goes) {
+                // It was removed; its hash was left behind.
+                Visit::Absent => {}
+                Visit::Kept(entry) => {
+                    spared += 1;
+                    accounts.spare(at, turn, weight(&entry));
+                    if !turn.in_main {
+                        entry.promote();
+                    }
+                }
+                Visit::Taken(entry) => {
+                    news.quotas.extend(accounts.note_quota_reached(at));
+                    if !turn.in_main {
+                        accounts.ghosts.add(turn.hash, accounts.entries());
+                    }
+                    let tenant = accounts.tenant(at).clone();
+                    accounts.debit(at, turn.in_main, weight(&entry));
+                    news.evicted.push((tenant, entry, cause));
+                    return true;
+                }
+            }
+        }
+        false
+    }
+
+    /// Evicts an entry whose time is over and that nobody has used lately, whoever's it is: so a tenant that does
+    /// nothing any more does not hold its share for ever.
+    fn evict_expired(&self, books: &mut Books, now: Timestamp, news: &mut News) -> bool {
+        for _ in 0..EXPIRED_TRIES {
+            books.random = next_random(books.random);
+            let is_over = |entry: &Entry| entry.expires_at <= now && !entry.is_used();
+            if let Some(entry) = self.table.sample(books.random, is_over) {
+                let tenant = books.accounts.tenant(entry.account()).clone();
+                self.debit_out_of_turn(books, &entry);
+                news.evicted.push((tenant, entry, EvictionCause::Expired));
+                return true;
+            }
+        }
+        false
+    }
+
+    fn look_at_thresholds(&self, books: &mut Books, news: &mut News) {
+        let bytes = books.accounts.bytes();
+        while let Some(crossing) = books.thresholds.next_crossing(bytes, self.bytes_max) {
+            news.crossings.push((crossing, bytes));
+        }
+    }
+
+    fn tell(&self, news: &News) {
+        if self.observers.are_none() {
+            return;
+        }
+        for (tenant, entry, cause) in &news.evicted {
+            self.observers.tell(&Event::Evicted { tenant, key: &entry.text(), cause: *cause });
+        }
+        for QuotaReached { tenant, bytes, quota } in &news.quotas {
+            self.observers.tell(&Event::QuotaReached { tenant, bytes: *bytes, quota: *quota });
+        }
+        for (Crossing { percent, above }, bytes) in &news.crossings {
+            let (percent, above, bytes, bytes_max) = (*percent, *above, *bytes, self.bytes_max);
+            self.observers.tell(&Event::MemoryThreshold { percent, above, bytes, bytes_max });
+        }
+    }
+}
+
+/// Tells the entry whose turn it is from others of the same short hash.
+fn is_meant(at: u32, turn: Turn) -> impl Fn(&Entry) -> bool {
+    move |entry| entry.account() == at && entry.is_in_main() == turn.in_main
+}
+
+/// Steele, Lea and Flood's `SplitMix64`.
+fn next_random(state: u64) -> u64 {
+    let mut mixed = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
+    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    mixed ^ (mixed >> 31)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{
-        entry::{NewEntry, TagIds},
-        key::Key,
-        position::{Epoch, Partition, Position, Sequence},
-        time::Timestamp,
-    };
-
-    crate::catalogue! {
-        /// Of these tests.
-        const _PATTERNS;
-        /// A page.
-        fn page(number) -> u8 = "page";
-    }
-
-    fn entry(tenant: &Tenant, value_bytes: usize) -> Arc<Entry> {
-        let new = NewEntry {
-            tenant: tenant.clone(),
-            tags: TagIds::new(),
-            base: Position { partition: Partition(0), epoch: Epoch(0), sequence: Sequence(0) },
-            loaded_at: Timestamp::default(),
-            expires_at: Timestamp::NEVER,
-            value_bytes,
-            has_tenant_tags: false,
-            load_ms: 0,
-        };
-        Entry::new(None::<u8>, new)
-    }
-
-    fn tenant(name: &str) -> Tenant {
-        Tenant::new(name).unwrap()
-    }
-
-    fn l1(bytes_max: u64, tenant_bytes_max: u64) -> L1 {
-        L1::new(L1Limits { bytes_max, tenant_bytes_max, value_bytes_max: 1 << 20 }, Observers::default())
-    }
-
-    fn counted(l1: &L1, name: &str) -> u64 {
-        l1.entries
-            .iter()
-            .filter(|(_, entry)| entry.tenant.as_str() == name)
-            .map(|(place, entry)| weight(&place.text, &entry))
-            .sum()
-    }
-
-    #[test]
-    fn a_flooding_tenant_evicts_only_itself() {
-        let l1 = l1(1 << 20, 1 << 18);
-        let (small, large) = (tenant("small"), tenant("large"));
-        let keys: Vec<Key<u8>> = (0..50).map(|number| page(&small, number)).collect();
-        keys.iter().for_each(|key| l1.insert(key.raw(), entry(&small, 1000)));
-        for number in 0..10_000 {
-            l1.insert(page(&large, number).raw(), entry(&large, 1000));
-            assert!(l1.tenant_bytes(&large) <= 1 << 18);
-        }
-        assert!(keys.iter().all(|key| l1.get(key.raw()).is_some()));
-        assert!(l1.tenant_bytes(&large) > (1 << 18) - 4096, "the quota is not used");
-    }
-
-    #[test]
-    fn within_its_quota_a_tenant_keeps_what_it_uses() {
-        let l1 = l1(1 << 20, 20_000);
-        let acme = tenant("acme");
-        let hot = page(&acme, "hot");
-        l1.insert(hot.raw(), entry(&acme, 1000));
-        for number in 0..1000 {
-            l1.get(hot.raw()).expect("a used entry was evicted").touch();
-            l1.insert(page(&acme, number).raw(), entry(&acme, 1000));
-        }
-    }
-
-    #[test]
-    fn accounts_stay_true_through_replacement_eviction_and_removal() {
-        let l1 = l1(100_000, 60_000);
-        for round in 0..5000u32 {
-            let name = ["a", "b", "c"][round as usize % 3];
-            let tenant = tenant(name);
-            let key = page(&tenant, round * 7919 % 101);
-            if round % 11 == 0 {
-                l1.remove(key.raw());
-            } else {
-                l1.insert(key.raw(), entry(&tenant, (round as usize * 31) % 3000));
-            }
-        }
-        for name in ["a", "b", "c"] {
-            assert_eq!(l1.tenant_bytes(&tenant(name)), counted(&l1, name), "the account of {name} is wrong");
-        }
-        l1.clear();
-        assert_eq!((l1.len(), l1.tenant_bytes(&tenant("a"))), (0, 0));
-    }
-
-    #[test]
-    fn an_entry_larger_than_the_cache_leaves_no_debt() {
-        let l1 = l1(10_000, 10_000);
-        l1.insert(page(&tenant("a"), 1).raw(), entry(&tenant("a"), 50_000));
-        assert_eq!((l1.len(), l1.tenant_bytes(&tenant("a"))), (0, 0));
-    }
-}
+mod tests;

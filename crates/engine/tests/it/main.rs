@@ -9,6 +9,7 @@ mod fleet;
 #[cfg(feature = "redis")]
 mod hanging;
 mod lease;
+mod memory;
 mod nodes;
 mod outages;
 mod reads;

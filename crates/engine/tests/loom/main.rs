@@ -153,10 +153,17 @@ fn a_new_epochs_entry_is_not_judged_by_the_old_one() {
     });
 }
 
+/// Nor taken for one since which nothing has happened.
+fn a_new_epoch_has_something_since() {
+    let start = |clocks: &Clocks| clocks.start_anew(head(NEW, 2));
+    beside(clocks(8), start, |clocks| assert!(!clocks.has_nothing_since(NEW, Sequence(1)), "two records since"));
+}
+
 /// What each check is called, and the bugs that it alone can be expected to find.
 type Check = (&'static str, fn(), &'static [Bug]);
 
-const CHECKS: [Check; 6] = [
+const CHECKS: [Check; 7] = [
+    ("a_new_epoch_has_something_since", a_new_epoch_has_something_since, &[Bug::Relaxed]),
     ("a_frontier_seen_is_a_clock_seen", a_frontier_seen_is_a_clock_seen, &[Bug::StoresSwapped, Bug::Relaxed]),
     ("a_trimmed_clock_is_below_the_floor", a_trimmed_clock_is_below_the_floor, &[Bug::MaximaLost]),
     ("a_skip_refuses_what_is_below_it", a_skip_refuses_what_is_below_it, &[Bug::Relaxed]),

@@ -1,6 +1,7 @@
-//! Flights under thousands of schedules of several threads: who leads, who joins, and that nobody waits for ever.
+//! Flights and memory under thousands of schedules of several threads: who leads, who joins, that nobody waits for
+//! ever, and that what is reckoned is there.
 //!
-//! The module is the engine's own file, compiled here with shuttle's atomics and locks (see `src/sync.rs`). Shuttle and
+//! The modules are the engine's own files, compiled here with shuttle's atomics and locks (see `src/sync.rs`). Shuttle and
 //! not loom, because there is too much to schedule for all of it, a lock orders everything that matters, and the
 //! channel that tells the outcome is Tokio's: nothing is scheduled within it, which is right as it never blocks.
 
@@ -20,8 +21,18 @@ mod hash;
 mod hash_map;
 #[path = "../../src/key.rs"]
 mod key;
+#[path = "../../src/l1/mod.rs"]
+mod l1;
+mod memory;
+#[path = "../../src/observe.rs"]
+mod observe;
 #[path = "../../src/position.rs"]
 mod position;
+/// Events name it.
+mod resilience {
+    #[derive(Clone, Copy, Debug)]
+    pub(crate) enum BreakerState {}
+}
 mod sync;
 #[path = "../../src/tag.rs"]
 mod tag;
@@ -31,6 +42,12 @@ mod tenant;
 mod time;
 #[path = "../../src/verdict.rs"]
 mod verdict;
+
+/// As much of the store as observers are told of.
+mod store {
+    #[derive(Debug)]
+    pub(crate) struct Record;
+}
 
 use std::{
     panic::{self, AssertUnwindSafe},
@@ -183,11 +200,12 @@ fn places_are_given_back() {
 /// What each check is called, and the bugs that it must find.
 type Check = (&'static str, fn(), &'static [Bug]);
 
-const CHECKS: [Check; 4] = [
+const CHECKS: [Check; 5] = [
     ("everybody_is_answered", everybody_is_answered, &[Bug::LandingForgotten]),
     ("nobody_joins_an_older_load", nobody_joins_an_older_load, &[Bug::NeedsIgnored]),
     ("a_leader_who_goes_away_is_followed", a_leader_who_goes_away_is_followed, &[Bug::LandingForgotten]),
     ("places_are_given_back", places_are_given_back, &[Bug::CountTorn]),
+    ("accounts_and_entries_agree", memory::accounts_and_entries_agree, &[Bug::EntryInTwoPlaces]),
 ];
 
 /// Runs a check under random schedules, and under those that a bug of few ordered steps cannot escape (PCT).

@@ -16,6 +16,8 @@ pub(crate) enum Bug {
     CountTorn,
     /// A reader joins whatever runs.
     NeedsIgnored,
+    /// One entry is put into memory under two keys.
+    EntryInTwoPlaces,
     /// A leader goes away without landing.
     LandingForgotten,
 }

@@ -10,7 +10,7 @@ use prometheus_client::{
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
     registry::Registry,
 };
-use unstale::{BypassReason, Event, MissReason, NotStored, Observer, StaleReason, Verdict};
+use unstale::{BypassReason, Event, EvictionCause, MissReason, NotStored, Observer, StaleReason, Verdict};
 
 use super::metrics::{Answers, CacheLatency, Histograms, latency_histogram, registered};
 
@@ -45,6 +45,16 @@ struct PartitionOf {
     partition: u32,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Eviction {
+    cause: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Threshold {
+    percent: u8,
+}
+
 /// What is counted of the cache.
 pub(super) struct EngineMetrics {
     reads: Family<Read, Counter>,
@@ -56,9 +66,12 @@ pub(super) struct EngineMetrics {
     joined: Counter,
     log_skips: Counter,
     store_failures: Counter,
+    evictions: Family<Eviction, Counter>,
     evictions_quota: Counter,
     breaker_changes: Family<BreakerChange, Counter>,
     invalidations_pending: Family<PartitionOf, Gauge>,
+    quotas_reached: Counter,
+    memory_above: Family<Threshold, Gauge>,
     places: Box<[OnceLock<Handles>]>,
     other: OnceLock<Handles>,
 }
@@ -96,6 +109,14 @@ impl EngineMetrics {
             joined: counter(r, "cache_joined", "Readers that waited for a running load"),
             log_skips: counter(r, "cache_log_skips", "Times that part of the log was missed and a partition flushed"),
             store_failures: counter(r, "cache_store_failures", "Times that the store did not answer"),
+            evictions: registered(r, "cache_evictions", "Entries evicted from memory, and why", Family::default()),
+            quotas_reached: counter(r, "cache_quotas_reached", "Times that a tenant reached its quota in memory"),
+            memory_above: registered(
+                r,
+                "cache_memory_above_threshold",
+                "1 while memory is above this percentage of its limit",
+                Family::default(),
+            ),
             evictions_quota: counter(r, "cache_evictions_quota", "Entries given up by tenants beyond their quota"),
             breaker_changes: registered(
                 r,
@@ -181,6 +202,18 @@ impl EngineMetrics {
         self.load_latency.observe(took.as_secs_f64());
     }
 
+    fn evicted(&self, cause: EvictionCause) {
+        let words = match cause {
+            EvictionCause::Expired => "expired",
+            EvictionCause::Memory => "memory",
+            EvictionCause::Quota => {
+                self.evictions_quota.inc();
+                "quota"
+            }
+        };
+        self.evictions.get_or_create(&Eviction { cause: words }).inc();
+    }
+
     /// One of everything, for tests of the exposition.
     #[cfg(test)]
     pub(super) fn exercise(&self) {
@@ -188,6 +221,8 @@ impl EngineMetrics {
         self.read("flow", Verdict::Miss(MissReason::Absent));
         self.load("flow", Ok(None), Duration::from_millis(2));
         self.on_event(&Event::BreakerChanged { partition: None, state: unstale::BreakerState::Open });
+        self.evicted(EvictionCause::Memory);
+        self.memory_above.get_or_create(&Threshold { percent: 80 }).set(0);
     }
 }
 
@@ -212,8 +247,12 @@ impl Observer for EngineMetrics {
             Event::StoreFailed { .. } => {
                 self.store_failures.inc();
             }
-            Event::EvictedByQuota { .. } => {
-                self.evictions_quota.inc();
+            Event::Evicted { cause, .. } => self.evicted(*cause),
+            Event::QuotaReached { .. } => {
+                self.quotas_reached.inc();
+            }
+            Event::MemoryThreshold { percent, above, .. } => {
+                self.memory_above.get_or_create(&Threshold { percent: *percent }).set(i64::from(*above));
             }
             Event::BreakerChanged { state, .. } => {
                 self.breaker_changes.get_or_create(&BreakerChange { state: state.as_str() }).inc();
@@ -290,7 +329,10 @@ fn words(place: usize) -> (&'static str, &'static str) {
 mod tests {
     use std::sync::Arc;
 
-    use unstale::{Cache, Invalidation, Loaded, MemoryStore, Policy, ReadOptions, Tag, Tenant, catalogue, record};
+    use unstale::{
+        Cache, CacheLimits, Invalidation, L1Limits, Loaded, MemoryStore, Policy, ReadOptions, Tag, Tenant, catalogue,
+        record,
+    };
 
     use super::*;
     use crate::telemetry::{BuildInfo, Metrics};
@@ -323,6 +365,35 @@ mod tests {
         }
         assert_eq!(metrics.answers("other").hits, 10);
         assert_eq!(metrics.answers("entity0").hits, 1);
+    }
+
+    #[tokio::test]
+    async fn memory_that_fills_up_shows() {
+        let metrics = Metrics::new(&BuildInfo { version: "1", commit: "c" });
+        let l1 = L1Limits { bytes_max: 20_000, ..L1Limits::default() };
+        let limits = CacheLimits { l1, ..CacheLimits::default() };
+        let cache = Cache::builder(Arc::new(MemoryStore::default())).limits(limits).observer(metrics.observer());
+        let cache = cache.build().await.unwrap();
+        metrics.watch(&cache);
+        let acme = Tenant::new("acme").unwrap();
+        for number in 0..1000 {
+            let load = || async { Ok::<_, String>(Loaded::value(Flow(7))) };
+            let policy = Policy::ttl(Duration::from_secs(60));
+            cache.fetch(&flow(&acme, number), &policy, &ReadOptions::default(), load).await.unwrap();
+        }
+        let text = metrics.render();
+        let evicted = 1000 - cache.size().entries;
+        for line in [
+            &format!(r#"cache_evictions_total{{cause="memory"}} {evicted}"#),
+            "cache_quotas_reached_total 1",
+            "cache_evictions_quota_total 0",
+            r#"cache_memory_above_threshold{percent="80"} 1"#,
+            r#"cache_memory_above_threshold{percent="95"} 1"#,
+            "cache_size_limit_bytes 20000",
+            "cache_tenants 1",
+        ] {
+            assert!(text.contains(line), "{line} is missing:\n{text}");
+        }
     }
 
     #[tokio::test]

@@ -9,7 +9,7 @@ use tokio::{
     time::{Instant, sleep},
 };
 use unstale::{
-    Cache, Event, Observer,
+    Cache, Event, EvictionCause, Observer,
     testing::{History, Sabotage},
 };
 
@@ -147,7 +147,10 @@ impl Observer for Counter {
             }
             Event::Applied { .. } => self.trace.count("applied"),
             Event::StoreFailed { .. } => self.trace.count("store failed"),
-            Event::EvictedByQuota { .. } => self.trace.count("evicted by quota"),
+            Event::Evicted { cause, .. } => self.trace.count(match cause {
+                EvictionCause::Quota => "evicted by quota",
+                _ => "evicted",
+            }),
             _ => {}
         }
     }

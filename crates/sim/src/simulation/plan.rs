@@ -117,6 +117,7 @@ impl Plan {
                     bytes_max: if tiny { 4096 } else { 1 << 20 },
                     tenant_bytes_max: if tiny { 2048 } else { 1 << 19 },
                     value_bytes_max: 1024,
+                    ..L1Limits::default()
                 },
                 clocks: ClockLimits { filter_slots: *dice.one(&[1, 4, 64]), exact_clocks_max: *dice.one(&[2, 8, 256]) },
                 waiters_max: *dice.one(&[1, 1000, 1000]),

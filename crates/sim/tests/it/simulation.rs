@@ -44,7 +44,7 @@ const HAPPENS: [&str; 54] = [
     "verdict: MISS (invalidated)",
     "verdict: MISS (below-floor)",
     "verdict: MISS (epoch-changed)",
-    "verdict: MISS (unconfirmed)",
+    "verdict: BYPASS (store-failed)",
     "verdict: MISS (schema)",
     "verdict: BYPASS (key-too-long)",
     "verdict: BYPASS (out-of-reach)",

@@ -1,0 +1,285 @@
+//! Who uses how much of L1, and who gives way. *Decides*.
+//!
+//! # The rule
+//! While there is room, a tenant may use all of it. When memory is short, the tenant furthest above its share gives
+//! way, where a share is the part of the memory that the tenant's weight is of the weights of all tenants present.
+//!
+//! Furthest is meant in proportion: most bytes per weight. If all bytes together are more than the memory holds, the
+//! mean of bytes per weight is above the share per weight, so the tenant with the most is above its own share: **a
+//! tenant within its share never gives way**, whatever the others do.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    num::NonZeroU32,
+};
+
+use super::{
+    L1Limits,
+    ghosts::Ghosts,
+    queues::{Queues, Turn},
+};
+use crate::{hash_map::IdBuildHasher, tenant::Tenant};
+
+/// A quota that was reached is told again once the tenant was below this part of it, in percent.
+const QUOTA_AGAIN_PERCENT: u64 = 90;
+
+/// The weight of a tenant of which nothing else was said.
+const WEIGHT: NonZeroU32 = NonZeroU32::MIN;
+
+/// The accounts of all tenants that have entries.
+pub(super) struct Accounts {
+    limits: L1Limits,
+    weights: HashMap<Tenant, NonZeroU32>,
+    places: HashMap<Tenant, u32, IdBuildHasher>,
+    all: Vec<Account>,
+    /// Places of accounts that were closed.
+    free: Vec<u32>,
+    /// Every account by its bytes per weight.
+    by_usage: BTreeSet<(u64, u32)>,
+    /// Of all tenants that have entries.
+    weight_sum: u64,
+    bytes: u64,
+    entries: usize,
+    pub(super) ghosts: Ghosts,
+}
+
+struct Account {
+    tenant: Tenant,
+    weight: NonZeroU32,
+    /// With those of an entry for which room is being made.
+    bytes: u64,
+    /// Its place in the order of all accounts.
+    usage: u64,
+    queues: Queues,
+    quota_was_told: bool,
+}
+
+/// A tenant that has to give up an entry, for the first time in a while.
+#[derive(Debug)]
+pub(super) struct QuotaReached {
+    pub(super) tenant: Tenant,
+    pub(super) bytes: u64,
+    pub(super) quota: u64,
+}
+
+impl Accounts {
+    pub(super) fn new(limits: L1Limits, weights: HashMap<Tenant, NonZeroU32>) -> Self {
+        Self {
+            limits,
+            weights,
+            places: HashMap::default(),
+            all: Vec::new(),
+            free: Vec::new(),
+            by_usage: BTreeSet::new(),
+            weight_sum: 0,
+            bytes: 0,
+            entries: 0,
+            ghosts: Ghosts::default(),
+        }
+    }
+
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    pub(super) fn entries(&self) -> usize {
+        self.entries
+    }
+
+    pub(super) fn tenants(&self) -> usize {
+        self.places.len()
+    }
+
+    pub(super) fn tenant(&self, at: u32) -> &Tenant {
+        &self.account(at).tenant
+    }
+
+    pub(super) fn tenant_bytes(&self, tenant: &Tenant) -> u64 {
+        self.places.get(tenant).map_or(0, |at| self.account(*at).bytes)
+    }
+
+    /// What a tenant is sure to keep: its share at this moment, at most its limit.
+    pub(super) fn quota(&self, tenant: &Tenant) -> u64 {
+        let weight = self.weight(tenant);
+        let others = if self.places.contains_key(tenant) { 0 } else { u64::from(weight.get()) };
+        self.quota_of(weight, self.weight_sum + others)
+    }
+
+    pub(super) fn set_weight(&mut self, tenant: &Tenant, weight: NonZeroU32) {
+        self.weights.insert(tenant.clone(), weight);
+        if let Some(at) = self.places.get(tenant).copied() {
+            let account = self.account_mut(at);
+            let old = std::mem::replace(&mut account.weight, weight);
+            self.weight_sum = self.weight_sum - u64::from(old.get()) + u64::from(weight.get());
+            self.reorder(at);
+        }
+    }
+
+    /// Whether an entry is more than memory, or its tenant, may ever hold.
+    pub(super) fn is_too_large(&self, bytes: u64) -> bool {
+        bytes > self.limits.bytes_max.min(self.limits.tenant_bytes_max)
+    }
+
+    /// Whether there is more than memory may hold.
+    pub(super) fn is_full(&self) -> bool {
+        self.bytes > self.limits.bytes_max
+    }
+
+    /// Whether a tenant has more than its own limit.
+    pub(super) fn is_beyond_limit(&self, at: u32) -> bool {
+        self.account(at).bytes > self.limits.tenant_bytes_max
+    }
+
+    /// Who gives way when memory is short; of those equally far, the latest to come.
+    pub(super) fn furthest_above_share(&self) -> Option<u32> {
+        self.by_usage.last().map(|(_, at)| *at)
+    }
+
+    /// The place of a tenant's account; opened if there is none.
+    pub(super) fn open(&mut self, tenant: &Tenant) -> u32 {
+        if let Some(at) = self.places.get(tenant) {
+            return *at;
+        }
+        let weight = self.weight(tenant);
+        let account = Account {
+            tenant: tenant.clone(),
+            weight,
+            bytes: 0,
+            usage: 0,
+            queues: Queues::default(),
+            quota_was_told: false,
+        };
+        let at = if let Some(at) = self.free.pop() {
+            *self.account_mut(at) = account;
+            at
+        } else {
+            self.all.push(account);
+            u32::try_from(self.all.len() - 1).expect("fewer tenants than bytes of memory")
+        };
+        self.places.insert(tenant.clone(), at);
+        self.by_usage.insert((0, at));
+        self.weight_sum += u64::from(weight.get());
+        at
+    }
+
+    /// Reckons the bytes of an entry that is to come, before room is made for it.
+    pub(super) fn announce(&mut self, at: u32, bytes: u64) {
+        self.bytes += bytes;
+        self.account_mut(at).bytes += bytes;
+        self.reorder(at);
+    }
+
+    /// An announced entry does not come.
+    pub(super) fn refuse(&mut self, at: u32, bytes: u64) {
+        self.bytes -= bytes;
+        self.account_mut(at).bytes -= bytes;
+        self.settle(at);
+    }
+
+    /// An announced entry comes.
+    pub(super) fn credit(&mut self, at: u32, turn: Turn, bytes: u64) {
+        self.entries += 1;
+        self.account_mut(at).queues.push(turn, bytes);
+    }
+
+    /// An entry is replaced by one of another size.
+    pub(super) fn replace(&mut self, at: u32, in_main: bool, old_bytes: u64, new_bytes: u64) {
+        self.bytes = self.bytes - old_bytes + new_bytes;
+        let account = self.account_mut(at);
+        account.bytes = account.bytes - old_bytes + new_bytes;
+        account.queues.resize(in_main, old_bytes, new_bytes);
+        self.reorder(at);
+    }
+
+    /// An entry is gone.
+    pub(super) fn debit(&mut self, at: u32, in_main: bool, bytes: u64) {
+        self.entries -= 1;
+        self.account_mut(at).queues.forget(in_main, bytes);
+        self.refuse(at, bytes);
+    }
+
+    /// Whose turn it is among a tenant's entries.
+    pub(super) fn next(&mut self, at: u32) -> Option<Turn> {
+        self.account_mut(at).queues.next()
+    }
+
+    /// The entry whose turn it was stays.
+    pub(super) fn spare(&mut self, at: u32, turn: Turn, bytes: u64) {
+        self.account_mut(at).queues.spare(turn, bytes);
+    }
+
+    /// Sweeps a tenant's queues, if removals have left much behind.
+    pub(super) fn sweep_if_cluttered(&mut self, at: u32, is_there: impl FnMut(Turn) -> bool) {
+        let queues = &mut self.account_mut(at).queues;
+        if queues.are_cluttered() {
+            queues.sweep(is_there);
+        }
+    }
+
+    /// Notes that a tenant gives up an entry because of its quota; something only if that is news.
+    pub(super) fn note_quota_reached(&mut self, at: u32) -> Option<QuotaReached> {
+        let weight_sum = self.weight_sum;
+        let quota = self.quota_of(self.account(at).weight, weight_sum);
+        let account = self.account_mut(at);
+        let is_news = !std::mem::replace(&mut account.quota_was_told, true);
+        is_news.then(|| QuotaReached { tenant: account.tenant.clone(), bytes: account.bytes, quota })
+    }
+
+    /// Everything is gone.
+    pub(super) fn clear(&mut self) {
+        *self = Self::new(self.limits, std::mem::take(&mut self.weights));
+    }
+
+    fn settle(&mut self, at: u32) {
+        let account = self.account(at);
+        if account.bytes == 0 && account.queues.entries() == 0 {
+            self.close(at);
+            return;
+        }
+        if account.quota_was_told {
+            let quota = self.quota_of(account.weight, self.weight_sum);
+            let again = u128::from(account.bytes) * 100 < u128::from(quota) * u128::from(QUOTA_AGAIN_PERCENT);
+            self.account_mut(at).quota_was_told = !again;
+        }
+        self.reorder(at);
+    }
+
+    fn close(&mut self, at: u32) {
+        let account = self.account_mut(at);
+        // Hashes left behind must not meet another tenant's entries.
+        account.queues = Queues::default();
+        let (tenant, weight, usage) = (account.tenant.clone(), account.weight, account.usage);
+        self.places.remove(&tenant);
+        self.by_usage.remove(&(usage, at));
+        self.weight_sum -= u64::from(weight.get());
+        self.free.push(at);
+    }
+
+    fn reorder(&mut self, at: u32) {
+        let account = self.account_mut(at);
+        let scaled = (u128::from(account.bytes) << 16) / u128::from(account.weight.get());
+        let usage = u64::try_from(scaled).unwrap_or(u64::MAX);
+        let old = std::mem::replace(&mut account.usage, usage);
+        if old != usage {
+            self.by_usage.remove(&(old, at));
+            self.by_usage.insert((usage, at));
+        }
+    }
+
+    fn quota_of(&self, weight: NonZeroU32, weight_sum: u64) -> u64 {
+        let share = u128::from(self.limits.bytes_max) * u128::from(weight.get()) / u128::from(weight_sum.max(1));
+        u64::try_from(share).unwrap_or(u64::MAX).min(self.limits.tenant_bytes_max)
+    }
+
+    fn weight(&self, tenant: &Tenant) -> NonZeroU32 {
+        self.weights.get(tenant).copied().unwrap_or(WEIGHT)
+    }
+
+    fn account(&self, at: u32) -> &Account {
+        &self.all[at as usize]
+    }
+
+    fn account_mut(&mut self, at: u32) -> &mut Account {
+        &mut self.all[at as usize]
+    }
+}
