@@ -14,14 +14,13 @@ use axum::{
     routing::get,
 };
 use tower::{ServiceBuilder, util::BoxCloneSyncService};
-use unstale::Cache;
 use unstale_http::CacheLayer;
 use unstale_server::{
     live::{LiveHub, LiveLimits},
     problem::Problem,
     run::Readiness,
     secret::{Purpose, Secret},
-    shared,
+    shared::SharedStore,
     telemetry::{BuildInfo, HttpTelemetry, Metrics},
 };
 
@@ -67,15 +66,16 @@ impl App {
         store.migrate_up().await.context("the database cannot be brought up to date")?;
 
         let metrics = Arc::new(Metrics::new(&BUILD));
-        let log = shared::open_store(&settings.common)?;
-        let hub = LiveHub::new(secret.group_key(), log.partitions(), LiveLimits::default(), metrics.live());
-        let cache = Cache::builder(log).observer(metrics.observer()).observer(hub.observer()).build().await?;
+        let shared = SharedStore::open(&settings.common)?;
+        let hub = LiveHub::new(secret.group_key(), shared.store().partitions(), LiveLimits::default(), metrics.live());
+        let cache = shared.cache().observer(metrics.observer()).observer(hub.observer()).build().await?;
         metrics.watch(&cache);
         let (live, listening) = (Live::new(hub.clone()), cache.clone());
         tokio::spawn(async move { hub.run(&listening).await });
-        if settings.common.redis.is_some() {
-            tokio::spawn(shared::follow(cache.clone()));
+        if let SharedStore::Redis(store) = &shared {
+            metrics.watch_redis(store);
         }
+        tokio::spawn(shared.keep_up(cache.clone()));
 
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let platform = Platform(Arc::new(Shared {

@@ -44,7 +44,8 @@ impl Triggers {
         Self { cache }
     }
 
-    /// Makes all of `changes` visible. Returns the position from which on they are seen.
+    /// Makes all of `changes` visible. Returns the position from which on they are seen, without those that the cache's
+    /// store could not take yet.
     pub async fn publish(&self, changes: &[Change]) -> Result<PositionSet, NotVisible> {
         let mut reached = PositionSet::default();
         let mut failed = None;
@@ -53,6 +54,12 @@ impl Triggers {
             let attempts_max = if failed.is_none() { ATTEMPTS_MAX } else { 1 };
             match self.announce(&invalidation, attempts_max).await {
                 Ok(positions) => reached.extend(&positions),
+                Err(InvalidateError::Pending { recorded, source, .. }) => {
+                    // This node serves nothing old from here on, and nodes that cannot ask the log do not either; the
+                    // rest hear of it when the log takes it. To fail a write that is saved would help nobody.
+                    tracing::warn!(%source, "a change is saved and will be announced when the cache's store is back");
+                    reached.extend(&recorded);
+                }
                 Err(source) => failed = failed.or(Some(source)),
             }
         }
@@ -164,18 +171,14 @@ impl Triggers {
         let mut answer = self.cache.invalidate(invalidation).await;
         for _ in 1..attempts_max {
             let Err(error) = answer else { break };
-            if matches!(error, InvalidateError::NoteTooLong { .. }) {
-                // Trying again cannot help.
+            if matches!(error, InvalidateError::NoteTooLong { .. } | InvalidateError::Pending { .. }) {
+                // Trying again cannot help, or is the cache's own.
                 return Err(error);
             }
             tracing::warn!(%error, "an invalidation was not recorded; trying again");
             tokio::time::sleep(wait).await;
             wait *= 2;
-            answer = match error {
-                // The cache has it: said twice, it would wait twice.
-                InvalidateError::Pending { .. } => self.cache.record_pending(invalidation).await.map_err(|_| error),
-                _ => self.cache.invalidate(invalidation).await,
-            };
+            answer = self.cache.invalidate(invalidation).await;
         }
         answer
     }

@@ -11,7 +11,7 @@ use platform::{
     views::FlowStatus,
 };
 use sea_orm::ConnectionTrait as _;
-use unstale::{Cache, Invalidation, MemoryStore, ReadOptions};
+use unstale::{Cache, CacheLimits, Invalidation, MemoryStore, PendingLimits, ReadOptions};
 
 use crate::support::{
     database::Database,
@@ -122,7 +122,15 @@ async fn a_trigger_works_without_a_repository(database: Database) {
 async fn an_announcement_that_cannot_be_made_says_that_the_change_is_saved() {
     let database = Database::sqlite();
     let world = World::build(database.migrated().await).await;
-    let cache = Cache::builder(Arc::new(silent_log::SilentLog::default())).build().await.unwrap();
+    let silent = || Cache::builder(Arc::new(silent_log::SilentLog::default()));
+    // The cache keeps what its store does not take: the write is good, and claims no position.
+    let mut w = world.store.begin().await.unwrap();
+    users::create_active(&mut w, &new_user("kept"), false, at(0)).await.unwrap();
+    let keeping = silent().build().await.unwrap();
+    assert!(w.commit(&keeping).await.unwrap().is_empty());
+    assert!(keeping.pending_invalidations() > 0);
+    let pending = PendingLimits { records_max: 0, ..PendingLimits::default() };
+    let cache = silent().limits(CacheLimits { pending, ..CacheLimits::default() }).build().await.unwrap();
     let mut w = world.store.begin().await.unwrap();
     users::create_active(&mut w, &new_user("new"), false, at(0)).await.unwrap();
     // From here on only the announcement waits by the clock.

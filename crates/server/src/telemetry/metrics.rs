@@ -12,13 +12,13 @@ use std::{
 
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, header};
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use prometheus_client::{
     encoding::{EncodeLabelSet, text::encode},
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram, info::Info},
     registry::Registry,
 };
-use unstale::{Cache, Observer};
+use unstale::{Cache, Observer, RedisStats, RedisStore, store::LATENCY_BOUNDS};
 
 use super::engine::EngineMetrics;
 
@@ -27,6 +27,8 @@ const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=
 /// From 10 µs, a hit, to 10 s, a load that is about to time out.
 const LATENCY_BUCKETS: [f64; 17] =
     [1e-5, 5e-5, 1e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 1e-2, 2.5e-2, 5e-2, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+/// What took longer than the last bound of the store's own histogram.
+const LATENCY_BEYOND: Duration = Duration::from_secs(2);
 /// Routes whose verdicts are counted; they come from the code, so more are a mistake.
 const ROUTES_MAX: usize = 4096;
 
@@ -124,6 +126,30 @@ pub struct RedisMetrics {
     pub latency: Histogram,
 }
 
+impl RedisMetrics {
+    /// Adds what was done since `told`, and remembers it.
+    fn tell(&self, told: &mut RedisStats, now: RedisStats) {
+        self.hits.inc_by(now.hits - told.hits);
+        self.misses.inc_by(now.misses - told.misses);
+        let operations = [
+            (&now.get, &told.get),
+            (&now.fill, &told.fill),
+            (&now.append, &told.append),
+            (&now.log, &told.log),
+            (&now.remove, &told.remove),
+        ];
+        for (now, told) in operations {
+            let buckets = now.latency.buckets.iter().zip(&told.latency.buckets);
+            // The store counts in buckets: the moment within one is lost, so each counts as its upper bound.
+            let bounds = LATENCY_BOUNDS.iter().chain([&LATENCY_BEYOND]);
+            for ((now, told), bound) in buckets.zip(bounds) {
+                (*told..*now).for_each(|_| self.latency.observe(bound.as_secs_f64()));
+            }
+        }
+        *told = now;
+    }
+}
+
 /// How often each verdict was given.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Answers {
@@ -151,6 +177,7 @@ pub struct Metrics {
     routes: RwLock<HashMap<String, Arc<RouteMetrics>>>,
     live: LiveMetrics,
     redis: RedisMetrics,
+    redis_store: OnceLock<(Arc<RedisStore>, Mutex<RedisStats>)>,
 }
 
 /// What is counted for a route, resolved: on the path of a hit no label is built.
@@ -232,6 +259,7 @@ impl Metrics {
             latency,
             live,
             redis,
+            redis_store: OnceLock::new(),
             registry: {
                 let labels = vec![("version", build.version), ("commit", build.commit)];
                 r.register("build", "What build this is", Info::new(labels));
@@ -251,6 +279,11 @@ impl Metrics {
     /// Says whose size is told. Only the first call counts.
     pub fn watch(&self, cache: &Cache) {
         let _ = self.cache.set(cache.clone());
+    }
+
+    /// Says whose operations on Redis are told. Only the first call counts.
+    pub fn watch_redis(&self, store: &Arc<RedisStore>) {
+        let _ = self.redis_store.set((store.clone(), Mutex::default()));
     }
 
     /// The counters of live events.
@@ -330,6 +363,9 @@ impl Metrics {
     }
 
     fn refresh(&self) {
+        if let Some((store, told)) = self.redis_store.get() {
+            self.redis.tell(&mut told.lock(), store.stats());
+        }
         if let Some(cache) = self.cache.get() {
             let size = cache.size();
             let gauge = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
