@@ -106,14 +106,14 @@ fn no_seed_breaks_a_promise_and_everything_happens() {
 
 /// Breaches, and a seed that noticed each when this was written: asked first, it only saves time.
 const BREACHES: [(Breach, u64); 15] = [
-    (by_engine(Sabotage::StampAfterLoad), 5),
+    (by_engine(Sabotage::StampAfterLoad), 4),
     (by_engine(Sabotage::JoinUnjudged), 4),
     (by_engine(Sabotage::AcknowledgeEarly), 4),
     (by_engine(Sabotage::ForgetRecordedTags), 0),
     (by_engine(Sabotage::IgnoreEpoch), 2),
-    (by_engine(Sabotage::JoinUnconfirmed), 24),
-    (by_engine(Sabotage::IgnoreGap), 5),
-    (by_engine(Sabotage::ConfirmLate), 1441),
+    (by_engine(Sabotage::JoinUnconfirmed), 108),
+    (by_engine(Sabotage::IgnoreGap), 6),
+    (by_engine(Sabotage::ConfirmLate), 525),
     (by_engine(Sabotage::ConfirmUnheard), 5),
     (by_engine(Sabotage::PositionWithoutEpoch), 19),
     (by_engine(Sabotage::TrustStore), 0),

@@ -106,8 +106,8 @@ impl Link {
         self.wakes.load(Relaxed)
     }
 
-    /// A message that there may be more in the log sets out.
-    pub(super) fn wake(self: &Arc<Self>) {
+    /// A message that there may be more in a partition's log sets out.
+    pub(super) fn wake(self: &Arc<Self>, partition: Partition) {
         let weather = self.weather();
         if weather.cut || self.dice.percent(weather.lost_wakes_percent) {
             self.trace.count("fault: wake-up lost");
@@ -118,7 +118,7 @@ impl Link {
             way.travel().await;
             if !link.weather.lock().cut {
                 link.wakes.fetch_add(1, Relaxed);
-                link.moves.note_all();
+                link.moves.note(partition);
             }
         });
     }

@@ -124,13 +124,16 @@ impl Server {
         if refused {
             return Err(StoreError::Unavailable(format!("refused: {:?}", inner.health)));
         }
-        let appends = matches!(op, Op::Append { .. });
+        let moved = match &op {
+            Op::Append { partition, .. } | Op::StartAnew { partition } => Some(*partition),
+            _ => None,
+        };
         let answer = self.execute(&mut inner, op);
         drop(inner);
-        if appends {
+        if let Some(partition) = moved {
             let mut listeners = self.listeners.lock();
             listeners.retain(|link| link.upgrade().is_some_and(|link| link.is_alive()));
-            listeners.iter().filter_map(Weak::upgrade).for_each(|link| link.wake());
+            listeners.iter().filter_map(Weak::upgrade).for_each(|link| link.wake(partition));
         }
         Ok(answer)
     }
