@@ -50,24 +50,34 @@ struct Circuit {
     breaker: Breaker,
     /// What the log was heard to do.
     moves: MovesWatcher,
-    /// It moved since the breaker opened.
-    is_alive: bool,
+    /// Probes that the last sign of life is still good for. More than one: who hears the log again may not reach the
+    /// store yet on the connection that it asks on.
+    probes_left: u32,
 }
+
+/// Early probes for each sign of life.
+const PROBES_PER_SIGN: u32 = 8;
 
 impl Circuit {
     fn ask(&mut self, now: Timestamp) -> Option<Permit> {
         if self.breaker.state() == BreakerState::Open {
-            self.is_alive |= !self.moves.take().is_empty();
+            let heard = !self.moves.take().is_empty();
+            self.probes_left = if heard { PROBES_PER_SIGN } else { self.probes_left };
         }
-        self.breaker.ask(now, self.is_alive)
+        self.breaker.ask(now, self.probes_left > 0)
     }
 
     fn failed(&mut self, permit: Permit, now: Timestamp, chance: f64) {
         let before = self.breaker.state();
         self.breaker.failed(permit, now, chance);
-        if before != BreakerState::Open && self.breaker.state() == BreakerState::Open {
-            self.moves.take();
-            self.is_alive = false;
+        match (before, self.breaker.state()) {
+            (BreakerState::Closed, BreakerState::Open) => {
+                // What was heard while it worked says nothing.
+                self.moves.take();
+                self.probes_left = 0;
+            }
+            (BreakerState::HalfOpen, BreakerState::Open) => self.probes_left = self.probes_left.saturating_sub(1),
+            _ => {}
         }
     }
 }
@@ -89,7 +99,7 @@ impl ResilientStore {
             BreakerPer::Store => 1,
             BreakerPer::Partition => inner.partitions().all().len(),
         };
-        let circuit = || Circuit { breaker: Breaker::new(resilience.breaker), moves: inner.moves(), is_alive: false };
+        let circuit = || Circuit { breaker: Breaker::new(resilience.breaker), moves: inner.moves(), probes_left: 0 };
         Self {
             circuits: (0..circuits).map(|_| Mutex::new(circuit())).collect(),
             budget: Mutex::new(Budget::new(resilience.retry, time.now())),
@@ -275,5 +285,37 @@ impl fmt::Debug for ResilientStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let states: Vec<BreakerState> = self.circuits.iter().map(|circuit| circuit.lock().breaker.state()).collect();
         write!(f, "ResilientStore({states:?}, {:?})", self.inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::{
+        position::{Partition, PartitionCount},
+        store::Moves,
+    };
+
+    #[test]
+    fn a_sign_of_life_is_good_for_several_probes_and_not_for_ever() {
+        let moves = Moves::new(PartitionCount::DEFAULT);
+        let breaker = Breaker::new(super::super::BreakerLimits::default());
+        let mut circuit = Circuit { breaker, moves: moves.watch(), probes_left: 0 };
+        let mut now = Timestamp::from_millis(0);
+        let mut fails = |circuit: &mut Circuit, now| circuit.ask(now).map(|permit| circuit.failed(permit, now, 0.0));
+        moves.note(Partition(0));
+        (0..5).for_each(|_| assert!(fails(&mut circuit, now).is_some()));
+        now = now + Duration::from_secs(2);
+        assert!(fails(&mut circuit, now).is_none(), "what was heard before says nothing");
+        moves.note(Partition(0));
+        for _ in 0..PROBES_PER_SIGN {
+            assert!(fails(&mut circuit, now).is_some());
+            assert!(fails(&mut circuit, now).is_none(), "not at once");
+            now = now + Duration::from_secs(2);
+        }
+        assert!(fails(&mut circuit, now).is_none());
+        assert!(fails(&mut circuit, now + Duration::from_secs(60)).is_some(), "and then as without any sign");
     }
 }
