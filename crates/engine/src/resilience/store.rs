@@ -304,7 +304,7 @@ mod tests {
         let breaker = Breaker::new(super::super::BreakerLimits::default());
         let mut circuit = Circuit { breaker, moves: moves.watch(), probes_left: 0 };
         let mut now = Timestamp::from_millis(0);
-        let mut fails = |circuit: &mut Circuit, now| circuit.ask(now).map(|permit| circuit.failed(permit, now, 0.0));
+        let fails = |circuit: &mut Circuit, now| circuit.ask(now).map(|permit| circuit.failed(permit, now, 0.0));
         moves.note(Partition(0));
         (0..5).for_each(|_| assert!(fails(&mut circuit, now).is_some()));
         now = now + Duration::from_secs(2);
