@@ -97,15 +97,24 @@ impl RedisCluster {
         self.servers.iter().position(|server| server.port() == port)
     }
 
-    /// A running replica of a server.
+    /// A running replica of a server. Waits until the server knows of one: a replica may be connected before that.
     pub fn replica_of(&self, master: usize) -> usize {
+        let mut found = None;
+        wait_until("it has a replica", || {
+            found = self.find_replica_of(master);
+            found.is_some()
+        });
+        found.expect("waited for")
+    }
+
+    fn find_replica_of(&self, master: usize) -> Option<usize> {
         let id: String = self.servers[master].run(&["CLUSTER", "MYID"]);
         let replicas: Vec<String> = self.servers[master].run(&["CLUSTER", "REPLICAS", &id]);
         let port_of =
             |line: &String| line.split(' ').nth(1)?.split('@').next()?.rsplit(':').next()?.parse::<u16>().ok();
         let found = replicas.iter().filter_map(port_of);
         let found = found.filter_map(|port| self.servers.iter().position(|server| server.port() == port));
-        found.into_iter().find(|at| self.servers[*at].is_running()).expect("it has a replica")
+        found.into_iter().find(|at| self.servers[*at].is_running())
     }
 
     /// Has a master's replica take its place, in peace: both live on.
