@@ -33,7 +33,6 @@ use crate::{
     entry::Entry,
     key::RawKey,
     observe::{Event, EvictionCause, Observers},
-    tag::TagId,
     tenant::Tenant,
     time::Timestamp,
 };
@@ -63,11 +62,11 @@ pub struct L1Limits {
 }
 
 impl Default for L1Limits {
-    /// 256 MiB, all of it for one tenant while no other needs it, 4 MiB for one value, told at 80 and 95 percent.
+    /// 256 MiB, no limit of its own for a tenant, 4 MiB for one value, told at 80 and 95 percent.
     fn default() -> Self {
         Self {
             bytes_max: 256 << 20,
-            tenant_bytes_max: 256 << 20,
+            tenant_bytes_max: u64::MAX,
             value_bytes_max: 4 << 20,
             threshold_percents: [80, 95],
         }
@@ -108,7 +107,7 @@ struct News {
 }
 
 fn weight(entry: &Entry) -> u64 {
-    let tags = size_of::<TagId>() * entry.tags().len();
+    let tags = size_of_val(entry.tags());
     (entry.text_bytes() + entry.value_bytes() + tags + ENTRY_OVERHEAD_BYTES) as u64
 }
 
