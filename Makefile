@@ -47,6 +47,7 @@ setup-test:
 .PHONY: lint
 lint: web/node_modules/.package-lock.json ## Formatting, clippy, types, and the rules that keep cache code inside its patterns
 	cargo fmt --all --check
+	cargo fmt --manifest-path benches/Cargo.toml --check
 	scripts/check-cache-patterns
 	cargo clippy --workspace --all-targets --all-features --locked -- -D warnings
 	cd web && npm run check
@@ -101,7 +102,12 @@ model: ## Every state of small systems, and of larger ones (minutes); every way 
 bench: ## Benchmarks, each against its yardstick in the same run
 	@scripts/setup bench
 	cargo bench --package unstale --all-features --bench engine
+	cargo bench --manifest-path benches/Cargo.toml --target-dir target/benches --locked
 	cargo bench --package platform --bench endpoint
+
+.PHONY: lint-benches
+lint-benches: ## Clippy for the benchmarks beside other caches, which `lint` leaves out because it would build them all
+	cargo clippy --manifest-path benches/Cargo.toml --target-dir target/benches --all-targets --locked -- -D warnings
 
 .PHONY: coverage
 coverage: ## Line coverage of the Rust tests (needs cargo-llvm-cov)
@@ -124,6 +130,7 @@ screenshots: $(WEB) e2e/node_modules/.package-lock.json ## Pictures of every pag
 .PHONY: fmt
 fmt: ## Format everything
 	cargo fmt --all
+	cargo fmt --manifest-path benches/Cargo.toml
 	cd web && npm run format
 
 .PHONY: clean

@@ -94,13 +94,18 @@ fn words_of(text: &str) -> impl Iterator<Item = Word> {
     whole.iter().map(|eight| TagId(u64::from_le_bytes(*eight))).chain(last)
 }
 
+#[inline]
 fn last_word(text: &str) -> Word {
-    let padded = || {
-        let mut eight = [0; 8];
-        eight[..text.len()].copy_from_slice(text.as_bytes());
-        eight
-    };
-    TagId(u64::from_le_bytes(text.as_bytes().last_chunk::<8>().copied().unwrap_or_else(padded)))
+    let eight = text.as_bytes().last_chunk::<8>().copied();
+    TagId(u64::from_le_bytes(eight.unwrap_or_else(|| only_word(text))))
+}
+
+/// Of a text of fewer than eight bytes: hardly a key is so short.
+#[cold]
+fn only_word(text: &str) -> [u8; 8] {
+    let mut eight = [0; 8];
+    eight[..text.len()].copy_from_slice(text.as_bytes());
+    eight
 }
 
 /// The parts of a new [`Entry`].

@@ -31,7 +31,8 @@ pub(super) struct Accounts {
     limits: L1Limits,
     weights: HashMap<Tenant, NonZeroU32>,
     places: HashMap<Tenant, u32, IdBuildHasher>,
-    all: Vec<Account>,
+    /// Of open and closed accounts.
+    slots: Vec<Account>,
     /// Places of accounts that were closed.
     free: Vec<u32>,
     /// Every account by its bytes per weight.
@@ -68,7 +69,7 @@ impl Accounts {
             limits,
             weights,
             places: HashMap::default(),
-            all: Vec::new(),
+            slots: Vec::new(),
             free: Vec::new(),
             by_usage: BTreeSet::new(),
             weight_sum: 0,
@@ -153,8 +154,8 @@ impl Accounts {
             *self.account_mut(at) = account;
             at
         } else {
-            self.all.push(account);
-            u32::try_from(self.all.len() - 1).expect("fewer tenants than bytes of memory")
+            self.slots.push(account);
+            u32::try_from(self.slots.len() - 1).expect("fewer tenants than bytes of memory")
         };
         self.places.insert(tenant.clone(), at);
         self.by_usage.insert((0, at));
@@ -276,10 +277,10 @@ impl Accounts {
     }
 
     fn account(&self, at: u32) -> &Account {
-        &self.all[at as usize]
+        &self.slots[at as usize]
     }
 
     fn account_mut(&mut self, at: u32) -> &mut Account {
-        &mut self.all[at as usize]
+        &mut self.slots[at as usize]
     }
 }

@@ -62,11 +62,11 @@ pub struct L1Limits {
 }
 
 impl Default for L1Limits {
-    /// 256 MiB, all of it for one tenant while no other needs it, 4 MiB for one value, told at 80 and 95 percent.
+    /// 256 MiB, no limit of its own for a tenant, 4 MiB for one value, told at 80 and 95 percent.
     fn default() -> Self {
         Self {
             bytes_max: 256 << 20,
-            tenant_bytes_max: 256 << 20,
+            tenant_bytes_max: u64::MAX,
             value_bytes_max: 4 << 20,
             threshold_percents: [80, 95],
         }
