@@ -51,10 +51,7 @@ impl Cache {
         F: FnOnce() -> L + Send + 'static,
         L: Future<Output = Result<Loaded<V>, E>> + Send + 'static,
     {
-        // Within a load whose reader could not ask the store, memory alone knows too little.
-        if !scope::is_unconfirmed()
-            && let Some(hit) = self.hit(key, policy, options)
-        {
+        if let Some(hit) = self.hit(key, policy, options) {
             return Ok(hit);
         }
         let span = tracing::debug_span!(
@@ -120,8 +117,9 @@ impl Cache {
         if !options.at_least.iter().all(|position| shared.has_reached(position)) {
             return None;
         }
-        if scope::is_recording() && !scope::required().iter().all(|position| shared.has_reached(position)) {
-            // The reader of the load around this read demands more than this node has seen.
+        let has_seen_enough = || scope::required().iter().all(|position| shared.has_reached(position));
+        if scope::is_recording() && (scope::is_unconfirmed() || !has_seen_enough()) {
+            // The reader of the load around this read could not ask the store, or demands more than this node has seen.
             return None;
         }
         // Read once, for all that depends on it.
