@@ -129,7 +129,7 @@ impl Cache {
 
 impl Shared {
     /// The partitions that an invalidation concerns, with its tags there.
-    pub(super) fn by_partition(&self, invalidation: &Invalidation) -> BTreeMap<Partition, Vec<TagId>> {
+    fn by_partition(&self, invalidation: &Invalidation) -> BTreeMap<Partition, Vec<TagId>> {
         let mut by_partition: BTreeMap<Partition, Vec<TagId>> = BTreeMap::new();
         for tag in &invalidation.tags {
             match tag.home() {

@@ -20,10 +20,10 @@ use std::{
 use bytes::Bytes;
 use tokio::sync::MutexGuard;
 
-use super::{Cache, Invalidation, Shared};
+use super::{Cache, Shared};
 use crate::{
     observe::Event,
-    position::{Partition, Position, PositionSet},
+    position::{Partition, Position},
     resilience::{
         pending::{Pending, Waiting},
         retry,
@@ -41,18 +41,6 @@ impl Cache {
     /// How many invalidations wait for the store. They are recorded by themselves when it is back.
     pub fn pending_invalidations(&self) -> usize {
         self.shared.views.iter().map(|view| view.pending.lock().len()).sum()
-    }
-
-    /// Tries now to record what waits of `invalidation`, and of others before it, for which
-    /// [`invalidate`](Cache::invalidate) said [`Pending`](crate::InvalidateError::Pending). Returns the position from
-    /// which on it is seen.
-    pub async fn record_pending(&self, invalidation: &Invalidation) -> Result<PositionSet, StoreError> {
-        let mut reached = PositionSet::default();
-        for partition in self.shared.by_partition(invalidation).into_keys() {
-            self.shared.try_replay(partition).await?;
-            reached.add(self.shared.view(partition).clocks.frontier());
-        }
-        Ok(reached)
     }
 
     /// Tries now to record all invalidations that wait. Of use before the process stops.
