@@ -1,12 +1,12 @@
--- KEYS state, log · ARGV (none), clocks kept, records kept, channel, message, number of records, and for
+-- KEYS state, log · ARGV clocks kept, records kept, channel, message, number of records, and for
 -- each record: its bytes, the number of tags whose last record it is, and these tags
 -- → epoch, sequence of the last record
 local sequence, epoch = state()
 if not sequence then return epoch end
-local records = tonumber(ARGV[6])
+local records = tonumber(ARGV[5])
 local set = { 'ZADD', KEYS[1], -(sequence + records + 1), 's' }
 local push = { 'RPUSH', KEYS[2] }
-local at, size = 7, 4
+local at, size = 6, 4
 for record = 1, records do
   sequence = sequence + 1
   push[record + 2] = struct.pack('>I8I8', epoch, sequence) .. ARGV[at]
@@ -23,7 +23,7 @@ end
 redis.call(unpack(set))
 
 -- The oldest clocks go, some more than needed so that not every record prunes; the floor rises to the last of them.
-local clocks_max = tonumber(ARGV[2])
+local clocks_max = tonumber(ARGV[1])
 local clocks = redis.call('ZCARD', KEYS[1]) - FIELDS
 if clocks > clocks_max then
   local excess = clocks - clocks_max + math.floor(clocks_max / 16)
@@ -34,8 +34,8 @@ if clocks > clocks_max then
 end
 
 local kept = redis.call(unpack(push))
-if kept > tonumber(ARGV[3]) then
-  redis.call('LPOP', KEYS[2], kept - tonumber(ARGV[3]))
+if kept > tonumber(ARGV[2]) then
+  redis.call('LPOP', KEYS[2], kept - tonumber(ARGV[2]))
 end
-redis.call('SPUBLISH', ARGV[4], ARGV[5])
+redis.call('SPUBLISH', ARGV[3], ARGV[4])
 return { epoch, sequence }

@@ -238,18 +238,14 @@ impl Connection {
             Question::Command(command) if !asking => link.send(command).await,
             Question::Command(command) => self.send_with(link, (*command).clone(), asking, purpose).await,
             Question::Script(script, keys, arguments) => {
-                let loaded = link.scripts.of(link, self.partitions, journey.unknown.as_ref()).await?;
-                let command = loaded.call(*script, keys, arguments);
-                journey.used = Some(loaded);
+                let command = self.call(link, *script, keys, arguments, journey).await?;
                 if !asking && purpose == Use::Shared {
                     return link.send(&command).await;
                 }
                 self.send_with(link, command, asking, purpose).await
             }
             Question::Transaction(script, keys, arguments, then) => {
-                let loaded = link.scripts.of(link, self.partitions, journey.unknown.as_ref()).await?;
-                let command = loaded.call(*script, keys, arguments);
-                journey.used = Some(loaded);
+                let command = self.call(link, *script, keys, arguments, journey).await?;
                 let answers = transact(link, journey.undo.take(), command, then.commands()).await?;
                 match answers.first() {
                     Some(Value::ServerError(error)) => {
@@ -260,6 +256,21 @@ impl Connection {
                 }
             }
         }
+    }
+
+    /// A script's command, by the name that it has on the server.
+    async fn call(
+        &self,
+        link: &Link,
+        script: Script,
+        keys: &[&str],
+        arguments: &(dyn Fn(&mut Cmd) + Sync),
+        journey: &mut Journey,
+    ) -> RedisResult<Cmd> {
+        let loaded = link.scripts.of(link, self.partitions, journey.unknown.as_ref()).await?;
+        let command = loaded.call(script, keys, arguments);
+        journey.used = Some(loaded);
+        Ok(command)
     }
 
     /// A command with what must stand right before and after it on the same connection.

@@ -61,7 +61,7 @@ impl Shared {
         let seen = self.seen.newest(partition);
         let last_tags = last_tags(&records);
         let answer = self.run(deadline, partition, Script::Append, &keys, |command| {
-            command.arg(0).arg(self.limits.clocks_max).arg(self.limits.log_records_max);
+            command.arg(self.limits.clocks_max).arg(self.limits.log_records_max);
             command.arg(channel).arg(partition.index()).arg(records.len());
             for (record, tags) in records.iter().zip(&last_tags) {
                 command.arg(&record.bytes[..]).arg(tags.len());
