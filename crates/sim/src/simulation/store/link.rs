@@ -278,13 +278,7 @@ impl Store for Link {
         note: Bytes,
     ) -> BoxFuture<'_, Result<Position, StoreError>> {
         let ask = self.ask(Op::Append { partition, tags, note });
-        ask.map(|answer| {
-            answer.map(|answer| match answer {
-                Answer::Position(position) => position,
-                other => unreachable!("an append answers with its position, not {other:?}"),
-            })
-        })
-        .boxed()
+        ask.map(|answer| answer.map(Answer::position)).boxed()
     }
 
     fn read_log(&self, after: Position, records_max: usize) -> BoxFuture<'_, Result<LogPage, StoreError>> {
@@ -294,13 +288,7 @@ impl Store for Link {
 
     fn start_anew(&self, partition: Partition) -> BoxFuture<'_, Result<Position, StoreError>> {
         let ask = self.ask(Op::StartAnew { partition });
-        ask.map(|answer| {
-            answer.map(|answer| match answer {
-                Answer::Position(position) => position,
-                other => unreachable!("a new epoch answers with its head, not {other:?}"),
-            })
-        })
-        .boxed()
+        ask.map(|answer| answer.map(Answer::position)).boxed()
     }
 
     fn moves(&self) -> MovesWatcher {
@@ -361,6 +349,13 @@ impl Store for Link {
 }
 
 impl Answer {
+    fn position(self) -> Position {
+        match self {
+            Self::Position(position) => position,
+            other => unreachable!("what moves the log answers with its head, not {other:?}"),
+        }
+    }
+
     fn page(self) -> (Position, LogPage) {
         match self {
             Self::Page { head, page } => (head, page),
