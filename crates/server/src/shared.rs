@@ -33,9 +33,10 @@ impl SharedStore {
 
     /// A cache over it, to be configured further: on Redis behind a breaker, with bounded waits.
     pub fn cache(&self) -> CacheBuilder {
+        let builder = Cache::builder(self.store());
         match self {
-            Self::Embedded(store) => Cache::builder(store.clone()),
-            Self::Redis(store) => Cache::builder(store.clone()).resilience(Resilience::default()),
+            Self::Embedded(_) => builder,
+            Self::Redis(_) => builder.resilience(Resilience::default()),
         }
     }
 
