@@ -24,7 +24,7 @@ use crate::{
     sabotage::Sabotage,
     scope::{Recorder, Seen},
     store::{Filled, StoredEntry},
-    tag::Tag,
+    tag::{Tag, TagId},
     verdict::NotStored,
 };
 
@@ -301,20 +301,18 @@ impl Shared {
     /// Whether the rule holds for an entry, and nothing waits that says otherwise.
     pub(super) fn is_valid(&self, key: &RawKey, entry: &Entry) -> bool {
         let partition = self.partition(key.tenant());
-        // What waits is looked at first: it goes only after the clocks have it.
-        !self.is_pending(partition, entry.tags())
-            && matches!(
-                self.view(partition).clocks.judge(entry.epoch, entry.base(), entry.tags()),
-                Validity::Valid { .. }
-            )
+        self.stands(Position { partition, epoch: entry.epoch, sequence: entry.base() }, entry.tags())
     }
 
     fn overtaken(&self, base: Position, seen: &Seen) -> Option<NotStored> {
-        if self.is_pending(base.partition, &seen.tags) {
-            return Some(NotStored::Overtaken);
-        }
-        let validity = self.view(base.partition).clocks.judge(base.epoch, base.sequence, &seen.tags);
-        (!matches!(validity, Validity::Valid { .. })).then_some(NotStored::Overtaken)
+        (!self.stands(base, &seen.tags)).then_some(NotStored::Overtaken)
+    }
+
+    fn stands(&self, base: Position, tags: &[TagId]) -> bool {
+        let clocks = &self.view(base.partition).clocks;
+        // What waits is looked at first: it goes only after the clocks have it.
+        !self.is_pending(base.partition, tags)
+            && matches!(clocks.judge(base.epoch, base.sequence, tags), Validity::Valid { .. })
     }
 }
 
