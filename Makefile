@@ -94,7 +94,7 @@ chaos-measure: ## How fast invalidations reach every node, and what many misses 
 
 .PHONY: model
 model: ## Every state of small systems, and of larger ones (minutes); every way to break the protocol
-	cargo run --package unstale-sim --bin model --locked -- --large --states-max 8000000
+	cargo run --package unstale-sim --bin model --locked -- --large --states-max 16000000
 
 # ---- Measure and keep in shape --------------------------------------------------------------------------------------
 

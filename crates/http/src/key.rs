@@ -24,21 +24,24 @@ pub(crate) fn of(
     variant: Variant,
 ) -> unstale::Key<StoredResponse> {
     let principal = match sharing {
-        Sharing::PerPrincipal => Principal(Some(identity.principal())),
+        Sharing::PerPrincipal => Principal(Some(identity)),
         Sharing::Tenant => Principal(None),
     };
     response(identity.tenant(), principal, host, url, variant)
 }
 
-/// `@` and the principal, or `-` for everybody of the tenant.
-struct Principal<'a>(Option<&'a str>);
+/// `@` and the principal, `=`, a hash of fixed length and the principal, or `-` for everybody of the tenant.
+struct Principal<'a>(Option<&'a Identity>);
 
 impl fmt::Display for Principal<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
-            Some(principal) => {
-                f.write_str("@")?;
-                f.write_str(principal)
+            Some(identity) => {
+                match identity.known_hash() {
+                    Some(known_as) => write!(f, "={known_as:032x}")?,
+                    None => f.write_str("@")?,
+                }
+                f.write_str(identity.principal())
             }
             None => f.write_str("-"),
         }
@@ -99,6 +102,20 @@ mod tests {
             headers.append(name, HeaderValue::from_static(value));
         });
         headers
+    }
+
+    #[test]
+    fn what_a_principal_is_known_as_tells_responses_apart() {
+        let uri = "/a".parse().unwrap();
+        let url = url::normalise(&uri, &Query::All, 2048).unwrap();
+        let text =
+            |identity: &Identity, sharing| of(identity, sharing, "host", &url, Variant(None)).raw().as_str().to_owned();
+        let plain = Identity::new(Tenant::new("acme").unwrap(), "u1");
+        let [admin, again, reader] = ["admin", "admin", "reader"].map(|role| plain.clone().known_as(role));
+        let own = |identity| text(identity, Sharing::PerPrincipal);
+        assert_eq!(own(&admin), own(&again));
+        assert!(own(&admin) != own(&reader) && own(&admin) != own(&plain), "{}", own(&admin));
+        assert_eq!(text(&admin, Sharing::Tenant), text(&reader, Sharing::Tenant));
     }
 
     #[test]

@@ -351,11 +351,17 @@ impl Cache {
                 // In every partition's log; an entry of the tenant is judged by its own.
                 Home::Shared => self.shared.partition(tenant),
             };
-            let clocks = &self.shared.view(partition).clocks;
-            since.in_partition(partition).is_none_or(|since| {
-                !matches!(clocks.judge(since.epoch, since.sequence, &[tag.id()]), Validity::Valid { .. })
-            })
+            since.in_partition(partition).is_none_or(|since| self.shared.has_moved(&since, tag))
         })
+    }
+
+    /// The same, looking for shared tags in every partition that `since` has: for facts that may have been read from an
+    /// entry of another partition, which hears of a change sooner or later than the tenant's does. Right only for
+    /// positions that were captured a moment ago: of old ones, some partition always cannot tell any more.
+    pub fn has_changed_anywhere(&self, tenant: &Tenant, tags: &[Tag], since: &PositionSet) -> bool {
+        let mut shared = tags.iter().filter(|tag| *tag.home() == Home::Shared);
+        self.has_changed(tenant, tags, since)
+            || shared.any(|tag| since.iter().any(|since| self.shared.has_moved(since, tag)))
     }
 
     /// The time by the cache's clock.
@@ -370,6 +376,14 @@ impl Cache {
 }
 
 impl Shared {
+    /// Whether a tag was invalidated in the partition of `since` after it, or may have been.
+    fn has_moved(&self, since: &Position, tag: &Tag) -> bool {
+        let clocks = self.views.get(since.partition.index()).map(|view| &view.clocks);
+        clocks.is_none_or(|clocks| {
+            !matches!(clocks.judge(since.epoch, since.sequence, &[tag.id()]), Validity::Valid { .. })
+        })
+    }
+
     fn partition(&self, tenant: &Tenant) -> Partition {
         self.partitions.of(tenant)
     }

@@ -44,6 +44,8 @@ pub(crate) struct Weather {
     pub(crate) doubled_percent: u32,
     /// Ways that take up to two seconds.
     pub(crate) slow_percent: u32,
+    /// Answers of the log that take up to half a second; everything else is as fast as it is otherwise.
+    pub(crate) late_pages_percent: u32,
 }
 
 /// The store as one node sees it.
@@ -135,7 +137,11 @@ impl Link {
             self.trace.count("fault: request doubled");
         }
         for copy in 0..copies {
-            let (there, back) = (self.way(weather), self.way(weather));
+            let (there, mut back) = (self.way(weather), self.way(weather));
+            if matches!(op, Op::Read { .. }) && self.dice.percent(weather.late_pages_percent) {
+                self.trace.count("fault: late page of the log");
+                back.time += self.dice.millis(50..500);
+            }
             let lost_there = self.dice.percent(weather.lost_requests_percent);
             let lost_back = self.dice.percent(weather.lost_answers_percent);
             if lost_there {
