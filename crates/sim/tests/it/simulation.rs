@@ -106,7 +106,7 @@ fn no_seed_breaks_a_promise_and_everything_happens() {
 
 /// Breaches, and a seed that noticed each when this was written: asked first, it only saves time (another build may
 /// run it differently).
-const BREACHES: [(Breach, u64); 14] = [
+const BREACHES: [(Breach, u64); 16] = [
     (by_engine(Sabotage::StampAfterLoad), 4),
     (by_engine(Sabotage::JoinUnjudged), 4),
     (by_engine(Sabotage::AcknowledgeEarly), 4),
@@ -114,6 +114,8 @@ const BREACHES: [(Breach, u64); 14] = [
     (by_engine(Sabotage::IgnoreEpoch), 2),
     (by_engine(Sabotage::JoinUnconfirmed), 108),
     (by_engine(Sabotage::IgnoreGap), 6),
+    (by_engine(Sabotage::ConfirmByTold), 0),
+    (by_engine(Sabotage::ApplyToldOverGap), 0),
     (by_engine(Sabotage::ConfirmUnheard), 5),
     (by_engine(Sabotage::PositionWithoutEpoch), 19),
     (by_engine(Sabotage::TrustStore), 0),
