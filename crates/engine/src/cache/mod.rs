@@ -49,7 +49,7 @@ use crate::{
     refill::{Gate, RefillLimits},
     resilience::{PendingLimits, Resilience, ResilientStore, pending::Pending},
     sabotage::Sabotage,
-    store::{LocalHeads, Store, StoreError},
+    store::{LocalHeads, Moves, Store, StoreError},
     tag::{Home, Tag},
     tenant::Tenant,
     time::{SystemTimeSource, TimeSource, Timestamp},
@@ -119,6 +119,8 @@ struct Shared {
     partitions: PartitionCount,
     /// The log's heads, where it is in this process.
     local_heads: Option<Arc<LocalHeads>>,
+    /// What was told of the log.
+    told: Arc<Moves>,
     views: Box<[View]>,
     l1: L1,
     flights: Arc<Flights>,
@@ -263,11 +265,13 @@ impl CacheBuilder {
         let l1 = L1::new(limits.l1, tenant_weights, observers.clone());
         let flights = Arc::new(Flights::new(limits.waiters_max));
         let local_heads = store.local_heads();
+        let told = store.moves().source().clone();
         let late_operations = resilience.map_or(0, |resilience| resilience.late_operations_max);
         let shared = Shared {
             store,
             partitions,
             local_heads,
+            told,
             views: views.into(),
             l1,
             flights,

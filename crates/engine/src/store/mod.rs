@@ -26,7 +26,7 @@ pub use self::{
     heads::LocalHeads,
     lease::{AfterLease, Lease, LeaseRequest, LeaseToken, Leased},
     memory::{MemoryLimits, MemoryStore},
-    moves::{Moves, MovesWatcher},
+    moves::{Moves, MovesWatcher, Told},
 };
 use crate::{
     codec::Fingerprint,
@@ -43,7 +43,7 @@ pub const RECORD_TAGS_MAX: usize = 256;
 pub const NOTE_BYTES_MAX: usize = 4096;
 
 /// One invalidation as it stands in a partition's log.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
     /// Where it stands.
     pub position: Position,

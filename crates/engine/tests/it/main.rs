@@ -23,6 +23,7 @@ mod resilience;
 #[cfg(feature = "redis")]
 mod resilience_redis;
 mod store_contract;
+mod told;
 #[cfg(feature = "redis")]
 mod topology;
 #[cfg(feature = "redis")]

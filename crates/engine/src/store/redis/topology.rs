@@ -72,7 +72,7 @@ impl Topology {
             let access = Arc::new(access);
             addresses.iter().map(|address| Arc::new(Server::new(address.clone(), access.clone()))).collect()
         };
-        let slots: Box<[u16]> = names.all().iter().map(|names| names.slot).collect();
+        let slots: Box<[u16]> = names.all().map(|(_, names)| names.slot).collect();
         let mut owners = vec![None; slots.len()];
         let advisers = match &target.arrangement {
             Arrangement::One(address) => {
