@@ -24,6 +24,8 @@ mod resilience;
 mod resilience_redis;
 mod store_contract;
 #[cfg(feature = "redis")]
+mod tls;
+#[cfg(feature = "redis")]
 mod topology;
 #[cfg(feature = "redis")]
 mod troubles;

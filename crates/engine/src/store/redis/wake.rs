@@ -12,13 +12,15 @@ use rand::RngExt as _;
 use redis::{Msg, PushInfo, PushKind, RedisError, RedisResult};
 use tokio::{sync::watch, task::JoinSet, time::timeout};
 
-use super::{address::Address, names::Names, server::Server, topology::Topology};
+use super::{address::Address, names::Names, server::Server, topology::Topology, trouble};
 use crate::{position::Partition, store::Moves};
 
 /// Silence after which the connection is tried: half of what a dead one may go unnoticed.
 const PING_EVERY: Duration = Duration::from_secs(5);
 /// The longest wait between two attempts to connect; the shortest is a hundredth of it.
 const RECONNECT_WAIT_MAX: Duration = Duration::from_secs(2);
+/// The same after a refusal: somebody has to change something first.
+const REFUSED_WAIT_MAX: Duration = Duration::from_secs(30);
 
 /// Notes the partition of every message, and all of them whenever a server is connected to again: something may have
 /// been missed.
@@ -52,14 +54,18 @@ async fn listen_to(
 ) {
     let mut wait_max = RECONNECT_WAIT_MAX / 100;
     loop {
+        let mut longest = RECONNECT_WAIT_MAX;
         if let Err(error) = listen_once(&server, &channels, &moves, patience, &mut wait_max).await {
             tracing::debug!(%error, server = %server.address, "wake-ups of the cache's log are interrupted");
+            if trouble::is_refusal(&error) {
+                longest = REFUSED_WAIT_MAX;
+            }
         }
         topology.doubt();
         // Jitter, so that a fleet does not come back in one wave.
         let wait = rand::rng().random_range(wait_max / 2..=wait_max);
         tokio::time::sleep(wait).await;
-        wait_max = (wait_max * 2).min(RECONNECT_WAIT_MAX);
+        wait_max = (wait_max * 2).min(longest);
     }
 }
 
