@@ -48,6 +48,7 @@ pub(crate) async fn fill(store: &RedisStore, base: Position, number: u32, bytes:
         tags: [fact_tag(2).id()].into_iter().collect(),
         has_tenant_tags: true,
         loaded_at: Timestamp::from_millis(1_000),
+        load_ms: 0,
         expires_at: Timestamp::from_millis(2_000),
         dead_at: Timestamp::from_millis(600_000),
         schema: Fingerprint::of("bytes"),
