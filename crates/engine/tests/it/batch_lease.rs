@@ -112,7 +112,24 @@ async fn batches_on_three_nodes_load_each_key_once() {
 #[tokio::test(start_paused = true)]
 async fn batches_that_hold_each_others_keys_load_what_they_have_and_then_wait() {
     let (nodes, loads) = (Nodes::new().await, Loads::default());
-    // Neither has a key more than the other when it asks: the store grants page 1 to one and page 2 to the other.
+    let began = Instant::now();
+    // The first gets page 1 only; before it asks again, the second gets page 2.
+    assert_eq!(lease(&nodes, 2, 7).await, None);
+    let first = begin(&nodes, 0, &loads, 1..3).await;
+    nodes.store.release(page(&acme(), 2).raw(), LeaseToken::from_u128(7), AfterLease::Free).await.unwrap();
+    let second = begin(&nodes, 1, &loads, 1..3).await;
+    assert_eq!(*loads.0.lock(), [[1], [2]], "each loads at once what it has");
+    let (first, second) = (first.await.unwrap(), second.await.unwrap());
+    check_pages(&first, 1..3, 0);
+    check_pages(&second, 1..3, 0);
+    assert_eq!([collapsed(&first), collapsed(&second)], [[false, true], [true, false]]);
+    assert_eq!(loads.count(), 2);
+    assert!(began.elapsed() < LOAD * 2, "nobody waited for a lease to run out: {:?}", began.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_waits_for_single_reads_of_other_nodes_and_of_its_own() {
+    let (nodes, loads) = (Nodes::new().await, Loads::default());
     let (one, two) = (&nodes.all[0].cache, &nodes.all[1].cache);
     let single = |cache: &Cache, number: u32| {
         let (cache, loads) = (cache.clone(), loads.clone());
