@@ -338,7 +338,7 @@ async fn keep_all_while<V, T>(leads: &[Led<V>], work: impl Future<Output = T>) -
     let keeping = join_all(keeping);
     let never = async {
         keeping.await;
-        std::future::pending().await
+        std::future::pending::<()>().await;
     };
     tokio::select! {
         biased;

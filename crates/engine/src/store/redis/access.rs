@@ -112,7 +112,7 @@ fn certificates(tls: &RedisTls) -> Result<TlsCertificates, InvalidRedisSettings>
         |path: &Path| fs::read(path).map_err(|error| InvalidRedisSettings::File(path.to_owned(), error.to_string()));
     let root_cert = tls.authority_file.as_deref().map(read).transpose()?;
     if let (Some(path), Some(bytes)) = (&tls.authority_file, &root_cert)
-        && !CertificateDer::pem_slice_iter(bytes).next().is_some_and(|certificate| certificate.is_ok())
+        && CertificateDer::pem_slice_iter(bytes).next().is_none_or(|certificate| certificate.is_err())
     {
         // Else nobody would be trusted, and each connection would be refused without saying why.
         return Err(InvalidRedisSettings::NoCertificate(path.clone()));

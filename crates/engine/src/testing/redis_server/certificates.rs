@@ -93,8 +93,8 @@ impl Default for Certificates {
 
 /// Arguments as lines of a configuration file.
 pub(super) fn lines_of(arguments: &[String]) -> String {
-    let pairs = arguments.chunks(2);
-    pairs.map(|pair| format!("{} {}\n", pair[0].trim_start_matches("--"), pair[1..].join(" "))).collect()
+    let line = |pair: &[String]| format!("{} {}", pair[0].trim_start_matches("--"), pair[1..].join(" "));
+    arguments.chunks(2).map(line).collect::<Vec<_>>().join("\n") + "\n"
 }
 
 /// The TLS port among arguments or in the configuration file that they begin with.
@@ -109,5 +109,6 @@ pub(super) fn tls_port(arguments: &[String]) -> Option<u16> {
 /// Arguments need not come in pairs: only the flag that is looked for does.
 fn lines_of_flags(arguments: &[String]) -> String {
     let pairs = arguments.windows(2).filter(|pair| pair[0].starts_with("--"));
-    pairs.map(|pair| format!("{} {}\n", pair[0].trim_start_matches("--"), pair[1])).collect()
+    let line = |pair: &[String]| format!("{} {}", pair[0].trim_start_matches("--"), pair[1]);
+    pairs.map(line).collect::<Vec<_>>().join("\n")
 }
