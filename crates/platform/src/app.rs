@@ -99,7 +99,7 @@ impl App {
         }));
         import_job::clean_up(&platform).await?;
         ImportQueue::start(&platform).await;
-        platform.warmer.start(occasions, platform.store.clone(), platform.views.clone());
+        platform.warmer.start(occasions, &platform.store, &platform.views);
         let router = assemble(&platform, &secret, &metrics)?;
         Ok(Self { router, platform })
     }

@@ -132,7 +132,7 @@ impl Warmer {
     }
 
     /// Begins to work on what is noted, and on the start itself. Once.
-    pub(crate) fn start(&self, Occasions(occasions): Occasions, store: Store, views: Views) {
+    pub(crate) fn start(&self, Occasions(occasions): Occasions, store: &Store, views: &Views) {
         let occasions = Arc::new(tokio::sync::Mutex::new(occasions));
         for _ in 0..WORKERS {
             let work = Work { warmer: self.clone(), store: store.clone(), views: views.clone() };

@@ -1,7 +1,7 @@
 //! How long the entries of each key pattern live.
 //!
 //! What is read again and again is loaded anew shortly before its time is over, so that nobody waits for it then: by
-//! chance, the likelier the longer its load takes (XFetch).
+//! chance, the likelier the longer its load takes (`XFetch`).
 //!
 //! Times are backstops: an entry goes out of date when its facts change. Only `last_seen_at` moves without an
 //! invalidation (every request moves it), so whatever shows it lives [`SEEN`] at most.
