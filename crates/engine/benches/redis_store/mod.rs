@@ -252,6 +252,7 @@ impl Bench {
             tags: self.entry_tags.iter().copied().collect(),
             has_tenant_tags: true,
             loaded_at: Timestamp::from_millis(0),
+            load_ms: 0,
             expires_at: Timestamp::NEVER,
             dead_at: Timestamp::NEVER,
             schema: Blob::fingerprint(),

@@ -224,7 +224,7 @@ impl Shared {
             loaded_at: stored.loaded_at,
             expires_at: stored.expires_at,
             has_tenant_tags: stored.has_tenant_tags,
-            load_ms: 0,
+            load_ms: stored.load_ms,
         };
         let entry = Entry::new(value, &new);
         let found = if self.sabotage.is(Sabotage::TrustStore) {

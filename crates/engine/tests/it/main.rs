@@ -1,6 +1,7 @@
 //! The engine as its users see it: caches over stores.
 #![allow(clippy::unwrap_used, clippy::cast_possible_truncation, reason = "tests")]
 
+mod batch_lease;
 mod coherence;
 #[cfg(feature = "redis")]
 mod eviction;
@@ -24,6 +25,8 @@ mod resilience;
 mod resilience_redis;
 mod store_contract;
 mod told;
+#[cfg(feature = "redis")]
+mod tls;
 #[cfg(feature = "redis")]
 mod topology;
 #[cfg(feature = "redis")]

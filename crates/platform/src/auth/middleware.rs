@@ -191,6 +191,7 @@ impl Asking {
         } else {
             let admission = work_out(platform, self.claims, session, self.named_client.as_deref()).await?;
             platform.admissions.keep(self.key, admission.clone());
+            platform.warmer.met(self.claims.sid);
             admission
         };
         Ok((admission.caller, admission.identity.confirmed_since(self.read_since)))

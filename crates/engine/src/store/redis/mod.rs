@@ -264,6 +264,13 @@ impl Store for RedisStore {
         self.ask_lease(key, request).boxed()
     }
 
+    fn lease_many<'a>(
+        &'a self,
+        requests: &'a [(RawKey, LeaseRequest)],
+    ) -> BoxFuture<'a, Result<Vec<Leased>, StoreError>> {
+        self.ask_leases(requests).boxed()
+    }
+
     fn release<'a>(
         &'a self,
         key: &'a RawKey,

@@ -13,13 +13,17 @@ use rand::RngExt as _;
 use redis::{PushInfo, PushKind, RedisError, RedisResult, Value};
 use tokio::{sync::watch, task::JoinSet, time::timeout};
 
-use super::{address::Address, log, names::Names, records::hear, seen::Seen, server::Server, topology::Topology};
+use super::{
+    address::Address, log, names::Names, records::hear, seen::Seen, server::Server, topology::Topology, trouble,
+};
 use crate::{position::Partition, store::Moves};
 
 /// Silence after which the connection is tried: half of what a dead one may go unnoticed.
 const PING_EVERY: Duration = Duration::from_secs(5);
 /// The longest wait between two attempts to connect; the shortest is a hundredth of it.
 const RECONNECT_WAIT_MAX: Duration = Duration::from_secs(2);
+/// The same after a refusal: somebody has to change something first.
+const REFUSED_WAIT_MAX: Duration = Duration::from_secs(30);
 
 /// Who is told of what is heard.
 pub(super) struct Hearing {
@@ -63,14 +67,18 @@ async fn listen_to(
 ) {
     let mut wait_max = RECONNECT_WAIT_MAX / 100;
     loop {
+        let mut longest = RECONNECT_WAIT_MAX;
         if let Err(error) = listen_once(&server, &channels, &hearing, patience, &mut wait_max).await {
             tracing::debug!(%error, server = %server.address, "wake-ups of the cache's log are interrupted");
+            if trouble::is_refusal(&error) {
+                longest = REFUSED_WAIT_MAX;
+            }
         }
         topology.doubt();
         // Jitter, so that a fleet does not come back in one wave.
         let wait = rand::rng().random_range(wait_max / 2..=wait_max);
         tokio::time::sleep(wait).await;
-        wait_max = (wait_max * 2).min(RECONNECT_WAIT_MAX);
+        wait_max = (wait_max * 2).min(longest);
     }
 }
 
