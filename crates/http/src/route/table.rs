@@ -1,4 +1,4 @@
-//! Which responses are cached, for how long, for whom: the table of routes.
+//! The table: which policy a path has.
 //!
 //! Patterns are paths whose segments are literal, a `{name}` that stands for exactly one segment, or a last `*` that
 //! stands for one or more. At each segment a literal goes before a `{name}`, and that before `*`, so the most specific
@@ -8,97 +8,11 @@
 //! The path as it was sent. Paths that some server behind the layer might read differently never get here: they are
 //! passed on uncached (see [`url`](crate::url)).
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
 
 use http::{HeaderName, HeaderValue, header};
-use unstale::Policy;
 
-/// How a kind of response is cached.
-#[derive(Clone, Debug)]
-pub struct RoutePolicy {
-    /// The kind of response, a bounded label for metrics.
-    pub entity: &'static str,
-    /// How the server keeps it; `None`: not at all.
-    pub server: Option<Policy>,
-    /// How the browser keeps it.
-    pub browser: BrowserLifetime,
-    /// Who shares one response.
-    pub sharing: Sharing,
-    /// Which part of the query tells responses apart.
-    pub query: Query,
-}
-
-/// How long a browser's own HTTP cache may answer without asking.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub enum BrowserLifetime {
-    /// The browser keeps nothing: `no-store`.
-    NoStore,
-    /// The browser asks each time and gets a 304 if nothing changed: `private, no-cache`. The only coherent choice.
-    #[default]
-    Revalidate,
-    /// The browser does not ask for so long, and hides every invalidation meanwhile: `private, max-age=…`. Only for
-    /// what does not change.
-    MaxAge(Duration),
-}
-
-/// Who shares one stored response.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub enum Sharing {
-    /// Each verified principal has its own.
-    #[default]
-    PerPrincipal,
-    /// Everybody in the tenant gets the same. Only for routes whose answer is the same for all who reach the layer: a
-    /// check of roles *behind* the layer is skipped on a hit.
-    Tenant,
-}
-
-/// Which part of the query tells responses apart.
-#[derive(Clone, Debug, PartialEq, Eq, Default)]
-pub enum Query {
-    /// Every parameter; their order does not matter but among those of one name.
-    #[default]
-    All,
-    /// Every parameter, in the order given: for servers to which it matters.
-    InOrder,
-    /// These names only. The others are taken out of the request, so that nothing uncounted can shape a response.
-    Only(Vec<&'static str>),
-}
-
-impl RoutePolicy {
-    /// Not kept by the server; the browser revalidates.
-    pub fn uncached(entity: &'static str) -> Self {
-        Self {
-            entity,
-            server: None,
-            browser: BrowserLifetime::Revalidate,
-            sharing: Sharing::PerPrincipal,
-            query: Query::All,
-        }
-    }
-
-    /// Kept by the server for each principal; the browser revalidates.
-    pub fn cached(entity: &'static str, server: Policy) -> Self {
-        Self { server: Some(server), ..Self::uncached(entity) }
-    }
-
-    /// Sets how the browser keeps it.
-    #[must_use]
-    pub fn browser(self, browser: BrowserLifetime) -> Self {
-        Self { browser, ..self }
-    }
-
-    /// Sets who shares one response.
-    #[must_use]
-    pub fn sharing(self, sharing: Sharing) -> Self {
-        Self { sharing, ..self }
-    }
-
-    /// Sets which part of the query counts.
-    #[must_use]
-    pub fn query(self, query: Query) -> Self {
-        Self { query, ..self }
-    }
-}
+use super::policy::{RoutePolicy, cache_control};
 
 /// A table that cannot be built.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -260,19 +174,6 @@ fn names(texts: &[String]) -> Result<Vec<HeaderName>, RouteError> {
         .collect()
 }
 
-fn cache_control(browser: BrowserLifetime) -> HeaderValue {
-    match browser {
-        BrowserLifetime::NoStore => HeaderValue::from_static("no-store"),
-        BrowserLifetime::Revalidate => REVALIDATE,
-        BrowserLifetime::MaxAge(age) => {
-            HeaderValue::try_from(format!("private, max-age={}", age.as_secs())).expect("digits make a header")
-        }
-    }
-}
-
-/// `private, no-cache`: the browser may keep it and must ask.
-pub(crate) const REVALIDATE: HeaderValue = HeaderValue::from_static("private, no-cache");
-
 impl Node {
     /// Where a pattern's policy belongs; makes the way there.
     fn place(&mut self, pattern: &str) -> Result<&mut Option<usize>, RouteError> {
@@ -381,14 +282,6 @@ mod tests {
         }
         let spoiled = RoutePolicies::builder().vary_on(["a header"]).build();
         assert_eq!(spoiled.unwrap_err(), RouteError::NotAHeader { name: "a header".into() });
-    }
-
-    #[test]
-    fn server_and_browser_have_lives_of_their_own() {
-        let control = |browser| cache_control(browser).to_str().unwrap().to_owned();
-        assert_eq!(control(BrowserLifetime::default()), "private, no-cache");
-        assert_eq!(control(BrowserLifetime::NoStore), "no-store");
-        assert_eq!(control(BrowserLifetime::MaxAge(Duration::from_secs(60))), "private, max-age=60");
     }
 
     #[test]
