@@ -63,6 +63,7 @@ mod groups;
 mod identity;
 mod layer;
 mod load;
+mod named;
 mod position;
 mod problem;
 mod route;
@@ -70,6 +71,7 @@ mod served;
 mod service;
 mod stored;
 mod validator;
+mod writes;
 
 pub use self::{
     body::CacheBody,
