@@ -82,6 +82,16 @@ pub enum NotStoredReason {
     GroupTooLong,
     /// The header that names its groups cannot be read.
     BadGroups,
+    /// Its status is not one that is known, and the origin says that it must be.
+    NotUnderstood,
+    /// The request said `no-store`.
+    RequestNoStore,
+    /// It answers an `Authorization`, and the origin does not say that others may have it.
+    Authorization,
+    /// The origin gave it no life and nothing to validate it by, and nothing is assumed.
+    NoLifetime,
+    /// It is a part that cannot be kept by itself.
+    Partial,
 }
 
 macro_rules! reasons {
@@ -110,7 +120,8 @@ reasons!(NotStoredReason: Status => "status", NoStore => "origin-no-store", NoCa
     SetCookie => "set-cookie", VaryAny => "vary-any", VaryUncounted => "vary-uncounted", EventStream => "event-stream",
     TooLarge => "too-large", HeadersTooLarge => "headers-too-large", Trailers => "trailers", Written => "written",
     BodyFailed => "body-failed", TooManyGroups => "too-many-groups", GroupTooLong => "group-too-long",
-    BadGroups => "bad-groups");
+    BadGroups => "bad-groups", NotUnderstood => "not-understood", RequestNoStore => "request-no-store",
+    Authorization => "authorization", NoLifetime => "no-lifetime", Partial => "partial");
 
 /// What a request that may be looked up wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -198,16 +209,19 @@ pub fn may_store(
         return Err(NotStoredReason::Written);
     }
     may_vary(headers, allowed.vary_on)?;
-    let is_event_stream = |kind: &http::HeaderValue| {
-        kind.as_bytes().get(..17).is_some_and(|kind| kind.eq_ignore_ascii_case(b"text/event-stream"))
-    };
-    if headers.get(header::CONTENT_TYPE).is_some_and(is_event_stream) {
+    if is_event_stream(headers) {
         return Err(NotStoredReason::EventStream);
     }
     if headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum::<usize>() > allowed.header_bytes_max {
         return Err(NotStoredReason::HeadersTooLarge);
     }
     lifetime(headers, allowed, now)
+}
+
+/// Whether a response is a stream of events, which ends when somebody goes away.
+pub(crate) fn is_event_stream(headers: &HeaderMap) -> bool {
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.as_bytes().get(..17));
+    kind.is_some_and(|kind| kind.eq_ignore_ascii_case(b"text/event-stream"))
 }
 
 fn may_vary(headers: &HeaderMap, vary_on: &[HeaderName]) -> Result<(), NotStoredReason> {

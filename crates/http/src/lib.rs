@@ -54,6 +54,7 @@ pub mod decide;
 pub mod headers;
 pub mod key;
 pub mod range;
+pub mod rfc9111;
 pub mod url;
 
 mod answer;
