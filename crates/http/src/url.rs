@@ -74,16 +74,9 @@ fn unescaped(path: &str) -> String {
     while let Some(at) = rest.find('%') {
         text.push_str(&rest[..at]);
         let escape = hex_byte(&rest.as_bytes()[at + 1..]);
-        match escape.filter(|byte| byte.is_ascii_graphic() && !matches!(byte, b'%' | b'?' | b'#')) {
-            Some(byte) => {
-                text.push(char::from(byte));
-                rest = &rest[at + 3..];
-            }
-            None => {
-                text.push('%');
-                rest = &rest[at + 1..];
-            }
-        }
+        let plain = escape.filter(|byte| byte.is_ascii_graphic() && !matches!(byte, b'%' | b'?' | b'#'));
+        text.push(plain.map_or('%', char::from));
+        rest = &rest[at + if plain.is_some() { 3 } else { 1 }..];
     }
     text.push_str(rest);
     text
