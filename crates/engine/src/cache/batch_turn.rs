@@ -14,6 +14,7 @@ use tokio::time::Instant;
 
 use super::{
     Shared,
+    accept::Anything,
     held_lease::HeldLease,
     load::Loaded,
     turn::{Errand, news},
@@ -149,7 +150,9 @@ impl<F: Send + Sync> BatchTurn<F> {
         let (mut theirs, mut too_old) = (Vec::new(), Vec::new());
         for ((mut led, (_, request)), Leased { held_by, entry }) in leads.into_iter().zip(&requests).zip(answers) {
             led.lease = held_by.is_none().then(|| HeldLease::new(&self.shared, led.key.raw(), request.lease));
-            if let Some(entry) = entry.and_then(|stored| news(&self.shared, &led.key, &self.policy, stored)) {
+            if let Some(entry) =
+                entry.and_then(|stored| news(&self.shared, &led.key, (&self.policy, &Anything), stored))
+            {
                 self.tell(&led, looks, WaitedFor::Fill, waited);
                 landings.push(found(led, entry));
                 continue;

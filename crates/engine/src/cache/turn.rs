@@ -19,6 +19,7 @@ use tokio::time::Instant;
 
 use super::{
     Shared,
+    accept::Accept,
     find::{Found, Lack, Share},
     held_lease::HeldLease,
 };
@@ -143,10 +144,10 @@ pub(super) struct Start {
 
 impl Shared {
     /// Waits until `lead` may load or need not.
-    pub(super) async fn turn<V: Cacheable>(
+    pub(super) async fn turn<V: Cacheable, A: Accept<V>>(
         self: &Arc<Self>,
         key: &Key<V>,
-        policy: &Policy,
+        (policy, accept): (&Policy, &A),
         lead: &Lead,
         required: &PositionSet,
         errand: &Errand,
@@ -158,7 +159,7 @@ impl Shared {
         if !errand.may_lease(policy) || !self.store.shares_entries() {
             return Turn::Load(Start { lease: None, permit });
         }
-        let waiting = Waiting { shared: self, key, policy, lead, required, errand };
+        let waiting = Waiting { shared: self, key, policy, accept, lead, required, errand };
         waiting.turn(permit).await
     }
 
@@ -216,16 +217,17 @@ impl Shared {
 }
 
 /// A load that asks for the lease of its key.
-struct Waiting<'a, V> {
+struct Waiting<'a, V, A> {
     shared: &'a Arc<Shared>,
     key: &'a Key<V>,
     policy: &'a Policy,
+    accept: &'a A,
     lead: &'a Lead,
     required: &'a PositionSet,
     errand: &'a Errand,
 }
 
-impl<V: Cacheable> Waiting<'_, V> {
+impl<V: Cacheable, A: Accept<V>> Waiting<'_, V, A> {
     async fn turn(&self, mut permit: Option<Permit>) -> Turn {
         let Self { shared, lead, .. } = self;
         let limits = &shared.limits.lease;
@@ -317,12 +319,12 @@ impl<V: Cacheable> Waiting<'_, V> {
         self.shared.may_serve(held.base, needed, &self.lead.flight().known_tags)
     }
 
-    /// What the store holds, if it is an answer, and not the one that is to be replaced.
+    /// What the store holds, if it is an answer that the reader takes, and not the one that is to be replaced.
     fn news(&self, stored: StoredEntry) -> Option<Arc<Entry>> {
         if matches!(&self.errand.kind, Kind::Refresh(old) if stored.expires_at <= old.expires_at) {
             return None;
         }
-        news(self.shared, self.key, self.policy, stored)
+        news(self.shared, self.key, (self.policy, self.accept), stored)
     }
 
     fn tell(&self, looks: u32, waited_for: WaitedFor, began: Instant) {
@@ -332,15 +334,15 @@ impl<V: Cacheable> Waiting<'_, V> {
     }
 }
 
-/// What the store holds, if it is an answer to who has just missed.
+/// What the store holds, if it is an answer that the one who has just missed takes.
 pub(super) fn news<V: Cacheable>(
     shared: &Shared,
     key: &Key<V>,
-    policy: &Policy,
+    wanted: (&Policy, &impl Accept<V>),
     stored: StoredEntry,
 ) -> Option<Arc<Entry>> {
     let lack = Lack { verdict: Verdict::Miss(MissReason::Absent), old: None, share: Share::ByRule };
-    match shared.found_in_store(key, policy, true, stored, lack) {
+    match shared.found_in_store(key, wanted, true, stored, lack) {
         Found::Answer(entry, _) => Some(entry),
         Found::Refresh(entry, verdict, mine) => {
             if mine {

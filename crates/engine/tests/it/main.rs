@@ -1,6 +1,7 @@
 //! The engine as its users see it: caches over stores.
 #![allow(clippy::unwrap_used, clippy::cast_possible_truncation, reason = "tests")]
 
+mod accepting;
 mod batch_lease;
 mod coherence;
 #[cfg(feature = "redis")]
@@ -24,9 +25,9 @@ mod resilience;
 #[cfg(feature = "redis")]
 mod resilience_redis;
 mod store_contract;
-mod told;
 #[cfg(feature = "redis")]
 mod tls;
+mod told;
 #[cfg(feature = "redis")]
 mod topology;
 #[cfg(feature = "redis")]
