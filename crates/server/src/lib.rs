@@ -17,6 +17,7 @@
 //! session by name, and brings its own notes for live events.
 
 pub mod assets;
+pub mod gateway;
 pub mod live;
 pub mod problem;
 pub mod rate_limit;
