@@ -5,7 +5,7 @@ use std::{ops::Range, time::Instant};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use http_body::Body;
-use unstale::{Fetched, Timestamp, Verdict};
+use unstale::{Fetched, Tenant, Timestamp, Verdict};
 
 use crate::{
     body::{CacheBody, collect},
@@ -18,7 +18,7 @@ use crate::{
     position::{self, Written},
     problem::Problem,
     range::{Part, WantedRange},
-    route::{REVALIDATE, VARY},
+    route::{REVALIDATE, RouteId, VARY},
     served::Answered,
     stored::StoredResponse,
     validator::Audience,
@@ -26,9 +26,11 @@ use crate::{
 
 /// What is remembered of a request until it is answered.
 pub(crate) struct Asked {
-    pub(crate) entity: &'static str,
+    pub(crate) route: Option<RouteId>,
     pub(crate) cache_control: HeaderValue,
     pub(crate) identity: Option<Identity>,
+    /// Whether the answer is for everybody.
+    pub(crate) is_public: bool,
     pub(crate) preconditions: Preconditions,
     pub(crate) range: WantedRange,
     pub(crate) is_get: bool,
@@ -74,15 +76,28 @@ impl Asked {
         headers.insert(VARY, shared.routes.vary().clone());
         headers.insert(X_CACHE_HITS, HeaderValue::from(hits));
         headers.insert(X_CACHE_MISSES, HeaderValue::from(stored.misses()));
-        if let Some(identity) = &self.identity {
-            let make = || cache_groups(&shared.groups, identity.tenant(), fetched.tags(), shared.limits.groups_max);
+        if let Some(tenant) = self.tenant(shared) {
+            let make = || cache_groups(&shared.groups, tenant, fetched.tags(), shared.limits.groups_max);
             if let Some(groups) = stored.groups(make) {
                 headers.insert(CACHE_GROUPS, groups.clone());
             }
-            shared.observers.served(identity, fetched.tags(), fetched.base());
         }
+        self.tell_served(shared, fetched);
         self.tell(shared, &account, &mut response);
         Some(response)
+    }
+
+    /// In which tenant's groups the answer is.
+    fn tenant<'a>(&'a self, shared: &'a Shared) -> Option<&'a Tenant> {
+        if self.is_public { Some(&shared.public_tenant) } else { self.identity.as_ref().map(Identity::tenant) }
+    }
+
+    /// Tells the observers what the principal was given. What is for everybody is of another tenant's log than the
+    /// principal's, in which nobody listens.
+    fn tell_served(&self, shared: &Shared, fetched: &Fetched<StoredResponse>) {
+        if let Some(identity) = self.identity.as_ref().filter(|_| !self.is_public) {
+            shared.observers.served(identity, fetched.tags(), fetched.base());
+        }
     }
 
     fn account(&self, fetched: &Fetched<StoredResponse>, now: Timestamp) -> Account {
@@ -129,13 +144,13 @@ impl Asked {
         if self.wanted == Some(Wanted::Head) {
             response = beheaded(response);
         }
-        let known = self.identity.as_ref().zip(fetched).filter(|_| is_data(response.status()));
-        if let Some((identity, fetched)) = known {
-            let tags = fetched.tags();
-            if let Some(groups) = cache_groups(&shared.groups, identity.tenant(), tags, shared.limits.groups_max) {
+        let known = self.tenant(shared).zip(fetched).filter(|_| is_data(response.status()));
+        if let Some((tenant, fetched)) = known {
+            let groups = cache_groups(&shared.groups, tenant, fetched.tags(), shared.limits.groups_max);
+            if let Some(groups) = groups {
                 response.headers_mut().insert(CACHE_GROUPS, groups);
             }
-            shared.observers.served(identity, tags, fetched.base());
+            self.tell_served(shared, fetched);
         }
         self.tell(shared, account, &mut response);
         response
@@ -209,7 +224,7 @@ impl Asked {
     fn tell<B>(&self, shared: &Shared, account: &Account, response: &mut Response<B>) {
         account.tell(response.headers_mut());
         shared.observers.answered(&Answered {
-            entity: self.entity,
+            entity: self.route.map_or("-", |id| &shared.routes.route(id).policy.entity),
             verdict: account.verdict(),
             reason: account.reason(),
             status: response.status(),

@@ -21,6 +21,10 @@ pub enum BypassReason {
     NoIdentity,
     /// No route covers the path, or its policy keeps nothing.
     Route,
+    /// The route leaves the lifetimes to the service, which the layer does not do yet.
+    OriginLifetime,
+    /// The identity's tenant is the one that public responses are kept in.
+    PublicTenant,
     /// Neither GET nor HEAD.
     Method,
     /// The request says `no-store`.
@@ -48,7 +52,7 @@ pub enum NotStoredReason {
     NoStore,
     /// The origin said `no-cache`.
     NoCache,
-    /// The origin said `private`, and the route shares within the tenant.
+    /// The origin said `private`, and the route shares.
     Private,
     /// The origin said `must-revalidate`, and the policy may serve stale.
     MustRevalidate,
@@ -91,7 +95,8 @@ macro_rules! reasons {
     };
 }
 
-reasons!(BypassReason: NoIdentity => "no-identity", Route => "route", Method => "method", NoStore => "no-store",
+reasons!(BypassReason: NoIdentity => "no-identity", Route => "route",
+    OriginLifetime => "origin-lifetime", PublicTenant => "public-tenant", Method => "method", NoStore => "no-store",
     RequestBody => "request-body", Upgrade => "upgrade", OverrideHeader => "override-header", Url => "url",
     UrlTooLong => "url-too-long", Engine => "engine");
 reasons!(NotStoredReason: Status => "status", NoStore => "origin-no-store", NoCache => "origin-no-cache",
@@ -212,7 +217,7 @@ fn lifetime(headers: &HeaderMap, allowed: &Allowed<'_>, now: SystemTime) -> Resu
             return Err(NotStoredReason::NoStore);
         } else if is("no-cache") {
             return Err(NotStoredReason::NoCache);
-        } else if is("private") && allowed.sharing == Sharing::Tenant {
+        } else if is("private") && allowed.sharing != Sharing::PerPrincipal {
             return Err(NotStoredReason::Private);
         } else if allowed.may_serve_stale && (is("must-revalidate") || is("proxy-revalidate")) {
             return Err(NotStoredReason::MustRevalidate);
@@ -343,7 +348,9 @@ mod tests {
     fn private_is_for_one_principal() {
         let private = [("cache-control", "private, max-age=5")];
         check(&private, Ok(Some(5)));
-        assert_eq!(judged(200, &private, Sharing::Tenant, false), Err(NotStoredReason::Private));
+        for sharing in [Sharing::Tenant, Sharing::Public] {
+            assert_eq!(judged(200, &private, sharing, false), Err(NotStoredReason::Private));
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tower::Layer;
-use unstale::{Cache, GroupKey};
+use unstale::{Cache, GroupKey, Tenant};
 
 use crate::{
     route::RoutePolicies,
@@ -11,6 +11,9 @@ use crate::{
     service::CacheService,
     validator::ValidatorKey,
 };
+
+/// The tenant of public responses, if none is set.
+pub const PUBLIC_TENANT: &str = "public";
 
 /// The limits of the layer, each with its default.
 #[derive(Clone, Copy, Debug)]
@@ -50,6 +53,8 @@ pub(crate) struct Shared {
     pub(crate) groups: GroupKey,
     pub(crate) limits: HttpLimits,
     pub(crate) observers: Observers,
+    /// Where public responses are kept.
+    pub(crate) public_tenant: Tenant,
 }
 
 impl CacheLayer {
@@ -63,6 +68,7 @@ impl CacheLayer {
             groups: GroupKey::derive(secret),
             limits: HttpLimits::default(),
             observers: Observers::default(),
+            public_tenant: Tenant::new(PUBLIC_TENANT).expect("it is a tenant's name"),
         };
         Self { shared: Arc::new(shared) }
     }
@@ -78,6 +84,14 @@ impl CacheLayer {
     #[must_use]
     pub fn group_key(mut self, groups: GroupKey) -> Self {
         Arc::make_mut(&mut self.shared).groups = groups;
+        self
+    }
+
+    /// Sets the tenant in which the responses of routes with [`Sharing::Public`](crate::Sharing) are kept, in place of
+    /// [`PUBLIC_TENANT`]. Nobody may act in it: a request whose identity does is passed on uncached.
+    #[must_use]
+    pub fn public_tenant(mut self, tenant: Tenant) -> Self {
+        Arc::make_mut(&mut self.shared).public_tenant = tenant;
         self
     }
 

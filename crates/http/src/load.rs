@@ -142,7 +142,7 @@ where
             return Ok(look_up.based(Loaded::absent().declined()));
         }
     };
-    let audience = Audience::of(&look_up.identity, look_up.sharing);
+    let audience = look_up.identity.as_ref().map_or(Audience::Anybody, |who| Audience::of(who, look_up.sharing));
     let etag = shared.validators.validator(audience, &head.headers, &body);
     let misses = shared.cache.peek(&look_up.key).map_or(0, |old| old.misses()) + 1;
     let loaded = look_up.based(Loaded::value(StoredResponse::new(etag, &head.headers, body, misses)));

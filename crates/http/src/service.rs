@@ -20,13 +20,13 @@ use crate::{
     decide::{BypassReason, Wanted, may_look_up},
     future::ResponseFuture,
     identity::Identity,
-    key::{self, Variant},
+    key::{self, Owner, Variant},
     layer::Shared,
     load::{self, Miss},
     position::{self, AtLeast},
     problem::Problem,
     range::WantedRange,
-    route::{Query, REVALIDATE, Route, Sharing},
+    route::{Lifetime, Query, REVALIDATE, RouteId, Sharing},
     stored::StoredResponse,
     url::{self, UrlProblem},
 };
@@ -50,7 +50,8 @@ pub(crate) struct LookUp {
     pub(crate) key: Key<StoredResponse>,
     pub(crate) policy: Policy,
     pub(crate) sharing: Sharing,
-    pub(crate) identity: Identity,
+    /// Who asked; nobody, where everybody gets the same.
+    pub(crate) identity: Option<Identity>,
     /// The URL for the service behind, if some of it does not count.
     reduced: Option<Uri>,
 }
@@ -64,7 +65,8 @@ impl LookUp {
     /// Adds what the identity was made of, since what is loaded was made for it. What a route shares within the tenant
     /// does not depend on who asked first.
     pub(crate) fn based(&self, loaded: Loaded<StoredResponse>) -> Loaded<StoredResponse> {
-        match self.identity.known().filter(|_| self.sharing == Sharing::PerPrincipal) {
+        let identity = self.identity.as_ref().filter(|_| self.sharing == Sharing::PerPrincipal);
+        match identity.and_then(Identity::known) {
             Some(facts) => loaded.tags(facts.tags.iter().cloned()).read_since(facts.read_since.clone()),
             None => loaded,
         }
@@ -91,9 +93,8 @@ where
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
         let began = Instant::now();
         let (mut head, body) = request.into_parts();
-        let routes = self.shared.routes.clone();
-        let route = routes.find(head.uri.path());
-        let mut asked = asked(&head, route, began);
+        let route = self.shared.routes.find(head.uri.path());
+        let mut asked = asked(&self.shared, &head, route, began);
         let Ok(at_least) = position::demanded(&head.headers) else {
             let response = asked.problem(&self.shared, Problem::BadPosition, "bad-position");
             return ResponseFuture::ready(response);
@@ -110,6 +111,7 @@ where
             }
             Ok((wanted, look_up)) => {
                 asked.wanted = Some(wanted);
+                asked.is_public = look_up.sharing == Sharing::Public;
                 let options = ReadOptions { at_least };
                 if let Some(hit) = self.shared.cache.hit(&look_up.key, &look_up.policy, &options)
                     && let Some(response) = asked.stored(&self.shared, &hit)
@@ -117,6 +119,9 @@ where
                     return ResponseFuture::ready(response);
                 }
                 Preconditions::strip(&mut head.headers);
+                if asked.is_public {
+                    strip_credentials(&mut head, &self.shared);
+                }
                 head.method = Method::GET;
                 head.extensions.insert(AtLeast(options.at_least.clone()));
                 if let Some(reduced) = look_up.reduced.clone() {
@@ -133,11 +138,12 @@ where
     }
 }
 
-fn asked(head: &request::Parts, route: Option<&Route>, began: Instant) -> Asked {
+fn asked(shared: &Shared, head: &request::Parts, route: Option<RouteId>, began: Instant) -> Asked {
     let is_read = head.method == Method::GET || head.method == Method::HEAD;
     Asked {
-        entity: route.map_or("-", |route| route.policy.entity),
-        cache_control: route.map_or(REVALIDATE, |route| route.cache_control.clone()),
+        route,
+        cache_control: route.map_or(REVALIDATE, |id| shared.routes.route(id).cache_control.clone()),
+        is_public: false,
         identity: head.extensions.get::<Identity>().cloned(),
         preconditions: if is_read { Preconditions::of(&head.headers) } else { Preconditions::default() },
         range: if head.method == Method::GET { WantedRange::of(&head.headers) } else { WantedRange::default() },
@@ -149,13 +155,23 @@ fn asked(head: &request::Parts, route: Option<&Route>, began: Instant) -> Asked 
 }
 
 /// Whether and where to look.
-fn look_up(shared: &Shared, head: &request::Parts, route: Option<&Route>) -> Result<(Wanted, LookUp), BypassReason> {
+fn look_up(shared: &Shared, head: &request::Parts, route: Option<RouteId>) -> Result<(Wanted, LookUp), BypassReason> {
     let wanted = may_look_up(head)?;
-    let Some((route, policy)) = route.and_then(|route| Some((route, route.policy.server?))) else {
-        return Err(BypassReason::Route);
+    let id = route.ok_or(BypassReason::Route)?;
+    let route = shared.routes.route(id);
+    let policy = match route.policy.lifetime {
+        Lifetime::Uncached => return Err(BypassReason::Route),
+        Lifetime::Route(policy) => policy,
+        Lifetime::Origin(_) => return Err(BypassReason::OriginLifetime),
     };
-    let Some(identity) = head.extensions.get::<Identity>() else {
-        return Err(BypassReason::NoIdentity);
+    let sharing = route.policy.sharing;
+    let identity = head.extensions.get::<Identity>();
+    let owner = match (sharing, identity) {
+        (_, Some(identity)) if *identity.tenant() == shared.public_tenant => return Err(BypassReason::PublicTenant),
+        (Sharing::Public, _) => Owner::Public(&shared.public_tenant),
+        (_, None) => return Err(BypassReason::NoIdentity),
+        (Sharing::Tenant, Some(identity)) => Owner::Tenant(identity.tenant()),
+        (Sharing::PerPrincipal, Some(identity)) => Owner::Principal(identity),
     };
     let query = &route.policy.query;
     let url = url::normalise(&head.uri, query, shared.limits.url_bytes_max).map_err(|problem| match problem {
@@ -167,9 +183,20 @@ fn look_up(shared: &Shared, head: &request::Parts, route: Option<&Route>) -> Res
         _ => None,
     };
     let variant = Variant::of(&head.headers, shared.routes.vary_on());
-    let sharing = route.policy.sharing;
-    let key = key::of(identity, sharing, host(head)?, &url, variant);
-    Ok((wanted, LookUp { key, policy, sharing, identity: identity.clone(), reduced }))
+    let key = key::of(owner, host(head)?, &url, variant);
+    let identity = identity.filter(|_| sharing != Sharing::Public).cloned();
+    Ok((wanted, LookUp { key, policy, sharing, identity, reduced }))
+}
+
+/// Takes out of a request whatever tells who sent it, as far as the layer knows: what comes of it is for everybody.
+fn strip_credentials(head: &mut request::Parts, shared: &Shared) {
+    for name in [header::AUTHORIZATION, header::COOKIE, header::PROXY_AUTHORIZATION] {
+        head.headers.remove(name);
+    }
+    for name in shared.routes.identified_by() {
+        head.headers.remove(name);
+    }
+    head.extensions.remove::<Identity>();
 }
 
 /// Whom the request is for: of HTTP/2 and proxies in the URL, of HTTP/1.1 in `Host`.

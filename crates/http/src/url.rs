@@ -38,7 +38,7 @@ pub fn normalise<'a>(uri: &'a Uri, query: &Query, url_bytes_max: usize) -> Resul
     let query = query_text.map(|text| match query {
         Query::InOrder => Cow::Borrowed(text),
         Query::All => sorted(text, |_| true),
-        Query::Only(names) => sorted(text, |name| names.contains(&name)),
+        Query::Only(names) => sorted(text, |name| names.iter().any(|kept| kept == name)),
     });
     Ok(NormalUrl { path, query })
 }
@@ -161,7 +161,7 @@ mod tests {
 
     #[test]
     fn only_the_named_parameters_count() {
-        let only = Query::Only(vec!["a", "b"]);
+        let only = Query::only(["a", "b"]);
         assert_eq!(text("/x?c=9&b=1&a=2&d", &only).as_deref(), Ok("/x?a=2&b=1"));
         assert_eq!(text("/x?c=9", &only).as_deref(), Ok("/x?"));
         assert_eq!(text("/x?b=1&a=2", &Query::InOrder).as_deref(), Ok("/x?b=1&a=2"));

@@ -1,10 +1,11 @@
 //! The cache: the one place that knows both what is decided and what is done.
 //!
 //! [`Cache`] is a cheap handle. Reads are in [`read`] (what is there already in [`find`], what is given out in
-//! [`fetched`]), batches in [`batch`], when a load may begin in [`turn`], loads in [`load`], invalidation in
+//! [`fetched`], what a reader may refuse in [`accept`]), batches in [`batch`], when a load may begin in [`turn`], loads in [`load`], invalidation in
 //! [`invalidate`], following the log in [`follow`], warming in [`warm`]. How long a read waits for the store is in
 //! [`patience`], invalidations that it did not take in [`replay`].
 
+mod accept;
 mod batch;
 mod fetched;
 mod find;

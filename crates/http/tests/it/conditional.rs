@@ -169,7 +169,9 @@ async fn observers_hear_of_hits_misses_and_304s() {
     world.send(request("GET", None, "/cached/1", &[])).await;
     assert_eq!(*world.watcher.served.lock().unwrap(), [("u1".to_owned(), 1), ("u1".to_owned(), 1)]);
     let answered = world.watcher.answered.lock().unwrap();
+    let answered: Vec<_> =
+        answered.iter().map(|(entity, verdict, why, status)| (&**entity, *verdict, *why, *status)).collect();
     let expected =
         [("cached", "MISS", None, 200), ("cached", "HIT", None, 304), ("cached", "BYPASS", Some("no-identity"), 200)];
-    assert_eq!(*answered, expected);
+    assert_eq!(answered, expected);
 }

@@ -29,7 +29,7 @@ pub(crate) struct World {
 }
 
 /// Entity, verdict, reason and status.
-pub(crate) type Told = (&'static str, &'static str, Option<&'static str>, u16);
+pub(crate) type Told = (String, &'static str, Option<&'static str>, u16);
 
 /// Notes what the layer tells.
 #[derive(Default)]
@@ -43,8 +43,8 @@ impl ServedObserver for Watcher {
         self.served.lock().unwrap().push((identity.principal().to_owned(), tags.len()));
     }
 
-    fn answered(&self, told: &Answered) {
-        self.answered.lock().unwrap().push((told.entity, told.verdict, told.reason, told.status.as_u16()));
+    fn answered(&self, told: &Answered<'_>) {
+        self.answered.lock().unwrap().push((told.entity.to_owned(), told.verdict, told.reason, told.status.as_u16()));
     }
 }
 
