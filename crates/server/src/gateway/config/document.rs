@@ -18,8 +18,10 @@ impl<'a> Document<'a> {
     pub(crate) fn parse(text: &'a str) -> Result<Self, Vec<Fault>> {
         let (table, errors) = DeTable::parse_recoverable(text);
         let mut faults: Vec<Fault> = Vec::new();
-        for error in errors {
-            let place = Place::of(text, error.span().map_or(0, |span| span.start));
+        let place = |error: &toml::de::Error| Place::of(text, error.span().map_or(0, |span| span.start));
+        let mut errors: Vec<_> = errors.iter().map(|error| (place(error), error)).collect();
+        errors.sort_by_key(|(place, _)| *place);
+        for (place, error) in errors {
             // What follows on the same line is a consequence of the first.
             if faults.last().is_none_or(|last| last.place.line != place.line) {
                 faults.push(Fault {

@@ -60,6 +60,12 @@ pub fn parse(text: &str, surroundings: &Surroundings<'_>) -> Result<Plan, Vec<Fa
     let plan = match serde_json::from_value::<File>(judged.value.clone()) {
         Ok(file) => {
             let (plan, more) = check::check(file, &document, &judged, surroundings);
+            // Where something below a value is malformed, what is said of the value itself may be a consequence.
+            let is_consequence = |path: &str| {
+                let below = faults.iter().filter_map(|fault| fault.path.strip_prefix(path));
+                below.into_iter().any(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+            };
+            let more: Vec<Fault> = more.into_iter().filter(|fault| !is_consequence(&fault.path)).collect();
             faults.extend(more);
             Some(plan)
         }
