@@ -207,6 +207,10 @@ impl Asked {
             response.headers_mut().insert(WRITTEN_POSITION, written);
         }
         let headers = response.headers_mut();
+        // Groups are told in their opaque form or not at all.
+        for header in self.route.iter().flat_map(|id| &shared.routes.route(*id).policy.groups_from) {
+            headers.remove(header.name());
+        }
         if !headers.contains_key(header::CACHE_CONTROL) && status != StatusCode::SWITCHING_PROTOCOLS {
             let control = if self.is_read && is_data(status) {
                 self.cache_control.clone()

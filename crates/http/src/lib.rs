@@ -54,6 +54,7 @@ pub mod decide;
 pub mod headers;
 pub mod key;
 pub mod range;
+pub mod rfc9111;
 pub mod url;
 
 mod answer;
@@ -63,6 +64,7 @@ mod groups;
 mod identity;
 mod layer;
 mod load;
+mod named;
 mod position;
 mod problem;
 mod route;
@@ -70,6 +72,7 @@ mod served;
 mod service;
 mod stored;
 mod validator;
+mod writes;
 
 pub use self::{
     body::CacheBody,

@@ -19,11 +19,13 @@ use crate::{
     decide::{Allowed, BypassReason, NotStoredReason, may_store},
     headers::{Account, Kept},
     layer::Shared,
+    named,
     position::Written,
     problem::Problem,
     service::LookUp,
     stored::StoredResponse,
     validator::Audience,
+    writes::{group_tag, uri_tag},
 };
 
 /// A read that was not in memory.
@@ -110,6 +112,7 @@ where
     ResBody: Body<Data = Bytes>,
 {
     let Some((mut inner, request)) = handover.take_request() else { return Err(Failed) };
+    let target = request.uri().clone();
     let response = match inner.call(request).await {
         Ok(response) => response,
         Err(error) => {
@@ -126,26 +129,33 @@ where
     let now = std::time::UNIX_EPOCH + std::time::Duration::from_millis(shared.cache.now().as_millis());
     let written = response.extensions().get::<Written>().map(|_| NotStoredReason::Written);
     let may_store = written.map_or_else(|| may_store(response.status(), response.headers(), &allowed, now), Err);
-    let (head, body) = response.into_parts();
-    let life = match may_store {
+    let (mut head, body) = response.into_parts();
+    let route = shared.routes.route(look_up.route);
+    let groups = named::of_response(route, target.path(), &head.headers, &shared.limits);
+    for header in &route.policy.groups_from {
+        head.headers.remove(header.name());
+    }
+    let mut tags = vec![uri_tag(look_up.tenant(), route, target.path(), target.query())];
+    tags.extend(groups.iter().flatten().map(|name| group_tag(look_up.tenant(), name)));
+    let life = match may_store.and_then(|life| groups.and(Ok(life))) {
         Ok(life) => life,
         Err(reason) => {
             let failed = head.status.is_server_error();
             handover.put(Handed::response(Response::from_parts(head, CacheBody::inner(body)), reason));
-            return if failed { Err(Failed) } else { Ok(look_up.based(Loaded::absent().declined())) };
+            return if failed { Err(Failed) } else { Ok(look_up.based(Loaded::absent().declined(), tags)) };
         }
     };
     let body = match collect(body, shared.limits.body_bytes_max).await {
         Ok(body) => body,
         Err((body, reason)) => {
             handover.put(Handed::response(Response::from_parts(head, body), reason));
-            return Ok(look_up.based(Loaded::absent().declined()));
+            return Ok(look_up.based(Loaded::absent().declined(), tags));
         }
     };
     let audience = look_up.identity.as_ref().map_or(Audience::Anybody, |who| Audience::of(who, look_up.sharing));
     let etag = shared.validators.validator(audience, &head.headers, &body);
     let misses = shared.cache.peek(&look_up.key).map_or(0, |old| old.misses()) + 1;
-    let loaded = look_up.based(Loaded::value(StoredResponse::new(etag, &head.headers, body, misses)));
+    let loaded = look_up.based(Loaded::value(StoredResponse::new(etag, &head.headers, body, misses)), tags);
     Ok(match life.filter(|life| *life < look_up.policy.ttl) {
         Some(life) => loaded.ttl(life),
         None => loaded,

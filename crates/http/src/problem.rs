@@ -19,6 +19,8 @@ pub(crate) enum Problem {
     TimedOut,
     /// The service behind the layer ended without an answer.
     NoAnswer,
+    /// A write was done, and others may still be shown what was before.
+    NotVisible,
 }
 
 impl Problem {
@@ -46,6 +48,12 @@ impl Problem {
             Self::TimedOut => {
                 (StatusCode::SERVICE_UNAVAILABLE, "timed-out", "The answer took too long", "Try again in a moment.")
             }
+            Self::NotVisible => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "not-visible",
+                "The change may not be visible yet",
+                "The change was made but could not be announced. Look before you repeat it.",
+            ),
             Self::NoAnswer => (
                 StatusCode::INTERNAL_SERVER_ERROR,
                 "no-answer",

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use http::{Method, Request, Response, Uri, header, request, uri::PathAndQuery};
 use http_body::Body;
 use tower::Service;
-use unstale::{Key, Loaded, Mode, Policy, ReadOptions};
+use unstale::{Key, Loaded, Mode, Policy, ReadOptions, Tag, Tenant};
 
 use crate::{
     answer::Asked,
@@ -19,6 +19,7 @@ use crate::{
     conditional::Preconditions,
     decide::{BypassReason, Wanted, may_look_up},
     future::ResponseFuture,
+    headers::Account,
     identity::Identity,
     key::{self, Owner, Variant},
     layer::Shared,
@@ -29,6 +30,7 @@ use crate::{
     route::{Lifetime, Query, REVALIDATE, RouteId, Sharing},
     stored::StoredResponse,
     url::{self, UrlProblem},
+    writes::Write,
 };
 
 /// Answers reads from the cache and passes everything else on. Made by [`CacheLayer`](crate::CacheLayer).
@@ -50,6 +52,7 @@ pub(crate) struct LookUp {
     pub(crate) key: Key<StoredResponse>,
     pub(crate) policy: Policy,
     pub(crate) sharing: Sharing,
+    pub(crate) route: RouteId,
     /// Who asked; nobody, where everybody gets the same.
     pub(crate) identity: Option<Identity>,
     /// The URL for the service behind, if some of it does not count.
@@ -62,14 +65,20 @@ impl LookUp {
         !grace.is_zero() || !fail_safe.is_zero() || matches!(mode, Mode::StaleOk(_))
     }
 
-    /// Adds what the identity was made of, since what is loaded was made for it. What a route shares within the tenant
-    /// does not depend on who asked first.
-    pub(crate) fn based(&self, loaded: Loaded<StoredResponse>) -> Loaded<StoredResponse> {
+    /// Adds what the response is known to depend on: its URI and its groups; and what the identity was made of, since
+    /// what is loaded was made for it. What a route shares does not depend on who asked first.
+    pub(crate) fn based(&self, loaded: Loaded<StoredResponse>, tags: Vec<Tag>) -> Loaded<StoredResponse> {
+        let loaded = loaded.tags(tags);
         let identity = self.identity.as_ref().filter(|_| self.sharing == Sharing::PerPrincipal);
         match identity.and_then(Identity::known) {
             Some(facts) => loaded.tags(facts.tags.iter().cloned()).read_since(facts.read_since.clone()),
             None => loaded,
         }
+    }
+
+    /// The tenant in which the response is kept.
+    pub(crate) fn tenant(&self) -> &Tenant {
+        self.key.raw().tenant()
     }
 }
 
@@ -94,6 +103,7 @@ where
         let began = Instant::now();
         let (mut head, body) = request.into_parts();
         let route = self.shared.routes.find(head.uri.path());
+        let write = Write::of(&self.shared, &head);
         let mut asked = asked(&self.shared, &head, route, began);
         let Ok(at_least) = position::demanded(&head.headers) else {
             let response = asked.problem(&self.shared, Problem::BadPosition, "bad-position");
@@ -107,7 +117,13 @@ where
                 }
                 head.extensions.insert(AtLeast(at_least));
                 let passed = self.inner.call(Request::from_parts(head, body));
-                ResponseFuture::passed(passed, asked, reason, self.shared.clone())
+                match write {
+                    None => ResponseFuture::passed(passed, asked, reason, self.shared.clone()),
+                    Some(write) => {
+                        let account = Account::passed(reason);
+                        ResponseFuture::boxed(write.answer(passed, asked, account, self.shared.clone()))
+                    }
+                }
             }
             Ok((wanted, look_up)) => {
                 asked.wanted = Some(wanted);
@@ -185,7 +201,7 @@ fn look_up(shared: &Shared, head: &request::Parts, route: Option<RouteId>) -> Re
     let variant = Variant::of(&head.headers, shared.routes.vary_on());
     let key = key::of(owner, host(head)?, &url, variant);
     let identity = identity.filter(|_| sharing != Sharing::Public).cloned();
-    Ok((wanted, LookUp { key, policy, sharing, identity, reduced }))
+    Ok((wanted, LookUp { key, policy, sharing, route: id, identity, reduced }))
 }
 
 /// Takes out of a request whatever tells who sent it, as far as the layer knows: what comes of it is for everybody.
