@@ -13,6 +13,7 @@ pub mod values;
 mod check;
 mod document;
 mod fault;
+pub(crate) mod group;
 mod secret;
 mod structure;
 #[cfg(test)]
@@ -23,7 +24,6 @@ use std::path::Path;
 
 use serde_json::Value;
 
-pub(crate) use self::check::meaning;
 pub use self::{
     check::{KeySource, Plan, Surroundings},
     fault::{Fault, Faults, Place},

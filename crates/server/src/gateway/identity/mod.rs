@@ -28,7 +28,6 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use futures_util::{FutureExt as _, future::BoxFuture};
 use http::{HeaderName, header, request};
-use quick_cache::sync::Cache as Seen;
 use unstale::Cache;
 use unstale_http::Identity;
 
@@ -49,10 +48,10 @@ use self::{
     trusted::{Said, TrustedHeader},
     verified::Verified,
 };
-use crate::gateway::config::{KeySource, Plan, file::MutualTlsFile};
-
-/// Certificates whose names are remembered.
-const CERTIFICATES_MAX: usize = 10_000;
+use crate::gateway::{
+    config::{KeySource, Plan, file::MutualTlsFile},
+    listen::PeerCertificate,
+};
 
 /// What is known of a request's sender.
 #[derive(Clone, Debug)]
@@ -89,8 +88,8 @@ pub(crate) enum Identified {
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Peer<'a> {
     pub(crate) address: Option<IpAddr>,
-    /// The certificate (DER) that the connection was verified by.
-    pub(crate) certificate: Option<&'a [u8]>,
+    /// The certificate that the connection was verified by.
+    pub(crate) certificate: Option<&'a PeerCertificate>,
 }
 
 /// A stranger has sent a header that is a proxy's to set, and the configuration refuses that.
@@ -111,7 +110,7 @@ pub(crate) struct Identities {
 enum Way {
     Tokens(Arc<Tokens>),
     Introspection(Arc<Introspection>),
-    Certificate { way: Arc<str>, rule: MutualTlsFile, seen: Seen<blake3::Hash, Option<Arc<Verified>>> },
+    Certificate(Arc<str>, MutualTlsFile),
     Trusted(TrustedHeader),
 }
 
@@ -145,7 +144,7 @@ impl Identities {
                 let way = Introspection::new(name, file.clone(), &known, key.clone(), cache.clone(), ask);
                 ways.push(Way::Introspection(way));
             } else if let Some(rule) = &identity.mutual_tls {
-                ways.push(Way::Certificate { way: name.into(), rule: rule.clone(), seen: Seen::new(CERTIFICATES_MAX) });
+                ways.push(Way::Certificate(name.into(), rule.clone()));
             } else if let Some(file) = &identity.trusted_header {
                 ways.push(Way::Trusted(TrustedHeader::of(name, file)));
             }
@@ -207,15 +206,9 @@ impl Identities {
                         None => return self.after_asking(introspection.clone(), credentials, head, tenant),
                     }
                 }
-                Way::Certificate { way, rule, seen } => {
-                    let Some(der) = peer.certificate else { continue };
-                    let digest = blake3::hash(der);
-                    let verified = seen.get(&digest).unwrap_or_else(|| {
-                        let verified = certificate::verified(way, rule, der, &self.key).map(Arc::new);
-                        seen.insert(digest, verified.clone());
-                        verified
-                    });
-                    match verified {
+                Way::Certificate(way, rule) => {
+                    let Some(certificate) = peer.certificate else { continue };
+                    match certificate::verified(way, rule, certificate, &self.key) {
                         Some(verified) => self.known(&verified, Accounted::Nothing, head),
                         None => Outcome::Bad,
                     }
@@ -309,5 +302,6 @@ impl Identities {
 }
 
 fn trusts(trusted: &TrustedHeader, peer: Peer<'_>) -> bool {
-    trusted.trusts(peer.address, || peer.certificate.map(certificate::names).unwrap_or_default())
+    trusted.trusts_address(peer.address)
+        || peer.certificate.is_some_and(|certificate| certificate::has_name(certificate, trusted.certificates()))
 }

@@ -3,6 +3,7 @@
 use std::{collections::HashSet, time::Duration};
 
 use http::HeaderName;
+use unstale::CacheVersion;
 
 use super::{
     super::{
@@ -51,8 +52,9 @@ impl Checker<'_, '_> {
         let mut keys = Vec::new();
         for (place, identity) in file.identity.iter().enumerate() {
             let at = Path::of("identity").item(place);
-            if identity.name.is_empty() || !names.insert(identity.name.as_str()) {
-                self.fault(&at.key("name"), format!("is {}", quoted(&identity.name)), "a name of its own");
+            if CacheVersion::new(&identity.name).is_err() || !names.insert(identity.name.as_str()) {
+                let expected = "a name of its own: 1 to 32 letters, digits, '-', '_' or '.'";
+                self.fault(&at.key("name"), format!("is {}", quoted(&identity.name)), expected);
             }
             keys.push(self.identity(&at, identity, file, has_rule));
         }

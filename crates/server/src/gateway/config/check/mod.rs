@@ -5,7 +5,7 @@
 
 mod access;
 mod identity;
-pub(crate) mod routes;
+mod routes;
 mod upstreams;
 
 use std::{
@@ -23,7 +23,6 @@ use super::{
 use crate::settings::nearest;
 
 pub use self::identity::KeySource;
-pub(crate) use self::routes::meaning;
 
 /// Shortest secret, in bytes.
 pub(crate) const SECRET_BYTES_MIN: usize = 32;

@@ -7,6 +7,7 @@ use unstale_http::{RouteError, RoutePolicies, RoutePolicy};
 use super::{
     super::{
         fault::{Path, Place},
+        group::{self, Part},
         file::{Browser, CacheMode, File, LifetimeOf, QueryOf, RouteCache, RouteFile, SharingOf},
         structure::quoted,
     },
@@ -23,7 +24,7 @@ impl Checker<'_, '_> {
             self.upstream(&at.key("upstream"), &route.upstream);
             let Some(parameters) = self.pattern(&at.key("path"), &route.path) else { continue };
             let here = self.document.place(&self.judged.original(&at));
-            let others = taken.entry(meaning(&route.path)).or_default();
+            let others = taken.entry(group::numbered(&route.path)).or_default();
             if let Some((_, other)) = others.iter().find(|(other, _)| meet(&route.methods, &other.methods)) {
                 let found = format!("matches what the route in line {} matches", other.line);
                 let advice = Some("remove one of them, or give them methods of their own".to_owned());
@@ -50,7 +51,7 @@ impl Checker<'_, '_> {
             // One pattern cannot conflict with itself.
             Err(_) | Ok(_) => {
                 let mut names = BTreeSet::new();
-                for name in pattern.split('/').filter_map(|segment| segment.strip_prefix('{')?.strip_suffix('}')) {
+                for name in pattern.split('/').filter_map(group::parameter) {
                     if !names.insert(name) {
                         self.fault(at, format!("has two parameters {name:?}"), "a name for each");
                     }
@@ -83,16 +84,15 @@ impl Checker<'_, '_> {
         if group.is_empty() {
             self.fault(at, "is empty", "a name such as \"import:{import_id}\"");
         }
-        let mut rest = group;
-        while let Some(begin) = rest.find(['{', '}']) {
-            let after = &rest[begin + 1..];
-            let Some(end) =
-                after.find(['{', '}']).filter(|end| rest[begin..].starts_with('{') && after[*end..].starts_with('}'))
-            else {
-                self.fault(at, format!("is {}", quoted(group)), "each '{' with its '}' around a parameter's name");
-                return;
-            };
-            let name = &after[..end];
+        let Some(parts) = group::parts(group) else {
+            let found = format!("is {}", quoted(group));
+            self.fault(at, found, "each '{' with its '}' around a parameter's name ('{{' and '}}' stand for braces)");
+            return;
+        };
+        for name in parts.into_iter().filter_map(|part| match part {
+            Part::Parameter(name) => Some(name),
+            Part::Text(_) => None,
+        }) {
             if !parameters.contains(name) {
                 let known = parameters.iter().map(|name| format!("{{{name}}}")).collect::<Vec<_>>();
                 let expected = if known.is_empty() {
@@ -104,7 +104,6 @@ impl Checker<'_, '_> {
                     nearest(name, parameters.iter().copied()).map(|meant| format!("did you mean {{{meant}}}?"));
                 self.advise(at, format!("names {{{name}}}, which is not in the path"), expected, advice);
             }
-            rest = &after[end + 1..];
         }
     }
 
@@ -191,12 +190,6 @@ impl Checker<'_, '_> {
     fn has_no_identity(&self) -> bool {
         self.document.top().iter().all(|(key, _)| key.get_ref() != "identity")
     }
-}
-
-/// A path with its parameters' names taken out: equal for paths that match the same.
-pub(crate) fn meaning(path: &str) -> String {
-    let segment = |segment: &str| if segment.starts_with('{') { "{}".to_owned() } else { segment.to_owned() };
-    path.split('/').map(segment).collect::<Vec<_>>().join("/")
 }
 
 /// Whether two lists of methods have one in common; an empty one has all.

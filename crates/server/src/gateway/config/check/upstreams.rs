@@ -39,7 +39,7 @@ impl Checker<'_, '_> {
         if tls.certificate.is_some() != tls.key.is_some() {
             self.fault(&at.key("tls"), "has only one of certificate and key", "both or none");
         }
-        let has_tls = files.iter().any(|(_, file)| file.is_some());
+        let has_tls = files.iter().any(|(_, file)| file.is_some()) || tls.server_name.is_some();
         if has_tls && upstream.servers.iter().all(|server| server.starts_with("http://")) {
             let advice = Some("write https:// if they speak TLS, or remove the table".to_owned());
             self.advise(&at.key("tls"), "is there for servers without TLS", "a server with https://", advice);

@@ -192,7 +192,7 @@ pub enum CertificateField {
     Uri,
     /// The first address of mail.
     Email,
-    /// The certificate's BLAKE3 hash: another one for each certificate.
+    /// The certificate's SHA-256 hash: another one for each certificate.
     Fingerprint,
 }
 

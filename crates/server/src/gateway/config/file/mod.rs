@@ -100,6 +100,9 @@ pub struct ListenTls {
     pub key: PathBuf,
     /// A PEM file with the authorities whose client certificates are accepted (mutual TLS).
     pub client_ca: Option<PathBuf>,
+    /// Whether a client without a certificate is refused.
+    #[serde(default)]
+    pub client_required: bool,
 }
 
 /// The API for backends. Its address cannot change while the gateway runs.

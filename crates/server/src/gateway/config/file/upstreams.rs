@@ -43,6 +43,8 @@ pub struct UpstreamFile {
 pub struct UpstreamTls {
     /// A PEM file with the authorities that are trusted, in place of the system's.
     pub ca: Option<PathBuf>,
+    /// The name in the servers' certificates, if it is not the host in their address.
+    pub server_name: Option<String>,
     /// A PEM file: the certificate that the gateway shows.
     pub certificate: Option<PathBuf>,
     /// A PEM file: its private key.
