@@ -21,8 +21,6 @@ pub enum BypassReason {
     NoIdentity,
     /// No route covers the path, or its policy keeps nothing.
     Route,
-    /// The route leaves the lifetimes to the service, which the layer does not do yet.
-    OriginLifetime,
     /// The identity's tenant is the one that public responses are kept in.
     PublicTenant,
     /// Neither GET nor HEAD.
@@ -86,6 +84,14 @@ pub enum NotStoredReason {
     NoLifetime,
     /// It is a part that cannot be kept by itself.
     Partial,
+    /// It answers a HEAD, and so has no body.
+    Head,
+    /// It names more groups than the limit.
+    TooManyGroups,
+    /// It names a group that is longer than the limit.
+    GroupTooLong,
+    /// The header that names its groups cannot be read.
+    BadGroups,
 }
 
 macro_rules! reasons {
@@ -105,16 +111,16 @@ macro_rules! reasons {
     };
 }
 
-reasons!(BypassReason: NoIdentity => "no-identity", Route => "route",
-    OriginLifetime => "origin-lifetime", PublicTenant => "public-tenant", Method => "method", NoStore => "no-store",
+reasons!(BypassReason: NoIdentity => "no-identity", Route => "route", PublicTenant => "public-tenant", Method => "method", NoStore => "no-store",
     RequestBody => "request-body", Upgrade => "upgrade", OverrideHeader => "override-header", Url => "url",
     UrlTooLong => "url-too-long", Engine => "engine");
 reasons!(NotStoredReason: Status => "status", NoStore => "origin-no-store", NoCache => "origin-no-cache",
     Private => "origin-private", MustRevalidate => "origin-must-revalidate", Expired => "origin-expired",
     SetCookie => "set-cookie", VaryAny => "vary-any", VaryUncounted => "vary-uncounted", EventStream => "event-stream",
     TooLarge => "too-large", HeadersTooLarge => "headers-too-large", Trailers => "trailers", Written => "written",
-    BodyFailed => "body-failed", NotUnderstood => "not-understood", RequestNoStore => "request-no-store",
-    Authorization => "authorization", NoLifetime => "no-lifetime", Partial => "partial");
+    BodyFailed => "body-failed", TooManyGroups => "too-many-groups", GroupTooLong => "group-too-long",
+    BadGroups => "bad-groups", NotUnderstood => "not-understood", RequestNoStore => "request-no-store",
+    Authorization => "authorization", NoLifetime => "no-lifetime", Partial => "partial", Head => "head");
 
 /// What a request that may be looked up wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -125,15 +131,25 @@ pub enum Wanted {
     Head,
 }
 
-/// Request headers by which some servers read a request as another one.
-const OVERRIDES: [&str; 6] = [
-    "x-http-method-override",
-    "x-http-method",
-    "x-method-override",
-    "x-original-url",
-    "x-rewrite-url",
-    "x-original-uri",
-];
+/// Request headers by which some servers read a request as one of another method.
+const METHOD_OVERRIDES: [&str; 3] = ["x-http-method-override", "x-http-method", "x-method-override"];
+
+/// Request headers by which some servers read a request as one of another URL.
+const URL_OVERRIDES: [&str; 3] = ["x-original-url", "x-rewrite-url", "x-original-uri"];
+
+/// Whether a server may read a request as one of another method.
+pub(crate) fn may_be_another_method(headers: &HeaderMap) -> bool {
+    METHOD_OVERRIDES.iter().any(|name| headers.contains_key(*name))
+}
+
+/// The paths and queries of other URLs that a server may read a request as one of.
+pub(crate) fn urls_in_headers(headers: &HeaderMap) -> impl Iterator<Item = (&str, Option<&str>)> {
+    let values = URL_OVERRIDES.iter().flat_map(|name| headers.get_all(*name)).filter_map(|value| value.to_str().ok());
+    values.map(|url| {
+        let path = url.split_once("://").map_or(url, |(_, rest)| rest.find('/').map_or("/", |at| &rest[at..]));
+        path.split_once('?').map_or((path, None), |(path, query)| (path, Some(query)))
+    })
+}
 
 /// Whether a request may be answered from the cache, as far as its head tells.
 ///
@@ -153,7 +169,7 @@ pub fn may_look_up(head: &request::Parts) -> Result<Wanted, BypassReason> {
     if headers.contains_key(header::TRANSFER_ENCODING) || !headers.get_all(header::CONTENT_LENGTH).iter().all(empty) {
         return Err(BypassReason::RequestBody);
     }
-    if OVERRIDES.iter().any(|name| headers.contains_key(*name)) {
+    if may_be_another_method(headers) || URL_OVERRIDES.iter().any(|name| headers.contains_key(*name)) {
         return Err(BypassReason::OverrideHeader);
     }
     if directives(headers, &header::CACHE_CONTROL).any(|(name, _)| name.eq_ignore_ascii_case("no-store")) {

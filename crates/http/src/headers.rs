@@ -4,8 +4,14 @@ use std::{fmt::Write as _, time::Duration};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
+use crate::decide::BypassReason;
+
 /// Groups of a response (RFC 9875).
 pub const CACHE_GROUPS: HeaderName = HeaderName::from_static("cache-groups");
+/// Groups that a write declares wrong (RFC 9875).
+pub const CACHE_GROUP_INVALIDATION: HeaderName = HeaderName::from_static("cache-group-invalidation");
+/// Groups of a response, as words.
+pub const SURROGATE_KEY: HeaderName = HeaderName::from_static("surrogate-key");
 /// What caches did with a request (RFC 9211).
 pub const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 /// Where the time went.
@@ -51,7 +57,10 @@ pub(crate) enum Account {
         reason: &'static str,
     },
     /// The cache took no part because of the request's method.
-    Method,
+    Method {
+        /// What else there is to say.
+        detail: Option<&'static str>,
+    },
 }
 
 /// Whether a loaded response was kept.
@@ -67,12 +76,20 @@ pub(crate) enum Kept {
 pub(crate) type Seconds = i64;
 
 impl Account {
+    /// Of a request that was passed on without a look at the cache.
+    pub(crate) fn passed(reason: BypassReason) -> Self {
+        match reason {
+            BypassReason::Method => Self::Method { detail: None },
+            reason => Self::Bypass { reason: reason.as_str() },
+        }
+    }
+
     /// `HIT`, `MISS`, `STALE` or `BYPASS`. Errors count as passed by, whichever way they came.
     pub(crate) fn verdict(&self) -> &'static str {
         match self {
             Self::Hit { .. } => "HIT",
             Self::Stale { .. } => "STALE",
-            Self::Miss { status: 400.., .. } | Self::Bypass { .. } | Self::Method => "BYPASS",
+            Self::Miss { status: 400.., .. } | Self::Bypass { .. } | Self::Method { .. } => "BYPASS",
             Self::Miss { .. } => "MISS",
         }
     }
@@ -81,11 +98,20 @@ impl Account {
     pub(crate) fn reason(&self) -> Option<&'static str> {
         match self {
             Self::Hit { .. } => None,
-            Self::Method => Some("method"),
+            Self::Method { detail } => Some(detail.unwrap_or("method")),
             Self::Stale { reason, .. } | Self::Bypass { reason } | Self::Miss { kept: Kept::NotStored(reason), .. } => {
                 Some(reason)
             }
             Self::Miss { kept: Kept::Stored(reason), .. } => *reason,
+        }
+    }
+
+    /// The same, if the cache took no part, and there is more to say.
+    pub(crate) fn because(self, reason: &'static str) -> Self {
+        match self {
+            Self::Method { .. } => Self::Method { detail: Some(reason) },
+            Self::Bypass { .. } => Self::Bypass { reason },
+            other => other,
         }
     }
 
@@ -109,7 +135,8 @@ impl Account {
                 self.reason().map_or(Ok(()), |reason| write!(text, "; detail={reason}"))
             }
             Self::Bypass { reason } => write!(text, "Unstale; fwd=bypass; detail={reason}"),
-            Self::Method => return HeaderValue::from_static("Unstale; fwd=method"),
+            Self::Method { detail: None } => return HeaderValue::from_static("Unstale; fwd=method"),
+            Self::Method { detail: Some(detail) } => write!(text, "Unstale; fwd=method; detail={detail}"),
         };
         HeaderValue::try_from(text).expect("words and digits make a header")
     }
@@ -173,6 +200,9 @@ mod tests {
         );
         let bypass = Account::Bypass { reason: "no-identity" };
         check(bypass, "BYPASS", "Unstale; fwd=bypass; detail=no-identity", "cache;desc=\"BYPASS\"");
-        check(Account::Method, "BYPASS", "Unstale; fwd=method", "cache;desc=\"BYPASS\"");
+        let method = Account::Method { detail: None };
+        check(method, "BYPASS", "Unstale; fwd=method", "cache;desc=\"BYPASS\"");
+        let pending = "Unstale; fwd=method; detail=invalidation-pending";
+        check(method.because("invalidation-pending"), "BYPASS", pending, "cache;desc=\"BYPASS\"");
     }
 }

@@ -26,12 +26,24 @@ pub struct HttpLimits {
     pub url_bytes_max: usize,
     /// Groups named in a response.
     pub groups_max: usize,
+    /// Groups that a route and its service name for one response; with more it is not kept.
+    pub origin_groups_max: usize,
+    /// Bytes of such a group's name; with a longer one the response is not kept.
+    pub group_bytes_max: usize,
 }
 
 impl Default for HttpLimits {
-    /// 1 MiB of body, 16 KiB of headers, 2 KiB of URL, 64 groups.
+    /// 1 MiB of body, 16 KiB of headers, 2 KiB of URL, 64 groups, of which the service names 48 of 256 bytes (RFC 9875
+    /// asks for 32 of 32 at least).
     fn default() -> Self {
-        Self { body_bytes_max: 1 << 20, header_bytes_max: 16 << 10, url_bytes_max: 2048, groups_max: 64 }
+        Self {
+            body_bytes_max: 1 << 20,
+            header_bytes_max: 16 << 10,
+            url_bytes_max: 2048,
+            groups_max: 64,
+            origin_groups_max: 48,
+            group_bytes_max: 256,
+        }
     }
 }
 

@@ -64,6 +64,8 @@ mod groups;
 mod identity;
 mod layer;
 mod load;
+mod named;
+mod origin;
 mod position;
 mod problem;
 mod route;
@@ -71,6 +73,7 @@ mod served;
 mod service;
 mod stored;
 mod validator;
+mod writes;
 
 pub use self::{
     body::CacheBody,

@@ -35,7 +35,7 @@ pub mod vary;
 
 mod terms;
 
-pub use self::terms::{Defaults, Terms};
+pub use self::terms::{Defaults, Received, Terms};
 
 /// The most seconds that are told apart (RFC 9111, 1.2.2): more is as much.
 pub const SECONDS_MAX: u64 = 1 << 31;

@@ -5,7 +5,6 @@ mod policy;
 mod table;
 
 pub(crate) use self::{
-    groups::GroupPattern,
     policy::REVALIDATE,
     table::{Route, RouteId, VARY, is_safe},
 };

@@ -4,9 +4,12 @@
 
 mod coherence;
 mod conditional;
+mod groups;
 mod isolation;
 mod mounting;
 mod passing;
+mod public;
 mod storing;
 mod waiting;
 mod world;
+mod writes;
