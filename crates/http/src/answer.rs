@@ -184,7 +184,8 @@ impl Asked {
             Ok(bytes) => bytes,
             Err(body) => return Response::from_parts(head, body),
         };
-        let audience = self.identity.as_ref().map_or(Audience::Anybody, Audience::Principal);
+        let identity = self.identity.as_ref().filter(|_| !self.is_public);
+        let audience = identity.map_or(Audience::Anybody, Audience::Principal);
         let etag = shared.validators.validator(audience, &head.headers, &bytes);
         let condition = self.preconditions.evaluate(etag.as_bytes(), head.headers.get(header::LAST_MODIFIED));
         head.headers.insert(header::ETAG, etag);

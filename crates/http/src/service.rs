@@ -122,7 +122,6 @@ where
         let began = Instant::now();
         let (mut head, body) = request.into_parts();
         let route = self.shared.routes.find(head.uri.path());
-        let write = Write::of(&self.shared, &head);
         let mut asked = asked(&self.shared, &head, route, began);
         let Ok(at_least) = position::demanded(&head.headers) else {
             let response = asked.problem(&self.shared, Problem::BadPosition, "bad-position");
@@ -134,6 +133,7 @@ where
                     // The service may read the URL as one that another route covers.
                     asked.cache_control = REVALIDATE;
                 }
+                let write = Write::of(&self.shared, &head);
                 head.extensions.insert(AtLeast(at_least));
                 let passed = self.inner.call(Request::from_parts(head, body));
                 match write {
@@ -294,7 +294,7 @@ fn strip_credentials(head: &mut request::Parts, shared: &Shared) {
 }
 
 /// Whom the request is for: of HTTP/2 and proxies in the URL, of HTTP/1.1 in `Host`.
-fn host(head: &request::Parts) -> Result<&str, BypassReason> {
+pub(crate) fn host(head: &request::Parts) -> Result<&str, BypassReason> {
     if let Some(authority) = head.uri.authority() {
         return Ok(authority.as_str());
     }

@@ -57,8 +57,8 @@ fn counted<'a>(text: &'a str, query: &Query) -> Cow<'a, str> {
 pub(crate) fn readings(path: &str) -> Vec<Cow<'_, str>> {
     let mut all = vec![Cow::Borrowed(path)];
     if !unambiguous_path(path) {
-        let decoded = decoded(path);
-        for reading in [segmented(path), segmented(&decoded), decoded] {
+        let unescaped = unescaped(path);
+        for reading in [segmented(path), segmented(&unescaped), unescaped] {
             if !all.iter().any(|known| *known == reading) {
                 all.push(Cow::Owned(reading));
             }
@@ -68,7 +68,7 @@ pub(crate) fn readings(path: &str) -> Vec<Cow<'_, str>> {
 }
 
 /// A path without the escapes that a path does not need. What is no text stays escaped, and so do `%` and `?`.
-fn decoded(path: &str) -> String {
+fn unescaped(path: &str) -> String {
     let mut text = String::with_capacity(path.len());
     let mut rest = path;
     while let Some(at) = rest.find('%') {
