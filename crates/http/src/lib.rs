@@ -40,10 +40,13 @@
 //! ```
 //!
 //! # Invariants
-//! - A response is looked up and kept under a verified [`Identity`] or not at all; never across tenants.
+//! - A response is looked up and kept under a verified [`Identity`] or not at all; never across tenants. What a route
+//!   says is for everybody is made without anybody's credentials and kept apart.
 //! - What the origin said binds: `no-store`, `no-cache`, `private`, `Set-Cookie`, `Vary`, its lifetimes.
 //! - A response that may not be kept reaches exactly the one who caused it, whole; whoever waited asks for themselves.
 //! - One entry, one validator: a 304 is answered from the entry that a 200 would be.
+//! - A write that the layer sees to is answered when what it may have changed is declared wrong; no group and no URI
+//!   that tells what is dropped on the way.
 //! - A failure of the cache is never a user's error.
 //!
 //! # What this crate knows nothing of
@@ -65,6 +68,7 @@ mod identity;
 mod layer;
 mod load;
 mod named;
+mod origin;
 mod position;
 mod problem;
 mod route;

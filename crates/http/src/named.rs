@@ -6,6 +6,7 @@
 //! cannot parse; not keeping the response is the safe way to do that.
 
 use http::{HeaderMap, HeaderName, HeaderValue};
+use sfv::{BareItem, Item, List, ListEntry, Parser};
 
 use crate::{
     decide::NotStoredReason,
@@ -59,24 +60,14 @@ pub(crate) fn of_response(
 
 /// The members of a list of strings (RFC 9651), over all lines of a header. Their parameters say nothing here.
 pub(crate) fn strings(headers: &HeaderMap, name: &HeaderName) -> Result<Vec<String>, Malformed> {
-    let mut all = Vec::new();
-    for line in headers.get_all(name) {
-        let mut rest = text(line)?.trim_matches(' ');
-        if rest.is_empty() {
-            continue;
-        }
-        loop {
-            let (member, after) = string(rest)?;
-            all.push(member);
-            rest = parameters(after)?.trim_start_matches([' ', '\t']);
-            if rest.is_empty() {
-                break;
-            }
-            // A comma that nothing follows is an error (RFC 9651, 4.2.1), as is the empty string below.
-            rest = rest.strip_prefix(',').ok_or(Malformed)?.trim_start_matches([' ', '\t']);
-        }
-    }
-    Ok(all)
+    let lines = headers.get_all(name).iter().map(text).collect::<Result<Vec<&str>, _>>()?;
+    let list: List = Parser::new(&lines.join(",")).parse().map_err(|_| Malformed)?;
+    list.into_iter()
+        .map(|entry| match entry {
+            ListEntry::Item(Item { bare_item: BareItem::String(text), .. }) => Ok(text.into()),
+            _ => Err(Malformed),
+        })
+        .collect()
 }
 
 fn words(headers: &HeaderMap, name: &HeaderName) -> Result<Vec<String>, Malformed> {
@@ -89,49 +80,6 @@ fn words(headers: &HeaderMap, name: &HeaderName) -> Result<Vec<String>, Malforme
 
 fn text(line: &HeaderValue) -> Result<&str, Malformed> {
     line.to_str().map_err(|_| Malformed)
-}
-
-/// A string at the beginning of a text, and what follows it (RFC 9651, 4.2.5).
-fn string(text: &str) -> Result<(String, &str), Malformed> {
-    let inner = text.strip_prefix('"').ok_or(Malformed)?;
-    let mut value = String::new();
-    let mut chars = inner.char_indices();
-    while let Some((at, char)) = chars.next() {
-        match char {
-            '"' => return Ok((value, &inner[at + 1..])),
-            '\\' => match chars.next() {
-                Some((_, escaped @ ('"' | '\\'))) => value.push(escaped),
-                _ => return Err(Malformed),
-            },
-            ' '..='~' => value.push(char),
-            _ => return Err(Malformed),
-        }
-    }
-    Err(Malformed)
-}
-
-/// What follows the parameters of a member.
-fn parameters(mut rest: &str) -> Result<&str, Malformed> {
-    while let Some(parameter) = rest.strip_prefix(';') {
-        let parameter = parameter.trim_start_matches(' ');
-        let key_ends = parameter.find(|c: char| !matches!(c, 'a'..='z' | '0'..='9' | '_' | '-' | '.' | '*'));
-        let (key, after) = parameter.split_at(key_ends.unwrap_or(parameter.len()));
-        if !key.starts_with(|c: char| c.is_ascii_lowercase() || c == '*') {
-            return Err(Malformed);
-        }
-        rest = match after.strip_prefix('=') {
-            None => after,
-            Some(value) if value.starts_with('"') => string(value)?.1,
-            Some(value) => {
-                let ends = value.find([',', ';', ' ', '\t', '"']).unwrap_or(value.len());
-                if ends == 0 {
-                    return Err(Malformed);
-                }
-                &value[ends..]
-            }
-        };
-    }
-    Ok(rest)
 }
 
 #[cfg(test)]

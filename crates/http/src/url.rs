@@ -57,8 +57,8 @@ fn counted<'a>(text: &'a str, query: &Query) -> Cow<'a, str> {
 pub(crate) fn readings(path: &str) -> Vec<Cow<'_, str>> {
     let mut all = vec![Cow::Borrowed(path)];
     if !unambiguous_path(path) {
-        let decoded = decoded(path);
-        for reading in [segmented(path), segmented(&decoded), decoded] {
+        let unescaped = unescaped(path);
+        for reading in [segmented(path), segmented(&unescaped), unescaped] {
             if !all.iter().any(|known| *known == reading) {
                 all.push(Cow::Owned(reading));
             }
@@ -68,7 +68,7 @@ pub(crate) fn readings(path: &str) -> Vec<Cow<'_, str>> {
 }
 
 /// A path without the escapes that a path does not need. What is no text stays escaped, and so do `%` and `?`.
-fn decoded(path: &str) -> String {
+fn unescaped(path: &str) -> String {
     let mut text = String::with_capacity(path.len());
     let mut rest = path;
     while let Some(at) = rest.find('%') {
@@ -179,11 +179,11 @@ fn sorted(query: &str, keep: impl Fn(&str) -> bool) -> Cow<'_, str> {
 
 /// A parameter's name, decoded: servers put `a` and `%61` in one list, so their order must be kept.
 fn name(parameter: &str) -> Cow<'_, str> {
-    decoded(parameter.split_once('=').map_or(parameter, |(name, _)| name))
+    plain(parameter.split_once('=').map_or(parameter, |(name, _)| name))
 }
 
 /// A name or a value as servers read it.
-pub(crate) fn decoded(raw: &str) -> Cow<'_, str> {
+pub(crate) fn plain(raw: &str) -> Cow<'_, str> {
     if !raw.contains(['%', '+']) {
         return Cow::Borrowed(raw);
     }

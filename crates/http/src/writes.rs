@@ -30,7 +30,9 @@ use crate::{
     named,
     position::Written,
     problem::Problem,
+    rfc9111::invalidation::targets,
     route::{Route, Sharing, Writes, is_safe},
+    service::host,
     url,
 };
 
@@ -65,6 +67,14 @@ pub(crate) struct Write {
     tags: Vec<Tag>,
     /// Whether the groups that the answer names may be those of public responses.
     is_public: bool,
+    target: Target,
+}
+
+/// What the URLs in the answer are read by.
+#[derive(Debug)]
+struct Target {
+    authority: String,
+    path_and_query: String,
 }
 
 /// What became of a write's invalidation.
@@ -84,7 +94,11 @@ impl Write {
             return None;
         }
         let tenant = head.extensions.get::<Identity>().map(|identity| identity.tenant().clone());
-        let mut write = Self { tenant, tags: Vec::new(), is_public: shared.routes.has_public_groups() };
+        let target = Target {
+            authority: host(head).unwrap_or_default().to_owned(),
+            path_and_query: head.uri.path_and_query().map_or_else(String::new, |url| url.as_str().to_owned()),
+        };
+        let mut write = Self { tenant, tags: Vec::new(), is_public: shared.routes.has_public_groups(), target };
         let mut is_seen_to = false;
         // Which method it will be taken for, nobody knows.
         let method = if overridden { None } else { Some(&head.method) };
@@ -105,13 +119,32 @@ impl Write {
         let is_meant = |only: &Option<Method>| only.is_none() || method.is_none() || only.as_ref() == method;
         let meant = route.invalidates.iter().filter(|(only, _)| is_meant(only));
         let groups: BTreeSet<String> = meant.flat_map(|(_, groups)| groups).map(|group| group.name(path)).collect();
-        let is_public = route.policy.sharing == Sharing::Public;
-        for tenant in self.tenant.iter().chain(is_public.then_some(&shared.public_tenant)) {
-            self.tags.push(uri_tag(tenant, route, path, query));
-        }
-        self.is_public |= is_public;
+        self.is_public |= route.policy.sharing == Sharing::Public;
+        self.add_uri(shared, route, path, query);
         let tags = groups.iter().flat_map(|name| self.group_tags(shared, name)).collect::<Vec<_>>();
         self.tags.extend(tags);
+    }
+
+    fn add_uri(&mut self, shared: &Shared, route: &Route, path: &str, query: Option<&str>) {
+        let public = (route.policy.sharing == Sharing::Public).then_some(&shared.public_tenant);
+        for tenant in self.tenant.iter().chain(public) {
+            self.tags.push(uri_tag(tenant, route, path, query));
+        }
+    }
+
+    /// Adds what the answer names of the same origin.
+    fn add_named_uris<B>(&mut self, shared: &Shared, response: &Response<B>) {
+        let Target { authority, path_and_query } = &self.target;
+        // The method is known to be no safe one, or nobody knows which it was taken for.
+        let named = targets(&Method::POST, response.status(), authority, path_and_query, response.headers());
+        for url in named.iter().filter(|url| **url != self.target.path_and_query).cloned().collect::<Vec<_>>() {
+            let (path, query) = url.split_once('?').map_or((&*url, None), |(path, query)| (path, Some(query)));
+            for path in url::readings(path) {
+                if let Some(id) = shared.routes.find(&path) {
+                    self.add_uri(shared, shared.routes.route(id), &path, query);
+                }
+            }
+        }
     }
 
     /// The tags of a group, wherever its name may be meant.
@@ -173,12 +206,13 @@ impl Write {
     }
 
     /// What the request and its answer, if there is one, declare wrong; none if nothing was done.
-    fn invalidation<B>(self, shared: &Shared, response: Option<&Response<B>>) -> Option<Invalidation> {
+    fn invalidation<B>(mut self, shared: &Shared, response: Option<&Response<B>>) -> Option<Invalidation> {
         if response.is_some_and(|response| !may_be_done(response.status())) {
             return None;
         }
         let mut invalidation = Invalidation::new();
         if let Some(response) = response {
+            self.add_named_uris(shared, response);
             match named::strings(response.headers(), &CACHE_GROUP_INVALIDATION) {
                 Ok(names) => {
                     names.iter().flat_map(|name| self.group_tags(shared, name)).for_each(|tag| invalidation.tag(tag));
