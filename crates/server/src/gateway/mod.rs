@@ -12,12 +12,20 @@
 //! | [`proxy`] | a tower service that forwards a request to an upstream and streams the answer back |
 //! | [`upstream`] | the servers behind: which one, over which connection, and whether it is well |
 
+mod assembly;
 pub mod config;
+mod control;
 mod identity;
 pub mod listen;
+mod metrics;
 pub mod proxy;
+mod reload;
+mod start;
 mod tags;
 mod tls;
 pub mod upstream;
 
-pub use self::tls::TlsError;
+pub use self::{
+    start::{Gateway, StartError},
+    tls::TlsError,
+};

@@ -29,8 +29,9 @@ const BOUND: std::time::Duration = std::time::Duration::from_secs(1);
 #[derive(Debug)]
 pub(crate) struct Routing {
     pub(crate) policies: Arc<RoutePolicies>,
-    /// By the entity of their policy, which is their label.
-    paths: HashMap<String, PathRoutes>,
+    paths: Vec<PathRoutes>,
+    /// Their places, by the entity of their policy, which is their label.
+    places: HashMap<Arc<str>, usize>,
 }
 
 /// The routes of one path.
@@ -41,6 +42,8 @@ pub(crate) struct PathRoutes {
     pub(crate) tag: Arc<Tag>,
     pub(crate) is_public: bool,
     routes: Vec<Route>,
+    path: String,
+    files: Vec<RouteFile>,
 }
 
 /// Where requests of some methods go.
@@ -70,7 +73,7 @@ impl Routing {
         let mut builder = RoutePolicies::builder()
             .vary_on(plan.file.cache.vary_on.iter().cloned())
             .identified_by(identified_by.iter().map(|name| name.as_str().to_owned()));
-        let mut paths = HashMap::new();
+        let (mut paths, mut places) = (Vec::new(), HashMap::new());
         for (place, (path, files)) in grouped.into_iter().enumerate() {
             let label = label(&files[0].path, place);
             let reads = files.iter().find(|file| takes(file, "GET")).unwrap_or(&files[0]);
@@ -86,15 +89,33 @@ impl Routing {
                 tag: Arc::new(tags::route(&path)),
                 is_public: reads.sharing == SharingOf::Public,
                 routes: routes.collect(),
+                files: files.iter().copied().cloned().collect(),
+                path,
             };
-            paths.insert(label, entry);
+            places.insert(entry.label.clone(), place);
+            paths.push(entry);
         }
-        Ok(Self { policies: Arc::new(builder.build()?), paths })
+        Ok(Self { policies: Arc::new(builder.build()?), paths, places })
     }
 
-    /// The routes of a path.
-    pub(crate) fn find(&self, path: &str) -> Option<&PathRoutes> {
-        self.policies.policy(path).and_then(|policy| self.paths.get(&*policy.entity))
+    /// The place of a path's routes.
+    pub(crate) fn find(&self, path: &str) -> Option<usize> {
+        self.policies.policy(path).and_then(|policy| self.places.get(&*policy.entity).copied())
+    }
+
+    /// The routes at a place.
+    pub(crate) fn at(&self, place: usize) -> &PathRoutes {
+        &self.paths[place]
+    }
+
+    /// Every path, with its parameters numbered, and what the file says of it.
+    pub(crate) fn each(&self) -> impl Iterator<Item = (&str, &[RouteFile])> {
+        self.paths.iter().map(|path| (path.path.as_str(), path.files.as_slice()))
+    }
+
+    /// What the file says of a path.
+    pub(crate) fn files(&self, path: &str) -> Option<&[RouteFile]> {
+        self.each().find(|(own, _)| *own == path).map(|(_, files)| files)
     }
 }
 

@@ -60,7 +60,7 @@ pub(crate) fn upstream_settings(plan: &Plan, name: &str, file: &UpstreamFile) ->
         },
         retry: RetrySettings { attempts_max: file.retry.attempts_max, budget_percent: file.retry.budget_percent },
         health,
-        host: if file.preserve_host { SentHost::Preserved } else { SentHost::Own },
+        host: if file.preserve_host { SentHost::Preserved } else { SentHost::Server },
         ..own
     }
 }
@@ -69,5 +69,5 @@ pub(crate) fn upstream_settings(plan: &Plan, name: &str, file: &UpstreamFile) ->
 pub(crate) fn url_settings(url: &Uri) -> Option<UpstreamSettings> {
     let origin = format!("{}://{}", url.scheme_str()?, url.authority()?);
     let own = UpstreamSettings::new(format!("the keys of {origin}"), [origin.parse::<ServerAddress>().ok()?]);
-    Some(UpstreamSettings { connections_max: 2, host: SentHost::Own, ..own })
+    Some(UpstreamSettings { connections_max: 2, host: SentHost::Server, ..own })
 }

@@ -53,6 +53,11 @@ use crate::gateway::{
     listen::PeerCertificate,
 };
 
+/// The keys of tokens could not be asked for.
+const NO_KEYS: &str = "no-keys";
+/// The backend could not be asked.
+const NO_ANSWER: &str = "introspection-failed";
+
 /// What is known of a request's sender.
 #[derive(Clone, Debug)]
 pub(crate) enum Outcome {
@@ -75,6 +80,11 @@ impl Outcome {
             Self::Bad => "bad",
             Self::Unknown(reason) => reason,
         }
+    }
+
+    /// Whether it may be known a little later: somebody who has to be asked did not answer.
+    pub(crate) fn is_passing(&self) -> bool {
+        matches!(self, Self::Unknown(NO_KEYS | NO_ANSWER))
     }
 }
 
@@ -228,6 +238,11 @@ impl Identities {
         Identified::Now(outcome)
     }
 
+    /// The tenant that a rule gives a request, whoever has sent it.
+    pub(crate) fn tenant_by_rule(&self, head: &request::Parts) -> Option<unstale::Tenant> {
+        self.tenancy.find(head)
+    }
+
     fn known(&self, verified: &Verified, accounted: Accounted<'_>, head: &request::Parts) -> Outcome {
         let rest = self.known.rest(&head.headers, accounted, &self.key);
         let Some(tenant) = verified.tenant.clone().or_else(|| self.tenancy.find(head)) else {
@@ -264,7 +279,7 @@ impl Identities {
                 Look::Believed(believed) => this.known(&believed.verified, tokens.accounted(), &head),
                 // The keys were asked for just now, or are there: it is the token that is wrong.
                 Look::AskKeys(_) if tokens.keys().now().is_some() => Outcome::Bad,
-                Look::AskKeys(_) | Look::None => Outcome::Unknown("no-keys"),
+                Look::AskKeys(_) | Look::None => Outcome::Unknown(NO_KEYS),
                 Look::Refused(_) => Outcome::Bad,
             }
         };
@@ -282,7 +297,7 @@ impl Identities {
         let outcome = async move {
             match introspection.ask(credentials, &head, tenant.as_ref()).await {
                 Asked::Answered(answer) => this.answered(&answer, tenant),
-                Asked::Failed => Outcome::Unknown("introspection-failed"),
+                Asked::Failed => Outcome::Unknown(NO_ANSWER),
             }
         };
         Identified::Later(outcome.boxed())

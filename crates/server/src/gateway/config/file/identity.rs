@@ -8,7 +8,7 @@ use serde::Deserialize;
 use super::super::values::Span;
 
 /// How requests are told apart by tenant where the identity does not say it. Give one of the two.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq)]
 #[serde(deny_unknown_fields, default)]
 pub struct TenantRule {
     /// Everybody is of this one.
@@ -19,7 +19,7 @@ pub struct TenantRule {
 
 /// By what the backends know who is asking. What an identity does not account for of these becomes part of the
 /// principal, as a keyed hash: so nobody gets an answer that was made for other credentials.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq)]
 #[serde(deny_unknown_fields, default)]
 pub struct Credentials {
     /// Request headers, besides `Cookie`.
@@ -45,7 +45,7 @@ pub enum OnCredentials {
 }
 
 /// One way to verify identities: a name and exactly one of the kinds.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq)]
 #[serde(deny_unknown_fields)]
 pub struct IdentityFile {
     /// Its name; a part of the principals that it verifies.
@@ -61,7 +61,7 @@ pub struct IdentityFile {
 }
 
 /// A signed token. Give its keys as one of `jwks_file`, `jwks_url`, `secret_env` and `secret_file`.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq)]
 #[serde(deny_unknown_fields)]
 pub struct JwtFile {
     /// A file with the public keys (JWKS).
@@ -124,7 +124,7 @@ pub enum JwtAlgorithm {
 }
 
 /// The backend is asked who it is, with the request's own credentials.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq)]
 #[serde(deny_unknown_fields)]
 pub struct IntrospectionFile {
     /// The upstream that is asked.
@@ -163,7 +163,7 @@ pub struct IntrospectionFile {
 }
 
 /// The client's certificate. Needs `listen.tls.client_ca`.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq)]
 #[serde(deny_unknown_fields)]
 pub struct MutualTlsFile {
     /// The part that names the principal.
@@ -197,7 +197,7 @@ pub enum CertificateField {
 }
 
 /// A header that a proxy in front has set. It is taken out of the requests of everybody else.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq)]
 #[serde(deny_unknown_fields)]
 pub struct TrustedHeaderFile {
     /// The header that names the principal.

@@ -175,7 +175,7 @@ pub struct Cache {
 }
 
 /// Log lines.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Eq)]
 #[serde(deny_unknown_fields, default)]
 pub struct Log {
     /// Which are written: `info`, or `warn,unstale_server=debug`.

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use super::super::values::{Size, Span};
 
 /// Which requests go where, and how their answers are kept.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq)]
 #[serde(deny_unknown_fields)]
 pub struct RouteFile {
     /// A path whose segments are literal, a `{name}` that stands for one segment, or a last `*` that stands for one or
@@ -49,7 +49,7 @@ pub struct RouteFile {
 }
 
 /// How answers are kept.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq)]
 #[serde(deny_unknown_fields)]
 pub struct RouteCache {
     /// Who says for how long an answer is fresh.
