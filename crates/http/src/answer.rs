@@ -124,6 +124,9 @@ impl Asked {
         account: &Account,
         fetched: Option<&Fetched<StoredResponse>>,
     ) -> Response<CacheBody<B>> {
+        if self.is_origin {
+            return self.pass_of_origin(shared, response, account, fetched).await;
+        }
         let deserves = self.deserves_validator(&response, shared.limits.body_bytes_max);
         let response = if deserves { self.validated(shared, response).await } else { response };
         self.passed(shared, response, account, fetched)

@@ -66,7 +66,11 @@ impl Asked {
         let condition = if kept.status.is_success() { self.condition(stored) } else { Condition::Send };
         let mut response = match condition {
             Condition::Send => match (kept.part, kept.status) {
-                (Some(held), _) => part(stored, sought.place(stored)?, held.first, held.whole),
+                (Some(held), _) => {
+                    // What the origin has just given is given on, whatever the cache makes of the request's range.
+                    let all = (came == Came::Asked).then_some(0..stored.body().len());
+                    part(stored, sought.place(stored).or(all)?, held.first, held.whole)
+                }
                 (None, StatusCode::OK) => match self.range.part(stored.etag(), stored.body().len()) {
                     Part::Bytes(place) if self.wanted == Some(Wanted::Get) => {
                         part(stored, place, 0, stored.body().len() as u64)

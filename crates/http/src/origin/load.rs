@@ -318,6 +318,8 @@ struct Candidate {
     fields: Fields,
     /// The whole head: the fields, and what counts of those that are not kept.
     headers: HeaderMap,
+    /// It answers its request's range and no other.
+    is_for_its_range: bool,
 }
 
 impl Arrived<'_> {
@@ -348,7 +350,7 @@ impl Arrived<'_> {
         }
         let (control, _) = targeted::control(&head.headers, &seeker.read.lifetime.targeted());
         let fields = update::kept(&head.headers, &control, self.is_shared());
-        let mut candidate = Candidate { status, fields, headers: head.headers.clone() };
+        let mut candidate = Candidate { status, fields, headers: head.headers.clone(), is_for_its_range: false };
         let judged = if is_written { Err(NotStoredReason::Written) } else { self.judge(&candidate) };
         let (terms, tags) = match judged {
             Ok(judged) => judged,
@@ -364,10 +366,8 @@ impl Arrived<'_> {
             }
         };
         let mut part = Held::of(status, &candidate.headers, body.len());
-        if status == StatusCode::PARTIAL_CONTENT && part.is_none() {
-            let response = Response::from_parts(head, CacheBody::full(body));
-            return Brought::Passed(Box::new(response), NotStoredReason::Partial, tags);
-        }
+        // A part that cannot be cut is for those who ask for the very same.
+        candidate.is_for_its_range = status == StatusCode::PARTIAL_CONTENT && part.is_none();
         let mut body = body;
         if let (Asking::Completing(old, before), Some(rest)) = (&asking, part) {
             let is_same = validators(old).strong().is_some_and(|etag| head.headers.get(header::ETAG) == Some(etag));
@@ -377,11 +377,16 @@ impl Arrived<'_> {
                 part = Some(joined.held);
             }
         }
+        if matches!(asking, Asking::Completing(..)) && part.is_some_and(|held| !held.is_whole()) {
+            // A part of something else, against the request's word (RFC 9110, 13.1.5): of no use to anybody.
+            return Brought::Passed(Box::new(Problem::NoAnswer.response()), NotStoredReason::Unasked, tags);
+        }
         if part.is_some_and(|held| held.is_whole()) {
             part = None;
             candidate.status = StatusCode::OK;
         }
-        candidate.fields.retain(|(name, _)| *name != header::CONTENT_RANGE || status != StatusCode::PARTIAL_CONTENT);
+        let is_cut = status == StatusCode::PARTIAL_CONTENT && !candidate.is_for_its_range;
+        candidate.fields.retain(|(name, _)| *name != header::CONTENT_RANGE || !is_cut);
         Brought::Kept(Box::new(self.loaded(candidate, terms, tags, part, body)))
     }
 
@@ -398,7 +403,7 @@ impl Arrived<'_> {
         for age in answer.get_all(header::AGE) {
             headers.append(header::AGE, age.clone());
         }
-        let candidate = Candidate { status: kept.status, fields, headers };
+        let candidate = Candidate { status: kept.status, fields, headers, is_for_its_range: kept.is_for_its_range() };
         match self.judge(&candidate) {
             Ok((terms, tags)) => Brought::Kept(Box::new(self.loaded(candidate, terms, tags, None, old.body().clone()))),
             Err(reason) => {
@@ -466,7 +471,10 @@ impl Arrived<'_> {
             Some(own) => own.clone(),
             None => shared.validators.validator(asked.audience(), &candidate.headers, &body),
         };
-        let names = vary::names(&candidate.headers).unwrap_or_default();
+        let mut names = vary::names(&candidate.headers).unwrap_or_default();
+        if candidate.is_for_its_range {
+            names.extend(Kept::RANGE);
+        }
         let selection = vary::digest(&names, &read.headers);
         let life = std::time::Duration::from_secs(terms.useful_for()) + read.lifetime.retain;
         let kept = Kept::new(candidate.status, terms, (names, selection), part);
