@@ -25,6 +25,7 @@ use crate::{
 };
 
 /// What is remembered of a request until it is answered.
+#[allow(clippy::struct_excessive_bools, reason = "each says something else of the request")]
 pub(crate) struct Asked {
     pub(crate) route: Option<RouteId>,
     /// A read of a route whose lifetimes are the origin's.

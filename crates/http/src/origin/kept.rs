@@ -137,7 +137,7 @@ mod tests {
             must_revalidate: false,
             immutable: true,
         };
-        let names = vec![http::header::ACCEPT, http::header::COOKIE];
+        let names = vec![header::ACCEPT, header::COOKIE];
         Kept::new(StatusCode::NOT_FOUND, terms, (names, 1 << 100), part)
     }
 
