@@ -93,4 +93,5 @@ pub use self::{
     service::CacheService,
     stored::StoredResponse,
     validator::ValidatorKey,
+    writes::group_tag,
 };

@@ -1,5 +1,6 @@
 //! The server's parts over real sockets.
 #![allow(clippy::unwrap_used, reason = "in a test, what is not there is a failure")]
 
+mod gateway;
 mod live;
 mod run;

@@ -1,0 +1,4 @@
+//! The gateway's forwarding half over real sockets.
+
+mod forward;
+mod support;
