@@ -1,6 +1,6 @@
 //! What a request carries of where it came from: extensions that the listener puts.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{fmt::Write as _, net::SocketAddr, sync::Arc};
 
 use http::HeaderMap;
 use rustls::pki_types::CertificateDer;
@@ -50,7 +50,10 @@ impl PeerCertificate {
         let digest = rustls::crypto::ring::cipher_suite::TLS13_AES_128_GCM_SHA256
             .tls13()
             .map(|suite| suite.common.hash_provider.hash(certificate))?;
-        let fingerprint = digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+        let fingerprint = digest.as_ref().iter().fold(String::with_capacity(64), |mut text, byte| {
+            write!(text, "{byte:02x}").expect("a string takes all that is written");
+            text
+        });
         Some(Self(Arc::new(CertificateFacts { subject, common_name, names, fingerprint })))
     }
 

@@ -105,6 +105,8 @@ impl Failure {
 }
 
 const UNREACHED: &str = "The server behind the gateway cannot be reached; your request did nothing. Try again.";
+const BROKEN_OFF: &str =
+    "The server behind the gateway broke off. It may or may not have acted: look before you send it again.";
 const GARBLED: &str =
     "The server behind the gateway answered with something that is not HTTP. Report it to its operator.";
 
@@ -121,10 +123,8 @@ fn connect_told(error: &ConnectError) -> Told {
 fn send_told(error: &SendError) -> Told {
     match error {
         SendError::Unsent(_) => Told::bad_gateway("connection_terminated", UNREACHED),
-        SendError::Closed => Told::bad_gateway(
-            "connection_terminated",
-            "The server behind the gateway broke off. It may or may not have acted: look before you send it again.",
-        ),
+        SendError::Cut => Told::bad_gateway("http_response_incomplete", BROKEN_OFF),
+        SendError::Closed => Told::bad_gateway("connection_terminated", BROKEN_OFF),
         SendError::Protocol(_) => Told::bad_gateway("http_protocol_error", GARBLED),
         SendError::HeadTimeout => Told::new(
             StatusCode::GATEWAY_TIMEOUT,

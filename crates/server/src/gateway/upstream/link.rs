@@ -15,7 +15,10 @@
 use std::{
     future::poll_fn,
     pin::{Pin, pin},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     task::{Context, Poll, Waker, ready},
     time::{Duration, Instant},
 };
@@ -48,6 +51,8 @@ pub(crate) enum SendError {
     Unsent(Box<Request<SentBody>>),
     #[error("the connection ended before the answer began")]
     Closed,
+    #[error("the connection ended within the head of the answer")]
+    Cut,
     #[error("the answer is no HTTP: {0}")]
     Protocol(hyper::Error),
     #[error("there was no answer in time")]
@@ -69,15 +74,17 @@ pub(crate) struct Link {
     alarm: Alarm,
     idle_since: Instant,
     reused: bool,
+    heard: Arc<AtomicBool>,
 }
 
 impl Link {
     pub(crate) async fn new(stream: UpstreamStream, head_bytes_max: usize) -> Result<Self, ConnectError> {
         let mut builder = http1::Builder::new();
         builder.max_header_size(head_bytes_max).max_buf_size(BUFFER_BYTES_MAX.max(head_bytes_max));
+        let heard = stream.heard();
         let (sender, conn) = builder.handshake(TokioIo::new(stream)).await.map_err(ConnectError::Handshake)?;
         let alarm = Alarm::after(Duration::ZERO);
-        Ok(Self { sender, conn: Some(conn), over: false, alarm, idle_since: Instant::now(), reused: false })
+        Ok(Self { sender, conn: Some(conn), over: false, alarm, idle_since: Instant::now(), reused: false, heard })
     }
 
     fn drive(&mut self, cx: &mut Context<'_>) {
@@ -98,6 +105,7 @@ impl Link {
     ) -> Result<Response<Incoming>, SendError> {
         let mut watch = Watch::new(request.body().progress(), timeouts, gated);
         self.alarm.set(watch.first());
+        self.heard.store(false, Relaxed);
         // Without a budget of its own, so that it cannot say "not yet" to a waker that does nothing.
         let mut answer = pin!(unconstrained(self.sender.try_send_request(request)));
         poll_fn(|cx| {
@@ -109,15 +117,23 @@ impl Link {
                 self.conn = None;
                 polled = answer.as_mut().poll(&mut unheard);
                 if polled.is_pending() {
-                    return Poll::Ready(Err(SendError::Closed));
+                    return Poll::Ready(Err(self.ended()));
                 }
             }
             match polled {
-                Poll::Ready(answer) => Poll::Ready(answer.map_err(send_error)),
+                Poll::Ready(answer) => Poll::Ready(answer.map_err(|failed| match send_error(failed) {
+                    SendError::Closed => self.ended(),
+                    other => other,
+                })),
                 Poll::Pending => watch.poll(&mut self.alarm, cx).map(Err),
             }
         })
         .await
+    }
+
+    /// How the connection ended before there was an answer.
+    fn ended(&self) -> SendError {
+        if self.heard.load(Relaxed) { SendError::Cut } else { SendError::Closed }
     }
 
     /// The next part of an answer's body.
