@@ -195,6 +195,7 @@ mod tests {
         clean(&mut request.body(()).unwrap().into_parts().0)
     }
 
+    #[allow(clippy::needless_pass_by_value, reason = "reads better at the call")]
     fn check(uri: &str, headers: &[(&str, &str)], expected: Result<(), Refusal>) {
         assert_eq!(cleaned(Version::HTTP_11, "GET", uri, headers), expected, "{uri} {headers:?}");
     }

@@ -68,9 +68,14 @@ where
         Err(failure) => Err(failure),
     };
     answered.unwrap_or_else(|failure| {
-        upstream.gave_up();
-        tracing::warn!(upstream = upstream.name(), %failure, "a request was not forwarded");
-        failure.response(name)
+        let response = failure.response(name);
+        if response.status().is_server_error() {
+            upstream.gave_up();
+            tracing::warn!(upstream = upstream.name(), %failure, "a request was not forwarded");
+        } else {
+            tracing::debug!(upstream = upstream.name(), %failure, "a request was not forwarded");
+        }
+        response
     })
 }
 

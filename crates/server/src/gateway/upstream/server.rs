@@ -47,6 +47,7 @@ pub(crate) struct Server {
     permits: Arc<Semaphore>,
     running: AtomicUsize,
     waiting: AtomicUsize,
+    #[expect(clippy::vec_box, reason = "a link is large and goes in and out with every request")]
     unused: Mutex<Vec<Box<Link>>>,
     multiplex: Multiplex,
     /// The server did not agree to HTTP/2.
@@ -215,6 +216,10 @@ impl Server {
         if self.clean.load(Relaxed) { Standing::Well } else { self.health.lock().standing(now) }
     }
 
+    pub(crate) fn is_down(&self) -> bool {
+        !self.clean.load(Relaxed) && self.health.lock().standing(Instant::now()) == Standing::Down
+    }
+
     /// Requests that run on it or wait for it.
     pub(crate) fn running(&self) -> usize {
         self.running.load(Relaxed) + self.waiting.load(Relaxed)
@@ -254,7 +259,7 @@ impl Server {
             None => {}
             Some(Change::CameUp) => tracing::info!(upstream, %server, "a server is well again"),
             Some(Change::WentDown) => {
-                tracing::warn!(upstream, %server, "a server does not answer; it gets no requests")
+                tracing::warn!(upstream, %server, "a server does not answer; it gets no requests");
             }
             Some(Change::Ejected(length)) => {
                 tracing::warn!(upstream, %server, for_s = length.as_secs(), "requests failed; others come first for a while");

@@ -11,7 +11,7 @@ use unstale_server::gateway::{proxy::ForwardSettings, upstream::Timeouts};
 use super::support::{Gateway, RawUpstream, app, local, soon, until, upstream_of};
 
 const ASK: &str = "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
-const PART_BYTES: u64 = 64 * 1024;
+const PART_BYTES: usize = 64 * 1024;
 const BODY_BYTES: u64 = 64 * 1024 * 1024;
 /// What may be on the way: the buffers of four ends of two sockets, which the system makes as large as 6 MiB each on
 /// the receiving side, and of the gateway, which are 64 KiB.
@@ -24,8 +24,8 @@ async fn what_the_client_does_not_read_is_not_read_from_the_server() {
     let large = get(move || {
         let made = counted.clone();
         let parts = stream::unfold(made, |made| async move {
-            let before = made.fetch_add(PART_BYTES, Relaxed);
-            let part = Bytes::from_static(&[b'x'; PART_BYTES as usize]);
+            let before = made.fetch_add(PART_BYTES as u64, Relaxed);
+            let part = Bytes::from(vec![b'x'; PART_BYTES]);
             (before < BODY_BYTES).then_some((Ok::<_, std::io::Error>(part), made))
         });
         async { Body::from_stream(parts) }

@@ -201,7 +201,7 @@ async fn servers_are_spoken_to_over_tls_in_the_version_they_agree_to() {
         settings.tls.server_name = Some("other.test".into());
         let gateway = Gateway::start(settings, local(), ForwardSettings::default()).await;
         let answer = gateway.send("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await;
-        assert!(answer.starts_with("HTTP/1.1 502") && answer.contains("error=tls_protocol_error"), "{answer}");
+        assert!(answer.starts_with("HTTP/1.1 502") && answer.contains("error=tls_certificate_error"), "{answer}");
     }
 }
 
