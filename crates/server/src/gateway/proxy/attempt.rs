@@ -100,7 +100,7 @@ fn prepare(shared: &Shared, mut head: request::Parts, body: &SentBody, gated: bo
     let https = connection.as_ref().is_some_and(ClientConnection::is_tls);
     let hop = Hop { peer, https, host: host.as_ref(), trusted: shared.trusts(peer) };
     forwarded::rewrite(headers, &hop, shared.settings.forwarded);
-    forwarded::add_via(headers, head.version, &shared.settings.name).map_err(|_| Failure::Circle)?;
+    forwarded::add_via(headers, head.version, &shared.via).map_err(|_| Failure::Circle)?;
     Ok(Prepared {
         target: origin_form(head.uri),
         method: head.method,
@@ -250,7 +250,7 @@ async fn ask(upstream: &Arc<Upstream>, prepared: &mut Prepared, body: SentBody) 
 
 async fn connect(server: &Server, prepared: &mut Prepared, fresh: bool) -> Result<Channel, ConnectError> {
     if prepared.upgrade.is_some() {
-        if let Some(channel) = server.switchable_channel().await? {
+        if let Some(channel) = Box::pin(server.switchable_channel()).await? {
             return Ok(channel);
         }
         // The server speaks HTTP/2 only: it is asked without the wish.

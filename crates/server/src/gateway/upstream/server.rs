@@ -10,14 +10,14 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
     },
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use http::{HeaderValue, Request, Response};
 use hyper::body::Incoming;
 use parking_lot::Mutex;
 use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError},
+    sync::{OwnedSemaphorePermit, Semaphore},
     time::timeout,
 };
 
@@ -93,7 +93,7 @@ impl Channel {
     ) -> Result<Response<Incoming>, SendError> {
         match self {
             Self::Link(link) => link.send(request, timeouts, gated).await,
-            Self::Stream(stream) => stream.send(request, timeouts, gated).await,
+            Self::Stream(stream) => Box::pin(stream.send(request, timeouts, gated)).await,
         }
     }
 }
@@ -129,18 +129,20 @@ impl Server {
     pub(crate) async fn lease(self: &Arc<Self>, timeouts: &Timeouts) -> Result<Lease, LeaseError> {
         let permit = match self.permits.clone().try_acquire_owned() {
             Ok(permit) => permit,
-            Err(TryAcquireError::Closed) => unreachable!("the permits are never closed"),
-            Err(TryAcquireError::NoPermits) => {
-                let waiting = Waiting::new(&self.waiting);
-                if waiting.others >= self.waiting_max {
-                    return Err(LeaseError::TooManyWait);
-                }
-                let acquired = timeout(timeouts.queue, self.permits.clone().acquire_owned()).await;
-                acquired.map_err(|_| LeaseError::TimedOut)?.expect("the permits are never closed")
-            }
+            // Boxed, as all that is seldom: the futures of requests are small, since each is moved once.
+            Err(_) => Box::pin(self.wait(timeouts.queue)).await?,
         };
         self.running.fetch_add(1, Relaxed);
         Ok(Lease { server: self.clone(), _permit: permit })
+    }
+
+    async fn wait(&self, limit: Duration) -> Result<OwnedSemaphorePermit, LeaseError> {
+        let waiting = Waiting::new(&self.waiting);
+        if waiting.others >= self.waiting_max {
+            return Err(LeaseError::TooManyWait);
+        }
+        let acquired = timeout(limit, self.permits.clone().acquire_owned()).await;
+        Ok(acquired.map_err(|_| LeaseError::TimedOut)?.expect("the permits are never closed"))
     }
 
     /// A connection: one that is there, unless `fresh`, or a new one.
@@ -149,10 +151,17 @@ impl Server {
             if !fresh && let Some(link) = self.take_unused() {
                 return Ok(Channel::Link(link));
             }
-            let stream = self.connector.connect().await?.stream;
-            return self.link(stream).await;
+            return Box::pin(self.new_channel()).await;
         }
-        self.shared_channel().await
+        if let Some(stream) = self.multiplex.take() {
+            return Ok(Channel::Stream(stream));
+        }
+        Box::pin(self.shared_channel()).await
+    }
+
+    async fn new_channel(&self) -> Result<Channel, ConnectError> {
+        let stream = self.connector.connect().await?.stream;
+        self.link(stream).await
     }
 
     /// A connection on which the protocol can be switched, which is possible in HTTP/1.1 only; none if the server is
@@ -166,9 +175,6 @@ impl Server {
     }
 
     async fn shared_channel(&self) -> Result<Channel, ConnectError> {
-        if let Some(stream) = self.multiplex.take() {
-            return Ok(Channel::Stream(stream));
-        }
         let _connecting = self.multiplex.connecting.lock().await;
         if let Some(stream) = self.multiplex.take() {
             return Ok(Channel::Stream(stream));
