@@ -7,6 +7,7 @@ use rustls::pki_types::CertificateDer;
 use x509_parser::{extensions::GeneralName, prelude::FromDer as _};
 
 use super::state::ConnectionState;
+use crate::gateway::proxy::forwarded::{Hop, HopText};
 
 /// The address of who connected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,6 +116,11 @@ impl ClientConnection {
         if self.hints {
             self.state.hint(headers);
         }
+    }
+
+    /// How this hop is told to servers; made once, unless the client asks for many hosts.
+    pub(crate) fn hop_text(&self, hop: &Hop<'_>) -> HopText {
+        self.state.hop_text(hop)
     }
 
     /// Is over when the listener closes the connection.

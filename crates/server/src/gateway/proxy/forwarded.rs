@@ -38,21 +38,43 @@ pub(crate) struct Hop<'a> {
     pub(crate) trusted: bool,
 }
 
+/// How this hop is written: the same for all requests of a connection for one host.
+#[derive(Clone, Debug)]
+pub(crate) struct HopText {
+    host: Option<HeaderValue>,
+    /// For `X-Forwarded-For`.
+    peer: Option<HeaderValue>,
+    /// For `Forwarded`.
+    element: HeaderValue,
+}
+
+impl HopText {
+    pub(crate) fn of(hop: &Hop<'_>) -> Self {
+        let peer = hop.peer.map(|peer| value(peer.to_canonical().to_string()));
+        Self { host: hop.host.cloned(), peer, element: value(element(hop)) }
+    }
+
+    /// Whether it was made for this host.
+    pub(crate) fn is_for(&self, host: Option<&HeaderValue>) -> bool {
+        self.host.as_ref() == host
+    }
+}
+
 /// Rewrites what a request says of who asked.
-pub(crate) fn rewrite(headers: &mut HeaderMap, hop: &Hop<'_>, standard: bool) {
+pub(crate) fn rewrite(headers: &mut HeaderMap, hop: &Hop<'_>, text: HopText, standard: bool) {
     if !hop.trusted {
         drop_told(headers);
     }
     let proto = HeaderValue::from_static(if hop.https { "https" } else { "http" });
-    if let Some(peer) = hop.peer {
-        append(headers, FORWARDED_FOR, value(peer.to_canonical().to_string()));
+    if let Some(peer) = text.peer {
+        append(headers, FORWARDED_FOR, peer);
     }
     headers.entry(FORWARDED_PROTO).or_insert(proto);
     if let Some(host) = hop.host {
         headers.entry(FORWARDED_HOST).or_insert_with(|| host.clone());
     }
     if standard {
-        append(headers, header::FORWARDED, value(element(hop)));
+        append(headers, header::FORWARDED, text.element);
     }
 }
 
@@ -162,7 +184,7 @@ mod tests {
             headers.append(*name, value.parse().unwrap());
         }
         let hop = Hop { peer: Some(peer.parse().unwrap()), https: true, host: Some(&HOST), trusted };
-        rewrite(&mut headers, &hop, true);
+        rewrite(&mut headers, &hop, HopText::of(&hop), true);
         headers
     }
 

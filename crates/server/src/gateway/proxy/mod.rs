@@ -19,7 +19,7 @@
 mod attempt;
 mod body;
 mod failure;
-mod forwarded;
+pub(crate) mod forwarded;
 pub(crate) mod hop;
 mod network;
 mod tunnel;

@@ -24,7 +24,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{HeaderName, HeaderValue, Request, Response};
 use http_body::{Body as _, Frame};
 use hyper::{
     body::Incoming,
@@ -74,6 +74,8 @@ pub(crate) struct Link {
     alarm: Alarm,
     idle_since: Instant,
     reused: bool,
+    /// The head of what was sent, for as long as it may have to be sent again. Its room is used again, too.
+    kept: Vec<(HeaderName, HeaderValue)>,
     heard: Arc<AtomicBool>,
 }
 
@@ -84,7 +86,16 @@ impl Link {
         let heard = stream.heard();
         let (sender, conn) = builder.handshake(TokioIo::new(stream)).await.map_err(ConnectError::Handshake)?;
         let alarm = Alarm::after(Duration::ZERO);
-        Ok(Self { sender, conn: Some(conn), over: false, alarm, idle_since: Instant::now(), reused: false, heard })
+        Ok(Self {
+            sender,
+            conn: Some(conn),
+            over: false,
+            alarm,
+            idle_since: Instant::now(),
+            reused: false,
+            kept: Vec::new(),
+            heard,
+        })
     }
 
     fn drive(&mut self, cx: &mut Context<'_>) {
@@ -183,6 +194,11 @@ impl Link {
         self.idle_since
     }
 
+    /// What is kept of the request's head.
+    pub(crate) fn kept(&mut self) -> &mut Vec<(HeaderName, HeaderValue)> {
+        &mut self.kept
+    }
+
     /// Whether it carried a request before.
     pub(crate) fn is_reused(&self) -> bool {
         self.reused
@@ -191,6 +207,7 @@ impl Link {
     /// It is unused from now on.
     pub(crate) fn rest(&mut self, now: Instant) {
         self.reused = true;
+        self.kept.clear();
         self.idle_since = now;
     }
 

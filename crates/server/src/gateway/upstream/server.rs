@@ -13,7 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use http::{HeaderValue, Request, Response};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
 use hyper::body::Incoming;
 use parking_lot::Mutex;
 use tokio::{
@@ -81,6 +81,30 @@ impl Channel {
         match self {
             Self::Link(link) => link.is_reused(),
             Self::Stream(stream) => stream.is_reused(),
+        }
+    }
+
+    /// Keeps the head of a request that may have to be sent again. A list in room that is there already costs a third
+    /// of what a copy of the map does.
+    pub(crate) fn keep(&mut self, headers: &HeaderMap) {
+        let kept = self.kept();
+        kept.clear();
+        kept.extend(headers.iter().map(|(name, value)| (name.clone(), value.clone())));
+    }
+
+    /// The head that was kept.
+    pub(crate) fn take_kept(&mut self) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in self.kept().drain(..) {
+            headers.append(name, value);
+        }
+        headers
+    }
+
+    fn kept(&mut self) -> &mut Vec<(HeaderName, HeaderValue)> {
+        match self {
+            Self::Link(link) => link.kept(),
+            Self::Stream(stream) => stream.kept(),
         }
     }
 
