@@ -25,8 +25,11 @@ use crate::{
 };
 
 /// What is remembered of a request until it is answered.
+#[allow(clippy::struct_excessive_bools, reason = "each says something else of the request")]
 pub(crate) struct Asked {
     pub(crate) route: Option<RouteId>,
+    /// A read of a route whose lifetimes are the origin's.
+    pub(crate) is_origin: bool,
     pub(crate) cache_control: HeaderValue,
     pub(crate) identity: Option<Identity>,
     /// Whether the answer is for everybody.
@@ -41,7 +44,7 @@ pub(crate) struct Asked {
 }
 
 /// Names in the head of a response that the layer sets, besides those it stored.
-const OWN_HEADERS: usize = 10;
+pub(crate) const OWN_HEADERS: usize = 10;
 
 impl Asked {
     /// The answer from what the cache brought; none if it brought no response.
@@ -88,13 +91,13 @@ impl Asked {
     }
 
     /// In which tenant's groups the answer is.
-    fn tenant<'a>(&'a self, shared: &'a Shared) -> Option<&'a Tenant> {
+    pub(crate) fn tenant<'a>(&'a self, shared: &'a Shared) -> Option<&'a Tenant> {
         if self.is_public { Some(&shared.public_tenant) } else { self.identity.as_ref().map(Identity::tenant) }
     }
 
     /// Tells the observers what the principal was given. What is for everybody is of another tenant's log than the
     /// principal's, in which nobody listens.
-    fn tell_served(&self, shared: &Shared, fetched: &Fetched<StoredResponse>) {
+    pub(crate) fn tell_served(&self, shared: &Shared, fetched: &Fetched<StoredResponse>) {
         if let Some(identity) = self.identity.as_ref().filter(|_| !self.is_public) {
             shared.observers.served(identity, fetched.tags(), fetched.base());
         }
@@ -122,6 +125,9 @@ impl Asked {
         account: &Account,
         fetched: Option<&Fetched<StoredResponse>>,
     ) -> Response<CacheBody<B>> {
+        if self.is_origin {
+            return self.pass_of_origin(shared, response, account, fetched).await;
+        }
         let deserves = self.deserves_validator(&response, shared.limits.body_bytes_max);
         let response = if deserves { self.validated(shared, response).await } else { response };
         self.passed(shared, response, account, fetched)
@@ -207,6 +213,9 @@ impl Asked {
         if let Some(written) = response.extensions().get::<Written>().map(position::header) {
             response.headers_mut().insert(WRITTEN_POSITION, written);
         }
+        if self.is_origin {
+            return self.finish_head_of_origin(shared, response);
+        }
         let headers = response.headers_mut();
         // Groups are told in their opaque form or not at all.
         for header in self.route.iter().flat_map(|id| &shared.routes.route(*id).policy.groups_from) {
@@ -226,7 +235,7 @@ impl Asked {
     }
 
     /// Writes the account into the head and tells the observers.
-    fn tell<B>(&self, shared: &Shared, account: &Account, response: &mut Response<B>) {
+    pub(crate) fn tell<B>(&self, shared: &Shared, account: &Account, response: &mut Response<B>) {
         account.tell(response.headers_mut());
         shared.observers.answered(&Answered {
             entity: self.route.map_or("-", |id| &shared.routes.route(id).policy.entity),
@@ -275,7 +284,7 @@ fn unsatisfiable<B: Body>(stored: &StoredResponse) -> Response<CacheBody<B>> {
     response
 }
 
-fn insert_content_range<B>(response: &mut Response<B>, content_range: String) {
+pub(crate) fn insert_content_range<B>(response: &mut Response<B>, content_range: String) {
     let value = HeaderValue::try_from(content_range).expect("words and digits make a header");
     response.headers_mut().insert(header::CONTENT_RANGE, value);
 }
@@ -306,7 +315,7 @@ fn not_modified<B: Body>(stored: &StoredResponse) -> Response<CacheBody<B>> {
 }
 
 /// Takes the body away and leaves what the head says about it.
-fn beheaded<B: Body<Data = Bytes>>(response: Response<CacheBody<B>>) -> Response<CacheBody<B>> {
+pub(crate) fn beheaded<B: Body<Data = Bytes>>(response: Response<CacheBody<B>>) -> Response<CacheBody<B>> {
     let (mut head, body) = response.into_parts();
     if let Some(length) = body.size_hint().exact().filter(|_| !head.headers.contains_key(header::CONTENT_LENGTH)) {
         head.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));

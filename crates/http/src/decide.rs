@@ -21,8 +21,6 @@ pub enum BypassReason {
     NoIdentity,
     /// No route covers the path, or its policy keeps nothing.
     Route,
-    /// The route leaves the lifetimes to the service, which the layer does not do yet.
-    OriginLifetime,
     /// The identity's tenant is the one that public responses are kept in.
     PublicTenant,
     /// Neither GET nor HEAD.
@@ -76,12 +74,6 @@ pub enum NotStoredReason {
     Written,
     /// Its body broke off.
     BodyFailed,
-    /// It names more groups than the limit.
-    TooManyGroups,
-    /// It names a group that is longer than the limit.
-    GroupTooLong,
-    /// The header that names its groups cannot be read.
-    BadGroups,
     /// Its status is not one that is known, and the origin says that it must be.
     NotUnderstood,
     /// The request said `no-store`.
@@ -90,8 +82,16 @@ pub enum NotStoredReason {
     Authorization,
     /// The origin gave it no life and nothing to validate it by, and nothing is assumed.
     NoLifetime,
-    /// It is a part that cannot be kept by itself.
-    Partial,
+    /// It answers a HEAD, and so has no body.
+    Head,
+    /// It is a part that was not asked for.
+    Unasked,
+    /// It names more groups than the limit.
+    TooManyGroups,
+    /// It names a group that is longer than the limit.
+    GroupTooLong,
+    /// The header that names its groups cannot be read.
+    BadGroups,
 }
 
 macro_rules! reasons {
@@ -111,8 +111,7 @@ macro_rules! reasons {
     };
 }
 
-reasons!(BypassReason: NoIdentity => "no-identity", Route => "route",
-    OriginLifetime => "origin-lifetime", PublicTenant => "public-tenant", Method => "method", NoStore => "no-store",
+reasons!(BypassReason: NoIdentity => "no-identity", Route => "route", PublicTenant => "public-tenant", Method => "method", NoStore => "no-store",
     RequestBody => "request-body", Upgrade => "upgrade", OverrideHeader => "override-header", Url => "url",
     UrlTooLong => "url-too-long", Engine => "engine");
 reasons!(NotStoredReason: Status => "status", NoStore => "origin-no-store", NoCache => "origin-no-cache",
@@ -121,7 +120,8 @@ reasons!(NotStoredReason: Status => "status", NoStore => "origin-no-store", NoCa
     TooLarge => "too-large", HeadersTooLarge => "headers-too-large", Trailers => "trailers", Written => "written",
     BodyFailed => "body-failed", TooManyGroups => "too-many-groups", GroupTooLong => "group-too-long",
     BadGroups => "bad-groups", NotUnderstood => "not-understood", RequestNoStore => "request-no-store",
-    Authorization => "authorization", NoLifetime => "no-lifetime", Partial => "partial");
+    Authorization => "authorization", NoLifetime => "no-lifetime", Head => "head",
+    Unasked => "unasked");
 
 /// What a request that may be looked up wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

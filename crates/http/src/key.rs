@@ -5,7 +5,7 @@ use std::fmt;
 use http::{HeaderMap, HeaderName};
 use unstale::Tenant;
 
-use crate::{identity::Identity, stored::StoredResponse, url::NormalUrl};
+use crate::{identity::Identity, stored::StoredResponse};
 
 unstale::catalogue! {
     /// Every key of this crate.
@@ -17,7 +17,12 @@ unstale::catalogue! {
 /// The key of the response to a request.
 ///
 /// The host counts, because servers answer by it and senders choose it.
-pub(crate) fn of(owner: Owner<'_>, host: &str, url: &NormalUrl<'_>, variant: Variant) -> unstale::Key<StoredResponse> {
+pub(crate) fn of(
+    owner: Owner<'_>,
+    host: &str,
+    url: &impl fmt::Display,
+    variant: Variant,
+) -> unstale::Key<StoredResponse> {
     response(owner.tenant(), owner, host, url, variant)
 }
 
@@ -64,6 +69,14 @@ impl fmt::Display for Owner<'_> {
 pub(crate) struct Variant(Option<u128>);
 
 impl Variant {
+    /// The response that holds what others of its URL are selected by.
+    pub(crate) const FIRST: Self = Self(None);
+
+    /// One that is selected by values of this digest.
+    pub(crate) fn selected(digest: u128) -> Self {
+        Self(Some(digest))
+    }
+
     pub(crate) fn of(headers: &HeaderMap, vary_on: &[HeaderName]) -> Self {
         let mut hasher = None;
         for (at, name) in vary_on.iter().enumerate() {

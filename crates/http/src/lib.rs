@@ -68,6 +68,7 @@ mod identity;
 mod layer;
 mod load;
 mod named;
+mod origin;
 mod position;
 mod problem;
 mod route;
@@ -92,4 +93,5 @@ pub use self::{
     service::CacheService,
     stored::StoredResponse,
     validator::ValidatorKey,
+    writes::group_tag,
 };

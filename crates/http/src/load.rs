@@ -19,13 +19,11 @@ use crate::{
     decide::{Allowed, BypassReason, NotStoredReason, may_store},
     headers::{Account, Kept},
     layer::Shared,
-    named,
     position::Written,
     problem::Problem,
     service::LookUp,
     stored::StoredResponse,
     validator::Audience,
-    writes::{group_tag, uri_tag},
 };
 
 /// A read that was not in memory.
@@ -37,7 +35,7 @@ pub(crate) struct Miss {
 }
 
 /// What one caller and the load of their request pass to each other.
-struct Handover<S, ReqBody, ResBody: Body, E> {
+pub(crate) struct Handover<S, ReqBody, ResBody: Body, E> {
     /// The request, until a load takes it.
     request: Mutex<Option<(S, Request<ReqBody>)>>,
     /// What the service brought, if it is this caller's alone.
@@ -45,14 +43,14 @@ struct Handover<S, ReqBody, ResBody: Body, E> {
 }
 
 /// What the service brought and the cache may not have.
-enum Handed<ResBody: Body, E> {
+pub(crate) enum Handed<ResBody: Body, E> {
     Response(Box<Response<CacheBody<ResBody>>>, NotStoredReason),
     Error(E),
 }
 
 /// The service failed, and the cache may serve what it has. What happened is in the handover.
 #[derive(Clone, Copy, Debug)]
-struct Failed;
+pub(crate) struct Failed;
 
 /// Answers a miss.
 pub(crate) async fn answer<S, ReqBody, ResBody>(
@@ -70,7 +68,7 @@ where
 {
     let Miss { shared, asked, look_up, options } = miss;
     let LookUp { key, policy, .. } = &look_up;
-    let handover = Arc::new(Handover { request: Mutex::new(Some((inner, request))), answer: Mutex::new(None) });
+    let handover = Arc::new(Handover::new(inner, request));
     let load = {
         let (shared, handover, look_up) = (shared.clone(), handover.clone(), look_up.clone());
         move || load(shared, handover, look_up)
@@ -130,14 +128,11 @@ where
     let written = response.extensions().get::<Written>().map(|_| NotStoredReason::Written);
     let may_store = written.map_or_else(|| may_store(response.status(), response.headers(), &allowed, now), Err);
     let (mut head, body) = response.into_parts();
-    let route = shared.routes.route(look_up.route);
-    let groups = named::of_response(route, target.path(), &head.headers, &shared.limits);
-    for header in &route.policy.groups_from {
+    let (tags, named) = look_up.tags(&shared, &target, &head.headers);
+    for header in &shared.routes.route(look_up.route).policy.groups_from {
         head.headers.remove(header.name());
     }
-    let mut tags = vec![uri_tag(look_up.tenant(), route, target.path(), target.query())];
-    tags.extend(groups.iter().flatten().map(|name| group_tag(look_up.tenant(), name)));
-    let life = match may_store.and_then(|life| groups.and(Ok(life))) {
+    let life = match may_store.and_then(|life| named.map(|()| life)) {
         Ok(life) => life,
         Err(reason) => {
             let failed = head.status.is_server_error();
@@ -163,15 +158,19 @@ where
 }
 
 impl<S, ReqBody, ResBody: Body, E> Handover<S, ReqBody, ResBody, E> {
-    fn take_request(&self) -> Option<(S, Request<ReqBody>)> {
+    pub(crate) fn new(inner: S, request: Request<ReqBody>) -> Self {
+        Self { request: Mutex::new(Some((inner, request))), answer: Mutex::new(None) }
+    }
+
+    pub(crate) fn take_request(&self) -> Option<(S, Request<ReqBody>)> {
         self.request.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    fn take_answer(&self) -> Option<Handed<ResBody, E>> {
+    pub(crate) fn take_answer(&self) -> Option<Handed<ResBody, E>> {
         self.answer.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    fn put(&self, answer: Handed<ResBody, E>) {
+    pub(crate) fn put(&self, answer: Handed<ResBody, E>) {
         *self.answer.lock().unwrap_or_else(PoisonError::into_inner) = Some(answer);
     }
 }

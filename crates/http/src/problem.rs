@@ -19,6 +19,8 @@ pub(crate) enum Problem {
     TimedOut,
     /// The service behind the layer ended without an answer.
     NoAnswer,
+    /// The request takes only what is stored, and nothing is that may be used.
+    NotStored,
     /// A write was done, and others may still be shown what was before.
     NotVisible,
 }
@@ -32,6 +34,12 @@ impl Problem {
                 "bad-position",
                 "The position is malformed",
                 "Send back the Unstale-Position of an earlier answer unchanged, or leave it out.",
+            ),
+            Self::NotStored => (
+                StatusCode::GATEWAY_TIMEOUT,
+                "not-stored",
+                "There is no stored response",
+                "Send the request without only-if-cached.",
             ),
             Self::PreconditionFailed => (
                 StatusCode::PRECONDITION_FAILED,

@@ -172,11 +172,11 @@ fn sorted(query: &str, keep: impl Fn(&str) -> bool) -> Cow<'_, str> {
 
 /// A parameter's name, decoded: servers put `a` and `%61` in one list, so their order must be kept.
 fn name(parameter: &str) -> Cow<'_, str> {
-    decoded(parameter.split_once('=').map_or(parameter, |(name, _)| name))
+    plain(parameter.split_once('=').map_or(parameter, |(name, _)| name))
 }
 
 /// A name or a value as servers read it.
-pub(crate) fn decoded(raw: &str) -> Cow<'_, str> {
+pub(crate) fn plain(raw: &str) -> Cow<'_, str> {
     if !raw.contains(['%', '+']) {
         return Cow::Borrowed(raw);
     }

@@ -46,8 +46,8 @@ const GROUP: &str = "http-group";
 /// The kind of tag of a URI.
 const URI: &str = "http-uri";
 
-/// The tag of a group in a tenant.
-pub(crate) fn group_tag(tenant: &Tenant, name: &str) -> Tag {
+/// The tag of a group in a tenant: what declares wrong every response that its route or its service put in this group.
+pub fn group_tag(tenant: &Tenant, name: &str) -> Tag {
     Tag::of(tenant, GROUP, name)
 }
 

@@ -6,7 +6,7 @@
 //!
 //! | question | module | RFC |
 //! |---|---|---|
-//! | what was said | [`control`], [`targeted`], [`groups`] | 9111 §5.2, 9213, 9875 |
+//! | what was said | [`control`], [`targeted`] | 9111 §5.2, 9213 |
 //! | how old, how long fresh | [`age`], [`freshness`] | 9111 §4.2, §5.1, §5.3 |
 //! | may it be stored | [`storing`], [`status`] | 9111 §3, §3.5 |
 //! | may it be used | [`reuse`] | 9111 §4, 5861, 8246 |
@@ -22,7 +22,6 @@
 pub mod age;
 pub mod control;
 pub mod freshness;
-pub mod groups;
 pub mod invalidation;
 pub mod no_vary_search;
 pub mod partial;
@@ -36,7 +35,7 @@ pub mod vary;
 
 mod terms;
 
-pub use self::terms::{Defaults, Terms};
+pub use self::terms::{Defaults, Received, Terms};
 
 /// The most seconds that are told apart (RFC 9111, 1.2.2): more is as much.
 pub const SECONDS_MAX: u64 = 1 << 31;

@@ -60,7 +60,7 @@ impl Search {
 
     /// The parameters of a query that matter, decoded, in the order that matters.
     pub fn counted_of(&self, query: Option<&str>) -> Vec<(String, String)> {
-        let decoded = |text: &str| crate::url::decoded(text).into_owned();
+        let decoded = |text: &str| crate::url::plain(text).into_owned();
         let parameters = query.unwrap_or("").split('&').filter(|parameter| !parameter.is_empty());
         let mut counted: Vec<(String, String)> = parameters
             .map(|parameter| parameter.split_once('=').unwrap_or((parameter, "")))

@@ -74,7 +74,7 @@ pub fn may_keep(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rfc9111::{Defaults, terms::Received, testing};
+    use crate::rfc9111::{Defaults, Received, testing};
 
     const SHARED: Keeper = Keeper { is_shared: true, keeps_cookies: false, has_default: false, header_bytes_max: 500 };
 

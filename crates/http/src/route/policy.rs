@@ -46,6 +46,7 @@ pub enum Lifetime {
 ///
 /// What the engine is told is freshness and retention together: it judges coherence, HTTP judges time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a choice of its own")]
 pub struct OriginLifetime {
     /// How long a response is fresh that does not say it; zero: it is not fresh without being validated.
     pub default_ttl: Duration,
@@ -56,6 +57,20 @@ pub struct OriginLifetime {
     pub retain: Duration,
     /// Whether a response that says nothing but `Last-Modified` is fresh for a tenth of its age (RFC 9111, 4.2.2).
     pub heuristics: bool,
+    /// How long a response may be served stale while it is asked for anew, where it does not say (RFC 5861).
+    pub stale_while_revalidate: Duration,
+    /// How long a response may be served stale where the service fails, where it does not say (RFC 5861).
+    pub stale_if_error: Duration,
+    /// Whether `CDN-Cache-Control` goes before `Cache-Control` (RFC 9213).
+    pub reads_cdn_cache_control: bool,
+    /// Whether `Surrogate-Control` does, and the service is told so in `Surrogate-Capability`.
+    pub reads_surrogate_control: bool,
+    /// Whether responses that set a cookie are kept, and set it for everybody who is given them. RFC 9111, 7.3, allows
+    /// it; hardly a service means it.
+    pub keeps_cookies: bool,
+    /// Whether `Authorization` reaches the service behind a public route, and what answers it is shared if it says
+    /// `public`, `must-revalidate` or `s-maxage` (RFC 9111, 3.5). Without, it is taken out of the request.
+    pub shares_authorized: bool,
     /// How strictly invalidations bind.
     pub mode: Mode,
     /// How long the service may take before the readers are told so.
@@ -220,14 +235,20 @@ impl RoutePolicy {
 }
 
 impl Default for OriginLifetime {
-    /// Nothing is fresh that does not say so; a day at most, kept for an hour more; no heuristics; staleness between
-    /// nodes bounded to one second; 30 s to answer.
+    /// Nothing is fresh that does not say so; a day at most, kept for an hour more; no heuristics, nothing stale,
+    /// no cookies; `CDN-Cache-Control` is read; staleness between nodes bounded to one second; 30 s to answer.
     fn default() -> Self {
         Self {
             default_ttl: Duration::ZERO,
             ttl_max: Duration::from_secs(24 * 3600),
             retain: Duration::from_secs(3600),
             heuristics: false,
+            stale_while_revalidate: Duration::ZERO,
+            stale_if_error: Duration::ZERO,
+            reads_cdn_cache_control: true,
+            reads_surrogate_control: false,
+            keeps_cookies: false,
+            shares_authorized: false,
             mode: Mode::Bounded(Duration::from_secs(1)),
             load_timeout: Duration::from_secs(30),
         }

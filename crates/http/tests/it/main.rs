@@ -7,6 +7,7 @@ mod conditional;
 mod groups;
 mod isolation;
 mod mounting;
+mod origin;
 mod passing;
 mod public;
 mod storing;
