@@ -37,7 +37,8 @@ if (!options.gateway === !options.base) {
 }
 
 async function freePort () {
-  const server = createServer().listen(0, '127.0.0.1')
+  // On every address, as the suite's origin will.
+  const server = createServer().listen(0)
   await once(server, 'listening')
   const { port } = server.address()
   server.close()
