@@ -338,11 +338,11 @@ pub(super) async fn ask(addr: SocketAddr, method: &str, path: &str, headers: &[(
     if !headers.iter().any(|(name, _)| *name == "host") {
         text.push_str("host: app.test\r\n");
     }
-    headers.iter().for_each(|(name, value)| text.push_str(&format!("{name}: {value}\r\n")));
+    headers.iter().for_each(|(name, value)| text.extend([name, ": ", value, "\r\n"]));
     if !body.is_empty() || method == "POST" {
-        text.push_str(&format!("content-length: {}\r\n", body.len()));
+        text.extend(["content-length: ", &body.len().to_string(), "\r\n"]);
     }
-    text.push_str(&format!("\r\n{body}"));
+    text.extend(["\r\n", body]);
     let mut stream = TcpStream::connect(addr).await.unwrap();
     stream.write_all(text.as_bytes()).await.unwrap();
     let mut bytes = Vec::new();
