@@ -43,22 +43,19 @@ impl Checker<'_, '_> {
     /// The names of a path's parameters; none, and a fault, if it is no pattern.
     fn pattern<'r>(&mut self, at: &Path, pattern: &'r str) -> Option<BTreeSet<&'r str>> {
         let found = format!("is {}", quoted(pattern));
-        match RoutePolicies::builder().route(pattern, RoutePolicy::uncached("checked")).build() {
-            Err(RouteError::Malformed { hint, .. }) => {
-                self.fault(at, found, format!("a pattern such as \"/items/{{id}}\": {hint}"));
-                None
-            }
-            // One pattern cannot conflict with itself.
-            Err(_) | Ok(_) => {
-                let mut names = BTreeSet::new();
-                for name in pattern.split('/').filter_map(group::parameter) {
-                    if !names.insert(name) {
-                        self.fault(at, format!("has two parameters {name:?}"), "a name for each");
-                    }
-                }
-                Some(names)
+        let built = RoutePolicies::builder().route(pattern, RoutePolicy::uncached("checked")).build();
+        // One pattern cannot conflict with itself.
+        if let Err(RouteError::Malformed { hint, .. }) = built {
+            self.fault(at, found, format!("a pattern such as \"/items/{{id}}\": {hint}"));
+            return None;
+        }
+        let mut names = BTreeSet::new();
+        for name in pattern.split('/').filter_map(group::parameter) {
+            if !names.insert(name) {
+                self.fault(at, format!("has two parameters {name:?}"), "a name for each");
             }
         }
+        Some(names)
     }
 
     fn groups(&mut self, at: &Path, route: &RouteFile, parameters: &BTreeSet<&str>) {
