@@ -24,7 +24,7 @@ async fn a_session_that_is_declared_wrong_is_asked_for_again_at_once() {
 #[tokio::test]
 async fn a_change_of_a_principal_ends_what_was_kept_for_them_alone() {
     let world = World::start(&format!("{JWT}{ROUTES}")).await;
-    let (ann, ben) = (bearer("ann", "acme", json!({})), bearer("ben", "acme", json!({})));
+    let (ann, ben) = (bearer("ann", "acme", &json!({})), bearer("ben", "acme", &json!({})));
     for user in [&ann, &ben] {
         world.get("/field-mappings/7", &[("authorization", user)]).await;
     }
@@ -88,7 +88,7 @@ async fn keys_are_fetched_from_a_url_when_the_first_token_comes() {
     assert!(world.metrics().await.contains("gateway_identities_total{outcome=\"known\"} 1"));
     // A key that nobody published, and a token that is signed with what was published as if it were a secret.
     world.get("/field-mappings/7", &[("authorization", &token("two"))]).await;
-    world.get("/field-mappings/7", &[("authorization", &bearer("ann", "acme", json!({})))]).await;
+    world.get("/field-mappings/7", &[("authorization", &bearer("ann", "acme", &json!({})))]).await;
     assert!(world.metrics().await.contains("gateway_identities_total{outcome=\"bad\"} 2"));
 }
 

@@ -380,7 +380,7 @@ fn dechunked(mut text: &str) -> String {
 }
 
 /// A signed token, as a header's value.
-pub(super) fn bearer(user: &str, tenant: &str, more: Value) -> String {
+pub(super) fn bearer(user: &str, tenant: &str, more: &Value) -> String {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
     let mut claims = json!({
         "iss": "https://issuer", "aud": "api", "sub": user, "org": tenant, "sid": format!("s-{user}"), "exp": now + 600,
