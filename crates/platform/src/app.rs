@@ -71,7 +71,11 @@ impl App {
             SharedStore::open(&settings.common).context("REDIS_URL and the settings beside it cannot be used")?;
         let hub = LiveHub::new(secret.group_key(), shared.store().partitions(), LiveLimits::default(), metrics.live());
         let (warmer, occasions) = Warmer::new(metrics.warm());
-        let cache = shared.cache().observer(metrics.observer()).observer(hub.observer());
+        let builder = match &settings.common.redis {
+            Some(redis) => shared.cache().resilience(redis.resilience),
+            None => shared.cache(),
+        };
+        let cache = builder.observer(metrics.observer()).observer(hub.observer());
         let cache = cache.observer(Arc::new(warmer.clone())).build().await?;
         metrics.watch(&cache);
         let (live, listening) = (Live::new(hub.clone()), cache.clone());

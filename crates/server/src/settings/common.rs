@@ -4,12 +4,13 @@ use std::{
     fmt,
     net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use tracing_subscriber::EnvFilter;
-use unstale::{CacheVersion, RedisLogin, RedisTls};
+use unstale::{CacheVersion, RedisLogin, RedisTls, Resilience};
 
-use super::{Reader, Setting, parse_bool};
+use super::{Reader, Setting, parse_bool, parse_duration};
 
 const LISTEN_ADDR: Setting<SocketAddr> =
     Setting::new("LISTEN_ADDR", "an IP address and a port, such as 127.0.0.1:8080, [::1]:8080 or 0.0.0.0:80", |text| {
@@ -38,6 +39,17 @@ const REDIS_SENTINEL_USER: Setting<String> =
     Setting::new("REDIS_SENTINEL_USER", "the name of a user", |text| Some(text.to_owned()));
 const REDIS_SENTINEL_PASSWORD: Setting<String> =
     Setting::new("REDIS_SENTINEL_PASSWORD", "a password", |text| Some(text.to_owned())).secret();
+const REDIS_BREAKER_FAILURES: Setting<u32> = Setting::new("REDIS_BREAKER_FAILURES", "1 to 1000", |text| {
+    text.parse().ok().filter(|failures| (1..=1000).contains(failures))
+});
+const REDIS_BREAKER_OPEN: Setting<Duration> = Setting::new(
+    "REDIS_BREAKER_OPEN",
+    "100ms to 1h: a whole number with its unit (ms, s, m or h), such as 60s",
+    |text| {
+        let allowed = Duration::from_millis(100)..=Duration::from_secs(3600);
+        parse_duration(text).filter(|open_for| allowed.contains(open_for))
+    },
+);
 const CACHE_VERSION: Setting<CacheVersion> =
     Setting::new("CACHE_VERSION", "1 to 32 letters, digits, '-', '_' or '.', such as v1 or v1-dev", |text| {
         CacheVersion::new(text).ok()
@@ -111,6 +123,8 @@ pub struct RedisAccess {
     pub tls: RedisTls,
     /// `REDIS_SENTINEL_USER` and `REDIS_SENTINEL_PASSWORD`: the sentinels' login, if they want one.
     pub sentinel_login: RedisLogin,
+    /// `REDIS_BREAKER_FAILURES` (by default 5) in a row, and Redis is not asked for `REDIS_BREAKER_OPEN` (`60s`).
+    pub resilience: Resilience,
 }
 
 impl RedisAccess {
@@ -132,7 +146,11 @@ impl RedisAccess {
             Self::judge_tls(reader, url, &tls);
             Self::judge_sentinel_login(reader, url, &sentinel_login);
         }
-        url.filter(|_| enabled.unwrap_or(true)).map(|url| Self { url, namespace, tls, sentinel_login })
+        let mut resilience = Resilience::default();
+        let breaker = &mut resilience.breaker;
+        breaker.failures_max = reader.read_or(&REDIS_BREAKER_FAILURES, breaker.failures_max);
+        breaker.open_for = reader.read_or(&REDIS_BREAKER_OPEN, breaker.open_for);
+        url.filter(|_| enabled.unwrap_or(true)).map(|url| Self { url, namespace, tls, sentinel_login, resilience })
     }
 
     fn judge_tls(reader: &mut Reader, url: &RedisUrl, tls: &RedisTls) {
@@ -335,6 +353,18 @@ mod tests {
         let told = read(&[("REDIS_URL", "redis+cluster://h"), user, password]).unwrap_err();
         assert_eq!(told.matches("names no sentinels").count(), 2, "{told}");
         assert!(!told.contains("hunter2"), "{told}");
+    }
+
+    #[test]
+    fn the_breaker_is_a_setting_with_bounds() {
+        let url = ("REDIS_URL", "redis://h");
+        let breaker = |more: &[_]| read(&[&[url], more].concat()).unwrap().redis.unwrap().resilience.breaker;
+        assert_eq!((breaker(&[]).failures_max, breaker(&[]).open_for), (5, Duration::from_secs(60)));
+        let set = breaker(&[("REDIS_BREAKER_FAILURES", "20"), ("REDIS_BREAKER_OPEN", "500ms")]);
+        assert_eq!((set.failures_max, set.open_for), (20, Duration::from_millis(500)));
+        refused(&[url, ("REDIS_BREAKER_FAILURES", "0")], "1 to 1000");
+        refused(&[url, ("REDIS_BREAKER_OPEN", "60")], "such as 60s");
+        refused(&[url, ("REDIS_BREAKER_OPEN", "2h")], "100ms to 1h");
     }
 
     #[test]

@@ -35,9 +35,14 @@ impl Nodes {
 }
 
 /// The settings that name what nodes share.
-fn shared(redis: &RedisServer, database: &tempfile::TempDir) -> [(&'static str, String); 2] {
+fn shared(redis: &RedisServer, database: &tempfile::TempDir) -> [(&'static str, String); 3] {
     let path = database.path().join("shared.db");
-    [("DATABASE_URL", format!("sqlite://{}?mode=rwc", path.display())), ("REDIS_URL", redis.url())]
+    [
+        ("DATABASE_URL", format!("sqlite://{}?mode=rwc", path.display())),
+        ("REDIS_URL", redis.url()),
+        // A minute, as it is by default, is longer than a test may take.
+        ("REDIS_BREAKER_OPEN", "500ms".to_owned()),
+    ]
 }
 
 /// The status of a mapping, read with the position that a write returned.
@@ -156,6 +161,8 @@ async fn nodes_share_a_redis_by_tls_with_certificates_of_their_own() {
         ("REDIS_CA_FILE", path("ca.crt")),
         ("REDIS_CERT_FILE", path("client.crt")),
         ("REDIS_KEY_FILE", path("client.key")),
+        // A machine that is busy with other tests needs longer for TLS than a read waits: that is no failure here.
+        ("REDIS_BREAKER_FAILURES", "1000".to_owned()),
     ];
     let settings = settings.each_ref().map(|(name, value)| (*name, value.as_str()));
     let one = World::with(&settings).await;
