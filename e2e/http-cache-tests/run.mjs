@@ -81,7 +81,7 @@ async function startGateway (binary, originPort) {
   const template = await readFile(join(here, 'gateway.toml'), 'utf8')
   const config = join(work, 'gateway.toml')
   await writeFile(config, template.replaceAll('{port}', port).replaceAll('{origin_port}', originPort))
-  await listening(port, start(resolve(binary), ['gateway', 'run', '--config', config], {}))
+  await listening(port, start(resolve(binary), ['gateway', 'run', config], {}))
   return `http://127.0.0.1:${port}`
 }
 
