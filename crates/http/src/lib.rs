@@ -75,6 +75,7 @@ mod route;
 mod served;
 mod service;
 mod stored;
+mod told;
 mod validator;
 mod writes;
 
