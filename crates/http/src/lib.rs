@@ -56,6 +56,8 @@ pub mod conditional;
 pub mod decide;
 pub mod headers;
 pub mod key;
+#[doc(hidden)]
+pub mod parsers;
 pub mod range;
 pub mod rfc9111;
 pub mod url;

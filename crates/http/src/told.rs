@@ -10,9 +10,10 @@
 
 use http::{HeaderMap, HeaderName, header};
 
-/// Fields, beside `X-Forwarded-…`, that tell services another URL than the one that is asked for.
-const OF_URL: [&str; 6] =
-    ["forwarded", "x-forwarded", "x-host", "x-http-host-override", "x-original-host", "front-end-https"];
+/// Fields, beside `X-Forwarded-…`, that tell services another URL than the one that is asked for, or by which way. (`Via`
+/// cannot be taken out instead: by it requests are found that go round in a circle.)
+const OF_URL: [&str; 7] =
+    ["forwarded", "via", "x-forwarded", "x-host", "x-http-host-override", "x-original-host", "front-end-https"];
 
 /// Fields that tell services who the client is.
 const OF_CLIENT: [&str; 8] = [
@@ -31,7 +32,7 @@ fn is_of_url(name: &HeaderName) -> bool {
     let name = name.as_str();
     // Hardly a name begins so: most are told by their first byte.
     match name.as_bytes().first() {
-        Some(b'x' | b'f') => (name.starts_with("x-forwarded-") && name != "x-forwarded-for") || OF_URL.contains(&name),
+        Some(b'x' | b'f' | b'v') => (name.starts_with("x-forwarded-") && name != "x-forwarded-for") || OF_URL.contains(&name),
         _ => false,
     }
 }

@@ -9,6 +9,7 @@ mod groups;
 mod isolation;
 mod mounting;
 mod origin;
+mod parsers;
 mod passing;
 mod public;
 mod storing;
