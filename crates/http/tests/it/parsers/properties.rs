@@ -25,9 +25,9 @@ use unstale_http::{
 };
 
 /// By this name each is called with bytes.
-pub type Property = (&'static str, fn(&[u8]));
+pub(crate) type Property = (&'static str, fn(&[u8]));
 
-pub const ALL: [Property; 12] = [
+pub(crate) const ALL: [Property; 12] = [
     ("cache-control", cache_control),
     ("age-expires", age_expires),
     ("vary", vary_names),
@@ -65,7 +65,7 @@ fn is_kept(headers: &HeaderMap, is_shared: bool) -> bool {
 
 /// No directive that is not known, and no second line, makes a response more cacheable; `no-store` and `private` bind
 /// wherever they stand by themselves.
-pub fn cache_control(data: &[u8]) {
+pub(crate) fn cache_control(data: &[u8]) {
     let headers = lines(&header::CACHE_CONTROL, data);
     let control = ResponseControl::of(&headers);
     let _ = RequestControl::of(&headers);
@@ -92,13 +92,13 @@ pub fn cache_control(data: &[u8]) {
 }
 
 /// Ages and dates are bounded, and a date that is not one is none.
-pub fn age_expires(data: &[u8]) {
+pub(crate) fn age_expires(data: &[u8]) {
     assert!(age_value(&lines(&header::AGE, data)).is_none_or(|age| age <= SECONDS_MAX));
     let _ = freshness::date(&lines(&header::EXPIRES, data), &header::EXPIRES);
 }
 
 /// The names are in order and once each, and parse again to the same; whoever varies on everything is not kept.
-pub fn vary_names(data: &[u8]) {
+pub(crate) fn vary_names(data: &[u8]) {
     let headers = lines(&header::VARY, data);
     if let Ok(names) = vary::names(&headers) {
         assert!(names.windows(2).all(|pair| pair[0].as_str() < pair[1].as_str()), "{names:?}");
@@ -117,7 +117,7 @@ pub fn vary_names(data: &[u8]) {
 }
 
 /// What is invalid is ignored (RFC 9213, 2.2): then `Cache-Control` counts. `no-store` in a valid one binds.
-pub fn cdn_cache_control(data: &[u8]) {
+pub(crate) fn cdn_cache_control(data: &[u8]) {
     let mut headers = lines(&CDN_CACHE_CONTROL, data);
     let (control, is_targeted) = targeted::control(&headers, &[CDN_CACHE_CONTROL]);
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -131,7 +131,7 @@ pub fn cdn_cache_control(data: &[u8]) {
 }
 
 /// Equality of queries is one; a query is the same as itself; what is malformed lets everything count.
-pub fn no_vary_search(data: &[u8]) {
+pub(crate) fn no_vary_search(data: &[u8]) {
     let (said, query) = data.split_at(data.len() / 2);
     let search = Search::of(&lines(&NO_VARY_SEARCH, said));
     let query = String::from_utf8_lossy(query);
@@ -144,7 +144,7 @@ pub fn no_vary_search(data: &[u8]) {
 }
 
 /// What is read and written again reads the same.
-pub fn cache_groups(data: &[u8]) {
+pub(crate) fn cache_groups(data: &[u8]) {
     let headers = lines(&CACHE_GROUPS, data);
     let Some(groups) = parsers::groups(&headers, &CACHE_GROUPS) else { return };
     let quoted = groups.iter().map(|group| format!("\"{}\"", group.replace('\\', "\\\\").replace('"', "\\\"")));
@@ -153,7 +153,7 @@ pub fn cache_groups(data: &[u8]) {
 }
 
 /// A part lies within the whole and is not empty.
-pub fn range(data: &[u8]) {
+pub(crate) fn range(data: &[u8]) {
     let wanted = WantedRange::of(&lines(&header::RANGE, data));
     let etag = HeaderValue::from_static("\"e\"");
     for length in [0, 1, 7, 1000, usize::MAX] {
@@ -165,7 +165,7 @@ pub fn range(data: &[u8]) {
 }
 
 /// A condition on a validator that the list does not hold is never met by it.
-pub fn preconditions(data: &[u8]) {
+pub(crate) fn preconditions(data: &[u8]) {
     let own = b"\"0123456789-that-no-input-has\"";
     let holds = |text: &[u8]| text.windows(own.len()).any(|window| window == own) || text.contains(&b'*');
     for name in [header::IF_MATCH, header::IF_NONE_MATCH, header::IF_MODIFIED_SINCE, header::IF_UNMODIFIED_SINCE] {
@@ -184,7 +184,7 @@ pub fn preconditions(data: &[u8]) {
 }
 
 /// Normalised twice is normalised once; a text that counts every parameter has as many bytes as the URL.
-pub fn urls(data: &[u8]) {
+pub(crate) fn urls(data: &[u8]) {
     let Ok(uri) = Uri::try_from(data) else { return };
     for query in [Query::All, Query::InOrder, Query::only(["a", "page"])] {
         let Ok(once) = url::normalise(&uri, &query, 2048).map(|url| url.to_string()) else { continue };
@@ -201,7 +201,7 @@ pub fn urls(data: &[u8]) {
 }
 
 /// What is decoded and encoded again decodes to the same bytes.
-pub fn stored_response(data: &[u8]) {
+pub(crate) fn stored_response(data: &[u8]) {
     let Ok(stored) = StoredResponse::decode(&Bytes::copy_from_slice(data)) else { return };
     let mut once = Vec::new();
     stored.encode(&mut once).expect("what was decoded can be encoded");
@@ -212,14 +212,14 @@ pub fn stored_response(data: &[u8]) {
 }
 
 /// What is read and written again reads the same.
-pub fn position(data: &[u8]) {
+pub(crate) fn position(data: &[u8]) {
     let Some(set) = parsers::position(&lines(&WRITTEN_POSITION, data)) else { return };
     let again = parsers::position(&lines(&WRITTEN_POSITION, set.to_string().as_bytes()));
     assert_eq!(again, Some(set));
 }
 
 /// Nothing in a head can make a method other than GET and HEAD one that is looked up, or a body none.
-pub fn request_head(data: &[u8]) {
+pub(crate) fn request_head(data: &[u8]) {
     let mut request = Request::new(());
     for (number, line) in data.split(|byte| *byte == b'\n').enumerate() {
         let colon = line.iter().position(|byte| *byte == b':').unwrap_or(line.len());

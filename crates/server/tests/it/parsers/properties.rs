@@ -10,9 +10,9 @@ use unstale_server::gateway::{
 };
 
 /// By this name each is called with bytes.
-pub type Property = (&'static str, fn(&[u8]));
+pub(crate) type Property = (&'static str, fn(&[u8]));
 
-pub const ALL: [Property; 3] =
+pub(crate) const ALL: [Property; 3] =
     [("hygiene", hygiene), ("token-head", token_head), ("configuration", configuration)];
 
 /// A head from a text in the form of HTTP/1, as far as the library's types can hold it.
@@ -33,7 +33,7 @@ fn head(data: &[u8]) -> Option<http::request::Parts> {
 }
 
 /// What passes names one host, has one length and a path that is read in one way; and passes again, unchanged.
-pub fn hygiene(data: &[u8]) {
+pub(crate) fn hygiene(data: &[u8]) {
     let Some(mut head) = head(data) else { return };
     if !parsers::hygiene(&mut head) {
         return;
@@ -51,7 +51,7 @@ pub fn hygiene(data: &[u8]) {
 }
 
 /// No token is believed whose head names another algorithm than the rules do.
-pub fn token_head(data: &[u8]) {
+pub(crate) fn token_head(data: &[u8]) {
     let rules: JwtFile = serde_json::from_str(
         r#"{"secret_env": "S", "issuers": ["i"], "audiences": ["a"], "algorithms": ["HS256"]}"#,
     )
@@ -62,7 +62,7 @@ pub fn token_head(data: &[u8]) {
 }
 
 /// Every fault has a place in the text; a file is judged twice alike, and never shows a secret.
-pub fn configuration(data: &[u8]) {
+pub(crate) fn configuration(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     let env = |_: &str| Some("planted-secret-of-32-bytes-and-more".to_owned());
     let read = || config::parse(&text, &Surroundings { directory: Path::new("/nowhere"), env: &env });
