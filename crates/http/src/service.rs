@@ -9,7 +9,10 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, Method, Request, Response, Uri, header, request, uri::PathAndQuery};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri, header, request,
+    uri::{Authority, PathAndQuery},
+};
 use http_body::Body;
 use tower::Service;
 use unstale::{Key, Loaded, Mode, Policy, ReadOptions, Tag, Tenant};
@@ -322,15 +325,16 @@ fn strip_credentials(head: &mut request::Parts, shared: &Shared, route: RouteId)
 /// the service may go by either.
 pub(crate) fn host(head: &request::Parts) -> Result<&str, BypassReason> {
     let mut hosts = head.headers.get_all(header::HOST).iter();
-    let host = match (head.uri.authority(), hosts.next(), hosts.next()) {
-        (_, Some(_), Some(_)) => return Err(BypassReason::Url),
-        (None, None, _) => "",
-        (None, Some(host), None) => host.to_str().map_err(|_| BypassReason::Url)?,
-        (Some(authority), None, _) => authority.as_str(),
-        (Some(authority), Some(host), None) if host.as_bytes().eq_ignore_ascii_case(authority.as_str().as_bytes()) => {
-            host.to_str().map_err(|_| BypassReason::Url)?
-        }
-        (Some(_), Some(_), None) => return Err(BypassReason::Url),
+    let (host, authority) = (hosts.next(), head.uri.authority().map(Authority::as_str));
+    let disagrees = |host: &HeaderValue| {
+        authority.is_some_and(|authority| !host.as_bytes().eq_ignore_ascii_case(authority.as_bytes()))
+    };
+    if hosts.next().is_some() || host.is_some_and(disagrees) {
+        return Err(BypassReason::Url);
+    }
+    let host = match host {
+        Some(host) => host.to_str().map_err(|_| BypassReason::Url)?,
+        None => authority.unwrap_or_default(),
     };
     if host.bytes().all(|byte| byte.is_ascii_graphic()) { Ok(host) } else { Err(BypassReason::Url) }
 }

@@ -32,7 +32,9 @@ fn is_of_url(name: &HeaderName) -> bool {
     let name = name.as_str();
     // Hardly a name begins so: most are told by their first byte.
     match name.as_bytes().first() {
-        Some(b'x' | b'f' | b'v') => (name.starts_with("x-forwarded-") && name != "x-forwarded-for") || OF_URL.contains(&name),
+        Some(b'x' | b'f' | b'v') => {
+            (name.starts_with("x-forwarded-") && name != "x-forwarded-for") || OF_URL.contains(&name)
+        }
         _ => false,
     }
 }

@@ -8,7 +8,9 @@ use http::{Request, Response, StatusCode, request};
 use http_body_util::{BodyExt as _, Full, combinators::UnsyncBoxBody};
 use tokio::sync::watch;
 use tower::{Layer as _, Service as _, ServiceExt as _, util::BoxCloneSyncService};
-use unstale::{Cache, CacheLimits, Event, MemoryStore, Observer, Policy, Position, TagId, Tenant, store::Store, time::ManualTime};
+use unstale::{
+    Cache, CacheLimits, Event, MemoryStore, Observer, Policy, Position, TagId, Tenant, store::Store, time::ManualTime,
+};
 use unstale_http::{
     Answered, CacheLayer, CacheService, HttpLimits, Identity, RoutePolicies, RoutePolicy, ServedObserver,
 };

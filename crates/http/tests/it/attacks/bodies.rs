@@ -53,12 +53,8 @@ async fn a_part_or_a_condition_of_one_is_not_anothers_whole() {
         &[("if-modified-since", "Fri, 01 Jan 2100 00:00:00 GMT")],
     ];
     for lines in asked {
-        let steps = vec![
-            evil("/x/1", lines),
-            victim("/x/1", &[]),
-            evil("/x/1", lines).method("HEAD"),
-            victim("/x/1", &[]),
-        ];
+        let steps =
+            vec![evil("/x/1", lines), victim("/x/1", &[]), evil("/x/1", lines).method("HEAD"), victim("/x/1", &[])];
         hold(&[Attack("a part", &[], Vec::leak(steps))]).await;
     }
 }

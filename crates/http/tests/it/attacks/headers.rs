@@ -41,7 +41,8 @@ const OF_METHOD: [&str; 3] = ["x-http-method-override", "x-http-method", "x-meth
 
 #[tokio::test]
 async fn a_header_that_is_not_counted_shapes_no_shared_answer() {
-    let each = OF_URL.into_iter().chain(OF_ADDRESS.map(|name| (name, "evil"))).chain(OF_METHOD.map(|name| (name, "EVIL")));
+    let each =
+        OF_URL.into_iter().chain(OF_ADDRESS.map(|name| (name, "evil"))).chain(OF_METHOD.map(|name| (name, "EVIL")));
     for (name, value) in each {
         let lines: &'static [(&'static str, &'static str)] = Vec::leak(vec![(name, value)]);
         let attack = [
@@ -49,7 +50,11 @@ async fn a_header_that_is_not_counted_shapes_no_shared_answer() {
             Attack(
                 name,
                 &[],
-                Vec::leak(vec![evil("/x/1", lines), victim("/x/1", &[("x-forwarded-host", "a.test")]), victim("/x/1", &[])]),
+                Vec::leak(vec![
+                    evil("/x/1", lines),
+                    victim("/x/1", &[("x-forwarded-host", "a.test")]),
+                    victim("/x/1", &[]),
+                ]),
             ),
         ];
         hold(&attack).await;
@@ -72,7 +77,11 @@ async fn what_vary_names_is_counted() {
         Attack(
             "accept",
             &[("vary", "Accept")],
-            &[evil("/x/1", &[("accept", "text/evil")]), victim("/x/1", &[]), victim("/x/1", &[("accept", "text/html")])],
+            &[
+                evil("/x/1", &[("accept", "text/evil")]),
+                victim("/x/1", &[]),
+                victim("/x/1", &[("accept", "text/html")]),
+            ],
         ),
         Attack(
             "a header of the attacker's choice",

@@ -108,14 +108,14 @@ async fn variants_without_end_take_no_memory_without_end() {
 /// A service (or somebody who makes it echo) names very many groups, or very long ones.
 #[tokio::test]
 async fn groups_without_end_are_refused() {
-    let many: String = (0..500).map(|number| format!("\"group-{number}\", ")).collect();
-    let many = many.trim_end_matches(", ").to_owned();
+    let many = (0..500).map(|number| format!("\"group-{number}\"")).collect::<Vec<_>>().join(", ");
     let long = format!("\"{}\"", "g".repeat(5000));
     for (groups, reason) in [(many, "too-many-groups"), (long, "group-too-long"), ("evil,".into(), "bad-groups")] {
         let groups: &'static str = String::leak(groups);
         let policy = RoutePolicy::cached("x", minute()).groups_from([GroupHeader::CacheGroups]);
         let routes = RoutePolicies::builder().route("/x/*", policy).build().unwrap();
-        let world = World::new(routes, move |_| Box::pin(async move { with(200, &[("cache-groups", groups)], "x") })).await;
+        let world =
+            World::new(routes, move |_| Box::pin(async move { with(200, &[("cache-groups", groups)], "x") })).await;
         let got = world.get(&Party::Evil.identity().unwrap(), "/x/1").await;
         assert!(got.header("cache-status").ends_with(reason), "{got:?}");
         assert!(got.header("cache-groups").len() < 4000);
@@ -143,10 +143,9 @@ async fn what_is_packed_stays_packed() {
 /// A position that nobody has reached is waited for no longer than the engine's limit, and harms nobody else.
 #[tokio::test(start_paused = true)]
 async fn a_position_that_was_never_given_out_holds_up_its_sender_alone() {
-    let world = World::new(routes(Sharing::Tenant, Lifetime::Route(minute())), |_| {
-        Box::pin(async { with(200, &[], "x") })
-    })
-    .await;
+    let world =
+        World::new(routes(Sharing::Tenant, Lifetime::Route(minute())), |_| Box::pin(async { with(200, &[], "x") }))
+            .await;
     let (evil, victim) = (Party::Evil.identity().unwrap(), Party::Victim.identity().unwrap());
     assert_eq!(world.get(&victim, "/x/1").await.x_cache(), "MISS");
     for forged in ["", "x", "1.2", "1.2.3.4.5", "-1.0.0", "99999999999999999999999.1.1", "\u{e9}", "1.2.3, 1.2.3"] {

@@ -127,23 +127,21 @@ fn echo(head: &request::Parts, sharing: Sharing, said: Lines) -> Answer {
 
 /// What any party was given, in one text. The validator of an answer is a hash, and echoes nothing.
 fn given(got: &Got) -> String {
-    let lines = got.headers.iter().map(|(name, value)| format!("{name}: {value:?}\n")).collect::<String>();
-    format!("{lines}\n{}", got.body)
+    let lines = got.headers.iter().map(|(name, value)| format!("{name}: {value:?}"));
+    format!("{}\n\n{}", lines.collect::<Vec<_>>().join("\n"), got.body)
 }
 
 async fn tried(attack: &Attack<'_>, sharing: Sharing, lifetime: Lifetime) {
     let Attack(name, said, steps) = *attack;
     let lives: Lines = &[("cache-control", "max-age=60")];
     let told: Lines = Vec::leak([lives, said].concat());
-    let world = World::new(routes(sharing, lifetime), move |head| {
-        Box::pin(async move { echo(&head, sharing, told) })
-    })
-    .await;
+    let world =
+        World::new(routes(sharing, lifetime), move |head| Box::pin(async move { echo(&head, sharing, told) })).await;
     // Twice: what was stored by the first round must do no harm in the second.
     for round in 0..2 {
         for step in steps {
             let mut sent = request(step.method, step.party.identity().as_ref(), step.url, step.headers);
-            *sent.body_mut() = step.body.to_owned();
+            step.body.clone_into(sent.body_mut());
             let Ok(got) = world.try_send(sent).await else { panic!("{name}: {step:?} was not answered") };
             let place = format!("{name} ({sharing:?}, {lifetime:?}, round {round}): {step:?} was given {got:?}");
             for other in Party::ALL.into_iter().filter(|other| *other != step.party) {

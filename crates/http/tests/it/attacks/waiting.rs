@@ -91,10 +91,8 @@ async fn an_attacker_who_panics_the_service_or_goes_away_takes_nothing_from_othe
 #[tokio::test(start_paused = true)]
 async fn an_attacker_who_hangs_the_service_holds_others_up_no_longer_than_the_limit() {
     for lifetime in lifetimes() {
-        let (world, gate) = gated(shared(lifetime, Sharing::Public), |_| {
-            with(200, &[("cache-control", "max-age=60")], "good")
-        })
-        .await;
+        let (world, gate) =
+            gated(shared(lifetime, Sharing::Public), |_| with(200, &[("cache-control", "max-age=60")], "good")).await;
         let (evil, victim) = (Party::Evil.identity().unwrap(), Party::Victim.identity().unwrap());
         let began = tokio::time::Instant::now();
         let (one, other) = tokio::join!(world.get(&evil, "/x/1"), world.get(&victim, "/x/1"));

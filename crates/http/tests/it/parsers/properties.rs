@@ -83,7 +83,8 @@ pub(crate) fn cache_control(data: &[u8]) {
     }
     assert!(!is_kept(&with("private"), true), "{headers:?}");
     // Written in one line instead of many, it says the same, unless it is malformed.
-    let texts: Option<Vec<&str>> = headers.get_all(header::CACHE_CONTROL).iter().map(|line| line.to_str().ok()).collect();
+    let texts: Option<Vec<&str>> =
+        headers.get_all(header::CACHE_CONTROL).iter().map(|line| line.to_str().ok()).collect();
     if let Some(texts) = texts.filter(|_| !control.no_store) {
         let mut joined = HeaderMap::new();
         joined.insert(header::CACHE_CONTROL, HeaderValue::try_from(texts.join(",")).expect("lines were values"));

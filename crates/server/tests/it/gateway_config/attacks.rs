@@ -82,7 +82,8 @@ async fn hold(attacks: &[Attack<'_>]) {
                     all.extend(token.as_deref().map(|token| ("authorization", token)));
                     let got = ask(world.addr, method, &target, &all, body).await;
                     let text = format!("{}\n{}", got.head, got.body);
-                    let told = format!("{name} ({kind}, round {round}): {party:?} {method} {target} {headers:?}: {text}");
+                    let told =
+                        format!("{name} ({kind}, round {round}): {party:?} {method} {target} {headers:?}: {text}");
                     for (other, token) in ALL.iter().zip(&tokens).filter(|(other, _)| *other != party) {
                         assert!(!text.contains(other.name()), "words of {other:?}: {told}");
                         assert!(token.as_ref().is_none_or(|token| !text.contains(token.as_str())), "a token: {told}");
@@ -161,7 +162,8 @@ async fn no_header_that_is_not_counted_shapes_a_shared_answer() {
 /// What `Connection` names is gone for the cache as for the backend, or the request is refused.
 #[tokio::test]
 async fn what_connection_names_is_seen_by_nobody_or_refused() {
-    for name in ["x-api-key", "accept", "x-forwarded-host", "range", "if-none-match", "authorization", "cookie", "host"] {
+    for name in ["x-api-key", "accept", "x-forwarded-host", "range", "if-none-match", "authorization", "cookie", "host"]
+    {
         hold(&[(
             name,
             &[

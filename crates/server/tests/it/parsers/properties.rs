@@ -52,10 +52,9 @@ pub(crate) fn hygiene(data: &[u8]) {
 
 /// No token is believed whose head names another algorithm than the rules do.
 pub(crate) fn token_head(data: &[u8]) {
-    let rules: JwtFile = serde_json::from_str(
-        r#"{"secret_env": "S", "issuers": ["i"], "audiences": ["a"], "algorithms": ["HS256"]}"#,
-    )
-    .expect("these are rules");
+    let rules: JwtFile =
+        serde_json::from_str(r#"{"secret_env": "S", "issuers": ["i"], "audiences": ["a"], "algorithms": ["HS256"]}"#)
+            .expect("these are rules");
     if let Some(algorithm) = parsers::token_head(&rules, &String::from_utf8_lossy(data)) {
         assert_eq!(algorithm, "HS256");
     }
