@@ -14,6 +14,8 @@ use tokio::net::TcpStream;
 
 use super::world::{JWT, World, ask, bearer, soon};
 
+use Party::{Evil, Foreign, Stranger, Victim};
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Party {
     Evil,
@@ -22,7 +24,7 @@ enum Party {
     Stranger,
 }
 
-const ALL: [Party; 4] = [Party::Evil, Party::Victim, Party::Foreign, Party::Stranger];
+const ALL: [Party; 4] = [Evil, Victim, Foreign, Stranger];
 
 impl Party {
     fn name(self) -> &'static str {
@@ -102,8 +104,6 @@ async fn hold(attacks: &[Attack<'_>]) {
         }
     }
 }
-
-use Party::{Evil, Foreign, Stranger, Victim};
 
 #[tokio::test]
 async fn nobody_is_given_what_was_made_for_somebody_else() {
