@@ -57,9 +57,9 @@ fn routes() -> String {
         };
         let cache = if kind.starts_with("origin-") { "{ lifetime = \"origin\" }" } else { "{ ttl = \"5m\" }" };
         let place = if sharing == "tenant" { format!("tenant/{kind}") } else { kind.to_owned() };
-        text.push_str(&format!(
+        text.extend([format!(
             "[[routes]]\npath = \"/echo/{place}/*\"\nupstream = \"api\"\nsharing = \"{sharing}\"\ncache = {cache}\n"
-        ));
+        )]);
     }
     text
 }
@@ -90,13 +90,13 @@ async fn hold(attacks: &[Attack<'_>]) {
                         assert!(!text.contains(other.name()), "words of {other:?}: {told}");
                         assert!(token.as_ref().is_none_or(|token| !text.contains(token.as_str())), "a token: {told}");
                     }
-                    if *party == Party::Evil {
+                    if *party == Evil {
                         continue;
                     }
                     assert_eq!(got.status, 200, "no answer: {told}");
                     let path = target.split('?').next().unwrap();
                     assert!(*method != "GET" || got.body.contains(&format!("url={path}")), "another URL's: {told}");
-                    if kind.ends_with("own") && *party != Party::Stranger && *method == "GET" {
+                    if kind.ends_with("own") && *party != Stranger && *method == "GET" {
                         assert!(got.body.contains(party.name()), "not theirs: {told}");
                     }
                 }
