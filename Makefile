@@ -105,6 +105,13 @@ chaos-measure: ## How fast invalidations reach every node, and what many misses 
 model: ## Every state of small systems, and of larger ones (minutes); every way to break the protocol
 	cargo run --package unstale-sim --bin model --locked -- --large --states-max 16000000
 
+FUZZ_SECONDS ?= 60
+TARGETS ?=
+
+.PHONY: fuzz
+fuzz: ## Fuzz every parser, FUZZ_SECONDS each (TARGETS="url range" for some); their corpus is tried by `test-rust`
+	scripts/fuzz $(FUZZ_SECONDS) $(TARGETS)
+
 # ---- Measure and keep in shape --------------------------------------------------------------------------------------
 
 .PHONY: bench
