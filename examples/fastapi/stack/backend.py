@@ -13,19 +13,13 @@ SOURCES = Path(__file__).parent.parent / "backend"
 START_WITHIN_S = 30.0
 
 
-@dataclass(frozen=True)
-class Secrets:
-    jwt: str
-    introspection: str
-
-
 @dataclass
 class Backend:
     """Can be stopped and started again on the same port."""
 
     folder: Path
     database_url: str
-    secrets: Secrets
+    jwt_secret: str
     app: str = "migration_api.main:app"
     path: Path = SOURCES
     env: dict[str, str] = field(default_factory=dict)
@@ -41,8 +35,7 @@ class Backend:
         return {
             "PYTHONPATH": f"{SOURCES}:{self.path}",
             "DATABASE_URL": self.database_url,
-            "JWT_SECRET": self.secrets.jwt,
-            "INTROSPECTION_SECRET": self.secrets.introspection,
+            "JWT_SECRET": self.jwt_secret,
             **self.env,
         }
 

@@ -14,7 +14,7 @@ OPTIONS = (
     "listen_addresses=",
     # What is in it may be lost.
     "fsync=off",
-    # Counts statements, for `measure`.
+    # Counts statements.
     "shared_preload_libraries=pg_stat_statements",
     "pg_stat_statements.track_utility=off",
 )
@@ -45,6 +45,7 @@ class Postgres:
         try:
             self.process.wait_until(self.is_ready, START_WITHIN_S)
             run("createdb", "-h", str(self.folder), "-U", USER, DATABASE)
+            self.ask("CREATE EXTENSION pg_stat_statements")
         except BaseException:
             self.process.stop()
             raise
@@ -59,6 +60,16 @@ class Postgres:
 
     def ask(self, statement: str) -> str:
         return run("psql", "-h", str(self.folder), "-U", USER, "-d", DATABASE, "-Atqc", statement).strip()
+
+    def statements(self) -> int:
+        """How many it was asked so far, without our own and the health checks'."""
+        return int(
+            self.ask(
+                "SELECT coalesce(sum(calls), 0) FROM pg_stat_statements "
+                "WHERE query !~ 'pg_stat_statements' "
+                "AND query NOT LIKE 'SELECT $_'"
+            )
+        )
 
 
 def run(program: str, *arguments: str, user: str | None = None) -> str:

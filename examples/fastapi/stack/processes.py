@@ -29,7 +29,7 @@ class Process:
     def __init__(
         self,
         name: str,
-        command: Sequence[str | os.PathLike[str]],
+        command: Sequence[str],
         log: Path,
         *,
         env: Mapping[str, str] | None = None,

@@ -31,6 +31,12 @@ def number(_imports: Iterator[int]) -> int:
     return next(_imports)
 
 
+@pytest.fixture
+def other_number(_imports: Iterator[int]) -> int:
+    """One more."""
+    return next(_imports)
+
+
 def import_id(client: str, number: int) -> UUID:
     return fixed_id(client, "import", number)
 

@@ -36,15 +36,11 @@ class SignedIn(BaseModel):
 
 
 class Introspection(BaseModel):
-    """RFC 7662."""
+    """Who a token's bearer is."""
 
-    active: bool
-    sub: UUID | None = None
-    tenant: UUID | None = None
-    iss: str | None = None
-    iat: int | None = None
-    exp: int | None = None
-    jti: UUID | None = None
+    sub: UUID
+    tenant: UUID
+    role: Role
 
 
 class UserView(View):

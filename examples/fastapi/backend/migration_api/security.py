@@ -12,7 +12,7 @@ from sqlalchemy import select
 
 from .database import Session
 from .models import Membership, Role
-from .settings import Settings, settings
+from .settings import Config, Settings
 
 ALGORITHM = "HS256"
 
@@ -22,8 +22,6 @@ class Caller:
     user_id: UUID
     client_id: UUID
     token_id: UUID
-    issued_at: int
-    expires_at: int
 
 
 def issue(user_id: UUID, client_id: UUID, config: Settings) -> tuple[str, UUID]:
@@ -31,6 +29,7 @@ def issue(user_id: UUID, client_id: UUID, config: Settings) -> tuple[str, UUID]:
     now, token_id = int(datetime.now(UTC).timestamp()), uuid4()
     claims = {
         "iss": config.jwt_issuer,
+        "aud": config.jwt_audience,
         "sub": str(user_id),
         "tenant": str(client_id),
         "jti": str(token_id),
@@ -50,18 +49,17 @@ def verify(token: str, config: Settings) -> Caller:
         config.jwt_secret.get_secret_value(),
         algorithms=[ALGORITHM],
         issuer=config.jwt_issuer,
-        options={"require": ["sub", "tenant", "jti", "iat", "exp"]},
+        audience=config.jwt_audience,
+        options={"require": ["sub", "tenant", "jti", "exp"]},
     )
     return Caller(
         user_id=UUID(claims["sub"]),
         client_id=UUID(claims["tenant"]),
         token_id=UUID(claims["jti"]),
-        issued_at=claims["iat"],
-        expires_at=claims["exp"],
     )
 
 
-def get_caller(connection: HTTPConnection, config: Annotated[Settings, Depends(settings)]) -> Caller:
+def get_caller(connection: HTTPConnection, config: Config) -> Caller:
     """For requests and WebSockets alike."""
     scheme, _, token = connection.headers.get("authorization", "").partition(" ")
     try:

@@ -36,7 +36,7 @@ STAFF = (("admin", Role.CLIENT_ADMIN), ("analyst", Role.ANALYST), ("viewer", Rol
 CONSULTANT = "consultant@partner.test"
 """Works for both clients."""
 ENGAGEMENTS = ("Data centre exit", "SAP to the cloud", "File services", "Branch offices", "Windows 2012", "Archive")
-FLOWS_PER_ENGAGEMENT = 4
+FLOWS_PER_ENGAGEMENT = 6
 ROWS, ROWS_OF_FIRST = 250, 50_000
 
 # The columns of a server inventory, and in SQL what is in them; `n` is the row.

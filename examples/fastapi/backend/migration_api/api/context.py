@@ -2,13 +2,14 @@
 
 from uuid import UUID
 
-from fastapi import APIRouter, HTTPException, status
+from fastapi import APIRouter, HTTPException, Response, status
 from sqlalchemy import func, select
 
 from ..database import Session
 from ..models import Client, Engagement, Flow, FlowStatus, Membership, User
 from ..schemas import ClientView, ContextMe, EngagementView, Items, UserView
 from ..security import CurrentCaller, role_of
+from ..settings import Config
 from . import flows
 
 router = APIRouter(tags=["context"])
@@ -26,7 +27,7 @@ ENGAGEMENTS = (
 
 
 @router.get("/context/me")
-async def get_context_me(session: Session, caller: CurrentCaller) -> ContextMe:
+async def get_context_me(session: Session, caller: CurrentCaller, response: Response, config: Config) -> ContextMe:
     """The caller, the client they act for, the engagement under way, and their active flows."""
     user = await session.get(User, caller.user_id)
     member = Membership.user_id == caller.user_id
@@ -40,11 +41,13 @@ async def get_context_me(session: Session, caller: CurrentCaller) -> ContextMe:
         Flow.owner_id == caller.user_id,
         Flow.status != FlowStatus.COMPLETED,
     )
+    active_flows = await flows.views(session, active)
+    flows.name_imports(response, active_flows, config)
     return ContextMe(
         user=UserView.model_validate(user),
         client=ClientView.model_validate(client),
         engagement=engagement and EngagementView.model_validate(engagement),
-        active_flows=await flows.views(session, active),
+        active_flows=active_flows,
     )
 
 

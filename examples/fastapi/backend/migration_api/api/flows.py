@@ -1,15 +1,15 @@
 """Discovery flows, each with how far the review of its import has come."""
 
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import APIRouter, Response
 from sqlalchemy import Integer, Select, case, cast, func, select
 
 from ..database import Session
 from ..models import Engagement, FieldMapping, Flow, Import, MappingStatus, User
 from ..schemas import FlowView, Items
 from ..security import CurrentCaller
-from ..settings import Settings, settings
+from ..settings import Config, Settings
 
 router = APIRouter(prefix="/discovery/flows", tags=["flows"])
 
@@ -45,12 +45,16 @@ async def views(session: Session, wanted: Select[Any]) -> list[FlowView]:
     return [FlowView.model_validate(row) for row in await session.execute(wanted)]
 
 
+def name_imports(response: Response, shown: list[FlowView], config: Settings) -> None:
+    """Says whose review an answer shows, for caches in front of us."""
+    names = [f'"import:{flow.import_id}"' for flow in shown if flow.import_id]
+    if config.cache_groups and names:
+        response.headers["Cache-Groups"] = ", ".join(names)
+
+
 @router.get("")
-async def list_flows(
-    session: Session, caller: CurrentCaller, response: Response, config: Annotated[Settings, Depends(settings)]
-) -> Items[FlowView]:
+async def list_flows(session: Session, caller: CurrentCaller, response: Response, config: Config) -> Items[FlowView]:
     """The flows of the client that the caller acts for."""
     items = await views(session, FLOWS.where(Flow.client_account_id == caller.client_id))
-    if config.cache_groups:
-        response.headers["Cache-Groups"] = ", ".join(f'"import:{flow.import_id}"' for flow in items if flow.import_id)
+    name_imports(response, items, config)
     return Items(items=items)

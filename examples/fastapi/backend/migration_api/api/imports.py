@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, HTTPException, Query, Request, status
+from fastapi import APIRouter, HTTPException, Query, Request, status
 from fastapi.responses import StreamingResponse
 from sqlalchemy import insert, select, update
 
@@ -13,7 +13,7 @@ from ..database import Session, SessionMaker
 from ..models import Engagement, FieldMapping, Flow, FlowPhase, FlowStatus, Import, ImportRow, ImportStatus
 from ..schemas import ImportView
 from ..security import CurrentCaller, Reviewer
-from ..settings import Settings, settings
+from ..settings import Config
 from ..suggest import suggest
 from .field_mappings import find_import
 
@@ -32,7 +32,7 @@ async def create_import(
     request: Request,
     session: Session,
     caller: Reviewer,
-    config: Annotated[Settings, Depends(settings)],
+    config: Config,
 ) -> ImportView:
     """Read a CSV file (the body) while it arrives, and suggest what its columns mean."""
     own = Engagement.client_account_id == caller.client_id
