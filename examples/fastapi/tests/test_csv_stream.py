@@ -33,6 +33,10 @@ def test_what_was_encoded_reads_the_same() -> None:
     assert read(encode(RECORDS[:2]), 7) == RECORDS[:2]
 
 
+def test_a_cell_may_be_as_long_as_a_record() -> None:
+    assert read(b"x" * 1_000_000 + b",y\n", 4096) == [["x" * 1_000_000, "y"]]
+
+
 @pytest.mark.parametrize("content", [b'a\n"never closed', b"\xff\xfe", b'"' + b"x" * (1024 * 1024 + 1)])
 def test_what_is_no_csv_is_refused(content: bytes) -> None:
     with pytest.raises(CsvError):

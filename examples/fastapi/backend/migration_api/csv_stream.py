@@ -6,6 +6,8 @@ import io
 from collections.abc import AsyncIterator, Iterable
 
 RECORD_CHARACTERS_MAX = 1024 * 1024
+# A record is the limit, not each of its cells.
+csv.field_size_limit(RECORD_CHARACTERS_MAX)
 
 
 class CsvError(ValueError):
