@@ -55,7 +55,7 @@ class Process:
                 stderr=subprocess.STDOUT,
                 env={**os.environ, **(env or {})},
                 cwd=cwd,
-                start_new_session=True,
+                process_group=0,
             )
 
     def wait_until(self, is_ready: Callable[[], bool], within_s: float) -> None:
