@@ -79,6 +79,15 @@ example-fastapi-test: ## The FastAPI backend by itself, and through the gateway
 	cd examples/fastapi && .venv/bin/ruff check --quiet . && .venv/bin/ruff format --quiet --check . && .venv/bin/mypy --no-error-summary .
 	cd examples/fastapi && .venv/bin/pytest
 
+e2e/http-cache-tests/node_modules/.package-lock.json: e2e/http-cache-tests/package-lock.json
+	cd e2e/http-cache-tests && npm ci --ignore-scripts
+	@touch $@
+
+.PHONY: http-cache-report
+http-cache-report: e2e/http-cache-tests/node_modules/.package-lock.json ## The public suite of HTTP cache tests against the gateway
+	cargo build --package unstale-server --bin unstale --locked
+	cd e2e/http-cache-tests && node run.mjs --gateway $(CURDIR)/target/debug/unstale
+
 # ---- Prove ----------------------------------------------------------------------------------------------------------
 
 SEEDS ?= 1000
@@ -149,4 +158,4 @@ fmt: ## Format everything
 
 .PHONY: clean
 clean: ## Remove what was built (not the data)
-	rm -rf target web/apps/platform/dist web/node_modules web/*/*/node_modules e2e/node_modules
+	rm -rf target web/apps/platform/dist web/node_modules web/*/*/node_modules e2e/node_modules e2e/http-cache-tests/node_modules

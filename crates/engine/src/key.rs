@@ -114,7 +114,16 @@ pub struct RawKey {
     pattern: &'static KeyPattern,
 }
 
+/// The pattern of keys that are only known by their text.
+static UNKNOWN: KeyPattern = KeyPattern { name: "(unknown)", parts: &[] };
+
 impl RawKey {
+    /// The key of an entry that is only known by its text: for removing it.
+    pub(crate) fn of_text(text: &str) -> Option<Self> {
+        let tenant = Tenant::new(text.split_once(':')?.0).ok()?;
+        Some(Self { hash: hash::fields(&[text.as_bytes()]), text: text.into(), tenant, pattern: &UNKNOWN })
+    }
+
     /// The tenant it belongs to.
     pub fn tenant(&self) -> &Tenant {
         &self.tenant

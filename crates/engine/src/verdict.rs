@@ -47,6 +47,9 @@ pub enum MissReason {
     Unconfirmed,
     /// It was written by a build with another schema, or did not decode.
     Schema,
+    /// It was right by the rule and within its time, and the reader refused it
+    /// ([`Cache::fetch_accepting`](crate::Cache::fetch_accepting)).
+    Unsuitable,
 }
 
 /// Why the cache took no part, or its store none.
@@ -117,7 +120,8 @@ macro_rules! reasons {
 
 reasons!(StaleReason: Grace => "grace", FailSafe => "fail-safe", Invalidated => "invalidated", Unconfirmed => "unconfirmed");
 reasons!(MissReason: Absent => "absent", Expired => "expired", Invalidated => "invalidated", BelowFloor => "below-floor",
-    EpochChanged => "epoch-changed", Behind => "behind", Unconfirmed => "unconfirmed", Schema => "schema");
+    EpochChanged => "epoch-changed", Behind => "behind", Unconfirmed => "unconfirmed", Schema => "schema",
+    Unsuitable => "unsuitable");
 reasons!(BypassReason: KeyTooLong => "key-too-long", TooManyWaiters => "too-many-waiters", OutOfReach => "out-of-reach",
     StoreOpen => "store-open", StoreFailed => "store-failed", StoreSlow => "store-slow");
 reasons!(NotStored: Overtaken => "overtaken", TooManyTags => "too-many-tags", ForeignTag => "foreign-tag",

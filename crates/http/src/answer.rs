@@ -5,7 +5,7 @@ use std::{ops::Range, time::Instant};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use http_body::Body;
-use unstale::{Fetched, Timestamp, Verdict};
+use unstale::{Fetched, Tenant, Timestamp, Verdict};
 
 use crate::{
     body::{CacheBody, collect},
@@ -18,17 +18,22 @@ use crate::{
     position::{self, Written},
     problem::Problem,
     range::{Part, WantedRange},
-    route::{REVALIDATE, VARY},
+    route::{REVALIDATE, RouteId, VARY},
     served::Answered,
     stored::StoredResponse,
     validator::Audience,
 };
 
 /// What is remembered of a request until it is answered.
+#[allow(clippy::struct_excessive_bools, reason = "each says something else of the request")]
 pub(crate) struct Asked {
-    pub(crate) entity: &'static str,
+    pub(crate) route: Option<RouteId>,
+    /// A read of a route whose lifetimes are the origin's.
+    pub(crate) is_origin: bool,
     pub(crate) cache_control: HeaderValue,
     pub(crate) identity: Option<Identity>,
+    /// Whether the answer is for everybody.
+    pub(crate) is_public: bool,
     pub(crate) preconditions: Preconditions,
     pub(crate) range: WantedRange,
     pub(crate) is_get: bool,
@@ -39,7 +44,7 @@ pub(crate) struct Asked {
 }
 
 /// Names in the head of a response that the layer sets, besides those it stored.
-const OWN_HEADERS: usize = 10;
+pub(crate) const OWN_HEADERS: usize = 10;
 
 impl Asked {
     /// The answer from what the cache brought; none if it brought no response.
@@ -74,15 +79,28 @@ impl Asked {
         headers.insert(VARY, shared.routes.vary().clone());
         headers.insert(X_CACHE_HITS, HeaderValue::from(hits));
         headers.insert(X_CACHE_MISSES, HeaderValue::from(stored.misses()));
-        if let Some(identity) = &self.identity {
-            let make = || cache_groups(&shared.groups, identity.tenant(), fetched.tags(), shared.limits.groups_max);
+        if let Some(tenant) = self.tenant(shared) {
+            let make = || cache_groups(&shared.groups, tenant, fetched.tags(), shared.limits.groups_max);
             if let Some(groups) = stored.groups(make) {
                 headers.insert(CACHE_GROUPS, groups.clone());
             }
-            shared.observers.served(identity, fetched.tags(), fetched.base());
         }
+        self.tell_served(shared, fetched);
         self.tell(shared, &account, &mut response);
         Some(response)
+    }
+
+    /// In which tenant's groups the answer is.
+    pub(crate) fn tenant<'a>(&'a self, shared: &'a Shared) -> Option<&'a Tenant> {
+        if self.is_public { Some(&shared.public_tenant) } else { self.identity.as_ref().map(Identity::tenant) }
+    }
+
+    /// Tells the observers what the principal was given. What is for everybody is of another tenant's log than the
+    /// principal's, in which nobody listens.
+    pub(crate) fn tell_served(&self, shared: &Shared, fetched: &Fetched<StoredResponse>) {
+        if let Some(identity) = self.identity.as_ref().filter(|_| !self.is_public) {
+            shared.observers.served(identity, fetched.tags(), fetched.base());
+        }
     }
 
     fn account(&self, fetched: &Fetched<StoredResponse>, now: Timestamp) -> Account {
@@ -107,6 +125,9 @@ impl Asked {
         account: &Account,
         fetched: Option<&Fetched<StoredResponse>>,
     ) -> Response<CacheBody<B>> {
+        if self.is_origin {
+            return self.pass_of_origin(shared, response, account, fetched).await;
+        }
         let deserves = self.deserves_validator(&response, shared.limits.body_bytes_max);
         let response = if deserves { self.validated(shared, response).await } else { response };
         self.passed(shared, response, account, fetched)
@@ -129,13 +150,13 @@ impl Asked {
         if self.wanted == Some(Wanted::Head) {
             response = beheaded(response);
         }
-        let known = self.identity.as_ref().zip(fetched).filter(|_| is_data(response.status()));
-        if let Some((identity, fetched)) = known {
-            let tags = fetched.tags();
-            if let Some(groups) = cache_groups(&shared.groups, identity.tenant(), tags, shared.limits.groups_max) {
+        let known = self.tenant(shared).zip(fetched).filter(|_| is_data(response.status()));
+        if let Some((tenant, fetched)) = known {
+            let groups = cache_groups(&shared.groups, tenant, fetched.tags(), shared.limits.groups_max);
+            if let Some(groups) = groups {
                 response.headers_mut().insert(CACHE_GROUPS, groups);
             }
-            shared.observers.served(identity, tags, fetched.base());
+            self.tell_served(shared, fetched);
         }
         self.tell(shared, account, &mut response);
         response
@@ -167,7 +188,8 @@ impl Asked {
             Ok(bytes) => bytes,
             Err(body) => return Response::from_parts(head, body),
         };
-        let audience = self.identity.as_ref().map_or(Audience::Anybody, Audience::Principal);
+        let identity = self.identity.as_ref().filter(|_| !self.is_public);
+        let audience = identity.map_or(Audience::Anybody, Audience::Principal);
         let etag = shared.validators.validator(audience, &head.headers, &bytes);
         let condition = self.preconditions.evaluate(etag.as_bytes(), head.headers.get(header::LAST_MODIFIED));
         head.headers.insert(header::ETAG, etag);
@@ -191,7 +213,14 @@ impl Asked {
         if let Some(written) = response.extensions().get::<Written>().map(position::header) {
             response.headers_mut().insert(WRITTEN_POSITION, written);
         }
+        if self.is_origin {
+            return self.finish_head_of_origin(shared, response);
+        }
         let headers = response.headers_mut();
+        // Groups are told in their opaque form or not at all.
+        for header in self.route.iter().flat_map(|id| &shared.routes.route(*id).policy.groups_from) {
+            headers.remove(header.name());
+        }
         if !headers.contains_key(header::CACHE_CONTROL) && status != StatusCode::SWITCHING_PROTOCOLS {
             let control = if self.is_read && is_data(status) {
                 self.cache_control.clone()
@@ -206,10 +235,10 @@ impl Asked {
     }
 
     /// Writes the account into the head and tells the observers.
-    fn tell<B>(&self, shared: &Shared, account: &Account, response: &mut Response<B>) {
+    pub(crate) fn tell<B>(&self, shared: &Shared, account: &Account, response: &mut Response<B>) {
         account.tell(response.headers_mut());
         shared.observers.answered(&Answered {
-            entity: self.entity,
+            entity: self.route.map_or("-", |id| &shared.routes.route(id).policy.entity),
             verdict: account.verdict(),
             reason: account.reason(),
             status: response.status(),
@@ -255,7 +284,7 @@ fn unsatisfiable<B: Body>(stored: &StoredResponse) -> Response<CacheBody<B>> {
     response
 }
 
-fn insert_content_range<B>(response: &mut Response<B>, content_range: String) {
+pub(crate) fn insert_content_range<B>(response: &mut Response<B>, content_range: String) {
     let value = HeaderValue::try_from(content_range).expect("words and digits make a header");
     response.headers_mut().insert(header::CONTENT_RANGE, value);
 }
@@ -286,7 +315,7 @@ fn not_modified<B: Body>(stored: &StoredResponse) -> Response<CacheBody<B>> {
 }
 
 /// Takes the body away and leaves what the head says about it.
-fn beheaded<B: Body<Data = Bytes>>(response: Response<CacheBody<B>>) -> Response<CacheBody<B>> {
+pub(crate) fn beheaded<B: Body<Data = Bytes>>(response: Response<CacheBody<B>>) -> Response<CacheBody<B>> {
     let (mut head, body) = response.into_parts();
     if let Some(length) = body.size_hint().exact().filter(|_| !head.headers.contains_key(header::CONTENT_LENGTH)) {
         head.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));

@@ -59,6 +59,18 @@ impl Preconditions {
 
     /// Evaluates them in the order of RFC 9110, 13.2.2, against a response's `ETag` (strong) and `Last-Modified`.
     pub fn evaluate(&self, etag: &[u8], last_modified: Option<&HeaderValue>) -> Condition {
+        self.evaluate_dated(etag, last_modified, None)
+    }
+
+    /// As [`evaluate`](Self::evaluate), for a response of an origin: its `ETag` may be weak, and where it has no
+    /// `Last-Modified`, its `Date` counts for `If-Modified-Since` (RFC 9111, 4.3.2).
+    pub fn evaluate_dated(
+        &self,
+        etag: &[u8],
+        last_modified: Option<&HeaderValue>,
+        dated: Option<&HeaderValue>,
+    ) -> Condition {
+        let etag = EntityTag::stored(etag);
         let modified = || last_modified.and_then(date);
         let refused = if self.matching.is_empty() {
             let since = self.unmodified_since.as_ref().and_then(date);
@@ -73,7 +85,8 @@ impl Preconditions {
             let known = names(&self.none_matching, etag, Comparison::Weak);
             return if known { Condition::NotModified } else { Condition::Send };
         }
-        match (self.modified_since.as_ref().and_then(date), modified()) {
+        let since = self.modified_since.as_ref().and_then(date);
+        match (since, last_modified.or(dated).and_then(date)) {
             (Some(since), Some(modified)) if modified <= since => Condition::NotModified,
             _ => Condition::Send,
         }
@@ -93,11 +106,25 @@ struct EntityTag<'a> {
     opaque: &'a [u8],
 }
 
+impl<'a> EntityTag<'a> {
+    /// Of a stored response.
+    fn stored(etag: &'a [u8]) -> Self {
+        match etag.strip_prefix(b"W/") {
+            Some(opaque) => Self { weak: true, opaque },
+            None => Self { weak: false, opaque: etag },
+        }
+    }
+
+    fn is(self, other: Self, comparison: Comparison) -> bool {
+        self.opaque == other.opaque && (comparison == Comparison::Weak || !(self.weak || other.weak))
+    }
+}
+
 /// Whether one of the lines names `etag`, or is `*`.
-fn names(lines: &[HeaderValue], etag: &[u8], comparison: Comparison) -> bool {
+fn names(lines: &[HeaderValue], etag: EntityTag<'_>, comparison: Comparison) -> bool {
     lines.iter().any(|line| {
         let line = line.as_bytes().trim_ascii();
-        line == b"*" || EntityTags(line).any(|tag| tag.opaque == etag && (comparison == Comparison::Weak || !tag.weak))
+        line == b"*" || EntityTags(line).any(|tag| tag.is(etag, comparison))
     })
 }
 
@@ -196,6 +223,25 @@ mod tests {
         check(&[("if-match", "\"v,2\""), ("if-none-match", "\"v,2\"")], Condition::NotModified);
         check_dated(&[("if-unmodified-since", EARLY)], true, Condition::Send);
         check_dated(&[("if-unmodified-since", "Fri, 20 Nov 2026 17:59:59 GMT")], true, Condition::Failed);
+    }
+
+    #[test]
+    fn an_origins_weak_tag_and_date_count_as_far_as_they_go() {
+        let check = |name: &'static str, value: &str, expected| {
+            let mut map = HeaderMap::new();
+            map.append(name, HeaderValue::from_str(value).unwrap());
+            let dated = HeaderValue::from_static(EARLY);
+            let condition = Preconditions::of(&map).evaluate_dated(b"W/\"v\"", None, Some(&dated));
+            assert_eq!(condition, expected, "{name}: {value}");
+        };
+        check("if-none-match", "W/\"v\"", Condition::NotModified);
+        check("if-none-match", "\"v\"", Condition::NotModified);
+        check("if-none-match", "w/\"v\"", Condition::Send);
+        check("if-match", "W/\"v\"", Condition::Failed);
+        check("if-match", "\"v\"", Condition::Failed);
+        check("if-modified-since", LATE, Condition::NotModified);
+        check("if-modified-since", "Fri, 20 Nov 2026 17:59:59 GMT", Condition::Send);
+        check("if-unmodified-since", "Fri, 20 Nov 2026 17:59:59 GMT", Condition::Send);
     }
 
     #[test]

@@ -21,6 +21,8 @@ pub enum BypassReason {
     NoIdentity,
     /// No route covers the path, or its policy keeps nothing.
     Route,
+    /// The identity's tenant is the one that public responses are kept in.
+    PublicTenant,
     /// Neither GET nor HEAD.
     Method,
     /// The request says `no-store`.
@@ -48,7 +50,7 @@ pub enum NotStoredReason {
     NoStore,
     /// The origin said `no-cache`.
     NoCache,
-    /// The origin said `private`, and the route shares within the tenant.
+    /// The origin said `private`, and the route shares.
     Private,
     /// The origin said `must-revalidate`, and the policy may serve stale.
     MustRevalidate,
@@ -72,6 +74,24 @@ pub enum NotStoredReason {
     Written,
     /// Its body broke off.
     BodyFailed,
+    /// Its status is not one that is known, and the origin says that it must be.
+    NotUnderstood,
+    /// The request said `no-store`.
+    RequestNoStore,
+    /// It answers an `Authorization`, and the origin does not say that others may have it.
+    Authorization,
+    /// The origin gave it no life and nothing to validate it by, and nothing is assumed.
+    NoLifetime,
+    /// It answers a HEAD, and so has no body.
+    Head,
+    /// It is a part that was not asked for.
+    Unasked,
+    /// It names more groups than the limit.
+    TooManyGroups,
+    /// It names a group that is longer than the limit.
+    GroupTooLong,
+    /// The header that names its groups cannot be read.
+    BadGroups,
 }
 
 macro_rules! reasons {
@@ -91,14 +111,17 @@ macro_rules! reasons {
     };
 }
 
-reasons!(BypassReason: NoIdentity => "no-identity", Route => "route", Method => "method", NoStore => "no-store",
+reasons!(BypassReason: NoIdentity => "no-identity", Route => "route", PublicTenant => "public-tenant", Method => "method", NoStore => "no-store",
     RequestBody => "request-body", Upgrade => "upgrade", OverrideHeader => "override-header", Url => "url",
     UrlTooLong => "url-too-long", Engine => "engine");
 reasons!(NotStoredReason: Status => "status", NoStore => "origin-no-store", NoCache => "origin-no-cache",
     Private => "origin-private", MustRevalidate => "origin-must-revalidate", Expired => "origin-expired",
     SetCookie => "set-cookie", VaryAny => "vary-any", VaryUncounted => "vary-uncounted", EventStream => "event-stream",
     TooLarge => "too-large", HeadersTooLarge => "headers-too-large", Trailers => "trailers", Written => "written",
-    BodyFailed => "body-failed");
+    BodyFailed => "body-failed", TooManyGroups => "too-many-groups", GroupTooLong => "group-too-long",
+    BadGroups => "bad-groups", NotUnderstood => "not-understood", RequestNoStore => "request-no-store",
+    Authorization => "authorization", NoLifetime => "no-lifetime", Head => "head",
+    Unasked => "unasked");
 
 /// What a request that may be looked up wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,15 +132,25 @@ pub enum Wanted {
     Head,
 }
 
-/// Request headers by which some servers read a request as another one.
-const OVERRIDES: [&str; 6] = [
-    "x-http-method-override",
-    "x-http-method",
-    "x-method-override",
-    "x-original-url",
-    "x-rewrite-url",
-    "x-original-uri",
-];
+/// Request headers by which some servers read a request as one of another method.
+const METHOD_OVERRIDES: [&str; 3] = ["x-http-method-override", "x-http-method", "x-method-override"];
+
+/// Request headers by which some servers read a request as one of another URL.
+const URL_OVERRIDES: [&str; 3] = ["x-original-url", "x-rewrite-url", "x-original-uri"];
+
+/// Whether a server may read a request as one of another method.
+pub(crate) fn may_be_another_method(headers: &HeaderMap) -> bool {
+    METHOD_OVERRIDES.iter().any(|name| headers.contains_key(*name))
+}
+
+/// The paths and queries of other URLs that a server may read a request as one of.
+pub(crate) fn urls_in_headers(headers: &HeaderMap) -> impl Iterator<Item = (&str, Option<&str>)> {
+    let values = URL_OVERRIDES.iter().flat_map(|name| headers.get_all(*name)).filter_map(|value| value.to_str().ok());
+    values.map(|url| {
+        let path = url.split_once("://").map_or(url, |(_, rest)| rest.find('/').map_or("/", |at| &rest[at..]));
+        path.split_once('?').map_or((path, None), |(path, query)| (path, Some(query)))
+    })
+}
 
 /// Whether a request may be answered from the cache, as far as its head tells.
 ///
@@ -137,7 +170,7 @@ pub fn may_look_up(head: &request::Parts) -> Result<Wanted, BypassReason> {
     if headers.contains_key(header::TRANSFER_ENCODING) || !headers.get_all(header::CONTENT_LENGTH).iter().all(empty) {
         return Err(BypassReason::RequestBody);
     }
-    if OVERRIDES.iter().any(|name| headers.contains_key(*name)) {
+    if may_be_another_method(headers) || URL_OVERRIDES.iter().any(|name| headers.contains_key(*name)) {
         return Err(BypassReason::OverrideHeader);
     }
     if directives(headers, &header::CACHE_CONTROL).any(|(name, _)| name.eq_ignore_ascii_case("no-store")) {
@@ -176,16 +209,19 @@ pub fn may_store(
         return Err(NotStoredReason::Written);
     }
     may_vary(headers, allowed.vary_on)?;
-    let is_event_stream = |kind: &http::HeaderValue| {
-        kind.as_bytes().get(..17).is_some_and(|kind| kind.eq_ignore_ascii_case(b"text/event-stream"))
-    };
-    if headers.get(header::CONTENT_TYPE).is_some_and(is_event_stream) {
+    if is_event_stream(headers) {
         return Err(NotStoredReason::EventStream);
     }
     if headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum::<usize>() > allowed.header_bytes_max {
         return Err(NotStoredReason::HeadersTooLarge);
     }
     lifetime(headers, allowed, now)
+}
+
+/// Whether a response is a stream of events, which ends when somebody goes away.
+pub(crate) fn is_event_stream(headers: &HeaderMap) -> bool {
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.as_bytes().get(..17));
+    kind.is_some_and(|kind| kind.eq_ignore_ascii_case(b"text/event-stream"))
 }
 
 fn may_vary(headers: &HeaderMap, vary_on: &[HeaderName]) -> Result<(), NotStoredReason> {
@@ -212,7 +248,7 @@ fn lifetime(headers: &HeaderMap, allowed: &Allowed<'_>, now: SystemTime) -> Resu
             return Err(NotStoredReason::NoStore);
         } else if is("no-cache") {
             return Err(NotStoredReason::NoCache);
-        } else if is("private") && allowed.sharing == Sharing::Tenant {
+        } else if is("private") && allowed.sharing != Sharing::PerPrincipal {
             return Err(NotStoredReason::Private);
         } else if allowed.may_serve_stale && (is("must-revalidate") || is("proxy-revalidate")) {
             return Err(NotStoredReason::MustRevalidate);
@@ -343,7 +379,9 @@ mod tests {
     fn private_is_for_one_principal() {
         let private = [("cache-control", "private, max-age=5")];
         check(&private, Ok(Some(5)));
-        assert_eq!(judged(200, &private, Sharing::Tenant, false), Err(NotStoredReason::Private));
+        for sharing in [Sharing::Tenant, Sharing::Public] {
+            assert_eq!(judged(200, &private, sharing, false), Err(NotStoredReason::Private));
+        }
     }
 
     #[test]

@@ -50,10 +50,7 @@ impl<F, B: Body, E> ResponseFuture<F, B, E> {
     }
 
     pub(crate) fn passed(inner: F, asked: Asked, reason: BypassReason, shared: Arc<Shared>) -> Self {
-        let account = match reason {
-            BypassReason::Method => Account::Method,
-            reason => Account::Bypass { reason: reason.as_str() },
-        };
+        let account = Account::passed(reason);
         Self { state: State::Passed { inner, passed: Some(Box::new(Passed { asked, account, shared })) } }
     }
 

@@ -4,8 +4,14 @@ use std::{fmt::Write as _, time::Duration};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
+use crate::decide::BypassReason;
+
 /// Groups of a response (RFC 9875).
 pub const CACHE_GROUPS: HeaderName = HeaderName::from_static("cache-groups");
+/// Groups that a write declares wrong (RFC 9875).
+pub const CACHE_GROUP_INVALIDATION: HeaderName = HeaderName::from_static("cache-group-invalidation");
+/// Groups of a response, as words.
+pub const SURROGATE_KEY: HeaderName = HeaderName::from_static("surrogate-key");
 /// What caches did with a request (RFC 9211).
 pub const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 /// Where the time went.
@@ -45,13 +51,21 @@ pub(crate) enum Account {
         /// How long it took.
         took: Duration,
     },
+    /// A stored response that the origin has confirmed.
+    Validated {
+        /// How long that took.
+        took: Duration,
+    },
     /// The cache took no part.
     Bypass {
         /// Why.
         reason: &'static str,
     },
     /// The cache took no part because of the request's method.
-    Method,
+    Method {
+        /// What else there is to say.
+        detail: Option<&'static str>,
+    },
 }
 
 /// Whether a loaded response was kept.
@@ -67,13 +81,21 @@ pub(crate) enum Kept {
 pub(crate) type Seconds = i64;
 
 impl Account {
+    /// Of a request that was passed on without a look at the cache.
+    pub(crate) fn passed(reason: BypassReason) -> Self {
+        match reason {
+            BypassReason::Method => Self::Method { detail: None },
+            reason => Self::Bypass { reason: reason.as_str() },
+        }
+    }
+
     /// `HIT`, `MISS`, `STALE` or `BYPASS`. Errors count as passed by, whichever way they came.
     pub(crate) fn verdict(&self) -> &'static str {
         match self {
             Self::Hit { .. } => "HIT",
             Self::Stale { .. } => "STALE",
-            Self::Miss { status: 400.., .. } | Self::Bypass { .. } | Self::Method => "BYPASS",
-            Self::Miss { .. } => "MISS",
+            Self::Miss { status: 400.., .. } | Self::Bypass { .. } | Self::Method { .. } => "BYPASS",
+            Self::Miss { .. } | Self::Validated { .. } => "MISS",
         }
     }
 
@@ -81,11 +103,21 @@ impl Account {
     pub(crate) fn reason(&self) -> Option<&'static str> {
         match self {
             Self::Hit { .. } => None,
-            Self::Method => Some("method"),
+            Self::Validated { .. } => Some("validated"),
+            Self::Method { detail } => Some(detail.unwrap_or("method")),
             Self::Stale { reason, .. } | Self::Bypass { reason } | Self::Miss { kept: Kept::NotStored(reason), .. } => {
                 Some(reason)
             }
             Self::Miss { kept: Kept::Stored(reason), .. } => *reason,
+        }
+    }
+
+    /// The same, if the cache took no part, and there is more to say.
+    pub(crate) fn because(self, reason: &'static str) -> Self {
+        match self {
+            Self::Method { .. } => Self::Method { detail: Some(reason) },
+            Self::Bypass { .. } => Self::Bypass { reason },
+            other => other,
         }
     }
 
@@ -108,8 +140,10 @@ impl Account {
                 let _ = write!(text, "Unstale; fwd=miss; fwd-status={status}{stored}{collapsed}");
                 self.reason().map_or(Ok(()), |reason| write!(text, "; detail={reason}"))
             }
+            Self::Validated { .. } => write!(text, "Unstale; fwd=stale; fwd-status=304; stored; detail=validated"),
             Self::Bypass { reason } => write!(text, "Unstale; fwd=bypass; detail={reason}"),
-            Self::Method => return HeaderValue::from_static("Unstale; fwd=method"),
+            Self::Method { detail: None } => return HeaderValue::from_static("Unstale; fwd=method"),
+            Self::Method { detail: Some(detail) } => write!(text, "Unstale; fwd=method; detail={detail}"),
         };
         HeaderValue::try_from(text).expect("words and digits make a header")
     }
@@ -119,7 +153,7 @@ impl Account {
             "HIT" => HeaderValue::from_static("cache;desc=\"HIT\""),
             "STALE" => HeaderValue::from_static("cache;desc=\"STALE\""),
             verdict => match self {
-                Self::Miss { took, .. } => {
+                Self::Miss { took, .. } | Self::Validated { took } => {
                     let took = took.as_secs_f64() * 1000.0;
                     let text = format!("cache;desc=\"{verdict}\", load;dur={took:.3}");
                     HeaderValue::try_from(text).expect("words and digits make a header")
@@ -171,8 +205,13 @@ mod tests {
             "Unstale; fwd=miss; fwd-status=404; detail=status",
             "cache;desc=\"BYPASS\", load;dur=1.500",
         );
+        let validated = Account::Validated { took: Duration::from_micros(1500) };
+        check(validated, "MISS", "Unstale; fwd=stale; fwd-status=304; stored; detail=validated", timing);
         let bypass = Account::Bypass { reason: "no-identity" };
         check(bypass, "BYPASS", "Unstale; fwd=bypass; detail=no-identity", "cache;desc=\"BYPASS\"");
-        check(Account::Method, "BYPASS", "Unstale; fwd=method", "cache;desc=\"BYPASS\"");
+        let method = Account::Method { detail: None };
+        check(method, "BYPASS", "Unstale; fwd=method", "cache;desc=\"BYPASS\"");
+        let pending = "Unstale; fwd=method; detail=invalidation-pending";
+        check(method.because("invalidation-pending"), "BYPASS", pending, "cache;desc=\"BYPASS\"");
     }
 }

@@ -3,8 +3,9 @@
 use std::fmt;
 
 use http::{HeaderMap, HeaderName};
+use unstale::Tenant;
 
-use crate::{identity::Identity, route::Sharing, stored::StoredResponse, url::NormalUrl};
+use crate::{identity::Identity, stored::StoredResponse};
 
 unstale::catalogue! {
     /// Every key of this crate.
@@ -17,30 +18,43 @@ unstale::catalogue! {
 ///
 /// The host counts, because servers answer by it and senders choose it.
 pub(crate) fn of(
-    identity: &Identity,
-    sharing: Sharing,
+    owner: Owner<'_>,
     host: &str,
-    url: &NormalUrl<'_>,
+    url: &impl fmt::Display,
     variant: Variant,
 ) -> unstale::Key<StoredResponse> {
-    let principal = match sharing {
-        Sharing::PerPrincipal => Principal(Some(identity.principal())),
-        Sharing::Tenant => Principal(None),
-    };
-    response(identity.tenant(), principal, host, url, variant)
+    response(owner.tenant(), owner, host, url, variant)
 }
 
-/// `@` and the principal, or `-` for everybody of the tenant.
-struct Principal<'a>(Option<&'a str>);
+/// Whose a stored response is. Displays as `@` and the principal, `-` for everybody of the tenant, `*` for everybody.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Owner<'a> {
+    /// A principal's.
+    Principal(&'a Identity),
+    /// Everybody's in a tenant.
+    Tenant(&'a Tenant),
+    /// Everybody's, kept in this tenant.
+    Public(&'a Tenant),
+}
 
-impl fmt::Display for Principal<'_> {
+impl<'a> Owner<'a> {
+    fn tenant(self) -> &'a Tenant {
+        match self {
+            Self::Principal(identity) => identity.tenant(),
+            Self::Tenant(tenant) | Self::Public(tenant) => tenant,
+        }
+    }
+}
+
+impl fmt::Display for Owner<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            Some(principal) => {
+        match self {
+            Self::Principal(identity) => {
                 f.write_str("@")?;
-                f.write_str(principal)
+                f.write_str(identity.principal())
             }
-            None => f.write_str("-"),
+            Self::Tenant(_) => f.write_str("-"),
+            Self::Public(_) => f.write_str("*"),
         }
     }
 }
@@ -51,6 +65,14 @@ impl fmt::Display for Principal<'_> {
 pub(crate) struct Variant(Option<u128>);
 
 impl Variant {
+    /// The response that holds what others of its URL are selected by.
+    pub(crate) const FIRST: Self = Self(None);
+
+    /// One that is selected by values of this digest.
+    pub(crate) fn selected(digest: u128) -> Self {
+        Self(Some(digest))
+    }
+
     pub(crate) fn of(headers: &HeaderMap, vary_on: &[HeaderName]) -> Self {
         let mut hasher = None;
         for (at, name) in vary_on.iter().enumerate() {
@@ -80,17 +102,24 @@ impl fmt::Display for Variant {
 #[cfg(test)]
 mod tests {
     use http::{HeaderValue, header};
-    use unstale::Tenant;
 
     use super::*;
-    use crate::{route::Query, url};
+    use crate::{
+        route::{Query, Sharing},
+        url,
+    };
 
     fn key(tenant: &str, principal: &str, sharing: Sharing, uri: &str, headers: &HeaderMap) -> String {
         let identity = Identity::new(Tenant::new(tenant).unwrap(), principal);
         let uri = uri.parse().unwrap();
         let url = url::normalise(&uri, &Query::All, 2048).unwrap();
         let variant = Variant::of(headers, &[header::ACCEPT, header::ACCEPT_LANGUAGE]);
-        of(&identity, sharing, "host", &url, variant).raw().as_str().to_owned()
+        let owner = match sharing {
+            Sharing::PerPrincipal => Owner::Principal(&identity),
+            Sharing::Tenant => Owner::Tenant(identity.tenant()),
+            Sharing::Public => Owner::Public(identity.tenant()),
+        };
+        of(owner, "host", &url, variant).raw().as_str().to_owned()
     }
 
     fn headers(pairs: &[(HeaderName, &'static str)]) -> HeaderMap {
@@ -108,6 +137,8 @@ mod tests {
         assert_eq!(own, "acme:http:response/@u1/host/%2Fa?b=1/-");
         let shared = key("acme", "u1", Sharing::Tenant, "/a?b=1", &none);
         assert_eq!(shared, "acme:http:response/-/host/%2Fa?b=1/-");
+        let public = key("acme", "u1", Sharing::Public, "/a?b=1", &none);
+        assert_eq!(public, "acme:http:response/*/host/%2Fa?b=1/-");
         assert_ne!(key("acme", "", Sharing::PerPrincipal, "/a", &none), key("acme", "", Sharing::Tenant, "/a", &none));
     }
 
@@ -115,7 +146,7 @@ mod tests {
     fn no_principal_can_write_himself_into_anothers_key() {
         let none = HeaderMap::new();
         let honest = key("acme", "u1", Sharing::PerPrincipal, "/a", &none);
-        for name in ["u1/host", "u1%2Fhost", "-", "u1/host/%2Fa/-"] {
+        for name in ["u1/host", "u1%2Fhost", "-", "*", "u1/host/%2Fa/-"] {
             assert_ne!(key("acme", name, Sharing::PerPrincipal, "/a", &none), honest);
         }
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tower::Layer;
-use unstale::{Cache, GroupKey};
+use unstale::{Cache, GroupKey, Tenant};
 
 use crate::{
     route::RoutePolicies,
@@ -11,6 +11,9 @@ use crate::{
     service::CacheService,
     validator::ValidatorKey,
 };
+
+/// The tenant of public responses, if none is set.
+pub const PUBLIC_TENANT: &str = "public";
 
 /// The limits of the layer, each with its default.
 #[derive(Clone, Copy, Debug)]
@@ -23,12 +26,24 @@ pub struct HttpLimits {
     pub url_bytes_max: usize,
     /// Groups named in a response.
     pub groups_max: usize,
+    /// Groups that a route and its service name for one response; with more it is not kept.
+    pub origin_groups_max: usize,
+    /// Bytes of such a group's name; with a longer one the response is not kept.
+    pub group_bytes_max: usize,
 }
 
 impl Default for HttpLimits {
-    /// 1 MiB of body, 16 KiB of headers, 2 KiB of URL, 64 groups.
+    /// 1 MiB of body, 16 KiB of headers, 2 KiB of URL, 64 groups, of which the service names 48 of 256 bytes (RFC 9875
+    /// asks for 32 of 32 at least).
     fn default() -> Self {
-        Self { body_bytes_max: 1 << 20, header_bytes_max: 16 << 10, url_bytes_max: 2048, groups_max: 64 }
+        Self {
+            body_bytes_max: 1 << 20,
+            header_bytes_max: 16 << 10,
+            url_bytes_max: 2048,
+            groups_max: 64,
+            origin_groups_max: 48,
+            group_bytes_max: 256,
+        }
     }
 }
 
@@ -50,6 +65,8 @@ pub(crate) struct Shared {
     pub(crate) groups: GroupKey,
     pub(crate) limits: HttpLimits,
     pub(crate) observers: Observers,
+    /// Where public responses are kept.
+    pub(crate) public_tenant: Tenant,
 }
 
 impl CacheLayer {
@@ -63,6 +80,7 @@ impl CacheLayer {
             groups: GroupKey::derive(secret),
             limits: HttpLimits::default(),
             observers: Observers::default(),
+            public_tenant: Tenant::new(PUBLIC_TENANT).expect("it is a tenant's name"),
         };
         Self { shared: Arc::new(shared) }
     }
@@ -78,6 +96,14 @@ impl CacheLayer {
     #[must_use]
     pub fn group_key(mut self, groups: GroupKey) -> Self {
         Arc::make_mut(&mut self.shared).groups = groups;
+        self
+    }
+
+    /// Sets the tenant in which the responses of routes with [`Sharing::Public`](crate::Sharing) are kept, in place of
+    /// [`PUBLIC_TENANT`]. Nobody may act in it: a request whose identity does is passed on uncached.
+    #[must_use]
+    pub fn public_tenant(mut self, tenant: Tenant) -> Self {
+        Arc::make_mut(&mut self.shared).public_tenant = tenant;
         self
     }
 

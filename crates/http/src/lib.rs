@@ -40,10 +40,13 @@
 //! ```
 //!
 //! # Invariants
-//! - A response is looked up and kept under a verified [`Identity`] or not at all; never across tenants.
+//! - A response is looked up and kept under a verified [`Identity`] or not at all; never across tenants. What a route
+//!   says is for everybody is made without anybody's credentials and kept apart.
 //! - What the origin said binds: `no-store`, `no-cache`, `private`, `Set-Cookie`, `Vary`, its lifetimes.
 //! - A response that may not be kept reaches exactly the one who caused it, whole; whoever waited asks for themselves.
 //! - One entry, one validator: a 304 is answered from the entry that a 200 would be.
+//! - A write that the layer sees to is answered when what it may have changed is declared wrong; no group and no URI
+//!   that tells what is dropped on the way.
 //! - A failure of the cache is never a user's error.
 //!
 //! # What this crate knows nothing of
@@ -54,6 +57,7 @@ pub mod decide;
 pub mod headers;
 pub mod key;
 pub mod range;
+pub mod rfc9111;
 pub mod url;
 
 mod answer;
@@ -63,6 +67,8 @@ mod groups;
 mod identity;
 mod layer;
 mod load;
+mod named;
+mod origin;
 mod position;
 mod problem;
 mod route;
@@ -70,17 +76,22 @@ mod served;
 mod service;
 mod stored;
 mod validator;
+mod writes;
 
 pub use self::{
     body::CacheBody,
     future::ResponseFuture,
     headers::WRITTEN_POSITION,
     identity::Identity,
-    layer::{CacheLayer, HttpLimits},
+    layer::{CacheLayer, HttpLimits, PUBLIC_TENANT},
     position::{AtLeast, Written},
-    route::{BrowserLifetime, Query, RouteError, RoutePolicies, RoutePoliciesBuilder, RoutePolicy, Sharing},
+    route::{
+        BrowserLifetime, ENTITY_BYTES_MAX, GroupHeader, Invalidates, Lifetime, OriginLifetime, Query, RouteError,
+        RoutePolicies, RoutePoliciesBuilder, RoutePolicy, Sharing, Writes,
+    },
     served::{Answered, ServedObserver},
     service::CacheService,
     stored::StoredResponse,
     validator::ValidatorKey,
+    writes::group_tag,
 };

@@ -35,7 +35,7 @@ pub(crate) struct Miss {
 }
 
 /// What one caller and the load of their request pass to each other.
-struct Handover<S, ReqBody, ResBody: Body, E> {
+pub(crate) struct Handover<S, ReqBody, ResBody: Body, E> {
     /// The request, until a load takes it.
     request: Mutex<Option<(S, Request<ReqBody>)>>,
     /// What the service brought, if it is this caller's alone.
@@ -43,14 +43,14 @@ struct Handover<S, ReqBody, ResBody: Body, E> {
 }
 
 /// What the service brought and the cache may not have.
-enum Handed<ResBody: Body, E> {
+pub(crate) enum Handed<ResBody: Body, E> {
     Response(Box<Response<CacheBody<ResBody>>>, NotStoredReason),
     Error(E),
 }
 
 /// The service failed, and the cache may serve what it has. What happened is in the handover.
 #[derive(Clone, Copy, Debug)]
-struct Failed;
+pub(crate) struct Failed;
 
 /// Answers a miss.
 pub(crate) async fn answer<S, ReqBody, ResBody>(
@@ -68,7 +68,7 @@ where
 {
     let Miss { shared, asked, look_up, options } = miss;
     let LookUp { key, policy, .. } = &look_up;
-    let handover = Arc::new(Handover { request: Mutex::new(Some((inner, request))), answer: Mutex::new(None) });
+    let handover = Arc::new(Handover::new(inner, request));
     let load = {
         let (shared, handover, look_up) = (shared.clone(), handover.clone(), look_up.clone());
         move || load(shared, handover, look_up)
@@ -110,6 +110,7 @@ where
     ResBody: Body<Data = Bytes>,
 {
     let Some((mut inner, request)) = handover.take_request() else { return Err(Failed) };
+    let target = request.uri().clone();
     let response = match inner.call(request).await {
         Ok(response) => response,
         Err(error) => {
@@ -126,26 +127,30 @@ where
     let now = std::time::UNIX_EPOCH + std::time::Duration::from_millis(shared.cache.now().as_millis());
     let written = response.extensions().get::<Written>().map(|_| NotStoredReason::Written);
     let may_store = written.map_or_else(|| may_store(response.status(), response.headers(), &allowed, now), Err);
-    let (head, body) = response.into_parts();
-    let life = match may_store {
+    let (mut head, body) = response.into_parts();
+    let (tags, named) = look_up.tags(&shared, &target, &head.headers);
+    for header in &shared.routes.route(look_up.route).policy.groups_from {
+        head.headers.remove(header.name());
+    }
+    let life = match may_store.and_then(|life| named.map(|()| life)) {
         Ok(life) => life,
         Err(reason) => {
             let failed = head.status.is_server_error();
             handover.put(Handed::response(Response::from_parts(head, CacheBody::inner(body)), reason));
-            return if failed { Err(Failed) } else { Ok(look_up.based(Loaded::absent().declined())) };
+            return if failed { Err(Failed) } else { Ok(look_up.based(Loaded::absent().declined(), tags)) };
         }
     };
     let body = match collect(body, shared.limits.body_bytes_max).await {
         Ok(body) => body,
         Err((body, reason)) => {
             handover.put(Handed::response(Response::from_parts(head, body), reason));
-            return Ok(look_up.based(Loaded::absent().declined()));
+            return Ok(look_up.based(Loaded::absent().declined(), tags));
         }
     };
-    let audience = Audience::of(&look_up.identity, look_up.sharing);
+    let audience = look_up.identity.as_ref().map_or(Audience::Anybody, |who| Audience::of(who, look_up.sharing));
     let etag = shared.validators.validator(audience, &head.headers, &body);
     let misses = shared.cache.peek(&look_up.key).map_or(0, |old| old.misses()) + 1;
-    let loaded = look_up.based(Loaded::value(StoredResponse::new(etag, &head.headers, body, misses)));
+    let loaded = look_up.based(Loaded::value(StoredResponse::new(etag, &head.headers, body, misses)), tags);
     Ok(match life.filter(|life| *life < look_up.policy.ttl) {
         Some(life) => loaded.ttl(life),
         None => loaded,
@@ -153,15 +158,19 @@ where
 }
 
 impl<S, ReqBody, ResBody: Body, E> Handover<S, ReqBody, ResBody, E> {
-    fn take_request(&self) -> Option<(S, Request<ReqBody>)> {
+    pub(crate) fn new(inner: S, request: Request<ReqBody>) -> Self {
+        Self { request: Mutex::new(Some((inner, request))), answer: Mutex::new(None) }
+    }
+
+    pub(crate) fn take_request(&self) -> Option<(S, Request<ReqBody>)> {
         self.request.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    fn take_answer(&self) -> Option<Handed<ResBody, E>> {
+    pub(crate) fn take_answer(&self) -> Option<Handed<ResBody, E>> {
         self.answer.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    fn put(&self, answer: Handed<ResBody, E>) {
+    pub(crate) fn put(&self, answer: Handed<ResBody, E>) {
         *self.answer.lock().unwrap_or_else(PoisonError::into_inner) = Some(answer);
     }
 }

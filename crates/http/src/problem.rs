@@ -19,6 +19,10 @@ pub(crate) enum Problem {
     TimedOut,
     /// The service behind the layer ended without an answer.
     NoAnswer,
+    /// The request takes only what is stored, and nothing is that may be used.
+    NotStored,
+    /// A write was done, and others may still be shown what was before.
+    NotVisible,
 }
 
 impl Problem {
@@ -30,6 +34,12 @@ impl Problem {
                 "bad-position",
                 "The position is malformed",
                 "Send back the Unstale-Position of an earlier answer unchanged, or leave it out.",
+            ),
+            Self::NotStored => (
+                StatusCode::GATEWAY_TIMEOUT,
+                "not-stored",
+                "There is no stored response",
+                "Send the request without only-if-cached.",
             ),
             Self::PreconditionFailed => (
                 StatusCode::PRECONDITION_FAILED,
@@ -46,6 +56,12 @@ impl Problem {
             Self::TimedOut => {
                 (StatusCode::SERVICE_UNAVAILABLE, "timed-out", "The answer took too long", "Try again in a moment.")
             }
+            Self::NotVisible => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "not-visible",
+                "The change may not be visible yet",
+                "The change was made but could not be announced. Look before you repeat it.",
+            ),
             Self::NoAnswer => (
                 StatusCode::INTERNAL_SERVER_ERROR,
                 "no-answer",

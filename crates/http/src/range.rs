@@ -7,6 +7,8 @@ use std::ops::Range;
 
 use http::{HeaderMap, HeaderValue, header};
 
+use crate::conditional::is_strong;
+
 /// Which part of a response a request wants.
 #[derive(Clone, Debug, Default)]
 pub struct WantedRange {
@@ -36,9 +38,14 @@ impl WantedRange {
         Self { range, if_range: headers.get(header::IF_RANGE).cloned() }
     }
 
-    /// The part of a response of `length` bytes and this strong entity tag.
+    /// Whether it wants one at all.
+    pub fn is_any(&self) -> bool {
+        self.range.is_some()
+    }
+
+    /// The part of a response of `length` bytes and this entity tag.
     pub fn part(&self, etag: &HeaderValue, length: usize) -> Part {
-        let is_other = self.if_range.as_ref().is_some_and(|wanted| wanted != etag);
+        let is_other = self.if_range.as_ref().is_some_and(|wanted| wanted != etag || !is_strong(etag));
         match self.range.as_ref().filter(|_| !is_other).and_then(|range| range.to_str().ok()) {
             Some(range) => parse(range, length).unwrap_or(Part::Whole),
             None => Part::Whole,

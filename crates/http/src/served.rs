@@ -9,9 +9,9 @@ use crate::identity::Identity;
 
 /// A response, as its watchers see it.
 #[derive(Clone, Copy, Debug)]
-pub struct Answered {
+pub struct Answered<'a> {
     /// The route's kind of response; `-` where no route covers the path.
-    pub entity: &'static str,
+    pub entity: &'a str,
     /// `HIT`, `STALE`, `MISS` or `BYPASS`.
     pub verdict: &'static str,
     /// Why, as a short stable word: of a bypass, of a miss, or why a loaded response was not kept.
@@ -31,7 +31,7 @@ pub trait ServedObserver: Send + Sync + 'static {
     }
 
     /// A request was answered.
-    fn answered(&self, answered: &Answered) {
+    fn answered(&self, answered: &Answered<'_>) {
         let _ = answered;
     }
 }
@@ -47,7 +47,7 @@ impl Observers {
         }
     }
 
-    pub(crate) fn answered(&self, answered: &Answered) {
+    pub(crate) fn answered(&self, answered: &Answered<'_>) {
         self.0.iter().for_each(|observer| observer.answered(answered));
     }
 }

@@ -8,27 +8,32 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Method, Request, Response, Uri, header, request, uri::PathAndQuery};
+use http::{HeaderMap, HeaderName, Method, Request, Response, Uri, header, request, uri::PathAndQuery};
 use http_body::Body;
 use tower::Service;
-use unstale::{Key, Loaded, Mode, Policy, ReadOptions};
+use unstale::{Key, Loaded, Mode, Policy, ReadOptions, Tag, Tenant};
 
 use crate::{
     answer::Asked,
     body::CacheBody,
     conditional::Preconditions,
-    decide::{BypassReason, Wanted, may_look_up},
+    decide::{BypassReason, NotStoredReason, Wanted, may_look_up},
     future::ResponseFuture,
+    headers::Account,
     identity::Identity,
-    key::{self, Variant},
+    key::{self, Owner, Variant},
     layer::Shared,
     load::{self, Miss},
+    named,
+    origin::{self, OriginRead},
     position::{self, AtLeast},
     problem::Problem,
     range::WantedRange,
-    route::{Query, REVALIDATE, Route, Sharing},
+    rfc9111::control::RequestControl,
+    route::{Lifetime, Query, REVALIDATE, RouteId, Sharing},
     stored::StoredResponse,
     url::{self, UrlProblem},
+    writes::{Write, group_tag, uri_tag},
 };
 
 /// Answers reads from the cache and passes everything else on. Made by [`CacheLayer`](crate::CacheLayer).
@@ -50,7 +55,11 @@ pub(crate) struct LookUp {
     pub(crate) key: Key<StoredResponse>,
     pub(crate) policy: Policy,
     pub(crate) sharing: Sharing,
-    pub(crate) identity: Identity,
+    pub(crate) route: RouteId,
+    /// Who asked; nobody, where everybody gets the same.
+    pub(crate) identity: Option<Identity>,
+    /// Whether the service behind says how long responses are fresh.
+    pub(crate) is_origin: bool,
     /// The URL for the service behind, if some of it does not count.
     reduced: Option<Uri>,
 }
@@ -61,13 +70,34 @@ impl LookUp {
         !grace.is_zero() || !fail_safe.is_zero() || matches!(mode, Mode::StaleOk(_))
     }
 
-    /// Adds what the identity was made of, since what is loaded was made for it. What a route shares within the tenant
-    /// does not depend on who asked first.
-    pub(crate) fn based(&self, loaded: Loaded<StoredResponse>) -> Loaded<StoredResponse> {
-        match self.identity.known().filter(|_| self.sharing == Sharing::PerPrincipal) {
+    /// Adds what the response is known to depend on: its URI and its groups; and what the identity was made of, since
+    /// what is loaded was made for it. What a route shares does not depend on who asked first.
+    pub(crate) fn based(&self, loaded: Loaded<StoredResponse>, tags: Vec<Tag>) -> Loaded<StoredResponse> {
+        let loaded = loaded.tags(tags);
+        let identity = self.identity.as_ref().filter(|_| self.sharing == Sharing::PerPrincipal);
+        match identity.and_then(Identity::known) {
             Some(facts) => loaded.tags(facts.tags.iter().cloned()).read_since(facts.read_since.clone()),
             None => loaded,
         }
+    }
+
+    /// What a response is known to depend on: its URI, and its groups, unless they cannot be told.
+    pub(crate) fn tags(
+        &self,
+        shared: &Shared,
+        target: &Uri,
+        headers: &HeaderMap,
+    ) -> (Vec<Tag>, Result<(), NotStoredReason>) {
+        let route = shared.routes.route(self.route);
+        let mut tags = vec![uri_tag(self.tenant(), route, target.path(), target.query())];
+        let named = named::of_response(route, target.path(), headers, &shared.limits);
+        tags.extend(named.iter().flatten().map(|name| group_tag(self.tenant(), name)));
+        (tags, named.map(drop))
+    }
+
+    /// The tenant in which the response is kept.
+    pub(crate) fn tenant(&self) -> &Tenant {
+        self.key.raw().tenant()
     }
 }
 
@@ -91,9 +121,8 @@ where
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
         let began = Instant::now();
         let (mut head, body) = request.into_parts();
-        let routes = self.shared.routes.clone();
-        let route = routes.find(head.uri.path());
-        let mut asked = asked(&head, route, began);
+        let route = self.shared.routes.find(head.uri.path());
+        let mut asked = asked(&self.shared, &head, route, began);
         let Ok(at_least) = position::demanded(&head.headers) else {
             let response = asked.problem(&self.shared, Problem::BadPosition, "bad-position");
             return ResponseFuture::ready(response);
@@ -104,20 +133,46 @@ where
                     // The service may read the URL as one that another route covers.
                     asked.cache_control = REVALIDATE;
                 }
+                let write = Write::of(&self.shared, &head);
                 head.extensions.insert(AtLeast(at_least));
                 let passed = self.inner.call(Request::from_parts(head, body));
-                ResponseFuture::passed(passed, asked, reason, self.shared.clone())
+                match write {
+                    None => ResponseFuture::passed(passed, asked, reason, self.shared.clone()),
+                    Some(write) => {
+                        let account = Account::passed(reason);
+                        ResponseFuture::boxed(write.answer(passed, asked, account, self.shared.clone()))
+                    }
+                }
             }
             Ok((wanted, look_up)) => {
                 asked.wanted = Some(wanted);
+                asked.is_public = look_up.sharing == Sharing::Public;
                 let options = ReadOptions { at_least };
-                if let Some(hit) = self.shared.cache.hit(&look_up.key, &look_up.policy, &options)
-                    && let Some(response) = asked.stored(&self.shared, &hit)
-                {
-                    return ResponseFuture::ready(response);
-                }
+                let origin = if look_up.is_origin {
+                    // What selects variants is what the origin is given.
+                    if asked.is_public {
+                        strip_credentials(&mut head, &self.shared, look_up.route);
+                    }
+                    match self.origin_hit(&asked, &head, &look_up, &options) {
+                        Ok(response) => return ResponseFuture::ready(response),
+                        Err(read) => Some(read),
+                    }
+                } else {
+                    if let Some(hit) = self.shared.cache.hit(&look_up.key, &look_up.policy, &options)
+                        && let Some(response) = asked.stored(&self.shared, &hit)
+                    {
+                        return ResponseFuture::ready(response);
+                    }
+                    if asked.is_public {
+                        strip_credentials(&mut head, &self.shared, look_up.route);
+                    }
+                    None
+                };
                 Preconditions::strip(&mut head.headers);
-                head.method = Method::GET;
+                match &origin {
+                    None => head.method = Method::GET,
+                    Some(read) => read.restore_range(&mut head.headers),
+                }
                 head.extensions.insert(AtLeast(options.at_least.clone()));
                 if let Some(reduced) = look_up.reduced.clone() {
                     head.uri = reduced;
@@ -127,17 +182,57 @@ where
                 let inner = mem::replace(&mut self.inner, clone);
                 let request = Request::from_parts(head, body);
                 let miss = Miss { shared: self.shared.clone(), asked, look_up, options };
-                ResponseFuture::boxed(load::answer(miss, inner, request))
+                match origin {
+                    None => ResponseFuture::boxed(load::answer(miss, inner, request)),
+                    Some(read) => ResponseFuture::boxed(origin::answer(miss, read, inner, request)),
+                }
             }
         }
     }
 }
 
-fn asked(head: &request::Parts, route: Option<&Route>, began: Instant) -> Asked {
+impl<S> CacheService<S> {
+    /// The answer from memory to a read whose lifetimes are the origin's, or what it takes to ask the origin.
+    fn origin_hit<B: Body>(
+        &self,
+        asked: &Asked,
+        head: &request::Parts,
+        look_up: &LookUp,
+        options: &ReadOptions,
+    ) -> Result<Response<CacheBody<B>>, Box<OriginRead>> {
+        let shared = &self.shared;
+        let route = &shared.routes.route(look_up.route).policy;
+        let url = || url::normalise(&head.uri, &route.query, shared.limits.url_bytes_max).ok();
+        let place = |digest| {
+            let owner = owner(shared, look_up.sharing, look_up.identity.as_ref()).ok()?;
+            Some(key::of(owner, host(head).ok()?, &url()?, Variant::selected(digest)))
+        };
+        let variant = match origin::hit(shared, asked, head, look_up, options, place) {
+            Ok(response) => return Ok(response),
+            Err(variant) => variant,
+        };
+        let Lifetime::Origin(lifetime) = route.lifetime else {
+            unreachable!("the look-up says whose lifetimes they are")
+        };
+        Err(Box::new(OriginRead {
+            lifetime,
+            control: RequestControl::of(&head.headers),
+            headers: head.headers.clone(),
+            host: host(head).unwrap_or_default().to_owned(),
+            url: url().map_or_else(String::new, |url| url.to_string()),
+            variant,
+        }))
+    }
+}
+
+fn asked(shared: &Shared, head: &request::Parts, route: Option<RouteId>, began: Instant) -> Asked {
     let is_read = head.method == Method::GET || head.method == Method::HEAD;
+    let is_of_origin = |id| matches!(shared.routes.route(id).policy.lifetime, Lifetime::Origin(_));
     Asked {
-        entity: route.map_or("-", |route| route.policy.entity),
-        cache_control: route.map_or(REVALIDATE, |route| route.cache_control.clone()),
+        route,
+        is_origin: is_read && route.is_some_and(is_of_origin),
+        cache_control: route.map_or(REVALIDATE, |id| shared.routes.route(id).cache_control.clone()),
+        is_public: false,
         identity: head.extensions.get::<Identity>().cloned(),
         preconditions: if is_read { Preconditions::of(&head.headers) } else { Preconditions::default() },
         range: if head.method == Method::GET { WantedRange::of(&head.headers) } else { WantedRange::default() },
@@ -149,14 +244,18 @@ fn asked(head: &request::Parts, route: Option<&Route>, began: Instant) -> Asked 
 }
 
 /// Whether and where to look.
-fn look_up(shared: &Shared, head: &request::Parts, route: Option<&Route>) -> Result<(Wanted, LookUp), BypassReason> {
+fn look_up(shared: &Shared, head: &request::Parts, route: Option<RouteId>) -> Result<(Wanted, LookUp), BypassReason> {
     let wanted = may_look_up(head)?;
-    let Some((route, policy)) = route.and_then(|route| Some((route, route.policy.server?))) else {
-        return Err(BypassReason::Route);
+    let id = route.ok_or(BypassReason::Route)?;
+    let route = shared.routes.route(id);
+    let (policy, is_origin) = match route.policy.lifetime {
+        Lifetime::Uncached => return Err(BypassReason::Route),
+        Lifetime::Route(policy) => (policy, false),
+        Lifetime::Origin(lifetime) => (lifetime.policy(), true),
     };
-    let Some(identity) = head.extensions.get::<Identity>() else {
-        return Err(BypassReason::NoIdentity);
-    };
+    let sharing = route.policy.sharing;
+    let identity = head.extensions.get::<Identity>();
+    let owner = owner(shared, sharing, identity)?;
     let query = &route.policy.query;
     let url = url::normalise(&head.uri, query, shared.limits.url_bytes_max).map_err(|problem| match problem {
         UrlProblem::TooLong => BypassReason::UrlTooLong,
@@ -166,14 +265,43 @@ fn look_up(shared: &Shared, head: &request::Parts, route: Option<&Route>) -> Res
         Query::Only(_) if url.query() != head.uri.query() => Some(reduced(&head.uri, &url)?),
         _ => None,
     };
-    let variant = Variant::of(&head.headers, shared.routes.vary_on());
-    let sharing = route.policy.sharing;
-    let key = key::of(identity, sharing, host(head)?, &url, variant);
-    Ok((wanted, LookUp { key, policy, sharing, identity: identity.clone(), reduced }))
+    let variant = if is_origin { Variant::FIRST } else { Variant::of(&head.headers, shared.routes.vary_on()) };
+    let key = key::of(owner, host(head)?, &url, variant);
+    let identity = identity.filter(|_| sharing != Sharing::Public).cloned();
+    Ok((wanted, LookUp { key, policy, sharing, route: id, identity, is_origin, reduced }))
+}
+
+/// Whose the response is.
+pub(crate) fn owner<'a>(
+    shared: &'a Shared,
+    sharing: Sharing,
+    identity: Option<&'a Identity>,
+) -> Result<Owner<'a>, BypassReason> {
+    Ok(match (sharing, identity) {
+        (_, Some(identity)) if *identity.tenant() == shared.public_tenant => return Err(BypassReason::PublicTenant),
+        (Sharing::Public, _) => Owner::Public(&shared.public_tenant),
+        (_, None) => return Err(BypassReason::NoIdentity),
+        (Sharing::Tenant, Some(identity)) => Owner::Tenant(identity.tenant()),
+        (Sharing::PerPrincipal, Some(identity)) => Owner::Principal(identity),
+    })
+}
+
+/// Takes out of a request whatever tells who sent it, as far as the layer knows: what comes of it is for everybody.
+fn strip_credentials(head: &mut request::Parts, shared: &Shared, route: RouteId) {
+    let lifetime = &shared.routes.route(route).policy.lifetime;
+    // The one exception, where the operator wants it and RFC 9111, 3.5, is heeded.
+    let stays = |name: &HeaderName| {
+        *name == header::AUTHORIZATION && matches!(lifetime, Lifetime::Origin(own) if own.shares_authorized)
+    };
+    let named = [header::AUTHORIZATION, header::COOKIE, header::PROXY_AUTHORIZATION];
+    for name in named.iter().chain(shared.routes.identified_by()).filter(|name| !stays(name)) {
+        head.headers.remove(name);
+    }
+    head.extensions.remove::<Identity>();
 }
 
 /// Whom the request is for: of HTTP/2 and proxies in the URL, of HTTP/1.1 in `Host`.
-fn host(head: &request::Parts) -> Result<&str, BypassReason> {
+pub(crate) fn host(head: &request::Parts) -> Result<&str, BypassReason> {
     if let Some(authority) = head.uri.authority() {
         return Ok(authority.as_str());
     }

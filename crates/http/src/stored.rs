@@ -9,13 +9,13 @@ use std::sync::{
     atomic::{AtomicU64, Ordering::Relaxed},
 };
 
-use bytes::{BufMut as _, Bytes};
+use bytes::{Buf as _, BufMut as _, Bytes};
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use unstale::{Cacheable, CodecError, Fingerprint};
 
-use crate::headers;
+use crate::{headers, origin::Kept, rfc9111::update::Fields};
 
-/// A response with status 200, its body and its validator.
+/// A response, its body and its validator: with status 200, or what its origin said.
 #[derive(Debug)]
 pub struct StoredResponse {
     etag: HeaderValue,
@@ -25,6 +25,8 @@ pub struct StoredResponse {
     misses: u64,
     hits: AtomicU64,
     groups: OnceLock<Option<HeaderValue>>,
+    /// What its origin said, where the origin says how long it is fresh.
+    origin: Option<Box<Kept>>,
 }
 
 /// Headers that are not kept: of the connection (RFC 9110, 7.6.1), of one request, of a cookie, and those that the
@@ -73,7 +75,18 @@ impl StoredResponse {
             .filter(|(name, _)| !named.iter().any(|other| other.eq_ignore_ascii_case(name.as_str())))
             .map(|(name, value)| (name.clone(), value.clone()))
             .collect();
-        Self { etag, headers: kept, body, misses, hits: AtomicU64::new(0), groups: OnceLock::new() }
+        Self { etag, headers: kept, body, misses, hits: AtomicU64::new(0), groups: OnceLock::new(), origin: None }
+    }
+
+    /// Of a response whose origin says how long it is fresh.
+    pub(crate) fn of_origin(etag: HeaderValue, fields: Fields, body: Bytes, misses: u64, kept: Kept) -> Self {
+        let (hits, groups) = (AtomicU64::new(0), OnceLock::new());
+        Self { etag, headers: fields.into(), body, misses, hits, groups, origin: Some(Box::new(kept)) }
+    }
+
+    /// What its origin said; none if the route says how long it is kept.
+    pub(crate) fn origin(&self) -> Option<&Kept> {
+        self.origin.as_deref()
     }
 
     /// The validator.
@@ -111,7 +124,8 @@ impl StoredResponse {
 }
 
 /// Raised with every change of the layout below.
-const LAYOUT: &str = "unstale-http stored response 1: misses u64, etag, headers u16 × (name, value), body";
+const LAYOUT: &str = "unstale-http stored response 2: misses u64, etag, headers u16 × (name, value), \
+     origin u8 × (status u16, terms 5 × u64, flags u8, part 0 or 3 × u64, selection u128, selected by u16 × name), body";
 
 impl Cacheable for StoredResponse {
     fn fingerprint() -> Fingerprint {
@@ -130,6 +144,10 @@ impl Cacheable for StoredResponse {
             put(out, name.as_str().as_bytes())?;
             put(out, value.as_bytes())?;
         }
+        out.put_u8(u8::from(self.origin.is_some()));
+        if let Some(kept) = &self.origin {
+            kept.encode(out);
+        }
         out.extend_from_slice(&self.body);
         Ok(())
     }
@@ -145,8 +163,13 @@ impl Cacheable for StoredResponse {
                 .map_err(|_| failed("decoded", "a header's name is none"))?;
             headers.push((name, value(take_field(&mut rest)?)?));
         }
+        let no_origin = || failed("decoded", "what the origin said cannot be read");
+        let origin = match rest.try_get_u8().map_err(|_| no_origin())? {
+            0 => None,
+            _ => Some(Box::new(Kept::decode(&mut rest).ok_or_else(no_origin)?)),
+        };
         let (hits, groups) = (AtomicU64::new(0), OnceLock::new());
-        Ok(Self { etag, headers: headers.into(), body: rest, misses, hits, groups })
+        Ok(Self { etag, headers: headers.into(), body: rest, misses, hits, groups, origin })
     }
 }
 

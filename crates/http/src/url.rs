@@ -35,12 +35,78 @@ pub fn normalise<'a>(uri: &'a Uri, query: &Query, url_bytes_max: usize) -> Resul
     if !unambiguous_path(path) || !query_text.is_none_or(unambiguous_query) {
         return Err(UrlProblem::Ambiguous);
     }
-    let query = query_text.map(|text| match query {
+    Ok(NormalUrl { path, query: query_text.map(|text| counted(text, query)) })
+}
+
+/// The text of a URL that was looked up, or may be one that was: as [`normalise`] has it, whatever it holds.
+pub(crate) fn text(path: &str, query_text: Option<&str>, query: &Query) -> String {
+    NormalUrl { path, query: query_text.map(|text| counted(text, query)) }.to_string()
+}
+
+fn counted<'a>(text: &'a str, query: &Query) -> Cow<'a, str> {
+    match query {
         Query::InOrder => Cow::Borrowed(text),
         Query::All => sorted(text, |_| true),
-        Query::Only(names) => sorted(text, |name| names.contains(&name)),
-    });
-    Ok(NormalUrl { path, query })
+        Query::Only(names) => sorted(text, |name| names.iter().any(|kept| kept == name)),
+    }
+}
+
+/// What servers may read a path as: as it was sent; with its escapes decoded; as segments of a tree; both.
+///
+/// For what goes wrong by too few readings and not by too many: a write declares wrong what it means in each.
+pub(crate) fn readings(path: &str) -> Vec<Cow<'_, str>> {
+    let mut all = vec![Cow::Borrowed(path)];
+    if !unambiguous_path(path) {
+        let unescaped = unescaped(path);
+        for reading in [segmented(path), segmented(&unescaped), unescaped] {
+            if !all.iter().any(|known| *known == reading) {
+                all.push(Cow::Owned(reading));
+            }
+        }
+    }
+    all
+}
+
+/// A path without the escapes that a path does not need. What is no text stays escaped, and so do `%` and `?`.
+fn unescaped(path: &str) -> String {
+    let mut text = String::with_capacity(path.len());
+    let mut rest = path;
+    while let Some(at) = rest.find('%') {
+        text.push_str(&rest[..at]);
+        let escape = hex_byte(&rest.as_bytes()[at + 1..]);
+        match escape.filter(|byte| byte.is_ascii_graphic() && !matches!(byte, b'%' | b'?' | b'#')) {
+            Some(byte) => {
+                text.push(char::from(byte));
+                rest = &rest[at + 3..];
+            }
+            None => {
+                text.push('%');
+                rest = &rest[at + 1..];
+            }
+        }
+    }
+    text.push_str(rest);
+    text
+}
+
+/// A path as a tree has it: `\` is `/`, doubled ones are one, dots lead up, parameters of segments are none.
+fn segmented(path: &str) -> String {
+    let path = path.replace('\\', "/");
+    let path = path.split('#').next().unwrap_or_default();
+    let mut segments: Vec<&str> = Vec::new();
+    let mut ends_in_slash = false;
+    for segment in path.split('/').map(|segment| segment.split(';').next().unwrap_or_default()) {
+        ends_in_slash = matches!(segment, "" | "." | "..");
+        match segment {
+            "" | "." => {}
+            ".." => {
+                segments.pop();
+            }
+            segment => segments.push(segment),
+        }
+    }
+    let end = if ends_in_slash && !segments.is_empty() { "/" } else { "" };
+    format!("/{}{end}", segments.join("/"))
 }
 
 impl NormalUrl<'_> {
@@ -113,7 +179,11 @@ fn sorted(query: &str, keep: impl Fn(&str) -> bool) -> Cow<'_, str> {
 
 /// A parameter's name, decoded: servers put `a` and `%61` in one list, so their order must be kept.
 fn name(parameter: &str) -> Cow<'_, str> {
-    let raw = parameter.split_once('=').map_or(parameter, |(name, _)| name);
+    plain(parameter.split_once('=').map_or(parameter, |(name, _)| name))
+}
+
+/// A name or a value as servers read it.
+pub(crate) fn plain(raw: &str) -> Cow<'_, str> {
     if !raw.contains(['%', '+']) {
         return Cow::Borrowed(raw);
     }
@@ -161,7 +231,7 @@ mod tests {
 
     #[test]
     fn only_the_named_parameters_count() {
-        let only = Query::Only(vec!["a", "b"]);
+        let only = Query::only(["a", "b"]);
         assert_eq!(text("/x?c=9&b=1&a=2&d", &only).as_deref(), Ok("/x?a=2&b=1"));
         assert_eq!(text("/x?c=9", &only).as_deref(), Ok("/x?"));
         assert_eq!(text("/x?b=1&a=2", &Query::InOrder).as_deref(), Ok("/x?b=1&a=2"));
@@ -204,6 +274,23 @@ mod tests {
     }
 
     #[test]
+    fn a_path_is_read_in_every_way_that_servers_do() {
+        let check = |path: &str, expected: &[&str]| assert_eq!(readings(path), expected, "{path}");
+        check("/a/b%20c", &["/a/b%20c"]);
+        check("/%61/b", &["/%61/b", "/a/b"]);
+        check("//a/./c/../b", &["//a/./c/../b", "/a/b"]);
+        check("/x/%2e%2e/a%2fb", &["/x/%2e%2e/a%2fb", "/a/b", "/x/../a/b"]);
+        check("/a;v=1/b\\", &["/a;v=1/b\\", "/a/b/"]);
+        check("/a%3bv", &["/a%3bv", "/a", "/a;v"]);
+        check("/a%252fb", &["/a%252fb"]);
+        check("/..", &["/..", "/"]);
+        check("/a%", &["/a%"]);
+        check("/a%zz%e4", &["/a%zz%e4"]);
+        check("/a%23b%3fc", &["/a%23b%3fc"]);
+        check("/%C3%A4/%62", &["/%C3%A4/%62", "/%C3%A4/b"]);
+    }
+
+    #[test]
     fn a_long_url_has_no_text() {
         let url = |length: usize| format!("/{}", "a".repeat(length - 1)).parse::<Uri>().unwrap();
         assert!(normalise(&url(100), &Query::All, 100).is_ok());
@@ -226,6 +313,13 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn no_path_stops_its_readings_and_the_first_is_the_path_itself(path in "[/a.%25fA;\\\\]{0,12}") {
+            let all = readings(&path);
+            prop_assert_eq!(&all[0], &path);
+            prop_assert!(all.len() <= 4);
+        }
+
         #[test]
         fn different_resources_never_share_a_text(
             one in "/[ab/]{0,3}", other in "/[ab/]{0,3}", q1 in "[ab=&+]{0,7}", q2 in "[ab=&+]{0,7}",

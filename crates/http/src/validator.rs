@@ -38,6 +38,7 @@ impl<'a> Audience<'a> {
         match sharing {
             Sharing::PerPrincipal => Self::Principal(identity),
             Sharing::Tenant => Self::Tenant(identity),
+            Sharing::Public => Self::Anybody,
         }
     }
 }

@@ -7,6 +7,7 @@
 //! | [`telemetry`] | logs, request spans with W3C trace context, Prometheus metrics |
 //! | [`live`] | real-time invalidation over WebSocket |
 //! | [`run`] | start, readiness, graceful stop |
+//! | [`gateway`] | a reverse proxy before an existing backend |
 //! | [`assets`] | serving a built web application |
 //! | [`secret`] | one secret file and the keys derived from it |
 //! | [`rate_limit`] | limiting attempts |
@@ -17,6 +18,7 @@
 //! session by name, and brings its own notes for live events.
 
 pub mod assets;
+pub mod gateway;
 pub mod live;
 pub mod problem;
 pub mod rate_limit;

@@ -6,6 +6,7 @@ use tracing::Instrument as _;
 
 use super::{
     Cache, Shared,
+    accept::Anything,
     fetched::{FetchError, Fetched, ReadOptions},
     find::{Found, Lack, Share},
     load::{Loaded, error_of},
@@ -135,7 +136,7 @@ impl<V, F> Round<'_, V, F> {
     {
         let mut missing = Vec::new();
         let keys: Vec<&Key<V>> = places.iter().map(|place| &self.keys[*place]).collect();
-        let found = self.cache.shared.find_many(&keys, self.policy, patience).await;
+        let found = self.cache.shared.find_many(&keys, self.policy, &Anything, patience).await;
         for (place, found) in places.into_iter().zip(found) {
             let key = &self.keys[place];
             match found {
@@ -183,7 +184,8 @@ impl<V, F> Round<'_, V, F> {
         let span = tracing::debug_span!("cache.load_many", cache.tier = "loader");
         let outcomes = tokio::spawn(flight.instrument(span)).await.map_err(|_| FetchError::Aborted)?;
         for ((place, verdict), outcome) in places.into_iter().zip(outcomes) {
-            answers[place] = Some(self.cache.landed(self.keys[place].raw(), outcome, verdict, None, false)?);
+            answers[place] =
+                Some(self.cache.landed(self.keys[place].raw(), outcome, verdict, None, &Anything, false)?);
         }
         Ok(())
     }
@@ -207,7 +209,7 @@ impl<V, F> Round<'_, V, F> {
                     if self.cache.shared.may_share(key, &flight, (&entry, not_stored), share) =>
                 {
                     let outcome = Outcome::Loaded(entry, not_stored);
-                    answers[place] = Some(self.cache.landed(key, outcome, verdict, None, true)?);
+                    answers[place] = Some(self.cache.landed(key, outcome, verdict, None, &Anything, true)?);
                 }
                 Outcome::Loaded(..) | Outcome::Aborted => again.push((place, verdict)),
                 failed => return Err(error_of(&failed)),

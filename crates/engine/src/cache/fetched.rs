@@ -37,6 +37,11 @@ impl<V> Fetched<V> {
     pub(super) fn new(entry: Arc<Entry>, verdict: Verdict, not_stored: Option<NotStored>, collapsed: bool) -> Self {
         Self { verdict, collapsed, not_stored, entry, value: PhantomData }
     }
+
+    #[inline]
+    pub(super) fn entry(&self) -> &Entry {
+        &self.entry
+    }
 }
 
 impl<V: Cacheable> Fetched<V> {

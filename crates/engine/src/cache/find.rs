@@ -6,6 +6,7 @@ use futures_util::future::join;
 
 use super::{
     Shared,
+    accept::{Accept, Anything},
     patience::{Patience, outage},
 };
 use crate::{
@@ -22,6 +23,9 @@ use crate::{
     time::Timestamp,
     verdict::{BypassReason, MissReason, StaleReason, Verdict},
 };
+
+/// What was there was refused by its reader.
+pub(super) const UNSUITABLE: Verdict = Verdict::Miss(MissReason::Unsuitable);
 
 /// What was found for a key before any load.
 pub(super) enum Found {
@@ -63,15 +67,23 @@ pub(super) struct Old {
     pub(super) retry: Duration,
 }
 
+impl Old {
+    /// One that its reader refused. It may be better than nothing: the reader is asked again, should the load fail.
+    pub(super) fn refused(entry: Arc<Entry>, policy: &Policy) -> Self {
+        Self { entry, fail_safe: !policy.fail_safe.is_zero(), retry: policy.fail_safe_retry }
+    }
+}
+
 impl Shared {
     /// Looks in memory and in the store.
     pub(super) async fn find<V: Cacheable>(
         self: &Arc<Self>,
         key: &Key<V>,
         policy: &Policy,
+        accept: &impl Accept<V>,
         patience: Patience,
     ) -> Found {
-        self.find_many(&[key], policy, patience).await.pop().expect("one answer per key")
+        self.find_many(&[key], policy, accept, patience).await.pop().expect("one answer per key")
     }
 
     /// The same for several keys of one tenant, in their order: the store is asked once, for all that memory lacks.
@@ -79,6 +91,7 @@ impl Shared {
         self: &Arc<Self>,
         keys: &[&Key<V>],
         policy: &Policy,
+        accept: &impl Accept<V>,
         patience: Patience,
     ) -> Vec<Found> {
         let Some(first) = keys.first() else { return Vec::new() };
@@ -104,7 +117,7 @@ impl Shared {
         let share = if by_rule { Share::ByRule } else { Share::Next(patience.asked()) };
         let nothing = |verdict, old| Found::Nothing(Lack { verdict, old, share });
         let in_memory = |key: &&Key<V>| match self.l1.get(key.raw()) {
-            Some(entry) => self.found(key.raw(), entry, policy, confirmed, share),
+            Some(entry) => self.found(key.raw(), entry, (policy, accept), confirmed, share),
             None => nothing(Verdict::Miss(MissReason::Absent), None),
         };
         let mut found: Vec<Found> = keys.iter().map(in_memory).collect();
@@ -120,7 +133,7 @@ impl Shared {
                 let unknown = nothing(Verdict::Miss(MissReason::Absent), None);
                 found[*place] = match (mem::replace(&mut found[*place], unknown), stored[*place].take()) {
                     (Found::Nothing(lack), Some(stored)) => {
-                        self.found_in_store(keys[*place], policy, confirmed, stored, lack)
+                        self.found_in_store(keys[*place], (policy, accept), confirmed, stored, lack)
                     }
                     (nothing, _) => nothing,
                 };
@@ -180,7 +193,9 @@ impl Shared {
         for (key, stored) in keys.iter().zip(stored) {
             if let Some(stored) = stored.filter(|_| self.l1.get(key.raw()).is_none()) {
                 let lack = Lack { verdict: Verdict::Miss(MissReason::Absent), old: None, share: Share::ByRule };
-                if let Found::Refresh(entry, _, true) = self.found_in_store(key, policy, true, stored, lack) {
+                if let Found::Refresh(entry, _, true) =
+                    self.found_in_store(key, (policy, &Anything), true, stored, lack)
+                {
                     // Nobody reads it now, so nobody refreshes it.
                     entry.release_refresh();
                 }
@@ -192,7 +207,7 @@ impl Shared {
     pub(super) fn found_in_store<V: Cacheable>(
         &self,
         key: &Key<V>,
-        policy: &Policy,
+        (policy, accept): (&Policy, &impl Accept<V>),
         confirmed: bool,
         stored: StoredEntry,
         lack: Lack,
@@ -218,9 +233,16 @@ impl Shared {
         let found = if self.sabotage.is(Sabotage::TrustStore) {
             Found::Answer(entry.clone(), Verdict::Hit)
         } else {
-            self.found(key.raw(), entry.clone(), policy, confirmed, lack.share)
+            self.found(key.raw(), entry.clone(), (policy, accept), confirmed, lack.share)
         };
         match &found {
+            // Others may take what this reader refused.
+            Found::Nothing(Lack { verdict: UNSUITABLE, .. }) => {
+                if lack.old.is_none_or(|old| old.entry.loaded_at < entry.loaded_at) {
+                    self.offer(key.raw(), entry);
+                }
+                found
+            }
             // No answer in either tier: what can at least be a fallback is kept, and the nearer tier's reason told.
             Found::Nothing(Lack { old: Some(stored), .. }) if stored.fail_safe => found,
             Found::Nothing(..) if lack.old.is_some() => Found::Nothing(lack),
@@ -232,13 +254,28 @@ impl Shared {
         }
     }
 
-    fn found(&self, key: &RawKey, entry: Arc<Entry>, policy: &Policy, confirmed: bool, share: Share) -> Found {
+    fn found<V: Cacheable>(
+        &self,
+        key: &RawKey,
+        entry: Arc<Entry>,
+        (policy, accept): (&Policy, &impl Accept<V>),
+        confirmed: bool,
+        share: Share,
+    ) -> Found {
         let now = self.now();
-        let nothing = |reason, entry, fail_safe| {
-            let old = Some(Old { entry, fail_safe, retry: policy.fail_safe_retry });
-            Found::Nothing(Lack { verdict: Verdict::Miss(reason), old, share })
+        let nothing = |verdict, old| Found::Nothing(Lack { verdict, old: Some(old), share });
+        let missed = |reason, entry, fail_safe| {
+            nothing(Verdict::Miss(reason), Old { entry, fail_safe, retry: policy.fail_safe_retry })
+        };
+        let refused = |entry| nothing(UNSUITABLE, Old::refused(entry, policy));
+        let takes = |entry: &Arc<Entry>, verdict| accept.accepts(entry, verdict, None, false);
+        let answer = |entry: Arc<Entry>, verdict| {
+            if takes(&entry, verdict) { Found::Answer(entry, verdict) } else { refused(entry) }
         };
         let refresh = |entry: Arc<Entry>, verdict| {
+            if !takes(&entry, verdict) {
+                return refused(entry);
+            }
             let mine = !entry.rests(now) && entry.claim_refresh();
             Found::Refresh(entry, verdict, mine)
         };
@@ -250,15 +287,15 @@ impl Shared {
         };
         match judgement {
             Judgement::Fresh if self.is_due_early(key, &entry, policy, now) => refresh(entry, Verdict::Hit),
-            Judgement::Fresh => Found::Answer(entry, Verdict::Hit),
+            Judgement::Fresh => answer(entry, Verdict::Hit),
             // What was loaded a moment ago need not be loaded again because the view cannot be confirmed.
             Judgement::Refresh(reason @ StaleReason::Unconfirmed) if now.since(entry.loaded_at) <= STALE_OK_BOUND => {
-                Found::Answer(entry, Verdict::Stale(reason))
+                answer(entry, Verdict::Stale(reason))
             }
             Judgement::Refresh(reason) => refresh(entry, Verdict::Stale(reason)),
-            Judgement::FailSafe(_) if entry.rests(now) => Found::Answer(entry, Verdict::Stale(StaleReason::FailSafe)),
-            Judgement::FailSafe(reason) => nothing(reason, entry, true),
-            Judgement::Dead(reason) => nothing(reason, entry, false),
+            Judgement::FailSafe(_) if entry.rests(now) => answer(entry, Verdict::Stale(StaleReason::FailSafe)),
+            Judgement::FailSafe(reason) => missed(reason, entry, true),
+            Judgement::Dead(reason) => missed(reason, entry, false),
         }
     }
 

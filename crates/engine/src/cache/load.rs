@@ -7,6 +7,7 @@ use futures_util::FutureExt as _;
 
 use super::{
     Shared,
+    accept::Accept,
     fetched::FetchError,
     find::Share,
     held_lease::HeldLease,
@@ -101,10 +102,10 @@ pub(super) struct Landed {
 impl Shared {
     /// Runs `load` for `key` when it is its turn, keeps the value if it may be kept, and lands the flight; or lands it
     /// with what another node has loaded meanwhile, and says so.
-    pub(super) async fn fly<V, E, F>(
+    pub(super) async fn fly<V, E, A, F>(
         self: &Arc<Self>,
         key: &Key<V>,
-        policy: &Policy,
+        (policy, accept): (&Policy, &A),
         mut lead: Lead,
         required: PositionSet,
         errand: &Errand,
@@ -113,13 +114,14 @@ impl Shared {
     where
         V: Cacheable,
         E: Clone + Send + Sync + 'static,
+        A: Accept<V>,
         F: Future<Output = Result<Loaded<V>, E>>,
     {
         lead.follow().await;
         if errand.share() != Share::ByRule {
             lead.rebase(self.frontier_of(key.raw()));
         }
-        let start = match self.turn(key, policy, &lead, &required, errand).await {
+        let start = match self.turn(key, (policy, accept), &lead, &required, errand).await {
             Turn::Load(start) => start,
             Turn::Found(entry) => {
                 let outcome = Outcome::Loaded(entry, None);
@@ -292,6 +294,9 @@ impl Shared {
                 && held.base() > entry.base()
                 && held.expires_at > self.now()
                 && self.is_valid(key, &held)
+                // Its base may have been raised while this one was loaded to replace it. If both stand, the younger is
+                // the better one: whoever refused the other would refuse it again.
+                && !(held.loaded_at < entry.loaded_at && self.is_valid(key, &entry))
         });
         if !better {
             self.l1.insert(key, entry, self.now());

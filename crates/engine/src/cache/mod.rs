@@ -1,11 +1,14 @@
 //! The cache: the one place that knows both what is decided and what is done.
 //!
 //! [`Cache`] is a cheap handle. Reads are in [`read`] (what is there already in [`find`], what is given out in
-//! [`fetched`]), batches in [`batch`], when a load may begin in [`turn`], loads in [`load`], invalidation in
-//! [`invalidate`], following the log in [`follow`], warming in [`warm`]. How long a read waits for the store is in
+//! [`fetched`], what a reader may refuse in [`accept`]), batches in [`batch`], when a load may begin in [`turn`], loads in [`load`], invalidation in
+//! [`invalidate`], following the log in [`follow`], warming in [`warm`],
+//! what carries a tag in [`census`]. How long a read waits for the store is in
 //! [`patience`], invalidations that it did not take in [`replay`].
 
+mod accept;
 mod batch;
+mod census;
 mod fetched;
 mod find;
 mod follow;
@@ -33,6 +36,7 @@ use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 
 pub use self::{
+    census::Census,
     fetched::{Cached, FetchError, Fetched, ReadOptions},
     invalidate::{InvalidateError, Invalidation},
     load::Loaded,

@@ -6,8 +6,9 @@ use tracing::Instrument as _;
 
 use super::{
     Cache, Shared,
+    accept::{Accept, Anything, Chosen},
     fetched::{Cached, FetchError, Fetched, ReadOptions},
-    find::{Found, Lack, Old, Share},
+    find::{Found, Lack, Old, Share, UNSUITABLE},
     load::{Loaded, error_of},
     turn::Errand,
 };
@@ -54,6 +55,60 @@ impl Cache {
         if let Some(hit) = self.hit(key, policy, options) {
             return Ok(hit);
         }
+        self.fetch_told(key, policy, options, Anything, move |_refused| load()).await
+    }
+
+    /// As [`fetch`](Self::fetch), for a reader who may refuse a value although it is right: it is given what `accept`
+    /// says yes to, or what its own `load` brings.
+    ///
+    /// `accept` is shown the answer as it would be given: what memory or the store holds (`Hit`, or `Stale`), what
+    /// another reader's load brought (`collapsed`), and, if the load fails and the policy has a fail-safe, what is
+    /// there (`Stale(FailSafe)`). A refused value is a miss ([`MissReason::Unsuitable`](crate::MissReason::Unsuitable)):
+    /// it is loaded anew, and replaced by what that brings, but stays where it is until then, for others who take it.
+    /// What the reader's own load brings is not shown to `accept`. Who refuses what a load of others brought loads at
+    /// once and for itself, rather than wait for one after the other.
+    ///
+    /// `load` gets the value that was found and not given, whatever the reason, if it is at hand: to validate it with
+    /// its source, or to learn from it. It is never an answer by itself: it may be invalidated.
+    ///
+    /// `accept` must be quick, and its answer should follow from its argument and the request alone; it may be asked
+    /// several times about one value.
+    pub async fn fetch_accepting<V, E, A, F, L>(
+        &self,
+        key: &Key<V>,
+        policy: &Policy,
+        options: &ReadOptions,
+        accept: A,
+        load: F,
+    ) -> Result<Fetched<V>, FetchError<E>>
+    where
+        V: Cacheable,
+        E: Clone + Send + Sync + 'static,
+        A: Fn(&Fetched<V>) -> bool + Send + Sync + 'static,
+        F: FnOnce(Option<Cached<V>>) -> L + Send + 'static,
+        L: Future<Output = Result<Loaded<V>, E>> + Send + 'static,
+    {
+        if let Some(hit) = self.hit_accepting(key, policy, options, &accept) {
+            return Ok(hit);
+        }
+        self.fetch_told(key, policy, options, Chosen::new(accept), load).await
+    }
+
+    async fn fetch_told<V, E, A, F, L>(
+        &self,
+        key: &Key<V>,
+        policy: &Policy,
+        options: &ReadOptions,
+        accept: A,
+        load: F,
+    ) -> Result<Fetched<V>, FetchError<E>>
+    where
+        V: Cacheable,
+        E: Clone + Send + Sync + 'static,
+        A: Accept<V>,
+        F: FnOnce(Option<Cached<V>>) -> L + Send + 'static,
+        L: Future<Output = Result<Loaded<V>, E>> + Send + 'static,
+    {
         let span = tracing::debug_span!(
             "cache.fetch",
             cache.entity = key.raw().entity(),
@@ -61,7 +116,8 @@ impl Cache {
             cache.verdict = tracing::field::Empty,
             tenant = key.raw().tenant().as_str(),
         );
-        let fetched = self.fetch_beyond_memory(key, policy, required(options), load).instrument(span.clone()).await;
+        let fetched =
+            self.fetch_beyond_memory(key, policy, required(options), accept, load).instrument(span.clone()).await;
         if let Ok(fetched) = &fetched {
             span.record("cache.hit", matches!(fetched.verdict, Verdict::Hit | Verdict::Stale(_)));
             span.record("cache.verdict", fetched.verdict.as_str());
@@ -69,17 +125,19 @@ impl Cache {
         fetched
     }
 
-    async fn fetch_beyond_memory<V, E, F, L>(
+    async fn fetch_beyond_memory<V, E, A, F, L>(
         &self,
         key: &Key<V>,
         policy: &Policy,
         required: PositionSet,
+        accept: A,
         load: F,
     ) -> Result<Fetched<V>, FetchError<E>>
     where
         V: Cacheable,
         E: Clone + Send + Sync + 'static,
-        F: FnOnce() -> L + Send + 'static,
+        A: Accept<V>,
+        F: FnOnce(Option<Cached<V>>) -> L + Send + 'static,
         L: Future<Output = Result<Loaded<V>, E>> + Send + 'static,
     {
         if key.raw().as_str().len() > KEY_BYTES_MAX {
@@ -93,9 +151,9 @@ impl Cache {
                 old: None,
                 share: Share::Next(patience.asked()),
             };
-            return self.load_or_join(key, policy, required, lack, load).await;
+            return self.load_or_join(key, policy, required, lack, accept, load).await;
         }
-        match self.shared.find(key, policy, patience).await {
+        match self.shared.find(key, policy, &accept, patience).await {
             Found::Answer(entry, verdict) => Ok(self.answer(key.raw(), entry, verdict)),
             Found::Refresh(entry, verdict, mine) => {
                 if mine {
@@ -106,13 +164,37 @@ impl Cache {
                 }
                 Ok(self.answer(key.raw(), entry, verdict))
             }
-            Found::Nothing(lack) => self.load_or_join(key, policy, required, lack, load).await,
+            Found::Nothing(lack) => self.load_or_join(key, policy, required, lack, accept, load).await,
         }
     }
 
     /// A fresh entry in this node's memory, if there is one. Synchronous: no task switch, no lock beyond L1's own.
     #[inline]
     pub fn hit<V: Cacheable>(&self, key: &Key<V>, policy: &Policy, options: &ReadOptions) -> Option<Fetched<V>> {
+        let entry = self.fresh(key.raw(), policy, options)?;
+        Some(self.answer(key.raw(), entry, Verdict::Hit))
+    }
+
+    /// As [`hit`](Self::hit), if `accept` says yes to it; see [`fetch_accepting`](Self::fetch_accepting).
+    #[inline]
+    pub fn hit_accepting<V: Cacheable>(
+        &self,
+        key: &Key<V>,
+        policy: &Policy,
+        options: &ReadOptions,
+        accept: impl FnOnce(&Fetched<V>) -> bool,
+    ) -> Option<Fetched<V>> {
+        let hit = Fetched::new(self.fresh(key.raw(), policy, options)?, Verdict::Hit, None, false);
+        if !accept(&hit) {
+            return None;
+        }
+        self.give(key.raw(), hit.entry(), Verdict::Hit, None, false);
+        Some(hit)
+    }
+
+    #[allow(clippy::inline_always, reason = "it is the whole of a hit, which is made in two ways")]
+    #[inline(always)]
+    fn fresh(&self, key: &RawKey, policy: &Policy, options: &ReadOptions) -> Option<Arc<Entry>> {
         let shared = &self.shared;
         if !options.at_least.iter().all(|position| shared.has_reached(position)) {
             return None;
@@ -124,13 +206,13 @@ impl Cache {
         }
         // Read once, for all that depends on it.
         let now = shared.now();
-        let entry = shared.l1.get(key.raw())?;
+        let entry = shared.l1.get(key)?;
         let clocks = &shared.view(entry.partition()).clocks;
         let fresh = shared.is_confirmed_at(entry.partition(), policy, now)
             && !shared.has_pending(entry.partition())
             && judge(&entry, clocks, policy, true, now) == Judgement::Fresh
-            && !shared.is_due_early(key.raw(), &entry, policy, now);
-        if fresh { Some(self.answer(key.raw(), entry, Verdict::Hit)) } else { None }
+            && !shared.is_due_early(key, &entry, policy, now);
+        fresh.then_some(entry)
     }
 
     /// What this node's memory holds for `key`, valid or not: to know something *about* it, never to serve it.
@@ -145,28 +227,31 @@ impl Cache {
         self.shared.store.remove(key.raw()).await
     }
 
-    async fn load_or_join<V, E, F, L>(
+    async fn load_or_join<V, E, A, F, L>(
         &self,
         key: &Key<V>,
         policy: &Policy,
         required: PositionSet,
         lack: Lack,
+        accept: A,
         load: F,
     ) -> Result<Fetched<V>, FetchError<E>>
     where
         V: Cacheable,
         E: Clone + Send + Sync + 'static,
-        F: FnOnce() -> L + Send + 'static,
+        A: Accept<V>,
+        F: FnOnce(Option<Cached<V>>) -> L + Send + 'static,
         L: Future<Output = Result<Loaded<V>, E>> + Send + 'static,
     {
         let errand = Errand::read(&lack);
-        let Lack { mut verdict, old, share } = lack;
+        let Lack { mut verdict, mut old, share } = lack;
         let known_tags = old.as_ref().map_or_else(TagIds::new, |old| TagIds::from_slice(old.entry.tags()));
         for _ in 0..JOINS_MAX {
             match self.shared.board(key.raw(), &known_tags, &required, share) {
                 Seat::Lead(lead) => {
-                    let (outcome, spared) = self.lead(key, policy, lead, required, errand, load).await;
-                    return self.landed(key.raw(), outcome, verdict, old, spared);
+                    let load = loading(load, old.as_ref());
+                    let (outcome, spared) = self.lead(key, policy, &accept, lead, required, errand, load).await;
+                    return self.landed(key.raw(), outcome, verdict, old, &accept, spared);
                 }
                 Seat::Full => {
                     verdict = Verdict::Bypass(BypassReason::TooManyWaiters);
@@ -179,19 +264,25 @@ impl Cache {
                         Outcome::Loaded(entry, not_stored)
                             if self.shared.may_share(key.raw(), &flight, (&entry, not_stored), share) =>
                         {
-                            let outcome = Outcome::Loaded(entry, not_stored);
-                            return self.landed(key.raw(), outcome, verdict, old, true);
+                            if accept.accepts(&entry, verdict, not_stored, true) {
+                                let outcome = Outcome::Loaded(entry, not_stored);
+                                return self.landed(key.raw(), outcome, verdict, old, &accept, true);
+                            }
+                            verdict = UNSUITABLE;
+                            old = Some(Old::refused(entry, policy));
+                            break;
                         }
                         Outcome::Loaded(_, not_stored) if !is_overtaken(not_stored) => break,
                         Outcome::Loaded(..) | Outcome::Aborted => {}
-                        failed => return self.landed(key.raw(), failed, verdict, old, true),
+                        failed => return self.landed(key.raw(), failed, verdict, old, &accept, true),
                     }
                 }
             }
         }
         let lead = self.shared.alone(key.raw());
-        let (outcome, _) = self.lead(key, policy, lead, required, Errand::alone(share), load).await;
-        self.landed(key.raw(), outcome, verdict, old, false)
+        let load = loading(load, old.as_ref());
+        let (outcome, _) = self.lead(key, policy, &accept, lead, required, Errand::alone(share), load).await;
+        self.landed(key.raw(), outcome, verdict, old, &accept, false)
     }
 
     async fn load_uncached<V, E, F, L>(
@@ -205,13 +296,14 @@ impl Cache {
     where
         V: Cacheable,
         E: Clone + Send + Sync + 'static,
-        F: FnOnce() -> L + Send + 'static,
+        F: FnOnce(Option<Cached<V>>) -> L + Send + 'static,
         L: Future<Output = Result<Loaded<V>, E>> + Send + 'static,
     {
         let lead = self.shared.alone(key.raw());
-        let declining = move || async move { load().await.map(Loaded::declined) };
-        let (outcome, _) = self.lead(key, policy, lead, required, Errand::alone(Share::ByRule), declining).await;
-        self.landed(key.raw(), outcome, Verdict::Bypass(reason), None, false)
+        let declining = move || async move { load(None).await.map(Loaded::declined) };
+        let errand = Errand::alone(Share::ByRule);
+        let (outcome, _) = self.lead(key, policy, &Anything, lead, required, errand, declining).await;
+        self.landed(key.raw(), outcome, Verdict::Bypass(reason), None, &Anything, false)
     }
 
     /// Loads a value anew in the background, unless as many as the limit do so already. The one who calls holds the
@@ -227,7 +319,7 @@ impl Cache {
     ) where
         V: Cacheable,
         E: Clone + Send + Sync + 'static,
-        F: FnOnce() -> L + Send + 'static,
+        F: FnOnce(Option<Cached<V>>) -> L + Send + 'static,
         L: Future<Output = Result<Loaded<V>, E>> + Send + 'static,
     {
         let Ok(one_of_few) = self.shared.refreshes.clone().try_acquire_owned() else {
@@ -238,8 +330,11 @@ impl Cache {
             return old.release_refresh();
         };
         let (this, key, policy) = (self.clone(), key.clone(), *policy);
+        let found = old.clone();
+        let load = move || load(Cached::of(found));
         tokio::spawn(async move {
-            let (outcome, _) = this.lead(&key, &policy, lead, required, errand, load).await;
+            // Nobody waits who could refuse anything: whatever lives longer will do.
+            let (outcome, _) = this.lead(&key, &policy, &Anything, lead, required, errand, load).await;
             if matches!(outcome, Outcome::Failed(_) | Outcome::TimedOut) {
                 old.rest(this.now() + policy.fail_safe_retry);
             }
@@ -251,10 +346,12 @@ impl Cache {
     }
 
     /// Runs the load in a task of its own and waits for it. Says whether another node spared it.
-    async fn lead<V, E, F, L>(
+    #[allow(clippy::too_many_arguments, reason = "what a load depends on; two of them are of its own types")]
+    async fn lead<V, E, A, F, L>(
         &self,
         key: &Key<V>,
         policy: &Policy,
+        accept: &A,
         lead: Lead,
         required: PositionSet,
         errand: Errand,
@@ -263,12 +360,14 @@ impl Cache {
     where
         V: Cacheable,
         E: Clone + Send + Sync + 'static,
+        A: Accept<V>,
         F: FnOnce() -> L + Send + 'static,
         L: Future<Output = Result<Loaded<V>, E>> + Send + 'static,
     {
-        let (shared, key, policy) = (self.shared.clone(), key.clone(), *policy);
+        let (shared, key, policy, accept) = (self.shared.clone(), key.clone(), *policy, accept.clone());
         let span = tracing::debug_span!("cache.load", cache.entity = key.raw().entity(), cache.tier = "loader");
-        let flight = async move { shared.fly(&key, &policy, lead, required, &errand, async { load().await }).await };
+        let flight =
+            async move { shared.fly(&key, (&policy, &accept), lead, required, &errand, async { load().await }).await };
         tokio::spawn(flight.instrument(span)).await.unwrap_or((Outcome::Aborted, false))
     }
 
@@ -278,17 +377,23 @@ impl Cache {
         outcome: Outcome,
         verdict: Verdict,
         old: Option<Old>,
+        accept: &impl Accept<V>,
         collapsed: bool,
     ) -> Result<Fetched<V>, FetchError<E>> {
+        const FAIL_SAFE: Verdict = Verdict::Stale(StaleReason::FailSafe);
         match outcome {
             Outcome::Loaded(entry, not_stored) => Ok(self.answer_of_load(key, entry, verdict, not_stored, collapsed)),
             // Judged again: it may have been invalidated while the load was failing.
-            failed => match old.filter(|old| old.fail_safe && self.shared.is_valid(key, &old.entry)) {
+            failed => match old.filter(|old| {
+                old.fail_safe
+                    && self.shared.is_valid(key, &old.entry)
+                    && accept.accepts(&old.entry, FAIL_SAFE, None, false)
+            }) {
                 Some(old) => {
                     old.entry.rest(self.now() + old.retry);
                     // It may have come from the store: the next reads must find it resting.
                     self.shared.offer(key, old.entry.clone());
-                    Ok(self.answer(key, old.entry, Verdict::Stale(StaleReason::FailSafe)))
+                    Ok(self.answer(key, old.entry, FAIL_SAFE))
                 }
                 None => Err(error_of(&failed)),
             },
@@ -310,6 +415,14 @@ impl Cache {
         not_stored: Option<NotStored>,
         collapsed: bool,
     ) -> Fetched<V> {
+        self.give(key, &entry, verdict, not_stored, collapsed);
+        Fetched::new(entry, verdict, not_stored, collapsed)
+    }
+
+    /// Notes that a value is given to a reader.
+    #[allow(clippy::inline_always, reason = "as for what is given")]
+    #[inline(always)]
+    fn give(&self, key: &RawKey, entry: &Entry, verdict: Verdict, not_stored: Option<NotStored>, collapsed: bool) {
         self.shared.observers.tell(&Event::Read { key, verdict });
         // The read that loads a value is no use of what is kept of it: else eviction could not tell what is asked for
         // once from what is asked for again.
@@ -317,10 +430,18 @@ impl Cache {
             entry.touch();
         }
         if scope::is_recording() && !self.shared.sabotage.is(Sabotage::ForgetNested) {
-            tell_outer_load(key, &entry, verdict, not_stored, collapsed);
+            tell_outer_load(key, entry, verdict, not_stored, collapsed);
         }
-        Fetched::new(entry, verdict, not_stored, collapsed)
     }
+}
+
+/// A load that is told what was found instead of an answer.
+fn loading<V: Cacheable, L>(
+    load: impl FnOnce(Option<Cached<V>>) -> L + Send + 'static,
+    old: Option<&Old>,
+) -> impl FnOnce() -> L + Send + 'static {
+    let found = old.map(|old| old.entry.clone());
+    move || load(found.and_then(Cached::of))
 }
 
 /// A load within a load: the outer value depends on all that the inner one does.

@@ -19,6 +19,7 @@ use tokio::time::Instant;
 
 use super::{
     Shared,
+    accept::Accept,
     find::{Found, Lack, Share},
     held_lease::HeldLease,
 };
@@ -132,10 +133,10 @@ pub(super) struct Start {
 
 impl Shared {
     /// Waits until `lead` may load or need not.
-    pub(super) async fn turn<V: Cacheable>(
+    pub(super) async fn turn<V: Cacheable, A: Accept<V>>(
         self: &Arc<Self>,
         key: &Key<V>,
-        policy: &Policy,
+        (policy, accept): (&Policy, &A),
         lead: &Lead,
         required: &PositionSet,
         errand: &Errand,
@@ -149,7 +150,7 @@ impl Shared {
         if !policy.lease || !asks_store || !self.store.shares_entries() {
             return Turn::Load(Start { lease: None, permit });
         }
-        let waiting = Waiting { shared: self, key, policy, lead, required, errand };
+        let waiting = Waiting { shared: self, key, policy, accept, lead, required, errand };
         waiting.turn(permit).await
     }
 
@@ -207,16 +208,17 @@ impl Shared {
 }
 
 /// A load that asks for the lease of its key.
-struct Waiting<'a, V> {
+struct Waiting<'a, V, A> {
     shared: &'a Arc<Shared>,
     key: &'a Key<V>,
     policy: &'a Policy,
+    accept: &'a A,
     lead: &'a Lead,
     required: &'a PositionSet,
     errand: &'a Errand,
 }
 
-impl<V: Cacheable> Waiting<'_, V> {
+impl<V: Cacheable, A: Accept<V>> Waiting<'_, V, A> {
     async fn turn(&self, mut permit: Option<Permit>) -> Turn {
         let Self { shared, lead, .. } = self;
         let limits = &shared.limits.lease;
@@ -308,13 +310,13 @@ impl<V: Cacheable> Waiting<'_, V> {
         self.shared.may_serve(held.base, needed, &self.lead.flight().known_tags)
     }
 
-    /// What the store holds, if it is an answer, and not the one that is to be replaced.
+    /// What the store holds, if it is an answer that the reader takes, and not the one that is to be replaced.
     fn news(&self, stored: StoredEntry) -> Option<Arc<Entry>> {
         if matches!(&self.errand.kind, Kind::Refresh(old) if stored.expires_at <= old.expires_at) {
             return None;
         }
         let lack = Lack { verdict: Verdict::Miss(MissReason::Absent), old: None, share: Share::ByRule };
-        match self.shared.found_in_store(self.key, self.policy, true, stored, lack) {
+        match self.shared.found_in_store(self.key, (self.policy, self.accept), true, stored, lack) {
             Found::Answer(entry, _) => Some(entry),
             Found::Refresh(entry, verdict, mine) => {
                 if mine {

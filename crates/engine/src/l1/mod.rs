@@ -181,6 +181,11 @@ impl L1 {
         self.tell(&news);
     }
 
+    /// Looks at one entry after the other until `look` says no; true if it never did.
+    pub(crate) fn look_through(&self, look: impl FnMut(&Arc<Entry>) -> bool) -> bool {
+        self.table.look_through(look)
+    }
+
     pub(crate) fn size(&self) -> L1Size {
         let accounts = &self.books.lock().accounts;
         L1Size { entries: accounts.entries(), bytes: accounts.bytes(), tenants: accounts.tenants() }

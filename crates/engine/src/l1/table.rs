@@ -104,6 +104,12 @@ impl Table {
         }
     }
 
+    /// Looks at one entry after the other until `look` says no; true if it never did. Readers are not held up; whoever
+    /// changes a shard waits until it was looked through.
+    pub(super) fn look_through(&self, mut look: impl FnMut(&Arc<Entry>) -> bool) -> bool {
+        self.shards.iter().all(|shard| shard.0.read().iter().all(&mut look))
+    }
+
     #[cfg(test)]
     pub(super) fn all(&self) -> Vec<Arc<Entry>> {
         self.shards.iter().flat_map(|shard| shard.0.read().iter().cloned().collect::<Vec<_>>()).collect()

@@ -12,7 +12,7 @@ use unstale::{
     time::ManualTime,
 };
 
-use crate::world::{FACTS, World, acme, read_page};
+use crate::world::{FACTS, World, acme, read_page, read_page_picky};
 
 const NODES: usize = 3;
 const PAGES: u32 = 4;
@@ -65,6 +65,8 @@ enum Step {
     Read {
         node: usize,
         page: u32,
+        /// The reader refuses some of what is right, by this.
+        picky: Option<u64>,
     },
     Write {
         node: usize,
@@ -82,7 +84,8 @@ enum Step {
 fn steps() -> impl Strategy<Value = Vec<Vec<Step>>> {
     let node = 0..NODES;
     let step = prop_oneof![
-        12 => (node.clone(), 0..PAGES).prop_map(|(node, page)| Step::Read { node, page }),
+        12 => (node.clone(), 0..PAGES, proptest::option::weighted(0.3, any::<u64>()))
+            .prop_map(|(node, page, picky)| Step::Read { node, page, picky }),
         6 => (node, proptest::collection::vec(0..FACTS as u32, 1..3)).prop_map(|(node, facts)| Step::Write { node, facts }),
         2 => (1..4u32).prop_map(Step::Wait),
         1 => Just(Step::LoseStore),
@@ -180,10 +183,14 @@ impl Cluster {
         for step in steps {
             self.world.dawdle().await;
             match self.on_reachable_node(step) {
-                Step::Read { node, page } => {
+                Step::Read { node, page, picky } => {
                     let bound_by_all = !self.topology.is_bound_by_positions();
                     let promised_from = if bound_by_all { self.world.history.now() } else { promised_from };
-                    let read = read_page(&self.world, &self.nodes[node], &self.policy, page, positions.clone()).await;
+                    let (world, cache, policy) = (&self.world, &self.nodes[node], &self.policy);
+                    let read = match picky {
+                        None => read_page(world, cache, policy, page, positions.clone()).await,
+                        Some(salt) => read_page_picky(world, cache, policy, page, positions.clone(), salt).await,
+                    };
                     let fetched = read.expect("the world's loads do not fail");
                     let saw = fetched.value().expect("every page has a value").saw.clone();
                     self.world.history.read(&format!("{name} on node {node}"), promised_from, saw);
@@ -210,7 +217,9 @@ impl Cluster {
 
     fn on_reachable_node(&self, step: Step) -> Step {
         match step {
-            Step::Read { page, .. } if self.topology == Topology::DistantOneNode => Step::Read { node: 0, page },
+            Step::Read { page, picky, .. } if self.topology == Topology::DistantOneNode => {
+                Step::Read { node: 0, page, picky }
+            }
             Step::Write { facts, .. } if self.topology == Topology::DistantOneNode => Step::Write { node: 0, facts },
             step => step,
         }
@@ -304,7 +313,7 @@ fn every_breach_of_the_protocol_is_caught() {
 fn busy_clients(seed: u64) -> Vec<Vec<Step>> {
     let mut random: StdRng = StdRng::seed_from_u64(seed);
     let mut step = || match random.random_range(0..20) {
-        0..12 => Step::Read { node: random.random_range(0..NODES), page: random.random_range(0..2) },
+        0..12 => Step::Read { node: random.random_range(0..NODES), page: random.random_range(0..2), picky: None },
         12..19 => {
             Step::Write { node: random.random_range(0..NODES), facts: vec![random.random_range(0..FACTS as u32)] }
         }

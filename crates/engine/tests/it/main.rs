@@ -1,6 +1,7 @@
 //! The engine as its users see it: caches over stores.
 #![allow(clippy::unwrap_used, clippy::cast_possible_truncation, reason = "tests")]
 
+mod accepting;
 mod coherence;
 #[cfg(feature = "redis")]
 mod eviction;

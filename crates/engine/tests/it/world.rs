@@ -13,7 +13,7 @@ use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use tokio::task::yield_now;
 use unstale::{
     Cache, FetchError, Fetched, InvalidateError, Invalidation, Loaded, Policy, PositionSet, ReadOptions, Tag, Tenant,
-    catalogue, record,
+    Verdict, catalogue, record,
     testing::{
         History,
         history::{Fact, Version},
@@ -155,4 +155,26 @@ pub(crate) async fn read_page(
     let options = ReadOptions { at_least };
     let load = move || async move { Ok(Loaded::value(world.compute(number).await)) };
     node.fetch(&page(&acme(), number), policy, &options, load).await
+}
+
+/// As [`read_page`], by a reader who refuses about half of what there is, by chance, which `salt` decides.
+pub(crate) async fn read_page_picky(
+    world: &Arc<World>,
+    node: &Cache,
+    policy: &Policy,
+    number: u32,
+    at_least: PositionSet,
+    salt: u64,
+) -> Result<Fetched<Page>, FetchError<String>> {
+    let takes = move |fetched: &Fetched<Page>| {
+        let sum = fetched.value().map_or(0, |page| page.saw.iter().map(|(_, version)| *version).sum());
+        (sum ^ salt).is_multiple_of(2)
+    };
+    let world = world.clone();
+    let options = ReadOptions { at_least };
+    let load = move |_found| async move { Ok(Loaded::value(world.compute(number).await)) };
+    let fetched = node.fetch_accepting(&page(&acme(), number), policy, &options, takes, load).await?;
+    let is_own = !fetched.collapsed && matches!(fetched.verdict, Verdict::Miss(_) | Verdict::Bypass(_));
+    assert!(is_own || takes(&fetched), "it was given what it refused: {fetched:?}");
+    Ok(fetched)
 }

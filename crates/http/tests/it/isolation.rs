@@ -91,7 +91,7 @@ async fn hosts_urls_and_counted_headers_are_kept_apart() {
 
 #[tokio::test]
 async fn a_parameter_that_does_not_count_does_not_reach_the_service() {
-    let route = RoutePolicy::cached("list", minute()).query(Query::Only(vec!["page"]));
+    let route = RoutePolicy::cached("list", minute()).query(Query::only(["page"]));
     let world = echo(RoutePolicies::builder().route("/list", route).build().unwrap()).await;
     let me = user("acme", "u1");
     let first = world.get(&me, "/list?evil=1&page=2").await;

@@ -4,9 +4,13 @@
 
 mod coherence;
 mod conditional;
+mod groups;
 mod isolation;
 mod mounting;
+mod origin;
 mod passing;
+mod public;
 mod storing;
 mod waiting;
 mod world;
+mod writes;

@@ -8,7 +8,7 @@ use http::{Request, Response, StatusCode, request};
 use http_body_util::{BodyExt as _, Full, combinators::UnsyncBoxBody};
 use tokio::sync::watch;
 use tower::{Layer as _, Service as _, ServiceExt as _, util::BoxCloneSyncService};
-use unstale::{Cache, Event, MemoryStore, Observer, Policy, Position, TagId, Tenant, time::ManualTime};
+use unstale::{Cache, Event, MemoryStore, Observer, Policy, Position, TagId, Tenant, store::Store, time::ManualTime};
 use unstale_http::{
     Answered, CacheLayer, CacheService, HttpLimits, Identity, RoutePolicies, RoutePolicy, ServedObserver,
 };
@@ -29,7 +29,7 @@ pub(crate) struct World {
 }
 
 /// Entity, verdict, reason and status.
-pub(crate) type Told = (&'static str, &'static str, Option<&'static str>, u16);
+pub(crate) type Told = (String, &'static str, Option<&'static str>, u16);
 
 /// Notes what the layer tells.
 #[derive(Default)]
@@ -43,8 +43,8 @@ impl ServedObserver for Watcher {
         self.served.lock().unwrap().push((identity.principal().to_owned(), tags.len()));
     }
 
-    fn answered(&self, told: &Answered) {
-        self.answered.lock().unwrap().push((told.entity, told.verdict, told.reason, told.status.as_u16()));
+    fn answered(&self, told: &Answered<'_>) {
+        self.answered.lock().unwrap().push((told.entity.to_owned(), told.verdict, told.reason, told.status.as_u16()));
     }
 }
 
@@ -86,7 +86,7 @@ impl World {
     }
 
     /// A node over a store that others may share.
-    pub(crate) async fn over<H>(store: Arc<MemoryStore>, routes: RoutePolicies, handler: H) -> Self
+    pub(crate) async fn over<H>(store: Arc<dyn Store>, routes: RoutePolicies, handler: H) -> Self
     where
         H: Fn(request::Parts) -> BoxFuture<'static, Answer> + Send + Sync + 'static,
     {

@@ -11,7 +11,7 @@ use crate::{auth::acting, coherence::policies};
 
 /// The table of routes.
 pub fn table() -> Result<RoutePolicies, RouteError> {
-    let shared = |entity, policy| RoutePolicy::cached(entity, policy).sharing(Sharing::Tenant);
+    let shared = |entity: &'static str, policy| RoutePolicy::cached(entity, policy).sharing(Sharing::Tenant);
     let routes = [
         ("/auth/active-users", RoutePolicy::cached("active_users", policies::SEEN)),
         ("/context/me", RoutePolicy::cached("context", policies::CONTEXT)),
@@ -53,7 +53,7 @@ pub fn table() -> Result<RoutePolicies, RouteError> {
 mod tests {
     use std::time::Duration;
 
-    use unstale_http::BrowserLifetime;
+    use unstale_http::{BrowserLifetime, Lifetime, Writes};
 
     use super::*;
     use crate::api::{document, openapi};
@@ -69,7 +69,8 @@ mod tests {
                 continue;
             }
             let policy = table.policy(&path).unwrap_or_else(|| panic!("{path} has no policy"));
-            assert!(policy.server.is_some(), "{path} is not kept");
+            assert!(matches!(policy.lifetime, Lifetime::Route(_)), "{path} is not kept");
+            assert_eq!(policy.writes, Writes::ByApplication, "{path}: triggers announce what changed");
             assert_eq!(policy.browser, BrowserLifetime::Revalidate, "{path}");
             if path.contains("/admin/") || path.contains("/users/") || path.contains("/context") {
                 assert_eq!(policy.sharing, Sharing::PerPrincipal, "{path}: roles decide about it");
@@ -92,7 +93,8 @@ mod tests {
             ("/engagements", 1800),
             ("/discovery/flows/7", 300),
         ] {
-            let policy = table.policy(&format!("{BASE}{path}")).and_then(|policy| policy.server).unwrap();
+            let lifetime = table.policy(&format!("{BASE}{path}")).unwrap().lifetime;
+            let Lifetime::Route(policy) = lifetime else { panic!("{path} is kept for as long as {lifetime:?}") };
             assert_eq!(policy.ttl, Duration::from_secs(seconds), "{path}");
         }
     }

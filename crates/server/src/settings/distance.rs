@@ -2,12 +2,12 @@
 
 /// The name in `names` that `wrong` was probably meant to be.
 ///
-/// One slip for short names, two for longer ones: `REDIS_ULR` is near `REDIS_URL`, and `HOME` is near nothing.
-pub(super) fn nearest<'a>(wrong: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+/// Case does not matter. One slip for short names, two for longer ones: `REDIS_ULR` is near `REDIS_URL`, and `HOME` is near nothing.
+pub(crate) fn nearest<'a>(wrong: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let wrong = wrong.to_ascii_uppercase();
     names
         .into_iter()
-        .map(|name| (slips(&wrong, name), name))
+        .map(|name| (slips(&wrong, &name.to_ascii_uppercase()), name))
         .filter(|(slips, name)| *slips <= slips_max(name))
         .min_by_key(|(slips, _)| *slips)
         .map(|(_, name)| name)

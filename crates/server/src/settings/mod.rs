@@ -33,6 +33,7 @@ mod error;
 mod reader;
 mod sources;
 
+pub(crate) use self::distance::nearest;
 pub use self::{
     common::{CommonSettings, DatabaseUrl, LogFormat, RedisAccess, RedisUrl},
     error::{Fault, Origin, SettingsError},

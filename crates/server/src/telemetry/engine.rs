@@ -88,7 +88,7 @@ struct Handles {
 }
 
 /// Verdicts with their reasons.
-const VERDICTS: usize = 19;
+const VERDICTS: usize = 20;
 
 impl EngineMetrics {
     pub(super) fn new(registry: &mut Registry, latency: &CacheLatency) -> Self {
@@ -289,6 +289,7 @@ const ALL: [Verdict; VERDICTS] = [
     Verdict::Miss(MissReason::Behind),
     Verdict::Miss(MissReason::Unconfirmed),
     Verdict::Miss(MissReason::Schema),
+    Verdict::Miss(MissReason::Unsuitable),
     Verdict::Bypass(BypassReason::KeyTooLong),
     Verdict::Bypass(BypassReason::TooManyWaiters),
     Verdict::Bypass(BypassReason::OutOfReach),
@@ -312,12 +313,13 @@ fn place(verdict: Verdict) -> usize {
         Verdict::Miss(MissReason::Behind) => 10,
         Verdict::Miss(MissReason::Unconfirmed) => 11,
         Verdict::Miss(MissReason::Schema) => 12,
-        Verdict::Bypass(BypassReason::KeyTooLong) => 13,
-        Verdict::Bypass(BypassReason::TooManyWaiters) => 14,
-        Verdict::Bypass(BypassReason::OutOfReach) => 15,
-        Verdict::Bypass(BypassReason::StoreOpen) => 16,
-        Verdict::Bypass(BypassReason::StoreFailed) => 17,
-        Verdict::Bypass(BypassReason::StoreSlow) => 18,
+        Verdict::Miss(MissReason::Unsuitable) => 13,
+        Verdict::Bypass(BypassReason::KeyTooLong) => 14,
+        Verdict::Bypass(BypassReason::TooManyWaiters) => 15,
+        Verdict::Bypass(BypassReason::OutOfReach) => 16,
+        Verdict::Bypass(BypassReason::StoreOpen) => 17,
+        Verdict::Bypass(BypassReason::StoreFailed) => 18,
+        Verdict::Bypass(BypassReason::StoreSlow) => 19,
     }
 }
 

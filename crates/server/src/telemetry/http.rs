@@ -26,6 +26,17 @@ tokio::task_local! {
     static CURRENT: Current;
 }
 
+/// What a request is counted as, where no router says it: an extension of the request, of a closed set.
+#[derive(Clone, Debug)]
+pub struct RouteLabel(pub Arc<str>);
+
+/// Where a request's label comes from.
+#[derive(Clone, Debug)]
+enum Label {
+    Matched(MatchedPath),
+    Given(Arc<str>),
+}
+
 /// What a request is known by while it is answered.
 #[derive(Clone, Debug)]
 pub struct Current {
@@ -93,7 +104,7 @@ where
     fn call(&mut self, mut request: Request<In>) -> Self::Future {
         let context = context_of(&request);
         let method = method_label(request.method());
-        let route = request.extensions().get::<MatchedPath>().cloned();
+        let route = label_of(request.extensions());
         let span = tracing::debug_span!(
             "http.request",
             method,
@@ -144,7 +155,7 @@ where
 struct Counted {
     metrics: Arc<Metrics>,
     method: &'static str,
-    route: Option<MatchedPath>,
+    route: Option<Label>,
     began: Instant,
     told: bool,
 }
@@ -188,8 +199,17 @@ fn context_of<B>(request: &Request<B>) -> TraceContext {
     .map_or_else(TraceContext::root, TraceContext::child)
 }
 
-fn route_label(route: Option<&MatchedPath>) -> &str {
-    route.map_or(UNMATCHED, MatchedPath::as_str)
+fn label_of(extensions: &http::Extensions) -> Option<Label> {
+    let given = || extensions.get::<RouteLabel>().map(|label| Label::Given(label.0.clone()));
+    extensions.get::<MatchedPath>().cloned().map(Label::Matched).or_else(given)
+}
+
+fn route_label(route: Option<&Label>) -> &str {
+    match route {
+        None => UNMATCHED,
+        Some(Label::Matched(path)) => path.as_str(),
+        Some(Label::Given(label)) => label,
+    }
 }
 
 /// A method from a closed set, as a caller can make up any other.

@@ -1,4 +1,4 @@
-//! Which responses are cached, for how long, for whom: the table of routes.
+//! The table: which policy a path has.
 //!
 //! Patterns are paths whose segments are literal, a `{name}` that stands for exactly one segment, or a last `*` that
 //! stands for one or more. At each segment a literal goes before a `{name}`, and that before `*`, so the most specific
@@ -8,97 +8,17 @@
 //! The path as it was sent. Paths that some server behind the layer might read differently never get here: they are
 //! passed on uncached (see [`url`](crate::url)).
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
 
-use http::{HeaderName, HeaderValue, header};
-use unstale::Policy;
+use http::{HeaderName, HeaderValue, Method, header};
 
-/// How a kind of response is cached.
-#[derive(Clone, Debug)]
-pub struct RoutePolicy {
-    /// The kind of response, a bounded label for metrics.
-    pub entity: &'static str,
-    /// How the server keeps it; `None`: not at all.
-    pub server: Option<Policy>,
-    /// How the browser keeps it.
-    pub browser: BrowserLifetime,
-    /// Who shares one response.
-    pub sharing: Sharing,
-    /// Which part of the query tells responses apart.
-    pub query: Query,
-}
+use super::{
+    groups::{GroupPattern, GroupProblem},
+    policy::{Invalidates, RoutePolicy, Sharing, cache_control},
+};
 
-/// How long a browser's own HTTP cache may answer without asking.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub enum BrowserLifetime {
-    /// The browser keeps nothing: `no-store`.
-    NoStore,
-    /// The browser asks each time and gets a 304 if nothing changed: `private, no-cache`. The only coherent choice.
-    #[default]
-    Revalidate,
-    /// The browser does not ask for so long, and hides every invalidation meanwhile: `private, max-age=…`. Only for
-    /// what does not change.
-    MaxAge(Duration),
-}
-
-/// Who shares one stored response.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub enum Sharing {
-    /// Each verified principal has its own.
-    #[default]
-    PerPrincipal,
-    /// Everybody in the tenant gets the same. Only for routes whose answer is the same for all who reach the layer: a
-    /// check of roles *behind* the layer is skipped on a hit.
-    Tenant,
-}
-
-/// Which part of the query tells responses apart.
-#[derive(Clone, Debug, PartialEq, Eq, Default)]
-pub enum Query {
-    /// Every parameter; their order does not matter but among those of one name.
-    #[default]
-    All,
-    /// Every parameter, in the order given: for servers to which it matters.
-    InOrder,
-    /// These names only. The others are taken out of the request, so that nothing uncounted can shape a response.
-    Only(Vec<&'static str>),
-}
-
-impl RoutePolicy {
-    /// Not kept by the server; the browser revalidates.
-    pub fn uncached(entity: &'static str) -> Self {
-        Self {
-            entity,
-            server: None,
-            browser: BrowserLifetime::Revalidate,
-            sharing: Sharing::PerPrincipal,
-            query: Query::All,
-        }
-    }
-
-    /// Kept by the server for each principal; the browser revalidates.
-    pub fn cached(entity: &'static str, server: Policy) -> Self {
-        Self { server: Some(server), ..Self::uncached(entity) }
-    }
-
-    /// Sets how the browser keeps it.
-    #[must_use]
-    pub fn browser(self, browser: BrowserLifetime) -> Self {
-        Self { browser, ..self }
-    }
-
-    /// Sets who shares one response.
-    #[must_use]
-    pub fn sharing(self, sharing: Sharing) -> Self {
-        Self { sharing, ..self }
-    }
-
-    /// Sets which part of the query counts.
-    #[must_use]
-    pub fn query(self, query: Query) -> Self {
-        Self { query, ..self }
-    }
-}
+/// Longest name of an entity, in bytes.
+pub const ENTITY_BYTES_MAX: usize = 64;
 
 /// A table that cannot be built.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -119,6 +39,42 @@ pub enum RouteError {
         /// What to do.
         hint: &'static str,
     },
+    /// A group's text names a parameter that the route's pattern does not have.
+    #[error("the group {group:?} of {pattern:?} names {{{parameter}}}, which the pattern does not have")]
+    UnknownParameter {
+        /// The route's pattern.
+        pattern: String,
+        /// The group's text.
+        group: String,
+        /// The parameter.
+        parameter: String,
+    },
+    /// A group's text is none.
+    #[error("the group {group:?} of {pattern:?} is malformed: {hint}")]
+    MalformedGroup {
+        /// The route's pattern.
+        pattern: String,
+        /// The group's text.
+        group: String,
+        /// What to do.
+        hint: &'static str,
+    },
+    /// An entity cannot be a label of metrics.
+    #[error("{entity:?} of {pattern:?} is no name of an entity: use 1 to {ENTITY_BYTES_MAX} printable characters")]
+    Entity {
+        /// The route's pattern.
+        pattern: String,
+        /// The name.
+        entity: String,
+    },
+    /// A route declares groups wrong at a method that changes nothing.
+    #[error("{pattern:?} declares groups wrong at {method}, which is a safe method: name an unsafe one")]
+    SafeMethod {
+        /// The route's pattern.
+        pattern: String,
+        /// The method.
+        method: Method,
+    },
     /// A name is no name of a header.
     #[error("{name:?} is no name of a request header")]
     NotAHeader {
@@ -133,14 +89,25 @@ pub struct RoutePolicies {
     root: Node,
     routes: Vec<Route>,
     vary_on: Vec<HeaderName>,
+    identified_by: Vec<HeaderName>,
     vary: HeaderValue,
+    /// Whether public responses may be in groups: then writes of every route may concern them.
+    has_public_groups: bool,
 }
+
+/// The place of a route in its table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct RouteId(usize);
 
 /// A policy, ready for use.
 #[derive(Debug)]
 pub(crate) struct Route {
     pub(crate) policy: RoutePolicy,
     pub(crate) cache_control: HeaderValue,
+    /// The groups of every response.
+    pub(crate) groups: Vec<GroupPattern>,
+    /// What an unsafe request declares wrong, besides its URI.
+    pub(crate) invalidates: Vec<(Option<Method>, Vec<GroupPattern>)>,
     pattern: String,
 }
 
@@ -193,15 +160,29 @@ impl RoutePolicies {
         &self.vary
     }
 
-    /// The policy of a path.
-    pub(crate) fn find(&self, path: &str) -> Option<&Route> {
-        let path = path.strip_prefix('/')?;
-        self.root.find(path).map(|at| &self.routes[at])
+    /// The request headers from which the application makes the identity.
+    pub fn identified_by(&self) -> &[HeaderName] {
+        &self.identified_by
+    }
+
+    /// Whether public responses may be in groups.
+    pub(crate) fn has_public_groups(&self) -> bool {
+        self.has_public_groups
+    }
+
+    /// The route of a path.
+    pub(crate) fn find(&self, path: &str) -> Option<RouteId> {
+        self.root.find(path.strip_prefix('/')?).map(RouteId)
+    }
+
+    /// A route.
+    pub(crate) fn route(&self, id: RouteId) -> &Route {
+        &self.routes[id.0]
     }
 
     /// The policy of a path, as it was registered.
     pub fn policy(&self, path: &str) -> Option<&RoutePolicy> {
-        self.find(path).map(|route| &route.policy)
+        self.find(path).map(|id| &self.route(id).policy)
     }
 }
 
@@ -240,17 +221,63 @@ impl RoutePoliciesBuilder {
                 return Err(RouteError::Conflict { first: routes[taken].pattern.clone(), second: pattern });
             }
             *place = Some(routes.len());
-            routes.push(Route { cache_control: cache_control(policy.browser), policy, pattern });
+            routes.push(Route::new(pattern, policy)?);
         }
         let mut vary_on = names(&self.vary_on)?;
         vary_on.sort_by(|one, other| one.as_str().cmp(other.as_str()));
         vary_on.dedup();
         let mut all = vary_on.clone();
-        all.extend(names(&self.identified_by)?.into_iter().filter(|name| !vary_on.contains(name)));
+        let identified_by = names(&self.identified_by)?;
+        all.extend(identified_by.iter().filter(|name| !vary_on.contains(name)).cloned());
         let all: Vec<&str> = all.iter().map(HeaderName::as_str).collect();
         let vary = HeaderValue::try_from(all.join(", ")).expect("names of headers make a header");
-        Ok(RoutePolicies { root, routes, vary_on, vary })
+        let has_public_groups =
+            routes.iter().any(|route| route.policy.sharing == Sharing::Public && route.has_groups());
+        Ok(RoutePolicies { root, routes, vary_on, identified_by, vary, has_public_groups })
     }
+}
+
+impl Route {
+    fn new(pattern: String, policy: RoutePolicy) -> Result<Self, RouteError> {
+        let entity = &policy.entity;
+        if entity.is_empty() || entity.len() > ENTITY_BYTES_MAX || entity.chars().any(char::is_control) {
+            let entity = entity.chars().take(ENTITY_BYTES_MAX).collect();
+            return Err(RouteError::Entity { pattern, entity });
+        }
+        let groups = parsed(&policy.groups, &pattern)?;
+        let mut invalidates = Vec::new();
+        for Invalidates { method, groups } in &policy.invalidates {
+            if let Some(method) = method.as_ref().filter(|method| is_safe(method)) {
+                return Err(RouteError::SafeMethod { pattern, method: method.clone() });
+            }
+            invalidates.push((method.clone(), parsed(groups, &pattern)?));
+        }
+        Ok(Self { cache_control: cache_control(policy.browser), groups, invalidates, policy, pattern })
+    }
+
+    fn has_groups(&self) -> bool {
+        !self.groups.is_empty() || !self.policy.groups_from.is_empty()
+    }
+}
+
+fn parsed(groups: &[String], pattern: &str) -> Result<Vec<GroupPattern>, RouteError> {
+    let parse = |group: &String| {
+        GroupPattern::parse(group, pattern).map_err(|problem| {
+            let (pattern, group) = (pattern.to_owned(), group.clone());
+            match problem {
+                GroupProblem::UnknownParameter(parameter) => RouteError::UnknownParameter { pattern, group, parameter },
+                GroupProblem::Malformed(hint) => RouteError::MalformedGroup { pattern, group, hint },
+            }
+        })
+    };
+    groups.iter().map(parse).collect()
+}
+
+/// Whether a request of this method changes nothing by what the method means. What is unknown may change something.
+pub(crate) fn is_safe(method: &Method) -> bool {
+    // CONNECT says nothing of a resource; QUERY, PROPFIND, REPORT and SEARCH are registered as safe.
+    [Method::GET, Method::HEAD, Method::OPTIONS, Method::TRACE, Method::CONNECT].contains(method)
+        || matches!(method.as_str(), "QUERY" | "PROPFIND" | "REPORT" | "SEARCH")
 }
 
 fn names(texts: &[String]) -> Result<Vec<HeaderName>, RouteError> {
@@ -260,25 +287,13 @@ fn names(texts: &[String]) -> Result<Vec<HeaderName>, RouteError> {
         .collect()
 }
 
-fn cache_control(browser: BrowserLifetime) -> HeaderValue {
-    match browser {
-        BrowserLifetime::NoStore => HeaderValue::from_static("no-store"),
-        BrowserLifetime::Revalidate => REVALIDATE,
-        BrowserLifetime::MaxAge(age) => {
-            HeaderValue::try_from(format!("private, max-age={}", age.as_secs())).expect("digits make a header")
-        }
-    }
-}
-
-/// `private, no-cache`: the browser may keep it and must ask.
-pub(crate) const REVALIDATE: HeaderValue = HeaderValue::from_static("private, no-cache");
-
 impl Node {
     /// Where a pattern's policy belongs; makes the way there.
     fn place(&mut self, pattern: &str) -> Result<&mut Option<usize>, RouteError> {
         let malformed = |hint| RouteError::Malformed { pattern: pattern.to_owned(), hint };
         let path = pattern.strip_prefix('/').ok_or_else(|| malformed("it must begin with '/'"))?;
         let mut node = self;
+        let mut names: Vec<&str> = Vec::new();
         let mut segments = path.split('/').peekable();
         while let Some(segment) = segments.next() {
             if segment == "*" {
@@ -290,7 +305,13 @@ impl Node {
             let inner = segment.strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
             node = match inner {
                 Some("") => return Err(malformed("give the segment a name: '{id}'")),
-                Some(_) => node.one.get_or_insert_default(),
+                Some(name) if names.contains(&name) => {
+                    return Err(malformed("give each '{name}' a name of its own"));
+                }
+                Some(name) => {
+                    names.push(name);
+                    node.one.get_or_insert_default()
+                }
                 None if segment.contains(['*', '{', '}', '?', '#', '%', ';', '\\']) => {
                     return Err(malformed("a segment is literal, '{name}', or a last '*'"));
                 }
@@ -326,7 +347,7 @@ mod tests {
     fn table(patterns: &[&'static str]) -> Result<RoutePolicies, RouteError> {
         patterns
             .iter()
-            .fold(RoutePolicies::builder(), |builder, pattern| builder.route(*pattern, RoutePolicy::uncached(pattern)))
+            .fold(RoutePolicies::builder(), |builder, pattern| builder.route(*pattern, RoutePolicy::uncached(*pattern)))
             .build()
     }
 
@@ -334,7 +355,7 @@ mod tests {
         let mut patterns = patterns.to_vec();
         for _ in 0..2 {
             let table = table(&patterns).unwrap();
-            assert_eq!(table.policy(path).map(|policy| policy.entity), expected, "{path} in {patterns:?}");
+            assert_eq!(table.policy(path).map(|policy| &*policy.entity), expected, "{path} in {patterns:?}");
             patterns.reverse();
         }
     }
@@ -379,16 +400,35 @@ mod tests {
         for pattern in ["", "a", "/a/*/b", "/a/{}", "/a/b*", "/a/x{id}", "/a?b", "/a/%20"] {
             assert!(matches!(table(&[pattern]), Err(RouteError::Malformed { .. })), "{pattern:?} was accepted");
         }
+        // A parameter that stands twice would name two things.
+        assert!(matches!(table(&["/a/{id}/b/{id}"]), Err(RouteError::Malformed { .. })));
         let spoiled = RoutePolicies::builder().vary_on(["a header"]).build();
         assert_eq!(spoiled.unwrap_err(), RouteError::NotAHeader { name: "a header".into() });
     }
 
     #[test]
-    fn server_and_browser_have_lives_of_their_own() {
-        let control = |browser| cache_control(browser).to_str().unwrap().to_owned();
-        assert_eq!(control(BrowserLifetime::default()), "private, no-cache");
-        assert_eq!(control(BrowserLifetime::NoStore), "no-store");
-        assert_eq!(control(BrowserLifetime::MaxAge(Duration::from_secs(60))), "private, max-age=60");
+    fn what_a_route_cannot_mean_is_refused_with_what_to_do() {
+        let check = |policy: RoutePolicy, expected: &str| {
+            let error = RoutePolicies::builder().route("/a/{id}", policy).build().unwrap_err();
+            assert_eq!(error.to_string(), expected);
+        };
+        let plain = || RoutePolicy::uncached("a");
+        check(
+            plain().groups(["a:{b}"]),
+            r#"the group "a:{b}" of "/a/{id}" names {b}, which the pattern does not have"#,
+        );
+        check(
+            plain().invalidates(Method::POST, ["a:{id"]),
+            r#"the group "a:{id" of "/a/{id}" is malformed: write '{name}' for a parameter and '{{' or '}}' for a brace"#,
+        );
+        check(
+            plain().invalidates(Method::GET, ["a"]),
+            r#""/a/{id}" declares groups wrong at GET, which is a safe method: name an unsafe one"#,
+        );
+        check(
+            RoutePolicy::uncached("a\nb"),
+            r#""a\nb" of "/a/{id}" is no name of an entity: use 1 to 64 printable characters"#,
+        );
     }
 
     #[test]

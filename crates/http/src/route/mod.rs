@@ -1,0 +1,16 @@
+//! Which responses are cached, for how long, for whom: policies, and the table of routes that says which one a path has.
+
+mod groups;
+mod policy;
+mod table;
+
+pub(crate) use self::{
+    policy::REVALIDATE,
+    table::{Route, RouteId, VARY, is_safe},
+};
+pub use self::{
+    policy::{
+        BrowserLifetime, GroupHeader, Invalidates, Lifetime, OriginLifetime, Query, RoutePolicy, Sharing, Writes,
+    },
+    table::{ENTITY_BYTES_MAX, RouteError, RoutePolicies, RoutePoliciesBuilder},
+};

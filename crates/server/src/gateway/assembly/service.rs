@@ -1,0 +1,306 @@
+//! The way of a request: its route, who sent it, the cache, the backend.
+
+use std::{
+    convert::Infallible,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use axum::response::IntoResponse as _;
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use http::{HeaderValue, Method, Request, Response, StatusCode, header, request};
+use http_body::Body;
+use http_body_util::{Either, Limited};
+use pin_project_lite::pin_project;
+use tower::{Layer as _, Service};
+use unstale_http::{CacheBody, Identity, ResponseFuture};
+
+use super::{
+    forwarding::RouteTag,
+    routing::{PathRoutes, Route},
+    state::{Shared, State},
+};
+use crate::{
+    gateway::{
+        config::file::OnCredentials,
+        identity::{Identified, Outcome, Peer, Stranger},
+        listen::{PeerAddress, PeerCertificate},
+        proxy::ForwardBody,
+        upstream::{Target, Upstream},
+    },
+    problem::Problem,
+    telemetry::{HttpTelemetry, HttpTelemetryService, RouteLabel, record_tenant},
+};
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+type Forwarded = BoxFuture<'static, Result<Response<ForwardBody>, Infallible>>;
+
+/// The body of an answer: of the cache or a backend, or the gateway's own.
+pub(crate) type GatewayBody = Either<CacheBody<ForwardBody>, axum::body::Body>;
+
+/// Answers requests. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct GatewayService {
+    shared: Arc<Shared>,
+    within: HttpTelemetryService<Within>,
+}
+
+/// What is inside of the telemetry.
+#[derive(Clone)]
+pub(crate) struct Within(Arc<Shared>);
+
+/// The state by which a request is answered, and the place of its path: an extension of the request.
+#[derive(Clone)]
+struct Entered(Arc<State>, Option<usize>);
+
+impl GatewayService {
+    pub(crate) fn new(shared: &Arc<Shared>, telemetry: &HttpTelemetry) -> Self {
+        Self { shared: shared.clone(), within: telemetry.layer(Within(shared.clone())) }
+    }
+}
+
+impl<B> Service<Request<B>> for GatewayService
+where
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    type Response = Response<GatewayBody>;
+    type Error = Infallible;
+    type Future = <HttpTelemetryService<Within> as Service<Request<B>>>::Future;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        let state = self.shared.current.load_full();
+        let place = state.routing.find(request.uri().path());
+        if let Some(place) = place {
+            request.extensions_mut().insert(RouteLabel(state.routing.at(place).label.clone()));
+        }
+        request.extensions_mut().insert(Entered(state, place));
+        self.within.call(request)
+    }
+}
+
+impl<B> Service<Request<B>> for Within
+where
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    type Response = Response<GatewayBody>;
+    type Error = Infallible;
+    type Future = Answering;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Answering {
+        let (mut head, body) = request.into_parts();
+        let Entered(state, place) = head.extensions.remove().expect("a request enters through the gateway's service");
+        let passage = Passage { shared: self.0.clone(), state, place };
+        passage.begin(head, body).unwrap_or_else(|refusal| Answering::ready(self.0.refuse(refusal)))
+    }
+}
+
+/// Why the gateway refuses.
+#[derive(Clone, Debug)]
+enum Refusal {
+    NoRoute,
+    Method(String),
+    Stranger,
+    TooLarge,
+    Unauthorized,
+    Unverifiable,
+}
+
+impl Shared {
+    fn refuse(&self, refusal: Refusal) -> Response<GatewayBody> {
+        let (reason, problem) = match refusal {
+            Refusal::NoRoute => ("no-route", Problem::not_found()),
+            Refusal::Method(allowed) => {
+                let problem = Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "Method not allowed")
+                    .detail("This address does not take this method. The Allow header names those it takes.");
+                let allowed = HeaderValue::try_from(allowed).expect("names of methods make a header");
+                ("method", problem.header(header::ALLOW, allowed))
+            }
+            Refusal::Stranger => {
+                ("stranger", Problem::forbidden("A header of this request is only a proxy's to set. Leave it out."))
+            }
+            Refusal::TooLarge => ("too-large", Problem::too_large()),
+            Refusal::Unauthorized => ("unauthorized", Problem::unauthorized()),
+            Refusal::Unverifiable => {
+                let detail = "Who you are cannot be verified now, and this request changes what others may read. Nothing was done; try again.";
+                ("unverifiable", Problem::unavailable(detail).retry_after(Duration::from_secs(1)))
+            }
+        };
+        self.build.metrics.refused(reason);
+        problem.into_response().map(Either::Right)
+    }
+}
+
+/// One request on its way.
+struct Passage {
+    shared: Arc<Shared>,
+    state: Arc<State>,
+    place: Option<usize>,
+}
+
+impl Passage {
+    fn begin<B>(self, mut head: request::Parts, body: B) -> Result<Answering, Refusal>
+    where
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        let (address, certificate) = (head.extensions.get::<PeerAddress>().copied(), head.extensions.get().cloned());
+        let certificate: Option<PeerCertificate> = certificate;
+        let peer = Peer { address: address.map(|address| address.0.ip()), certificate: certificate.as_ref() };
+        self.state.identities.strip(&mut head, peer).map_err(|Stranger| Refusal::Stranger)?;
+        let (upstream, body_bytes_max) = self.target(&head.method)?;
+        let length = head.headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+        if length.is_some_and(|length: u64| length > body_bytes_max) {
+            return Err(Refusal::TooLarge);
+        }
+        head.extensions.insert(Target(upstream));
+        let body = Limited::new(body, usize::try_from(body_bytes_max).unwrap_or(usize::MAX));
+        let Some(path) = self.path() else {
+            // No route: passed on, whoever it is.
+            return Ok(self.pass(Request::from_parts(head, body)));
+        };
+        head.extensions.insert(RouteTag(path.tag.clone()));
+        if path.is_public && is_read(&head.method) {
+            // The same for everybody: nobody needs to be known.
+            return Ok(self.pass(Request::from_parts(head, body)));
+        }
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        match self.state.identities.identify(&head, peer, now) {
+            Identified::Now(outcome) => self.go_on(outcome, head, body),
+            Identified::Later(outcome) => Ok(Answering::later(async move {
+                let shared = self.shared.clone();
+                match self.go_on(outcome.await, head, body) {
+                    Ok(answering) => answering.await,
+                    Err(refusal) => Ok(shared.refuse(refusal)),
+                }
+            })),
+        }
+    }
+
+    fn path(&self) -> Option<&PathRoutes> {
+        self.place.map(|place| self.state.routing.at(place))
+    }
+
+    fn route(&self, method: &Method) -> Option<&Route> {
+        self.path().and_then(|path| path.find(method))
+    }
+
+    /// Where the request goes, and how large its body may be.
+    fn target(&self, method: &Method) -> Result<(Arc<Upstream>, u64), Refusal> {
+        let usual = self.state.plan.file.listen.request_body_max.0;
+        match (self.route(method), &self.state.fallback, self.path()) {
+            (Some(route), ..) => Ok((route.upstream.clone(), route.body_bytes_max)),
+            (None, Some(fallback), _) => Ok((fallback.clone(), usual)),
+            (None, None, Some(path)) => Err(Refusal::Method(path.methods())),
+            (None, None, None) => Err(Refusal::NoRoute),
+        }
+    }
+
+    /// Goes on with what is known of the sender.
+    fn go_on<B>(self, outcome: Outcome, mut head: request::Parts, body: B) -> Result<Answering, Refusal>
+    where
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        self.shared.build.metrics.identified(outcome.as_str());
+        match outcome {
+            Outcome::Known(identity) => {
+                record_tenant(identity.tenant());
+                head.extensions.insert(identity);
+            }
+            Outcome::Anonymous if self.state.on_none() == OnCredentials::Unauthorized => {
+                return Err(Refusal::Unauthorized);
+            }
+            Outcome::Bad if self.state.on_bad() == OnCredentials::Unauthorized => return Err(Refusal::Unauthorized),
+            Outcome::Anonymous | Outcome::Bad | Outcome::Unknown(_) if is_read(&head.method) => {}
+            outcome => self.unverified_write(&outcome, &mut head)?,
+        }
+        Ok(self.pass(Request::from_parts(head, body)))
+    }
+
+    /// A write of somebody who is not known: what it declares wrong is that of the tenant by rule. If there is no rule
+    /// and the sender could not be found out *now*, the write must wait: it would be done, and nobody would be told.
+    fn unverified_write(&self, outcome: &Outcome, head: &mut request::Parts) -> Result<(), Refusal> {
+        if let Some(tenant) = self.state.identities.tenant_by_rule(head) {
+            // Nothing is looked up for a write; this says only whose groups it concerns.
+            head.extensions.insert(Identity::new(tenant, "unverified"));
+            return Ok(());
+        }
+        let may_go_untold = self.route(&head.method).is_some_and(|route| route.invalidates);
+        if may_go_untold {
+            if outcome.is_passing() {
+                return Err(Refusal::Unverifiable);
+            }
+            self.shared.build.metrics.write_untold();
+        }
+        Ok(())
+    }
+
+    fn pass<B>(&self, request: Request<B>) -> Answering
+    where
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        Answering { kind: Kind::Cached { answer: self.state.service.clone().call(request) } }
+    }
+}
+
+fn is_read(method: &Method) -> bool {
+    *method == Method::GET || *method == Method::HEAD
+}
+
+pin_project! {
+    /// An answer on its way.
+    pub(crate) struct Answering {
+        #[pin]
+        kind: Kind,
+    }
+}
+
+pin_project! {
+    #[project = KindProjection]
+    enum Kind {
+        Ready { response: Option<Box<Response<GatewayBody>>> },
+        Cached { #[pin] answer: ResponseFuture<Forwarded, ForwardBody, Infallible> },
+        Later { answer: BoxFuture<'static, Result<Response<GatewayBody>, Infallible>> },
+    }
+}
+
+impl Answering {
+    fn ready(response: Response<GatewayBody>) -> Self {
+        Self { kind: Kind::Ready { response: Some(Box::new(response)) } }
+    }
+
+    fn later(answer: impl Future<Output = Result<Response<GatewayBody>, Infallible>> + Send + 'static) -> Self {
+        Self { kind: Kind::Later { answer: Box::pin(answer) } }
+    }
+}
+
+impl Future for Answering {
+    type Output = Result<Response<GatewayBody>, Infallible>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.project().kind.project() {
+            KindProjection::Ready { response } => {
+                Poll::Ready(Ok(*response.take().expect("a future is not polled after its end")))
+            }
+            KindProjection::Cached { answer } => {
+                let Ok(response) = ready!(answer.poll(cx));
+                Poll::Ready(Ok(response.map(Either::Left)))
+            }
+            KindProjection::Later { answer } => answer.as_mut().poll(cx),
+        }
+    }
+}

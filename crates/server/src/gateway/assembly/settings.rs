@@ -1,0 +1,75 @@
+//! From the file's words to the settings of listener and upstreams.
+
+use http::Uri;
+
+use crate::gateway::{
+    config::{Plan, file::UpstreamFile},
+    listen::{ClientAuthority, ListenSettings, ListenTls},
+    upstream::{
+        CertificateFiles, HealthSettings, RetrySettings, SentHost, ServerAddress, Timeouts, UpstreamSettings,
+        UpstreamTls,
+    },
+};
+
+/// The listener's settings.
+pub(crate) fn listen_settings(plan: &Plan) -> ListenSettings {
+    let file = &plan.file.listen;
+    let tls = file.tls.as_ref().map(|tls| {
+        let files = CertificateFiles { certificate: plan.path(&tls.certificate), key: plan.path(&tls.key) };
+        let client_ca = tls.client_ca.as_ref();
+        let client_ca = client_ca.map(|ca| ClientAuthority { ca: plan.path(ca), required: tls.client_required });
+        ListenTls { client_ca, ..ListenTls::new(files) }
+    });
+    ListenSettings {
+        tls,
+        http2: file.http2,
+        connections_max: file.connections_max,
+        head_bytes_max: file.head_bytes_max.as_usize(),
+        headers_max: file.headers_max,
+        head_timeout: file.head_timeout.0,
+        drain_limit: file.drain_timeout.0,
+        ..ListenSettings::new(file.address.parse().expect("the file was checked"))
+    }
+}
+
+/// An upstream's settings.
+pub(crate) fn upstream_settings(plan: &Plan, name: &str, file: &UpstreamFile) -> UpstreamSettings {
+    let path = |path: &std::path::PathBuf| plan.path(path);
+    let servers = file.servers.iter().map(|server| server.parse::<ServerAddress>().expect("the file was checked"));
+    let own = UpstreamSettings::new(name, servers);
+    let identity = file.tls.certificate.as_ref().zip(file.tls.key.as_ref());
+    let health = file.health.as_ref().map(|health| HealthSettings {
+        every: health.every.0,
+        timeout: health.timeout.0,
+        unhealthy_after: health.unhealthy_after,
+        healthy_after: health.healthy_after,
+        ..HealthSettings::new(health.path.as_str())
+    });
+    UpstreamSettings {
+        tls: UpstreamTls {
+            ca: file.tls.ca.as_ref().map(path),
+            server_name: file.tls.server_name.clone(),
+            identity: identity
+                .map(|(certificate, key)| CertificateFiles { certificate: path(certificate), key: path(key) }),
+        },
+        http2: file.http2,
+        connections_max: file.connections_max,
+        timeouts: Timeouts {
+            connect: file.timeouts.connect.0,
+            head: file.timeouts.head.0,
+            body_idle: file.timeouts.body_idle.0,
+            ..own.timeouts
+        },
+        retry: RetrySettings { attempts_max: file.retry.attempts_max, budget_percent: file.retry.budget_percent },
+        health,
+        host: if file.preserve_host { SentHost::Preserved } else { SentHost::Server },
+        ..own
+    }
+}
+
+/// The server of a URL, as an upstream that is asked now and then.
+pub(crate) fn url_settings(url: &Uri) -> Option<UpstreamSettings> {
+    let origin = format!("{}://{}", url.scheme_str()?, url.authority()?);
+    let own = UpstreamSettings::new(format!("the keys of {origin}"), [origin.parse::<ServerAddress>().ok()?]);
+    Some(UpstreamSettings { connections_max: 2, host: SentHost::Server, ..own })
+}

@@ -1,0 +1,167 @@
+//! Everything that one configuration makes, and how it is exchanged for the next.
+
+use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
+
+use arc_swap::ArcSwap;
+use tower::Layer as _;
+use unstale::{Cache, InvalidateError, Invalidation, Tag};
+use unstale_http::{CacheLayer, CacheService, HttpLimits, RouteError};
+
+use super::{forwarding::Forwarding, routing::Routing, settings::upstream_settings};
+use crate::gateway::{
+    assembly::{ask_upstream, ask_url},
+    config::{
+        Plan,
+        file::{OnCredentials, UpstreamFile},
+    },
+    identity::{ANSWER_BYTES_MAX, HashKey, Identities, JWKS_BYTES_MAX},
+    metrics::GatewayMetrics,
+    proxy::Forward,
+    upstream::{Upstream, UpstreamError},
+};
+
+/// How often it is looked whether a state that was replaced has answered its last request.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// For how long.
+const LOOK_MAX: Duration = Duration::from_secs(600);
+
+/// What stays as it is while the gateway runs.
+pub(crate) struct Build {
+    pub(crate) cache: Cache,
+    pub(crate) forward: Forward,
+    pub(crate) metrics: Arc<GatewayMetrics>,
+    pub(crate) secret: Vec<u8>,
+}
+
+/// What all requests share.
+pub(crate) struct Shared {
+    pub(crate) build: Build,
+    pub(crate) current: ArcSwap<State>,
+}
+
+/// Everything that one configuration makes.
+pub(crate) struct State {
+    pub(crate) plan: Plan,
+    pub(crate) routing: Routing,
+    pub(crate) identities: Arc<Identities>,
+    pub(crate) upstreams: BTreeMap<String, (UpstreamFile, Arc<Upstream>)>,
+    pub(crate) fallback: Option<Arc<Upstream>>,
+    pub(crate) service: CacheService<Forwarding>,
+}
+
+/// Why a configuration cannot be run, although it is well-formed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StateError {
+    #[error(transparent)]
+    Upstream(#[from] UpstreamError),
+    #[error(transparent)]
+    Route(#[from] RouteError),
+}
+
+impl Build {
+    /// What a configuration makes. Upstreams that are as they were are taken over from `old`, with their connections.
+    pub(crate) fn state(&self, plan: Plan, old: Option<&State>) -> Result<State, StateError> {
+        let mut upstreams = BTreeMap::new();
+        for (name, file) in &plan.file.upstreams {
+            let kept = old.and_then(|old| old.upstreams.get(name)).filter(|(was, _)| was == file);
+            let upstream = match kept {
+                Some((_, upstream)) => upstream.clone(),
+                None => Upstream::new(upstream_settings(&plan, name, file))?,
+            };
+            upstreams.insert(name.clone(), (file.clone(), upstream));
+        }
+        let upstream = |name: &str| {
+            upstreams
+                .get(name)
+                .map(|(_, upstream): &(_, Arc<Upstream>)| upstream.clone())
+                .expect("the file was checked")
+        };
+        let identities = Arc::new(Identities::new(
+            &plan,
+            HashKey::derive(&self.secret),
+            &self.cache,
+            |name| Some(ask_upstream(&self.forward, &upstream(name), ANSWER_BYTES_MAX)),
+            |url| ask_url(&self.forward, url, JWKS_BYTES_MAX),
+        ));
+        let routing = Routing::new(&plan, upstream, &identities.headers())?;
+        let file = &plan.file.cache;
+        let layer = CacheLayer::new(self.cache.clone(), routing.policies.clone(), &self.secret).limits(HttpLimits {
+            body_bytes_max: file.response_body_max.as_usize(),
+            header_bytes_max: file.response_headers_max.as_usize(),
+            url_bytes_max: file.url_max.as_usize(),
+            ..HttpLimits::default()
+        });
+        let fallback = plan.file.fallback.as_deref().map(upstream);
+        let service = layer.layer(Forwarding(self.forward.clone()));
+        Ok(State { plan, routing, identities, upstreams, fallback, service })
+    }
+}
+
+impl State {
+    pub(crate) fn on_bad(&self) -> OnCredentials {
+        self.plan.file.credentials.bad
+    }
+
+    pub(crate) fn on_none(&self) -> OnCredentials {
+        self.plan.file.credentials.none
+    }
+
+    /// What is answered otherwise in `new`: what was kept of it is wrong.
+    fn changed(&self, new: &Self) -> Vec<Tag> {
+        let (old_file, new_file) = (&self.plan.file, &new.plan.file);
+        let identities = old_file.identity != new_file.identity
+            || old_file.tenant != new_file.tenant
+            || old_file.credentials != new_file.credentials;
+        let paths = self.routing.each();
+        let changed = paths.filter(|(path, files)| identities || new.routing.files(path) != Some(*files));
+        changed.map(|(path, _)| crate::gateway::tags::route(path)).collect()
+    }
+}
+
+impl Shared {
+    pub(crate) fn new(build: Build, first: State) -> Arc<Self> {
+        Arc::new(Self { build, current: ArcSwap::from_pointee(first) })
+    }
+
+    /// Lets a configuration count from now on. Requests that run end as they began.
+    pub(crate) async fn exchange(&self, plan: Plan) -> Result<(), StateError> {
+        let old = self.current.load_full();
+        let new = Arc::new(self.build.state(plan, Some(&old))?);
+        let wrong = Invalidation::of(old.changed(&new));
+        self.current.store(new);
+        if !wrong.tags().is_empty() {
+            declare_wrong(&self.build.cache, &wrong).await;
+            tokio::spawn(declare_wrong_once_more(self.build.cache.clone(), old, wrong));
+        }
+        Ok(())
+    }
+}
+
+/// A request of the old state may begin a load after what it loads was declared wrong: when the last of them is
+/// answered, it is said again.
+async fn declare_wrong_once_more(cache: Cache, old: Arc<State>, wrong: Invalidation) {
+    let old = {
+        let weak = Arc::downgrade(&old);
+        drop(old);
+        weak
+    };
+    let until = tokio::time::Instant::now() + LOOK_MAX;
+    while old.strong_count() > 0 && tokio::time::Instant::now() < until {
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+    declare_wrong(&cache, &wrong).await;
+}
+
+async fn declare_wrong(cache: &Cache, wrong: &Invalidation) {
+    match cache.invalidate(wrong).await {
+        Ok(_) => {}
+        Err(error @ InvalidateError::Pending { .. }) => tracing::warn!(%error, "what the old configuration kept"),
+        Err(error) => tracing::error!(%error, "what the old configuration kept may be served until its time is over"),
+    }
+}
+
+impl fmt::Debug for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("State").finish_non_exhaustive()
+    }
+}

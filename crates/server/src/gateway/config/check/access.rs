@@ -1,0 +1,149 @@
+//! The tables `[listen]`, `[control]`, `[cache]` and `[log]`.
+
+use std::{collections::HashSet, path::PathBuf};
+
+use http::HeaderName;
+use tracing_subscriber::EnvFilter;
+use unstale::CacheVersion;
+
+use super::{
+    super::{
+        fault::Path,
+        file::{Cache, ControlCredential, File},
+        secret::Material,
+        structure::quoted,
+    },
+    Checker,
+};
+
+/// Shortest token of the API for backends, in bytes: they are stored as plain hashes, so they must not be guessable.
+const TOKEN_BYTES_MIN: usize = 32;
+
+impl Checker<'_, '_> {
+    pub(super) fn listen(&mut self, file: &File) {
+        let at = Path::of("listen");
+        if let Some(tls) = &file.listen.tls {
+            let at = at.key("tls");
+            self.read(&at.key("certificate"), &tls.certificate);
+            self.read(&at.key("key"), &tls.key);
+            if let Some(client_ca) = &tls.client_ca {
+                self.read(&at.key("client_ca"), client_ca);
+            }
+        }
+        if file.listen.head_timeout.0.is_zero() {
+            self.fault(&at.key("head_timeout"), "is 0s", "a longer time, such as \"10s\"");
+        }
+        if EnvFilter::try_new(&file.log.filter).is_err() {
+            let found = format!("is {}", quoted(&file.log.filter));
+            self.fault(&Path::of("log").key("filter"), found, "a filter such as \"info\", or \"warn,unstale=debug\"");
+        }
+    }
+
+    pub(super) fn control(&mut self, file: &File) -> Vec<blake3::Hash> {
+        let Some(control) = &file.control else { return Vec::new() };
+        let at = Path::of("control");
+        if control.address == file.listen.address && !control.address.ends_with(":0") {
+            self.fault(&at.key("address"), "is that of [listen]", "an address of its own");
+        }
+        let mut names = HashSet::new();
+        let mut tokens = Vec::new();
+        for (place, credential) in control.credentials.iter().enumerate() {
+            let at = at.key("credentials").item(place);
+            if !names.insert(credential.name.as_str()) {
+                let found = format!("is {}, as another's", quoted(&credential.name));
+                self.fault(&at.key("name"), found, "a name of its own");
+            }
+            for (place, tenant) in credential.tenants.iter().enumerate().filter(|(_, tenant)| tenant.is_empty()) {
+                let found = format!("is {}", quoted(tenant));
+                self.fault(&at.key("tenants").item(place), found, "the name of a tenant, or \"*\" for all");
+            }
+            match self.token(&at, credential) {
+                Some(token) if tokens.contains(&token) => {
+                    self.fault(&at, "has the token of another", "a token of its own");
+                }
+                Some(token) => tokens.push(token),
+                None => {}
+            }
+        }
+        tokens
+    }
+
+    fn token(&mut self, at: &Path, credential: &ControlCredential) -> Option<blake3::Hash> {
+        match (&credential.token_blake3, &credential.token_file) {
+            (Some(hash), None) => blake3::Hash::from_hex(hash).ok(),
+            (None, Some(file)) => {
+                let path = at.key("token_file");
+                let token = Material::new(&self.read(&path, file)?);
+                let bytes = token.expose().len();
+                if bytes < TOKEN_BYTES_MIN {
+                    let found = format!("leads to a token of {bytes} bytes");
+                    let advice = Some("`unstale gateway token` makes one".to_owned());
+                    self.advise(&path, found, format!("at least {TOKEN_BYTES_MIN} bytes"), advice);
+                    return None;
+                }
+                Some(blake3::hash(token.expose()))
+            }
+            (hash, _) => {
+                let found = if hash.is_some() { "has two tokens" } else { "has no token" };
+                let advice = Some("`unstale gateway token` makes a token and prints its hash".to_owned());
+                self.advise(at, found, "one of token_blake3 and token_file", advice);
+                None
+            }
+        }
+    }
+
+    pub(super) fn cache(&mut self, cache: &Cache) -> (Option<Material>, Option<Material>) {
+        let at = Path::of("cache");
+        for (name, word) in [("namespace", &cache.namespace), ("version", &cache.version)] {
+            if CacheVersion::new(word).is_err() {
+                let found = format!("is {}", quoted(word));
+                self.fault(&at.key(name), found, "1 to 32 letters, digits, '-', '_' or '.'");
+            }
+        }
+        for (place, name) in cache.vary_on.iter().enumerate() {
+            let path = at.key("vary_on").item(place);
+            match HeaderName::try_from(name.as_str()) {
+                Err(_) => self.fault(&path, format!("is {}", quoted(name)), "the name of a request header"),
+                Ok(name) if name == "cookie" || name == "authorization" => {
+                    let found = format!("is {:?}, for which the identity stands", name.as_str());
+                    let advice = Some("name it in [credentials] if the backends go by it".to_owned());
+                    self.advise(&path, found, "another header", advice);
+                }
+                Ok(_) => {}
+            }
+        }
+        let redis = self.redis_url(&at, cache);
+        let secret = self.long_secret(
+            &at,
+            ("secret_env", cache.secret_env.as_ref()),
+            ("secret_file", cache.secret_file.as_ref()),
+        );
+        if cache.secret_env.is_none() && cache.secret_file.is_none() && redis.is_some() {
+            let expected = "one of secret_env and secret_file, the same on all nodes of one Redis";
+            self.fault(&at.key("secret_file"), "is missing", expected);
+        }
+        (redis, secret)
+    }
+
+    fn redis_url(&mut self, at: &Path, cache: &Cache) -> Option<Material> {
+        let file: Option<&PathBuf> = cache.redis_url_file.as_ref();
+        if cache.redis_url.is_some() && (file.is_some() || cache.redis_url_env.is_some()) {
+            self.fault(
+                &at.key("redis_url"),
+                "stands beside another",
+                "one of redis_url, redis_url_env and redis_url_file",
+            );
+            return None;
+        }
+        if let Some(url) = &cache.redis_url {
+            return Some(Material::new(url.as_bytes()));
+        }
+        let (url, path) = self.secret(at, ("redis_url_env", cache.redis_url_env.as_ref()), ("redis_url_file", file))?;
+        let kind = super::super::texts::Text::Redis;
+        if !url.expose_text().is_some_and(|text| kind.is_well_formed(text)) {
+            self.fault(&path, "leads to something else", kind.expected());
+            return None;
+        }
+        Some(url)
+    }
+}

@@ -1,0 +1,190 @@
+//! `POST /v1/invalidate` and `POST /v1/purge`: declaring wrong what groups, principals and sessions stand for.
+
+use std::sync::Arc;
+
+use axum::{
+    extract::State,
+    response::{IntoResponse as _, Response},
+};
+use http::{HeaderValue, StatusCode};
+use serde::{Deserialize, Serialize};
+use unstale::{Cache, Census, InvalidateError, Invalidation, PositionSet, Tag, Tenant};
+use unstale_http::{WRITTEN_POSITION, group_tag};
+
+use super::{Control, access::Caller};
+use crate::{
+    gateway::tags,
+    problem::{FieldError, Json, Problem},
+};
+
+/// Names that one call may hold.
+const NAMES_MAX: usize = 1000;
+/// Longest name, in bytes.
+const NAME_BYTES_MAX: usize = 512;
+/// Entries in this node's memory that one call looks at.
+const LOOKS_MAX: usize = 1_000_000;
+
+/// What is to be declared wrong.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Selection {
+    tenant: String,
+    #[serde(default)]
+    groups: Vec<String>,
+    #[serde(default)]
+    principals: Vec<String>,
+    #[serde(default)]
+    sessions: Vec<String>,
+    #[serde(default)]
+    dry_run: bool,
+}
+
+/// What is to be purged, and how.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Purge {
+    tenant: String,
+    #[serde(default)]
+    groups: Vec<String>,
+    #[serde(default)]
+    principals: Vec<String>,
+    #[serde(default)]
+    sessions: Vec<String>,
+    #[serde(default)]
+    dry_run: bool,
+    #[serde(default)]
+    mode: Mode,
+}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+enum Mode {
+    /// Declare wrong: never served again, the bytes go in time.
+    #[default]
+    Soft,
+    /// And delete the bytes that this node knows of.
+    Hard,
+}
+
+/// What was done.
+#[derive(Debug, Default, Serialize)]
+struct Done {
+    dry_run: bool,
+    /// Names that were declared wrong.
+    names: usize,
+    /// To be sent with reads that must have seen it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    position: Option<String>,
+    /// The shared store takes some of it later; this node serves nothing of it already.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pending: bool,
+    /// What this node's memory holds of it, or held.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    held: Option<Held>,
+}
+
+#[derive(Debug, Serialize)]
+struct Held {
+    entries: usize,
+    bytes: u64,
+    looked_at: usize,
+    is_complete: bool,
+}
+
+pub(super) async fn invalidate(
+    State(control): State<Arc<Control>>,
+    caller: Caller,
+    Json(selection): Json<Selection>,
+) -> Result<Response, Problem> {
+    let Selection { tenant, groups, principals, sessions, dry_run } = selection;
+    let purge = Purge { tenant, groups, principals, sessions, dry_run, mode: Mode::Soft };
+    carry_out(&control, &caller, &purge, "invalidate").await
+}
+
+pub(super) async fn purge(
+    State(control): State<Arc<Control>>,
+    caller: Caller,
+    Json(purge): Json<Purge>,
+) -> Result<Response, Problem> {
+    carry_out(&control, &caller, &purge, "purge").await
+}
+
+async fn carry_out(control: &Control, caller: &Caller, purge: &Purge, what: &str) -> Result<Response, Problem> {
+    let tenant = caller.tenant(&purge.tenant)?;
+    let tags = purge.tags(&tenant)?;
+    let cache = &control.shared.build.cache;
+    let mut done = Done { dry_run: purge.dry_run, names: tags.len(), ..Done::default() };
+    if purge.dry_run {
+        done.held = Some(count(cache, tags).await.into());
+        return Ok(answer(done, None));
+    }
+    tracing::info!(caller = caller.name, %tenant, names = tags.len(), mode = ?purge.mode, "{what} by the API for backends");
+    let recorded = match cache.invalidate(&Invalidation::of(tags.iter().cloned())).await {
+        Ok(recorded) => recorded,
+        Err(InvalidateError::Pending { recorded, .. }) => {
+            done.pending = true;
+            recorded
+        }
+        Err(error) => return Err(Problem::unavailable(error.to_string())),
+    };
+    if purge.mode == Mode::Hard {
+        // After they were declared wrong: a load that runs cannot put them back.
+        let removed = cache.remove_tagged(&tags, LOOKS_MAX).await;
+        done.held = Some(removed.map_err(|error| Problem::unavailable(error.to_string()))?.into());
+    }
+    Ok(answer(done, Some(&recorded)))
+}
+
+/// Beside the requests: it may take some milliseconds.
+async fn count(cache: &Cache, tags: Vec<Tag>) -> Census {
+    let cache = cache.clone();
+    tokio::task::spawn_blocking(move || cache.count_tagged(&tags, LOOKS_MAX)).await.unwrap_or_default()
+}
+
+fn answer(mut done: Done, recorded: Option<&PositionSet>) -> Response {
+    let position = recorded.filter(|recorded| !recorded.is_empty()).map(ToString::to_string);
+    let header = position.as_deref().and_then(|position| HeaderValue::try_from(position).ok());
+    done.position = position;
+    let mut response = axum::Json(&done).into_response();
+    if done.pending {
+        *response.status_mut() = StatusCode::ACCEPTED;
+    }
+    if let Some(header) = header {
+        response.headers_mut().insert(WRITTEN_POSITION, header);
+    }
+    response
+}
+
+impl Purge {
+    fn tags(&self, tenant: &Tenant) -> Result<Vec<Tag>, Problem> {
+        let lists = [("groups", &self.groups), ("principals", &self.principals), ("sessions", &self.sessions)];
+        let count: usize = lists.iter().map(|(_, names)| names.len()).sum();
+        let mut errors = Vec::new();
+        if count == 0 {
+            errors.push(FieldError::new("groups", "name at least one group, principal or session"));
+        }
+        if count > NAMES_MAX {
+            errors.push(FieldError::new("groups", format!("are {count} names: at most {NAMES_MAX} in one call")));
+        }
+        for (list, names) in lists {
+            for (at, name) in names.iter().enumerate().filter(|(_, name)| !(1..=NAME_BYTES_MAX).contains(&name.len())) {
+                let message = format!("has {} bytes: 1 to {NAME_BYTES_MAX} are expected", name.len());
+                errors.push(FieldError::new(format!("{list}[{at}]"), message));
+            }
+        }
+        if !errors.is_empty() {
+            return Err(Problem::unprocessable(errors));
+        }
+        let groups = self.groups.iter().map(|name| group_tag(tenant, name));
+        let principals = self.principals.iter().map(|name| tags::principal(tenant, name));
+        let sessions = self.sessions.iter().map(|name| tags::session(tenant, name));
+        Ok(groups.chain(principals).chain(sessions).collect())
+    }
+}
+
+impl From<Census> for Held {
+    fn from(census: Census) -> Self {
+        let Census { entries, bytes, looked_at, is_complete } = census;
+        Self { entries, bytes, looked_at, is_complete }
+    }
+}

@@ -1,0 +1,222 @@
+//! Introspection: the backend is asked who has these credentials, and its answer is remembered for a short while.
+//!
+//! # Invariants
+//! - What is remembered is found by a keyed hash of the credentials that were sent, and of nothing else.
+//! - An answer is used for at most the way's `max_age`, and no longer once the principal or the session that it names
+//!   was declared wrong.
+//! - Many requests with the same credentials cause one question. If it fails, all of them know; nobody queues.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Weak},
+    time::Duration,
+};
+
+use futures_util::{
+    FutureExt as _,
+    future::{BoxFuture, Shared},
+};
+use http::{HeaderMap, HeaderName, Request, StatusCode, header, request};
+use parking_lot::Mutex;
+use quick_cache::sync::Cache as Remembered;
+use serde_json::Value;
+use tokio::time::Instant;
+use unstale::{Cache, PositionSet, Tenant};
+
+use super::{
+    ask::Ask,
+    credentials::{Digest, HashKey, Known},
+    tenancy,
+    verified::{Verified, digest_of, text_at},
+};
+use crate::gateway::config::file::IntrospectionFile;
+
+/// How long a refusal is remembered at most: who has just signed in must not wait for long.
+const REFUSED_MAX_AGE: Duration = Duration::from_secs(2);
+/// Questions that others may join; more are asked each by itself.
+const QUESTIONS_MAX: usize = 10_000;
+/// Longest answer, in bytes.
+pub(crate) const ANSWER_BYTES_MAX: usize = 64 << 10;
+
+/// A way of verifying by asking.
+#[derive(Debug)]
+pub(crate) struct Introspection {
+    way: Arc<str>,
+    rule: IntrospectionFile,
+    known: Known,
+    key: HashKey,
+    cache: Cache,
+    ask: Ask,
+    answers: Remembered<Digest, Arc<Answer>>,
+    questions: Mutex<HashMap<Digest, Question>>,
+    this: Weak<Self>,
+}
+
+type Question = Shared<BoxFuture<'static, Asked>>;
+
+/// What became of a question.
+#[derive(Clone, Debug)]
+pub(crate) enum Asked {
+    /// There is an answer.
+    Answered(Arc<Answer>),
+    /// There is none; why was logged.
+    Failed,
+}
+
+/// Who has some credentials.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    /// None: nobody; the credentials are not good.
+    pub(crate) verified: Option<Verified>,
+    /// Where the logs were before it was asked for.
+    pub(crate) since: PositionSet,
+    came_at: Instant,
+}
+
+impl Introspection {
+    pub(crate) fn new(
+        way: &str,
+        rule: IntrospectionFile,
+        known: &Known,
+        key: HashKey,
+        cache: Cache,
+        ask: Ask,
+    ) -> Arc<Self> {
+        let headers: Vec<HeaderName> =
+            rule.headers.iter().filter_map(|name| HeaderName::try_from(name.as_str()).ok()).collect();
+        Arc::new_cyclic(|this| Self {
+            way: way.into(),
+            known: known.and(&headers),
+            answers: Remembered::new(rule.answers_max),
+            questions: Mutex::default(),
+            rule,
+            key,
+            cache,
+            ask,
+            this: this.clone(),
+        })
+    }
+
+    /// A hash of a request's credentials; none if it has none.
+    pub(crate) fn credentials(&self, headers: &HeaderMap) -> Option<Digest> {
+        self.known.rest(headers, super::credentials::Accounted::Nothing, &self.key)
+    }
+
+    /// What is remembered of credentials, and still holds. `tenant` is the one by rule, for answers that name none.
+    pub(crate) fn remembered(&self, credentials: &Digest, tenant: Option<&Tenant>) -> Option<Arc<Answer>> {
+        self.answers.get(credentials).filter(|answer| self.holds(answer, tenant))
+    }
+
+    /// Asks, or joins a question that is under way.
+    pub(crate) async fn ask(&self, credentials: Digest, head: &request::Parts, tenant: Option<&Tenant>) -> Asked {
+        let (question, joined) = self.question(credentials, head);
+        let asked = question.await;
+        match &asked {
+            // It began before this request came: what was declared wrong in between, it may not have seen.
+            Asked::Answered(answer) if joined && !self.holds(answer, tenant) => {
+                self.question_alone(credentials, head).await
+            }
+            _ => asked,
+        }
+    }
+
+    fn holds(&self, answer: &Answer, tenant: Option<&Tenant>) -> bool {
+        let age = answer.came_at.elapsed();
+        match &answer.verified {
+            None => age < REFUSED_MAX_AGE.min(self.rule.max_age.0),
+            Some(verified) => {
+                let changed = verified
+                    .tenant
+                    .as_ref()
+                    .or(tenant)
+                    .is_some_and(|tenant| self.cache.has_changed(tenant, &verified.tags(tenant), &answer.since));
+                age < self.rule.max_age.0 && !changed
+            }
+        }
+    }
+
+    fn question(&self, credentials: Digest, head: &request::Parts) -> (Question, bool) {
+        let mut questions = self.questions.lock();
+        if let Some(question) = questions.get(&credentials) {
+            return (question.clone(), true);
+        }
+        let question = self.question_alone(credentials, head).shared();
+        if questions.len() < QUESTIONS_MAX {
+            questions.insert(credentials, question.clone());
+        }
+        (question, false)
+    }
+
+    fn question_alone(&self, credentials: Digest, head: &request::Parts) -> BoxFuture<'static, Asked> {
+        let this = self.this.upgrade().expect("who asks holds it");
+        let request = self.request(head);
+        // In a task of its own: whoever asked first may go away, and others wait.
+        let asking = tokio::spawn(async move {
+            let since = this.cache.frontiers();
+            let asked = this.answer(request, &credentials, since).await;
+            if let Asked::Answered(answer) = &asked {
+                this.answers.insert(credentials, answer.clone());
+            }
+            this.questions.lock().remove(&credentials);
+            asked
+        });
+        async move { asking.await.unwrap_or(Asked::Failed) }.boxed()
+    }
+
+    fn request(&self, head: &request::Parts) -> Request<()> {
+        let mut request = Request::get(self.rule.path.as_str()).body(()).expect("the path was checked");
+        let headers = request.headers_mut();
+        *headers = self.known.copied(&head.headers);
+        headers.insert(header::ACCEPT, http::HeaderValue::from_static("application/json"));
+        let host = head.uri.authority().and_then(|host| host.as_str().parse().ok());
+        if let Some(host) = host.or_else(|| head.headers.get(header::HOST).cloned()) {
+            headers.insert(header::HOST, host);
+        }
+        request
+    }
+
+    async fn answer(&self, request: Request<()>, credentials: &Digest, since: PositionSet) -> Asked {
+        let answered = |verified| Asked::Answered(Arc::new(Answer { verified, since, came_at: Instant::now() }));
+        let reason = match tokio::time::timeout(self.rule.timeout.0, self.ask.ask(request)).await {
+            Err(_) => format!("no answer within {} ms", self.rule.timeout.0.as_millis()),
+            Ok(Err(error)) => error.to_string(),
+            Ok(Ok((status, body))) if status.is_success() => match serde_json::from_slice(&body) {
+                Ok(value) => match self.verified(&value, credentials) {
+                    Ok(verified) => return answered(Some(verified)),
+                    Err(path) => format!("the answer does not name {path:?}"),
+                },
+                Err(_) => "the answer is no JSON".to_owned(),
+            },
+            // Sent away to sign in, or refused.
+            Ok(Ok((status, _)))
+                if status.is_redirection() || matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) =>
+            {
+                return answered(None);
+            }
+            Ok(Ok((status, _))) => format!("the answer is {status}"),
+        };
+        tracing::warn!(way = &*self.way, path = self.rule.path, reason, "an identity could not be asked for");
+        Asked::Failed
+    }
+
+    /// Reads an answer; the place of what it lacks.
+    fn verified(&self, value: &Value, credentials: &Digest) -> Result<Verified, String> {
+        let rule = &self.rule;
+        let subject = text_at(value, &rule.principal).ok_or_else(|| rule.principal.clone())?;
+        let tenant = match &rule.tenant {
+            None => None,
+            Some(path) => {
+                let name = text_at(value, path).ok_or_else(|| path.clone())?;
+                Some(tenancy::tenant(&name).ok_or_else(|| path.clone())?)
+            }
+        };
+        let session = rule.session.as_ref().and_then(|path| text_at(value, path));
+        let said = match &rule.distinguish {
+            Some(paths) => digest_of(value, paths, &self.key),
+            None => self.key.digest(&[value.to_string().as_bytes()]),
+        };
+        let own: &[u8] = if rule.share_sessions { &[] } else { credentials.bytes() };
+        let apart = self.key.digest(&[said.bytes(), own]);
+        Ok(Verified { way: self.way.clone(), subject, apart: Some(apart), tenant, session })
+    }
+}

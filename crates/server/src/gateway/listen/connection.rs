@@ -1,0 +1,220 @@
+//! One connection, from its first byte to its last.
+//!
+//! # Invariants
+//! - A connection that has sent nothing yet, or has rested, holds no buffers: the first bytes wake it. They also tell
+//!   the version of HTTP, where TLS did not.
+//! - It does at once what it is told by its state: rest, finish, close.
+
+use std::{
+    convert::Infallible,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body;
+use hyper::{
+    body::Incoming,
+    server::conn::{http1, http2},
+};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tower::Service;
+
+use super::{
+    service::ConnectionService,
+    settings::ListenSettings,
+    state::{Command, ConnectionState, Phase},
+    stream::Watched,
+};
+
+/// What an HTTP/2 connection begins with.
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// What a connection may hold of an answer that the client does not take, and at most of a request.
+const BUFFER_BYTES_MAX: usize = 64 * 1024;
+/// What a client may send of one request before it is taken.
+const STREAM_WINDOW_BYTES: u32 = 128 * 1024;
+/// The same for all requests of a connection.
+const CONNECTION_WINDOW_BYTES: u32 = 512 * 1024;
+
+/// How connections of a listener are served.
+pub(crate) struct Protocols {
+    http1: http1::Builder,
+    http2: Option<http2::Builder<TokioExecutor>>,
+}
+
+impl Protocols {
+    pub(crate) fn new(settings: &ListenSettings) -> Self {
+        let mut http1 = http1::Builder::new();
+        http1.max_buf_size(BUFFER_BYTES_MAX.max(settings.head_bytes_max)).max_header_size(settings.head_bytes_max);
+        // The listener has its own, which costs no timer per request.
+        http1.header_read_timeout(None);
+        if settings.headers_max != 100 {
+            http1.max_headers(settings.headers_max);
+        }
+        let http2 = settings.http2.then(|| {
+            let mut http2 = http2::Builder::new(TokioExecutor::new());
+            http2
+                .max_concurrent_streams(settings.streams_max)
+                .max_header_list_size(u32::try_from(settings.head_bytes_max).unwrap_or(u32::MAX))
+                .initial_stream_window_size(STREAM_WINDOW_BYTES)
+                .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+                .max_send_buf_size(BUFFER_BYTES_MAX);
+            http2
+        });
+        Self { http1, http2 }
+    }
+}
+
+type Http1<S> = http1::UpgradeableConnection<TokioIo<Watched>, ConnectionService<S>>;
+type Http2<S> = http2::Connection<TokioIo<Watched>, ConnectionService<S>, TokioExecutor>;
+
+/// One connection; a future that is over when it is.
+pub(crate) struct Connection<S, B>
+where
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send + 'static,
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    stage: Stage<S, B>,
+    state: Arc<ConnectionState>,
+    protocols: Arc<Protocols>,
+    finishing: bool,
+}
+
+enum Stage<S, B>
+where
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send + 'static,
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    /// No byte of a request yet.
+    Waiting(Box<(Watched, ConnectionService<S>)>),
+    Http1(Box<Http1<S>>),
+    Http2(Pin<Box<Http2<S>>>),
+    Over,
+}
+
+impl<S, B> Connection<S, B>
+where
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send + 'static,
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    pub(crate) fn new(stream: Watched, service: ConnectionService<S>, protocols: Arc<Protocols>) -> Self {
+        let state = service.state.clone();
+        let mut connection = Self { stage: Stage::Over, state, protocols, finishing: false };
+        if stream.agreed_on_http2() {
+            connection.begin_http2(stream, service);
+        } else {
+            connection.stage = Stage::Waiting(Box::new((stream, service)));
+        }
+        connection
+    }
+
+    fn begin_http1(&mut self, stream: Watched, service: ConnectionService<S>) {
+        self.state.set_awake(true);
+        let http1 = self.protocols.http1.serve_connection(TokioIo::new(stream), service).with_upgrades();
+        self.stage = Stage::Http1(Box::new(http1));
+    }
+
+    fn begin_http2(&mut self, mut stream: Watched, service: ConnectionService<S>) {
+        let Some(http2) = &self.protocols.http2 else { return };
+        stream.set_http2();
+        self.stage = Stage::Http2(Box::pin(http2.serve_connection(TokioIo::new(stream), service)));
+    }
+
+    /// Waits for the first bytes, and begins to serve.
+    fn poll_waiting(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            let Stage::Waiting(waiting) = &mut self.stage else { return Poll::Ready(()) };
+            let stream = &mut waiting.0;
+            if !matches!(ready!(stream.poll_ahead(cx, PREFACE.len())), Ok(1..)) {
+                self.stage = Stage::Over;
+                return Poll::Ready(());
+            }
+            let begun = stream.begun();
+            if self.protocols.http2.is_some() && begun.len() < PREFACE.len() && PREFACE.starts_with(begun) {
+                continue;
+            }
+            let is_http2 = self.protocols.http2.is_some() && begun == PREFACE;
+            let Stage::Waiting(waiting) = std::mem::replace(&mut self.stage, Stage::Over) else { continue };
+            let (stream, service) = *waiting;
+            if is_http2 {
+                self.begin_http2(stream, service);
+            } else {
+                self.begin_http1(stream, service);
+            }
+        }
+    }
+
+    /// Gives the buffers back, if nothing is in them.
+    fn rest(&mut self) {
+        if self.finishing || self.state.phase() != Phase::Unused || self.state.is_blocked() {
+            return;
+        }
+        let Stage::Http1(_) = &self.stage else { return };
+        let Stage::Http1(http1) = std::mem::replace(&mut self.stage, Stage::Over) else { return };
+        // Nothing is left of one that became a tunnel.
+        let Some(parts) = http1.into_parts() else { return };
+        let mut stream = parts.io.into_inner();
+        if parts.read_buf.is_empty() {
+            self.state.set_awake(false);
+            self.stage = Stage::Waiting(Box::new((stream, parts.service)));
+        } else {
+            stream.begin_with(&parts.read_buf);
+            self.begin_http1(stream, parts.service);
+        }
+    }
+
+    fn finish(&mut self) {
+        if std::mem::replace(&mut self.finishing, true) {
+            return;
+        }
+        match &mut self.stage {
+            Stage::Waiting(_) => self.stage = Stage::Over,
+            Stage::Http1(http1) => Pin::new(&mut **http1).graceful_shutdown(),
+            Stage::Http2(http2) => http2.as_mut().graceful_shutdown(),
+            Stage::Over => {}
+        }
+    }
+}
+
+impl<S, B> Future for Connection<S, B>
+where
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send + 'static,
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = &mut *self;
+        match this.state.told(cx) {
+            Command::Go => {}
+            Command::Rest => this.rest(),
+            Command::Finish => this.finish(),
+            Command::Close => return Poll::Ready(()),
+        }
+        loop {
+            let ended = match &mut this.stage {
+                Stage::Waiting(_) => {
+                    ready!(this.poll_waiting(cx));
+                    continue;
+                }
+                Stage::Http1(http1) => ready!(Pin::new(&mut **http1).poll(cx)),
+                Stage::Http2(http2) => ready!(http2.as_mut().poll(cx)),
+                Stage::Over => Ok(()),
+            };
+            if let Err(error) = ended {
+                tracing::debug!(%error, "a client's connection ended");
+            }
+            return Poll::Ready(());
+        }
+    }
+}

@@ -1,0 +1,244 @@
+//! Accepts connections: HTTP/1.1 and HTTP/2 on one port, TLS, limits, and an orderly stop.
+//!
+//! ```no_run
+//! # async fn start(gateway: unstale_server::gateway::proxy::Forward) -> Result<(), Box<dyn std::error::Error>> {
+//! use unstale_server::{gateway::listen::{Listener, ListenSettings}, run::stop_signal};
+//!
+//! let listener = Listener::bind(ListenSettings::new("0.0.0.0:8080".parse()?)).await?;
+//! listener.run(gateway, stop_signal()).await;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! *Decide* (pure): [`hygiene`] whether a request is read alike by all · [`state`] what is due for a connection. *Do*:
+//! [`registry`] all open connections · [`connection`] one of them · [`service`] each request of it · [`stream`] its bytes ·
+//! [`tls`] the certificate.
+//!
+//! # Invariants
+//! - Before anything looks at a request, [`hygiene`] has passed it.
+//! - Every request carries its [`PeerAddress`] and its [`ClientConnection`], and its [`PeerCertificate`] if the client
+//!   showed one.
+//! - After the stop no connection is accepted, what runs may end within the drain limit, and then all is closed.
+
+mod connection;
+mod hygiene;
+mod peer;
+mod registry;
+mod service;
+mod settings;
+mod state;
+mod stream;
+mod tls;
+
+use std::{convert::Infallible, io, net::SocketAddr, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body;
+use hyper::body::Incoming;
+use tokio::{
+    net::{TcpListener, TcpSocket, TcpStream},
+    time::{sleep, timeout},
+};
+use tokio_rustls::TlsAcceptor;
+use tower::Service;
+
+use self::{
+    connection::{Connection, Protocols},
+    registry::Registry,
+    service::ConnectionService,
+    state::Command,
+    stream::{ClientStream, Watched},
+    tls::Certificates,
+};
+pub use self::{
+    peer::{AlternativeName, ClientConnection, PeerAddress, PeerCertificate},
+    settings::{ClientAuthority, ListenSettings, ListenTls},
+};
+use super::tls::TlsError;
+
+/// Connections that the system holds until they are accepted.
+const BACKLOG: u32 = 4096;
+/// After a connection could not be accepted, for want of file descriptors, say.
+const PAUSE: Duration = Duration::from_millis(50);
+/// How long connections have to end after they were told to close.
+const CLOSE_LIMIT: Duration = Duration::from_secs(1);
+
+/// Why a listener cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ListenError {
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}: {source}; is another server running there?")]
+    Bind {
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// TLS cannot be set up.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+}
+
+/// Listens, and does not accept yet.
+pub struct Listener {
+    tcp: TcpListener,
+    settings: ListenSettings,
+    certificates: Option<Arc<Certificates>>,
+    registry: Arc<Registry>,
+}
+
+/// A hold on a listener that runs.
+#[derive(Clone)]
+pub struct ListenHandle {
+    certificates: Option<Arc<Certificates>>,
+    registry: Arc<Registry>,
+}
+
+impl ListenHandle {
+    /// Reads the certificate, the key and the clients' authorities again. If they cannot be used, the old ones stay.
+    /// Connections that are open keep what they began with.
+    pub fn reload_certificates(&self) -> Result<(), TlsError> {
+        self.certificates.as_ref().map_or(Ok(()), |certificates| certificates.reload())
+    }
+
+    /// Connections that are open, tunnels included.
+    pub fn connections(&self) -> usize {
+        self.registry.count()
+    }
+}
+
+impl Listener {
+    /// Begins to listen.
+    pub async fn bind(settings: ListenSettings) -> Result<Self, ListenError> {
+        let address = settings.address;
+        let tcp = listen(address).map_err(|source| ListenError::Bind { address, source })?;
+        let http2 = settings.http2;
+        let certificates = match settings.tls.clone() {
+            // Files are read off the threads on which others' requests run.
+            Some(tls) => {
+                let read = tokio::task::spawn_blocking(move || Certificates::new(tls, http2)).await;
+                Some(Arc::new(read.expect("reading certificates does not panic")?))
+            }
+            None => None,
+        };
+        Ok(Self { tcp, registry: Registry::new(&settings), settings, certificates })
+    }
+
+    /// Where it listens; the port is known even if 0 was asked for.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.tcp.local_addr()
+    }
+
+    /// A hold on it for when it runs.
+    pub fn handle(&self) -> ListenHandle {
+        ListenHandle { certificates: self.certificates.clone(), registry: self.registry.clone() }
+    }
+
+    /// Answers requests until `stop` is over and what runs has ended.
+    pub async fn run<S, B>(self, service: S, stop: impl Future<Output = ()> + Send)
+    where
+        S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
+        S::Future: Send + 'static,
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let Self { tcp, settings, certificates, registry } = self;
+        let watched = async {
+            match &certificates {
+                Some(certificates) => certificates.watch().await,
+                None => std::future::pending().await,
+            }
+        };
+        let ended = async {
+            tokio::select! {
+                () = accept(tcp, &settings, certificates.as_ref(), &registry, service) => {}
+                () = stop => {}
+            }
+            registry.tell_all(Command::Finish);
+            if timeout(settings.drain_limit, registry.empty()).await.is_err() {
+                let limit_s = settings.drain_limit.as_secs();
+                tracing::warn!(limit_s, open = registry.count(), "connections were cut off: the drain limit is over");
+                registry.tell_all(Command::Close);
+                let _ = timeout(CLOSE_LIMIT, registry.empty()).await;
+            }
+        };
+        tokio::select! {
+            () = ended => {}
+            () = registry.watch() => {}
+            () = watched => {}
+        }
+    }
+}
+
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    // A server that starts anew must not wait for connections of the old one to be forgotten.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
+async fn accept<S, B>(
+    tcp: TcpListener,
+    settings: &ListenSettings,
+    certificates: Option<&Arc<Certificates>>,
+    registry: &Arc<Registry>,
+    service: S,
+) where
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send + 'static,
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let protocols = Arc::new(Protocols::new(settings));
+    loop {
+        let place = registry.place().await;
+        let (stream, peer) = match tcp.accept().await {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                tracing::warn!(%error, "a connection could not be accepted");
+                sleep(PAUSE).await;
+                continue;
+            }
+        };
+        // Small answers must not wait for more to come (Nagle); a socket that refuses the option still works.
+        let _ = stream.set_nodelay(true);
+        let state = registry.open(place, certificates.is_some());
+        let service = ConnectionService { inner: service.clone(), peer: PeerAddress(peer), certificate: None, state };
+        let protocols = protocols.clone();
+        match certificates {
+            None => {
+                let stream = Watched::new(ClientStream::Plain(stream), service.state.clone());
+                tokio::spawn(Connection::new(stream, service, protocols));
+            }
+            Some(certificates) => {
+                let (acceptor, limit) = (TlsAcceptor::from(certificates.current()), settings.head_timeout);
+                tokio::spawn(serve_tls(acceptor, stream, limit, service, protocols));
+            }
+        }
+    }
+}
+
+async fn serve_tls<S, B>(
+    acceptor: TlsAcceptor,
+    stream: TcpStream,
+    limit: Duration,
+    mut service: ConnectionService<S>,
+    protocols: Arc<Protocols>,
+) where
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send + 'static,
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let stream = match timeout(limit, acceptor.accept(stream)).await {
+        Ok(Ok(stream)) => stream,
+        Ok(Err(error)) => return tracing::debug!(%error, peer = %service.peer.0, "a TLS handshake failed"),
+        Err(_) => return tracing::debug!(peer = %service.peer.0, "a TLS handshake took too long"),
+    };
+    let shown = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
+    service.certificate = shown.and_then(PeerCertificate::read);
+    let stream = Watched::new(ClientStream::Tls(Box::new(stream)), service.state.clone());
+    Connection::new(stream, service, protocols).await;
+}

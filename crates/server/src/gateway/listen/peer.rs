@@ -1,0 +1,159 @@
+//! What a request carries of where it came from: extensions that the listener puts.
+
+use std::{fmt::Write as _, net::SocketAddr, sync::Arc};
+
+use http::HeaderMap;
+use rustls::pki_types::CertificateDer;
+use x509_parser::{extensions::GeneralName, prelude::FromDer as _, x509::AttributeTypeAndValue};
+
+use super::state::ConnectionState;
+use crate::gateway::proxy::forwarded::{Hop, HopText};
+
+/// The address of who connected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PeerAddress(pub SocketAddr);
+
+/// The certificate that the client showed. The listener has verified it against its authorities.
+#[derive(Clone, Debug)]
+pub struct PeerCertificate(pub(crate) Arc<CertificateFacts>);
+
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct CertificateFacts {
+    subject: String,
+    subject_der: Vec<u8>,
+    common_name: Option<String>,
+    organization: Option<String>,
+    organizational_unit: Option<String>,
+    names: Vec<AlternativeName>,
+    fingerprint: String,
+}
+
+/// A name of a certificate's holder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AlternativeName {
+    /// A host name.
+    Dns(String),
+    /// A URI, as of SPIFFE.
+    Uri(String),
+    /// An e-mail address.
+    Email(String),
+    /// An IP address.
+    Ip(std::net::IpAddr),
+}
+
+impl PeerCertificate {
+    /// Reads a certificate; nothing if it is none.
+    pub(crate) fn read(certificate: &CertificateDer<'_>) -> Option<Self> {
+        let (_, read) = x509_parser::certificate::X509Certificate::from_der(certificate).ok()?;
+        let subject = read.subject().to_string();
+        let text = |part: Option<&AttributeTypeAndValue<'_>>| Some(part?.as_str().ok()?.to_owned());
+        let common_name = text(read.subject().iter_common_name().next());
+        let organization = text(read.subject().iter_organization().next());
+        let organizational_unit = text(read.subject().iter_organizational_unit().next());
+        let subject_der = read.subject().as_raw().to_vec();
+        let names = read.subject_alternative_name().ok().flatten();
+        let names = names.iter().flat_map(|names| &names.value.general_names).filter_map(alternative).collect();
+        // BLAKE3 would do as well, but SHA-256 is what everybody else's tools show.
+        let digest = rustls::crypto::ring::cipher_suite::TLS13_AES_128_GCM_SHA256
+            .tls13()
+            .map(|suite| suite.common.hash_provider.hash(certificate))?;
+        let fingerprint = digest.as_ref().iter().fold(String::with_capacity(64), |mut text, byte| {
+            write!(text, "{byte:02x}").expect("a string takes all that is written");
+            text
+        });
+        Some(Self(Arc::new(CertificateFacts {
+            subject,
+            subject_der,
+            common_name,
+            organization,
+            organizational_unit,
+            names,
+            fingerprint,
+        })))
+    }
+
+    /// The whole subject: `CN=billing, O=Example`.
+    pub fn subject(&self) -> &str {
+        &self.0.subject
+    }
+
+    /// The common name of the subject.
+    pub fn common_name(&self) -> Option<&str> {
+        self.0.common_name.as_deref()
+    }
+
+    /// The subject as it is written in the certificate (DER): tells apart what looks alike as text.
+    pub fn subject_der(&self) -> &[u8] {
+        &self.0.subject_der
+    }
+
+    /// The organization of the subject.
+    pub fn organization(&self) -> Option<&str> {
+        self.0.organization.as_deref()
+    }
+
+    /// The organizational unit of the subject.
+    pub fn organizational_unit(&self) -> Option<&str> {
+        self.0.organizational_unit.as_deref()
+    }
+
+    /// The subject's alternative names.
+    pub fn names(&self) -> &[AlternativeName] {
+        &self.0.names
+    }
+
+    /// The certificate's SHA-256, in lower-case hexadecimal.
+    pub fn fingerprint(&self) -> &str {
+        &self.0.fingerprint
+    }
+}
+
+fn alternative(name: &GeneralName<'_>) -> Option<AlternativeName> {
+    match name {
+        GeneralName::DNSName(name) => Some(AlternativeName::Dns((*name).to_owned())),
+        GeneralName::URI(name) => Some(AlternativeName::Uri((*name).to_owned())),
+        GeneralName::RFC822Name(name) => Some(AlternativeName::Email((*name).to_owned())),
+        GeneralName::IPAddress(bytes) => match bytes.len() {
+            4 => <[u8; 4]>::try_from(*bytes).ok().map(|bytes| AlternativeName::Ip(bytes.into())),
+            _ => <[u8; 16]>::try_from(*bytes).ok().map(|bytes| AlternativeName::Ip(bytes.into())),
+        },
+        _ => None,
+    }
+}
+
+/// The connection that a request came on.
+#[derive(Clone, Debug)]
+pub struct ClientConnection {
+    pub(crate) state: Arc<ConnectionState>,
+    /// Whether the client reads interim answers: HTTP/1.1.
+    pub(crate) hints: bool,
+}
+
+impl ClientConnection {
+    /// Whether it is TLS.
+    pub fn is_tls(&self) -> bool {
+        self.state.is_tls()
+    }
+
+    /// Whether early hints can be sent: on HTTP/1.1. In HTTP/2 hyper lets a server send no interim answer.
+    pub(crate) fn takes_hints(&self) -> bool {
+        self.hints
+    }
+
+    /// Sends 103 with these fields ahead of the answer, if nothing else is about to be sent.
+    pub(crate) fn hint(&self, headers: &HeaderMap) {
+        if self.hints {
+            self.state.hint(headers);
+        }
+    }
+
+    /// How this hop is told to servers; made once, unless the client asks for many hosts.
+    pub(crate) fn hop_text(&self, hop: &Hop<'_>) -> HopText {
+        self.state.hop_text(hop)
+    }
+
+    /// Is over when the listener closes the connection.
+    pub(crate) async fn closed(&self) {
+        self.state.closed().await;
+    }
+}

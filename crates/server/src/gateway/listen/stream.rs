@@ -1,0 +1,217 @@
+//! A client's connection, watched: what comes and goes is noted in its state, and early hints go out ahead of the answer.
+
+use std::{
+    io,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+};
+use tokio_rustls::server::TlsStream;
+
+use super::state::ConnectionState;
+
+/// A client's connection.
+pub(crate) enum ClientStream {
+    Plain(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+/// A client's connection, watched.
+pub(crate) struct Watched {
+    stream: ClientStream,
+    state: Arc<ConnectionState>,
+    /// What was read to find out the version of HTTP, and is still to be read.
+    begun: Vec<u8>,
+    begun_read: usize,
+    /// What goes out ahead of all else.
+    ahead: Vec<u8>,
+    ahead_sent: usize,
+    http2: bool,
+}
+
+impl Watched {
+    pub(crate) fn new(stream: ClientStream, state: Arc<ConnectionState>) -> Self {
+        Self { stream, state, begun: Vec::new(), begun_read: 0, ahead: Vec::new(), ahead_sent: 0, http2: false }
+    }
+
+    /// Whether the client asked for HTTP/2 in its TLS handshake.
+    pub(crate) fn agreed_on_http2(&self) -> bool {
+        match &self.stream {
+            ClientStream::Plain(_) => false,
+            ClientStream::Tls(stream) => stream.get_ref().1.alpn_protocol() == Some(b"h2"),
+        }
+    }
+
+    pub(crate) fn set_http2(&mut self) {
+        self.http2 = true;
+        self.state.head_is_whole();
+    }
+
+    /// What was read ahead.
+    pub(crate) fn begun(&self) -> &[u8] {
+        &self.begun
+    }
+
+    /// These bytes are to be read before all others.
+    pub(crate) fn begin_with(&mut self, bytes: &[u8]) {
+        self.begun = bytes.to_vec();
+        self.begun_read = 0;
+    }
+
+    /// Reads some ahead, at most so many bytes in all. No bytes: the end.
+    pub(crate) fn poll_ahead(&mut self, cx: &mut Context<'_>, bytes_max: usize) -> Poll<io::Result<usize>> {
+        let mut bytes = [0; 64];
+        let room = bytes_max.saturating_sub(self.begun.len()).min(bytes.len());
+        let mut buf = ReadBuf::new(&mut bytes[..room]);
+        ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buf))?;
+        let read = buf.filled();
+        if !read.is_empty() {
+            self.state.bytes_came();
+            self.begun.extend_from_slice(read);
+        }
+        Poll::Ready(Ok(read.len()))
+    }
+
+    fn poll_send_ahead(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if let Some(hints) = self.state.take_hints() {
+            self.ahead.extend_from_slice(&hints);
+        }
+        while self.ahead_sent < self.ahead.len() {
+            let sent = ready!(Pin::new(&mut self.stream).poll_write(cx, &self.ahead[self.ahead_sent..]))?;
+            if sent == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.ahead_sent += sent;
+        }
+        if self.ahead_sent > 0 {
+            self.ahead = Vec::new();
+            self.ahead_sent = 0;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn note<T>(&self, polled: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        self.state.wrote(polled.is_pending());
+        polled
+    }
+}
+
+impl AsyncRead for Watched {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.begun_read < self.begun.len() {
+            let rest = &self.begun[self.begun_read..];
+            let taken = rest.len().min(buf.remaining());
+            buf.put_slice(&rest[..taken]);
+            self.begun_read += taken;
+            if self.begun_read == self.begun.len() {
+                self.begun = Vec::new();
+                self.begun_read = 0;
+            }
+            return Poll::Ready(Ok(()));
+        }
+        let before = buf.filled().len();
+        let polled = Pin::new(&mut self.stream).poll_read(cx, buf);
+        if buf.filled().len() > before && !self.http2 {
+            self.state.bytes_came();
+        }
+        polled
+    }
+}
+
+impl AsyncWrite for Watched {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let this = &mut *self;
+        let polled = match this.poll_send_ahead(cx) {
+            Poll::Ready(Ok(())) => Pin::new(&mut this.stream).poll_write(cx, bytes),
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            Poll::Pending => Poll::Pending,
+        };
+        this.note(polled)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = &mut *self;
+        let polled = match this.poll_send_ahead(cx) {
+            Poll::Ready(Ok(())) => Pin::new(&mut this.stream).poll_write_vectored(cx, bufs),
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            Poll::Pending => Poll::Pending,
+        };
+        this.note(polled)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        let polled = match this.poll_send_ahead(cx) {
+            Poll::Ready(Ok(())) => Pin::new(&mut this.stream).poll_flush(cx),
+            other => other,
+        };
+        this.note(polled)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+impl AsyncRead for ClientStream {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
+            Self::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
+        }
+    }
+}
+
+impl AsyncWrite for ClientStream {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Self::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
+        }
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+            Self::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match self {
+            Self::Plain(stream) => stream.is_write_vectored(),
+            Self::Tls(stream) => stream.is_write_vectored(),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
+    }
+}

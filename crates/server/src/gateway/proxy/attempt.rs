@@ -1,0 +1,325 @@
+//! One request: prepared once, sent until a server answers or it may not be sent again.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{
+    HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header, request, response, uri,
+};
+use http_body::Body;
+use hyper::upgrade::OnUpgrade;
+
+use super::{
+    Shared,
+    body::ForwardBody,
+    failure::{BadAnswer, Failure},
+    forwarded::{self, Hop, HopText},
+    hop,
+    tunnel::Tunnel,
+};
+use crate::gateway::{
+    listen::{ClientConnection, PeerAddress},
+    upstream::{
+        BoxError, Channel, ConnectError, Failed, Lease, Reached, SendError, SendProgress, SentBody, SentHost, Server,
+        Target, Upstream, may_retry,
+    },
+};
+
+/// A request as it is sent, whichever server it goes to.
+struct Prepared {
+    method: Method,
+    /// Path and query only.
+    target: Uri,
+    headers: HeaderMap,
+    /// Whom the client asked for.
+    host: Option<HeaderValue>,
+    upgrade: Option<Upgrade>,
+    connection: Option<ClientConnection>,
+    progress: Option<Arc<SendProgress>>,
+    /// The body waits until the server wants it.
+    gated: bool,
+}
+
+struct Upgrade {
+    protocols: HeaderValue,
+    client: OnUpgrade,
+}
+
+/// What was answered, and on what.
+struct Answered {
+    response: Response<hyper::body::Incoming>,
+    channel: Channel,
+    lease: Lease,
+}
+
+pub(crate) async fn forward<B>(shared: &Shared, request: Request<B>) -> Response<ForwardBody>
+where
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    let (mut head, body) = request.into_parts();
+    let name = shared.settings.name.as_str();
+    let Some(Target(upstream)) = head.extensions.remove() else { return Failure::NoTarget.response(name) };
+    upstream.began();
+    let gated = head.headers.contains_key(header::EXPECT);
+    let body = SentBody::new(body, gated);
+    let answered = match prepare(shared, head, &body, gated) {
+        Ok(prepared) => answer(shared, &upstream, prepared, body).await,
+        Err(failure) => Err(failure),
+    };
+    answered.unwrap_or_else(|failure| {
+        let response = failure.response(name);
+        if response.status().is_server_error() {
+            upstream.gave_up();
+            tracing::warn!(upstream = upstream.name(), %failure, "a request was not forwarded");
+        } else {
+            tracing::debug!(upstream = upstream.name(), %failure, "a request was not forwarded");
+        }
+        response
+    })
+}
+
+/// Makes the head as servers get it.
+fn prepare(shared: &Shared, mut head: request::Parts, body: &SentBody, gated: bool) -> Result<Prepared, Failure> {
+    let peer = head.extensions.get::<PeerAddress>().map(|peer| peer.0.ip());
+    let connection = head.extensions.remove::<ClientConnection>();
+    let protocols = hop::wanted_upgrade(&head.method, head.version, &head.headers);
+    let upgrade =
+        protocols.and_then(|protocols| Some(Upgrade { protocols, client: head.extensions.remove::<OnUpgrade>()? }));
+    let trailers = hop::accepts_trailers(&head.headers);
+    let headers = &mut head.headers;
+    hop::strip(headers);
+    if trailers {
+        headers.insert(header::TE, HeaderValue::from_static("trailers"));
+    }
+    if head.version == Version::HTTP_2 {
+        hop::join_cookies(headers);
+    }
+    let asked = head.uri.authority().and_then(|authority| HeaderValue::from_str(authority.as_str()).ok());
+    let host = asked.or_else(|| headers.get(header::HOST).cloned());
+    let https = connection.as_ref().is_some_and(ClientConnection::is_tls);
+    let hop = Hop { peer, https, host: host.as_ref(), trusted: shared.trusts(peer) };
+    let text = match &connection {
+        Some(connection) => connection.hop_text(&hop),
+        None => HopText::of(&hop),
+    };
+    forwarded::rewrite(headers, &hop, text, shared.settings.forwarded);
+    forwarded::add_via(headers, head.version, &shared.via).map_err(|_| Failure::Circle)?;
+    Ok(Prepared {
+        target: origin_form(head.uri),
+        method: head.method,
+        headers: head.headers,
+        host,
+        upgrade,
+        connection,
+        progress: body.progress(),
+        gated,
+    })
+}
+
+/// Path and query only: the server knows by `Host` whom is meant.
+fn origin_form(uri: Uri) -> Uri {
+    if uri.authority().is_none() {
+        return uri;
+    }
+    let mut parts = uri::Parts::default();
+    parts.path_and_query = Some(uri.into_parts().path_and_query.unwrap_or(uri::PathAndQuery::from_static("/")));
+    Uri::from_parts(parts).expect("a path alone is a URL")
+}
+
+async fn answer(
+    shared: &Shared,
+    upstream: &Arc<Upstream>,
+    mut prepared: Prepared,
+    body: SentBody,
+) -> Result<Response<ForwardBody>, Failure> {
+    let Answered { response, channel, lease } = ask(upstream, &mut prepared, body).await?;
+    let timeouts = &upstream.settings().timeouts;
+    let (mut head, body) = response.into_parts();
+    if head.status == StatusCode::SWITCHING_PROTOCOLS {
+        let (Some(Upgrade { client, .. }), Channel::Link(link)) = (prepared.upgrade.take(), channel) else {
+            return Err(Failure::Answer(BadAnswer::Switched));
+        };
+        let protocol = head.headers.get(header::UPGRADE).cloned();
+        hop::strip(&mut head.headers);
+        head.headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+        protocol.into_iter().for_each(|protocol| drop(head.headers.insert(header::UPGRADE, protocol)));
+        head.extensions.remove::<OnUpgrade>();
+        head.version = Version::HTTP_11;
+        let (connection, counts) = (prepared.connection.take(), shared.tunnels.clone());
+        Tunnel { client, connection, link, lease, idle: timeouts.tunnel_idle, counts }.spawn();
+        return Ok(Response::from_parts(head, ForwardBody::empty()));
+    }
+    clean(&mut head).map_err(Failure::Answer)?;
+    let idle = timeouts.body_idle;
+    let body = match channel {
+        Channel::Link(link) => ForwardBody::link(body, link, lease, idle),
+        Channel::Stream(stream) => ForwardBody::stream(body, stream, lease, idle),
+    };
+    Ok(Response::from_parts(head, body))
+}
+
+/// Removes what concerned the connection to the server.
+fn clean(head: &mut response::Parts) -> Result<(), BadAnswer> {
+    let headers = &mut head.headers;
+    if headers.contains_key(header::TRANSFER_ENCODING) {
+        let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
+        let chunked = codings.next().is_some_and(|coding| coding.as_bytes().eq_ignore_ascii_case(b"chunked"));
+        if !chunked || codings.next().is_some() {
+            return Err(BadAnswer::TransferCoding);
+        }
+        // The body was read in chunks: another length, if one was given, is wrong (RFC 9112 §6.3).
+        headers.remove(header::CONTENT_LENGTH);
+    } else if headers.get_all(header::CONTENT_LENGTH).iter().nth(1).is_some() {
+        // They are equal, else the answer was refused.
+        let length = headers[header::CONTENT_LENGTH].clone();
+        headers.insert(header::CONTENT_LENGTH, length);
+    }
+    hop::strip(headers);
+    head.version = Version::HTTP_11;
+    Ok(())
+}
+
+/// Asks servers until one answers.
+async fn ask(upstream: &Arc<Upstream>, prepared: &mut Prepared, body: SentBody) -> Result<Answered, Failure> {
+    let settings = upstream.settings();
+    let attempts_max = settings.retry.attempts_max;
+    // What a server may have got can be sent again only if it is kept, which is in vain for most.
+    let may_replay = body.progress().is_none() && prepared.method.is_idempotent() && attempts_max > 1;
+    let headers = std::mem::take(&mut prepared.headers);
+    let mut request = prepared.request(headers, body);
+    let mut tried: Vec<Arc<Server>> = Vec::new();
+    let mut stale = false;
+    loop {
+        let Some(server) = upstream.pick(&tried) else { return Err(Failure::NoServer(upstream.retry_after())) };
+        let lease = server.lease(&settings.timeouts).await?;
+        let (failure, reached, again) = match connect(server, prepared, stale || !tried.is_empty()).await {
+            Err(error) => {
+                server.failed();
+                (Failure::Connect(error), Reached::Nothing, Some(request))
+            }
+            Ok(mut channel) => {
+                prepared.address(&mut request, server, &channel, &settings.host);
+                if may_replay {
+                    channel.keep(request.headers());
+                }
+                let reused = channel.is_reused();
+                match channel.send(request, &settings.timeouts, prepared.gated).await {
+                    Ok(response) => {
+                        server.succeeded();
+                        return Ok(Answered { response, channel, lease });
+                    }
+                    // The server closed a connection that nobody used: no failure of anyone.
+                    Err(SendError::Unsent(unsent)) if reused && !stale => {
+                        stale = true;
+                        request = *unsent;
+                        continue;
+                    }
+                    Err(SendError::Unsent(unsent)) => {
+                        (Failure::Send(SendError::Closed), Reached::Nothing, Some(*unsent))
+                    }
+                    Err(error) => {
+                        let reached =
+                            if matches!(error, SendError::Closed) { Reached::Closed } else { Reached::Server };
+                        let of_client = matches!(error, SendError::ClientStalled | SendError::ClientBody(_));
+                        if !(of_client || reused && reached == Reached::Closed) {
+                            server.failed();
+                        }
+                        let replay = may_replay && reached == Reached::Closed;
+                        let again = replay.then(|| prepared.request(channel.take_kept(), SentBody::empty()));
+                        (Failure::Send(error), reached, again)
+                    }
+                }
+            }
+        };
+        let attempts = u32::try_from(tried.len()).unwrap_or(u32::MAX) + 1;
+        let body_whole = prepared.progress.as_ref().is_none_or(|progress| !progress.begun());
+        let failed = Failed { method: &prepared.method, reached, body_whole, attempts };
+        if let Err(refusal) = may_retry(failed, attempts_max, upstream.budget()) {
+            tracing::debug!(upstream = upstream.name(), %failure, ?refusal, "a request is not sent again");
+            return Err(failure);
+        }
+        let Some(again) = again else {
+            // Some of its body was taken over by a connection that is gone.
+            return Err(failure);
+        };
+        request = again;
+        upstream.retried();
+        tried.push(server.clone());
+    }
+}
+
+async fn connect(server: &Server, prepared: &mut Prepared, fresh: bool) -> Result<Channel, ConnectError> {
+    if prepared.upgrade.is_some() {
+        if let Some(channel) = Box::pin(server.switchable_channel()).await? {
+            return Ok(channel);
+        }
+        // The server speaks HTTP/2 only: it is asked without the wish.
+        prepared.upgrade = None;
+    }
+    server.channel(fresh).await
+}
+
+impl Prepared {
+    fn request(&self, headers: HeaderMap, body: SentBody) -> Request<SentBody> {
+        let mut request = Request::new(body);
+        *request.method_mut() = self.method.clone();
+        *request.uri_mut() = self.target.clone();
+        *request.headers_mut() = headers;
+        self.listen_for_interim(&mut request);
+        request
+    }
+
+    /// Has interim answers told: "go on" opens the body's gate, early hints go to the client.
+    fn listen_for_interim(&self, request: &mut Request<SentBody>) {
+        let progress = self.progress.clone().filter(|_| self.gated);
+        let hints = self.connection.clone().filter(ClientConnection::takes_hints);
+        if progress.is_none() && hints.is_none() {
+            return;
+        }
+        hyper::ext::on_informational(request, move |interim| match interim.status() {
+            StatusCode::CONTINUE => progress.iter().for_each(|progress| progress.open()),
+            StatusCode::EARLY_HINTS => {
+                if let Some(connection) = &hints {
+                    let mut headers = interim.headers().clone();
+                    hop::strip(&mut headers);
+                    connection.hint(&headers);
+                }
+            }
+            _ => {}
+        });
+    }
+
+    /// Says whom the request is for, as this server and connection want it.
+    fn address(&self, request: &mut Request<SentBody>, server: &Server, channel: &Channel, host: &SentHost) {
+        let host = match host {
+            SentHost::Preserved => self.host.as_ref().unwrap_or(&server.authority),
+            SentHost::Server => &server.authority,
+            SentHost::Named(name) => name,
+        };
+        match channel {
+            Channel::Link(_) => {
+                *request.uri_mut() = self.target.clone();
+                let headers = request.headers_mut();
+                headers.insert(header::HOST, host.clone());
+                if let Some(upgrade) = &self.upgrade {
+                    headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+                    headers.insert(header::UPGRADE, upgrade.protocols.clone());
+                } else if headers.contains_key(header::TE) {
+                    headers.insert(header::CONNECTION, HeaderValue::from_static("te"));
+                }
+            }
+            Channel::Stream(_) => {
+                let headers = request.headers_mut();
+                headers.remove(header::HOST);
+                headers.remove(header::CONNECTION);
+                let mut parts = self.target.clone().into_parts();
+                parts.scheme = Some(if server.address.tls { uri::Scheme::HTTPS } else { uri::Scheme::HTTP });
+                parts.authority = host.to_str().ok().and_then(|host| host.parse().ok());
+                if let Ok(uri) = Uri::from_parts(parts) {
+                    *request.uri_mut() = uri;
+                }
+            }
+        }
+    }
+}

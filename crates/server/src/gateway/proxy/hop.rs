@@ -1,0 +1,207 @@
+//! What concerns one connection only, and must not be passed on (RFC 9110 §7.6.1).
+//!
+//! *Decides*, does no IO.
+//!
+//! # Invariants
+//! - What `Connection` names is removed *before* anything is added or looked up (the listener does it), so that a client
+//!   can name none of the fields that the gateway adds, and the cache sees what the server will see.
+//! - A field that is meant for the server by its nature cannot be named: such a request is refused, since whoever
+//!   names it wants the gateway and the server to see different requests.
+
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method, Version,
+    header::{self, Entry},
+};
+
+/// Fields that concern one connection, whether or not they are named. `Trailer` is none of them: it tells the recipient
+/// what comes behind the body, and trailers are passed on.
+static HOP_BY_HOP: [HeaderName; 8] = [
+    header::CONNECTION,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+    header::PROXY_AUTHENTICATE,
+    header::PROXY_AUTHORIZATION,
+    header::TE,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+];
+
+/// Fields that a request may not declare to be for this connection only.
+static NEVER_NAMED: [HeaderName; 12] = [
+    header::HOST,
+    header::CONTENT_LENGTH,
+    header::CONTENT_TYPE,
+    header::CONTENT_ENCODING,
+    header::AUTHORIZATION,
+    header::COOKIE,
+    header::CACHE_CONTROL,
+    header::RANGE,
+    header::VARY,
+    header::FORWARDED,
+    header::VIA,
+    HeaderName::from_static("x-forwarded-for"),
+];
+
+/// `Connection` names a field that is not for this connection only.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct NamedInVain(pub(crate) HeaderName);
+
+/// Removes the fields that `Connection` names from a request. What is hop-by-hop by itself stays for [`strip`].
+pub(crate) fn remove_named(headers: &mut HeaderMap) -> Result<(), NamedInVain> {
+    if !headers.contains_key(header::CONNECTION) {
+        return Ok(());
+    }
+    for name in named(headers) {
+        if NEVER_NAMED.contains(&name) {
+            return Err(NamedInVain(name));
+        }
+        headers.remove(name);
+    }
+    Ok(())
+}
+
+/// Removes every field that concerns the connection.
+pub(crate) fn strip(headers: &mut HeaderMap) {
+    // Most messages have few of them; one look at all names is cheaper than a search for each.
+    if !headers.keys().any(|name| HOP_BY_HOP.contains(name)) {
+        return;
+    }
+    for name in named(headers) {
+        // Whatever an answer names: the length is judged with the framing, below in `proxy::head`.
+        if name != header::CONTENT_LENGTH {
+            headers.remove(name);
+        }
+    }
+    for name in &HOP_BY_HOP {
+        headers.remove(name);
+    }
+}
+
+/// What `Connection` names, without the options that are no fields here.
+fn named(headers: &HeaderMap) -> Vec<HeaderName> {
+    let lines = headers.get_all(header::CONNECTION).iter();
+    let options = lines.filter_map(|line| line.to_str().ok()).flat_map(|line| line.split(','));
+    let names = options.map(str::trim).filter(|option| {
+        !option.is_empty() && !option.eq_ignore_ascii_case("close") && !option.eq_ignore_ascii_case("keep-alive")
+    });
+    let names = names.filter_map(|option| HeaderName::try_from(option).ok());
+    names.filter(|name| !HOP_BY_HOP.contains(name)).collect()
+}
+
+/// Whether the client understands trailers (`TE: trailers`).
+pub(crate) fn accepts_trailers(headers: &HeaderMap) -> bool {
+    list(headers, &header::TE)
+        .any(|coding| coding.split(';').next().is_some_and(|coding| coding.trim().eq_ignore_ascii_case("trailers")))
+}
+
+/// The protocols that the client would like to speak instead, if it asks for it rightly.
+pub(crate) fn wanted_upgrade(method: &Method, version: Version, headers: &HeaderMap) -> Option<HeaderValue> {
+    let upgrade = headers.get(header::UPGRADE)?;
+    let asks = version == Version::HTTP_11 && *method == Method::GET && {
+        list(headers, &header::CONNECTION).any(|option| option.eq_ignore_ascii_case("upgrade"))
+    };
+    // HTTP/2 on this connection (`h2c`) would be between client and gateway, and is not offered.
+    let other = !list(headers, &header::UPGRADE).any(|protocol| protocol.eq_ignore_ascii_case("h2c"));
+    (asks && other).then(|| upgrade.clone())
+}
+
+fn list<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
+    let lines = headers.get_all(name).iter().filter_map(|line| line.to_str().ok());
+    lines.flat_map(|line| line.split(',')).map(str::trim).filter(|part| !part.is_empty())
+}
+
+/// Joins the parts of a cookie that HTTP/2 sends in several fields (RFC 9113 §8.2.3).
+pub(crate) fn join_cookies(headers: &mut HeaderMap) {
+    let Entry::Occupied(cookies) = headers.entry(header::COOKIE) else { return };
+    if cookies.iter().nth(1).is_none() {
+        return;
+    }
+    let joined = cookies.iter().map(HeaderValue::as_bytes).collect::<Vec<_>>().join(&b"; "[..]);
+    headers.insert(header::COOKIE, HeaderValue::from_bytes(&joined).expect("parts of values make a value"));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(lines: &[(&str, &str)]) -> HeaderMap {
+        lines
+            .iter()
+            .map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()))
+            .collect::<Vec<_>>()
+            .into_iter()
+            .fold(HeaderMap::new(), |mut headers: HeaderMap, (name, value): (HeaderName, HeaderValue)| {
+                headers.append(name, value);
+                headers
+            })
+    }
+
+    fn check_stripped(before: &[(&str, &str)], after: &[&str]) {
+        let mut map = headers(before);
+        remove_named(&mut map).unwrap();
+        strip(&mut map);
+        let mut left: Vec<_> = map.keys().map(HeaderName::as_str).collect();
+        left.sort_unstable();
+        assert_eq!(left, after, "{before:?}");
+    }
+
+    #[test]
+    fn what_concerns_the_connection_is_removed() {
+        check_stripped(&[("connection", "close"), ("accept", "*/*"), ("te", "trailers")], &["accept"]);
+        check_stripped(
+            &[
+                ("connection", "x-a, X-B"),
+                ("connection", "x-c"),
+                ("x-a", "1"),
+                ("x-b", "1"),
+                ("x-c", "1"),
+                ("x-d", "1"),
+            ],
+            &["x-d"],
+        );
+        check_stripped(
+            &[
+                ("proxy-connection", "close"),
+                ("keep-alive", "5"),
+                ("upgrade", "h2c"),
+                ("transfer-encoding", "chunked"),
+                ("trailer", "x"),
+            ],
+            &["trailer"],
+        );
+        check_stripped(&[("connection", ", ,  (bad)"), ("accept", "*/*")], &["accept"]);
+    }
+
+    #[test]
+    fn what_is_for_the_server_cannot_be_named() {
+        for name in ["Host", "authorization", "COOKIE", "content-length"] {
+            let mut map = headers(&[("connection", &format!("close, {name}")), ("accept", "*/*")]);
+            assert_eq!(remove_named(&mut map), Err(NamedInVain(name.parse().unwrap())));
+        }
+    }
+
+    #[test]
+    fn an_upgrade_is_asked_for_in_two_fields() {
+        let wanted = |method, version, lines: &[_]| wanted_upgrade(&method, version, &headers(lines)).is_some();
+        let right = [("connection", "keep-alive, Upgrade"), ("upgrade", "websocket")];
+        assert!(wanted(Method::GET, Version::HTTP_11, &right));
+        assert!(!wanted(Method::POST, Version::HTTP_11, &right));
+        assert!(!wanted(Method::GET, Version::HTTP_2, &right));
+        assert!(!wanted(Method::GET, Version::HTTP_11, &right[1..]));
+        assert!(!wanted(Method::GET, Version::HTTP_11, &[right[0], ("upgrade", "h2c")]));
+    }
+
+    #[test]
+    fn trailers_are_accepted_if_te_says_so() {
+        let accepts = |value| accepts_trailers(&headers(&[("te", value)]));
+        assert!(accepts("trailers") && accepts("gzip, Trailers;q=1"));
+        assert!(!accepts("gzip") && !accepts("trailers2"));
+    }
+
+    #[test]
+    fn cookies_in_parts_are_joined() {
+        let mut map = headers(&[("cookie", "a=1"), ("cookie", "b=2"), ("accept", "*/*")]);
+        join_cookies(&mut map);
+        assert_eq!(map.get_all("cookie").iter().collect::<Vec<_>>(), ["a=1; b=2"]);
+    }
+}

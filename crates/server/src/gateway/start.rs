@@ -1,0 +1,178 @@
+//! Starting a gateway from a configuration, and running it to its end.
+
+use std::{net::SocketAddr, num::NonZeroU32, path::PathBuf, sync::Arc};
+
+use futures_util::FutureExt as _;
+use tokio::sync::watch;
+use unstale::{
+    Cache, CacheLimits, CacheVersion, InvalidRedisSettings, L1Limits, MemoryStore, RedisSettings, RedisStore,
+    StoreError,
+};
+
+use super::{
+    assembly::{Build, GatewayService, Shared, StateError, listen_settings},
+    config::{File, Plan},
+    control,
+    identity::tenancy,
+    listen::{ListenError, ListenHandle, Listener},
+    metrics::GatewayMetrics,
+    proxy::{Forward, ForwardSettings},
+    reload,
+};
+use crate::{
+    run::{RunError, Server},
+    shared::SharedStore,
+    telemetry::{BuildInfo, HttpTelemetry, Metrics},
+};
+
+/// What an entry's encoding may take beside its body and headers, in bytes.
+const ENCODING_BYTES: usize = 64 << 10;
+
+/// Why a gateway does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// An upstream or a route cannot be made.
+    #[error(transparent)]
+    Configuration(Box<dyn std::error::Error + Send + Sync>),
+    /// The listener cannot be used.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// The API for backends cannot be listened on.
+    #[error("[control] {0}")]
+    Control(#[from] RunError),
+    /// The URL of Redis is none.
+    #[error("the URL of Redis cannot be used: {0}")]
+    Redis(#[from] InvalidRedisSettings),
+    /// The store refuses this node.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<StateError> for StartError {
+    fn from(error: StateError) -> Self {
+        Self::Configuration(Box::new(error))
+    }
+}
+
+/// A gateway that listens and does not answer yet.
+pub struct Gateway {
+    shared: Arc<Shared>,
+    service: GatewayService,
+    listener: Listener,
+    control: Option<(Server, axum::Router)>,
+    keeps_up: SharedStore,
+    source: Option<PathBuf>,
+}
+
+impl Gateway {
+    /// Starts what a configuration says. With its file, `source`, it follows what changes there.
+    pub async fn start(plan: Plan, source: Option<PathBuf>, build: &BuildInfo) -> Result<Self, StartError> {
+        // Before anything else is touched: another gateway may be running here.
+        let listener = Listener::bind(listen_settings(&plan)).await?;
+        let control = match &plan.file.control {
+            None => None,
+            Some(control) => Some(Server::bind(control.address.parse().expect("the file was checked")).await?),
+        };
+        let gateway_metrics = Arc::new(GatewayMetrics::default());
+        let metrics = Arc::new(Metrics::with_application(build, |registry| gateway_metrics.register(registry)));
+        let store = open_store(&plan)?;
+        let cache = build_cache(&plan.file, &store, &metrics).await?;
+        metrics.watch(&cache);
+        if let SharedStore::Redis(redis) = &store {
+            metrics.watch_redis(redis);
+        }
+        let secret = plan.secret.as_ref().map_or_else(
+            || {
+                tracing::info!("no secret is given: one is made for as long as this process runs");
+                rand::random::<[u8; 32]>().to_vec()
+            },
+            |secret| secret.expose().to_vec(),
+        );
+        let forward = Forward::new(ForwardSettings::default());
+        let build = Build { cache, forward, metrics: gateway_metrics.clone(), secret };
+        let first = build.state(plan, None)?;
+        let shared = Shared::new(build, first);
+        gateway_metrics.watch(&shared);
+        let service = GatewayService::new(&shared, &HttpTelemetry::new(metrics.clone()));
+        let control = control.map(|server| {
+            let app = control::router(&shared, &service, &metrics, listener.handle());
+            (server.readiness(control::readiness(&shared)), app)
+        });
+        Ok(Self { shared, service, listener, control, keeps_up: store, source })
+    }
+
+    /// Where it listens; the port is known even if 0 was asked for.
+    pub fn local_addr(&self) -> std::io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// Where the API for backends is.
+    pub fn control_addr(&self) -> Option<SocketAddr> {
+        self.control.as_ref().and_then(|(server, _)| server.local_addr().ok())
+    }
+
+    /// A hold on the listener.
+    pub fn listening(&self) -> ListenHandle {
+        self.listener.handle()
+    }
+
+    /// Answers until `stop` is over and what runs has ended.
+    pub async fn run(self, stop: impl Future<Output = ()> + Send + 'static) -> Result<(), RunError> {
+        let Self { shared, service, listener, control, keeps_up, source } = self;
+        let (tell, told) = watch::channel(false);
+        let stopping = move || {
+            let mut told = told.clone();
+            async move { drop(told.wait_for(|stopping| *stopping).await) }
+        };
+        let keeping_up = tokio::spawn(keeps_up.keep_up(shared.build.cache.clone()));
+        let following = source.map(|source| tokio::spawn(reload::follow(shared.clone(), source)));
+        let stopped = async move {
+            stop.await;
+            let _ = tell.send(true);
+        };
+        let answering = listener.run(service, stopping()).map(Ok);
+        let controlled = async {
+            match control {
+                Some((server, app)) => server.run(app, stopping()).await,
+                None => Ok(()),
+            }
+        };
+        let ((), answered, controlled) = tokio::join!(stopped, answering, controlled);
+        keeping_up.abort();
+        following.iter().for_each(tokio::task::JoinHandle::abort);
+        answered.and(controlled)
+    }
+}
+
+fn open_store(plan: &Plan) -> Result<SharedStore, StartError> {
+    let Some(url) = plan.redis_url.as_ref().and_then(|url| url.expose_text()) else {
+        return Ok(SharedStore::Embedded(Arc::new(MemoryStore::default())));
+    };
+    let file = &plan.file.cache;
+    let version = CacheVersion::new(&file.version).expect("the file was checked");
+    let settings = RedisSettings { version, ..RedisSettings::new(url, &file.namespace) };
+    Ok(SharedStore::Redis(Arc::new(RedisStore::new(settings)?)))
+}
+
+async fn build_cache(file: &File, store: &SharedStore, metrics: &Metrics) -> Result<Cache, StartError> {
+    let file = &file.cache;
+    let usual = L1Limits::default();
+    let value = file.response_body_max.as_usize() + file.response_headers_max.as_usize() + ENCODING_BYTES;
+    let l1 = L1Limits {
+        bytes_max: file.memory_max.0,
+        tenant_bytes_max: file.tenant_memory_max.map_or(usual.tenant_bytes_max, |bytes| bytes.0),
+        value_bytes_max: value.max(usual.value_bytes_max),
+        ..usual
+    };
+    let limits = CacheLimits { l1, ..CacheLimits::default() };
+    let mut builder = store.cache().limits(limits).observer(metrics.observer());
+    for (tenant, weight) in weights(file) {
+        builder = builder.tenant_weight(tenant, weight);
+    }
+    Ok(builder.build().await?)
+}
+
+/// The weights of tenants, as a file gives them.
+pub(super) fn weights(file: &super::config::file::Cache) -> impl Iterator<Item = (unstale::Tenant, NonZeroU32)> + '_ {
+    file.tenant_weights.iter().filter_map(|(name, weight)| Some((tenancy::tenant(name)?, *weight)))
+}
