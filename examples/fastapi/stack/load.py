@@ -4,7 +4,7 @@ import re
 import subprocess
 from dataclasses import dataclass
 
-CONNECTIONS = 64
+CONNECTIONS = 256
 
 
 @dataclass(frozen=True)
