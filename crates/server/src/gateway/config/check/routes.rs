@@ -149,16 +149,17 @@ impl Checker<'_, '_> {
                         self.fault(&inner.key(name), found, "lifetime = \"origin\" beside it, or nothing");
                     }
                 }
+                if cache.origin.is_some() {
+                    let found = "is there, but the route says how long";
+                    self.fault(&inner.key("origin"), found, "lifetime = \"origin\" beside it, or nothing");
+                }
             }
             LifetimeOf::Origin => {
                 for (name, time) in [("grace", cache.grace), ("fail_safe", cache.fail_safe)] {
                     if time.is_some() {
                         let found = "is there, but the upstream says how long";
-                        let advice = match name {
-                            "grace" => "stale-while-revalidate of its Cache-Control",
-                            _ => "stale-if-error of its Cache-Control",
-                        };
-                        let advice = Some(format!("it says the same by {advice}, within retain"));
+                        let same = if name == "grace" { "stale_while_revalidate" } else { "stale_if_error" };
+                        let advice = Some(format!("what holds where it does not say is {same} in origin"));
                         self.advise(&inner.key(name), found, "lifetime = \"route\" beside it, or nothing", advice);
                     }
                 }

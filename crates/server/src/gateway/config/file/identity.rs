@@ -239,7 +239,7 @@ pub enum OnStrangers {
 impl Default for Credentials {
     fn default() -> Self {
         Self {
-            headers: vec!["authorization".to_owned()],
+            headers: vec!["authorization".to_owned(), "x-api-key".to_owned()],
             cookies: vec!["*".to_owned()],
             bad: OnCredentials::Anonymous,
             none: OnCredentials::Anonymous,
