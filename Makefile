@@ -11,7 +11,7 @@ PLATFORM := target/quick/platform
 
 .PHONY: help
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-23s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # ---- Run ------------------------------------------------------------------------------------------------------------
 
@@ -34,6 +34,10 @@ web/node_modules/.package-lock.json: web/package-lock.json
 $(WEB): web/node_modules/.package-lock.json $(WEB_SOURCES)
 	cd web && npm run build
 	@touch $@
+
+.PHONY: example-fastapi
+example-fastapi: ## A FastAPI backend with the gateway before it (CACHE_GROUPS=1: it names what its answers show)
+	@exec examples/fastapi/run $(if $(CACHE_GROUPS),--groups)
 
 # ---- Test -----------------------------------------------------------------------------------------------------------
 
@@ -68,6 +72,12 @@ e2e/node_modules/.package-lock.json: e2e/package-lock.json
 test-e2e: $(WEB) web/node_modules/.package-lock.json e2e/node_modules/.package-lock.json ## The real server in a real browser
 	cargo build --package platform --bin platform --locked
 	cd e2e && PLATFORM_BIN=$(CURDIR)/target/debug/platform PATH=$(CURDIR)/web/node_modules/.bin:$$PATH npm test
+
+.PHONY: example-fastapi-test
+example-fastapi-test: ## The FastAPI backend by itself, and through the gateway
+	examples/fastapi/prepare test
+	cd examples/fastapi && .venv/bin/ruff check --quiet . && .venv/bin/ruff format --quiet --check . && .venv/bin/mypy --no-error-summary .
+	cd examples/fastapi && .venv/bin/pytest
 
 e2e/http-cache-tests/node_modules/.package-lock.json: e2e/http-cache-tests/package-lock.json
 	cd e2e/http-cache-tests && npm ci --ignore-scripts
@@ -120,6 +130,10 @@ bench: ## Benchmarks, each against its yardstick in the same run
 	cargo bench --package unstale --all-features --bench engine
 	cargo bench --manifest-path benches/Cargo.toml --target-dir target/benches --locked
 	cargo bench --package platform --bench endpoint
+
+.PHONY: example-fastapi-measure
+example-fastapi-measure: ## The FastAPI backend by itself, with fastapi-cache2, and behind the gateway
+	examples/fastapi/measure
 
 .PHONY: lint-benches
 lint-benches: ## Clippy for the benchmarks beside other caches, which `lint` leaves out because it would build them all
