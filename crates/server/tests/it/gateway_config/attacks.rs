@@ -38,7 +38,7 @@ impl Party {
 
     fn token(self) -> Option<String> {
         let tenant = if self == Self::Foreign { "globex" } else { "acme" };
-        (self != Self::Stranger).then(|| bearer(self.name(), tenant, json!({})))
+        (self != Self::Stranger).then(|| bearer(self.name(), tenant, &json!({})))
     }
 }
 
