@@ -27,6 +27,7 @@ pub(crate) enum Refusal {
     BadHost,
     HostDisagrees,
     BadScheme,
+    BadTarget,
     TransferCoding,
     ConnectionField,
     Named(NamedInVain),
@@ -48,6 +49,7 @@ impl Refusal {
             Self::BadHost => bad("Host must be a name or an address, and perhaps a port: api.example:8443."),
             Self::HostDisagrees => bad("The host in the URL and the Host header differ. Send the same in both."),
             Self::BadScheme => bad("The URL's scheme must be http or https."),
+            Self::BadTarget => bad("Ask for a path, as in GET /items HTTP/1.1, or for a whole URL."),
             Self::TransferCoding => (
                 StatusCode::NOT_IMPLEMENTED,
                 "Of transfer codings, only chunked is served, once and alone. Send the body so, or with Content-Length."
@@ -83,6 +85,7 @@ pub(crate) fn clean(head: &mut request::Parts) -> Result<(), Refusal> {
     if head.method == Method::CONNECT || head.method == Method::TRACE {
         return Err(Refusal::Method);
     }
+    check_target(head)?;
     check_host(head)?;
     check_path(&head.uri)?;
     check_framing(head)?;
@@ -92,6 +95,17 @@ pub(crate) fn clean(head: &mut request::Parts) -> Result<(), Refusal> {
     hop::remove_named(&mut head.headers).map_err(Refusal::Named)
 }
 
+/// A path, a whole URL, or `*` with OPTIONS. An authority alone is for CONNECT.
+fn check_target(head: &request::Parts) -> Result<(), Refusal> {
+    let uri = &head.uri;
+    if uri.scheme().is_some_and(|scheme| *scheme != Scheme::HTTP && *scheme != Scheme::HTTPS) {
+        return Err(Refusal::BadScheme);
+    }
+    let is_path = uri.path().starts_with('/') || (uri.path() == "*" && head.method == Method::OPTIONS);
+    let is_url = uri.scheme().is_some() || uri.authority().is_none();
+    if is_path && is_url { Ok(()) } else { Err(Refusal::BadTarget) }
+}
+
 fn check_host(head: &request::Parts) -> Result<(), Refusal> {
     let mut hosts = head.headers.get_all(header::HOST).iter();
     let host = hosts.next();
@@ -99,9 +113,6 @@ fn check_host(head: &request::Parts) -> Result<(), Refusal> {
         return Err(Refusal::ManyHosts);
     }
     let host = host.map(HeaderValue::as_bytes);
-    if head.uri.scheme().is_some_and(|scheme| *scheme != Scheme::HTTP && *scheme != Scheme::HTTPS) {
-        return Err(Refusal::BadScheme);
-    }
     let authority = head.uri.authority().map(|authority| authority.as_str().as_bytes());
     match (authority, host) {
         (None, None) if head.version == Version::HTTP_10 => Ok(()),
@@ -184,6 +195,7 @@ mod tests {
         clean(&mut request.body(()).unwrap().into_parts().0)
     }
 
+    #[allow(clippy::needless_pass_by_value, reason = "reads better at the call")]
     fn check(uri: &str, headers: &[(&str, &str)], expected: Result<(), Refusal>) {
         assert_eq!(cleaned(Version::HTTP_11, "GET", uri, headers), expected, "{uri} {headers:?}");
     }
@@ -197,6 +209,9 @@ mod tests {
         check("http://a.example/x", &[("host", "b.example")], Err(Refusal::HostDisagrees));
         check("http://a.example/x", &[], Err(Refusal::NoHost));
         check("ftp://a/", &[("host", "a")], Err(Refusal::BadScheme));
+        check("a:80", &[("host", "a:80")], Err(Refusal::BadTarget));
+        check("*", &[("host", "a")], Err(Refusal::BadTarget));
+        assert_eq!(cleaned(Version::HTTP_11, "OPTIONS", "*", &[("host", "a")]), Ok(()));
         assert_eq!(cleaned(Version::HTTP_10, "GET", "/", &[]), Ok(()));
         assert_eq!(cleaned(Version::HTTP_2, "GET", "https://a/", &[]), Ok(()));
         assert_eq!(cleaned(Version::HTTP_2, "GET", "https://a/", &[("host", "b")]), Err(Refusal::HostDisagrees));

@@ -113,8 +113,13 @@ impl Listener {
     pub async fn bind(settings: ListenSettings) -> Result<Self, ListenError> {
         let address = settings.address;
         let tcp = listen(address).map_err(|source| ListenError::Bind { address, source })?;
+        let http2 = settings.http2;
         let certificates = match settings.tls.clone() {
-            Some(tls) => Some(Arc::new(Certificates::new(tls, settings.http2)?)),
+            // Files are read off the threads on which others' requests run.
+            Some(tls) => {
+                let read = tokio::task::spawn_blocking(move || Certificates::new(tls, http2)).await;
+                Some(Arc::new(read.expect("reading certificates does not panic")?))
+            }
             None => None,
         };
         Ok(Self { tcp, registry: Registry::new(&settings), settings, certificates })

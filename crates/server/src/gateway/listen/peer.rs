@@ -1,12 +1,13 @@
 //! What a request carries of where it came from: extensions that the listener puts.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{fmt::Write as _, net::SocketAddr, sync::Arc};
 
 use http::HeaderMap;
 use rustls::pki_types::CertificateDer;
 use x509_parser::{extensions::GeneralName, prelude::FromDer as _, x509::AttributeTypeAndValue};
 
 use super::state::ConnectionState;
+use crate::gateway::proxy::forwarded::{Hop, HopText};
 
 /// The address of who connected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,7 +57,10 @@ impl PeerCertificate {
         let digest = rustls::crypto::ring::cipher_suite::TLS13_AES_128_GCM_SHA256
             .tls13()
             .map(|suite| suite.common.hash_provider.hash(certificate))?;
-        let fingerprint = digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+        let fingerprint = digest.as_ref().iter().fold(String::with_capacity(64), |mut text, byte| {
+            write!(text, "{byte:02x}").expect("a string takes all that is written");
+            text
+        });
         Some(Self(Arc::new(CertificateFacts {
             subject,
             subject_der,
@@ -141,6 +145,11 @@ impl ClientConnection {
         if self.hints {
             self.state.hint(headers);
         }
+    }
+
+    /// How this hop is told to servers; made once, unless the client asks for many hosts.
+    pub(crate) fn hop_text(&self, hop: &Hop<'_>) -> HopText {
+        self.state.hop_text(hop)
     }
 
     /// Is over when the listener closes the connection.

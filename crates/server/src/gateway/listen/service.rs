@@ -42,20 +42,17 @@ where
         let running = Running::begin(&self.state);
         let (mut head, body) = request.into_parts();
         let version = head.version;
-        let kind = match hygiene::clean(&mut head) {
-            Err(refusal) => {
-                tracing::debug!(?refusal, "a request was refused");
-                Kind::Refused { refusal: Some(refusal), version }
+        let kind = if let Err(refusal) = hygiene::clean(&mut head) {
+            tracing::debug!(?refusal, "a request was refused");
+            Kind::Refused { refusal: Some(refusal), version }
+        } else {
+            let hints = version == Version::HTTP_11;
+            head.extensions.insert(self.peer);
+            head.extensions.insert(ClientConnection { state: self.state.clone(), hints });
+            if let Some(certificate) = &self.certificate {
+                head.extensions.insert(certificate.clone());
             }
-            Ok(()) => {
-                let hints = version == Version::HTTP_11;
-                head.extensions.insert(self.peer);
-                head.extensions.insert(ClientConnection { state: self.state.clone(), hints });
-                if let Some(certificate) = &self.certificate {
-                    head.extensions.insert(certificate.clone());
-                }
-                Kind::Called { answer: self.inner.clone().oneshot(Request::from_parts(head, body)) }
-            }
+            Kind::Called { answer: self.inner.clone().oneshot(Request::from_parts(head, body)) }
         };
         Serving { kind, running: Some(running) }
     }

@@ -21,6 +21,7 @@ use http::HeaderMap;
 use parking_lot::Mutex;
 
 use super::registry::Place;
+use crate::gateway::proxy::forwarded::{Hop, HopText};
 
 /// What a connection is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -99,6 +100,8 @@ pub(crate) struct ConnectionState {
     /// Interim answers that are to be sent.
     hints: Mutex<Vec<u8>>,
     has_hints: AtomicBool,
+    /// How it was last told to a server.
+    hop: Mutex<Option<HopText>>,
     /// Where it is counted as open until it is dropped.
     _place: Option<Place>,
 }
@@ -122,6 +125,7 @@ impl ConnectionState {
             waker: AtomicWaker::new(),
             hints: Mutex::default(),
             has_hints: AtomicBool::new(false),
+            hop: Mutex::default(),
             _place: place,
         }
     }
@@ -223,6 +227,15 @@ impl ConnectionState {
                 Command::Rest
             }
             _ => Command::Go,
+        }
+    }
+
+    /// How this hop is told to servers.
+    pub(crate) fn hop_text(&self, hop: &Hop<'_>) -> HopText {
+        let mut last = self.hop.lock();
+        match &*last {
+            Some(text) if text.is_for(hop.host) => text.clone(),
+            _ => last.insert(HopText::of(hop)).clone(),
         }
     }
 

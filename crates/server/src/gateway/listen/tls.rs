@@ -51,7 +51,7 @@ impl Certificates {
                 }
                 // Perhaps only one of the files was written so far: it is tried again at the next look.
                 Err(error) => {
-                    tracing::warn!(%error, "the certificate has changed and cannot be used; the old one stays")
+                    tracing::warn!(%error, "the certificate has changed and cannot be used; the old one stays");
                 }
             }
         }

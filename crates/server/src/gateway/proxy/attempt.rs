@@ -13,7 +13,7 @@ use super::{
     Shared,
     body::ForwardBody,
     failure::{BadAnswer, Failure},
-    forwarded::{self, Hop},
+    forwarded::{self, Hop, HopText},
     hop,
     tunnel::Tunnel,
 };
@@ -68,9 +68,14 @@ where
         Err(failure) => Err(failure),
     };
     answered.unwrap_or_else(|failure| {
-        upstream.gave_up();
-        tracing::warn!(upstream = upstream.name(), %failure, "a request was not forwarded");
-        failure.response(name)
+        let response = failure.response(name);
+        if response.status().is_server_error() {
+            upstream.gave_up();
+            tracing::warn!(upstream = upstream.name(), %failure, "a request was not forwarded");
+        } else {
+            tracing::debug!(upstream = upstream.name(), %failure, "a request was not forwarded");
+        }
+        response
     })
 }
 
@@ -94,8 +99,12 @@ fn prepare(shared: &Shared, mut head: request::Parts, body: &SentBody, gated: bo
     let host = asked.or_else(|| headers.get(header::HOST).cloned());
     let https = connection.as_ref().is_some_and(ClientConnection::is_tls);
     let hop = Hop { peer, https, host: host.as_ref(), trusted: shared.trusts(peer) };
-    forwarded::rewrite(headers, &hop, shared.settings.forwarded);
-    forwarded::add_via(headers, head.version, &shared.settings.name).map_err(|_| Failure::Circle)?;
+    let text = match &connection {
+        Some(connection) => connection.hop_text(&hop),
+        None => HopText::of(&hop),
+    };
+    forwarded::rewrite(headers, &hop, text, shared.settings.forwarded);
+    forwarded::add_via(headers, head.version, &shared.via).map_err(|_| Failure::Circle)?;
     Ok(Prepared {
         target: origin_form(head.uri),
         method: head.method,
@@ -177,7 +186,6 @@ async fn ask(upstream: &Arc<Upstream>, prepared: &mut Prepared, body: SentBody) 
     let attempts_max = settings.retry.attempts_max;
     // What a server may have got can be sent again only if it is kept, which is in vain for most.
     let may_replay = body.progress().is_none() && prepared.method.is_idempotent() && attempts_max > 1;
-    let mut spare = may_replay.then(|| prepared.headers.clone());
     let headers = std::mem::take(&mut prepared.headers);
     let mut request = prepared.request(headers, body);
     let mut tried: Vec<Arc<Server>> = Vec::new();
@@ -185,13 +193,16 @@ async fn ask(upstream: &Arc<Upstream>, prepared: &mut Prepared, body: SentBody) 
     loop {
         let Some(server) = upstream.pick(&tried) else { return Err(Failure::NoServer(upstream.retry_after())) };
         let lease = server.lease(&settings.timeouts).await?;
-        let (failure, reached, unsent) = match connect(server, prepared, stale || !tried.is_empty()).await {
+        let (failure, reached, again) = match connect(server, prepared, stale || !tried.is_empty()).await {
             Err(error) => {
                 server.failed();
                 (Failure::Connect(error), Reached::Nothing, Some(request))
             }
             Ok(mut channel) => {
                 prepared.address(&mut request, server, &channel, &settings.host);
+                if may_replay {
+                    channel.keep(request.headers());
+                }
                 let reused = channel.is_reused();
                 match channel.send(request, &settings.timeouts, prepared.gated).await {
                     Ok(response) => {
@@ -214,7 +225,9 @@ async fn ask(upstream: &Arc<Upstream>, prepared: &mut Prepared, body: SentBody) 
                         if !(of_client || reused && reached == Reached::Closed) {
                             server.failed();
                         }
-                        (Failure::Send(error), reached, None)
+                        let replay = may_replay && reached == Reached::Closed;
+                        let again = replay.then(|| prepared.request(channel.take_kept(), SentBody::empty()));
+                        (Failure::Send(error), reached, again)
                     }
                 }
             }
@@ -226,18 +239,11 @@ async fn ask(upstream: &Arc<Upstream>, prepared: &mut Prepared, body: SentBody) 
             tracing::debug!(upstream = upstream.name(), %failure, ?refusal, "a request is not sent again");
             return Err(failure);
         }
-        request = match (unsent, spare.take()) {
-            (Some(unsent), kept) => {
-                spare = kept;
-                unsent
-            }
-            (None, Some(headers)) => {
-                spare = Some(headers.clone());
-                prepared.request(headers, SentBody::empty())
-            }
-            // Some body was taken over by a connection that is gone.
-            (None, None) => return Err(failure),
+        let Some(again) = again else {
+            // Some of its body was taken over by a connection that is gone.
+            return Err(failure);
         };
+        request = again;
         upstream.retried();
         tried.push(server.clone());
     }
@@ -245,7 +251,7 @@ async fn ask(upstream: &Arc<Upstream>, prepared: &mut Prepared, body: SentBody) 
 
 async fn connect(server: &Server, prepared: &mut Prepared, fresh: bool) -> Result<Channel, ConnectError> {
     if prepared.upgrade.is_some() {
-        if let Some(channel) = server.switchable_channel().await? {
+        if let Some(channel) = Box::pin(server.switchable_channel()).await? {
             return Ok(channel);
         }
         // The server speaks HTTP/2 only: it is asked without the wish.

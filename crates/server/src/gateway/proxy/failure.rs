@@ -2,7 +2,7 @@
 //!
 //! It tells the client nothing of where the servers are; that goes to the log.
 
-use std::time::Duration;
+use std::{io, time::Duration};
 
 use axum::response::IntoResponse as _;
 use http::{HeaderName, HeaderValue, Response, StatusCode};
@@ -105,13 +105,23 @@ impl Failure {
 }
 
 const UNREACHED: &str = "The server behind the gateway cannot be reached; your request did nothing. Try again.";
+const BROKEN_OFF: &str =
+    "The server behind the gateway broke off. It may or may not have acted: look before you send it again.";
 const GARBLED: &str =
     "The server behind the gateway answered with something that is not HTTP. Report it to its operator.";
+
+const UNTRUSTED: &str = "The server behind the gateway could not prove who it is. Report it to the gateway's operator.";
+
+fn is_of_certificate(error: &io::Error) -> bool {
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
+    matches!(inner, Some(rustls::Error::InvalidCertificate(_)))
+}
 
 fn connect_told(error: &ConnectError) -> Told {
     match error {
         ConnectError::Name(_) => Told::bad_gateway("dns_error", UNREACHED),
         ConnectError::Refused(_) => Told::bad_gateway("connection_refused", UNREACHED),
+        ConnectError::Tls(error) if is_of_certificate(error) => Told::bad_gateway("tls_certificate_error", UNTRUSTED),
         ConnectError::Tls(_) => Told::bad_gateway("tls_protocol_error", UNREACHED),
         ConnectError::Handshake(_) => Told::bad_gateway("http_protocol_error", UNREACHED),
         ConnectError::TimedOut => Told::new(StatusCode::GATEWAY_TIMEOUT, "connection_timeout", UNREACHED),
@@ -121,10 +131,8 @@ fn connect_told(error: &ConnectError) -> Told {
 fn send_told(error: &SendError) -> Told {
     match error {
         SendError::Unsent(_) => Told::bad_gateway("connection_terminated", UNREACHED),
-        SendError::Closed => Told::bad_gateway(
-            "connection_terminated",
-            "The server behind the gateway broke off. It may or may not have acted: look before you send it again.",
-        ),
+        SendError::Cut => Told::bad_gateway("http_response_incomplete", BROKEN_OFF),
+        SendError::Closed => Told::bad_gateway("connection_terminated", BROKEN_OFF),
         SendError::Protocol(_) => Told::bad_gateway("http_protocol_error", GARBLED),
         SendError::HeadTimeout => Told::new(
             StatusCode::GATEWAY_TIMEOUT,

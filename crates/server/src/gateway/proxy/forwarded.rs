@@ -17,7 +17,7 @@ pub(crate) const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwar
 pub(crate) const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 
 /// Fields, beside `X-Forwarded-…`, that tell servers another client or URL.
-const TOLD: [HeaderName; 10] = [
+static TOLD: [HeaderName; 10] = [
     header::FORWARDED,
     HeaderName::from_static("x-real-ip"),
     HeaderName::from_static("x-client-ip"),
@@ -38,21 +38,43 @@ pub(crate) struct Hop<'a> {
     pub(crate) trusted: bool,
 }
 
+/// How this hop is written: the same for all requests of a connection for one host.
+#[derive(Clone, Debug)]
+pub(crate) struct HopText {
+    host: Option<HeaderValue>,
+    /// For `X-Forwarded-For`.
+    peer: Option<HeaderValue>,
+    /// For `Forwarded`.
+    element: HeaderValue,
+}
+
+impl HopText {
+    pub(crate) fn of(hop: &Hop<'_>) -> Self {
+        let peer = hop.peer.map(|peer| value(peer.to_canonical().to_string()));
+        Self { host: hop.host.cloned(), peer, element: value(element(hop)) }
+    }
+
+    /// Whether it was made for this host.
+    pub(crate) fn is_for(&self, host: Option<&HeaderValue>) -> bool {
+        self.host.as_ref() == host
+    }
+}
+
 /// Rewrites what a request says of who asked.
-pub(crate) fn rewrite(headers: &mut HeaderMap, hop: &Hop<'_>, standard: bool) {
+pub(crate) fn rewrite(headers: &mut HeaderMap, hop: &Hop<'_>, text: HopText, standard: bool) {
     if !hop.trusted {
         drop_told(headers);
     }
     let proto = HeaderValue::from_static(if hop.https { "https" } else { "http" });
-    if let Some(peer) = hop.peer {
-        append(headers, FORWARDED_FOR, &peer.to_canonical().to_string());
+    if let Some(peer) = text.peer {
+        append(headers, FORWARDED_FOR, peer);
     }
     headers.entry(FORWARDED_PROTO).or_insert(proto);
     if let Some(host) = hop.host {
         headers.entry(FORWARDED_HOST).or_insert_with(|| host.clone());
     }
     if standard {
-        append(headers, header::FORWARDED, &element(hop));
+        append(headers, header::FORWARDED, text.element);
     }
 }
 
@@ -64,6 +86,11 @@ fn drop_told(headers: &mut HeaderMap) {
             headers.remove(name);
         }
     }
+}
+
+/// Text that was made here, and is known to be a value.
+fn value(text: String) -> HeaderValue {
+    HeaderValue::from_maybe_shared(Bytes::from(text)).expect("addresses and host names have no control characters")
 }
 
 /// One element of `Forwarded`.
@@ -86,7 +113,12 @@ fn element(hop: &Hop<'_>) -> String {
 }
 
 /// Adds an element to a list, in one line.
-fn append(headers: &mut HeaderMap, name: HeaderName, element: &str) {
+fn append(headers: &mut HeaderMap, name: HeaderName, element: HeaderValue) {
+    // For most requests it is the only one: then nothing is copied.
+    if !headers.contains_key(&name) {
+        headers.insert(name, element);
+        return;
+    }
     let before = headers.get_all(&name).iter().map(HeaderValue::as_bytes).filter(|line| !line.is_empty());
     let mut line = before.collect::<Vec<_>>().join(&b", "[..]);
     if !line.is_empty() {
@@ -105,21 +137,38 @@ pub(crate) struct Circle;
 /// How often a request may come through gateways of one name.
 const PASSES_MAX: usize = 8;
 
-/// Adds this hop to `Via`. `name` is what this gateway calls itself.
-pub(crate) fn add_via(headers: &mut HeaderMap, version: Version, name: &str) -> Result<(), Circle> {
+/// What is added to `Via`.
+#[derive(Clone, Debug)]
+pub(crate) struct Via {
+    name: String,
+    http10: HeaderValue,
+    http11: HeaderValue,
+    http2: HeaderValue,
+}
+
+impl Via {
+    /// `name` is what this gateway calls itself; nothing if it cannot stand in a header.
+    pub(crate) fn new(name: &str) -> Option<Self> {
+        let hop = |version| HeaderValue::try_from(format!("{version} {name}")).ok();
+        Some(Self { name: name.to_owned(), http10: hop("1.0")?, http11: hop("1.1")?, http2: hop("2.0")? })
+    }
+}
+
+/// Adds this hop to `Via`.
+pub(crate) fn add_via(headers: &mut HeaderMap, version: Version, via: &Via) -> Result<(), Circle> {
     if headers.contains_key(header::VIA) {
         let lines = headers.get_all(header::VIA).iter().filter_map(|line| line.to_str().ok());
         let hops = lines.flat_map(|line| line.split(','));
-        if hops.filter(|hop| hop.split_whitespace().nth(1) == Some(name)).count() >= PASSES_MAX {
+        if hops.filter(|hop| hop.split_whitespace().nth(1) == Some(via.name.as_str())).count() >= PASSES_MAX {
             return Err(Circle);
         }
     }
-    let version = match version {
-        Version::HTTP_2 => "2.0",
-        Version::HTTP_10 => "1.0",
-        _ => "1.1",
+    let hop = match version {
+        Version::HTTP_2 => &via.http2,
+        Version::HTTP_10 => &via.http10,
+        _ => &via.http11,
     };
-    append(headers, header::VIA, &format!("{version} {name}"));
+    append(headers, header::VIA, hop.clone());
     Ok(())
 }
 
@@ -135,7 +184,7 @@ mod tests {
             headers.append(*name, value.parse().unwrap());
         }
         let hop = Hop { peer: Some(peer.parse().unwrap()), https: true, host: Some(&HOST), trusted };
-        rewrite(&mut headers, &hop, true);
+        rewrite(&mut headers, &hop, HopText::of(&hop), true);
         headers
     }
 
@@ -188,11 +237,12 @@ mod tests {
     #[test]
     fn a_request_that_comes_round_and_round_is_stopped() {
         let mut headers = HeaderMap::new();
+        let (edge, other) = (Via::new("edge").unwrap(), Via::new("other").unwrap());
         for _ in 0..PASSES_MAX {
-            assert_eq!(add_via(&mut headers, Version::HTTP_11, "edge"), Ok(()));
+            assert_eq!(add_via(&mut headers, Version::HTTP_11, &edge), Ok(()));
         }
-        assert_eq!(add_via(&mut headers, Version::HTTP_11, "other"), Ok(()));
-        assert_eq!(add_via(&mut headers, Version::HTTP_2, "edge"), Err(Circle));
+        assert_eq!(add_via(&mut headers, Version::HTTP_11, &other), Ok(()));
+        assert_eq!(add_via(&mut headers, Version::HTTP_2, &edge), Err(Circle));
         assert!(headers["via"].to_str().unwrap().starts_with("1.1 edge, 1.1 edge, "));
     }
 }

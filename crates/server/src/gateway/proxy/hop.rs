@@ -15,7 +15,7 @@ use http::{
 
 /// Fields that concern one connection, whether or not they are named. `Trailer` is none of them: it tells the recipient
 /// what comes behind the body, and trailers are passed on.
-const HOP_BY_HOP: [HeaderName; 8] = [
+static HOP_BY_HOP: [HeaderName; 8] = [
     header::CONNECTION,
     HeaderName::from_static("keep-alive"),
     HeaderName::from_static("proxy-connection"),
@@ -27,7 +27,7 @@ const HOP_BY_HOP: [HeaderName; 8] = [
 ];
 
 /// Fields that a request may not declare to be for this connection only.
-const NEVER_NAMED: [HeaderName; 12] = [
+static NEVER_NAMED: [HeaderName; 12] = [
     header::HOST,
     header::CONTENT_LENGTH,
     header::CONTENT_TYPE,
@@ -72,7 +72,7 @@ pub(crate) fn strip(headers: &mut HeaderMap) {
             headers.remove(name);
         }
     }
-    for name in HOP_BY_HOP {
+    for name in &HOP_BY_HOP {
         headers.remove(name);
     }
 }

@@ -19,7 +19,7 @@
 mod attempt;
 mod body;
 mod failure;
-mod forwarded;
+pub(crate) mod forwarded;
 pub(crate) mod hop;
 mod network;
 mod tunnel;
@@ -38,11 +38,11 @@ use http::{Request, Response};
 use http_body::Body;
 use tower::Service;
 
-use self::tunnel::TunnelCounts;
 pub use self::{
     body::{ForwardBody, ForwardError},
     network::{BadNetwork, Network},
 };
+use self::{forwarded::Via, tunnel::TunnelCounts};
 
 /// How requests are forwarded, whatever the upstream.
 #[derive(Clone, Debug)]
@@ -69,6 +69,7 @@ pub struct Forward {
 
 pub(crate) struct Shared {
     settings: ForwardSettings,
+    via: Via,
     tunnels: Arc<TunnelCounts>,
 }
 
@@ -87,8 +88,12 @@ pub struct TunnelReport {
 
 impl Forward {
     /// Forwards as these settings say.
+    ///
+    /// # Panics
+    /// If the name cannot stand in a header.
     pub fn new(settings: ForwardSettings) -> Self {
-        Self { shared: Arc::new(Shared { settings, tunnels: Arc::default() }) }
+        let via = Via::new(&settings.name).expect("the gateway's name is a token");
+        Self { shared: Arc::new(Shared { settings, via, tunnels: Arc::default() }) }
     }
 
     /// What went through upgraded connections.

@@ -15,13 +15,16 @@
 use std::{
     future::poll_fn,
     pin::{Pin, pin},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     task::{Context, Poll, Waker, ready},
     time::{Duration, Instant},
 };
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{HeaderName, HeaderValue, Request, Response};
 use http_body::{Body as _, Frame};
 use hyper::{
     body::Incoming,
@@ -48,6 +51,8 @@ pub(crate) enum SendError {
     Unsent(Box<Request<SentBody>>),
     #[error("the connection ended before the answer began")]
     Closed,
+    #[error("the connection ended within the head of the answer")]
+    Cut,
     #[error("the answer is no HTTP: {0}")]
     Protocol(hyper::Error),
     #[error("there was no answer in time")]
@@ -69,15 +74,28 @@ pub(crate) struct Link {
     alarm: Alarm,
     idle_since: Instant,
     reused: bool,
+    /// The head of what was sent, for as long as it may have to be sent again. Its room is used again, too.
+    kept: Vec<(HeaderName, HeaderValue)>,
+    heard: Arc<AtomicBool>,
 }
 
 impl Link {
     pub(crate) async fn new(stream: UpstreamStream, head_bytes_max: usize) -> Result<Self, ConnectError> {
         let mut builder = http1::Builder::new();
         builder.max_header_size(head_bytes_max).max_buf_size(BUFFER_BYTES_MAX.max(head_bytes_max));
+        let heard = stream.heard();
         let (sender, conn) = builder.handshake(TokioIo::new(stream)).await.map_err(ConnectError::Handshake)?;
         let alarm = Alarm::after(Duration::ZERO);
-        Ok(Self { sender, conn: Some(conn), over: false, alarm, idle_since: Instant::now(), reused: false })
+        Ok(Self {
+            sender,
+            conn: Some(conn),
+            over: false,
+            alarm,
+            idle_since: Instant::now(),
+            reused: false,
+            kept: Vec::new(),
+            heard,
+        })
     }
 
     fn drive(&mut self, cx: &mut Context<'_>) {
@@ -98,6 +116,7 @@ impl Link {
     ) -> Result<Response<Incoming>, SendError> {
         let mut watch = Watch::new(request.body().progress(), timeouts, gated);
         self.alarm.set(watch.first());
+        self.heard.store(false, Relaxed);
         // Without a budget of its own, so that it cannot say "not yet" to a waker that does nothing.
         let mut answer = pin!(unconstrained(self.sender.try_send_request(request)));
         poll_fn(|cx| {
@@ -109,15 +128,23 @@ impl Link {
                 self.conn = None;
                 polled = answer.as_mut().poll(&mut unheard);
                 if polled.is_pending() {
-                    return Poll::Ready(Err(SendError::Closed));
+                    return Poll::Ready(Err(self.ended()));
                 }
             }
             match polled {
-                Poll::Ready(answer) => Poll::Ready(answer.map_err(send_error)),
+                Poll::Ready(answer) => Poll::Ready(answer.map_err(|failed| match send_error(failed) {
+                    SendError::Closed => self.ended(),
+                    other => other,
+                })),
                 Poll::Pending => watch.poll(&mut self.alarm, cx).map(Err),
             }
         })
         .await
+    }
+
+    /// How the connection ended before there was an answer.
+    fn ended(&self) -> SendError {
+        if self.heard.load(Relaxed) { SendError::Cut } else { SendError::Closed }
     }
 
     /// The next part of an answer's body.
@@ -167,6 +194,11 @@ impl Link {
         self.idle_since
     }
 
+    /// What is kept of the request's head.
+    pub(crate) fn kept(&mut self) -> &mut Vec<(HeaderName, HeaderValue)> {
+        &mut self.kept
+    }
+
     /// Whether it carried a request before.
     pub(crate) fn is_reused(&self) -> bool {
         self.reused
@@ -175,6 +207,7 @@ impl Link {
     /// It is unused from now on.
     pub(crate) fn rest(&mut self, now: Instant) {
         self.reused = true;
+        self.kept.clear();
         self.idle_since = now;
     }
 

@@ -153,7 +153,7 @@ impl Upstream {
     /// The server to ask, unless all are down.
     pub(crate) fn pick(&self, tried: &[Arc<Server>]) -> Option<&Arc<Server>> {
         if let [only] = self.servers.as_slice()
-            && only.standing(Instant::now()) != Standing::Down
+            && !only.is_down()
         {
             return Some(only);
         }

@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use http::{Request, Response};
+use http::{HeaderName, HeaderValue, Request, Response};
 use hyper::{body::Incoming, client::conn::http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use parking_lot::Mutex;
@@ -46,12 +46,13 @@ pub(crate) struct Stream {
     running: Arc<AtomicUsize>,
     taken: bool,
     reused: bool,
+    kept: Vec<(HeaderName, HeaderValue)>,
 }
 
 impl Stream {
     fn take(&self, reused: bool) -> Self {
         self.running.fetch_add(1, Relaxed);
-        Self { sender: self.sender.clone(), running: self.running.clone(), taken: true, reused }
+        Self { sender: self.sender.clone(), running: self.running.clone(), taken: true, reused, kept: Vec::new() }
     }
 }
 
@@ -90,7 +91,7 @@ impl Multiplex {
                 tracing::debug!(%error, "an HTTP/2 connection to an upstream ended");
             }
         });
-        let connection = Stream { sender, running: Arc::default(), taken: false, reused: false };
+        let connection = Stream { sender, running: Arc::default(), taken: false, reused: false, kept: Vec::new() };
         let taken = connection.take(false);
         self.shared.lock().push(connection);
         Ok(taken)
@@ -103,6 +104,11 @@ impl Multiplex {
 }
 
 impl Stream {
+    /// What is kept of the request's head.
+    pub(crate) fn kept(&mut self) -> &mut Vec<(HeaderName, HeaderValue)> {
+        &mut self.kept
+    }
+
     /// Whether others used the connection before.
     pub(crate) fn is_reused(&self) -> bool {
         self.reused

@@ -10,14 +10,14 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
     },
-    time::Instant,
+    time::{Duration, Instant},
 };
 
-use http::{HeaderValue, Request, Response};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
 use hyper::body::Incoming;
 use parking_lot::Mutex;
 use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError},
+    sync::{OwnedSemaphorePermit, Semaphore},
     time::timeout,
 };
 
@@ -47,6 +47,7 @@ pub(crate) struct Server {
     permits: Arc<Semaphore>,
     running: AtomicUsize,
     waiting: AtomicUsize,
+    #[expect(clippy::vec_box, reason = "a link is large and goes in and out with every request")]
     unused: Mutex<Vec<Box<Link>>>,
     multiplex: Multiplex,
     /// The server did not agree to HTTP/2.
@@ -83,6 +84,30 @@ impl Channel {
         }
     }
 
+    /// Keeps the head of a request that may have to be sent again. A list in room that is there already costs a third
+    /// of what a copy of the map does.
+    pub(crate) fn keep(&mut self, headers: &HeaderMap) {
+        let kept = self.kept();
+        kept.clear();
+        kept.extend(headers.iter().map(|(name, value)| (name.clone(), value.clone())));
+    }
+
+    /// The head that was kept.
+    pub(crate) fn take_kept(&mut self) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in self.kept().drain(..) {
+            headers.append(name, value);
+        }
+        headers
+    }
+
+    fn kept(&mut self) -> &mut Vec<(HeaderName, HeaderValue)> {
+        match self {
+            Self::Link(link) => link.kept(),
+            Self::Stream(stream) => stream.kept(),
+        }
+    }
+
     /// Sends a request and waits for the head of its answer.
     pub(crate) async fn send(
         &mut self,
@@ -92,7 +117,7 @@ impl Channel {
     ) -> Result<Response<Incoming>, SendError> {
         match self {
             Self::Link(link) => link.send(request, timeouts, gated).await,
-            Self::Stream(stream) => stream.send(request, timeouts, gated).await,
+            Self::Stream(stream) => Box::pin(stream.send(request, timeouts, gated)).await,
         }
     }
 }
@@ -128,18 +153,20 @@ impl Server {
     pub(crate) async fn lease(self: &Arc<Self>, timeouts: &Timeouts) -> Result<Lease, LeaseError> {
         let permit = match self.permits.clone().try_acquire_owned() {
             Ok(permit) => permit,
-            Err(TryAcquireError::Closed) => unreachable!("the permits are never closed"),
-            Err(TryAcquireError::NoPermits) => {
-                let waiting = Waiting::new(&self.waiting);
-                if waiting.others >= self.waiting_max {
-                    return Err(LeaseError::TooManyWait);
-                }
-                let acquired = timeout(timeouts.queue, self.permits.clone().acquire_owned()).await;
-                acquired.map_err(|_| LeaseError::TimedOut)?.expect("the permits are never closed")
-            }
+            // Boxed, as all that is seldom: the futures of requests are small, since each is moved once.
+            Err(_) => Box::pin(self.wait(timeouts.queue)).await?,
         };
         self.running.fetch_add(1, Relaxed);
         Ok(Lease { server: self.clone(), _permit: permit })
+    }
+
+    async fn wait(&self, limit: Duration) -> Result<OwnedSemaphorePermit, LeaseError> {
+        let waiting = Waiting::new(&self.waiting);
+        if waiting.others >= self.waiting_max {
+            return Err(LeaseError::TooManyWait);
+        }
+        let acquired = timeout(limit, self.permits.clone().acquire_owned()).await;
+        Ok(acquired.map_err(|_| LeaseError::TimedOut)?.expect("the permits are never closed"))
     }
 
     /// A connection: one that is there, unless `fresh`, or a new one.
@@ -148,10 +175,17 @@ impl Server {
             if !fresh && let Some(link) = self.take_unused() {
                 return Ok(Channel::Link(link));
             }
-            let stream = self.connector.connect().await?.stream;
-            return self.link(stream).await;
+            return Box::pin(self.new_channel()).await;
         }
-        self.shared_channel().await
+        if let Some(stream) = self.multiplex.take() {
+            return Ok(Channel::Stream(stream));
+        }
+        Box::pin(self.shared_channel()).await
+    }
+
+    async fn new_channel(&self) -> Result<Channel, ConnectError> {
+        let stream = self.connector.connect().await?.stream;
+        self.link(stream).await
     }
 
     /// A connection on which the protocol can be switched, which is possible in HTTP/1.1 only; none if the server is
@@ -165,9 +199,6 @@ impl Server {
     }
 
     async fn shared_channel(&self) -> Result<Channel, ConnectError> {
-        if let Some(stream) = self.multiplex.take() {
-            return Ok(Channel::Stream(stream));
-        }
         let _connecting = self.multiplex.connecting.lock().await;
         if let Some(stream) = self.multiplex.take() {
             return Ok(Channel::Stream(stream));
@@ -215,6 +246,10 @@ impl Server {
         if self.clean.load(Relaxed) { Standing::Well } else { self.health.lock().standing(now) }
     }
 
+    pub(crate) fn is_down(&self) -> bool {
+        !self.clean.load(Relaxed) && self.health.lock().standing(Instant::now()) == Standing::Down
+    }
+
     /// Requests that run on it or wait for it.
     pub(crate) fn running(&self) -> usize {
         self.running.load(Relaxed) + self.waiting.load(Relaxed)
@@ -254,7 +289,7 @@ impl Server {
             None => {}
             Some(Change::CameUp) => tracing::info!(upstream, %server, "a server is well again"),
             Some(Change::WentDown) => {
-                tracing::warn!(upstream, %server, "a server does not answer; it gets no requests")
+                tracing::warn!(upstream, %server, "a server does not answer; it gets no requests");
             }
             Some(Change::Ejected(length)) => {
                 tracing::warn!(upstream, %server, for_s = length.as_secs(), "requests failed; others come first for a while");

@@ -3,7 +3,7 @@
 use axum::{Router, body::Body, extract::Request, routing::any};
 use http::header;
 
-use super::support::{Gateway, RawUpstream, app, soon, text};
+use super::support::{Gateway, RawUpstream, app, soon};
 
 #[tokio::test]
 async fn a_request_is_passed_on_and_answered() {
@@ -100,5 +100,102 @@ async fn the_path_is_not_touched() {
     }
     let absolute = gateway.send("GET http://a.b/x?y HTTP/1.1\r\nHost: a.b\r\nConnection: close\r\n\r\n").await;
     assert!(absolute.ends_with("\r\n\r\n/x?y a.b"), "{absolute}");
-    let _ = text(Body::empty()).await;
+}
+
+#[tokio::test]
+async fn trailers_are_passed_on_both_ways() {
+    let mut upstream = RawUpstream::start().await;
+    let gateway = Gateway::before(upstream.addr).await;
+    let mut client = gateway.connect().await;
+    client
+        .write("POST / HTTP/1.1\r\nHost: a\r\nTE: gzip, trailers\r\nTrailer: x-sum\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nX-Sum: 6\r\n\r\n")
+        .await;
+    let mut server = upstream.accept().await;
+    let asked = server.until("x-sum: 6\r\n\r\n").await;
+    assert!(asked.contains("te: trailers\r\n") && asked.contains("connection: te\r\n"), "{asked}");
+    server
+        .write(
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: x-sum\r\n\r\n3\r\ndef\r\n0\r\nX-Sum: 9\r\n\r\n",
+        )
+        .await;
+    client.until("x-sum: 9\r\n\r\n").await;
+}
+
+#[tokio::test]
+async fn early_hints_are_passed_on() {
+    let mut upstream = RawUpstream::start().await;
+    let gateway = Gateway::before(upstream.addr).await;
+    let mut client = gateway.connect().await;
+    for _ in 0..2 {
+        client.write("GET / HTTP/1.1\r\nHost: a\r\nConnection: keep-alive\r\n\r\n").await;
+        let mut server = upstream.accept().await;
+        server.until("\r\n\r\n").await;
+        server.write("HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\n\r\n").await;
+        let hints = client.until("\r\n\r\n").await;
+        assert_eq!(hints, "HTTP/1.1 103 Early Hints\r\nlink: </a.css>; rel=preload\r\n\r\n");
+        server.write("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nhi").await;
+        let answer = client.until("hi").await;
+        assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn the_client_is_told_to_go_on_when_the_server_says_so() {
+    let mut upstream = RawUpstream::start().await;
+    let gateway = Gateway::before(upstream.addr).await;
+    let mut client = gateway.connect().await;
+    client.write("PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n").await;
+    let mut server = upstream.accept().await;
+    let asked = server.until("\r\n\r\n").await;
+    assert!(asked.contains("expect: 100-continue"), "{asked}");
+    server.write("HTTP/1.1 100 Continue\r\n\r\n").await;
+    assert_eq!(client.until("\r\n\r\n").await, "HTTP/1.1 100 Continue\r\n\r\n");
+    client.write("abc").await;
+    server.until("abc").await;
+    server.write("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi").await;
+    client.until("hi").await;
+}
+
+#[tokio::test]
+async fn a_server_that_declines_gets_no_body() {
+    let mut upstream = RawUpstream::start().await;
+    let gateway = Gateway::before(upstream.addr).await;
+    let mut client = gateway.connect().await;
+    client.write("PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n").await;
+    let mut server = upstream.accept().await;
+    server.until("\r\n\r\n").await;
+    server.write("HTTP/1.1 413 Payload Too Large\r\nContent-Length: 0\r\n\r\n").await;
+    let answer = client.rest().await;
+    assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
+    // The connection to the server is not used again: it waits for a body there.
+    assert_eq!(server.rest().await, "");
+}
+
+#[tokio::test]
+async fn a_length_beside_chunks_is_dropped_and_other_codings_are_refused() {
+    let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Length: 1\r\n\r\n3\r\nabc\r\n0\r\n\r\n";
+    let (addr, _asked) = RawUpstream::answering(chunked).await;
+    let answer = Gateway::before(addr).await.send("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await;
+    assert!(!answer.contains("content-length") && answer.contains("3\r\nabc\r\n"), "{answer}");
+    let (addr, _asked) =
+        RawUpstream::answering("HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n")
+            .await;
+    let answer = Gateway::before(addr).await.send("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await;
+    assert!(answer.starts_with("HTTP/1.1 502"), "{answer}");
+    assert!(answer.contains("proxy-status: unstale; error=http_response_transfer_coding\r\n"), "{answer}");
+}
+
+#[tokio::test]
+async fn an_answer_that_is_no_http_is_a_bad_gateway() {
+    for garbage in [
+        "SSH-2.0-x\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab",
+        "HTTP/1.1 200 OK\r\nA : b\r\n\r\n",
+    ] {
+        let (addr, _asked) = RawUpstream::answering(garbage).await;
+        let answer = Gateway::before(addr).await.send("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await;
+        assert!(answer.starts_with("HTTP/1.1 502"), "{garbage}: {answer}");
+        assert!(answer.contains("proxy-status: unstale; error=http_protocol_error\r\n"), "{answer}");
+        assert!(answer.contains("application/problem+json"), "{answer}");
+    }
 }

@@ -1,4 +1,11 @@
 //! The gateway's forwarding half over real sockets.
 
 mod forward;
+mod health;
+mod hygiene;
+mod listen;
+mod retry;
+mod stream;
 mod support;
+mod tls;
+mod upgrade;

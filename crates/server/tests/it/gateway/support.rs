@@ -2,7 +2,7 @@
 
 use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
 
-use axum::{Router, body::Body};
+use axum::Router;
 use http::Request;
 use hyper::body::Incoming;
 use tokio::{
@@ -196,9 +196,4 @@ impl RawUpstream {
         });
         (addr, asked)
     }
-}
-
-/// Reads a body to its end.
-pub(super) async fn text(body: Body) -> String {
-    String::from_utf8(axum::body::to_bytes(body, usize::MAX).await.unwrap().to_vec()).unwrap()
 }
