@@ -80,8 +80,8 @@ pub use self::store::{
 };
 pub use self::{
     cache::{
-        Cache, CacheBuilder, CacheLimits, CacheSize, Cached, Census, FetchError, Fetched, InvalidateError, Invalidation,
-        Loaded, ReadOptions, WarmBudget, Warmed,
+        Cache, CacheBuilder, CacheLimits, CacheSize, Cached, Census, FetchError, Fetched, InvalidateError,
+        Invalidation, Loaded, ReadOptions, WarmBudget, Warmed,
     },
     clocks::ClockLimits,
     codec::{Cacheable, CodecError, Fingerprint},

@@ -5,7 +5,7 @@ use std::{num::NonZeroU32, sync::Arc, time::Duration};
 use parking_lot::Mutex;
 use unstale::{
     Cache, CacheBuilder, CacheLimits, Event, EvictionCause, L1Limits, Loaded, MemoryStore, Observer, Policy,
-    ReadOptions, Tenant,
+    ReadOptions, Tag, Tenant,
 };
 
 use crate::world::{Page, acme, page};
@@ -78,4 +78,26 @@ async fn weights_hold_and_memory_that_fills_up_is_told() {
     let news: Vec<&str> = told.iter().filter(|line| !line.contains(" lost ")).map(String::as_str).collect();
     assert_eq!(news, ["80 percent, above: true", "95 percent, above: true", "acme reached 15000"]);
     assert!(told.contains(&"acme lost acme:page/0".to_owned()));
+}
+
+#[tokio::test]
+async fn what_carries_a_tag_is_counted_and_removed_within_a_limit() {
+    let cache = Cache::builder(Arc::new(MemoryStore::default())).build().await.unwrap();
+    let tag = |group: u32| Tag::of(&acme(), "group", group);
+    for number in 0..30 {
+        let load = move || async move {
+            let loaded = Loaded::value(Page { saw: vec![(1, 1)] });
+            Ok::<_, String>(loaded.tags([tag(number % 3)]))
+        };
+        cache.fetch(&page(&acme(), number), &POLICY, &ReadOptions::default(), load).await.unwrap();
+    }
+    let all = cache.count_tagged(&[tag(0)], 1000);
+    assert_eq!((all.entries, all.looked_at, all.is_complete), (10, 30, true));
+    let some = cache.count_tagged(&[tag(0)], 5);
+    assert_eq!((some.looked_at, some.is_complete), (5, false));
+    assert_eq!(cache.count_tagged(&[tag(7)], 1000).entries, 0);
+    assert_eq!(cache.remove_tagged(&[tag(0), tag(1)], 1000).await.unwrap().entries, 20);
+    assert_eq!(cache.size().entries, 10);
+    let left: Vec<u32> = (0..30).filter(|number| is_there(&cache, &acme(), *number)).collect();
+    assert!(left.iter().all(|number| number % 3 == 2) && left.len() == 10, "{left:?}");
 }

@@ -98,12 +98,8 @@ impl Collector for Upstreams {
         for (at, kind) in kinds.into_iter().enumerate() {
             let name = format!("gateway_upstream_{kind}");
             let help = ["Requests to the upstream", "Requests sent once more", "Requests that no server answered"][at];
-            let mut family = encoder.encode_descriptor(
-                &name,
-                help,
-                no_unit,
-                prometheus_client::metrics::MetricType::Counter,
-            )?;
+            let mut family =
+                encoder.encode_descriptor(&name, help, no_unit, prometheus_client::metrics::MetricType::Counter)?;
             for (name, report) in &reports {
                 let count = [report.requests, report.retries, report.failures][at];
                 ConstCounter::new(count).encode(family.encode_family(&[("upstream", *name)])?)?;

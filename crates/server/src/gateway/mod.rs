@@ -13,6 +13,7 @@
 //! | [`upstream`] | the servers behind: which one, over which connection, and whether it is well |
 
 mod assembly;
+pub mod client;
 pub mod config;
 mod control;
 mod identity;

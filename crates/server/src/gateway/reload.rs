@@ -13,7 +13,7 @@ use std::{
 
 use super::{
     assembly::Shared,
-    config::{self, Faults, Plan},
+    config::{self, Faults, Plan, ReadFile},
     start::weights,
 };
 
@@ -23,23 +23,28 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Follows the file for as long as it is polled.
 pub(super) async fn follow(shared: Arc<Shared>, source: PathBuf) {
     let mut hangup = hangup();
-    let mut seen = fingerprint(shared.current.load().plan.files.clone()).await;
+    // As they were when they were read, not as they are now: they may have changed in between.
+    let mut seen = shared.current.load().plan.files.clone();
     loop {
         let asked = tokio::select! {
             () = hangup.recv() => true,
             () = tokio::time::sleep(LOOK_EVERY) => false,
         };
-        let files = fingerprint(shared.current.load().plan.files.clone()).await;
-        if asked || files != seen {
-            reload(&shared, &source).await;
-            // Those of the new configuration, if it counts. One that is refused is not read again until it changes.
-            seen = fingerprint(shared.current.load().plan.files.clone()).await;
+        let now = look(seen.clone()).await;
+        if !asked && now == seen {
+            continue;
         }
+        seen = if reload(&shared, &source).await {
+            shared.current.load().plan.files.clone()
+        } else {
+            // What was refused is not read again until it changes.
+            now
+        };
     }
 }
 
 /// Reads the file, and lets it count if nothing is wrong with it.
-async fn reload(shared: &Shared, source: &Path) {
+async fn reload(shared: &Shared, source: &Path) -> bool {
     let metrics = &shared.build.metrics;
     let path = source.to_owned();
     let read = tokio::task::spawn_blocking(move || config::read(&path)).await;
@@ -50,11 +55,13 @@ async fn reload(shared: &Shared, source: &Path) {
                 tracing::error!("{file}:{fault}");
             }
             tracing::error!(problems = faults.len(), "the new configuration is refused; the old one goes on");
-            return metrics.reloaded("refused");
+            metrics.reloaded("refused");
+            return false;
         }
         Err(error) => {
             tracing::error!(%error, "the configuration could not be read; the old one goes on");
-            return metrics.reloaded("refused");
+            metrics.reloaded("refused");
+            return false;
         }
     };
     let kept = {
@@ -65,21 +72,20 @@ async fn reload(shared: &Shared, source: &Path) {
         }
         unchangeable(&current.plan, &plan)
     };
-    match shared.exchange(plan).await {
-        Err(error) => {
-            tracing::error!(%error, "the new configuration is refused; the old one goes on");
-            metrics.reloaded("refused");
-        }
-        Ok(()) if kept.is_empty() => {
-            tracing::info!("the new configuration counts from now on");
-            metrics.reloaded("applied");
-        }
-        Ok(()) => {
-            let settings = kept.join(", ");
-            tracing::warn!(settings, "the new configuration counts, but for these settings: they need a restart");
-            metrics.reloaded("restart_needed");
-        }
+    if let Err(error) = shared.exchange(plan).await {
+        tracing::error!(%error, "the new configuration is refused; the old one goes on");
+        metrics.reloaded("refused");
+        return false;
     }
+    if kept.is_empty() {
+        tracing::info!("the new configuration counts from now on");
+        metrics.reloaded("applied");
+    } else {
+        let settings = kept.join(", ");
+        tracing::warn!(settings, "the new configuration counts, but for these settings: they need a restart");
+        metrics.reloaded("restart_needed");
+    }
+    true
 }
 
 /// What differs and cannot change while the gateway runs.
@@ -104,16 +110,10 @@ fn unchangeable(old: &Plan, new: &Plan) -> Vec<&'static str> {
     differing.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name).collect()
 }
 
-/// A hash over files; none if one cannot be read, as when it is being replaced.
-async fn fingerprint(files: Vec<PathBuf>) -> Option<blake3::Hash> {
-    let hashed = tokio::task::spawn_blocking(move || {
-        let mut hasher = blake3::Hasher::new();
-        for file in files {
-            hasher.update(blake3::hash(&std::fs::read(file).ok()?).as_bytes());
-        }
-        Some(hasher.finalize())
-    });
-    hashed.await.ok().flatten()
+/// The files as they are now.
+async fn look(files: Vec<ReadFile>) -> Vec<ReadFile> {
+    let looked = tokio::task::spawn_blocking(move || files.iter().map(ReadFile::again).collect());
+    looked.await.unwrap_or_default()
 }
 
 /// Comes at each SIGHUP, where there are signals.

@@ -173,8 +173,6 @@ async fn build_cache(file: &File, store: &SharedStore, metrics: &Metrics) -> Res
 }
 
 /// The weights of tenants, as a file gives them.
-pub(super) fn weights(
-    file: &super::config::file::Cache,
-) -> impl Iterator<Item = (unstale::Tenant, NonZeroU32)> + '_ {
+pub(super) fn weights(file: &super::config::file::Cache) -> impl Iterator<Item = (unstale::Tenant, NonZeroU32)> + '_ {
     file.tenant_weights.iter().filter_map(|(name, weight)| Some((tenancy::tenant(name)?, *weight)))
 }

@@ -2,5 +2,6 @@
 #![allow(clippy::unwrap_used, reason = "in a test, what is not there is a failure")]
 
 mod gateway;
+mod gateway_config;
 mod live;
 mod run;

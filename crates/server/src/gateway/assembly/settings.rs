@@ -6,7 +6,8 @@ use crate::gateway::{
     config::{Plan, file::UpstreamFile},
     listen::{ClientAuthority, ListenSettings, ListenTls},
     upstream::{
-        CertificateFiles, HealthSettings, RetrySettings, SentHost, ServerAddress, Timeouts, UpstreamSettings, UpstreamTls,
+        CertificateFiles, HealthSettings, RetrySettings, SentHost, ServerAddress, Timeouts, UpstreamSettings,
+        UpstreamTls,
     },
 };
 
@@ -48,7 +49,8 @@ pub(crate) fn upstream_settings(plan: &Plan, name: &str, file: &UpstreamFile) ->
         tls: UpstreamTls {
             ca: file.tls.ca.as_ref().map(path),
             server_name: file.tls.server_name.clone(),
-            identity: identity.map(|(certificate, key)| CertificateFiles { certificate: path(certificate), key: path(key) }),
+            identity: identity
+                .map(|(certificate, key)| CertificateFiles { certificate: path(certificate), key: path(key) }),
         },
         http2: file.http2,
         connections_max: file.connections_max,

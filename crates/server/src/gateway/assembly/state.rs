@@ -72,7 +72,10 @@ impl Build {
             upstreams.insert(name.clone(), (file.clone(), upstream));
         }
         let upstream = |name: &str| {
-            upstreams.get(name).map(|(_, upstream): &(_, Arc<Upstream>)| upstream.clone()).expect("the file was checked")
+            upstreams
+                .get(name)
+                .map(|(_, upstream): &(_, Arc<Upstream>)| upstream.clone())
+                .expect("the file was checked")
         };
         let identities = Arc::new(Identities::new(
             &plan,

@@ -25,7 +25,7 @@ use std::path::Path;
 use serde_json::Value;
 
 pub use self::{
-    check::{KeySource, Plan, Surroundings},
+    check::{KeySource, Plan, ReadFile, Surroundings},
     fault::{Fault, Faults, Place},
     file::File,
     secret::Material,
@@ -48,7 +48,7 @@ pub fn read(path: &Path) -> Result<Plan, Faults> {
     let directory = path.parent().unwrap_or(Path::new(""));
     let mut plan = parse(&text, &Surroundings { directory, env: &|name| std::env::var(name).ok() })
         .map_err(|faults| Faults { file, faults })?;
-    plan.files.push(path.to_owned());
+    plan.files.push(ReadFile::new(path, Some(text.as_bytes())));
     Ok(plan)
 }
 

@@ -243,5 +243,6 @@ fn files_are_read_from_the_directory_of_the_configuration() {
     let text = format!("{GOOD}[cache]\nsecret_file = \"secret\"\n");
     let plan = parse_in(&text, directory.path()).unwrap();
     assert_eq!(plan.secret.unwrap().expose(), b"a secret of thirty-two bytes, or more");
-    assert_eq!(plan.files, [directory.path().join("secret")]);
+    assert_eq!(plan.files, [ReadFile::new(&directory.path().join("secret"), None).again()]);
+    assert!(plan.files[0].hash.is_some());
 }

@@ -73,9 +73,11 @@ impl FromRequestParts<Arc<Control>> for Caller {
             });
         };
         let most = state.plan.file.control.as_ref().map_or(0, |control| control.requests_per_minute_max);
-        control.access.limiter(most).attempt(&caller.name, now).map_err(|refused| {
-            Problem::too_many_requests("This credential calls too often.", refused.retry_after)
-        })?;
+        control
+            .access
+            .limiter(most)
+            .attempt(&caller.name, now)
+            .map_err(|refused| Problem::too_many_requests("This credential calls too often.", refused.retry_after))?;
         Ok(caller)
     }
 }

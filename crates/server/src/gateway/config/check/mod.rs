@@ -35,6 +35,27 @@ pub struct Surroundings<'a> {
     pub env: &'a dyn Fn(&str) -> Option<String>,
 }
 
+/// A file that was read, and what was in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReadFile {
+    /// Where it is.
+    pub path: PathBuf,
+    /// A hash of its bytes; none if it could not be read.
+    pub hash: Option<blake3::Hash>,
+}
+
+impl ReadFile {
+    /// A file with these bytes.
+    pub fn new(path: &FilePath, bytes: Option<&[u8]>) -> Self {
+        Self { path: path.to_owned(), hash: bytes.map(blake3::hash) }
+    }
+
+    /// The same file as it is now.
+    pub(crate) fn again(&self) -> Self {
+        Self::new(&self.path, std::fs::read(&self.path).ok().as_deref())
+    }
+}
+
 /// A file that means something, with everything that it names read.
 #[derive(Debug)]
 pub struct Plan {
@@ -49,7 +70,7 @@ pub struct Plan {
     /// The hashes of the tokens of each `[[control.credentials]]`.
     pub tokens: Vec<blake3::Hash>,
     /// Every file that was read, as it was found.
-    pub files: Vec<PathBuf>,
+    pub files: Vec<ReadFile>,
     /// Where relative paths begin.
     pub directory: PathBuf,
 }
@@ -85,7 +106,7 @@ struct Checker<'a, 't> {
     judged: &'a Judged,
     surroundings: &'a Surroundings<'a>,
     faults: Vec<Fault>,
-    files: Vec<PathBuf>,
+    files: Vec<ReadFile>,
 }
 
 impl Checker<'_, '_> {
@@ -103,7 +124,7 @@ impl Checker<'_, '_> {
     fn read(&mut self, path: &Path, file: &FilePath) -> Option<Vec<u8>> {
         let file = self.surroundings.directory.join(file);
         let read = std::fs::read(&file);
-        self.files.push(file.clone());
+        self.files.push(ReadFile::new(&file, read.as_deref().ok()));
         match read {
             Ok(bytes) => Some(bytes),
             Err(error) => {

@@ -7,8 +7,8 @@ use unstale_http::{RouteError, RoutePolicies, RoutePolicy};
 use super::{
     super::{
         fault::{Path, Place},
-        group::{self, Part},
         file::{Browser, CacheMode, File, LifetimeOf, QueryOf, RouteCache, RouteFile, SharingOf},
+        group::{self, Part},
         structure::quoted,
     },
     Checker,

@@ -1,0 +1,121 @@
+//! Verifying over real sockets: what ends an identity, whom a header is believed from, and that no token is told.
+
+use std::sync::{Arc, Mutex};
+
+use serde_json::json;
+
+use super::world::{INTROSPECTION, JWT, ROUTES, World, bearer};
+
+#[tokio::test]
+async fn a_session_that_is_declared_wrong_is_asked_for_again_at_once() {
+    let world = World::start(&format!("{INTROSPECTION}{ROUTES}")).await;
+    world.backend.sign_in("one", "ann", "acme");
+    let (path, one) = ("/shared/x", [("authorization", "Bearer one")]);
+    assert_eq!(world.get(path, &one).await.cache(), "MISS");
+    world.backend.sign_out("one");
+    // Within the bound nobody has told: the answer of the introspection still stands.
+    assert_eq!(world.get(path, &one).await.cache(), "HIT");
+    let told = world.call("/v1/invalidate", &json!({"tenant": "acme", "sessions": ["session-of-ann"]})).await;
+    assert_eq!(told.status, 200, "{told:?}");
+    let refused = world.get(path, &one).await;
+    assert_eq!((refused.status, refused.cache()), (401, "BYPASS"), "{refused:?}");
+}
+
+#[tokio::test]
+async fn a_change_of_a_principal_ends_what_was_kept_for_them_alone() {
+    let world = World::start(&format!("{JWT}{ROUTES}")).await;
+    let (ann, ben) = (bearer("ann", "acme", json!({})), bearer("ben", "acme", json!({})));
+    for user in [&ann, &ben] {
+        world.get("/field-mappings/7", &[("authorization", user)]).await;
+    }
+    assert_eq!(world.call("/v1/invalidate", &json!({"tenant": "acme", "principals": ["ann"]})).await.status, 200);
+    assert_eq!(world.get("/field-mappings/7", &[("authorization", &ann)]).await.cache(), "MISS");
+    assert_eq!(world.get("/field-mappings/7", &[("authorization", &ben)]).await.cache(), "HIT");
+}
+
+#[tokio::test]
+async fn bad_credentials_can_be_refused_here() {
+    let world =
+        World::start(&format!("[credentials]\nbad = \"unauthorized\"\nnone = \"unauthorized\"\n{JWT}{ROUTES}")).await;
+    for headers in [&[][..], &[("authorization", "Bearer nonsense")]] {
+        let refused = world.get("/field-mappings/7", headers).await;
+        assert_eq!((refused.status, refused.header("www-authenticate")), (401, "Bearer"), "{refused:?}");
+        assert_eq!(world.get("/public/x", headers).await.status, 200);
+    }
+    assert_eq!(world.backend.calls("/field-mappings/7"), 0);
+}
+
+#[tokio::test]
+async fn a_proxys_header_is_believed_from_the_proxy_alone() {
+    let identity = |from: &str, others: &str| {
+        format!(
+            "[[identity]]\nname = \"proxy\"\n[identity.trusted_header]\nprincipal = \"x-user\"\ntenant = \"x-tenant\"\n\
+             from = [\"{from}\"]\nfrom_others = \"{others}\"\n{ROUTES}"
+        )
+    };
+    let ann = [("x-user", "ann"), ("x-tenant", "acme")];
+    let trusting = World::start(&identity("127.0.0.0/8", "strip")).await;
+    // The backend knows nobody here, so nothing can be kept; who it is was believed all the same.
+    trusting.get("/field-mappings/7", &ann).await;
+    assert!(trusting.metrics().await.contains("gateway_identities_total{outcome=\"known\"} 1"));
+    let strange = World::start(&identity("192.0.2.0/24", "strip")).await;
+    strange.get("/field-mappings/7", &ann).await;
+    assert!(strange.metrics().await.contains("gateway_identities_total{outcome=\"anonymous\"} 1"));
+    let strict = World::start(&identity("192.0.2.0/24", "refuse")).await;
+    assert_eq!(strict.get("/field-mappings/7", &ann).await.status, 403);
+    assert_eq!(strict.get("/public/x", &ann).await.status, 403);
+    assert_eq!(strict.get("/public/x", &[]).await.status, 200);
+}
+
+/// Collects every log line of this thread.
+#[derive(Clone, Default)]
+struct Lines(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn no_token_is_told_anywhere() {
+    const PLANTED: &str = "pl4nted-t0ken-0f-somebody";
+    let lines = Lines::default();
+    let writer = lines.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::TRACE)
+        .with_span_events(tracing_subscriber::fmt::format::FmtSpan::FULL)
+        .with_writer(move || writer.clone())
+        .finish();
+    // The test's runtime has one thread: everything that runs here is heard.
+    let _heard = tracing::subscriber::set_default(subscriber);
+    let world = World::start(&format!("{INTROSPECTION}{JWT}{ROUTES}")).await;
+    world.backend.sign_in(PLANTED, "ann", "acme");
+    let bearer = format!("Bearer {PLANTED}");
+    let cookie = format!("session={PLANTED}");
+    let mut told = Vec::new();
+    for headers in [&[("authorization", bearer.as_str())][..], &[("cookie", &cookie)], &[("authorization", PLANTED)]] {
+        for path in ["/field-mappings/7", "/shared/x", "/public/x", "/elsewhere"] {
+            for _ in 0..2 {
+                told.push(format!("{:?}", world.get(path, headers).await));
+            }
+            told.push(format!("{:?}", world.post("/open/7/touch", headers).await));
+        }
+    }
+    world.backend.break_down();
+    told.push(format!("{:?}", world.get("/shared/x", &[("authorization", &format!("{bearer}2"))]).await));
+    told.push(format!("{:?}", world.call_as(PLANTED, "/v1/invalidate", &json!({"tenant": PLANTED})).await));
+    let warm = json!({"urls": ["http://app.test/shared/x"], "headers": {"authorization": bearer}});
+    told.push(format!("{:?}", world.call("/v1/warm", &warm).await));
+    told.push(world.metrics().await);
+    let logged = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+    assert!(logged.contains("introspection") || logged.contains("identity"), "nothing was heard: {logged}");
+    for (at, text) in told.iter().chain([&logged]).enumerate() {
+        assert!(!text.contains(PLANTED), "{at}: {text}");
+    }
+}

@@ -1,0 +1,8 @@
+//! `unstale gateway` put together, from its configuration file, over real sockets and before a real backend.
+
+mod control;
+mod identity;
+mod reload;
+mod sharing;
+mod world;
+mod writes;

@@ -1,0 +1,379 @@
+//! A backend that knows sessions and field mappings, a gateway before it, and a client of both.
+
+use std::{
+    collections::HashMap,
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use axum::{
+    Json, Router,
+    extract::{Path, State},
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use http::{HeaderMap, StatusCode};
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+    sync::oneshot,
+    task::JoinHandle,
+};
+use unstale_server::{
+    gateway::{
+        Gateway,
+        config::{self, ReadFile, Surroundings},
+    },
+    telemetry::BuildInfo,
+};
+
+/// How long a test waits for what must come.
+const LIMIT: Duration = Duration::from_secs(20);
+pub(super) const SECRET: &str = "a secret of thirty-two bytes, or more";
+pub(super) const CONTROL_TOKEN: &str = "a token of thirty-two bytes, or more";
+
+/// Fails the test if it takes too long.
+pub(super) async fn soon<T>(what: impl Future<Output = T>) -> T {
+    tokio::time::timeout(LIMIT, what).await.expect("it takes too long")
+}
+
+/// A backend.
+#[derive(Clone, Default)]
+pub(super) struct Backend(Arc<Mutex<Facts>>);
+
+#[derive(Default)]
+struct Facts {
+    /// By token: user and client.
+    sessions: HashMap<String, (String, String)>,
+    versions: HashMap<String, u64>,
+    calls: HashMap<String, usize>,
+    is_broken: bool,
+}
+
+impl Backend {
+    /// Starts one.
+    pub(super) async fn start() -> (Self, SocketAddr) {
+        let backend = Self::default();
+        let app = Router::new()
+            .route("/me", get(me))
+            .route("/field-mappings/{import}", get(mappings))
+            .route("/field-mappings/{import}/bulk-approve", post(approve))
+            .route("/open/{import}/touch", post(approve))
+            .route("/shared/{name}", get(shared))
+            .route("/public/{name}", get(public))
+            .route("/upload", post(|body: axum::body::Bytes| async move { body.len().to_string() }))
+            .fallback(|| async { "elsewhere" })
+            .with_state(backend.clone());
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let addr = listener.local_addr().unwrap();
+        tokio::spawn(async move { axum::serve(listener, app).await });
+        (backend, addr)
+    }
+
+    pub(super) fn sign_in(&self, token: &str, user: &str, client: &str) {
+        self.0.lock().unwrap().sessions.insert(token.to_owned(), (user.to_owned(), client.to_owned()));
+    }
+
+    pub(super) fn sign_out(&self, token: &str) {
+        self.0.lock().unwrap().sessions.remove(token);
+    }
+
+    /// From now on it answers `/me` with 500.
+    pub(super) fn break_down(&self) {
+        self.0.lock().unwrap().is_broken = true;
+    }
+
+    /// How often a path was asked for.
+    pub(super) fn calls(&self, path: &str) -> usize {
+        self.0.lock().unwrap().calls.get(path).copied().unwrap_or_default()
+    }
+
+    fn called(&self, path: &str) -> usize {
+        let mut facts = self.0.lock().unwrap();
+        let calls = facts.calls.entry(path.to_owned()).or_default();
+        *calls += 1;
+        *calls
+    }
+
+    /// Who has sent a request: by its own sessions, or by what a token says (which the gateway verifies).
+    fn user(&self, headers: &HeaderMap) -> Option<(String, String)> {
+        let line = headers.get("authorization")?.to_str().ok()?;
+        let token = line.strip_prefix("Bearer ")?;
+        if let Some(known) = self.0.lock().unwrap().sessions.get(token) {
+            return Some(known.clone());
+        }
+        let key = jsonwebtoken::DecodingKey::from_secret(SECRET.as_bytes());
+        let mut rules = jsonwebtoken::Validation::new(Algorithm::HS256);
+        rules.validate_aud = false;
+        let claims = jsonwebtoken::decode::<Value>(token, &key, &rules).ok()?.claims;
+        Some((claims["sub"].as_str()?.to_owned(), claims["org"].as_str()?.to_owned()))
+    }
+}
+
+async fn me(State(backend): State<Backend>, headers: HeaderMap) -> Response {
+    backend.called("/me");
+    if backend.0.lock().unwrap().is_broken {
+        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+    }
+    match backend.user(&headers) {
+        None => StatusCode::UNAUTHORIZED.into_response(),
+        Some((user, client)) => {
+            let session = format!("session-of-{user}");
+            Json(json!({"user": {"id": user}, "client": {"id": client}, "session_id": session})).into_response()
+        }
+    }
+}
+
+async fn mappings(State(backend): State<Backend>, Path(import): Path<String>, headers: HeaderMap) -> Response {
+    backend.called(&format!("/field-mappings/{import}"));
+    let Some((user, client)) = backend.user(&headers) else { return StatusCode::UNAUTHORIZED.into_response() };
+    let version = backend.0.lock().unwrap().versions.get(&import).copied().unwrap_or_default();
+    Json(json!({"user": user, "client": client, "version": version})).into_response()
+}
+
+async fn approve(State(backend): State<Backend>, Path(import): Path<String>) -> Response {
+    *backend.0.lock().unwrap().versions.entry(import).or_default() += 1;
+    Json(json!({"approved": true})).into_response()
+}
+
+async fn shared(State(backend): State<Backend>, Path(name): Path<String>, headers: HeaderMap) -> Response {
+    backend.called(&format!("/shared/{name}"));
+    let Some((_, client)) = backend.user(&headers) else { return StatusCode::UNAUTHORIZED.into_response() };
+    Json(json!({"client": client})).into_response()
+}
+
+async fn public(State(backend): State<Backend>, Path(name): Path<String>, headers: HeaderMap) -> Response {
+    let calls = backend.called(&format!("/public/{name}"));
+    let credentials = headers.contains_key("authorization") || headers.contains_key("cookie");
+    Json(json!({"credentials": credentials, "calls": calls})).into_response()
+}
+
+/// A gateway that runs; it ends when it is dropped.
+pub(super) struct World {
+    pub(super) backend: Backend,
+    pub(super) addr: SocketAddr,
+    pub(super) control: SocketAddr,
+    pub(super) file: std::path::PathBuf,
+    upstream: SocketAddr,
+    _directory: tempfile::TempDir,
+    _stop: oneshot::Sender<()>,
+    task: JoinHandle<()>,
+}
+
+/// The part of a file that all worlds share.
+fn head(upstream: SocketAddr) -> String {
+    let hash = blake3::hash(CONTROL_TOKEN.as_bytes()).to_hex();
+    let other = blake3::hash(b"another token of thirty-two bytes").to_hex();
+    format!(
+        "fallback = \"api\"\n[listen]\naddress = \"127.0.0.1:0\"\nrequest_body_max = \"1KiB\"\n\
+         [control]\naddress = \"127.0.0.1:0\"\n\
+         [[control.credentials]]\nname = \"backend\"\ntenants = [\"*\"]\ntoken_blake3 = \"{hash}\"\n\
+         [[control.credentials]]\nname = \"globex\"\ntenants = [\"globex\"]\ntoken_blake3 = \"{other}\"\n\
+         [upstreams.api]\nservers = [\"http://{upstream}\"]\n"
+    )
+}
+
+/// Identities by signed tokens.
+pub(super) const JWT: &str = "
+[[identity]]
+name = \"tokens\"
+[identity.jwt]
+secret_env = \"SECRET\"
+issuers = [\"https://issuer\"]
+audiences = [\"api\"]
+tenant = \"org\"
+session = \"sid\"
+";
+
+/// Identities by asking the backend.
+pub(super) const INTROSPECTION: &str = "
+[[identity]]
+name = \"session\"
+[identity.introspection]
+upstream = \"api\"
+path = \"/me\"
+principal = \"user.id\"
+tenant = \"client.id\"
+session = \"session_id\"
+max_age = \"5m\"
+";
+
+/// The routes of the backend.
+pub(super) const ROUTES: &str = "
+[[routes]]
+path = \"/field-mappings/{import_id}\"
+methods = [\"GET\"]
+upstream = \"api\"
+groups = [\"import:{import_id}\"]
+cache = { ttl = \"5m\" }
+
+[[routes]]
+path = \"/field-mappings/{id}/bulk-approve\"
+methods = [\"POST\"]
+upstream = \"api\"
+invalidates = [\"import:{id}\"]
+
+[[routes]]
+path = \"/open/{id}/touch\"
+upstream = \"api\"
+invalidates = [\"import:{id}\"]
+
+[[routes]]
+path = \"/shared/{name}\"
+upstream = \"api\"
+sharing = \"tenant\"
+cache = { ttl = \"5m\" }
+
+[[routes]]
+path = \"/public/{name}\"
+upstream = \"api\"
+sharing = \"public\"
+groups = [\"public:{name}\"]
+cache = { ttl = \"5m\" }
+";
+
+impl World {
+    /// A backend and a gateway with this in its file.
+    pub(super) async fn start(more: &str) -> Self {
+        let (backend, upstream) = Backend::start().await;
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("gateway.toml");
+        let text = format!("{}{more}", head(upstream));
+        std::fs::write(&file, &text).unwrap();
+        let env = |name: &str| (name == "SECRET").then(|| SECRET.to_owned());
+        let mut plan = config::parse(&text, &Surroundings { directory: directory.path(), env: &env })
+            .unwrap_or_else(|faults| panic!("{faults:#?}"));
+        plan.files.push(ReadFile::new(&file, Some(text.as_bytes())));
+        let build = BuildInfo { version: "test", commit: "test" };
+        let gateway = Gateway::start(plan, Some(file.clone()), &build).await.unwrap();
+        let (addr, control) = (gateway.local_addr().unwrap(), gateway.control_addr().unwrap());
+        let (stop, stopped) = oneshot::channel::<()>();
+        let task = tokio::spawn(async move {
+            gateway.run(async move { drop(stopped.await) }).await.unwrap();
+        });
+        Self { backend, addr, control, file, upstream, _directory: directory, _stop: stop, task }
+    }
+
+    /// Writes another file, as a deployment does: whole, under another name, then renamed.
+    pub(super) fn rewrite(&self, more: &str) {
+        self.write(&format!("{}{more}", head(self.upstream)));
+    }
+
+    /// The same, of this text alone.
+    pub(super) fn write(&self, text: &str) {
+        let draft = self.file.with_extension("draft");
+        std::fs::write(&draft, text).unwrap();
+        std::fs::rename(&draft, &self.file).unwrap();
+    }
+
+    pub(super) async fn get(&self, path: &str, headers: &[(&str, &str)]) -> Answer {
+        ask(self.addr, "GET", path, headers, "").await
+    }
+
+    pub(super) async fn post(&self, path: &str, headers: &[(&str, &str)]) -> Answer {
+        ask(self.addr, "POST", path, headers, "").await
+    }
+
+    /// Calls the API for backends.
+    pub(super) async fn call(&self, path: &str, body: &Value) -> Answer {
+        self.call_as(CONTROL_TOKEN, path, body).await
+    }
+
+    pub(super) async fn call_as(&self, token: &str, path: &str, body: &Value) -> Answer {
+        let authorization = format!("Bearer {token}");
+        let headers = [("authorization", authorization.as_str()), ("content-type", "application/json")];
+        ask(self.control, "POST", path, &headers, &body.to_string()).await
+    }
+
+    pub(super) async fn metrics(&self) -> String {
+        ask(self.control, "GET", "/metrics", &[], "").await.body
+    }
+
+    /// Waits until the metrics hold this.
+    pub(super) async fn until_metrics(&self, hold: &str) {
+        soon(async {
+            while !self.metrics().await.contains(hold) {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        })
+        .await;
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// An answer.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) status: u16,
+    pub(super) head: String,
+    pub(super) body: String,
+}
+
+impl Answer {
+    pub(super) fn header(&self, name: &str) -> &str {
+        let lines = self.head.lines().filter_map(|line| line.split_once(": "));
+        lines.into_iter().find(|(own, _)| own.eq_ignore_ascii_case(name)).map_or("", |(_, value)| value)
+    }
+
+    pub(super) fn cache(&self) -> &str {
+        self.header("x-cache")
+    }
+
+    pub(super) fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|_| panic!("no JSON: {self:?}"))
+    }
+}
+
+/// One request on a connection of its own.
+pub(super) async fn ask(addr: SocketAddr, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+    let mut text = format!("{method} {path} HTTP/1.1\r\nconnection: close\r\n");
+    if !headers.iter().any(|(name, _)| *name == "host") {
+        text.push_str("host: app.test\r\n");
+    }
+    headers.iter().for_each(|(name, value)| text.push_str(&format!("{name}: {value}\r\n")));
+    if !body.is_empty() || method == "POST" {
+        text.push_str(&format!("content-length: {}\r\n", body.len()));
+    }
+    text.push_str(&format!("\r\n{body}"));
+    let mut stream = TcpStream::connect(addr).await.unwrap();
+    stream.write_all(text.as_bytes()).await.unwrap();
+    let mut bytes = Vec::new();
+    let _ = soon(stream.read_to_end(&mut bytes)).await;
+    let text = String::from_utf8(bytes).unwrap();
+    let (head, rest) = text.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no answer to {method} {path}: {text:?}"));
+    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+    let chunked = head.to_ascii_lowercase().contains("transfer-encoding: chunked");
+    let body = if chunked { dechunked(rest) } else { rest.to_owned() };
+    Answer { status, head: head.to_owned(), body }
+}
+
+fn dechunked(mut text: &str) -> String {
+    let mut body = String::new();
+    while let Some((size, rest)) = text.split_once("\r\n") {
+        let size = usize::from_str_radix(size, 16).unwrap();
+        body.push_str(&rest[..size]);
+        text = &rest[(size + 2).min(rest.len())..];
+    }
+    body
+}
+
+/// A signed token, as a header's value.
+pub(super) fn bearer(user: &str, tenant: &str, more: Value) -> String {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    let mut claims = json!({
+        "iss": "https://issuer", "aud": "api", "sub": user, "org": tenant, "sid": format!("s-{user}"), "exp": now + 600,
+    });
+    for (name, value) in more.as_object().unwrap() {
+        claims[name] = value.clone();
+    }
+    let key = EncodingKey::from_secret(SECRET.as_bytes());
+    format!("Bearer {}", jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &key).unwrap())
+}

@@ -1,0 +1,57 @@
+//! Writes declare wrong what the routes say, before they are answered.
+
+use serde_json::json;
+
+use super::world::{INTROSPECTION, JWT, ROUTES, World, bearer};
+
+#[tokio::test]
+async fn a_write_ends_the_answers_of_its_group_for_all_of_the_tenant() {
+    let world = World::start(&format!("{JWT}{ROUTES}")).await;
+    let (ann, ben) = (bearer("ann", "acme", json!({})), bearer("ben", "acme", json!({})));
+    for user in [&ann, &ben] {
+        for path in ["/field-mappings/7", "/field-mappings/8"] {
+            assert_eq!(world.get(path, &[("authorization", user)]).await.cache(), "MISS");
+        }
+    }
+    let written = world.post("/field-mappings/7/bulk-approve", &[("authorization", &ann)]).await;
+    let position = written.header("unstale-position");
+    assert!(written.status == 200 && !position.is_empty(), "{written:?}");
+    for user in [&ann, &ben] {
+        let seen = world.get("/field-mappings/7", &[("authorization", user), ("unstale-position", position)]).await;
+        assert_eq!((seen.cache(), &seen.json()["version"]), ("MISS", &json!(1)), "{seen:?}");
+        assert_eq!(world.get("/field-mappings/8", &[("authorization", user)]).await.cache(), "HIT");
+    }
+}
+
+#[tokio::test]
+async fn another_tenants_write_ends_nothing_here() {
+    let world = World::start(&format!("{JWT}{ROUTES}")).await;
+    let (ann, cid) = (bearer("ann", "acme", json!({})), bearer("cid", "globex", json!({})));
+    world.get("/field-mappings/7", &[("authorization", &ann)]).await;
+    assert_eq!(world.post("/field-mappings/7/bulk-approve", &[("authorization", &cid)]).await.status, 200);
+    assert_eq!(world.get("/field-mappings/7", &[("authorization", &ann)]).await.cache(), "HIT");
+}
+
+#[tokio::test]
+async fn a_write_that_nobody_would_be_told_of_waits() {
+    let world = World::start(&format!("{INTROSPECTION}{ROUTES}")).await;
+    world.backend.sign_in("one", "ann", "acme");
+    world.backend.break_down();
+    let refused = world.post("/open/7/touch", &[("authorization", "Bearer one")]).await;
+    assert_eq!((refused.status, refused.header("retry-after")), (503, "1"), "{refused:?}");
+    // Reading is never refused for it: the backend decides.
+    let read = world.get("/field-mappings/7", &[("authorization", "Bearer one")]).await;
+    assert_eq!((read.status, read.cache(), &read.json()["version"]), (200, "BYPASS", &json!(0)));
+}
+
+#[tokio::test]
+async fn a_write_of_somebody_unknown_concerns_the_tenant_of_the_rule() {
+    let identity = JWT.replace("tenant = \"org\"\n", "");
+    let world = World::start(&format!("[tenant]\nfixed = \"acme\"\n{identity}{ROUTES}")).await;
+    let ann = bearer("ann", "acme", json!({}));
+    world.get("/field-mappings/7", &[("authorization", &ann)]).await;
+    let written = world.post("/open/7/touch", &[]).await;
+    assert!(written.status == 200 && !written.header("unstale-position").is_empty(), "{written:?}");
+    let seen = world.get("/field-mappings/7", &[("authorization", &ann)]).await;
+    assert_eq!((seen.cache(), &seen.json()["version"]), ("MISS", &json!(1)));
+}
