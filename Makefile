@@ -69,6 +69,15 @@ test-e2e: $(WEB) web/node_modules/.package-lock.json e2e/node_modules/.package-l
 	cargo build --package platform --bin platform --locked
 	cd e2e && PLATFORM_BIN=$(CURDIR)/target/debug/platform PATH=$(CURDIR)/web/node_modules/.bin:$$PATH npm test
 
+e2e/http-cache-tests/node_modules/.package-lock.json: e2e/http-cache-tests/package-lock.json
+	cd e2e/http-cache-tests && npm ci --ignore-scripts
+	@touch $@
+
+.PHONY: http-cache-report
+http-cache-report: e2e/http-cache-tests/node_modules/.package-lock.json ## The public suite of HTTP cache tests against the gateway
+	cargo build --package unstale-server --bin unstale --locked
+	cd e2e/http-cache-tests && node run.mjs --gateway $(CURDIR)/target/debug/unstale
+
 # ---- Prove ----------------------------------------------------------------------------------------------------------
 
 SEEDS ?= 1000
@@ -135,4 +144,4 @@ fmt: ## Format everything
 
 .PHONY: clean
 clean: ## Remove what was built (not the data)
-	rm -rf target web/apps/platform/dist web/node_modules web/*/*/node_modules e2e/node_modules
+	rm -rf target web/apps/platform/dist web/node_modules web/*/*/node_modules e2e/node_modules e2e/http-cache-tests/node_modules

@@ -25,6 +25,7 @@ use crate::{
 };
 
 /// What is remembered of a request until it is answered.
+#[allow(clippy::struct_excessive_bools, reason = "each says something else of the request")]
 pub(crate) struct Asked {
     pub(crate) route: Option<RouteId>,
     /// A read of a route whose lifetimes are the origin's.
@@ -124,6 +125,9 @@ impl Asked {
         account: &Account,
         fetched: Option<&Fetched<StoredResponse>>,
     ) -> Response<CacheBody<B>> {
+        if self.is_origin {
+            return self.pass_of_origin(shared, response, account, fetched).await;
+        }
         let deserves = self.deserves_validator(&response, shared.limits.body_bytes_max);
         let response = if deserves { self.validated(shared, response).await } else { response };
         self.passed(shared, response, account, fetched)

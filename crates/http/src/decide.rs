@@ -82,10 +82,10 @@ pub enum NotStoredReason {
     Authorization,
     /// The origin gave it no life and nothing to validate it by, and nothing is assumed.
     NoLifetime,
-    /// It is a part that cannot be kept by itself.
-    Partial,
     /// It answers a HEAD, and so has no body.
     Head,
+    /// It is a part that was not asked for.
+    Unasked,
     /// It names more groups than the limit.
     TooManyGroups,
     /// It names a group that is longer than the limit.
@@ -120,7 +120,8 @@ reasons!(NotStoredReason: Status => "status", NoStore => "origin-no-store", NoCa
     TooLarge => "too-large", HeadersTooLarge => "headers-too-large", Trailers => "trailers", Written => "written",
     BodyFailed => "body-failed", TooManyGroups => "too-many-groups", GroupTooLong => "group-too-long",
     BadGroups => "bad-groups", NotUnderstood => "not-understood", RequestNoStore => "request-no-store",
-    Authorization => "authorization", NoLifetime => "no-lifetime", Partial => "partial", Head => "head");
+    Authorization => "authorization", NoLifetime => "no-lifetime", Head => "head",
+    Unasked => "unasked");
 
 /// What a request that may be looked up wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -51,6 +51,11 @@ pub(crate) enum Account {
         /// How long it took.
         took: Duration,
     },
+    /// A stored response that the origin has confirmed.
+    Validated {
+        /// How long that took.
+        took: Duration,
+    },
     /// The cache took no part.
     Bypass {
         /// Why.
@@ -90,7 +95,7 @@ impl Account {
             Self::Hit { .. } => "HIT",
             Self::Stale { .. } => "STALE",
             Self::Miss { status: 400.., .. } | Self::Bypass { .. } | Self::Method { .. } => "BYPASS",
-            Self::Miss { .. } => "MISS",
+            Self::Miss { .. } | Self::Validated { .. } => "MISS",
         }
     }
 
@@ -98,6 +103,7 @@ impl Account {
     pub(crate) fn reason(&self) -> Option<&'static str> {
         match self {
             Self::Hit { .. } => None,
+            Self::Validated { .. } => Some("validated"),
             Self::Method { detail } => Some(detail.unwrap_or("method")),
             Self::Stale { reason, .. } | Self::Bypass { reason } | Self::Miss { kept: Kept::NotStored(reason), .. } => {
                 Some(reason)
@@ -134,6 +140,7 @@ impl Account {
                 let _ = write!(text, "Unstale; fwd=miss; fwd-status={status}{stored}{collapsed}");
                 self.reason().map_or(Ok(()), |reason| write!(text, "; detail={reason}"))
             }
+            Self::Validated { .. } => write!(text, "Unstale; fwd=stale; fwd-status=304; stored; detail=validated"),
             Self::Bypass { reason } => write!(text, "Unstale; fwd=bypass; detail={reason}"),
             Self::Method { detail: None } => return HeaderValue::from_static("Unstale; fwd=method"),
             Self::Method { detail: Some(detail) } => write!(text, "Unstale; fwd=method; detail={detail}"),
@@ -146,7 +153,7 @@ impl Account {
             "HIT" => HeaderValue::from_static("cache;desc=\"HIT\""),
             "STALE" => HeaderValue::from_static("cache;desc=\"STALE\""),
             verdict => match self {
-                Self::Miss { took, .. } => {
+                Self::Miss { took, .. } | Self::Validated { took } => {
                     let took = took.as_secs_f64() * 1000.0;
                     let text = format!("cache;desc=\"{verdict}\", load;dur={took:.3}");
                     HeaderValue::try_from(text).expect("words and digits make a header")
@@ -198,6 +205,8 @@ mod tests {
             "Unstale; fwd=miss; fwd-status=404; detail=status",
             "cache;desc=\"BYPASS\", load;dur=1.500",
         );
+        let validated = Account::Validated { took: Duration::from_micros(1500) };
+        check(validated, "MISS", "Unstale; fwd=stale; fwd-status=304; stored; detail=validated", timing);
         let bypass = Account::Bypass { reason: "no-identity" };
         check(bypass, "BYPASS", "Unstale; fwd=bypass; detail=no-identity", "cache;desc=\"BYPASS\"");
         let method = Account::Method { detail: None };

@@ -61,6 +61,8 @@ pub(crate) fn of_response(
 /// The members of a list of strings (RFC 9651), over all lines of a header. Their parameters say nothing here.
 pub(crate) fn strings(headers: &HeaderMap, name: &HeaderName) -> Result<Vec<String>, Malformed> {
     let lines = headers.get_all(name).iter().map(text).collect::<Result<Vec<&str>, _>>()?;
+    // A line that is empty adds nothing to the list.
+    let lines: Vec<&str> = lines.into_iter().filter(|line| !line.trim().is_empty()).collect();
     let list: List = Parser::new(&lines.join(",")).parse().map_err(|_| Malformed)?;
     list.into_iter()
         .map(|entry| match entry {

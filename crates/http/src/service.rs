@@ -8,7 +8,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, Request, Response, Uri, header, request, uri::PathAndQuery};
+use http::{HeaderMap, HeaderName, Method, Request, Response, Uri, header, request, uri::PathAndQuery};
 use http_body::Body;
 use tower::Service;
 use unstale::{Key, Loaded, Mode, Policy, ReadOptions, Tag, Tenant};
@@ -149,6 +149,10 @@ where
                 asked.is_public = look_up.sharing == Sharing::Public;
                 let options = ReadOptions { at_least };
                 let origin = if look_up.is_origin {
+                    // What selects variants is what the origin is given.
+                    if asked.is_public {
+                        strip_credentials(&mut head, &self.shared, look_up.route);
+                    }
                     match self.origin_hit(&asked, &head, &look_up, &options) {
                         Ok(response) => return ResponseFuture::ready(response),
                         Err(read) => Some(read),
@@ -159,15 +163,15 @@ where
                     {
                         return ResponseFuture::ready(response);
                     }
+                    if asked.is_public {
+                        strip_credentials(&mut head, &self.shared, look_up.route);
+                    }
                     None
                 };
                 Preconditions::strip(&mut head.headers);
-                if asked.is_public {
-                    strip_credentials(&mut head, &self.shared);
-                }
                 match &origin {
                     None => head.method = Method::GET,
-                    Some(read) => read.restore(&mut head.headers, asked.is_public),
+                    Some(read) => read.restore_range(&mut head.headers),
                 }
                 head.extensions.insert(AtLeast(options.at_least.clone()));
                 if let Some(reduced) = look_up.reduced.clone() {
@@ -283,11 +287,14 @@ pub(crate) fn owner<'a>(
 }
 
 /// Takes out of a request whatever tells who sent it, as far as the layer knows: what comes of it is for everybody.
-fn strip_credentials(head: &mut request::Parts, shared: &Shared) {
-    for name in [header::AUTHORIZATION, header::COOKIE, header::PROXY_AUTHORIZATION] {
-        head.headers.remove(name);
-    }
-    for name in shared.routes.identified_by() {
+fn strip_credentials(head: &mut request::Parts, shared: &Shared, route: RouteId) {
+    let lifetime = &shared.routes.route(route).policy.lifetime;
+    // The one exception, where the operator wants it and RFC 9111, 3.5, is heeded.
+    let stays = |name: &HeaderName| {
+        *name == header::AUTHORIZATION && matches!(lifetime, Lifetime::Origin(own) if own.shares_authorized)
+    };
+    let named = [header::AUTHORIZATION, header::COOKIE, header::PROXY_AUTHORIZATION];
+    for name in named.iter().chain(shared.routes.identified_by()).filter(|name| !stays(name)) {
         head.headers.remove(name);
     }
     head.extensions.remove::<Identity>();

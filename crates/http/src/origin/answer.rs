@@ -32,8 +32,10 @@ pub(crate) enum Came {
     Fresh,
     /// It was there and is not fresh; why it may be used.
     Stale(&'static str),
-    /// This request brought it, or had it validated.
-    Asked,
+    /// This request brought it; why what was there would not do.
+    Asked(Option<&'static str>),
+    /// This request had it validated.
+    Validated,
 }
 
 impl Came {
@@ -42,6 +44,11 @@ impl Came {
             Suit::Stale(how) => Self::Stale(how.as_str()),
             _ => Self::Fresh,
         }
+    }
+
+    /// Whether it was not there already.
+    fn is_new(self) -> bool {
+        matches!(self, Self::Asked(_) | Self::Validated)
     }
 }
 
@@ -66,7 +73,11 @@ impl Asked {
         let condition = if kept.status.is_success() { self.condition(stored) } else { Condition::Send };
         let mut response = match condition {
             Condition::Send => match (kept.part, kept.status) {
-                (Some(held), _) => part(stored, sought.place(stored)?, held.first, held.whole),
+                (Some(held), _) => {
+                    // What the origin has just given is given on, whatever the cache makes of the request's range.
+                    let all = came.is_new().then_some(0..stored.body().len());
+                    part(stored, sought.place(stored).or(all)?, held.first, held.whole)
+                }
                 (None, StatusCode::OK) => match self.range.part(stored.etag(), stored.body().len()) {
                     Part::Bytes(place) if self.wanted == Some(Wanted::Get) => {
                         part(stored, place, 0, stored.body().len() as u64)
@@ -92,10 +103,11 @@ impl Asked {
         }
         self.finish_head_of_origin(shared, &mut response);
         let headers = response.headers_mut();
-        if came != Came::Asked || age > 0 {
+        // What the origin has just given has the age that the origin says.
+        if !matches!(came, Came::Asked(_)) {
             headers.insert(header::AGE, HeaderValue::from(age));
         }
-        let hits = if came == Came::Asked { 0 } else { stored.count_hit() };
+        let hits = if came.is_new() { 0 } else { stored.count_hit() };
         headers.insert(X_CACHE_HITS, HeaderValue::from(hits));
         headers.insert(X_CACHE_MISSES, HeaderValue::from(stored.misses()));
         if let Some(tenant) = self.tenant(shared) {
@@ -120,10 +132,12 @@ impl Asked {
         match (came, fetched.verdict) {
             (Came::Fresh, Verdict::Hit | Verdict::Stale(_)) => Account::Hit { ttl: ttl.max(0) },
             (Came::Stale(reason), _) => Account::Stale { ttl: ttl.min(0), reason },
+            (Came::Validated, _) => Account::Validated { took: self.began.elapsed() },
             (_, Verdict::Bypass(reason)) => Account::Bypass { reason: reason.as_str() },
             (_, verdict) => {
                 let status = fetched.value().and_then(StoredResponse::origin).map_or(200, |kept| kept.status.as_u16());
-                let told = verdict.reason().filter(|reason| *reason != "absent");
+                let of_engine = verdict.reason().filter(|reason| !["absent", "unsuitable"].contains(reason));
+                let told = if let Came::Asked(Some(reason)) = came { Some(reason) } else { of_engine };
                 let kept =
                     fetched.not_stored.map_or(Keeping::Stored(told), |reason| Keeping::NotStored(reason.as_str()));
                 Account::Miss { status, collapsed: fetched.collapsed, kept, took: self.began.elapsed() }

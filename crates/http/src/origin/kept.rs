@@ -4,7 +4,7 @@
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use bytes::{Buf as _, BufMut as _, Bytes};
-use http::{HeaderMap, HeaderName, StatusCode};
+use http::{HeaderMap, HeaderName, StatusCode, header};
 
 use crate::rfc9111::{Terms, partial::Held, vary};
 
@@ -36,6 +36,14 @@ impl Kept {
     /// Whether it is the response that a request with these headers selects.
     pub(crate) fn is_selected_by(&self, request: &HeaderMap) -> bool {
         self.selected_by.is_empty() || self.selection == vary::digest(&self.selected_by, request)
+    }
+
+    /// What selects a part that cannot be cut, besides what the origin names.
+    pub(crate) const RANGE: [HeaderName; 2] = [header::RANGE, header::IF_RANGE];
+
+    /// Whether it is a part that cannot be cut: it answers the range that it was asked for, and no other.
+    pub(crate) fn is_for_its_range(&self) -> bool {
+        self.selected_by.contains(&header::RANGE)
     }
 
     /// Claims to ask the origin; no if somebody does.
@@ -129,7 +137,7 @@ mod tests {
             must_revalidate: false,
             immutable: true,
         };
-        let names = vec![http::header::ACCEPT, http::header::COOKIE];
+        let names = vec![header::ACCEPT, header::COOKIE];
         Kept::new(StatusCode::NOT_FOUND, terms, (names, 1 << 100), part)
     }
 

@@ -1,9 +1,15 @@
 //! A read that was not in memory, or not as it was wanted: the origin is asked, with what is stored at hand.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    collections::HashSet,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+};
 
 use bytes::Bytes;
-use http::{HeaderMap, Request, Response, StatusCode, Uri, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Uri, header};
 use http_body::Body;
 use tower::Service;
 use unstale::{Cached, FetchError, Fetched, Key, Loaded, ReadOptions, Tag, Verdict};
@@ -48,6 +54,12 @@ pub(super) struct Seeker {
     pub(super) read: Box<OriginRead>,
     /// Why there is no answer but another step.
     note: Mutex<Option<Note>>,
+    /// What of the origin's head is given to the one who asked, and not kept.
+    once: Mutex<Fields>,
+    /// Why what was there would not do.
+    refused: Mutex<Option<&'static str>>,
+    /// The origin has confirmed what was there.
+    validated: AtomicBool,
 }
 
 /// Why a load has brought nothing.
@@ -82,15 +94,13 @@ impl Seeker {
         if fetched.verdict == Verdict::Stale(unstale::StaleReason::FailSafe) {
             return fetched.value().is_some_and(|stored| self.sought().may_stand_in(stored, now(&self.shared)));
         }
-        matches!(self.suits(fetched), Suit::Fresh | Suit::Stale(StaleUse::MaxStale))
+        let suit = self.suits(fetched);
+        *locked(&self.refused) = suit.reason();
+        matches!(suit, Suit::Fresh | Suit::Stale(StaleUse::MaxStale))
     }
 
     fn note(&self, note: Note) {
-        *self.note.lock().unwrap_or_else(PoisonError::into_inner) = Some(note);
-    }
-
-    fn take_note(&self) -> Option<Note> {
-        self.note.lock().unwrap_or_else(PoisonError::into_inner).take()
+        *locked(&self.note) = Some(note);
     }
 
     pub(super) fn key(&self, variant: Option<u128>) -> Key<StoredResponse> {
@@ -118,14 +128,25 @@ where
 {
     let Miss { shared, asked, look_up, options } = miss;
     let mut variant = read.variant;
-    let seeker = Arc::new(Seeker { shared, asked, look_up, options, read, note: Mutex::new(None) });
+    let seeker = Arc::new(Seeker {
+        shared,
+        asked,
+        look_up,
+        options,
+        read,
+        note: Mutex::default(),
+        once: Mutex::default(),
+        refused: Mutex::default(),
+        validated: AtomicBool::default(),
+    });
     let handover = Arc::new(Handover::new(inner, request));
     loop {
         if let Some(stale) = refresh::stale(&seeker, variant, &handover) {
             return Ok(stale);
         }
         let fetched = fetch(&seeker, variant, &handover, Seeker::takes).await;
-        match seeker.take_note() {
+        let note = locked(&seeker.note).take();
+        match note {
             Some(Note::OtherVariant(digest)) if variant.is_none() => {
                 variant = Some(digest);
                 continue;
@@ -181,9 +202,13 @@ where
             Verdict::Stale(unstale::StaleReason::FailSafe) => Came::Stale("stale-if-error"),
             Verdict::Hit | Verdict::Stale(_) => Came::of(seeker.suits(fetched)),
             _ if fetched.collapsed => Came::Fresh,
-            _ => Came::Asked,
+            _ if seeker.validated.load(Relaxed) => Came::Validated,
+            _ => Came::Asked(*locked(&seeker.refused)),
         };
-        if let Some(response) = asked.of_origin(shared, fetched, &seeker.sought(), came) {
+        if let Some(mut response) = asked.of_origin(shared, fetched, &seeker.sought(), came) {
+            if matches!(came, Came::Asked(_)) {
+                put_before(response.headers_mut(), &locked(&seeker.once));
+            }
             return Ok(response);
         }
     }
@@ -205,6 +230,23 @@ where
             }
             None => Ok(asked.problem(shared, Problem::NoAnswer, "no-answer")),
         },
+    }
+}
+
+fn locked<T>(slot: &Mutex<T>) -> MutexGuard<'_, T> {
+    slot.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Adds an origin's fields to a head, before the cache's own of the same names: lists are in the order of the way.
+fn put_before(headers: &mut HeaderMap, fields: &Fields) {
+    let names: HashSet<HeaderName> = fields.iter().map(|(name, _)| name.clone()).collect();
+    for name in names {
+        let own: Vec<HeaderValue> = headers.get_all(&name).iter().cloned().collect();
+        headers.remove(&name);
+        let origins = fields.iter().filter(|(other, _)| *other == name).map(|(_, value)| value.clone());
+        for value in origins.chain(own) {
+            headers.append(&name, value);
+        }
     }
 }
 
@@ -239,7 +281,7 @@ where
     let target = request.uri().clone();
     seeker.read.lifetime.tell(request.headers_mut());
     let asking = asking(&seeker, request.headers_mut(), old.clone());
-    let sent_at = now(&seeker.shared);
+    let sent_at = seeker.shared.cache.now();
     let response = match inner.call(request).await {
         Ok(response) => response,
         Err(error) => {
@@ -247,7 +289,8 @@ where
             return Err(Failed);
         }
     };
-    let arrived = Arrived { seeker: &seeker, target, at: now(&seeker.shared), sent_at };
+    let delay = seeker.shared.cache.now().since(sent_at).as_secs();
+    let arrived = Arrived { seeker: &seeker, target, at: now(&seeker.shared), delay };
     let brought = arrived.read(response, asking, old.as_deref()).await;
     match brought {
         Brought::Kept(loaded) => Ok(*loaded),
@@ -309,7 +352,7 @@ struct Arrived<'a> {
     seeker: &'a Seeker,
     target: Uri,
     at: u64,
-    sent_at: u64,
+    delay: u64,
 }
 
 /// What is to be kept, if it may be.
@@ -318,6 +361,8 @@ struct Candidate {
     fields: Fields,
     /// The whole head: the fields, and what counts of those that are not kept.
     headers: HeaderMap,
+    /// It answers its request's range and no other.
+    is_for_its_range: bool,
 }
 
 impl Arrived<'_> {
@@ -348,7 +393,8 @@ impl Arrived<'_> {
         }
         let (control, _) = targeted::control(&head.headers, &seeker.read.lifetime.targeted());
         let fields = update::kept(&head.headers, &control, self.is_shared());
-        let mut candidate = Candidate { status, fields, headers: head.headers.clone() };
+        *locked(&seeker.once) = update::given_once(&head.headers, &control, self.is_shared());
+        let mut candidate = Candidate { status, fields, headers: head.headers.clone(), is_for_its_range: false };
         let judged = if is_written { Err(NotStoredReason::Written) } else { self.judge(&candidate) };
         let (terms, tags) = match judged {
             Ok(judged) => judged,
@@ -364,10 +410,8 @@ impl Arrived<'_> {
             }
         };
         let mut part = Held::of(status, &candidate.headers, body.len());
-        if status == StatusCode::PARTIAL_CONTENT && part.is_none() {
-            let response = Response::from_parts(head, CacheBody::full(body));
-            return Brought::Passed(Box::new(response), NotStoredReason::Partial, tags);
-        }
+        // A part that cannot be cut is for those who ask for the very same.
+        candidate.is_for_its_range = status == StatusCode::PARTIAL_CONTENT && part.is_none();
         let mut body = body;
         if let (Asking::Completing(old, before), Some(rest)) = (&asking, part) {
             let is_same = validators(old).strong().is_some_and(|etag| head.headers.get(header::ETAG) == Some(etag));
@@ -377,11 +421,16 @@ impl Arrived<'_> {
                 part = Some(joined.held);
             }
         }
+        if matches!(asking, Asking::Completing(..)) && part.is_some_and(|held| !held.is_whole()) {
+            // A part of something else, against the request's word (RFC 9110, 13.1.5): of no use to anybody.
+            return Brought::Passed(Box::new(Problem::NoAnswer.response()), NotStoredReason::Unasked, tags);
+        }
         if part.is_some_and(|held| held.is_whole()) {
             part = None;
             candidate.status = StatusCode::OK;
         }
-        candidate.fields.retain(|(name, _)| *name != header::CONTENT_RANGE || status != StatusCode::PARTIAL_CONTENT);
+        let is_cut = status == StatusCode::PARTIAL_CONTENT && !candidate.is_for_its_range;
+        candidate.fields.retain(|(name, _)| *name != header::CONTENT_RANGE || !is_cut);
         Brought::Kept(Box::new(self.loaded(candidate, terms, tags, part, body)))
     }
 
@@ -389,6 +438,7 @@ impl Arrived<'_> {
     fn freshened<B: Body<Data = Bytes>>(&self, old: &StoredResponse, answer: &HeaderMap) -> Brought<B> {
         let seeker = self.seeker;
         let kept = old.origin().expect("a response of an origin was asked for");
+        seeker.validated.store(true, Relaxed);
         let (control, _) = targeted::control(answer, &seeker.read.lifetime.targeted());
         let fields = update::freshened(old.headers(), update::kept(answer, &control, self.is_shared()));
         let mut headers: HeaderMap = HeaderMap::with_capacity(fields.len() + 1);
@@ -398,7 +448,7 @@ impl Arrived<'_> {
         for age in answer.get_all(header::AGE) {
             headers.append(header::AGE, age.clone());
         }
-        let candidate = Candidate { status: kept.status, fields, headers };
+        let candidate = Candidate { status: kept.status, fields, headers, is_for_its_range: kept.is_for_its_range() };
         match self.judge(&candidate) {
             Ok((terms, tags)) => Brought::Kept(Box::new(self.loaded(candidate, terms, tags, None, old.body().clone()))),
             Err(reason) => {
@@ -426,7 +476,7 @@ impl Arrived<'_> {
             control: &control,
             is_targeted,
             at: self.at,
-            delay: self.at.saturating_sub(self.sent_at),
+            delay: self.delay,
         };
         let (terms, life) = Terms::of(&received, self.is_shared(), &lifetime.defaults());
         let asked = storing::Asked {
@@ -466,7 +516,10 @@ impl Arrived<'_> {
             Some(own) => own.clone(),
             None => shared.validators.validator(asked.audience(), &candidate.headers, &body),
         };
-        let names = vary::names(&candidate.headers).unwrap_or_default();
+        let mut names = vary::names(&candidate.headers).unwrap_or_default();
+        if candidate.is_for_its_range {
+            names.extend(Kept::RANGE);
+        }
         let selection = vary::digest(&names, &read.headers);
         let life = std::time::Duration::from_secs(terms.useful_for()) + read.lifetime.retain;
         let kept = Kept::new(candidate.status, terms, (names, selection), part);
@@ -477,6 +530,6 @@ impl Arrived<'_> {
 }
 
 /// A stored response's validators and length.
-fn described(stored: &StoredResponse) -> (Option<&http::HeaderValue>, Option<&http::HeaderValue>, usize) {
+fn described(stored: &StoredResponse) -> (Option<&HeaderValue>, Option<&HeaderValue>, usize) {
     (stored.header(&header::ETAG), stored.header(&header::LAST_MODIFIED), stored.body().len())
 }

@@ -51,7 +51,7 @@ use crate::{
 pub(crate) struct OriginRead {
     pub(crate) lifetime: OriginLifetime,
     pub(crate) control: RequestControl,
-    /// The headers as the client sent them, by which variants are selected.
+    /// The headers as the client sent them, without what is not passed on: by them variants are selected.
     pub(crate) headers: HeaderMap,
     pub(crate) host: String,
     pub(crate) url: String,
@@ -66,12 +66,9 @@ impl OriginRead {
         key::of(owner, &self.host, &self.url, Variant::selected(digest))
     }
 
-    /// Gives a request that was made plain what its origin is to have of it all the same: the part that is wanted, and
-    /// where the route shares it by the origin's word, who asks.
-    pub(crate) fn restore(&self, headers: &mut HeaderMap, is_public: bool) {
-        let shares = is_public && self.lifetime.shares_authorized;
-        let authorization = Some(header::AUTHORIZATION).filter(|_| shares);
-        for name in [header::RANGE, header::IF_RANGE].into_iter().chain(authorization) {
+    /// Gives a request that was made plain the part again that is wanted: an origin may give parts.
+    pub(crate) fn restore_range(&self, headers: &mut HeaderMap) {
+        for name in [header::RANGE, header::IF_RANGE] {
             for value in self.headers.get_all(&name) {
                 headers.append(&name, value.clone());
             }

@@ -37,6 +37,18 @@ pub(crate) enum Suit {
     Ask(Why),
 }
 
+impl Suit {
+    /// Why it does not, as a short stable word, for headers and metrics; none if it does.
+    pub(crate) fn reason(self) -> Option<&'static str> {
+        match self {
+            Self::Fresh | Self::Stale(_) => None,
+            Self::OtherVariant(_) => Some("other-variant"),
+            Self::TooLittle => Some("partial"),
+            Self::Ask(why) => Some(why.as_str()),
+        }
+    }
+}
+
 impl Sought<'_> {
     /// Judges a stored response at `now`, in seconds since 1970.
     pub(crate) fn judge(&self, stored: &StoredResponse, now: u64) -> Suit {

@@ -23,9 +23,10 @@ pub fn age_value(headers: &HeaderMap) -> Option<u64> {
 
 /// `corrected_initial_age`: how old a response was when it was received.
 ///
-/// `date` and `received_at` are seconds of the same clock, `delay` is how long the origin took to answer.
+/// `date` and `received_at` are seconds of the same clock, `delay` is how long the origin took to answer. A `Date` names a
+/// second, and the response may be from its end: that second is no age, or what lives for one would never live.
 pub fn initial_age(age: Option<u64>, date: Option<u64>, received_at: u64, delay: u64) -> u64 {
-    let apparent = date.map_or(0, |date| received_at.saturating_sub(date));
+    let apparent = date.map_or(0, |date| received_at.saturating_sub(date.saturating_add(1)));
     let corrected = age.unwrap_or(0).saturating_add(delay);
     apparent.max(corrected).min(SECONDS_MAX)
 }
@@ -62,7 +63,8 @@ mod tests {
     fn the_greater_of_what_it_seems_and_what_was_said() {
         assert_eq!(initial_age(None, None, 1000, 0), 0);
         assert_eq!(initial_age(Some(30), Some(1000), 1000, 2), 32);
-        assert_eq!(initial_age(Some(30), Some(900), 1000, 2), 100);
+        assert_eq!(initial_age(Some(30), Some(900), 1000, 2), 99);
+        assert_eq!(initial_age(None, Some(999), 1000, 0), 0);
         assert_eq!(initial_age(None, Some(2000), 1000, 3), 3, "a clock that is fast makes nothing younger");
     }
 }

@@ -4,10 +4,7 @@
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use super::control::ResponseControl;
-use crate::{
-    conditional::is_strong,
-    headers::{CACHE_STATUS, SERVER_TIMING, X_CACHE, X_CACHE_HITS, X_CACHE_MISSES},
-};
+use crate::headers::{CACHE_STATUS, SERVER_TIMING, X_CACHE, X_CACHE_HITS, X_CACHE_MISSES};
 
 /// Header fields as they are kept.
 pub type Fields = Vec<(HeaderName, HeaderValue)>;
@@ -65,8 +62,25 @@ pub fn freshened(stored: &[(HeaderName, HeaderValue)], answer: Fields) -> Fields
     fields
 }
 
+/// Of one request: kept with no response, but given on with the one that they came with.
+const OF_ONE_REQUEST: [HeaderName; 5] = [
+    header::AGE,
+    HeaderName::from_static("x-request-id"),
+    HeaderName::from_static("traceresponse"),
+    CACHE_STATUS,
+    SERVER_TIMING,
+];
+
+/// The fields that are not kept and all the same belong to the answer to the request that brought them.
+pub fn given_once(headers: &HeaderMap, control: &ResponseControl, is_shared: bool) -> Fields {
+    let is_given = |name: &HeaderName| {
+        OF_ONE_REQUEST.contains(name) || control.unkept_fields(is_shared).any(|other| other == name)
+    };
+    headers.iter().filter(|(name, _)| is_given(name)).map(|(name, value)| (name.clone(), value.clone())).collect()
+}
+
 /// Whether the answer to a HEAD is of the stored response, so that it freshens it (4.3.5): its validators and its
-/// length are the same, as far as it names them, and it names one.
+/// length are the same, as far as it names them.
 pub fn is_of_same(stored: (Option<&HeaderValue>, Option<&HeaderValue>, usize), head: &HeaderMap) -> bool {
     let (etag, last_modified, length) = stored;
     let differs = |name: HeaderName, stored: Option<&HeaderValue>| {
@@ -76,7 +90,6 @@ pub fn is_of_same(stored: (Option<&HeaderValue>, Option<&HeaderValue>, usize), h
     !differs(header::ETAG, etag)
         && !differs(header::LAST_MODIFIED, last_modified)
         && has_length.is_none_or(|answered| answered == Some(length))
-        && (head.get(header::ETAG).is_some_and(is_strong) || head.contains_key(header::LAST_MODIFIED))
 }
 
 #[cfg(test)]
@@ -119,6 +132,9 @@ mod tests {
         let lines = [("cache-control", "no-cache=\"a\", private=\"b\""), ("a", "1"), ("b", "2")];
         check_kept(&lines, true, &["cache-control"]);
         check_kept(&lines, false, &["cache-control", "b"]);
+        let headers = testing::headers(&[lines[0], lines[1], lines[2], ("x-request-id", "7"), ("te", "x")]);
+        let once = given_once(&headers, &ResponseControl::of(&headers), true);
+        assert_eq!(once, fields(&[("a", "1"), ("b", "2"), ("x-request-id", "7")]));
     }
 
     #[test]
@@ -134,8 +150,9 @@ mod tests {
         let (etag, date) = (HeaderValue::from_static("\"x\""), HeaderValue::from_static("then"));
         let same = |lines: &[(&str, &str)]| is_of_same((Some(&etag), Some(&date), 5), &testing::headers(lines));
         assert!(same(&[("etag", "\"x\""), ("content-length", "5")]) && same(&[("last-modified", "then")]));
-        assert!(!same(&[("etag", "\"y\"")]) && !same(&[("last-modified", "now")]) && !same(&[("content-length", "5")]));
-        assert!(!same(&[("etag", "\"x\""), ("content-length", "6")]) && !same(&[]));
+        assert!(same(&[]) && same(&[("content-length", "5")]));
+        assert!(!same(&[("etag", "\"y\"")]) && !same(&[("last-modified", "now")]));
+        assert!(!same(&[("etag", "\"x\""), ("content-length", "6")]));
         assert!(!same(&[("etag", "\"x\""), ("content-length", "x")]));
     }
 }

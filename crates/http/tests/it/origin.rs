@@ -80,7 +80,8 @@ fn seen(got: &Got) -> (&str, u16, &str) {
 
 #[tokio::test]
 async fn what_the_service_says_is_passed_on_and_ages() {
-    let script = Script::public(vec![line("max-age=60", &[("vary", "x")], "one"), line("max-age=60", &[], "two")]).await;
+    let script =
+        Script::public(vec![line("max-age=60", &[("vary", "x")], "one"), line("max-age=60", &[], "two")]).await;
     let first = script.get(&[]).await;
     assert_eq!(seen(&first), ("MISS", 200, "one"));
     assert_eq!((first.header("cache-control"), first.header("vary"), first.header("age")), ("max-age=60", "x", ""));
@@ -90,7 +91,9 @@ async fn what_the_service_says_is_passed_on_and_ages() {
     assert_eq!((second.header("cache-control"), second.header("age")), ("max-age=60", "59"));
     assert_eq!(second.header("cache-status"), "Unstale; hit; ttl=1");
     script.wait(1);
-    assert_eq!(seen(&script.get(&[]).await), ("MISS", 200, "two"));
+    let third = script.get(&[]).await;
+    assert_eq!(seen(&third), ("MISS", 200, "two"));
+    assert_eq!(third.header("cache-status"), "Unstale; fwd=miss; fwd-status=200; stored; detail=expired");
 }
 
 #[tokio::test]
@@ -104,6 +107,8 @@ async fn what_is_stale_is_validated_and_goes_on_with_what_the_service_said_then(
     assert_eq!(script.last("if-none-match").as_deref(), Some("W/\"v1\""), "its own validator, not the client's");
     assert_eq!(script.last("if-modified-since").as_deref(), Some("Fri, 20 Nov 2026 12:00:00 GMT"));
     assert_eq!((validated.status.as_u16(), &*validated.body), (200, "body"));
+    let told = "Unstale; fwd=stale; fwd-status=304; stored; detail=validated";
+    assert_eq!((validated.header("cache-status"), validated.header("age")), (told, "0"));
     assert_eq!((validated.header("x-a"), validated.header("x-b")), ("2", "1"));
     script.wait(4);
     assert_eq!(seen(&script.get(&[]).await), ("HIT", 200, "body"));
@@ -129,10 +134,22 @@ async fn what_must_not_be_shared_is_not() {
 }
 
 #[tokio::test]
+async fn fields_that_must_be_asked_for_reach_the_one_who_asked() {
+    let more = [("x-once", "1"), ("x-request-id", "7"), ("server-timing", "db;dur=1")];
+    let script = Script::public(vec![line("max-age=60, no-cache=\"x-once\"", &more, "body")]).await;
+    let first = script.get(&[]).await;
+    assert_eq!((first.header("x-once"), first.header("x-request-id")), ("1", "7"));
+    assert_eq!(first.header("server-timing"), "db;dur=1", "before the layer's own");
+    let second = script.get(&[]).await;
+    assert_eq!((seen(&second), second.header("x-once"), second.header("x-request-id")), (("HIT", 200, "body"), "", ""));
+}
+
+#[tokio::test]
 async fn one_principals_private_answers_are_kept_for_that_one() {
     let private = |body| line("private, max-age=60", &[], body);
     let lifetime = OriginLifetime::default();
-    let script = Script::new(lifetime, Sharing::PerPrincipal, vec![private("one"), private("other")]).await;
+    let script =
+        Script::new(lifetime, Sharing::PerPrincipal, vec![private("one"), private("other"), private("nobody")]).await;
     let (one, other) = (Identity::new(tenant("acme"), "one"), Identity::new(tenant("acme"), "other"));
     for _ in 0..2 {
         assert_eq!(script.world.get(&one, "/a").await.body, "one");
@@ -158,11 +175,9 @@ async fn variants_live_beside_each_other() {
 
 #[tokio::test]
 async fn stale_is_served_while_the_service_is_asked() {
-    let script = Script::public(vec![
-        line("max-age=2, stale-while-revalidate=10", &[], "old"),
-        line("max-age=60", &[], "new"),
-    ])
-    .await;
+    let script =
+        Script::public(vec![line("max-age=2, stale-while-revalidate=10", &[], "old"), line("max-age=60", &[], "new")])
+            .await;
     script.get(&[]).await;
     script.wait(3);
     let stale = script.get(&[]).await;
@@ -258,14 +273,16 @@ async fn parts_are_served_from_the_whole_and_from_larger_parts() {
 }
 
 #[tokio::test]
-async fn a_part_that_does_not_fit_is_the_callers_alone() {
+async fn a_part_that_cannot_be_cut_answers_its_own_range_alone() {
     let odd = |body| (206, vec![("cache-control", "max-age=60"), ("content-range", "bytes 4-9/10")], body);
-    let script = Script::public(vec![odd("01234"), odd("01234")]).await;
-    for _ in 0..2 {
+    let script = Script::public(vec![odd("01234"), odd("234"), line("max-age=60", &[], "whole")]).await;
+    for verdict in ["MISS", "HIT"] {
         let got = script.get(&[("range", "bytes=-5")]).await;
-        assert_eq!((got.status.as_u16(), &*got.body, got.header("content-range")), (206, "01234", "bytes 4-9/10"));
+        assert_eq!((seen(&got), got.header("content-range")), ((verdict, 206, "01234"), "bytes 4-9/10"));
     }
-    assert_eq!(script.calls(), 2);
+    assert_eq!(seen(&script.get(&[("range", "bytes=6-8")]).await), ("MISS", 206, "234"));
+    assert_eq!(seen(&script.get(&[]).await), ("MISS", 200, "whole"));
+    assert_eq!(seen(&script.get(&[("range", "bytes=-5")]).await), ("HIT", 206, "01234"));
 }
 
 #[tokio::test]

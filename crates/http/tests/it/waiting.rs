@@ -11,7 +11,7 @@ use std::{
 use futures_util::future::join_all;
 use http::{HeaderValue, Response, StatusCode};
 use tokio::sync::Semaphore;
-use unstale_http::{RoutePolicies, RoutePolicy};
+use unstale_http::{OriginLifetime, RoutePolicies, RoutePolicy, Sharing};
 
 use crate::world::{Answer, World, full, get, minute, ok, request, routes, user, with};
 
@@ -153,4 +153,26 @@ async fn head_and_get_wait_for_one_load() {
     let (head, got, ()) = tokio::join!(head, world.get(&me, "/cached/1"), open_when_joined(&world, &gate, 1, 1));
     assert_eq!((head.body.as_str(), head.header("content-length"), got.body.as_str()), ("", "1", "x"));
     assert_eq!(world.calls(), 1);
+}
+
+#[tokio::test]
+async fn an_origins_answer_that_is_nobody_elses_makes_those_who_waited_ask_all_at_once() {
+    for header in ["cache-control: no-store", "cache-control: private, max-age=9", "set-cookie: id=1", "x-plain: 1"] {
+        let policy = RoutePolicy::origin("page", OriginLifetime::default()).sharing(Sharing::Public);
+        let routes = RoutePolicies::builder().route("/page", policy).build().unwrap();
+        let (name, value) = header.split_once(": ").unwrap();
+        let (world, gate) = gated(routes, move |call| with(200, &[(name, value)], &format!("{call}"))).await;
+        let all = join_all((0..10).map(|_| world.send(request("GET", None, "/page", &[]))));
+        let opened = async {
+            open_when_joined(&world, &gate, 9, 1).await;
+            // Every one of them is with the service before any is answered.
+            world.calls.clone().wait_for(|calls| *calls == 10).await.unwrap();
+            gate.add_permits(9);
+        };
+        let (all, ()) = tokio::join!(all, opened);
+        let mut bodies: Vec<&str> = all.iter().map(|got| got.body.as_str()).collect();
+        bodies.sort_unstable();
+        bodies.dedup();
+        assert_eq!(bodies.len(), 10, "{header}: each has an answer of its own");
+    }
 }
