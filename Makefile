@@ -51,7 +51,7 @@ setup-test:
 .PHONY: lint
 lint: web/node_modules/.package-lock.json ## Formatting, clippy, types, and the rules that keep cache code inside its patterns
 	cargo fmt --all --check
-	cargo fmt --manifest-path benches/Cargo.toml --check
+	cargo fmt --manifest-path benches/Cargo.toml --all --check
 	scripts/check-cache-patterns
 	cargo clippy --workspace --all-targets --all-features --locked -- -D warnings
 	cd web && npm run check
@@ -130,6 +130,14 @@ bench: ## Benchmarks, each against its yardstick in the same run
 	cargo bench --package unstale --all-features --bench engine
 	cargo bench --manifest-path benches/Cargo.toml --target-dir target/benches --locked
 	cargo bench --package platform --bench endpoint
+	@$(MAKE) bench-http
+
+.PHONY: bench-http
+bench-http: ## The gateway beside nginx, Varnish and servers that answer from memory (ONLY=hit,304,passed,many,memory)
+	@scripts/setup bench
+	cargo build --release --package unstale-server --bin unstale --locked
+	cargo build --release --manifest-path benches/Cargo.toml --package unstale-http-benches --target-dir target/benches --locked
+	UNSTALE_BIN=target/release/unstale target/benches/release/unstale-http-benches
 
 .PHONY: example-fastapi-measure
 example-fastapi-measure: ## The FastAPI backend by itself, with fastapi-cache2, and behind the gateway
@@ -137,7 +145,7 @@ example-fastapi-measure: ## The FastAPI backend by itself, with fastapi-cache2, 
 
 .PHONY: lint-benches
 lint-benches: ## Clippy for the benchmarks beside other caches, which `lint` leaves out because it would build them all
-	cargo clippy --manifest-path benches/Cargo.toml --target-dir target/benches --all-targets --locked -- -D warnings
+	cargo clippy --manifest-path benches/Cargo.toml --target-dir target/benches --workspace --all-targets --locked -- -D warnings
 
 .PHONY: coverage
 coverage: ## Line coverage of the Rust tests (needs cargo-llvm-cov)
@@ -160,7 +168,7 @@ screenshots: $(WEB) e2e/node_modules/.package-lock.json ## Pictures of every pag
 .PHONY: fmt
 fmt: ## Format everything
 	cargo fmt --all
-	cargo fmt --manifest-path benches/Cargo.toml
+	cargo fmt --manifest-path benches/Cargo.toml --all
 	cd web && npm run format
 
 .PHONY: clean
