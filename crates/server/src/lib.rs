@@ -7,6 +7,7 @@
 //! | [`telemetry`] | logs, request spans with W3C trace context, Prometheus metrics |
 //! | [`live`] | real-time invalidation over WebSocket |
 //! | [`run`] | start, readiness, graceful stop |
+//! | [`database`] | the relational side: SQLite or PostgreSQL, and this crate's tables |
 //! | [`gateway`] | a reverse proxy before an existing backend |
 //! | [`assets`] | serving a built web application |
 //! | [`secret`] | one secret file and the keys derived from it |
@@ -18,6 +19,7 @@
 //! session by name, and brings its own notes for live events.
 
 pub mod assets;
+pub mod database;
 pub mod gateway;
 pub mod live;
 pub mod problem;
@@ -27,3 +29,5 @@ pub mod secret;
 pub mod settings;
 pub mod shared;
 pub mod telemetry;
+#[cfg(feature = "testing")]
+pub mod testing;

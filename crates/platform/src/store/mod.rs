@@ -21,7 +21,6 @@
 
 pub mod repositories;
 
-mod connect;
 mod counter;
 mod entities;
 mod error;
@@ -32,13 +31,15 @@ use std::sync::Arc;
 
 use sea_orm::{DatabaseConnection, DbBackend, SqliteTransactionMode, TransactionOptions, TransactionTrait as _};
 
+pub use unstale_server::database::{MigrationState, PoolLimits, SCHEMA};
+
 pub use self::{
-    connect::{PoolLimits, SCHEMA},
     counter::QueryCounter,
     error::{Conflict, StoreError},
-    migrations::MigrationState,
     reading::Reading,
 };
+use unstale_server::database;
+
 use crate::coherence::Write;
 
 /// The database. Cheap to clone; all clones are one pool.
@@ -56,7 +57,7 @@ impl Store {
 
     /// Opens a database within the given limits.
     pub async fn connect_within(url: &str, limits: &PoolLimits) -> Result<Self, StoreError> {
-        let mut pool = connect::connect(url, limits).await?;
+        let mut pool = database::connect(url, "platform", limits).await?;
         let queries = Arc::new(QueryCounter::default());
         let counter = queries.clone();
         pool.set_metric_callback(move |info| counter.count(info));
@@ -96,8 +97,9 @@ impl Store {
         Ok(self.pool.close().await?)
     }
 
-    /// Applies what is missing; nothing if nothing is.
+    /// Applies what is missing, of the cache's own tables and of these; nothing if nothing is.
     pub async fn migrate_up(&self) -> Result<(), StoreError> {
+        database::migrate_up(&self.pool).await?;
         Ok(migrations::up(&self.pool).await?)
     }
 

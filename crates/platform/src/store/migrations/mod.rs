@@ -3,16 +3,8 @@
 mod m0001_platform;
 
 use sea_orm::{DatabaseConnection, DbErr};
-use sea_orm_migration::{MigrationStatus, MigrationTrait, MigratorTrait};
-
-/// A migration and whether it is applied.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MigrationState {
-    /// Its name.
-    pub name: String,
-    /// Whether it is applied.
-    pub is_applied: bool,
-}
+use sea_orm_migration::{MigrationTrait, MigratorTrait};
+use unstale_server::database::{self, MigrationState};
 
 struct Migrator;
 
@@ -31,10 +23,5 @@ pub(super) async fn down(pool: &DatabaseConnection, steps: Option<u32>) -> Resul
 }
 
 pub(super) async fn states(pool: &DatabaseConnection) -> Result<Vec<MigrationState>, DbErr> {
-    let migrations = Migrator::get_migration_with_status_read_only(pool).await?;
-    let state = |migration: sea_orm_migration::migrator::Migration| MigrationState {
-        name: migration.name().to_owned(),
-        is_applied: migration.status() == MigrationStatus::Applied,
-    };
-    Ok(migrations.into_iter().map(state).collect())
+    database::states::<Migrator>(pool).await
 }

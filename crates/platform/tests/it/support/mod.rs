@@ -1,7 +1,6 @@
 //! What the tests stand on: databases of both kinds, and a small world in them.
 
 pub mod database;
-pub mod postgres;
 pub mod world;
 
 /// Declares each test twice: over SQLite and over PostgreSQL.
@@ -11,7 +10,7 @@ macro_rules! on_both_databases {
             $(#[tokio::test] async fn $name() { super::$name(crate::support::database::Database::sqlite()).await })*
         }
         mod postgres {
-            $(#[tokio::test] async fn $name() { super::$name(crate::support::database::Database::postgres()).await })*
+            $(#[tokio::test] async fn $name() { super::$name(crate::support::database::Database::postgres().await).await })*
         }
     };
 }

@@ -35,6 +35,7 @@ cat >/dev/null
 "#;
 
 /// The server; its input is held for as long as this process lives.
+#[derive(Debug)]
 pub struct Server {
     port: u16,
     _input: ChildStdin,
@@ -60,8 +61,8 @@ fn start() -> Server {
         "PostgreSQL 15 is not in {BIN}; install it (apt-get install postgresql-15): these tests run over it, always"
     );
     // Free at this moment; should another process take it before the server does, the start says so.
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let folder = std::env::temp_dir().join(format!("platform-postgres-{}", std::process::id()));
+    let port = TcpListener::bind("127.0.0.1:0").expect("a port is free").local_addr().expect("it is bound").port();
+    let folder = std::env::temp_dir().join(format!("unstale-postgres-{}", std::process::id()));
     let mut shell = Command::new("sh")
         .args(["-c", SCRIPT, "sh", BIN])
         .arg(&folder)
@@ -70,12 +71,14 @@ fn start() -> Server {
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
-        .unwrap();
+        .expect("a shell starts");
     let mut answer = String::new();
-    BufReader::new(shell.stdout.take().unwrap()).read_line(&mut answer).unwrap();
+    BufReader::new(shell.stdout.take().expect("it is piped"))
+        .read_line(&mut answer)
+        .expect("the shell answers or ends");
     if answer.trim() != "ready" {
-        let said = std::io::read_to_string(shell.stderr.take().unwrap()).unwrap_or_default();
+        let said = std::io::read_to_string(shell.stderr.take().expect("it is piped")).unwrap_or_default();
         panic!("the PostgreSQL server did not start:\n{said}");
     }
-    Server { port, _input: shell.stdin.take().unwrap() }
+    Server { port, _input: shell.stdin.take().expect("it is piped") }
 }

@@ -31,7 +31,10 @@ impl Default for PoolLimits {
     }
 }
 
-pub(super) async fn connect(url: &str, limits: &PoolLimits) -> Result<DatabaseConnection, DbErr> {
+/// Opens `sqlite://…?mode=rwc` or `postgres://…`; on PostgreSQL the schema [`SCHEMA`] is made if it is missing.
+///
+/// `application` is what the database shows as the connections' owner.
+pub async fn connect(url: &str, application: &str, limits: &PoolLimits) -> Result<DatabaseConnection, DbErr> {
     let mut options = ConnectOptions::new(url.to_owned());
     options
         .max_connections(limits.connections_max)
@@ -52,7 +55,7 @@ pub(super) async fn connect(url: &str, limits: &PoolLimits) -> Result<DatabaseCo
         ));
     }
     options.set_schema_search_path(SCHEMA).statement_timeout(limits.statement_timeout);
-    options.set_application_name("platform");
+    options.set_application_name(application);
     let pool = Database::connect(options).await?;
     // Asked first: creating needs a right that the platform's own user may not have.
     let exists = sea_orm::Statement::from_sql_and_values(

@@ -1,0 +1,4 @@
+//! What tests on databases stand on (feature `testing`).
+
+pub mod database;
+pub mod postgres;
