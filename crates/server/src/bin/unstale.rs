@@ -13,6 +13,11 @@ use unstale_server::{
     telemetry::{self, BuildInfo},
 };
 
+/// The system's allocator is fair to all programs; this one is quicker for many small pieces that live as long as a
+/// request.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const BUILD: BuildInfo = BuildInfo {
     version: env!("CARGO_PKG_VERSION"),
     commit: match option_env!("GIT_COMMIT") {
