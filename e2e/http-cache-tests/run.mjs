@@ -37,7 +37,8 @@ if (!options.gateway === !options.base) {
 }
 
 async function freePort () {
-  const server = createServer().listen(0, '127.0.0.1')
+  // On every address, as the suite's origin will.
+  const server = createServer().listen(0)
   await once(server, 'listening')
   const { port } = server.address()
   server.close()
@@ -81,7 +82,7 @@ async function startGateway (binary, originPort) {
   const template = await readFile(join(here, 'gateway.toml'), 'utf8')
   const config = join(work, 'gateway.toml')
   await writeFile(config, template.replaceAll('{port}', port).replaceAll('{origin_port}', originPort))
-  await listening(port, start(resolve(binary), ['gateway', 'run', '--config', config], {}))
+  await listening(port, start(resolve(binary), ['gateway', 'run', config], {}))
   return `http://127.0.0.1:${port}`
 }
 

@@ -1,4 +1,7 @@
 //! Which part of the query does not matter, by the origin's word (`No-Vary-Search`).
+//!
+//! The layer does not look responses up by it: a route says which part counts ([`Query`](crate::Query)), so that every
+//! response of a URL has one key and one tag.
 
 use http::{HeaderMap, HeaderName};
 use sfv::{BareItem, Dictionary, Item, ListEntry, Parser};

@@ -273,6 +273,18 @@ async fn parts_are_served_from_the_whole_and_from_larger_parts() {
 }
 
 #[tokio::test]
+async fn parts_of_different_wholes_are_never_joined() {
+    let part = |etag, range, body| {
+        (206, vec![("cache-control", "max-age=60"), ("etag", etag), ("content-range", range)], body)
+    };
+    let script =
+        Script::public(vec![part("\"v1\"", "bytes 0-4/10", "01234"), part("\"v2\"", "bytes 5-9/10", "vwxyz")]).await;
+    script.get(&[("range", "bytes=0-4")]).await;
+    let broken = script.get(&[]).await;
+    assert_eq!(broken.status.as_u16(), 500, "a part that was not asked for: {broken:?}");
+}
+
+#[tokio::test]
 async fn a_part_that_cannot_be_cut_answers_its_own_range_alone() {
     let odd = |body| (206, vec![("cache-control", "max-age=60"), ("content-range", "bytes 4-9/10")], body);
     let script = Script::public(vec![odd("01234"), odd("234"), line("max-age=60", &[], "whole")]).await;

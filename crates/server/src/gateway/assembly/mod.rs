@@ -15,7 +15,7 @@ mod state;
 
 pub(crate) use self::{
     forwarding::{ask_upstream, ask_url},
-    service::{GatewayBody, GatewayService},
-    settings::{listen_settings, upstream_settings},
+    service::GatewayService,
+    settings::listen_settings,
     state::{Build, Shared, State, StateError},
 };

@@ -210,7 +210,14 @@ fn lifetime(cache: &RouteCache) -> Lifetime {
         }
         LifetimeOf::Origin => {
             let own = OriginLifetime::default();
+            let more = cache.origin.unwrap_or_default();
             Lifetime::Origin(OriginLifetime {
+                heuristics: more.heuristics,
+                stale_while_revalidate: more.stale_while_revalidate.map_or(own.stale_while_revalidate, |time| time.0),
+                stale_if_error: more.stale_if_error.map_or(own.stale_if_error, |time| time.0),
+                reads_surrogate_control: more.surrogate_control,
+                keeps_cookies: more.keep_cookies,
+                shares_authorized: more.share_authorized,
                 default_ttl: cache.ttl.map_or(own.default_ttl, |ttl| ttl.0),
                 ttl_max: cache.ttl_max.map_or(own.ttl_max, |ttl| ttl.0),
                 retain: cache.retain.map_or(own.retain, |retain| retain.0),

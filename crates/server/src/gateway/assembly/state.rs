@@ -47,7 +47,6 @@ pub(crate) struct State {
     pub(crate) upstreams: BTreeMap<String, (UpstreamFile, Arc<Upstream>)>,
     pub(crate) fallback: Option<Arc<Upstream>>,
     pub(crate) service: CacheService<Forwarding>,
-    pub(crate) layer: CacheLayer,
 }
 
 /// Why a configuration cannot be run, although it is well-formed.
@@ -94,7 +93,7 @@ impl Build {
         });
         let fallback = plan.file.fallback.as_deref().map(upstream);
         let service = layer.layer(Forwarding(self.forward.clone()));
-        Ok(State { routing, identities, fallback, service, layer, upstreams, plan })
+        Ok(State { plan, routing, identities, upstreams, fallback, service })
     }
 }
 

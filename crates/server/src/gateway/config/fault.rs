@@ -23,7 +23,7 @@ impl Place {
 
 /// The way from the top of the file to a value.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Path(Vec<Step>);
+pub(crate) struct Path(Vec<Step>);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Step {

@@ -117,12 +117,11 @@ impl<'a> Judge<'a, '_> {
             let below = path.key(name);
             let any = &schema["additionalProperties"];
             let property = schema["properties"].get(&**name).or_else(|| any.is_object().then_some(any));
-            let judged = match property {
-                Some(property) => self.value(value, property, &below),
-                None => {
-                    self.unknown(key.span().start, name, schema, &below);
-                    None
-                }
+            let judged = if let Some(property) = property {
+                self.value(value, property, &below)
+            } else {
+                self.unknown(key.span().start, name, schema, &below);
+                None
             };
             match judged {
                 Some(value) => drop(map.insert(name.to_string(), value)),

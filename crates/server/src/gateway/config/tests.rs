@@ -159,10 +159,11 @@ fn routes_are_checked() {
     check("groups = [\"a:id}\"]", "8:11: routes[0].groups[0] is", "each '{' with its '}'");
     check("sharing = \"public\"\ncache = {}", "9:9: routes[0].cache.ttl is missing", "lifetime = \"origin\"");
     let origin = |more: &str| format!("sharing = \"public\"\ncache = {{ lifetime = \"origin\", {more} }}");
-    check(&origin("grace = \"5s\""), "9:40: routes[0].cache.grace is there", "stale-while-revalidate");
+    check(&origin("grace = \"5s\""), "9:40: routes[0].cache.grace is there", "stale_while_revalidate");
     check("sharing = \"public\"\ncache = { ttl = \"5s\", retain = \"1s\" }", "9:32: routes[0].cache.retain", "origin");
+    check("sharing = \"public\"\ncache = { ttl = \"5s\", origin = {} }", "9:32: routes[0].cache.origin", "origin");
     check("sharing = \"public\"\ncache = { ttl = \"5s\", mode = \"strict\", bound = \"1s\" }", "9:48:", "strict");
-    check("sharing = \"public\"\ncache = { ttl = \"5s\", mode = \"stale_ok\" }", "9:29:", "a bound");
+    check("sharing = \"public\"\ncache = { ttl = \"5s\", mode = \"stale_ok\" }", "9:30:", "a bound");
     check("cache = { ttl = \"5s\" }", "8:9: routes[0].cache would keep nothing", "[[identity]]");
     check("methods = [\"GET\"]\ninvalidates = [\"a\"]", "9:15: routes[0].invalidates", "POST");
     check("methods = [\"POST\"]\nsharing = \"public\"\ncache = { ttl = \"5s\" }", "10:9:", "GET");
@@ -222,7 +223,11 @@ fn the_other_parts_are_checked() {
         "64",
     );
     check("[upstreams.b]\nservers = []", "6:11: upstreams.b.servers is an empty list", "at least 1");
-    check("[upstreams.b]\nservers = [\"http://b\"]\ntls = { ca = \"gone\" }", "7:", "");
+    check(
+        "[upstreams.b]\nservers = [\"http://b\"]\ntls = { server_name = \"b\" }",
+        "7:7: upstreams.b.tls is there for servers",
+        "https",
+    );
 }
 
 #[test]

@@ -7,6 +7,8 @@
 //! - Tokens are compared as hashes, in constant time, and never shown.
 //! - What a call may name, and how often one may call, is limited.
 
+#![allow(clippy::result_large_err, reason = "a problem is made once for a refused request, and moved a few times")]
+
 mod access;
 mod selection;
 mod status;

@@ -59,3 +59,50 @@ fn field(certificate: &PeerCertificate, part: CertificateField) -> Option<&str> 
     };
     found.filter(|text| !text.is_empty())
 }
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{CertificateParams, DnType, KeyPair, SanType};
+
+    use super::*;
+
+    fn certificate(name: &str, organization: &str) -> PeerCertificate {
+        let mut params = CertificateParams::new(vec![format!("{name}.internal")]).unwrap();
+        params.subject_alt_names.push(SanType::URI(format!("spiffe://acme/{name}").try_into().unwrap()));
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.distinguished_name.push(DnType::OrganizationName, organization);
+        let made = params.self_signed(&KeyPair::generate().unwrap()).unwrap();
+        PeerCertificate::read(made.der()).unwrap()
+    }
+
+    fn verify(rule: serde_json::Value, certificate: &PeerCertificate) -> Option<Verified> {
+        let rule = serde_json::from_value(rule).unwrap();
+        verified(&"mtls".into(), &rule, certificate, &HashKey::derive(b"secret"))
+    }
+
+    #[test]
+    fn each_part_may_name_principal_and_tenant() {
+        let billing = certificate("billing", "acme");
+        let check = |part: &str, expected: &str| {
+            let found = verify(serde_json::json!({"principal": part, "tenant": "organization"}), &billing).unwrap();
+            assert_eq!((found.subject.as_str(), found.tenant.unwrap().as_str()), (expected, "acme"), "{part}");
+        };
+        check("common_name", "billing");
+        check("organization", "acme");
+        check("dns", "billing.internal");
+        check("uri", "spiffe://acme/billing");
+        check("fingerprint", billing.fingerprint());
+        check("subject", billing.subject());
+        assert_eq!(verify(serde_json::json!({"principal": "email"}), &billing), None);
+        assert!(has_name(&billing, &["billing.internal".into()]) && has_name(&billing, &["billing".into()]));
+        assert!(!has_name(&billing, &["spiffe://acme/billing".into(), "other".into()]));
+    }
+
+    #[test]
+    fn subjects_that_share_a_part_are_told_apart() {
+        let rule = serde_json::json!({"principal": "common_name"});
+        let (one, other) = (certificate("billing", "acme"), certificate("billing", "globex"));
+        let apart = |certificate| verify(rule.clone(), certificate).unwrap().apart;
+        assert_ne!(apart(&one), apart(&other));
+    }
+}

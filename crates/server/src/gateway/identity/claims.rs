@@ -173,13 +173,12 @@ impl Rules {
             }
         };
         let session = self.session.as_ref().and_then(|path| text_at(claims, path));
-        let apart = match &self.distinguish {
-            Some(paths) => digest_of(claims, &[vec!["iss".to_owned()], paths.clone()].concat(), hash_key),
-            None => {
-                let all = claims.as_object().into_iter().flatten().map(|(name, _)| name.clone());
-                let paths: Vec<String> = all.filter(|name| !OF_THE_TOKEN.contains(&name.as_str())).collect();
-                digest_of(claims, &paths, hash_key)
-            }
+        let apart = if let Some(paths) = &self.distinguish {
+            digest_of(claims, &[vec!["iss".to_owned()], paths.clone()].concat(), hash_key)
+        } else {
+            let all = claims.as_object().into_iter().flatten().map(|(name, _)| name.clone());
+            let paths: Vec<String> = all.filter(|name| !OF_THE_TOKEN.contains(&name.as_str())).collect();
+            digest_of(claims, &paths, hash_key)
         };
         let verified = Verified { way: self.way.clone(), subject, apart: Some(apart), tenant, session };
         Ok(Believed { verified, times })

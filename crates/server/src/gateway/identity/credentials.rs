@@ -97,7 +97,9 @@ impl Known {
     pub(crate) fn copied(&self, headers: &HeaderMap) -> HeaderMap {
         let mut copy = HeaderMap::new();
         for name in &self.headers {
-            headers.get_all(name).iter().for_each(|value| drop(copy.append(name.clone(), sensitive(value.clone()))));
+            for value in headers.get_all(name) {
+                copy.append(name.clone(), sensitive(value.clone()));
+            }
         }
         let mut line = Vec::new();
         for (name, value) in self.cookies_of(headers) {

@@ -37,13 +37,13 @@ pub(crate) struct KeySet {
 struct Key {
     id: Option<String>,
     algorithm: Option<KeyAlgorithm>,
-    key: DecodingKey,
+    verifies: DecodingKey,
 }
 
 impl KeySet {
     /// The one key of a shared secret.
     pub(crate) fn secret(secret: &[u8]) -> Self {
-        Self { keys: vec![Key { id: None, algorithm: None, key: DecodingKey::from_secret(secret) }] }
+        Self { keys: vec![Key { id: None, algorithm: None, verifies: DecodingKey::from_secret(secret) }] }
     }
 
     /// The public keys of a text. Keys of other kinds and uses are left out.
@@ -69,8 +69,8 @@ impl KeySet {
             .iter()
             .filter(move |key| id.is_none_or(|id| key.id.as_deref().is_none_or(|own| own == id)))
             .filter(move |key| key.algorithm.is_none_or(|own| own.to_string() == format!("{algorithm:?}")))
-            .filter(move |key| key.key.family().algorithms().contains(&algorithm))
-            .map(|key| &key.key)
+            .filter(move |key| key.verifies.family().algorithms().contains(&algorithm))
+            .map(|key| &key.verifies)
     }
 
     /// Whether a key of this id is there.
@@ -92,8 +92,8 @@ impl Key {
         if !matches!(jwk.common.public_key_use, None | Some(PublicKeyUse::Signature)) {
             return None;
         }
-        let key = DecodingKey::from_jwk(jwk).ok()?;
-        Some(Self { id: jwk.common.key_id.clone(), algorithm: jwk.common.key_algorithm, key })
+        let verifies = DecodingKey::from_jwk(jwk).ok()?;
+        Some(Self { id: jwk.common.key_id.clone(), algorithm: jwk.common.key_algorithm, verifies })
     }
 }
 

@@ -164,8 +164,12 @@ fn clean(head: &mut response::Parts) -> Result<(), BadAnswer> {
     let headers = &mut head.headers;
     if headers.contains_key(header::TRANSFER_ENCODING) {
         let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
-        let chunked = codings.next().is_some_and(|coding| coding.as_bytes().eq_ignore_ascii_case(b"chunked"));
-        if !chunked || codings.next().is_some() {
+        let coding = codings.next().map_or(&b""[..], HeaderValue::as_bytes);
+        let chunked = coding.eq_ignore_ascii_case(b"chunked");
+        // A word that names no coding leaves the body as it is, up to the connection's end (RFC 9112 §6.3), where there
+        // is no length beside it that says otherwise.
+        let plain = names_no_coding(coding) && !headers.contains_key(header::CONTENT_LENGTH);
+        if !(chunked || plain) || codings.next().is_some() {
             return Err(BadAnswer::TransferCoding);
         }
         // The body was read in chunks: another length, if one was given, is wrong (RFC 9112 §6.3).
@@ -178,6 +182,16 @@ fn clean(head: &mut response::Parts) -> Result<(), BadAnswer> {
     hop::strip(headers);
     head.version = Version::HTTP_11;
     Ok(())
+}
+
+/// Whether a `Transfer-Encoding` is one word that has nothing of a registered coding's name in it. What has may be a
+/// coding to somebody, and would be passed on without being undone.
+fn names_no_coding(value: &[u8]) -> bool {
+    let word = value.to_ascii_lowercase();
+    let has = |coding: &&[u8]| word.windows(coding.len()).any(|part| part == *coding);
+    !word.is_empty()
+        && word.iter().all(u8::is_ascii_alphanumeric)
+        && ![&b"chunked"[..], b"gzip", b"deflate", b"compress"].iter().any(|coding| has(coding))
 }
 
 /// Asks servers until one answers.
@@ -320,6 +334,28 @@ impl Prepared {
                     *request.uri_mut() = uri;
                 }
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_word_that_is_no_coding_leaves_a_body_as_it_is() {
+        for (value, expected) in [
+            ("AURYFVPNERYPVU", true),
+            ("chunked", false),
+            ("xchunked", false),
+            ("Chunked", false),
+            ("gzip", false),
+            ("x-gzip", false),
+            ("a, b", false),
+            ("a;q=1", false),
+            ("", false),
+        ] {
+            assert_eq!(names_no_coding(value.as_bytes()), expected, "{value:?}");
         }
     }
 }

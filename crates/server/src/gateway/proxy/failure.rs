@@ -128,6 +128,18 @@ fn connect_told(error: &ConnectError) -> Told {
     }
 }
 
+/// Whether a body broke off because it went beyond its limit.
+fn is_too_large(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut error = Some(error);
+    while let Some(cause) = error {
+        if cause.is::<http_body_util::LengthLimitError>() {
+            return true;
+        }
+        error = cause.source();
+    }
+    false
+}
+
 fn send_told(error: &SendError) -> Told {
     match error {
         SendError::Unsent(_) => Told::bad_gateway("connection_terminated", UNREACHED),
@@ -149,6 +161,11 @@ fn send_told(error: &SendError) -> Told {
             "http_request_error",
             "The body of the request did not come in time. Send it again without a pause.",
         ),
+        SendError::ClientBody(error) if is_too_large(error) => Told::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "http_request_error",
+            "The body of the request is larger than this endpoint takes. Send one within its limit.",
+        ),
         SendError::ClientBody(_) => Told::new(
             StatusCode::BAD_REQUEST,
             "http_request_error",
@@ -162,6 +179,7 @@ impl Told {
         let (slug, title) = match status {
             StatusCode::BAD_REQUEST => ("bad-request", "The request cannot be read"),
             StatusCode::REQUEST_TIMEOUT => ("request-timeout", "The request took too long"),
+            StatusCode::PAYLOAD_TOO_LARGE => ("too-large", "The body is too large"),
             StatusCode::BAD_GATEWAY => ("bad-gateway", "The server behind the gateway failed"),
             StatusCode::GATEWAY_TIMEOUT => ("gateway-timeout", "The server behind the gateway is too slow"),
             StatusCode::SERVICE_UNAVAILABLE => ("unavailable", "Not available now"),

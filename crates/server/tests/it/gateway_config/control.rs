@@ -11,7 +11,7 @@ async fn world() -> World {
 #[tokio::test]
 async fn groups_are_declared_wrong_and_the_answer_carries_the_position() {
     let world = world().await;
-    let ann = bearer("ann", "acme", json!({}));
+    let ann = bearer("ann", "acme", &json!({}));
     world.get("/field-mappings/7", &[("authorization", &ann)]).await;
     let wanted = json!({"tenant": "acme", "groups": ["import:7"], "dry_run": true});
     let dry = world.call("/v1/invalidate", &wanted).await;
@@ -28,7 +28,7 @@ async fn groups_are_declared_wrong_and_the_answer_carries_the_position() {
 #[tokio::test]
 async fn a_hard_purge_deletes_bytes_and_a_soft_one_does_not() {
     let world = world().await;
-    let ann = bearer("ann", "acme", json!({}));
+    let ann = bearer("ann", "acme", &json!({}));
     let entries = |status: serde_json::Value| status["cache"]["entries"].as_u64().unwrap();
     let status = || async {
         let authorization = format!("Bearer {CONTROL_TOKEN}");
@@ -48,7 +48,7 @@ async fn a_hard_purge_deletes_bytes_and_a_soft_one_does_not() {
 #[tokio::test]
 async fn what_will_be_wanted_is_read_before() {
     let world = world().await;
-    let ann = bearer("ann", "acme", json!({}));
+    let ann = bearer("ann", "acme", &json!({}));
     let urls = ["http://app.test/field-mappings/7", "http://app.test/public/x", "http://app.test/elsewhere"];
     let warmed = world.call("/v1/warm", &json!({"urls": urls, "headers": {"authorization": ann}})).await;
     assert_eq!(warmed.status, 200, "{warmed:?}");
@@ -72,7 +72,7 @@ async fn tokens_are_good_for_their_tenants_alone() {
         world.call_as(globex, "/v1/invalidate", &json!({"tenant": "globex", "groups": ["a"]})).await.status,
         200
     );
-    let ann = bearer("ann", "acme", json!({}));
+    let ann = bearer("ann", "acme", &json!({}));
     let warm = json!({"urls": ["http://app.test/field-mappings/7"], "headers": {"authorization": ann}});
     assert_eq!(world.call_as(globex, "/v1/warm", &warm).await.status, 403);
     let mut refused = 0;

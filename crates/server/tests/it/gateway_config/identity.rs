@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use serde_json::json;
 
-use super::world::{INTROSPECTION, JWT, ROUTES, World, bearer};
+use super::world::{Backend, INTROSPECTION, JWT, ROUTES, World, ask, bearer};
 
 #[tokio::test]
 async fn a_session_that_is_declared_wrong_is_asked_for_again_at_once() {
@@ -24,7 +24,7 @@ async fn a_session_that_is_declared_wrong_is_asked_for_again_at_once() {
 #[tokio::test]
 async fn a_change_of_a_principal_ends_what_was_kept_for_them_alone() {
     let world = World::start(&format!("{JWT}{ROUTES}")).await;
-    let (ann, ben) = (bearer("ann", "acme", json!({})), bearer("ben", "acme", json!({})));
+    let (ann, ben) = (bearer("ann", "acme", &json!({})), bearer("ben", "acme", &json!({})));
     for user in [&ann, &ben] {
         world.get("/field-mappings/7", &[("authorization", user)]).await;
     }
@@ -65,6 +65,40 @@ async fn a_proxys_header_is_believed_from_the_proxy_alone() {
     assert_eq!(strict.get("/field-mappings/7", &ann).await.status, 403);
     assert_eq!(strict.get("/public/x", &ann).await.status, 403);
     assert_eq!(strict.get("/public/x", &[]).await.status, 200);
+}
+
+#[tokio::test]
+async fn keys_are_fetched_from_a_url_when_the_first_token_comes() {
+    let (backend, upstream) = Backend::start().await;
+    let identity = JWT.replace("secret_env = \"SECRET\"", &format!("jwks_url = \"http://{upstream}/jwks\""));
+    let world = World::before(backend, upstream, &format!("{identity}{ROUTES}")).await;
+    let pair = rcgen::KeyPair::generate().unwrap();
+    let key = jsonwebtoken::EncodingKey::from_ec_der(&pair.serialize_der());
+    let mut jwk = jsonwebtoken::jwk::Jwk::from_encoding_key(&key, jsonwebtoken::Algorithm::ES256).unwrap();
+    jwk.common.key_id = Some("one".to_owned());
+    world.backend.publish(&json!({"keys": [jwk]}).to_string());
+    let token = |kid: &str| {
+        let mut head = jsonwebtoken::Header::new(jsonwebtoken::Algorithm::ES256);
+        head.kid = Some(kid.to_owned());
+        let claims =
+            json!({"iss": "https://issuer", "aud": "api", "sub": "ann", "org": "acme", "exp": 9_999_999_999_u64});
+        format!("Bearer {}", jsonwebtoken::encode(&head, &claims, &key).unwrap())
+    };
+    world.get("/field-mappings/7", &[("authorization", &token("one"))]).await;
+    assert!(world.metrics().await.contains("gateway_identities_total{outcome=\"known\"} 1"));
+    // A key that nobody published, and a token that is signed with what was published as if it were a secret.
+    world.get("/field-mappings/7", &[("authorization", &token("two"))]).await;
+    world.get("/field-mappings/7", &[("authorization", &bearer("ann", "acme", &json!({})))]).await;
+    assert!(world.metrics().await.contains("gateway_identities_total{outcome=\"bad\"} 2"));
+}
+
+#[tokio::test]
+async fn a_body_without_a_length_is_limited_too() {
+    let world = World::start(ROUTES.split("[[routes]]").next().unwrap()).await;
+    let chunk = format!("800\r\n{}\r\n0\r\n\r\n", "x".repeat(0x800));
+    let headers = [("transfer-encoding", "chunked")];
+    let answer = ask(world.addr, "PUT-CHUNKED", "/upload", &headers, &chunk).await;
+    assert_eq!(answer.status, 413, "{answer:?}");
 }
 
 /// Collects every log line of this thread.

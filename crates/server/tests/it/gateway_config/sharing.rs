@@ -11,7 +11,7 @@ async fn world() -> World {
 #[tokio::test]
 async fn each_principal_has_their_own_answers() {
     let world = world().await;
-    let (ann, ben) = (bearer("ann", "acme", json!({})), bearer("ben", "acme", json!({})));
+    let (ann, ben) = (bearer("ann", "acme", &json!({})), bearer("ben", "acme", &json!({})));
     let path = "/field-mappings/7";
     let first = world.get(path, &[("authorization", &ann)]).await;
     assert_eq!((first.status, first.cache(), first.json()["user"].as_str()), (200, "MISS", Some("ann")), "{first:?}");
@@ -19,9 +19,9 @@ async fn each_principal_has_their_own_answers() {
     let other = world.get(path, &[("authorization", &ben)]).await;
     assert_eq!((other.cache(), other.json()["user"].as_str()), ("MISS", Some("ben")));
     // A new token of the same person is the same principal; one that may do less is not.
-    let renewed = bearer("ann", "acme", json!({"iat": 1, "jti": "x"}));
+    let renewed = bearer("ann", "acme", &json!({"iat": 1, "jti": "x"}));
     assert_eq!(world.get(path, &[("authorization", &renewed)]).await.cache(), "HIT");
-    let scoped = bearer("ann", "acme", json!({"scope": "read"}));
+    let scoped = bearer("ann", "acme", &json!({"scope": "read"}));
     assert_eq!(world.get(path, &[("authorization", &scoped)]).await.cache(), "MISS");
     // What else the backend may go by tells requests apart, too.
     assert_eq!(world.get(path, &[("authorization", &ann), ("cookie", "session=ben")]).await.cache(), "MISS");
@@ -31,10 +31,10 @@ async fn each_principal_has_their_own_answers() {
 #[tokio::test]
 async fn nobody_gets_what_was_kept_of_somebody() {
     let world = world().await;
-    let ann = bearer("ann", "acme", json!({}));
+    let ann = bearer("ann", "acme", &json!({}));
     let path = "/field-mappings/7";
     let kept = world.get(path, &[("authorization", &ann)]).await;
-    let expired = bearer("ann", "acme", json!({"exp": 1000}));
+    let expired = bearer("ann", "acme", &json!({"exp": 1000}));
     let forged = format!("{ann}x");
     let none: &[(&str, &str)] = &[];
     for headers in [none, &[("authorization", &expired)], &[("authorization", &forged)], &[("cookie", "session=ann")]] {
@@ -45,7 +45,7 @@ async fn nobody_gets_what_was_kept_of_somebody() {
     let etag = kept.header("etag");
     assert!(!etag.is_empty());
     assert_eq!(world.get(path, &[("if-none-match", etag)]).await.status, 401);
-    let ben = bearer("ben", "acme", json!({}));
+    let ben = bearer("ben", "acme", &json!({}));
     assert_eq!(world.get(path, &[("authorization", &ben), ("if-none-match", etag)]).await.status, 200);
     assert_eq!(world.get(path, &[("authorization", &ann), ("if-none-match", etag)]).await.status, 304);
 }
@@ -54,7 +54,7 @@ async fn nobody_gets_what_was_kept_of_somebody() {
 async fn a_tenant_shares_where_the_route_says_so_and_with_nobody_else() {
     let world = world().await;
     let path = "/shared/x";
-    let as_of = |user: &str, tenant: &str| bearer(user, tenant, json!({}));
+    let as_of = |user: &str, tenant: &str| bearer(user, tenant, &json!({}));
     assert_eq!(world.get(path, &[("authorization", &as_of("ann", "acme"))]).await.cache(), "MISS");
     let ben = world.get(path, &[("authorization", &as_of("ben", "acme"))]).await;
     assert_eq!((ben.cache(), ben.json()["client"].as_str()), ("HIT", Some("acme")));
@@ -67,11 +67,11 @@ async fn a_tenant_shares_where_the_route_says_so_and_with_nobody_else() {
 async fn what_is_public_is_asked_for_without_credentials_and_shared_by_all() {
     let world = world().await;
     let path = "/public/x";
-    let ann = bearer("ann", "acme", json!({}));
+    let ann = bearer("ann", "acme", &json!({}));
     let first = world.get(path, &[("authorization", &ann), ("cookie", "session=ann")]).await;
     assert_eq!((first.cache(), &first.json()["credentials"]), ("MISS", &json!(false)), "{first:?}");
     assert_eq!(world.get(path, &[]).await.cache(), "HIT");
-    assert_eq!(world.get(path, &[("authorization", &bearer("cid", "globex", json!({})))]).await.cache(), "HIT");
+    assert_eq!(world.get(path, &[("authorization", &bearer("cid", "globex", &json!({})))]).await.cache(), "HIT");
     assert_eq!(world.get(path, &[("authorization", "Bearer nonsense")]).await.cache(), "HIT");
     assert_eq!(world.backend.calls(path), 1);
 }

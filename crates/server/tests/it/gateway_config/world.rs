@@ -51,6 +51,7 @@ struct Facts {
     versions: HashMap<String, u64>,
     calls: HashMap<String, usize>,
     is_broken: bool,
+    jwks: String,
 }
 
 impl Backend {
@@ -64,6 +65,7 @@ impl Backend {
             .route("/open/{import}/touch", post(approve))
             .route("/shared/{name}", get(shared))
             .route("/public/{name}", get(public))
+            .route("/jwks", get(|State(backend): State<Self>| async move { backend.0.lock().unwrap().jwks.clone() }))
             .route("/upload", post(|body: axum::body::Bytes| async move { body.len().to_string() }))
             .fallback(|| async { "elsewhere" })
             .with_state(backend.clone());
@@ -84,6 +86,11 @@ impl Backend {
     /// From now on it answers `/me` with 500.
     pub(super) fn break_down(&self) {
         self.0.lock().unwrap().is_broken = true;
+    }
+
+    /// From now on it answers `/jwks` with this.
+    pub(super) fn publish(&self, jwks: &str) {
+        jwks.clone_into(&mut self.0.lock().unwrap().jwks);
     }
 
     /// How often a path was asked for.
@@ -157,7 +164,7 @@ pub(super) struct World {
     pub(super) addr: SocketAddr,
     pub(super) control: SocketAddr,
     pub(super) file: std::path::PathBuf,
-    upstream: SocketAddr,
+    pub(super) upstream: SocketAddr,
     _directory: tempfile::TempDir,
     _stop: oneshot::Sender<()>,
     task: JoinHandle<()>,
@@ -239,6 +246,11 @@ impl World {
     /// A backend and a gateway with this in its file.
     pub(super) async fn start(more: &str) -> Self {
         let (backend, upstream) = Backend::start().await;
+        Self::before(backend, upstream, more).await
+    }
+
+    /// A gateway before this backend.
+    pub(super) async fn before(backend: Backend, upstream: SocketAddr, more: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("gateway.toml");
         let text = format!("{}{more}", head(upstream));
@@ -334,15 +346,17 @@ impl Answer {
 
 /// One request on a connection of its own.
 pub(super) async fn ask(addr: SocketAddr, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+    // A body that brings its own framing.
+    let (method, is_framed) = if method == "PUT-CHUNKED" { ("POST", true) } else { (method, false) };
     let mut text = format!("{method} {path} HTTP/1.1\r\nconnection: close\r\n");
     if !headers.iter().any(|(name, _)| *name == "host") {
         text.push_str("host: app.test\r\n");
     }
-    headers.iter().for_each(|(name, value)| text.push_str(&format!("{name}: {value}\r\n")));
-    if !body.is_empty() || method == "POST" {
-        text.push_str(&format!("content-length: {}\r\n", body.len()));
+    headers.iter().for_each(|(name, value)| text.extend([name, ": ", value, "\r\n"]));
+    if !is_framed && (!body.is_empty() || method == "POST") {
+        text.extend(["content-length: ", &body.len().to_string(), "\r\n"]);
     }
-    text.push_str(&format!("\r\n{body}"));
+    text.extend(["\r\n", body]);
     let mut stream = TcpStream::connect(addr).await.unwrap();
     stream.write_all(text.as_bytes()).await.unwrap();
     let mut bytes = Vec::new();
@@ -366,7 +380,7 @@ fn dechunked(mut text: &str) -> String {
 }
 
 /// A signed token, as a header's value.
-pub(super) fn bearer(user: &str, tenant: &str, more: Value) -> String {
+pub(super) fn bearer(user: &str, tenant: &str, more: &Value) -> String {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
     let mut claims = json!({
         "iss": "https://issuer", "aud": "api", "sub": user, "org": tenant, "sid": format!("s-{user}"), "exp": now + 600,

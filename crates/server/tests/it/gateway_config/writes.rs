@@ -7,7 +7,7 @@ use super::world::{INTROSPECTION, JWT, ROUTES, World, bearer};
 #[tokio::test]
 async fn a_write_ends_the_answers_of_its_group_for_all_of_the_tenant() {
     let world = World::start(&format!("{JWT}{ROUTES}")).await;
-    let (ann, ben) = (bearer("ann", "acme", json!({})), bearer("ben", "acme", json!({})));
+    let (ann, ben) = (bearer("ann", "acme", &json!({})), bearer("ben", "acme", &json!({})));
     for user in [&ann, &ben] {
         for path in ["/field-mappings/7", "/field-mappings/8"] {
             assert_eq!(world.get(path, &[("authorization", user)]).await.cache(), "MISS");
@@ -26,7 +26,7 @@ async fn a_write_ends_the_answers_of_its_group_for_all_of_the_tenant() {
 #[tokio::test]
 async fn another_tenants_write_ends_nothing_here() {
     let world = World::start(&format!("{JWT}{ROUTES}")).await;
-    let (ann, cid) = (bearer("ann", "acme", json!({})), bearer("cid", "globex", json!({})));
+    let (ann, cid) = (bearer("ann", "acme", &json!({})), bearer("cid", "globex", &json!({})));
     world.get("/field-mappings/7", &[("authorization", &ann)]).await;
     assert_eq!(world.post("/field-mappings/7/bulk-approve", &[("authorization", &cid)]).await.status, 200);
     assert_eq!(world.get("/field-mappings/7", &[("authorization", &ann)]).await.cache(), "HIT");
@@ -48,7 +48,7 @@ async fn a_write_that_nobody_would_be_told_of_waits() {
 async fn a_write_of_somebody_unknown_concerns_the_tenant_of_the_rule() {
     let identity = JWT.replace("tenant = \"org\"\n", "");
     let world = World::start(&format!("[tenant]\nfixed = \"acme\"\n{identity}{ROUTES}")).await;
-    let ann = bearer("ann", "acme", json!({}));
+    let ann = bearer("ann", "acme", &json!({}));
     world.get("/field-mappings/7", &[("authorization", &ann)]).await;
     let written = world.post("/open/7/touch", &[]).await;
     assert!(written.status == 200 && !written.header("unstale-position").is_empty(), "{written:?}");

@@ -167,7 +167,7 @@ impl Checker<'_, '_> {
     }
 
     fn needs_client_ca(&mut self, at: &Path, file: &File) {
-        if !file.listen.tls.as_ref().is_some_and(|tls| tls.client_ca.is_some()) {
+        if file.listen.tls.as_ref().is_none_or(|tls| tls.client_ca.is_none()) {
             self.fault(at, "needs the certificates of clients", "client_ca in [listen.tls]");
         }
     }

@@ -43,22 +43,19 @@ impl Checker<'_, '_> {
     /// The names of a path's parameters; none, and a fault, if it is no pattern.
     fn pattern<'r>(&mut self, at: &Path, pattern: &'r str) -> Option<BTreeSet<&'r str>> {
         let found = format!("is {}", quoted(pattern));
-        match RoutePolicies::builder().route(pattern, RoutePolicy::uncached("checked")).build() {
-            Err(RouteError::Malformed { hint, .. }) => {
-                self.fault(at, found, format!("a pattern such as \"/items/{{id}}\": {hint}"));
-                None
-            }
-            // One pattern cannot conflict with itself.
-            Err(_) | Ok(_) => {
-                let mut names = BTreeSet::new();
-                for name in pattern.split('/').filter_map(group::parameter) {
-                    if !names.insert(name) {
-                        self.fault(at, format!("has two parameters {name:?}"), "a name for each");
-                    }
-                }
-                Some(names)
+        let built = RoutePolicies::builder().route(pattern, RoutePolicy::uncached("checked")).build();
+        // One pattern cannot conflict with itself.
+        if let Err(RouteError::Malformed { hint, .. }) = built {
+            self.fault(at, found, format!("a pattern such as \"/items/{{id}}\": {hint}"));
+            return None;
+        }
+        let mut names = BTreeSet::new();
+        for name in pattern.split('/').filter_map(group::parameter) {
+            if !names.insert(name) {
+                self.fault(at, format!("has two parameters {name:?}"), "a name for each");
             }
         }
+        Some(names)
     }
 
     fn groups(&mut self, at: &Path, route: &RouteFile, parameters: &BTreeSet<&str>) {
@@ -152,16 +149,17 @@ impl Checker<'_, '_> {
                         self.fault(&inner.key(name), found, "lifetime = \"origin\" beside it, or nothing");
                     }
                 }
+                if cache.origin.is_some() {
+                    let found = "is there, but the route says how long";
+                    self.fault(&inner.key("origin"), found, "lifetime = \"origin\" beside it, or nothing");
+                }
             }
             LifetimeOf::Origin => {
                 for (name, time) in [("grace", cache.grace), ("fail_safe", cache.fail_safe)] {
                     if time.is_some() {
                         let found = "is there, but the upstream says how long";
-                        let advice = match name {
-                            "grace" => "stale-while-revalidate of its Cache-Control",
-                            _ => "stale-if-error of its Cache-Control",
-                        };
-                        let advice = Some(format!("it says the same by {advice}, within retain"));
+                        let same = if name == "grace" { "stale_while_revalidate" } else { "stale_if_error" };
+                        let advice = Some(format!("what holds where it does not say is {same} in origin"));
                         self.advise(&inner.key(name), found, "lifetime = \"route\" beside it, or nothing", advice);
                     }
                 }

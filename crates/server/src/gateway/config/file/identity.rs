@@ -73,7 +73,7 @@ pub struct JwtFile {
     pub secret_env: Option<String>,
     /// A file that holds the shared secret.
     pub secret_file: Option<PathBuf>,
-    /// The algorithms that are accepted. For public keys RS256, ES256 and EdDSA if nothing is said, for a secret HS256.
+    /// The algorithms that are accepted. For public keys `RS256`, `ES256` and `EdDSA` if nothing is said, for a secret `HS256`.
     #[serde(default)]
     pub algorithms: Vec<JwtAlgorithm>,
     /// Who may have issued it (`iss`).
@@ -239,7 +239,7 @@ pub enum OnStrangers {
 impl Default for Credentials {
     fn default() -> Self {
         Self {
-            headers: vec!["authorization".to_owned()],
+            headers: vec!["authorization".to_owned(), "x-api-key".to_owned()],
             cookies: vec!["*".to_owned()],
             bad: OnCredentials::Anonymous,
             none: OnCredentials::Anonymous,

@@ -17,7 +17,7 @@ pub use self::{
         CertificateField, Credentials, IdentityFile, IntrospectionFile, JwtAlgorithm, JwtFile, MutualTlsFile,
         OnCredentials, OnStrangers, TenantRule, TrustedHeaderFile,
     },
-    routes::{Browser, CacheMode, GroupSource, LifetimeOf, QueryOf, RouteCache, RouteFile, SharingOf},
+    routes::{Browser, CacheMode, GroupSource, LifetimeOf, OriginFile, QueryOf, RouteCache, RouteFile, SharingOf},
     upstreams::{Health, Retry, Timeouts, UpstreamFile, UpstreamTls},
 };
 use super::values::{Size, Span};

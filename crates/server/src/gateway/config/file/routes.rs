@@ -61,6 +61,8 @@ pub struct RouteCache {
     pub ttl_max: Option<Span>,
     /// How long an answer is kept after its time, to be asked for again with its validator (`lifetime = "origin"`).
     pub retain: Option<Span>,
+    /// What else is made of what the upstream says (`lifetime = "origin"`).
+    pub origin: Option<OriginFile>,
     /// How long after its time an answer may still be given while a new one is loaded (stale-while-revalidate).
     pub grace: Option<Span>,
     /// How long after its time an answer may still be given when loading fails (stale-if-error).
@@ -73,6 +75,30 @@ pub struct RouteCache {
     pub bound: Option<Span>,
     /// How long a load may take before those who wait are told so.
     pub load_timeout: Option<Span>,
+}
+
+/// What is made of what the upstream says, beyond what is always right.
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema, PartialEq, Eq)]
+#[serde(deny_unknown_fields)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a choice of its own")]
+pub struct OriginFile {
+    /// An answer that says nothing but `Last-Modified` is fresh for a tenth of its age, a day at most.
+    #[serde(default)]
+    pub heuristics: bool,
+    /// How long an answer may be given while a new one is loaded, where it does not say (`stale-while-revalidate`).
+    pub stale_while_revalidate: Option<Span>,
+    /// How long an answer may be given when loading fails, where it does not say (`stale-if-error`).
+    pub stale_if_error: Option<Span>,
+    /// `Surrogate-Control` goes before `Cache-Control`, and the upstream is told so.
+    #[serde(default)]
+    pub surrogate_control: bool,
+    /// Answers that set a cookie are kept, and set it for everybody who is given them.
+    #[serde(default)]
+    pub keep_cookies: bool,
+    /// `Authorization` reaches the upstream of a public route, and its answer is shared if it says `public`,
+    /// `must-revalidate` or `s-maxage`.
+    #[serde(default)]
+    pub share_authorized: bool,
 }
 
 /// Who says for how long an answer is fresh.
