@@ -11,7 +11,7 @@ PLATFORM := target/quick/platform
 
 .PHONY: help
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-23s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # ---- Run ------------------------------------------------------------------------------------------------------------
 
@@ -34,6 +34,10 @@ web/node_modules/.package-lock.json: web/package-lock.json
 $(WEB): web/node_modules/.package-lock.json $(WEB_SOURCES)
 	cd web && npm run build
 	@touch $@
+
+.PHONY: example-fastapi
+example-fastapi: ## A FastAPI backend with the gateway before it (CACHE_GROUPS=1: it names what its answers show)
+	@exec examples/fastapi/run $(if $(CACHE_GROUPS),--groups)
 
 # ---- Test -----------------------------------------------------------------------------------------------------------
 
@@ -69,6 +73,12 @@ test-e2e: $(WEB) web/node_modules/.package-lock.json e2e/node_modules/.package-l
 	cargo build --package platform --bin platform --locked
 	cd e2e && PLATFORM_BIN=$(CURDIR)/target/debug/platform PATH=$(CURDIR)/web/node_modules/.bin:$$PATH npm test
 
+.PHONY: example-fastapi-test
+example-fastapi-test: ## The FastAPI backend by itself, and through the gateway
+	examples/fastapi/prepare test
+	cd examples/fastapi && .venv/bin/ruff check --quiet . && .venv/bin/ruff format --quiet --check . && .venv/bin/mypy --no-error-summary .
+	cd examples/fastapi && .venv/bin/pytest
+
 e2e/http-cache-tests/node_modules/.package-lock.json: e2e/http-cache-tests/package-lock.json
 	cd e2e/http-cache-tests && npm ci --ignore-scripts
 	@touch $@
@@ -103,7 +113,14 @@ chaos-measure: ## How fast invalidations reach every node, and what many misses 
 
 .PHONY: model
 model: ## Every state of small systems, and of larger ones (minutes); every way to break the protocol
-	cargo run --package unstale-sim --bin model --locked -- --large --states-max 8000000
+	cargo run --package unstale-sim --bin model --locked -- --large --states-max 16000000
+
+FUZZ_SECONDS ?= 60
+TARGETS ?=
+
+.PHONY: fuzz
+fuzz: ## Fuzz every parser, FUZZ_SECONDS each (TARGETS="url range" for some); their corpus is tried by `test-rust`
+	scripts/fuzz $(FUZZ_SECONDS) $(TARGETS)
 
 # ---- Measure and keep in shape --------------------------------------------------------------------------------------
 
@@ -121,6 +138,10 @@ bench-http: ## The gateway beside nginx, Varnish and servers that answer from me
 	cargo build --release --package unstale-server --bin unstale --locked
 	cargo build --release --manifest-path benches/Cargo.toml --package unstale-http-benches --target-dir target/benches --locked
 	UNSTALE_BIN=target/release/unstale target/benches/release/unstale-http-benches
+
+.PHONY: example-fastapi-measure
+example-fastapi-measure: ## The FastAPI backend by itself, with fastapi-cache2, and behind the gateway
+	examples/fastapi/measure
 
 .PHONY: lint-benches
 lint-benches: ## Clippy for the benchmarks beside other caches, which `lint` leaves out because it would build them all

@@ -17,7 +17,7 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-use tokio::sync::watch;
+use tokio::sync::Notify;
 
 use crate::{
     entry::{Entry, TagIds},
@@ -55,7 +55,10 @@ pub(crate) struct Flight {
     is_next: bool,
     /// Its place in the order in which loads begin, from 1; 0 until then.
     number: AtomicU64,
-    landed: watch::Sender<Option<Outcome>>,
+    /// There once it has landed.
+    outcome: OnceLock<Outcome>,
+    /// Wakes those who wait for it, in the order in which they came.
+    landing: Notify,
     waiters: AtomicUsize,
     /// Whether another load waits for this one.
     urgent: AtomicBool,
@@ -79,14 +82,13 @@ pub(crate) struct Lead {
     key: RawKey,
     flight: Arc<Flight>,
     /// The flight that must land before the load begins.
-    after: Option<watch::Receiver<Option<Outcome>>>,
+    after: Option<Arc<Flight>>,
     landed: bool,
 }
 
 /// A reader waiting for a flight.
 pub(crate) struct Join {
     flight: Arc<Flight>,
-    landing: watch::Receiver<Option<Outcome>>,
 }
 
 const SHARDS: usize = 16;
@@ -138,7 +140,7 @@ impl Flights {
         if let Some(flight) = running.filter(|flight| flight.is_newer(asked)) {
             return self.join(flight);
         }
-        let after = running.map(|flight| flight.landed.subscribe());
+        let after = running.cloned();
         let flight = Arc::new(Flight::new(base, known_tags, true));
         shard.insert(key.clone(), flight.clone());
         Seat::Lead(Lead { flights: self.clone(), key: key.clone(), flight, after, landed: false })
@@ -149,7 +151,7 @@ impl Flights {
             flight.waiters.fetch_sub(1, Relaxed);
             return Seat::Full;
         }
-        Seat::Join(Join { flight: flight.clone(), landing: flight.landed.subscribe() })
+        Seat::Join(Join { flight: flight.clone() })
     }
 
     /// A load of which no other reader knows.
@@ -175,7 +177,8 @@ impl Flight {
             known_tags,
             is_next,
             number: AtomicU64::new(0),
-            landed: watch::Sender::new(None),
+            outcome: OnceLock::new(),
+            landing: Notify::new(),
             waiters: AtomicUsize::new(0),
             urgent: AtomicBool::new(false),
             began_at: OnceLock::new(),
@@ -203,6 +206,22 @@ impl Flight {
         self.is_next && (number == 0 || number > asked.0)
     }
 
+    /// Waits until it has landed, as every flight does: its lead sees to that. Not on a `watch`, which wakes those who
+    /// wait in an order of chance, another in each run.
+    async fn landed(&self) -> &Outcome {
+        let woken = self.landing.notified();
+        if self.outcome.get().is_none() {
+            woken.await;
+        }
+        self.outcome.get().expect("there is an outcome before anybody is woken")
+    }
+
+    fn land(&self, outcome: Outcome) {
+        // Whoever does not find it there has asked to be woken before.
+        let _ = self.outcome.set(outcome);
+        self.landing.notify_waiters();
+    }
+
     /// Whether another load waits for this one.
     pub(crate) fn is_urgent(&self) -> bool {
         self.urgent.load(Acquire)
@@ -217,9 +236,9 @@ impl Lead {
 
     /// Waits for the flight before this one, if it was put behind one.
     pub(crate) async fn follow(&mut self) {
-        if let Some(mut before) = self.after.take() {
-            // However it ended, or if it was dropped: it runs no more.
-            let _ = before.wait_for(Option::is_some).await;
+        if let Some(before) = self.after.take() {
+            // However it ended: it runs no more.
+            before.landed().await;
         }
     }
 
@@ -259,7 +278,7 @@ impl Lead {
             shard.remove(&self.key);
         }
         drop(shard);
-        self.flight.landed.send_replace(Some(outcome));
+        self.flight.land(outcome);
     }
 }
 
@@ -283,11 +302,8 @@ impl Join {
     }
 
     /// Waits for the flight to land.
-    pub(crate) async fn outcome(mut self) -> Outcome {
-        match self.landing.wait_for(Option::is_some).await {
-            Ok(outcome) => outcome.clone().expect("waited until there is one"),
-            Err(_) => Outcome::Aborted,
-        }
+    pub(crate) async fn outcome(self) -> Outcome {
+        self.flight.landed().await.clone()
     }
 }
 

@@ -30,6 +30,10 @@ pub enum Sabotage {
     IgnoreGap,
     /// The view is confirmed as of the store's answer, not as of the question.
     ConfirmLate,
+    /// A record that was told confirms the view, as if the log had been asked.
+    ConfirmByTold,
+    /// A record that was told is applied although some before it are missing.
+    ApplyToldOverGap,
     /// A store that does not answer is taken for one in which nothing has changed.
     ConfirmUnheard,
     /// Positions are compared without their epochs.
@@ -47,7 +51,7 @@ impl Sabotage {
 
     /// Every other breach that lets a read be stale.
     #[cfg(feature = "testing")]
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 14] = [
         Self::StampAfterLoad,
         Self::JoinUnjudged,
         Self::AcknowledgeEarly,
@@ -56,6 +60,8 @@ impl Sabotage {
         Self::JoinUnconfirmed,
         Self::IgnoreGap,
         Self::ConfirmLate,
+        Self::ConfirmByTold,
+        Self::ApplyToldOverGap,
         Self::ConfirmUnheard,
         Self::PositionWithoutEpoch,
         Self::TrustStore,

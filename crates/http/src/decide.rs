@@ -136,7 +136,8 @@ pub enum Wanted {
 const METHOD_OVERRIDES: [&str; 3] = ["x-http-method-override", "x-http-method", "x-method-override"];
 
 /// Request headers by which some servers read a request as one of another URL.
-const URL_OVERRIDES: [&str; 3] = ["x-original-url", "x-rewrite-url", "x-original-uri"];
+const URL_OVERRIDES: [&str; 5] =
+    ["x-original-url", "x-rewrite-url", "x-original-uri", "x-original-path", "x-envoy-original-path"];
 
 /// Whether a server may read a request as one of another method.
 pub(crate) fn may_be_another_method(headers: &HeaderMap) -> bool {
@@ -173,7 +174,9 @@ pub fn may_look_up(head: &request::Parts) -> Result<Wanted, BypassReason> {
         return Err(BypassReason::Upgrade);
     }
     let empty = |length: &http::HeaderValue| length.as_bytes() == b"0";
-    if headers.contains_key(header::TRANSFER_ENCODING) || !headers.get_all(header::CONTENT_LENGTH).iter().all(empty) {
+    // `Expect` tells of a body that is to come, and of nothing else.
+    let tells_of_body = [header::TRANSFER_ENCODING, header::EXPECT].iter().any(|name| headers.contains_key(name));
+    if tells_of_body || !headers.get_all(header::CONTENT_LENGTH).iter().all(empty) {
         return Err(BypassReason::RequestBody);
     }
     if may_be_another_method(headers) || names_one_of(headers, &URL_OVERRIDES) {
@@ -316,6 +319,7 @@ mod tests {
         check_request("GET", &[("cache-control", "max-age=0, No-Store")], Err(BypassReason::NoStore));
         check_request("GET", &[("content-length", "3")], Err(BypassReason::RequestBody));
         check_request("GET", &[("transfer-encoding", "chunked")], Err(BypassReason::RequestBody));
+        check_request("GET", &[("expect", "100-continue")], Err(BypassReason::RequestBody));
         check_request("GET", &[("upgrade", "websocket")], Err(BypassReason::Upgrade));
         check_request("GET", &[("x-http-method-override", "DELETE")], Err(BypassReason::OverrideHeader));
         check_request("GET", &[("x-original-url", "/admin")], Err(BypassReason::OverrideHeader));

@@ -29,6 +29,7 @@ pub struct Identity {
     tenant: Tenant,
     principal: Arc<str>,
     session: Option<Arc<str>>,
+    known_as: Option<u128>,
     facts: Option<Facts>,
 }
 
@@ -44,7 +45,7 @@ impl Identity {
     ///
     /// `principal` must tell apart everybody whose answers may differ: the user's id, not their role.
     pub fn new(tenant: Tenant, principal: impl Into<Arc<str>>) -> Self {
-        Self { tenant, principal: principal.into(), session: None, facts: None }
+        Self { tenant, principal: principal.into(), session: None, known_as: None, facts: None }
     }
 
     /// Names the session, for those who watch what was served to whom. Responses are shared between the sessions of a
@@ -52,6 +53,22 @@ impl Identity {
     #[must_use]
     pub fn session(mut self, session: impl Into<Arc<str>>) -> Self {
         self.session = Some(session.into());
+        self
+    }
+
+    /// Says as what the principal is known: everything that answers to them may follow from, such as their role, in any
+    /// form that is the same as long as it says the same. Responses are then found only by those who are known as the
+    /// same.
+    ///
+    /// An identity that is made of a *cached* value needs it. Such a value is judged by the partition of its own tenant,
+    /// what is loaded for the identity by the partition of the tenant it acts in, and a change of a shared fact reaches
+    /// one after the other. In between, the cached value stands and the positions are already behind the change: what is
+    /// loaded then would be kept as if it had been loaded after it.
+    #[must_use]
+    pub fn known_as(mut self, what: impl AsRef<[u8]>) -> Self {
+        let mut half = [0; 16];
+        half.copy_from_slice(&blake3::hash(what.as_ref()).as_bytes()[..16]);
+        self.known_as = Some(u128::from_le_bytes(half));
         self
     }
 
@@ -100,6 +117,11 @@ impl Identity {
     /// The positions captured before the facts were read; none if it was made of none.
     pub fn read_since(&self) -> Option<&PositionSet> {
         self.facts.as_ref().map(|facts| &facts.read_since)
+    }
+
+    /// The hash of what the principal is known as.
+    pub(crate) fn known_hash(&self) -> Option<u128> {
+        self.known_as
     }
 
     pub(crate) fn known(&self) -> Option<&Facts> {

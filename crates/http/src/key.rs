@@ -26,7 +26,8 @@ pub(crate) fn of(
     response(owner.tenant(), owner, host, url, variant)
 }
 
-/// Whose a stored response is. Displays as `@` and the principal, `-` for everybody of the tenant, `*` for everybody.
+/// Whose a stored response is. Displays as `@` and the principal, `=`, a hash of fixed length and the principal, `-` for
+/// everybody of the tenant, `*` for everybody.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Owner<'a> {
     /// A principal's.
@@ -50,7 +51,10 @@ impl fmt::Display for Owner<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Principal(identity) => {
-                f.write_str("@")?;
+                match identity.known_hash() {
+                    Some(known_as) => write!(f, "={known_as:032x}")?,
+                    None => f.write_str("@")?,
+                }
                 f.write_str(identity.principal())
             }
             Self::Tenant(_) => f.write_str("-"),
@@ -128,6 +132,19 @@ mod tests {
             headers.append(name, HeaderValue::from_static(value));
         });
         headers
+    }
+
+    #[test]
+    fn what_a_principal_is_known_as_tells_responses_apart() {
+        let uri = "/a".parse().unwrap();
+        let url = url::normalise(&uri, &Query::All, 2048).unwrap();
+        let text = |owner| of(owner, "host", &url, Variant(None)).raw().as_str().to_owned();
+        let plain = Identity::new(Tenant::new("acme").unwrap(), "u1");
+        let [admin, again, reader] = ["admin", "admin", "reader"].map(|role| plain.clone().known_as(role));
+        let own = |identity| text(Owner::Principal(identity));
+        assert_eq!(own(&admin), own(&again));
+        assert!(own(&admin) != own(&reader) && own(&admin) != own(&plain), "{}", own(&admin));
+        assert_eq!(text(Owner::Tenant(admin.tenant())), text(Owner::Tenant(reader.tenant())));
     }
 
     #[test]

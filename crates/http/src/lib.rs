@@ -16,7 +16,7 @@
 //! # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
 //! let cache = Cache::builder(Arc::new(MemoryStore::default())).build().await.unwrap();
 //! let acme = Tenant::new("acme").unwrap();
-//! let handler = service_fn(|_request: Request<()>| async {
+//! let handler = service_fn(|_request: Request<String>| async {
 //!     unstale::record(&Tag::of(&Tenant::new("acme").unwrap(), "flow", 7)); // a repository does this
 //!     Ok::<_, Infallible>(Response::new(Full::new(Bytes::from_static(b"{}"))))
 //! });
@@ -26,7 +26,7 @@
 //! let mut service = CacheLayer::new(cache.clone(), routes, b"a secret of the application").layer(handler);
 //!
 //! let get = || {
-//!     let mut request = Request::get("/flows/7").body(()).unwrap();
+//!     let mut request = Request::get("/flows/7").body(String::new()).unwrap();
 //!     // The authentication middleware does this.
 //!     request.extensions_mut().insert(Identity::new(Tenant::new("acme").unwrap(), "user-42"));
 //!     request
@@ -56,6 +56,8 @@ pub mod conditional;
 pub mod decide;
 pub mod headers;
 pub mod key;
+#[doc(hidden)]
+pub mod parsers;
 pub mod range;
 pub mod rfc9111;
 pub mod url;
@@ -75,6 +77,7 @@ mod route;
 mod served;
 mod service;
 mod stored;
+mod told;
 mod validator;
 mod writes;
 

@@ -43,6 +43,16 @@ impl WantedRange {
         self.range.is_some()
     }
 
+    /// Whether everybody reads it alike: bytes by their numbers. Any other unit or word is something that a service may
+    /// make anything of, and may be passed over by all (RFC 9110, 14.2).
+    pub fn is_plain(&self) -> bool {
+        let range = self.range.as_ref().and_then(|range| range.to_str().ok());
+        range.and_then(|range| range.split_once('=')).is_some_and(|(unit, set)| {
+            let is_of_set = |byte: u8| byte.is_ascii_digit() || matches!(byte, b'-' | b',' | b' ' | b'\t');
+            unit.trim().eq_ignore_ascii_case("bytes") && set.bytes().all(is_of_set)
+        })
+    }
+
     /// The part of a response of `length` bytes and this entity tag.
     pub fn part(&self, etag: &HeaderValue, length: usize) -> Part {
         let is_other = self.if_range.as_ref().is_some_and(|wanted| wanted != etag || !is_strong(etag));
@@ -93,6 +103,20 @@ mod tests {
 
     fn check(range: &str, expected: &Part) {
         assert_eq!(part(range, None), *expected, "{range}");
+    }
+
+    #[test]
+    fn only_numbers_of_bytes_are_plain() {
+        let is_plain = |range: &'static str| {
+            WantedRange { range: Some(HeaderValue::from_static(range)), if_range: None }.is_plain()
+        };
+        for plain in ["bytes=0-0", "Bytes=0-", "bytes=-5", "bytes=0-0, 2-3"] {
+            assert!(is_plain(plain), "{plain}");
+        }
+        for other in ["rows=0-1", "bytes", "bytes=a-b", "bytes=0-0;x", ""] {
+            assert!(!is_plain(other), "{other}");
+        }
+        assert!(!WantedRange::default().is_plain());
     }
 
     #[test]

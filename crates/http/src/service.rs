@@ -1,6 +1,7 @@
 //! The service: decides, without waiting, whether a request is answered from memory, passed on, or loaded.
 
 use std::{
+    borrow::Cow,
     mem,
     sync::Arc,
     task::{Context, Poll},
@@ -8,7 +9,10 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, Method, Request, Response, Uri, header, request, uri::PathAndQuery};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri, header, request,
+    uri::{Authority, PathAndQuery},
+};
 use http_body::Body;
 use tower::Service;
 use unstale::{Key, Loaded, Mode, Policy, ReadOptions, Tag, Tenant};
@@ -32,6 +36,7 @@ use crate::{
     rfc9111::control::RequestControl,
     route::{Lifetime, Query, REVALIDATE, RouteId, Sharing},
     stored::StoredResponse,
+    told,
     url::{self, UrlProblem},
     writes::{Write, group_tag, uri_tag},
 };
@@ -106,7 +111,7 @@ where
     S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone + Send + 'static,
     S::Future: Send + 'static,
     S::Error: Send + 'static,
-    ReqBody: Send + 'static,
+    ReqBody: Body + Send + 'static,
     ResBody: Body<Data = Bytes> + Send + 'static,
     ResBody::Error: Send,
 {
@@ -146,7 +151,7 @@ impl<S> CacheService<S> {
             let response = asked.problem(&self.shared, Problem::BadPosition, "bad-position");
             return ResponseFuture::ready(response);
         };
-        match look_up(&self.shared, &head, route) {
+        match look_up(&self.shared, &head, route, !body.is_end_stream()) {
             Err(reason) => {
                 if reason == BypassReason::Url {
                     // The service may read the URL as one that another route covers.
@@ -169,9 +174,7 @@ impl<S> CacheService<S> {
                 let options = ReadOptions { at_least };
                 let origin = if look_up.is_origin {
                     // What selects variants is what the origin is given.
-                    if asked.is_public {
-                        strip_credentials(&mut head, &self.shared, look_up.route);
-                    }
+                    strip(&mut head, &self.shared, &look_up);
                     match self.origin_hit(&asked, &head, &look_up, &options) {
                         Ok(response) => return ResponseFuture::ready(response),
                         Err(read) => Some(read),
@@ -182,15 +185,14 @@ impl<S> CacheService<S> {
                     {
                         return ResponseFuture::ready(response);
                     }
-                    if asked.is_public {
-                        strip_credentials(&mut head, &self.shared, look_up.route);
-                    }
+                    strip(&mut head, &self.shared, &look_up);
                     None
                 };
                 Preconditions::strip(&mut head.headers);
                 match &origin {
                     None => head.method = Method::GET,
-                    Some(read) => read.restore_range(&mut head.headers),
+                    Some(read) if asked.range.is_plain() => read.restore_range(&mut head.headers),
+                    Some(_) => {}
                 }
                 head.extensions.insert(AtLeast(options.at_least.clone()));
                 if let Some(reduced) = look_up.reduced.clone() {
@@ -224,7 +226,7 @@ impl<S> CacheService<S> {
         let url = || url::normalise(&head.uri, &route.query, shared.limits.url_bytes_max).ok();
         let place = |digest| {
             let owner = owner(shared, look_up.sharing, look_up.identity.as_ref()).ok()?;
-            Some(key::of(owner, host(head).ok()?, &url()?, Variant::selected(digest)))
+            Some(key::of(owner, &place_of(head).ok()?, &url()?, Variant::selected(digest)))
         };
         let variant = match origin::hit(shared, asked, head, look_up, options, place) {
             Ok(response) => return Ok(response),
@@ -237,7 +239,7 @@ impl<S> CacheService<S> {
             lifetime,
             control: RequestControl::of(&head.headers),
             headers: head.headers.clone(),
-            host: host(head).unwrap_or_default().to_owned(),
+            host: place_of(head).unwrap_or_default().into_owned(),
             url: url().map_or_else(String::new, |url| url.to_string()),
             variant,
         }))
@@ -263,8 +265,17 @@ fn asked(shared: &Shared, head: &request::Parts, route: Option<RouteId>, began: 
 }
 
 /// Whether and where to look.
-fn look_up(shared: &Shared, head: &request::Parts, route: Option<RouteId>) -> Result<(Wanted, LookUp), BypassReason> {
+fn look_up(
+    shared: &Shared,
+    head: &request::Parts,
+    route: Option<RouteId>,
+    has_body: bool,
+) -> Result<(Wanted, LookUp), BypassReason> {
     let wanted = may_look_up(head)?;
+    if has_body {
+        // In HTTP/2, nothing in the head need tell of it.
+        return Err(BypassReason::RequestBody);
+    }
     let id = route.ok_or(BypassReason::Route)?;
     let route = shared.routes.route(id);
     let (policy, is_origin) = match route.policy.lifetime {
@@ -285,7 +296,7 @@ fn look_up(shared: &Shared, head: &request::Parts, route: Option<RouteId>) -> Re
         _ => None,
     };
     let variant = if is_origin { Variant::FIRST } else { Variant::of(&head.headers, shared.routes.vary_on()) };
-    let key = key::of(owner, host(head)?, &url, variant);
+    let key = key::of(owner, &place_of(head)?, &url, variant);
     let identity = identity.filter(|_| sharing != Sharing::Public).cloned();
     Ok((wanted, LookUp { key, policy, sharing, route: id, identity, is_origin, reduced }))
 }
@@ -305,6 +316,16 @@ pub(crate) fn owner<'a>(
     })
 }
 
+/// Takes out of a request what must not shape an answer that is shared.
+fn strip(head: &mut request::Parts, shared: &Shared, look_up: &LookUp) {
+    if look_up.sharing != Sharing::PerPrincipal {
+        told::strip_client(&mut head.headers);
+    }
+    if look_up.sharing == Sharing::Public {
+        strip_credentials(head, shared, look_up.route);
+    }
+}
+
 /// Takes out of a request whatever tells who sent it, as far as the layer knows: what comes of it is for everybody.
 fn strip_credentials(head: &mut request::Parts, shared: &Shared, route: RouteId) {
     let lifetime = &shared.routes.route(route).policy.lifetime;
@@ -319,17 +340,30 @@ fn strip_credentials(head: &mut request::Parts, shared: &Shared, route: RouteId)
     head.extensions.remove::<Identity>();
 }
 
-/// Whom the request is for: of HTTP/2 and proxies in the URL, of HTTP/1.1 in `Host`.
+/// Whom the request is for: of HTTP/2 and proxies in the URL, of HTTP/1.1 in `Host`. Where both say it, they must agree:
+/// the service may go by either.
 pub(crate) fn host(head: &request::Parts) -> Result<&str, BypassReason> {
-    if let Some(authority) = head.uri.authority() {
-        return Ok(authority.as_str());
-    }
     let mut hosts = head.headers.get_all(header::HOST).iter();
-    match (hosts.next(), hosts.next()) {
-        (None, _) => Ok(""),
-        (Some(host), None) => host.to_str().map_err(|_| BypassReason::Url),
-        (Some(_), Some(_)) => Err(BypassReason::Url),
+    let (host, authority) = (hosts.next(), head.uri.authority().map(Authority::as_str));
+    let disagrees = |host: &HeaderValue| {
+        authority.is_some_and(|authority| !host.as_bytes().eq_ignore_ascii_case(authority.as_bytes()))
+    };
+    if hosts.next().is_some() || host.is_some_and(disagrees) {
+        return Err(BypassReason::Url);
     }
+    let host = match host {
+        Some(host) => host.to_str().map_err(|_| BypassReason::Url)?,
+        None => authority.unwrap_or_default(),
+    };
+    if host.bytes().all(|byte| byte.is_ascii_graphic()) { Ok(host) } else { Err(BypassReason::Url) }
+}
+
+/// The host as part of a key, with what else the request says of where its client has asked. A blank parts them, which
+/// no host has.
+fn place_of(head: &request::Parts) -> Result<Cow<'_, str>, BypassReason> {
+    let host = host(head)?;
+    let told = told::digest(&head.headers);
+    Ok(told.map_or(Cow::Borrowed(host), |told| Cow::Owned(format!("{host} {told:032x}"))))
 }
 
 fn reduced(uri: &Uri, url: &url::NormalUrl<'_>) -> Result<Uri, BypassReason> {

@@ -74,16 +74,9 @@ fn unescaped(path: &str) -> String {
     while let Some(at) = rest.find('%') {
         text.push_str(&rest[..at]);
         let escape = hex_byte(&rest.as_bytes()[at + 1..]);
-        match escape.filter(|byte| byte.is_ascii_graphic() && !matches!(byte, b'%' | b'?' | b'#')) {
-            Some(byte) => {
-                text.push(char::from(byte));
-                rest = &rest[at + 3..];
-            }
-            None => {
-                text.push('%');
-                rest = &rest[at + 1..];
-            }
-        }
+        let plain = escape.filter(|byte| byte.is_ascii_graphic() && !matches!(byte, b'%' | b'?' | b'#'));
+        text.push(plain.map_or('%', char::from));
+        rest = &rest[at + if plain.is_some() { 3 } else { 1 }..];
     }
     text.push_str(rest);
     text
@@ -159,14 +152,14 @@ fn hex_byte(digits: &[u8]) -> Option<u8> {
     u8::try_from(digit(0)? * 16 + digit(1)?).ok()
 }
 
-/// The parameters whose name is kept, sorted by the name they decode to; those of one name stay in their order.
+/// The parameters whose name is kept, sorted by their [`family`]; those of one family stay in their order.
 fn sorted(query: &str, keep: impl Fn(&str) -> bool) -> Cow<'_, str> {
     if !query.contains('&') {
         return Cow::Borrowed(if keep(&name(query)) { query } else { "" });
     }
     let mut parameters: Vec<(Cow<'_, str>, &str)> =
         query.split('&').map(|parameter| (name(parameter), parameter)).filter(|(name, _)| keep(name)).collect();
-    parameters.sort_by(|(one, _), (other, _)| one.cmp(other));
+    parameters.sort_by_cached_key(|(name, _)| family(name));
     let mut text = String::with_capacity(query.len());
     for (at, (_, parameter)) in parameters.into_iter().enumerate() {
         if at > 0 {
@@ -175,6 +168,13 @@ fn sorted(query: &str, keep: impl Fn(&str) -> bool) -> Cow<'_, str> {
         text.push_str(parameter);
     }
     Cow::Owned(text)
+}
+
+/// What some server may take a name for: without case (`A` is `a`), without what is not a letter or a digit (`a.b` is
+/// `a_b`), as a list or a map (`a[]`, `a[b]` is `a`). Which of the values of one family counts depends on their order.
+fn family(name: &str) -> String {
+    let list = name.split('[').next().unwrap_or_default();
+    list.chars().filter(|letter| letter.is_alphanumeric()).flat_map(char::to_lowercase).collect()
 }
 
 /// A parameter's name, decoded: servers put `a` and `%61` in one list, so their order must be kept.
@@ -224,6 +224,7 @@ mod tests {
         check("/a?%61=2&a=1", "/a?%61=2&a=1");
         check("/a?a=1&%61=2", "/a?a=1&%61=2");
         check("/a?b+c=1&a=1&b%20c=2", "/a?a=1&b+c=1&b%20c=2");
+        check("/a?b=0&a[]=1&A=2&a_=3", "/a?a[]=1&A=2&a_=3&b=0");
         check("/a", "/a");
         check("/a?", "/a?");
         check("http://host/a?b", "/a?b");

@@ -178,10 +178,9 @@ impl Write {
                 (outcome, told)
             }
         };
-        let (outcome, told) = match tokio::spawn(seen_through.in_current_span()).await {
-            Ok(ended) => ended,
+        let Ok((outcome, told)) = tokio::spawn(seen_through.in_current_span()).await else {
             // The runtime is stopping.
-            Err(_) => return Ok(asked.problem(&shared, Problem::NoAnswer, "no-answer")),
+            return Ok(asked.problem(&shared, Problem::NoAnswer, "no-answer"));
         };
         let mut response = match outcome {
             Ok(answer) => answer?,
@@ -213,14 +212,13 @@ impl Write {
         let mut invalidation = Invalidation::new();
         if let Some(response) = response {
             self.add_named_uris(shared, response);
-            match named::strings(response.headers(), &CACHE_GROUP_INVALIDATION) {
-                Ok(names) => {
-                    names.iter().flat_map(|name| self.group_tags(shared, name)).for_each(|tag| invalidation.tag(tag));
-                }
-                Err(named::Malformed) => tracing::warn!(
+            if let Ok(names) = named::strings(response.headers(), &CACHE_GROUP_INVALIDATION) {
+                names.iter().flat_map(|name| self.group_tags(shared, name)).for_each(|tag| invalidation.tag(tag));
+            } else {
+                tracing::warn!(
                     "an answer's Cache-Group-Invalidation is no list of strings and says nothing: the groups that it \
                      means are served as they were"
-                ),
+                );
             }
         }
         self.tags.into_iter().for_each(|tag| invalidation.tag(tag));

@@ -20,7 +20,7 @@ use unstale_server::{
     problem::Problem,
     run::Readiness,
     secret::{Purpose, Secret},
-    shared::SharedStore,
+    shared::{RECORD_LIMIT, SharedStore, record_pending},
     telemetry::{BuildInfo, HttpTelemetry, Metrics},
 };
 
@@ -34,6 +34,7 @@ use crate::{
     live::Live,
     settings::Settings,
     store::Store,
+    warming::Warmer,
     web,
 };
 
@@ -66,9 +67,16 @@ impl App {
         store.migrate_up().await.context("the database cannot be brought up to date")?;
 
         let metrics = Arc::new(Metrics::new(&BUILD));
-        let shared = SharedStore::open(&settings.common)?;
+        let shared =
+            SharedStore::open(&settings.common).context("REDIS_URL and the settings beside it cannot be used")?;
         let hub = LiveHub::new(secret.group_key(), shared.store().partitions(), LiveLimits::default(), metrics.live());
-        let cache = shared.cache().observer(metrics.observer()).observer(hub.observer()).build().await?;
+        let (warmer, occasions) = Warmer::new(metrics.warm());
+        let builder = match &settings.common.redis {
+            Some(redis) => shared.cache().resilience(redis.resilience),
+            None => shared.cache(),
+        };
+        let cache = builder.observer(metrics.observer()).observer(hub.observer());
+        let cache = cache.observer(Arc::new(warmer.clone())).build().await?;
         metrics.watch(&cache);
         let (live, listening) = (Live::new(hub.clone()), cache.clone());
         tokio::spawn(async move { hub.run(&listening).await });
@@ -87,6 +95,7 @@ impl App {
             seen: Seen::start(store.clone(), cache.clone()),
             imports: ImportQueue::default(),
             inner: std::sync::OnceLock::new(),
+            warmer,
             settings,
             store,
             cache,
@@ -94,6 +103,7 @@ impl App {
         }));
         import_job::clean_up(&platform).await?;
         ImportQueue::start(&platform).await;
+        platform.warmer.start(occasions, &platform.store, &platform.views);
         let router = assemble(&platform, &secret, &metrics)?;
         Ok(Self { router, platform })
     }
@@ -110,6 +120,12 @@ impl App {
             let store = store.clone();
             async move { store.ping().await.map_err(|_| "the database does not answer".to_owned()) }
         })
+    }
+
+    /// What is to be done when no request is answered any more: to record what the cache's store has not taken yet.
+    pub fn on_stopped(&self) -> impl Future<Output = ()> + use<> {
+        let cache = self.platform.cache.clone();
+        async move { _ = record_pending(&cache, RECORD_LIMIT).await }
     }
 
     /// What is to be done when the server stops.

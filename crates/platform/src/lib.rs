@@ -13,4 +13,5 @@ pub mod views;
 
 mod imports;
 mod live;
+mod warming;
 mod web;

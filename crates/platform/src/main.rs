@@ -37,5 +37,8 @@ async fn run() -> anyhow::Result<()> {
         println!("{}", demo::accounts());
     }
     let server = server.readiness(app.readiness()).on_stop(app.on_stop());
-    Ok(server.run(app.router, stop_signal()).await?)
+    let on_stopped = app.on_stopped();
+    let served = server.run(app.router, stop_signal()).await;
+    on_stopped.await;
+    Ok(served?)
 }

@@ -13,6 +13,40 @@ use crate::settings::CommonSettings;
 /// may miss another node's write, unless its policy says otherwise.
 const CONFIRM_EVERY: Duration = Duration::from_millis(300);
 
+/// How long a process that stops may still try to record invalidations that wait for the store.
+pub const RECORD_LIMIT: Duration = Duration::from_secs(5);
+/// The wait between two attempts.
+const RECORD_WAIT: Duration = Duration::from_millis(200);
+
+/// Records what the store did not take while the process served, before that is lost with the process: tries for at most
+/// `limit`, and says in the log what remains. Call it when no request is answered any more. Returns how many remain.
+pub async fn record_pending(cache: &Cache, limit: Duration) -> usize {
+    let waiting = cache.pending_invalidations();
+    if waiting == 0 {
+        return 0;
+    }
+    let recording = async {
+        while let Err(error) = cache.record_all_pending().await {
+            tracing::debug!(%error, "invalidations wait for the cache's store");
+            tokio::time::sleep(RECORD_WAIT).await;
+        }
+    };
+    // What the time cuts off stays counted among those that wait.
+    let _ = tokio::time::timeout(limit, recording).await;
+    let remaining = cache.pending_invalidations();
+    if remaining == 0 {
+        tracing::info!(recorded = waiting, "the invalidations that waited for the cache's store are recorded");
+    } else {
+        tracing::error!(
+            remaining,
+            limit_s = limit.as_secs_f64(),
+            "invalidations were not recorded, because the cache's store does not answer: until their time is over, other \
+             nodes may answer with what was before them; raise CACHE_VERSION, or empty the store, to be sure"
+        );
+    }
+    remaining
+}
+
 /// The store of record, opened.
 #[derive(Clone, Debug)]
 pub enum SharedStore {
@@ -27,7 +61,12 @@ impl SharedStore {
     pub fn open(settings: &CommonSettings) -> Result<Self, InvalidRedisSettings> {
         let Some(redis) = &settings.redis else { return Ok(Self::Embedded(Arc::new(MemoryStore::default()))) };
         let version = settings.cache_version.clone();
-        let settings = RedisSettings { version, ..RedisSettings::new(redis.url.expose(), &redis.namespace) };
+        let settings = RedisSettings {
+            version,
+            tls: redis.tls.clone(),
+            sentinel_login: redis.sentinel_login.clone(),
+            ..RedisSettings::new(redis.url.expose(), &redis.namespace)
+        };
         Ok(Self::Redis(Arc::new(RedisStore::new(settings)?)))
     }
 
@@ -64,5 +103,44 @@ async fn tell_findings(store: &RedisStore) {
             Severity::Risk => tracing::warn!("Redis: {finding}"),
             Severity::Note => tracing::info!("Redis: {finding}"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use unstale::{
+        Invalidation, Tag, Tenant,
+        testing::{DistantStore, Faults},
+    };
+
+    use super::*;
+
+    async fn with_one_waiting() -> (Arc<DistantStore>, Cache) {
+        let store = Arc::new(DistantStore::new(Arc::new(MemoryStore::default()), 1));
+        let cache = Cache::builder(store.clone()).build().await.unwrap();
+        store.set_faults(Faults { lost_requests_percent: 100, lost_answers_percent: 0 });
+        let tag = Tag::of(&Tenant::new("acme").unwrap(), "flow", 1);
+        cache.invalidate(&Invalidation::of([tag])).await.unwrap_err();
+        assert_eq!(cache.pending_invalidations(), 1);
+        (store, cache)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_process_that_stops_records_what_waits_as_soon_as_the_store_is_back() {
+        let (store, cache) = with_one_waiting().await;
+        let back = async {
+            tokio::time::sleep(RECORD_LIMIT / 2).await;
+            store.set_faults(Faults::default());
+        };
+        let (remaining, ()) = tokio::join!(record_pending(&cache, RECORD_LIMIT), back);
+        assert_eq!((remaining, cache.pending_invalidations()), (0, 0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn it_does_not_wait_without_end_and_says_what_remains() {
+        let (_store, cache) = with_one_waiting().await;
+        let began = tokio::time::Instant::now();
+        assert_eq!(record_pending(&cache, RECORD_LIMIT).await, 1);
+        assert_eq!(began.elapsed(), RECORD_LIMIT);
     }
 }

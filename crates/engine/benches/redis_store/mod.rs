@@ -65,6 +65,11 @@ pub(super) fn rows() {
     compare(&runtime, &bench, "L2 hit 2 KB, 64 tasks: cache | plain GET", Operation::Fetch, Operation::PlainGet);
     compare(&runtime, &bench, "fill 2 KB, 3 tags, 64 tasks | empty EVALSHA", Operation::Fill, Operation::Empty);
     compare(&runtime, &bench, "fill 2 KB, 3 tags, 64 tasks | plain SET", Operation::Fill, Operation::PlainSet);
+    let what = "fill 2 KB, 3 tags, 64 tasks | EVALSHA that only sets 2 KB";
+    compare(&runtime, &bench, what, Operation::Fill, Operation::ScriptSet);
+    let what = "floor of a fill: EVALSHA that only sets 2 KB | empty EVALSHA";
+    compare(&runtime, &bench, what, Operation::ScriptSet, Operation::Empty);
+    compare(&runtime, &bench, "floor of a fill: plain SET 2 KB | empty EVALSHA", Operation::PlainSet, Operation::Empty);
     compare(&runtime, &bench, "append 3 tags, 64 tasks | empty EVALSHA", Operation::Append, Operation::Empty);
     compare(
         &runtime,
@@ -102,6 +107,8 @@ enum Operation {
     /// Behind the head: what is stored has to be looked at.
     FillBehind,
     Empty,
+    /// A script that does nothing but store the same bytes.
+    ScriptSet,
 }
 
 struct Bench {
@@ -111,6 +118,7 @@ struct Bench {
     cache: Cache,
     client: ConnectionManager,
     empty_script: String,
+    set_script: String,
     base: Position,
     keys: Vec<unstale::Key<Blob>>,
     tags: Vec<unstale::TagId>,
@@ -137,13 +145,27 @@ impl Bench {
         // As it comes, and with that bounded in its waits as the store is.
         let mut client = ConnectionManager::new(redis::Client::open(server.url()).unwrap()).await.unwrap();
         let empty_script = redis::cmd("SCRIPT").arg("LOAD").arg("return 0").query_async(&mut client).await.unwrap();
+        let set = "redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2]) return 0";
+        let set_script = redis::cmd("SCRIPT").arg("LOAD").arg(set).query_async(&mut client).await.unwrap();
         let base = store.head(store.partitions().of(&acme())).await.unwrap();
         let keys = (0..KEYS).map(|number| blob(&acme(), number)).collect();
         let tags = ["import", "mappings", "engagement"].map(|kind| Tag::of(&acme(), kind, 1).id()).to_vec();
         let entry_tags = ["import", "mappings", "engagement"].map(|kind| Tag::of(&acme(), kind, 2).id()).to_vec();
         let next = AtomicUsize::new(0);
-        let bench =
-            Self { store, stores, cache, client, empty_script, base, keys, tags, entry_tags, next, _server: server };
+        let bench = Self {
+            store,
+            stores,
+            cache,
+            client,
+            empty_script,
+            set_script,
+            base,
+            keys,
+            tags,
+            entry_tags,
+            next,
+            _server: server,
+        };
         for (bytes, packed) in VALUE_BYTES.into_iter().flat_map(|bytes| [(bytes, false), (bytes, true)]) {
             bench.fill_json(bytes, packed).await;
         }
@@ -197,6 +219,12 @@ impl Bench {
                 let partition = self.base.partition;
                 self.store.append(partition, self.tags.clone(), Bytes::new()).await.unwrap();
             }
+            Operation::ScriptSet => {
+                let mut command = redis::cmd("EVALSHA");
+                command.arg(&self.set_script).arg(1).arg(plain_name(at)).arg(&VALUE[..]).arg(86_400_000);
+                let answer: i64 = command.query_async(&mut self.client.clone()).await.unwrap();
+                assert_eq!(answer, 0);
+            }
             Operation::Empty => {
                 let mut command = redis::cmd("EVALSHA");
                 command.arg(&self.empty_script).arg(0);
@@ -224,6 +252,7 @@ impl Bench {
             tags: self.entry_tags.iter().copied().collect(),
             has_tenant_tags: true,
             loaded_at: Timestamp::from_millis(0),
+            load_ms: 0,
             expires_at: Timestamp::NEVER,
             dead_at: Timestamp::NEVER,
             schema: Blob::fingerprint(),

@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
+use futures_util::FutureExt as _;
 use tracing::Instrument as _;
 
 use super::{
-    Cache, Shared,
+    Cache,
     accept::Anything,
+    batch_turn::{BatchTurn, Landing, Led},
     fetched::{FetchError, Fetched, ReadOptions},
     find::{Found, Lack, Share},
     load::{Loaded, error_of},
@@ -17,12 +19,10 @@ use super::{
 use crate::{
     codec::Cacheable,
     entry::TagIds,
-    flight::{Join, Lead, Outcome, Seat},
+    flight::{Join, Outcome, Seat},
     key::Key,
-    observe::Event,
     policy::Policy,
     position::PositionSet,
-    scope::Recorder,
     verdict::{BypassReason, Verdict},
 };
 
@@ -105,28 +105,33 @@ impl<V, F> Round<'_, V, F> {
         let share = missing.first().map_or(Share::ByRule, |missing| missing.errand.share());
         let mut joins = Vec::new();
         let mut leads = Vec::new();
-        let mut refill = None;
+        // Of all that are led, the one for which the budget of refills is asked, if any is.
+        let mut errand_of_all: Option<Errand> = None;
         for Missing { place, known_tags, errand } in missing.drain(..) {
-            let (key, verdict) = (self.keys[place].raw(), errand.verdict());
-            match self.cache.shared.board(key, &known_tags, &self.required, share) {
+            let (key, verdict) = (&self.keys[place], errand.verdict());
+            match self.cache.shared.board(key.raw(), &known_tags, &self.required, share) {
                 Seat::Lead(lead) => {
-                    if errand.is_refill() {
-                        refill = Some(errand);
+                    if errand.is_refill() || errand_of_all.is_none() {
+                        errand_of_all = Some(errand);
                     }
-                    leads.push((place, verdict, lead));
+                    leads.push(Led::new(place, verdict, key.clone(), lead));
                 }
-                Seat::Full => leads.push((place, verdict, self.cache.shared.alone(key))),
+                Seat::Full => leads.push(self.alone(place, verdict)),
                 Seat::Join(join) => {
-                    self.cache.shared.joined(key, &join);
+                    self.cache.shared.joined(key.raw(), &join);
                     joins.push((place, verdict, join));
                 }
             }
         }
-        self.lead(leads, refill.unwrap_or_else(|| Errand::alone(share)), answers).await?;
+        self.lead(leads, errand_of_all.unwrap_or_else(|| Errand::alone(share)), answers).await?;
         let again = self.join(joins, share, answers).await?;
-        let alone =
-            |(place, verdict): (usize, Verdict)| (place, verdict, self.cache.shared.alone(self.keys[place].raw()));
-        self.lead(again.into_iter().map(alone).collect(), Errand::alone(share), answers).await
+        let again = again.into_iter().map(|(place, verdict)| self.alone(place, verdict)).collect();
+        self.lead(again, Errand::alone(share), answers).await
+    }
+
+    fn alone(&self, place: usize, verdict: Verdict) -> Led<V> {
+        let key = &self.keys[place];
+        Led::alone(place, verdict, key.clone(), self.cache.shared.alone(key.raw()))
     }
 
     /// Answers what memory and store hold; returns the rest.
@@ -158,10 +163,10 @@ impl<V, F> Round<'_, V, F> {
         missing
     }
 
-    /// Loads all of `leads` at once.
+    /// Lands all of `leads`: what this node has the leases of is loaded at once, what others load is waited for.
     async fn lead<E, L>(
         &self,
-        leads: Vec<(usize, Verdict, Lead)>,
+        leads: Vec<Led<V>>,
         errand: Errand,
         answers: &mut [Option<Fetched<V>>],
     ) -> Result<(), FetchError<E>>
@@ -174,18 +179,19 @@ impl<V, F> Round<'_, V, F> {
         if leads.is_empty() {
             return Ok(());
         }
-        let places: Vec<(usize, Verdict)> = leads.iter().map(|(place, verdict, _)| (*place, *verdict)).collect();
-        let leads = leads.into_iter().map(|(place, _, lead)| (self.keys[place].clone(), lead)).collect();
-        let asked = places.iter().map(|(place, _)| *place).collect();
-        let (shared, load, policy) = (self.cache.shared.clone(), self.load.clone(), *self.policy);
-        let required = self.required.clone();
-        let flight =
-            async move { shared.fly_many(leads, &policy, required, &errand, async { load(asked).await }).await };
+        let turn = BatchTurn {
+            shared: self.cache.shared.clone(),
+            policy: *self.policy,
+            required: self.required.clone(),
+            errand,
+            load: self.load.clone(),
+        };
+        let flight = async move { turn.fly(leads).await }.boxed();
         let span = tracing::debug_span!("cache.load_many", cache.tier = "loader");
-        let outcomes = tokio::spawn(flight.instrument(span)).await.map_err(|_| FetchError::Aborted)?;
-        for ((place, verdict), outcome) in places.into_iter().zip(outcomes) {
-            answers[place] =
-                Some(self.cache.landed(self.keys[place].raw(), outcome, verdict, None, &Anything, false)?);
+        let landings = tokio::spawn(flight.instrument(span)).await.map_err(|_| FetchError::Aborted)?;
+        for Landing { place, verdict, outcome, spared } in landings {
+            let key = self.keys[place].raw();
+            answers[place] = Some(self.cache.landed(key, outcome, verdict, None, &Anything, spared)?);
         }
         Ok(())
     }
@@ -216,67 +222,5 @@ impl<V, F> Round<'_, V, F> {
             }
         }
         Ok(again)
-    }
-}
-
-impl Shared {
-    /// Runs one load for many keys and lands all their flights, whatever becomes of it.
-    async fn fly_many<V, E, L>(
-        self: &Arc<Self>,
-        mut leads: Vec<(Key<V>, Lead)>,
-        policy: &Policy,
-        required: PositionSet,
-        errand: &Errand,
-        load: L,
-    ) -> Vec<Outcome>
-    where
-        V: Cacheable,
-        E: Clone + Send + Sync + 'static,
-        L: Future<Output = Result<Vec<Loaded<V>>, E>>,
-    {
-        let tenant = leads[0].0.raw().tenant().clone();
-        let is_next = errand.share() != Share::ByRule;
-        let recorder = Arc::new(Recorder::new(tenant.clone(), required.clone()).unconfirmed(is_next));
-        for (key, lead) in &mut leads {
-            lead.follow().await;
-            if is_next {
-                lead.rebase(self.frontier_of(key.raw()));
-            }
-        }
-        let permit = self.admit(&leads.iter().map(|(_, lead)| lead).collect::<Vec<_>>(), errand).await;
-        let began = tokio::time::Instant::now();
-        leads.iter().for_each(|(_, lead)| lead.begin(self.now()));
-        let all = async { load.await.map(Loaded::value) };
-        let loaded = self.run::<Vec<Loaded<V>>, E, _>(policy, &recorder, all).await;
-        let took = began.elapsed();
-        drop(permit);
-        let loaded = match loaded.map(|loaded| loaded.value.expect("it was wrapped as a value")) {
-            Ok(loaded) if loaded.len() == leads.len() => loaded,
-            other => {
-                let failed = other.err().unwrap_or(Outcome::Aborted);
-                return self.land_all(leads, took, &failed);
-            }
-        };
-        let mut outcomes = Vec::with_capacity(leads.len());
-        for ((key, lead), loaded) in leads.into_iter().zip(loaded) {
-            let own = Recorder::beside(&recorder);
-            let landed = self.keep(&key, policy, lead.base(), loaded, took, &own).await;
-            self.observers.tell(&Event::Loaded { key: key.raw(), took, not_stored: landed.not_stored });
-            let outcome = Outcome::Loaded(landed.entry, landed.not_stored);
-            lead.land(outcome.clone());
-            outcomes.push(outcome);
-        }
-        outcomes
-    }
-
-    fn land_all<V>(&self, leads: Vec<(Key<V>, Lead)>, took: std::time::Duration, failed: &Outcome) -> Vec<Outcome> {
-        leads
-            .into_iter()
-            .map(|(key, lead)| {
-                self.observers.tell(&Event::LoadFailed { key: key.raw(), took });
-                lead.land(failed.clone());
-                failed.clone()
-            })
-            .collect()
     }
 }

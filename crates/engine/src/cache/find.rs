@@ -1,8 +1,9 @@
 //! Finding: what memory and the store hold for a key, judged.
 
-use std::{mem, sync::Arc, time::Duration};
+use std::{mem, slice, sync::Arc, time::Duration};
 
 use futures_util::future::join;
+use smallvec::SmallVec;
 
 use super::{
     Shared,
@@ -23,6 +24,9 @@ use crate::{
     time::Timestamp,
     verdict::{BypassReason, MissReason, StaleReason, Verdict},
 };
+
+/// Something for each key, most often for one.
+pub(super) type OfKeys<T> = SmallVec<[T; 1]>;
 
 /// What was there was refused by its reader.
 pub(super) const UNSUITABLE: Verdict = Verdict::Miss(MissReason::Unsuitable);
@@ -93,14 +97,14 @@ impl Shared {
         policy: &Policy,
         accept: &impl Accept<V>,
         patience: Patience,
-    ) -> Vec<Found> {
-        let Some(first) = keys.first() else { return Vec::new() };
+    ) -> OfKeys<Found> {
+        let Some(first) = keys.first() else { return OfKeys::new() };
         let partition = self.partition(first.raw().tenant());
         let policy = &within_load(*policy);
         // What memory surely lacks is asked for while the view is being confirmed: one round trip for both. The order of
         // the answers does not matter: what came is judged by a view that was confirmed after the read began.
-        let mut stored: Vec<Option<StoredEntry>> = keys.iter().map(|_| None).collect();
-        let mut ahead: Vec<usize> = Vec::new();
+        let mut stored: OfKeys<Option<StoredEntry>> = keys.iter().map(|_| None).collect();
+        let mut ahead: OfKeys<usize> = OfKeys::new();
         let mut outage = None;
         let mut failed = None;
         if !self.is_confirmed_at(partition, policy, self.now()) {
@@ -120,13 +124,13 @@ impl Shared {
             Some(entry) => self.found(key.raw(), entry, (policy, accept), confirmed, share),
             None => nothing(Verdict::Miss(MissReason::Absent), None),
         };
-        let mut found: Vec<Found> = keys.iter().map(in_memory).collect();
+        let mut found: OfKeys<Found> = keys.iter().map(in_memory).collect();
         let missing = found.iter().enumerate().filter(|(_, found)| matches!(found, Found::Nothing(..)));
-        let missing: Vec<usize> = missing.map(|(place, _)| place).collect();
+        let missing: OfKeys<usize> = missing.map(|(place, _)| place).collect();
         // An unconfirmed view makes nothing fresh of what the store holds.
         if confirmed || matches!(policy.mode, Mode::StaleOk(_)) {
-            let behind =
-                missing.iter().copied().filter(|place| ahead.binary_search(place).is_err()).collect::<Vec<_>>();
+            let behind = missing.iter().copied().filter(|place| ahead.binary_search(place).is_err());
+            let behind: OfKeys<usize> = behind.collect();
             let came = self.get_within(partition, keys, &behind, policy, patience).await;
             failed = take_in(&mut stored, &behind, came).or(failed);
             for place in &missing {
@@ -166,7 +170,15 @@ impl Shared {
         if patience.is_over() {
             return Err(BypassReason::StoreSlow);
         }
-        let asked: Vec<RawKey> = places.iter().map(|place| keys[*place].raw().clone()).collect();
+        if let ([place], true) = (places, patience.is_endless()) {
+            // Nothing goes on without its reader, so nothing need be kept for it.
+            let answer = self.store.get(slice::from_ref(keys[*place].raw())).await;
+            return answer.map_err(|error| {
+                self.tell_failed(partition, &error);
+                outage(&error)
+            });
+        }
+        let asked: OfKeys<RawKey> = places.iter().map(|place| keys[*place].raw().clone()).collect();
         let store = self.store.clone();
         match self.within(patience, async move { store.get(&asked).await }).await {
             Ok(answer) => answer.map_err(|error| {
@@ -227,7 +239,7 @@ impl Shared {
             loaded_at: stored.loaded_at,
             expires_at: stored.expires_at,
             has_tenant_tags: stored.has_tenant_tags,
-            load_ms: 0,
+            load_ms: stored.load_ms,
         };
         let entry = Entry::new(value, &new);
         let found = if self.sabotage.is(Sabotage::TrustStore) {

@@ -43,7 +43,10 @@ impl Cache {
                     // The confirmation first: where one partition moves all the time, the others are still confirmed.
                     biased;
                     () = &mut all => break,
-                    moved = moves.next() => self.catch_up_all(moved).await,
+                    moved = moves.next() => {
+                        let moved: Vec<_> = moved.into_iter().map(|at| (at, moves.must_ask(at))).collect();
+                        self.hear_all(moved).await;
+                    }
                 }
             }
         }
@@ -54,9 +57,58 @@ impl Cache {
         let each = stream::iter(partitions).map(|partition| self.shared.catch_up(partition).map(drop));
         each.buffer_unordered(CATCHING_UP_MAX).for_each(|()| future::ready(())).await;
     }
+
+    async fn hear_all(&self, moved: Vec<(Partition, bool)>) {
+        let each = stream::iter(moved);
+        let each = each.map(|(partition, must_ask)| self.shared.hear(partition, must_ask).map(drop));
+        each.buffer_unordered(CATCHING_UP_MAX).for_each(|()| future::ready(())).await;
+    }
 }
 
 impl Shared {
+    /// Applies what was told of a partition's log, and asks the log if that is not all.
+    async fn hear(self: &Arc<Self>, partition: Partition, must_ask: bool) -> Result<(), StoreError> {
+        let view = self.view(partition);
+        {
+            let _moving = view.moving.lock().await;
+            self.apply_told_in_turn(partition);
+        }
+        let frontier = view.clocks.frontier();
+        let holds = |told: Position| told.epoch == frontier.epoch && told.sequence <= frontier.sequence;
+        if must_ask || !self.told.newest_told(partition).is_some_and(holds) {
+            self.catch_up(partition).await?;
+        }
+        Ok(())
+    }
+
+    /// Applies what was told of a partition's log, without waiting for anybody.
+    pub(super) fn apply_told(&self, partition: Partition) {
+        // Who has the right at this moment asks the log.
+        if let Ok(_moving) = self.view(partition).moving.try_lock() {
+            self.apply_told_in_turn(partition);
+        }
+    }
+
+    /// Moves the view on by what was told and comes next. It stays confirmed as of when the log was last asked: what
+    /// was told is not all that there is, and may have come late.
+    fn apply_told_in_turn(&self, partition: Partition) {
+        let clocks = &self.view(partition).clocks;
+        let frontier = clocks.frontier();
+        if self.sabotage.is(Sabotage::ApplyToldOverGap)
+            && let Some(newest) = self.told.newest_told(partition).filter(|newest| newest.epoch == frontier.epoch)
+        {
+            let missed = frontier.sequence.as_u64() + 1..newest.sequence.as_u64();
+            missed.for_each(|sequence| clocks.apply(Sequence::from_u64(sequence), &[]));
+        }
+        for record in self.told.told_after(clocks.frontier()) {
+            clocks.apply(record.position.sequence, &record.tags);
+            self.observers.tell(&Event::Applied { record: &record });
+            if self.sabotage.is(Sabotage::ConfirmByTold) {
+                clocks.confirm(self.now());
+            }
+        }
+    }
+
     /// Moves the views on until they have reached `required`. Positions of epochs that are over demand nothing: when
     /// an epoch ends, everything loaded in it is refused anyway.
     pub(super) async fn reach(
@@ -65,7 +117,7 @@ impl Shared {
         patience: Patience,
     ) -> Result<(), BypassReason> {
         for position in required.iter() {
-            if !self.has_reached(position) {
+            if !self.has_reached_by_told(position) {
                 self.catch_up_within(position.partition, patience).await?;
             }
         }
@@ -80,6 +132,14 @@ impl Shared {
             let of_epoch = frontier.epoch == position.epoch || self.sabotage.is(Sabotage::PositionWithoutEpoch);
             of_epoch && frontier.sequence >= position.sequence
         })
+    }
+
+    /// The same, with what was told and not yet applied.
+    pub(super) fn has_reached_by_told(&self, position: &Position) -> bool {
+        self.has_reached(position) || {
+            self.apply_told(position.partition);
+            self.has_reached(position)
+        }
     }
 
     /// Applies everything that the log holds of a partition. One caller at a time; the others find it done.

@@ -52,7 +52,8 @@ impl HeldLease {
         }
     }
 
-    async fn keep(&self) {
+    /// Keeps it up; does not end.
+    pub(super) async fn keep(&self) {
         let limits = &self.shared.limits.lease;
         let request = LeaseRequest { lease: self.lease, ttl: limits.ttl, over: Some(self.lease.token) };
         let mut at_once = self.is_newer;

@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use bytes::Bytes;
+use futures_util::{StreamExt as _, stream};
 
 use super::{Cache, Shared};
 use crate::{
@@ -11,6 +12,9 @@ use crate::{
     store::{NOTE_BYTES_MAX, RECORD_TAGS_MAX, StoreError},
     tag::{Home, Tag, TagId},
 };
+
+/// Partitions that one invalidation is appended to at once.
+const PARTITIONS_AT_ONCE_MAX: usize = 64;
 
 /// What a write has changed.
 #[derive(Clone, Debug, Default)]
@@ -106,24 +110,42 @@ impl Cache {
         }
         let by_partition = shared.by_partition(invalidation);
         let mut recorded = PositionSet::default();
-        let mut failed: Option<StoreError> = None;
         let wanted = by_partition.len();
-        for (partition, tags) in by_partition {
-            for tags in tags.chunks(RECORD_TAGS_MAX) {
-                match shared.invalidate_in(partition, tags, &invalidation.note).await {
-                    Ok(position) => recorded.add(position),
-                    Err(source) if !shared.keeps_pending() => {
-                        return Err(InvalidateError::NotRecorded { recorded, wanted, source });
-                    }
-                    // The others all the same: they are kept too, or recorded.
-                    Err(source) => failed = Some(failed.unwrap_or(source)),
-                }
+        let in_each = by_partition.into_iter().map(|(partition, tags)| {
+            let (shared, note) = (shared.clone(), invalidation.note.clone());
+            async move { shared.invalidate_all_in(partition, &tags, &note).await }
+        });
+        let failed = if wanted == 1 {
+            let mut outcome = None;
+            for in_one in in_each {
+                outcome = in_one.await.record_in(&mut recorded);
             }
-        }
+            outcome
+        } else {
+            // All of them whatever becomes of one: they are recorded, or kept.
+            let mut outcomes = stream::iter(in_each).buffered(PARTITIONS_AT_ONCE_MAX);
+            let mut failed = None;
+            while let Some(outcome) = outcomes.next().await {
+                failed = failed.or(outcome.record_in(&mut recorded));
+            }
+            failed
+        };
         match failed {
             None => Ok(recorded),
-            Some(source) => Err(InvalidateError::Pending { recorded, wanted, source }),
+            Some(source) if shared.keeps_pending() => Err(InvalidateError::Pending { recorded, wanted, source }),
+            Some(source) => Err(InvalidateError::NotRecorded { recorded, wanted, source }),
         }
+    }
+}
+
+/// What became of an invalidation in one partition: where it was recorded, and what the store said if not all of it
+/// was.
+struct Outcome(PositionSet, Option<StoreError>);
+
+impl Outcome {
+    fn record_in(self, recorded: &mut PositionSet) -> Option<StoreError> {
+        recorded.extend(&self.0);
+        self.1
     }
 }
 
@@ -142,6 +164,24 @@ impl Shared {
             }
         }
         by_partition
+    }
+
+    /// Appends the records of a partition, in their order.
+    async fn invalidate_all_in(self: &Arc<Self>, partition: Partition, tags: &[TagId], note: &Bytes) -> Outcome {
+        let mut outcome = Outcome(PositionSet::default(), None);
+        for tags in tags.chunks(RECORD_TAGS_MAX) {
+            match self.invalidate_in(partition, tags, note).await {
+                Ok(position) => outcome.0.add(position),
+                Err(error) => {
+                    outcome.1.get_or_insert(error);
+                    // The rest all the same, if it is kept.
+                    if !self.keeps_pending() {
+                        break;
+                    }
+                }
+            }
+        }
+        outcome
     }
 
     /// Appends one record and moves this node's view on to it. What cannot be appended is kept.
@@ -167,10 +207,11 @@ impl Shared {
                 return Err(error);
             }
         };
-        if self.sabotage.is(Sabotage::AcknowledgeEarly) || self.has_reached(&position) {
+        // This node's view must hold it before the writer hears of it: then its own next read is right. The store has
+        // told of it, so the log is asked only if others' records are missing.
+        if self.sabotage.is(Sabotage::AcknowledgeEarly) || self.has_reached_by_told(&position) {
             return Ok(position);
         }
-        // This node's view must hold it before the writer hears of it: then its own next read is right.
         match self.catch_up(partition).await {
             Ok(()) => Ok(position),
             Err(error) if !self.keeps_pending() => Err(error),

@@ -260,6 +260,7 @@ impl Shared {
                 tags: seen.tags,
                 has_tenant_tags: seen.has_tenant_tags,
                 loaded_at,
+                load_ms: new.load_ms,
                 expires_at,
                 dead_at: expires_at + policy.grace.max(policy.fail_safe),
                 schema: V::fingerprint(),

@@ -1,13 +1,14 @@
 //! The cache: the one place that knows both what is decided and what is done.
 //!
 //! [`Cache`] is a cheap handle. Reads are in [`read`] (what is there already in [`find`], what is given out in
-//! [`fetched`], what a reader may refuse in [`accept`]), batches in [`batch`], when a load may begin in [`turn`], loads in [`load`], invalidation in
-//! [`invalidate`], following the log in [`follow`], warming in [`warm`],
-//! what carries a tag in [`census`]. How long a read waits for the store is in
+//! [`fetched`], what a reader may refuse in [`accept`]), batches in [`batch`], when a load may begin in [`turn`] (a batch's
+//! in [`batch_turn`]), loads in [`load`], invalidation in [`invalidate`], following the log in [`follow`], warming in
+//! [`warm`], what carries a tag in [`census`]. How long a read waits for the store is in
 //! [`patience`], invalidations that it did not take in [`replay`].
 
 mod accept;
 mod batch;
+mod batch_turn;
 mod census;
 mod fetched;
 mod find;
@@ -53,7 +54,7 @@ use crate::{
     refill::{Gate, RefillLimits},
     resilience::{PendingLimits, Resilience, ResilientStore, pending::Pending},
     sabotage::Sabotage,
-    store::{LocalHeads, Store, StoreError},
+    store::{LocalHeads, Moves, Store, StoreError},
     tag::{Home, Tag},
     tenant::Tenant,
     time::{SystemTimeSource, TimeSource, Timestamp},
@@ -123,6 +124,8 @@ struct Shared {
     partitions: PartitionCount,
     /// The log's heads, where it is in this process.
     local_heads: Option<Arc<LocalHeads>>,
+    /// What was told of the log.
+    told: Arc<Moves>,
     views: Box<[View]>,
     l1: L1,
     flights: Arc<Flights>,
@@ -267,11 +270,13 @@ impl CacheBuilder {
         let l1 = L1::new(limits.l1, tenant_weights, observers.clone());
         let flights = Arc::new(Flights::new(limits.waiters_max));
         let local_heads = store.local_heads();
+        let told = store.moves().source().clone();
         let late_operations = resilience.map_or(0, |resilience| resilience.late_operations_max);
         let shared = Shared {
             store,
             partitions,
             local_heads,
+            told,
             views: views.into(),
             l1,
             flights,
@@ -355,11 +360,17 @@ impl Cache {
                 // In every partition's log; an entry of the tenant is judged by its own.
                 Home::Shared => self.shared.partition(tenant),
             };
-            let clocks = &self.shared.view(partition).clocks;
-            since.in_partition(partition).is_none_or(|since| {
-                !matches!(clocks.judge(since.epoch, since.sequence, &[tag.id()]), Validity::Valid { .. })
-            })
+            since.in_partition(partition).is_none_or(|since| self.shared.has_moved(&since, tag))
         })
+    }
+
+    /// The same, looking for shared tags in every partition that `since` has: for facts that may have been read from an
+    /// entry of another partition, which hears of a change sooner or later than the tenant's does. Right only for
+    /// positions that were captured a moment ago: of old ones, some partition always cannot tell any more.
+    pub fn has_changed_anywhere(&self, tenant: &Tenant, tags: &[Tag], since: &PositionSet) -> bool {
+        let mut shared = tags.iter().filter(|tag| *tag.home() == Home::Shared);
+        self.has_changed(tenant, tags, since)
+            || shared.any(|tag| since.iter().any(|since| self.shared.has_moved(since, tag)))
     }
 
     /// The time by the cache's clock.
@@ -374,6 +385,14 @@ impl Cache {
 }
 
 impl Shared {
+    /// Whether a tag was invalidated in the partition of `since` after it, or may have been.
+    fn has_moved(&self, since: &Position, tag: &Tag) -> bool {
+        let clocks = self.views.get(since.partition.index()).map(|view| &view.clocks);
+        clocks.is_none_or(|clocks| {
+            !matches!(clocks.judge(since.epoch, since.sequence, &[tag.id()]), Validity::Valid { .. })
+        })
+    }
+
     fn partition(&self, tenant: &Tenant) -> Partition {
         self.partitions.of(tenant)
     }

@@ -28,6 +28,11 @@ impl Patience {
         self.asked
     }
 
+    /// Whether it waits as long as the store takes.
+    pub(super) fn is_endless(self) -> bool {
+        self.until.is_none()
+    }
+
     /// Whether nothing more may be asked.
     pub(super) fn is_over(self) -> bool {
         self.until.is_some_and(|until| Instant::now() >= until)

@@ -1,6 +1,6 @@
 //! Reading one entry: memory, then the store, then the loader.
 
-use std::sync::Arc;
+use std::{pin::pin, sync::Arc};
 
 use tracing::Instrument as _;
 
@@ -116,8 +116,9 @@ impl Cache {
             cache.verdict = tracing::field::Empty,
             tenant = key.raw().tenant().as_str(),
         );
-        let fetched =
-            self.fetch_beyond_memory(key, policy, required(options), accept, load).instrument(span.clone()).await;
+        // Pinned where it stands: passed on by value, it would be copied.
+        let beyond = pin!(self.fetch_beyond_memory(key, policy, required(options), accept, load));
+        let fetched = beyond.instrument(span.clone()).await;
         if let Ok(fetched) = &fetched {
             span.record("cache.hit", matches!(fetched.verdict, Verdict::Hit | Verdict::Stale(_)));
             span.record("cache.verdict", fetched.verdict.as_str());

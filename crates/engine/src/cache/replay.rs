@@ -119,7 +119,7 @@ impl Shared {
             }
             Waiting::Everything => self.store.start_anew(partition).await?,
         };
-        if self.has_reached(&position) { Ok(()) } else { self.catch_up(partition).await }
+        if self.has_reached_by_told(&position) { Ok(()) } else { self.catch_up(partition).await }
     }
 
     async fn replay_all(self: &Arc<Self>) -> Result<(), StoreError> {

@@ -10,8 +10,8 @@
 //! - A base captured before a wait is captured again after it, as long as the load has not begun.
 //! - A lease ends with its load, however that ends.
 //!
-//! Batches take no leases: one load for many keys would have to be split by who holds which, into more loads. They
-//! have one place in the budget. Their fills are judged by the rule like all others.
+//! Batches ask for all their leases at once; see [`batch_turn`](super::batch_turn). A load of many keys has one place in
+//! the budget.
 
 use std::sync::Arc;
 
@@ -93,6 +93,17 @@ impl Errand {
         self.share
     }
 
+    /// Whether nothing may be used but what begins from now on.
+    pub(super) fn is_next(&self) -> bool {
+        self.share != Share::ByRule
+    }
+
+    /// Whether another node's load is asked about. What the store could not be asked, it cannot be asked for a lease
+    /// either.
+    pub(super) fn may_lease(&self, policy: &Policy) -> bool {
+        policy.lease && !matches!(self.kind, Kind::Alone) && !self.is_next() && !self.lacks_store()
+    }
+
     /// Whether it comes of something that made many values unusable at once, perhaps.
     pub(super) fn is_refill(&self) -> bool {
         let many = match self.verdict {
@@ -145,9 +156,7 @@ impl Shared {
             return Turn::Load(Start::default());
         }
         let permit = self.admit(&[lead], errand).await;
-        // What the store could not be asked, it cannot be asked for a lease either.
-        let asks_store = errand.share == Share::ByRule && !errand.lacks_store();
-        if !policy.lease || !asks_store || !self.store.shares_entries() {
+        if !errand.may_lease(policy) || !self.store.shares_entries() {
             return Turn::Load(Start { lease: None, permit });
         }
         let waiting = Waiting { shared: self, key, policy, accept, lead, required, errand };
@@ -315,22 +324,32 @@ impl<V: Cacheable, A: Accept<V>> Waiting<'_, V, A> {
         if matches!(&self.errand.kind, Kind::Refresh(old) if stored.expires_at <= old.expires_at) {
             return None;
         }
-        let lack = Lack { verdict: Verdict::Miss(MissReason::Absent), old: None, share: Share::ByRule };
-        match self.shared.found_in_store(self.key, (self.policy, self.accept), true, stored, lack) {
-            Found::Answer(entry, _) => Some(entry),
-            Found::Refresh(entry, verdict, mine) => {
-                if mine {
-                    entry.release_refresh();
-                }
-                (verdict == Verdict::Hit).then_some(entry)
-            }
-            Found::Nothing(..) => None,
-        }
+        news(self.shared, self.key, (self.policy, self.accept), stored)
     }
 
     fn tell(&self, looks: u32, waited_for: WaitedFor, began: Instant) {
         if looks > 0 {
             self.shared.observers.tell(&Event::Waited { key: self.raw(), waited_for, took: began.elapsed() });
         }
+    }
+}
+
+/// What the store holds, if it is an answer that the one who has just missed takes.
+pub(super) fn news<V: Cacheable>(
+    shared: &Shared,
+    key: &Key<V>,
+    wanted: (&Policy, &impl Accept<V>),
+    stored: StoredEntry,
+) -> Option<Arc<Entry>> {
+    let lack = Lack { verdict: Verdict::Miss(MissReason::Absent), old: None, share: Share::ByRule };
+    match shared.found_in_store(key, wanted, true, stored, lack) {
+        Found::Answer(entry, _) => Some(entry),
+        Found::Refresh(entry, verdict, mine) => {
+            if mine {
+                entry.release_refresh();
+            }
+            (verdict == Verdict::Hit).then_some(entry)
+        }
+        Found::Nothing(..) => None,
     }
 }

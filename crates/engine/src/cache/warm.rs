@@ -2,10 +2,14 @@
 
 use std::{sync::Arc, time::Duration};
 
-use futures_util::{StreamExt as _, stream};
+use futures_util::{StreamExt as _, future, stream};
 use tokio::time::Instant;
 
-use super::{Cache, fetched::ReadOptions, load::Loaded};
+use super::{
+    Cache,
+    fetched::{Fetched, ReadOptions},
+    load::Loaded,
+};
 use crate::{codec::Cacheable, key::Key, policy::Policy, verdict::Verdict};
 
 /// How much a [`Cache::warm`] may take.
@@ -36,6 +40,26 @@ pub struct Warmed {
     pub left_out: usize,
 }
 
+impl WarmBudget {
+    /// Makes these reads within the budget, in their order: for values of several types, where [`Cache::warm`] has one.
+    /// Each says what became of it ([`Warmed::of`]).
+    pub async fn spend<R>(self, reads: impl IntoIterator<Item = R>) -> Warmed
+    where
+        R: Future<Output = Warmed>,
+    {
+        let until = Instant::now() + self.time_max;
+        stream::iter(reads)
+            .map(|read| begin_before(until, read))
+            .buffer_unordered(self.loads_max.max(1))
+            .fold(Warmed::default(), |sum, one| future::ready(sum.with(one)))
+            .await
+    }
+}
+
+async fn begin_before(until: Instant, read: impl Future<Output = Warmed>) -> Warmed {
+    if Instant::now() >= until { Warmed { left_out: 1, ..Warmed::default() } } else { read.await }
+}
+
 impl Cache {
     /// Reads `keys` so that the next readers find them: at start, after a sign-in, after a broad invalidation.
     ///
@@ -49,31 +73,16 @@ impl Cache {
         F: Fn(Key<V>) -> L + Send + Sync + 'static,
         L: Future<Output = Result<Loaded<V>, E>> + Send + 'static,
     {
-        let until = Instant::now() + budget.time_max;
         let load = Arc::new(load);
         let options = ReadOptions::default();
-        let outcomes = stream::iter(self.hot_first(keys)).map(|key| {
+        let reads = self.hot_first(keys).into_iter().map(|key| {
             let (load, options) = (load.clone(), &options);
             async move {
-                if Instant::now() >= until {
-                    return Warmed { left_out: 1, ..Warmed::default() };
-                }
                 let own = key.clone();
-                match self.fetch(&key, policy, options, move || load(own)).await {
-                    Err(_) => Warmed { failed: 1, ..Warmed::default() },
-                    Ok(fetched) => match fetched.verdict {
-                        Verdict::Miss(_) | Verdict::Bypass(_) if !fetched.collapsed => {
-                            Warmed { loaded: 1, ..Warmed::default() }
-                        }
-                        _ => Warmed { present: 1, ..Warmed::default() },
-                    },
-                }
+                Warmed::of(&self.fetch(&key, policy, options, move || load(own)).await)
             }
         });
-        outcomes
-            .buffer_unordered(budget.loads_max.max(1))
-            .fold(Warmed::default(), |sum, one| async move { sum.with(one) })
-            .await
+        budget.spend(reads).await
     }
 
     fn hot_first<V>(&self, keys: Vec<Key<V>>) -> Vec<Key<V>> {
@@ -85,6 +94,17 @@ impl Cache {
 }
 
 impl Warmed {
+    /// What became of one read.
+    pub fn of<V, E>(read: &Result<Fetched<V>, E>) -> Self {
+        match read {
+            Err(_) => Self { failed: 1, ..Self::default() },
+            Ok(Fetched { verdict: Verdict::Miss(_) | Verdict::Bypass(_), collapsed: false, .. }) => {
+                Self { loaded: 1, ..Self::default() }
+            }
+            Ok(_) => Self { present: 1, ..Self::default() },
+        }
+    }
+
     fn with(self, other: Self) -> Self {
         Self {
             present: self.present + other.present,

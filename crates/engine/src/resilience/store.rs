@@ -251,6 +251,14 @@ impl Store for ResilientStore {
         self.run(request.lease.base.partition, false, move || self.inner.lease(key, request)).boxed()
     }
 
+    fn lease_many<'a>(
+        &'a self,
+        requests: &'a [(RawKey, LeaseRequest)],
+    ) -> BoxFuture<'a, Result<Vec<Leased>, StoreError>> {
+        let Some((_, first)) = requests.first() else { return self.inner.lease_many(requests) };
+        self.run(first.lease.base.partition, false, move || self.inner.lease_many(requests)).boxed()
+    }
+
     fn release<'a>(
         &'a self,
         key: &'a RawKey,

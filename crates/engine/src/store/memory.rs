@@ -134,19 +134,21 @@ impl MemoryStore {
     }
 
     fn append_now(&self, partition: Partition, tags: Vec<TagId>, note: Bytes) -> Position {
-        let position = {
+        let record = {
             let mut state = self.partition(partition).write();
             state.head.sequence = state.head.sequence.next();
             let position = state.head;
             state.clocks.0.apply(position.sequence, &tags);
             self.heads.set(position);
-            state.log.push_back(Arc::new(Record { position, tags, note }));
+            let record = Arc::new(Record { position, tags, note });
+            state.log.push_back(record.clone());
             if state.log.len() > self.limits.log_records_max {
                 state.log.pop_front();
             }
-            position
+            record
         };
-        self.moves.note(partition);
+        let position = record.position;
+        self.moves.tell(record);
         position
     }
 

@@ -15,7 +15,7 @@ mod redis;
 use std::{fmt, sync::Arc};
 
 use bytes::Bytes;
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, FutureExt as _, try_join_all};
 
 #[cfg(feature = "redis")]
 pub use self::redis::{
@@ -26,7 +26,7 @@ pub use self::{
     heads::LocalHeads,
     lease::{AfterLease, Lease, LeaseRequest, LeaseToken, Leased},
     memory::{MemoryLimits, MemoryStore},
-    moves::{Moves, MovesWatcher},
+    moves::{Moves, MovesWatcher, Told},
 };
 use crate::{
     codec::Fingerprint,
@@ -43,7 +43,7 @@ pub const RECORD_TAGS_MAX: usize = 256;
 pub const NOTE_BYTES_MAX: usize = 4096;
 
 /// One invalidation as it stands in a partition's log.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
     /// Where it stands.
     pub position: Position,
@@ -81,6 +81,8 @@ pub struct StoredEntry {
     pub has_tenant_tags: bool,
     /// When it was loaded.
     pub loaded_at: Timestamp,
+    /// How long that took, in ms; 0 if it is not known. Who takes the entry from the store refreshes it early by it.
+    pub load_ms: u16,
     /// Until when it is fresh.
     pub expires_at: Timestamp,
     /// Until when it may be of use at all (grace, fail-safe); the store may drop it after that.
@@ -168,6 +170,15 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
 
     /// Asks for the lease of a key. It is granted if nobody holds it, or if it is the one that may be taken over.
     fn lease<'a>(&'a self, key: &'a RawKey, request: &'a LeaseRequest) -> BoxFuture<'a, Result<Leased, StoreError>>;
+
+    /// Asks for the leases of several keys of one tenant, none of which is to be taken over; the answers are in their
+    /// order. A store at a distance is asked once.
+    fn lease_many<'a>(
+        &'a self,
+        requests: &'a [(RawKey, LeaseRequest)],
+    ) -> BoxFuture<'a, Result<Vec<Leased>, StoreError>> {
+        try_join_all(requests.iter().map(|(key, request)| self.lease(key, request))).boxed()
+    }
 
     /// Ends a lease, if it is still this owner's; else does nothing.
     fn release<'a>(

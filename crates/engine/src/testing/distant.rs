@@ -150,6 +150,13 @@ impl Store for DistantStore {
         self.there_and_back(async move { self.inner.lease(key, request).await }).boxed()
     }
 
+    fn lease_many<'a>(
+        &'a self,
+        requests: &'a [(RawKey, LeaseRequest)],
+    ) -> BoxFuture<'a, Result<Vec<Leased>, StoreError>> {
+        self.there_and_back(async move { self.inner.lease_many(requests).await }).boxed()
+    }
+
     fn release<'a>(
         &'a self,
         key: &'a RawKey,

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::cast_possible_truncation, reason = "tests")]
 
 mod accepting;
+mod batch_lease;
 mod coherence;
 #[cfg(feature = "redis")]
 mod eviction;
@@ -24,6 +25,9 @@ mod resilience;
 #[cfg(feature = "redis")]
 mod resilience_redis;
 mod store_contract;
+#[cfg(feature = "redis")]
+mod tls;
+mod told;
 #[cfg(feature = "redis")]
 mod topology;
 #[cfg(feature = "redis")]

@@ -8,6 +8,8 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
+use futures_util::FutureExt as _;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot};
 use unstale::{
@@ -668,6 +670,23 @@ async fn a_shared_tag_reaches_every_partition() {
     let shared = Tag::shared("client", 1);
     let reached = node.cache.invalidate(&Invalidation::of([shared])).await.unwrap();
     assert_eq!(reached.iter().count(), node.store.partitions().all().len());
+}
+
+/// Of a change that one partition has heard of and another not yet, each tells what it knows.
+#[tokio::test]
+async fn a_shared_fact_has_changed_anywhere_as_soon_as_one_partition_knows() {
+    let node = Node::new().await;
+    let partitions = node.store.partitions();
+    let other = partitions.all().find(|other| *other != partitions.of(&acme())).unwrap();
+    let (fact, before) = ([Tag::shared("user", 1)], node.cache.frontiers());
+    assert!(!node.cache.has_changed_anywhere(&acme(), &fact, &before));
+    node.store.append(other, vec![fact[0].id()], Bytes::new()).await.unwrap();
+    let followed = node.cache.follow(Duration::from_secs(1)).now_or_never();
+    assert!(followed.is_none(), "it follows for ever");
+    assert!(!node.cache.has_changed(&acme(), &fact, &before), "the tenant's partition has not heard of it");
+    assert!(node.cache.has_changed_anywhere(&acme(), &fact, &before));
+    assert!(!node.cache.has_changed_anywhere(&acme(), &fact, &node.cache.frontiers()));
+    assert!(node.cache.has_changed_anywhere(&acme(), &fact, &PositionSet::default()), "nothing can be known");
 }
 
 /// Lets tasks that were spawned run to their end.

@@ -239,6 +239,7 @@ fn entry(base: Position, value: Bytes) -> StoredEntry {
         tags: [fact_tag(1).id()].into_iter().collect(),
         has_tenant_tags: true,
         loaded_at: Timestamp::from_millis(1_000),
+        load_ms: 0,
         expires_at: Timestamp::from_millis(2_000),
         dead_at: Timestamp::from_millis(61_000),
         schema: Fingerprint::of("bytes"),

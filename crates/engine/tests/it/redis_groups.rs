@@ -31,6 +31,7 @@ fn entry(base: Position, tag_id: u64, value: impl Into<Bytes>) -> StoredEntry {
         tags: [tag(tag_id).id(), tag(1_000).id()].into_iter().collect(),
         has_tenant_tags: true,
         loaded_at: Timestamp::from_millis(1_000),
+        load_ms: 0,
         expires_at: Timestamp::from_millis(2_000),
         dead_at: Timestamp::from_millis(3_601_000),
         schema: Fingerprint::of("bytes"),

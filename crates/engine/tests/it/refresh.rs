@@ -90,6 +90,19 @@ async fn a_node_that_holds_the_same_value_refreshes_once_with_the_others() {
     }
 }
 
+/// Whoever took the value from the store knows from there how long its load took.
+#[tokio::test(start_paused = true)]
+async fn a_node_that_has_not_loaded_the_value_refreshes_it_too() {
+    let nodes = Nodes::new().await;
+    nodes.read(0, EAGER).await;
+    assert_eq!(nodes.read(1, EAGER).await.verdict, Verdict::Hit, "from the store");
+    nodes.origin.version.store(1, SeqCst);
+    nodes.time.advance(HALF);
+    assert_eq!(nodes.read(1, EAGER).await.verdict, Verdict::Hit);
+    sleep(LOAD * 2).await;
+    assert_eq!((nodes.origin.loads(), version(&nodes.read(1, EAGER).await)), (2, 1));
+}
+
 #[derive(Default)]
 struct Skipped(Mutex<Vec<String>>);
 

@@ -128,6 +128,7 @@ impl Subject {
             tags: [tag(id).id()].into_iter().collect(),
             has_tenant_tags: true,
             loaded_at: Timestamp::from_millis(1),
+            load_ms: 3,
             expires_at: Timestamp::NEVER,
             dead_at: Timestamp::NEVER + Duration::ZERO,
             schema: Fingerprint::of("bytes"),
@@ -173,6 +174,41 @@ async fn records_follow_each_other_without_gaps_and_are_read_from_anywhere() {
         assert_eq!((records[0].tags[0], &records[0].note[..]), (tag(1).id(), &b"note"[..]));
         let LogPage::Records(rest) = subject.store.read_log(positions[2], 2).await.unwrap() else { panic!("records") };
         assert!(rest.is_empty());
+    }
+}
+
+/// In one question for many keys: each answer is its key's own, and shows the entry that is there.
+#[tokio::test]
+async fn leases_of_many_keys_are_granted_each_by_itself() {
+    for subject in subjects() {
+        let base = subject.head().await;
+        assert_eq!(subject.fill(base, 1, b"there").await, Filled::Stored);
+        subject.lease(7, None, PATIENT).await;
+        // More than any store asks for at a time.
+        let request = |number: u32| {
+            let lease = Lease { token: LeaseToken::from_u128(100 + u128::from(number)), base };
+            (page(&acme(), number).raw().clone(), LeaseRequest { lease, ttl: PATIENT, over: None })
+        };
+        let requests: Vec<_> = (0..150).map(request).collect();
+        let leased = subject.store.lease_many(&requests).await.unwrap();
+        let holders: Vec<_> = leased.iter().map(|leased| leased.held_by.map(|lease| lease.token.as_u128())).collect();
+        assert_eq!(holders, (0..150).map(|number| (number == 1).then_some(7)).collect::<Vec<_>>());
+        let found: Vec<_> = leased.into_iter().map(|leased| leased.entry.and_then(|entry| entry.value)).collect();
+        assert_eq!(found[1].as_deref(), Some(&b"there"[..]));
+        assert_eq!(found.iter().flatten().count(), 1);
+        let again = subject.store.lease_many(&requests[2..4]).await.unwrap();
+        assert_eq!(again.iter().map(|leased| leased.held_by.unwrap().token.as_u128()).collect::<Vec<_>>(), [102, 103]);
+        assert!(subject.store.lease_many(&[]).await.unwrap().is_empty());
+    }
+}
+
+#[tokio::test]
+async fn how_long_a_load_took_comes_back_with_its_entry() {
+    for subject in subjects() {
+        let base = subject.head().await;
+        subject.fill(base, 1, b"x").await;
+        let found = subject.store.get(&[page(&acme(), 1).raw().clone()]).await.unwrap().pop().unwrap();
+        assert_eq!(found.unwrap().load_ms, 3);
     }
 }
 

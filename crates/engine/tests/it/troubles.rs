@@ -3,13 +3,11 @@
 
 use std::{
     fs,
-    path::{Path, PathBuf},
-    process::Command,
     time::{Duration, Instant},
 };
 
 use unstale::{
-    Bytes, Cache, InvalidRedisSettings, Position, RedisSettings, RedisStore, Severity, StoreError, Timestamp,
+    Bytes, Cache, Position, RedisSettings, RedisStore, Severity, StoreError, Timestamp,
     codec::Fingerprint,
     store::{Filled, LogPage, Store as _, StoredEntry},
     testing::redis_server::{RedisCluster, RedisSentinels, RedisServer, settings},
@@ -21,7 +19,7 @@ use crate::world::{acme, fact_tag, page};
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Patient, so that what a busy machine delays is no trouble of the server's.
-fn store(mut settings: RedisSettings) -> RedisStore {
+pub(crate) fn store(mut settings: RedisSettings) -> RedisStore {
     settings.limits.connect_timeout = PATIENCE / 4;
     settings.limits.operation_timeout = PATIENCE;
     RedisStore::new(settings).unwrap()
@@ -36,20 +34,21 @@ fn as_user(server: &RedisServer, login: &str) -> RedisStore {
     store(RedisSettings::new(format!("redis://{login}@127.0.0.1:{}", server.port()), "test"))
 }
 
-async fn head(store: &RedisStore) -> Result<Position, StoreError> {
+pub(crate) async fn head(store: &RedisStore) -> Result<Position, StoreError> {
     store.head(store.partitions().of(&acme())).await
 }
 
-async fn append(store: &RedisStore) -> Result<Position, StoreError> {
+pub(crate) async fn append(store: &RedisStore) -> Result<Position, StoreError> {
     store.append(store.partitions().of(&acme()), vec![fact_tag(1).id()], Bytes::new()).await
 }
 
-async fn fill(store: &RedisStore, base: Position, number: u32, bytes: usize) -> Result<Filled, StoreError> {
+pub(crate) async fn fill(store: &RedisStore, base: Position, number: u32, bytes: usize) -> Result<Filled, StoreError> {
     let entry = StoredEntry {
         base,
         tags: [fact_tag(2).id()].into_iter().collect(),
         has_tenant_tags: true,
         loaded_at: Timestamp::from_millis(1_000),
+        load_ms: 0,
         expires_at: Timestamp::from_millis(2_000),
         dead_at: Timestamp::from_millis(600_000),
         schema: Fingerprint::of("bytes"),
@@ -59,7 +58,7 @@ async fn fill(store: &RedisStore, base: Position, number: u32, bytes: usize) -> 
 }
 
 #[track_caller]
-fn check<T: std::fmt::Debug>(answer: Result<T, StoreError>, refused: bool, says: &str) {
+pub(crate) fn check<T: std::fmt::Debug>(answer: Result<T, StoreError>, refused: bool, says: &str) {
     let error = answer.unwrap_err();
     assert_eq!(matches!(error, StoreError::Refused(_)), refused, "{error}");
     assert!(error.to_string().contains(says), "{error}");
@@ -275,87 +274,4 @@ async fn servers_are_looked_at() {
     assert_eq!(masters.len(), 3, "{found:?}");
     let away = store(RedisSettings::new("redis://127.0.0.1:1", "test"));
     assert_eq!(away.check().await[0].severity, Severity::Wrong);
-}
-
-/// An authority, and what it has signed for a server and for a client.
-struct Certificates {
-    folder: tempfile::TempDir,
-}
-
-impl Certificates {
-    fn new() -> Self {
-        let certificates = Self { folder: tempfile::TempDir::new().unwrap() };
-        fs::write(certificates.path("names"), "subjectAltName=IP:127.0.0.1,DNS:localhost\n").unwrap();
-        let openssl = |line: &str| {
-            let mut command = Command::new("openssl");
-            command.args(line.split(' ')).current_dir(certificates.folder.path());
-            let output = command.output().expect("openssl is installed");
-            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        };
-        let key = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes";
-        openssl(&format!("req -x509 {key} -days 2 -subj /CN=authority -keyout ca.key -out ca.crt"));
-        for name in ["server", "client"] {
-            openssl(&format!("req {key} -subj /CN={name} -keyout {name}.key -out {name}.csr"));
-            let signing = "-CA ca.crt -CAkey ca.key -CAcreateserial -days 2 -extfile names";
-            openssl(&format!("x509 -req -in {name}.csr {signing} -out {name}.crt"));
-        }
-        certificates
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    fn server(&self, port: &str, clients: &str) -> RedisServer {
-        let path = |name| self.path(name).to_string_lossy().into_owned();
-        let (certificate, key, authority) = (path("server.crt"), path("server.key"), path("ca.crt"));
-        RedisServer::start_with(&[
-            "--tls-port",
-            port,
-            "--tls-cert-file",
-            &certificate,
-            "--tls-key-file",
-            &key,
-            "--tls-ca-cert-file",
-            &authority,
-            "--tls-auth-clients",
-            clients,
-        ])
-    }
-}
-
-fn free_port() -> String {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string()
-}
-
-#[tokio::test]
-async fn tls_is_spoken_to_who_the_authority_has_signed() {
-    let (certificates, port) = (Certificates::new(), free_port());
-    let _server = certificates.server(&port, "no");
-    let mut settings = RedisSettings::new(format!("rediss://localhost:{port}"), "test");
-    check(head(&store(settings.clone())).await, true, "name the file of the authority");
-    settings.tls.authority_file = Some(certificates.path("ca.crt"));
-    let store = store(settings.clone());
-    let base = append(&store).await.unwrap();
-    assert_eq!(fill(&store, base, 1, 100).await.unwrap(), Filled::Stored);
-    let mut moves = store.moves();
-    append(&store).await.unwrap();
-    assert!(!moves.take().is_empty());
-
-    settings.tls.key_file = Some(certificates.path("client.key"));
-    assert!(matches!(RedisStore::new(settings.clone()), Err(InvalidRedisSettings::HalfCertificate)));
-    settings.tls.certificate_file = Some(Path::new("/nowhere").into());
-    assert!(matches!(RedisStore::new(settings), Err(InvalidRedisSettings::File(..))));
-}
-
-#[tokio::test]
-async fn a_client_shows_its_certificate_to_a_server_that_asks_for_one() {
-    let (certificates, port) = (Certificates::new(), free_port());
-    let _server = certificates.server(&port, "yes");
-    let mut settings = RedisSettings::new(format!("rediss://127.0.0.1:{port}"), "test");
-    settings.tls.authority_file = Some(certificates.path("ca.crt"));
-    check(head(&store(settings.clone())).await, true, "the client's own certificate");
-    settings.tls.certificate_file = Some(certificates.path("client.crt"));
-    settings.tls.key_file = Some(certificates.path("client.key"));
-    append(&store(settings)).await.unwrap();
 }

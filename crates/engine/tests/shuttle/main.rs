@@ -2,8 +2,8 @@
 //! ever, and that what is reckoned is there.
 //!
 //! The modules are the engine's own files, compiled here with shuttle's atomics and locks (see `src/sync.rs`). Shuttle and
-//! not loom, because there is too much to schedule for all of it, a lock orders everything that matters, and the
-//! channel that tells the outcome is Tokio's: nothing is scheduled within it, which is right as it never blocks.
+//! not loom, because there is too much to schedule for all of it, and a lock orders everything that matters. Nothing is
+//! scheduled within what holds the outcome and what wakes its readers, which is right as neither ever blocks.
 
 #![allow(dead_code, unreachable_pub, unused_imports, unused_macros, reason = "the engine uses the rest")]
 

@@ -467,7 +467,7 @@ impl Arrived<'_> {
 
     /// Whether a response may be kept, on which terms, and what it depends on.
     fn judge(&self, candidate: &Candidate) -> Result<(Terms, Vec<Tag>), NotStoredReason> {
-        let Seeker { shared, read, .. } = self.seeker;
+        let Seeker { shared, asked: of_client, read, .. } = self.seeker;
         let lifetime = &read.lifetime;
         let (control, is_targeted) = targeted::control(&candidate.headers, &lifetime.targeted());
         let received = Received {
@@ -486,6 +486,8 @@ impl Arrived<'_> {
                 && lifetime.shares_authorized
                 && read.headers.contains_key(header::AUTHORIZATION),
             control: read.control,
+            is_ranged: of_client.range.is_any(),
+            head_bytes: read.headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum(),
         };
         let keeper = Keeper {
             is_shared: self.is_shared(),

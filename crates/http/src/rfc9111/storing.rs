@@ -23,7 +23,15 @@ pub struct Asked {
     pub is_authorized: bool,
     /// Its directives.
     pub control: RequestControl,
+    /// It asks for a part.
+    pub is_ranged: bool,
+    /// Bytes of its head's fields.
+    pub head_bytes: usize,
 }
+
+/// Bytes of a request's fields; if it has more, an error that answers it is not kept for others. Services have limits
+/// that are lower than those of what is before them, and one who knows such a limit would have the error kept for all.
+pub const HEAD_BYTES_OF_KEPT_ERRORS_MAX: usize = 4096;
 
 /// What the cache is, and what its operator allows.
 #[derive(Clone, Copy, Debug)]
@@ -50,6 +58,9 @@ pub fn may_keep(
 ) -> Result<(), NotStoredReason> {
     let refused = |condition: bool, reason| if condition { Err(reason) } else { Ok(()) };
     refused(!is_keepable(status), NotStoredReason::Status)?;
+    let is_error = status.is_client_error() || status.is_server_error();
+    let may_be_the_heads_fault = asked.is_ranged || asked.head_bytes > HEAD_BYTES_OF_KEPT_ERRORS_MAX;
+    refused(keeper.is_shared && is_error && may_be_the_heads_fault, NotStoredReason::Status)?;
     let understood = is_understood(status);
     refused(control.must_understand && !understood, NotStoredReason::NotUnderstood)?;
     // Who understands the status may pass over `no-store` beside it (5.2.2.3).
@@ -104,6 +115,20 @@ mod tests {
         for status in [103, 304] {
             check(status, &fresh(""), Err(NotStoredReason::Status));
         }
+    }
+
+    #[test]
+    fn an_error_that_a_large_head_may_have_caused_is_not_kept_for_others() {
+        let asked = |head_bytes| Asked { head_bytes, ..Asked::default() };
+        let large = asked(HEAD_BYTES_OF_KEPT_ERRORS_MAX + 1);
+        for status in [400, 413, 431, 500] {
+            assert_eq!(judged(SHARED, large, status, &fresh("")), Err(NotStoredReason::Status));
+            let ranged = Asked { is_ranged: true, ..asked(0) };
+            assert_eq!(judged(SHARED, ranged, status, &fresh("")), Err(NotStoredReason::Status));
+            assert_eq!(judged(SHARED, asked(HEAD_BYTES_OF_KEPT_ERRORS_MAX), status, &fresh("")), Ok(()));
+            assert_eq!(judged(Keeper { is_shared: false, ..SHARED }, large, status, &fresh("")), Ok(()));
+        }
+        assert_eq!(judged(SHARED, large, 200, &fresh("")), Ok(()));
     }
 
     #[test]

@@ -5,9 +5,10 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
-use crate::decide::NotStoredReason;
+use crate::{decide::NotStoredReason, told};
 
-/// The names in `Vary`, in order and once each.
+/// The names in `Vary`, in order and once each. One whose value is another one here than where the response was made
+/// cannot be counted.
 pub fn names(headers: &HeaderMap) -> Result<Vec<HeaderName>, NotStoredReason> {
     let mut names = Vec::new();
     for line in headers.get_all(header::VARY) {
@@ -16,7 +17,11 @@ pub fn names(headers: &HeaderMap) -> Result<Vec<HeaderName>, NotStoredReason> {
             if name == "*" {
                 return Err(NotStoredReason::VaryAny);
             }
-            names.push(name.parse::<HeaderName>().map_err(|_| NotStoredReason::VaryUncounted)?);
+            let name = name.parse::<HeaderName>().map_err(|_| NotStoredReason::VaryUncounted)?;
+            if told::is_changed_on_the_way(&name) {
+                return Err(NotStoredReason::VaryUncounted);
+            }
+            names.push(name);
         }
     }
     names.sort_by(|one, other| one.as_str().cmp(other.as_str()));

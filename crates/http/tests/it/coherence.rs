@@ -1,15 +1,22 @@
 //! Nothing is answered from before a change that was acknowledged.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering::SeqCst},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::SeqCst},
+    },
+    time::Duration,
 };
 
+use bytes::Bytes;
 use http::StatusCode;
-use unstale::{Invalidation, MemoryLimits, MemoryStore, PositionSet, Tag, record};
+use unstale::{
+    Cacheable, CodecError, Fingerprint, Invalidation, Loaded, MemoryLimits, MemoryStore, Mode, Policy, PositionSet,
+    ReadOptions, Tag, Tenant, record, store::Store as _,
+};
 use unstale_http::{AtLeast, Identity, RoutePolicies, RoutePolicy, Sharing};
 
-use crate::world::{World, minute, ok, request, routes, tenant, user, with};
+use crate::world::{Got, World, get, minute, ok, request, routes, tenant, user, with};
 
 /// A service that answers with the one row there is.
 async fn row() -> (World, Arc<AtomicU64>) {
@@ -75,6 +82,86 @@ async fn a_role_that_changes_between_authentication_and_the_load_is_not_stored_a
     let verified_after = user("acme", "u1").facts([fact], world.cache.frontiers());
     assert_eq!(world.get(&verified_after, "/cached/1").await.x_cache(), "MISS");
     assert_eq!(world.get(&verified_after, "/cached/1").await.x_cache(), "HIT");
+}
+
+unstale::catalogue! {
+    /// What these tests authenticate by.
+    const _PATTERNS;
+    /// The role in a session.
+    fn session(session) -> Role = "session";
+}
+
+/// What a session says, and what the middleware tells the service behind.
+#[derive(Clone, Copy)]
+struct Role(u64);
+
+impl Cacheable for Role {
+    fn fingerprint() -> Fingerprint {
+        Fingerprint::of("Role of these tests")
+    }
+
+    fn encode(&self, out: &mut Vec<u8>) -> Result<(), CodecError> {
+        out.extend(self.0.to_le_bytes());
+        Ok(())
+    }
+
+    fn decode(bytes: &Bytes) -> Result<Self, CodecError> {
+        Ok(Self(u64::from_le_bytes(bytes[..].try_into().expect("it was encoded here"))))
+    }
+}
+
+/// Asks as somebody whose session is a cached value of another partition than the tenant's, as in the platform.
+async fn ask_as(world: &World, roles: &Arc<AtomicU64>, fact: &Tag) -> Got {
+    let read_since = world.cache.frontiers();
+    let (roles, tag) = (roles.clone(), fact.clone());
+    let load = move || async move {
+        record(&tag);
+        Ok::<_, ()>(Loaded::value(Role(roles.load(SeqCst))))
+    };
+    let strict = Policy::ttl(Duration::from_secs(60)).mode(Mode::Strict);
+    let kept = world.cache.fetch(&session(&elsewhere(), 1), &strict, &ReadOptions::default(), load).await.unwrap();
+    let role = *kept.value().expect("it is never absent");
+    let identity = user("acme", "u1").known_as(role.0.to_le_bytes()).facts([fact.clone()], read_since);
+    let mut request = get(&identity, "/cached/1", &[]);
+    request.extensions_mut().insert(role);
+    world.send(request).await
+}
+
+/// A tenant of another partition than the one that all of these tests act in.
+fn elsewhere() -> Tenant {
+    let partitions = MemoryStore::default().partitions();
+    let is_of_another = |other: &Tenant| partitions.of(other) != partitions.of(&tenant("acme"));
+    let mut others = (0..).map(|number| tenant(&format!("other-{number}")));
+    others.find(is_of_another).expect("there are several partitions")
+}
+
+/// A change of a shared fact is recorded in one partition after the other. In between, a session still stands that the
+/// tenant's positions are already past.
+#[tokio::test]
+async fn what_was_loaded_for_an_old_role_while_its_change_was_being_recorded_is_not_served_to_the_new_one() {
+    let store = Arc::new(MemoryStore::default());
+    let world = World::over(store.clone(), routes(), |request| {
+        let role = request.extensions.get::<Role>().expect("it was authenticated").0;
+        Box::pin(async move { ok(format!("for role {role}")) })
+    })
+    .await;
+    let (roles, fact) = (Arc::new(AtomicU64::new(1)), Tag::shared("user", "u1"));
+    let record_in = async |tenant: &Tenant| {
+        store.append(store.partitions().of(tenant), vec![fact.id()], Bytes::new()).await.unwrap();
+    };
+    assert_eq!(ask_as(&world, &roles, &fact).await.body, "for role 1");
+
+    roles.store(2, SeqCst);
+    record_in(&tenant("acme")).await;
+    // Nothing is acknowledged yet. The first response is overtaken by what its own load hears, the second one is kept.
+    for x_cache in ["MISS", "MISS", "HIT"] {
+        let between = ask_as(&world, &roles, &fact).await;
+        assert_eq!((between.body.as_str(), between.x_cache()), ("for role 1", x_cache));
+    }
+
+    record_in(&elsewhere()).await;
+    let after = ask_as(&world, &roles, &fact).await;
+    assert_eq!((after.body.as_str(), after.x_cache()), ("for role 2", "MISS"));
 }
 
 #[tokio::test]

@@ -2,12 +2,14 @@
 #![allow(clippy::unwrap_used, reason = "in a test, what is not there is a failure")]
 #![allow(clippy::unnecessary_wraps, reason = "what the service behind gives is a result, also where it cannot fail")]
 
+mod attacks;
 mod coherence;
 mod conditional;
 mod groups;
 mod isolation;
 mod mounting;
 mod origin;
+mod parsers;
 mod passing;
 mod public;
 mod storing;

@@ -16,7 +16,7 @@ use unstale_http::{OriginLifetime, RoutePolicies, RoutePolicy, Sharing};
 use crate::world::{Answer, World, full, get, minute, ok, request, routes, user, with};
 
 /// A service whose answers wait for the gate; `respond` gets the number of the call, from 1.
-async fn gated(
+pub(crate) async fn gated(
     routes: RoutePolicies,
     respond: impl Fn(usize) -> Answer + Send + Sync + 'static,
 ) -> (Arc<World>, Arc<Semaphore>) {
@@ -38,7 +38,7 @@ async fn gated(
 }
 
 /// Opens the gate for `calls` when so many have joined.
-async fn open_when_joined(world: &World, gate: &Semaphore, joined: usize, calls: usize) {
+pub(crate) async fn open_when_joined(world: &World, gate: &Semaphore, joined: usize, calls: usize) {
     world.joined.clone().wait_for(|count| *count >= joined).await.unwrap();
     gate.add_permits(calls);
 }

@@ -8,7 +8,9 @@ use http::{Request, Response, StatusCode, request};
 use http_body_util::{BodyExt as _, Full, combinators::UnsyncBoxBody};
 use tokio::sync::watch;
 use tower::{Layer as _, Service as _, ServiceExt as _, util::BoxCloneSyncService};
-use unstale::{Cache, Event, MemoryStore, Observer, Policy, Position, TagId, Tenant, store::Store, time::ManualTime};
+use unstale::{
+    Cache, CacheLimits, Event, MemoryStore, Observer, Policy, Position, TagId, Tenant, store::Store, time::ManualTime,
+};
 use unstale_http::{
     Answered, CacheLayer, CacheService, HttpLimits, Identity, RoutePolicies, RoutePolicy, ServedObserver,
 };
@@ -47,6 +49,10 @@ impl ServedObserver for Watcher {
         self.answered.lock().unwrap().push((told.entity.to_owned(), told.verdict, told.reason, told.status.as_u16()));
     }
 }
+
+/// The body of a request, for the service behind: an extension of its head.
+#[derive(Clone, Debug)]
+pub(crate) struct SentBody(pub(crate) String);
 
 struct Joins(watch::Sender<usize>);
 
@@ -90,17 +96,28 @@ impl World {
     where
         H: Fn(request::Parts) -> BoxFuture<'static, Answer> + Send + Sync + 'static,
     {
+        Self::within(CacheLimits::default(), store, routes, handler).await
+    }
+
+    /// The same, with so much memory.
+    pub(crate) async fn within<H>(limits: CacheLimits, store: Arc<dyn Store>, routes: RoutePolicies, handler: H) -> Self
+    where
+        H: Fn(request::Parts) -> BoxFuture<'static, Answer> + Send + Sync + 'static,
+    {
         let time = Arc::new(ManualTime::default());
         let joins = watch::Sender::new(0);
         let joined = joins.subscribe();
-        let cache = Cache::builder(store).time(time.clone()).observer(Arc::new(Joins(joins))).build().await.unwrap();
+        let builder = Cache::builder(store).limits(limits).time(time.clone()).observer(Arc::new(Joins(joins)));
+        let cache = builder.build().await.unwrap();
         let counter = watch::Sender::new(0);
         let calls = counter.subscribe();
         let inner = tower::service_fn({
             let (handler, counter) = (Arc::new(handler), Arc::new(counter));
             move |request: Request<String>| {
                 counter.send_modify(|count| *count += 1);
-                handler(request.into_parts().0)
+                let (mut head, body) = request.into_parts();
+                head.extensions.insert(SentBody(body));
+                handler(head)
             }
         });
         let watcher = Arc::new(Watcher::default());

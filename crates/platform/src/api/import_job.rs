@@ -154,7 +154,7 @@ enum Failure {
 pub(crate) async fn run(platform: &Platform, job: Job) {
     let (client, import) = (job.client, job.import);
     let failure = match import_file(platform, &job).await {
-        Ok(()) => return,
+        Ok(()) => return platform.warmer.imported(client, import),
         Err(failure) => failure,
     };
     let error = match failure {

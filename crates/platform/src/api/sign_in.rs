@@ -104,6 +104,7 @@ pub(crate) async fn login(
     let mut write = platform.begin().await?;
     let session = sessions::create(&mut write, user.id, now, now + SESSION_LIFETIME).await?;
     let positions = write.commit(&platform.cache).await?;
+    platform.warmer.signed_in(session);
     Ok(signed_in(&platform, user, session, positions))
 }
 

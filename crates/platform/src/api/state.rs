@@ -14,6 +14,7 @@ use crate::{
     live::Live,
     settings::Settings,
     store::Store,
+    warming::Warmer,
 };
 
 /// The running platform. Cheap to clone.
@@ -33,6 +34,7 @@ pub struct Shared {
     pub(crate) seen: Seen,
     pub(crate) imports: ImportQueue,
     pub(crate) live: Live,
+    pub(crate) warmer: Warmer,
     /// The signed-in part of the API with its cache, for batches. Set once, when the application is assembled.
     pub(crate) inner: std::sync::OnceLock<InnerService>,
 }

@@ -191,6 +191,7 @@ impl Asking {
         } else {
             let admission = work_out(platform, self.claims, session, self.named_client.as_deref()).await?;
             platform.admissions.keep(self.key, admission.clone());
+            platform.warmer.met(self.claims.sid);
             admission
         };
         Ok((admission.caller, admission.identity.confirmed_since(self.read_since)))
@@ -227,16 +228,25 @@ async fn work_out(
         Acting::Nobody => (None, None),
     };
     let tenant = client.map_or_else(platform_tenant, ClientId::tenant);
-    let identity = identity(principal, &tenant, facts);
+    let identity = identity(principal, &tenant, role, facts);
     let caller = Caller { principal: session.clone(), tenant, client, role };
     Ok(Admission { claims, session_key: Views::session_key(claims.sid), session, caller, identity })
 }
 
 /// Its facts are read since nowhere yet: a request says that.
-fn identity(principal: &SessionPrincipal, tenant: &unstale::Tenant, facts: Vec<Tag>) -> Identity {
+fn identity(principal: &SessionPrincipal, tenant: &unstale::Tenant, role: Option<Role>, facts: Vec<Tag>) -> Identity {
     Identity::new(tenant.clone(), principal.user.id.to_string())
         .session(principal.session_id.to_string())
+        .known_as(known_as(principal, role))
         .facts(facts, PositionSet::default())
+}
+
+/// Everything of a session that answers may follow from. The session is a cached value of another partition than they
+/// are, so its facts alone do not tell that it was an old one; see [`Identity::known_as`].
+fn known_as(principal: &SessionPrincipal, role: Option<Role>) -> Vec<u8> {
+    // Named one by one: a field that is added has to be thought of.
+    let SessionPrincipal { session_id: _, user, roles, default_client_account_id, expires_at: _ } = principal;
+    serde_json::to_vec(&(user, roles, default_client_account_id, role)).expect("views are JSON")
 }
 
 /// What the caller is made of. The session itself is not among it: it is asked anew with every request, and answers
@@ -273,4 +283,42 @@ fn is_socket(head: &Parts) -> bool {
 fn socket_client(uri: &Uri) -> Option<String> {
     let pairs = uri.query()?.split('&').filter_map(|pair| pair.split_once('='));
     pairs.filter(|(name, _)| *name == SOCKET_CLIENT).map(|(_, value)| value.to_owned()).next()
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::views::{ClientRole, User};
+
+    fn session(role: Role) -> SessionPrincipal {
+        let user = User {
+            id: Uuid::from_u128(1),
+            email: "ada@example.com".into(),
+            name: "Ada".into(),
+            status: UserStatus::Active,
+            is_platform_admin: false,
+            created_at: DateTime::UNIX_EPOCH,
+        };
+        SessionPrincipal {
+            session_id: Uuid::now_v7(),
+            user,
+            roles: vec![ClientRole { client_account_id: Uuid::from_u128(2), role }],
+            default_client_account_id: None,
+            expires_at: DateTime::UNIX_EPOCH,
+        }
+    }
+
+    #[test]
+    fn a_user_is_known_as_the_same_in_all_sessions_and_as_another_after_a_change() {
+        let known = |session: &SessionPrincipal| known_as(session, session.roles.first().map(|first| first.role));
+        let analyst = session(Role::Analyst);
+        assert_eq!(known(&analyst), known(&session(Role::Analyst)));
+        assert_ne!(known(&analyst), known(&session(Role::ClientAdmin)));
+        let mut renamed = analyst.clone();
+        renamed.user.name = "Ada L.".into();
+        assert_ne!(known(&analyst), known(&renamed));
+        assert_ne!(known_as(&analyst, Some(Role::Analyst)), known_as(&analyst, None));
+    }
 }

@@ -1,5 +1,8 @@
 //! How long the entries of each key pattern live.
 //!
+//! What is read again and again is loaded anew shortly before its time is over, so that nobody waits for it then: by
+//! chance, the likelier the longer its load takes (`XFetch`).
+//!
 //! Times are backstops: an entry goes out of date when its facts change. Only `last_seen_at` moves without an
 //! invalidation (every request moves it), so whatever shows it lives [`SEEN`] at most.
 
@@ -11,26 +14,31 @@ const fn seconds(seconds: u64) -> Policy {
     Policy::ttl(Duration::from_secs(seconds))
 }
 
+/// Of what many read, or the same user with every page.
+const fn hot(time: u64) -> Policy {
+    seconds(time).early_refresh(100)
+}
+
 /// User contexts.
-pub const CONTEXT: Policy = seconds(3600);
+pub const CONTEXT: Policy = hot(3600);
 /// A user's defaults and memberships.
-pub const USER: Policy = seconds(3600);
+pub const USER: Policy = hot(3600);
 /// Lists of clients and of engagements, and single ones.
-pub const LISTS: Policy = seconds(1800);
+pub const LISTS: Policy = hot(1800);
 /// Administrators' lists of clients and of engagements.
-pub const ADMIN_LISTS: Policy = seconds(300);
+pub const ADMIN_LISTS: Policy = hot(300);
 /// Whatever shows when a user was last seen.
 pub const SEEN: Policy = seconds(60);
 /// Who waits to be let in.
 pub const PENDING_APPROVALS: Policy = seconds(300);
 /// Complete flows, their states, metadata and lists.
-pub const FLOWS: Policy = seconds(300);
+pub const FLOWS: Policy = hot(300);
 /// Imports.
-pub const IMPORTS: Policy = seconds(300);
+pub const IMPORTS: Policy = hot(300);
 /// Field mappings and what is computed from them.
-pub const FIELD_MAPPINGS: Policy = seconds(120);
+pub const FIELD_MAPPINGS: Policy = hot(120);
 /// Pages of assets.
-pub const ASSETS: Policy = seconds(120);
+pub const ASSETS: Policy = hot(120);
 /// Sessions: a revoked one must be refused at once, on every node.
 pub const SESSION: Policy = seconds(300).mode(Mode::Strict);
 

@@ -19,6 +19,8 @@ mod control;
 mod identity;
 pub mod listen;
 mod metrics;
+#[doc(hidden)]
+pub mod parsers;
 pub mod proxy;
 mod reload;
 mod start;

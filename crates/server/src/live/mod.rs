@@ -322,7 +322,10 @@ impl Shared {
     fn stand(&self, socket: u64, standing: Standing, outbox: &Arc<Outbox>) {
         // Noted first: a change that is heard from now on finds it, and one that was heard before is judged below.
         self.standings.lock().admit(socket, standing, outbox);
-        let has_changed = |standing: &Standing| self.has_changed(standing);
+        // In every partition: what a socket stands on may be known from an entry of another than its tenant's.
+        let has_changed = |Standing { who, facts, read_since }: &Standing| {
+            self.cache.get().is_none_or(|cache| cache.has_changed_anywhere(&who.tenant, facts, read_since))
+        };
         let ended = self.standings.lock().end_if(socket, has_changed);
         self.lose(&ended);
     }

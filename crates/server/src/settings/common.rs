@@ -4,12 +4,13 @@ use std::{
     fmt,
     net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use tracing_subscriber::EnvFilter;
-use unstale::CacheVersion;
+use unstale::{CacheVersion, RedisLogin, RedisTls, Resilience};
 
-use super::{Reader, Setting, parse_bool};
+use super::{Reader, Setting, parse_bool, parse_duration};
 
 const LISTEN_ADDR: Setting<SocketAddr> =
     Setting::new("LISTEN_ADDR", "an IP address and a port, such as 127.0.0.1:8080, [::1]:8080 or 0.0.0.0:80", |text| {
@@ -20,7 +21,7 @@ const DATABASE_URL: Setting<DatabaseUrl> =
     Setting::new("DATABASE_URL", "a URL that begins with sqlite: or postgres://", DatabaseUrl::parse).secret();
 const REDIS_URL: Setting<RedisUrl> = Setting::new(
     "REDIS_URL",
-    "a URL that begins with redis://, rediss://, redis+sentinel:// or redis+cluster://",
+    "a URL that begins with redis://, redis+sentinel:// or redis+cluster://, or the same with rediss for TLS",
     RedisUrl::parse,
 )
 .secret();
@@ -30,6 +31,25 @@ const REDIS_NAMESPACE: Setting<String> =
         // The same words as a version's.
         CacheVersion::new(text).is_ok().then(|| text.to_owned())
     });
+const REDIS_CA_FILE: Setting<PathBuf> = Setting::new("REDIS_CA_FILE", PEM_FILE, |text| Some(PathBuf::from(text)));
+const REDIS_CERT_FILE: Setting<PathBuf> = Setting::new("REDIS_CERT_FILE", PEM_FILE, |text| Some(PathBuf::from(text)));
+const REDIS_KEY_FILE: Setting<PathBuf> = Setting::new("REDIS_KEY_FILE", PEM_FILE, |text| Some(PathBuf::from(text)));
+const PEM_FILE: &str = "a file in PEM format";
+const REDIS_SENTINEL_USER: Setting<String> =
+    Setting::new("REDIS_SENTINEL_USER", "the name of a user", |text| Some(text.to_owned()));
+const REDIS_SENTINEL_PASSWORD: Setting<String> =
+    Setting::new("REDIS_SENTINEL_PASSWORD", "a password", |text| Some(text.to_owned())).secret();
+const REDIS_BREAKER_FAILURES: Setting<u32> = Setting::new("REDIS_BREAKER_FAILURES", "1 to 1000", |text| {
+    text.parse().ok().filter(|failures| (1..=1000).contains(failures))
+});
+const REDIS_BREAKER_OPEN: Setting<Duration> = Setting::new(
+    "REDIS_BREAKER_OPEN",
+    "100ms to 1h: a whole number with its unit (ms, s, m or h), such as 60s",
+    |text| {
+        let allowed = Duration::from_millis(100)..=Duration::from_secs(3600);
+        parse_duration(text).filter(|open_for| allowed.contains(open_for))
+    },
+);
 const CACHE_VERSION: Setting<CacheVersion> =
     Setting::new("CACHE_VERSION", "1 to 32 letters, digits, '-', '_' or '.', such as v1 or v1-dev", |text| {
         CacheVersion::new(text).ok()
@@ -49,7 +69,7 @@ pub struct CommonSettings {
     pub data_dir: PathBuf,
     /// `DATABASE_URL`: by default an `SQLite` file in `DATA_DIR`.
     pub database_url: DatabaseUrl,
-    /// `REDIS_URL`, `REDIS_NAMESPACE`, `REDIS_ENABLED`: what nodes share; none if this process is the only one.
+    /// `REDIS_…`: what nodes share; none if this process is the only one.
     pub redis: Option<RedisAccess>,
     /// `CACHE_VERSION`: the generation of all cached values; by default `v1`.
     pub cache_version: CacheVersion,
@@ -96,8 +116,15 @@ impl CommonSettings {
 pub struct RedisAccess {
     /// Where it is.
     pub url: RedisUrl,
-    /// Keeps applications on one server apart; by default `unstale`.
+    /// `REDIS_NAMESPACE`: keeps applications on one server apart; by default `unstale`.
     pub namespace: String,
+    /// `REDIS_CA_FILE`: who has signed the servers' certificates, if none of those that the system trusts;
+    /// `REDIS_CERT_FILE` and `REDIS_KEY_FILE`: the client's own, if servers ask for one.
+    pub tls: RedisTls,
+    /// `REDIS_SENTINEL_USER` and `REDIS_SENTINEL_PASSWORD`: the sentinels' login, if they want one.
+    pub sentinel_login: RedisLogin,
+    /// `REDIS_BREAKER_FAILURES` (by default 5) in a row, and Redis is not asked for `REDIS_BREAKER_OPEN` (`60s`).
+    pub resilience: Resilience,
 }
 
 impl RedisAccess {
@@ -108,7 +135,52 @@ impl RedisAccess {
         if enabled == Some(true) && url.is_none() {
             reader.refuse(&REDIS_ENABLED, "there is no REDIS_URL; set it, such as redis://127.0.0.1:6379");
         }
-        url.filter(|_| enabled.unwrap_or(true)).map(|url| Self { url, namespace })
+        let tls = RedisTls {
+            authority_file: reader.read(&REDIS_CA_FILE),
+            certificate_file: reader.read(&REDIS_CERT_FILE),
+            key_file: reader.read(&REDIS_KEY_FILE),
+        };
+        let user = reader.read(&REDIS_SENTINEL_USER);
+        let sentinel_login = RedisLogin { user, password: reader.read(&REDIS_SENTINEL_PASSWORD) };
+        if let Some(url) = &url {
+            Self::judge_tls(reader, url, &tls);
+            Self::judge_sentinel_login(reader, url, &sentinel_login);
+        }
+        let mut resilience = Resilience::default();
+        let breaker = &mut resilience.breaker;
+        breaker.failures_max = reader.read_or(&REDIS_BREAKER_FAILURES, breaker.failures_max);
+        breaker.open_for = reader.read_or(&REDIS_BREAKER_OPEN, breaker.open_for);
+        url.filter(|_| enabled.unwrap_or(true)).map(|url| Self { url, namespace, tls, sentinel_login, resilience })
+    }
+
+    fn judge_tls(reader: &mut Reader, url: &RedisUrl, tls: &RedisTls) {
+        let files = [
+            (&REDIS_CA_FILE, &tls.authority_file),
+            (&REDIS_CERT_FILE, &tls.certificate_file),
+            (&REDIS_KEY_FILE, &tls.key_file),
+        ];
+        for (setting, _) in files.iter().filter(|(_, file)| file.is_some() && !url.is_tls()) {
+            reader.refuse(setting, "REDIS_URL does not ask for TLS; begin it with rediss, or remove this");
+        }
+        match (&tls.certificate_file, &tls.key_file) {
+            (Some(_), None) => reader.refuse(&REDIS_KEY_FILE, "REDIS_CERT_FILE needs its private key; name its file"),
+            (None, Some(_)) => reader.refuse(&REDIS_CERT_FILE, "REDIS_KEY_FILE needs its certificate; name its file"),
+            _ => {}
+        }
+    }
+
+    fn judge_sentinel_login(reader: &mut Reader, url: &RedisUrl, login: &RedisLogin) {
+        let without = "REDIS_URL names no sentinels, and its own login is the server's; remove this";
+        let is_sentinel = scheme_of(&url.0).ends_with("+sentinel");
+        if login.user.is_some() && !is_sentinel {
+            reader.refuse(&REDIS_SENTINEL_USER, without);
+        }
+        if login.password.is_some() && !is_sentinel {
+            reader.refuse(&REDIS_SENTINEL_PASSWORD, without);
+        }
+        if login.user.is_some() && login.password.is_none() {
+            reader.refuse(&REDIS_SENTINEL_PASSWORD, "REDIS_SENTINEL_USER needs a password; set it");
+        }
     }
 }
 
@@ -138,8 +210,15 @@ pub struct RedisUrl(String);
 
 impl RedisUrl {
     fn parse(text: &str) -> Option<Self> {
-        let schemes = ["redis://", "rediss://", "redis+sentinel://", "redis+cluster://"];
-        schemes.iter().any(|scheme| text.starts_with(scheme)).then(|| Self(text.to_owned()))
+        let kinds = ["redis", "rediss"].map(|scheme| text.strip_prefix(scheme));
+        let arrangements = ["://", "+sentinel://", "+cluster://"];
+        let is_known = |rest: &str| arrangements.iter().any(|arrangement| rest.starts_with(arrangement));
+        kinds.into_iter().flatten().any(is_known).then(|| Self(text.to_owned()))
+    }
+
+    /// Whether connections use TLS.
+    pub fn is_tls(&self) -> bool {
+        self.0.starts_with("rediss")
     }
 
     /// The address, password included: for the connection only.
@@ -231,6 +310,61 @@ mod tests {
         refused(&[("REDIS_ENABLED", "true")], "there is no REDIS_URL");
         refused(&[("REDIS_URL", "localhost:6379")], "expected a URL that begins with redis://");
         refused(&[("REDIS_NAMESPACE", "a}b")], "such as unstale");
+    }
+
+    #[test]
+    fn every_arrangement_of_redis_may_use_tls() {
+        for kind in ["", "+sentinel", "+cluster"] {
+            for (scheme, is_tls) in [("redis", false), ("rediss", true)] {
+                let url: &'static str = format!("{scheme}{kind}://h/main").leak();
+                assert_eq!(read(&[("REDIS_URL", url)]).unwrap().redis.unwrap().url.is_tls(), is_tls);
+            }
+        }
+        refused(&[("REDIS_URL", "redisss://h")], "or the same with rediss for TLS");
+        refused(&[("REDIS_URL", "rediss+ring://h")], "or the same with rediss for TLS");
+    }
+
+    #[test]
+    fn certificates_belong_to_a_url_that_asks_for_tls_and_a_key_to_its_certificate() {
+        let url = ("REDIS_URL", "rediss://h");
+        let all = [url, ("REDIS_CA_FILE", "ca.crt"), ("REDIS_CERT_FILE", "me.crt"), ("REDIS_KEY_FILE", "me.key")];
+        let tls = read(&all).unwrap().redis.unwrap().tls;
+        let files = [tls.authority_file, tls.certificate_file, tls.key_file].map(|file| file.unwrap());
+        assert_eq!(files.map(|file| file.display().to_string()), ["ca.crt", "me.crt", "me.key"]);
+        refused(&all[..3], "REDIS_CERT_FILE needs its private key");
+        refused(&[url, all[3]], "REDIS_KEY_FILE needs its certificate");
+        let told = read(&[("REDIS_URL", "redis://h"), all[1], all[2], all[3]]).unwrap_err();
+        assert_eq!(told.matches("does not ask for TLS").count(), 3, "{told}");
+        // Turned off, but checked all the same; and without a URL there is nothing that they could be wrong for.
+        refused(&[url, ("REDIS_ENABLED", "false"), all[2]], "needs its private key");
+        assert!(read(&all[1..]).unwrap().redis.is_none());
+    }
+
+    #[test]
+    fn sentinels_have_a_login_of_their_own() {
+        let url = ("REDIS_URL", "redis+sentinel://u:p@h/main");
+        let (user, password) = (("REDIS_SENTINEL_USER", "watch"), ("REDIS_SENTINEL_PASSWORD", "hunter2"));
+        let redis = read(&[url, user, password]).unwrap().redis.unwrap();
+        assert_eq!(redis.sentinel_login.user.as_deref(), Some("watch"));
+        assert_eq!(redis.sentinel_login.password.as_deref(), Some("hunter2"));
+        assert!(!format!("{redis:?}").contains("hunter2"));
+        assert!(read(&[url, password]).is_ok(), "the default user's");
+        refused(&[url, user], "REDIS_SENTINEL_USER needs a password");
+        let told = read(&[("REDIS_URL", "redis+cluster://h"), user, password]).unwrap_err();
+        assert_eq!(told.matches("names no sentinels").count(), 2, "{told}");
+        assert!(!told.contains("hunter2"), "{told}");
+    }
+
+    #[test]
+    fn the_breaker_is_a_setting_with_bounds() {
+        let url = ("REDIS_URL", "redis://h");
+        let breaker = |more: &[_]| read(&[&[url], more].concat()).unwrap().redis.unwrap().resilience.breaker;
+        assert_eq!((breaker(&[]).failures_max, breaker(&[]).open_for), (5, Duration::from_secs(60)));
+        let set = breaker(&[("REDIS_BREAKER_FAILURES", "20"), ("REDIS_BREAKER_OPEN", "500ms")]);
+        assert_eq!((set.failures_max, set.open_for), (20, Duration::from_millis(500)));
+        refused(&[url, ("REDIS_BREAKER_FAILURES", "0")], "1 to 1000");
+        refused(&[url, ("REDIS_BREAKER_OPEN", "60")], "such as 60s");
+        refused(&[url, ("REDIS_BREAKER_OPEN", "2h")], "100ms to 1h");
     }
 
     #[test]

@@ -33,6 +33,8 @@ mod error;
 mod reader;
 mod sources;
 
+use std::time::Duration;
+
 pub(crate) use self::distance::nearest;
 pub use self::{
     common::{CommonSettings, DatabaseUrl, LogFormat, RedisAccess, RedisUrl},
@@ -66,6 +68,21 @@ impl<T> Setting<T> {
     pub const fn name(&self) -> &'static str {
         self.name
     }
+}
+
+/// Reads a whole number and its unit: `250ms`, `30s`, `5m`, `2h`, `1d`.
+pub fn parse_duration(text: &str) -> Option<Duration> {
+    let end = text.find(|c: char| !c.is_ascii_digit())?;
+    let number: u64 = text[..end].parse().ok()?;
+    let unit_ms = match &text[end..] {
+        "ms" => 1,
+        "s" => 1000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        "d" => 86_400_000,
+        _ => return None,
+    };
+    number.checked_mul(unit_ms).map(Duration::from_millis)
 }
 
 /// Reads `true` or `false` and their usual synonyms.

@@ -67,7 +67,6 @@ pub(super) struct EngineMetrics {
     log_skips: Counter,
     store_failures: Counter,
     evictions: Family<Eviction, Counter>,
-    evictions_quota: Counter,
     breaker_changes: Family<BreakerChange, Counter>,
     invalidations_pending: Family<PartitionOf, Gauge>,
     quotas_reached: Counter,
@@ -117,7 +116,6 @@ impl EngineMetrics {
                 "1 while memory is above this percentage of its limit",
                 Family::default(),
             ),
-            evictions_quota: counter(r, "cache_evictions_quota", "Entries given up by tenants beyond their quota"),
             breaker_changes: registered(
                 r,
                 "cache_breaker_changes",
@@ -206,10 +204,7 @@ impl EngineMetrics {
         let words = match cause {
             EvictionCause::Expired => "expired",
             EvictionCause::Memory => "memory",
-            EvictionCause::Quota => {
-                self.evictions_quota.inc();
-                "quota"
-            }
+            EvictionCause::Quota => "quota",
         };
         self.evictions.get_or_create(&Eviction { cause: words }).inc();
     }
@@ -388,7 +383,6 @@ mod tests {
         for line in [
             &format!(r#"cache_evictions_total{{cause="memory"}} {evicted}"#),
             "cache_quotas_reached_total 1",
-            "cache_evictions_quota_total 0",
             r#"cache_memory_above_threshold{percent="80"} 1"#,
             r#"cache_memory_above_threshold{percent="95"} 1"#,
             "cache_size_limit_bytes 20000",

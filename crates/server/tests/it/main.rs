@@ -4,4 +4,5 @@
 mod gateway;
 mod gateway_config;
 mod live;
+mod parsers;
 mod run;

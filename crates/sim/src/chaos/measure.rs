@@ -12,7 +12,7 @@ use std::{
 use futures_util::future::join_all;
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use serde::{Deserialize, Serialize};
-use unstale::{Cache, PositionSet};
+use unstale::{Cache, PositionSet, Verdict};
 
 use super::{
     failure::{Failure, Step},
@@ -35,10 +35,18 @@ const BURST_ROUNDS: usize = 5;
 
 /// The figures of a run.
 pub struct Figures {
-    invalidation: Spread,
+    invalidation: Reach,
+    message: Reach,
     round_trip: Spread,
     loads: Vec<u64>,
     bursts: Vec<Burst>,
+    plain_bursts: Vec<Burst>,
+}
+
+/// How long it takes to reach every node.
+struct Reach {
+    since_acknowledged: Spread,
+    since_begun: Spread,
 }
 
 /// Half of the values are below the median, and 99 of 100 below the p99; in µs.
@@ -64,7 +72,21 @@ impl Spread {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Burst {
     errors: usize,
-    took_ns: Vec<u64>,
+    took_ns: Vec<(Did, u64)>,
+}
+
+/// What an operation turned out to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Did {
+    /// A bounded read that found the value in memory or in Redis.
+    Find,
+    /// A strict read that did.
+    FindStrictly,
+    /// A read that waited for the database, for its own load or another's.
+    Load,
+    Invalidate,
+    /// A plain `GET`.
+    Get,
 }
 
 /// Measures on a server and nodes of its own; `own` is the program that nodes are started from.
@@ -77,18 +99,22 @@ pub async fn measure(own: &Path) -> Result<Figures, Failure> {
         .into_iter()
         .collect::<Step>()?;
     ready(members).await?;
-    let (invalidation, round_trip) = invalidations(members).await?;
+    let (invalidation, message, round_trip) = invalidations(members).await?;
     stage.load.database.set_look_ms_max(MISS_LOOK_MS_MAX);
     let mut loads = Vec::new();
     for round in 0..MISS_ROUNDS {
         loads.push(misses(&stage, round).await?);
     }
     stage.load.database.set_look_ms_max(2);
-    let mut bursts = Vec::new();
+    let (mut bursts, mut plain_bursts) = (Vec::new(), Vec::new());
     for _ in 0..BURST_ROUNDS {
-        bursts.extend(all_at_once(members).await?);
+        // What the one before has left behind is nobody's.
+        tokio::time::sleep(SETTLE).await;
+        bursts.extend(all_at_once(members, |operations| Question::Burst { operations }).await?);
+        tokio::time::sleep(SETTLE).await;
+        plain_bursts.extend(all_at_once(members, |operations| Question::PlainBurst { operations }).await?);
     }
-    Ok(Figures { invalidation, round_trip, loads, bursts })
+    Ok(Figures { invalidation, message, round_trip, loads, bursts, plain_bursts })
 }
 
 async fn ready(members: &[Arc<Member>]) -> Step {
@@ -100,22 +126,53 @@ async fn ready(members: &[Arc<Member>]) -> Step {
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
+        match member.ask(Question::Subscribe).await {
+            Some(Answer::Subscribed) => {}
+            other => return Err(Failure::Failed(format!("a subscription was answered with {other:?}"))),
+        }
     }
     Ok(())
 }
 
-/// From the acknowledgement to the last node's view; and a round trip to Redis, by turns with it.
-async fn invalidations(members: &[Arc<Member>]) -> Step<(Spread, Spread)> {
-    let mut acknowledged: Vec<(String, u64)> = Vec::new();
+/// What was sent to every node: by its name when it was begun, when it was acknowledged, and when the last node had it.
+#[derive(Default)]
+struct Sent(HashMap<String, [u64; 3]>);
+
+impl Sent {
+    fn arrived(&mut self, name: &str, at_ns: u64) {
+        if let Some([.., last]) = self.0.get_mut(name) {
+            *last = (*last).max(at_ns);
+        }
+    }
+
+    fn reach(self) -> Step<Reach> {
+        if let Some((name, _)) = self.0.iter().find(|(_, [.., last])| *last == 0) {
+            return Err(Failure::Failed(format!("nobody heard of {name}")));
+        }
+        let since = |place: usize| Spread::of(self.0.values().map(|at| at[2].saturating_sub(at[place])).collect());
+        Ok(Reach { since_acknowledged: since(1), since_begun: since(0) })
+    }
+}
+
+/// From the acknowledgement to the last node's view; a bare message to as many; and a round trip to Redis, by turns.
+async fn invalidations(members: &[Arc<Member>]) -> Step<(Reach, Reach, Spread)> {
+    let (mut invalidations, mut messages) = (Sent::default(), Sent::default());
     let mut round_trips = Vec::new();
     for at in 0..INVALIDATIONS {
         let fact = 1 + u32::try_from(at).unwrap_or_default() % (FACTS - 1);
         let member = &members[at % members.len()];
         match member.ask(Question::TimedInvalidate { fact }).await {
-            Some(Answer::TimedInvalidation { position, acknowledged_ns }) => {
-                acknowledged.push((position, acknowledged_ns));
+            Some(Answer::TimedInvalidation { position, began_ns, acknowledged_ns }) => {
+                invalidations.0.insert(position, [began_ns, acknowledged_ns, 0]);
             }
             other => return Err(Failure::Failed(format!("an invalidation was answered with {other:?}"))),
+        }
+        tokio::time::sleep(INVALIDATION_EVERY).await;
+        match member.ask(Question::Publish { number: at as u64 }).await {
+            Some(Answer::Published { began_ns, acknowledged_ns }) => {
+                messages.0.insert(at.to_string(), [began_ns, acknowledged_ns, 0]);
+            }
+            other => return Err(Failure::Failed(format!("a message was answered with {other:?}"))),
         }
         if at % 10 == 0 {
             match member.ask(Question::RoundTrips { count: 20 }).await {
@@ -126,23 +183,17 @@ async fn invalidations(members: &[Arc<Member>]) -> Step<(Spread, Spread)> {
         tokio::time::sleep(INVALIDATION_EVERY).await;
     }
     tokio::time::sleep(SETTLE).await;
-    // When the last node's view held it.
-    let mut everywhere: HashMap<String, u64> = HashMap::new();
     for member in members {
         let Some(Answer::Applied(notes)) = member.ask(Question::TakeApplied).await else {
             return Err(Failure::new("a node does not say when it applied what"));
         };
-        for (position, applied_ns) in notes {
-            let last = everywhere.entry(position).or_default();
-            *last = (*last).max(applied_ns);
-        }
+        notes.iter().for_each(|(position, at_ns)| invalidations.arrived(position, *at_ns));
+        let Some(Answer::Heard(notes)) = member.ask(Question::TakeHeard).await else {
+            return Err(Failure::new("a node does not say when it heard what"));
+        };
+        notes.iter().for_each(|(number, at_ns)| messages.arrived(&number.to_string(), *at_ns));
     }
-    let delays = acknowledged.into_iter().map(|(position, acknowledged_ns)| {
-        let applied_ns =
-            everywhere.get(&position).ok_or_else(|| Failure::Failed(format!("nobody applied {position}")))?;
-        Ok(applied_ns.saturating_sub(acknowledged_ns))
-    });
-    Ok((Spread::of(delays.collect::<Step<_>>()?), Spread::of(round_trips)))
+    Ok((invalidations.reach()?, messages.reach()?, Spread::of(round_trips)))
 }
 
 /// How many loads begin when one page, which nobody holds, is read very often at once.
@@ -160,9 +211,9 @@ async fn misses(stage: &Stage, round: usize) -> Step<u64> {
     }
 }
 
-async fn all_at_once(members: &[Arc<Member>]) -> Step<Vec<Burst>> {
+async fn all_at_once(members: &[Arc<Member>], question: impl Fn(usize) -> Question) -> Step<Vec<Burst>> {
     let each = OPERATIONS / members.len();
-    let answers = join_all(members.iter().map(|member| member.ask(Question::Burst { operations: each }))).await;
+    let answers = join_all(members.iter().map(|member| member.ask(question(each)))).await;
     let bursts = answers.into_iter().map(|answer| match answer {
         Some(Answer::Burst(burst)) => Ok(burst),
         other => Err(Failure::Failed(format!("a burst was answered with {other:?}"))),
@@ -193,25 +244,38 @@ pub(super) async fn burst(node: &Arc<Node>, cache: &Cache, operations: usize) ->
         let (dice, fact) = (random.random_range(0..100), random.random_range(1..FACTS));
         let page = PageId { tenant: random.random_range(0..TENANTS), number: random.random_range(0..TENANT_PAGES) };
         let (node, cache) = (node.clone(), cache.clone());
-        tokio::spawn(async move {
-            let began = monotonic_ns();
-            let failed = if dice == 0 {
-                cache.invalidate(&invalidation(&[fact])).await.is_err()
-            } else {
-                node.read(&cache, page, dice <= 5, PositionSet::default()).await.is_err()
-            };
-            (failed, monotonic_ns() - began)
-        })
+        async move {
+            if dice == 0 {
+                return cache.invalidate(&invalidation(&[fact])).await.ok().map(|_| Did::Invalidate);
+            }
+            let strict = dice <= 5;
+            let fetched = node.read(&cache, page, strict, PositionSet::default()).await.ok()?;
+            Some(match fetched.verdict {
+                Verdict::Hit | Verdict::Stale(_) if strict => Did::FindStrictly,
+                Verdict::Hit | Verdict::Stale(_) => Did::Find,
+                Verdict::Miss(_) | Verdict::Bypass(_) => Did::Load,
+            })
+        }
     });
-    let ended = join_all(running.collect::<Vec<_>>()).await;
-    let mut burst = Burst { errors: 0, took_ns: Vec::with_capacity(operations) };
+    all_of(running).await
+}
+
+/// Runs them at once, each in a task of its own. Each says what it was; nothing if it failed.
+pub(super) async fn all_of<F>(operations: impl Iterator<Item = F>) -> Burst
+where
+    F: Future<Output = Option<Did>> + Send + 'static,
+{
+    let timed = |operation: F| async move {
+        let began = monotonic_ns();
+        (operation.await, monotonic_ns() - began)
+    };
+    let running: Vec<_> = operations.map(|operation| tokio::spawn(timed(operation))).collect();
+    let ended = join_all(running).await;
+    let mut burst = Burst { errors: 0, took_ns: Vec::with_capacity(ended.len()) };
     for ended in ended {
         match ended {
-            Ok((failed, took)) => {
-                burst.errors += usize::from(failed);
-                burst.took_ns.push(took);
-            }
-            Err(_panicked) => burst.errors += 1,
+            Ok((Some(did), took)) => burst.took_ns.push((did, took)),
+            Ok((None, _)) | Err(_) => burst.errors += 1,
         }
     }
     burst
@@ -219,23 +283,43 @@ pub(super) async fn burst(node: &Arc<Node>, cache: &Cache, operations: usize) ->
 
 impl fmt::Display for Figures {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { invalidation, round_trip, loads, bursts } = self;
-        let errors: usize = bursts.iter().map(|burst| burst.errors).sum();
-        let all = Spread::of(bursts.iter().flat_map(|burst| burst.took_ns.iter().copied()).collect());
+        let Self { invalidation, message, round_trip, loads, bursts, plain_bursts } = self;
+        let errors: usize = bursts.iter().chain(plain_bursts).map(|burst| burst.errors).sum();
+        let took = |bursts: &[Burst], which: &[Did]| -> Vec<u64> {
+            let all = bursts.iter().flat_map(|burst| burst.took_ns.iter());
+            all.filter(|(did, _)| which.contains(did)).map(|(_, took)| *took).collect()
+        };
         writeln!(f, "| what | median | p99 | aim |")?;
         writeln!(f, "|---|---|---|---|")?;
         let Spread { median, p99 } = round_trip;
         writeln!(f, "| one round trip to Redis (PING), µs | {median:.0} | {p99:.0} | the yardstick |")?;
-        let Spread { median, p99 } = invalidation;
-        writeln!(
-            f,
-            "| acknowledged invalidation → every node's L1 refuses, µs | {median:.0} | {p99:.0} | p99 < 10,000 |"
-        )?;
-        let (times, times_p99) = (median / round_trip.median, p99 / round_trip.median);
-        writeln!(f, "| the same, in round trips | {times:.1}× | {times_p99:.1}× | ≤ 3× |")?;
+        let mut row = |what: &str, Spread { median, p99 }: Spread, aim: &str| {
+            let (times, times_p99) = (median / round_trip.median, p99 / round_trip.median);
+            writeln!(f, "| {what}, µs | {median:.0} ({times:.1} round trips) | {p99:.0} ({times_p99:.1}) | {aim} |")
+        };
+        let aim = "≤ 3 round trips, p99 < 10,000";
+        row("acknowledged invalidation → every node's L1 refuses", invalidation.since_acknowledged, aim)?;
+        row("begun invalidation → every node's L1 refuses", invalidation.since_begun, "")?;
+        row("acknowledged bare message → every node has heard it", message.since_acknowledged, "the floor")?;
+        row("begun bare message → every node has heard it", message.since_begun, "the floor")?;
         writeln!(f, "| {MISSES} concurrent misses of one key: loads, each round | {loads:?} | | 1 |")?;
-        let Spread { median, p99 } = all;
-        writeln!(f, "| {OPERATIONS} concurrent operations, µs | {median:.0} | {p99:.0} | < 50,000 |")?;
-        write!(f, "| the same: errors | {errors} | | 0 |")
+        let total = bursts.iter().map(|burst| burst.took_ns.len()).sum::<usize>().max(1);
+        let every = [Did::Find, Did::FindStrictly, Did::Load, Did::Invalidate];
+        let rows: [(&str, &[Did], &str); 5] = [
+            ("concurrent operations", &every, "< 50,000"),
+            ("of them: bounded reads, found", &[Did::Find], ""),
+            ("of them: strict reads, found", &[Did::FindStrictly], ""),
+            ("of them: reads that waited for the database", &[Did::Load], ""),
+            ("of them: invalidations", &[Did::Invalidate], ""),
+        ];
+        for (what, which, aim) in rows {
+            let took = took(bursts, which);
+            let count = OPERATIONS * took.len() / total;
+            let Spread { median, p99 } = Spread::of(took);
+            writeln!(f, "| {count} {what}, µs | {median:.0} | {p99:.0} | {aim} |")?;
+        }
+        let Spread { median, p99 } = Spread::of(took(plain_bursts, &[Did::Get]));
+        writeln!(f, "| as many plain GETs, µs | {median:.0} | {p99:.0} | the floor |")?;
+        write!(f, "| errors | {errors} | | 0 |")
     }
 }

@@ -26,6 +26,7 @@
 //! # What it does not do
 //! Replay: the faults' order comes from a seed, their effects from real processes.
 
+mod bare;
 mod books;
 mod database;
 mod failure;

@@ -26,6 +26,7 @@ use unstale::{
 };
 
 use super::{
+    bare::Bare,
     database::Look,
     failure::{Failure, Step},
     measure::{self, Burst},
@@ -80,8 +81,19 @@ pub(super) enum Question {
     RoundTrips {
         count: usize,
     },
+    /// Subscribes with the bare client, and notes when each message comes.
+    Subscribe,
+    /// Publishes a number there, with the bare client.
+    Publish {
+        number: u64,
+    },
+    TakeHeard,
     /// Many operations at once.
     Burst {
+        operations: usize,
+    },
+    /// As many plain `GET`s at once.
+    PlainBurst {
         operations: usize,
     },
 }
@@ -108,8 +120,16 @@ pub(super) enum Answer {
     Applied(Vec<(String, u64)>),
     TimedInvalidation {
         position: String,
+        began_ns: u64,
         acknowledged_ns: u64,
     },
+    Subscribed,
+    Published {
+        began_ns: u64,
+        acknowledged_ns: u64,
+    },
+    /// Numbers, and when they came.
+    Heard(Vec<(u64, u64)>),
     RoundTrips {
         took_ns: Vec<u64>,
     },
@@ -136,8 +156,13 @@ pub async fn run_node(settings: NodeSettings) -> Result<(), Failure> {
     };
     let database = Caller::connect(settings.database_port).await.map_err(Failure::of("reaching the database"))?;
     let store = store(settings.redis_port)?;
-    let node =
-        Arc::new(Node { cache: OnceLock::new(), database, watch: Arc::default(), redis_port: settings.redis_port });
+    let node = Arc::new(Node {
+        cache: OnceLock::new(),
+        database,
+        watch: Arc::default(),
+        redis_port: settings.redis_port,
+        bare: tokio::sync::OnceCell::new(),
+    });
     let answering = node.clone();
     let (port, _serving) = wire::serve(move |question| answering.clone().answer(question))
         .await
@@ -167,6 +192,8 @@ pub(super) struct Node {
     database: Caller<Look, Version>,
     watch: Arc<Watch>,
     redis_port: u16,
+    /// The bare client, to measure beside the engine.
+    bare: tokio::sync::OnceCell<Bare>,
 }
 
 #[derive(Default)]
@@ -247,11 +274,31 @@ impl Node {
                 Answer::Noting
             }
             Question::TakeApplied => Answer::Applied(std::mem::take(&mut *self.watch.applied.lock())),
-            Question::TimedInvalidate { fact } => match cache.invalidate(&invalidation(&[fact])).await {
-                Ok(positions) => {
-                    Answer::TimedInvalidation { acknowledged_ns: monotonic_ns(), position: positions.to_string() }
+            Question::TimedInvalidate { fact } => {
+                let began_ns = monotonic_ns();
+                match cache.invalidate(&invalidation(&[fact])).await {
+                    Ok(positions) => {
+                        let acknowledged_ns = monotonic_ns();
+                        Answer::TimedInvalidation { began_ns, acknowledged_ns, position: positions.to_string() }
+                    }
+                    Err(error) => Answer::NotRecorded(with_source(&error)),
                 }
-                Err(error) => Answer::NotRecorded(with_source(&error)),
+            }
+            Question::Subscribe => match self.bare().await {
+                Ok(_) => Answer::Subscribed,
+                Err(error) => Answer::NotRecorded(error.to_string()),
+            },
+            Question::Publish { number } => match self.publish(number).await {
+                Ok((began_ns, acknowledged_ns)) => Answer::Published { began_ns, acknowledged_ns },
+                Err(error) => Answer::NotRecorded(error.to_string()),
+            },
+            Question::TakeHeard => match self.bare().await {
+                Ok(bare) => Answer::Heard(bare.take_heard()),
+                Err(error) => Answer::NotRecorded(error.to_string()),
+            },
+            Question::PlainBurst { operations } => match self.bare().await {
+                Ok(bare) => Answer::Burst(bare.burst(operations).await),
+                Err(error) => Answer::NotRecorded(error.to_string()),
             },
             Question::RoundTrips { count } => match measure::round_trips(self.redis_port, count).await {
                 Ok(took_ns) => Answer::RoundTrips { took_ns },
@@ -259,6 +306,14 @@ impl Node {
             },
             Question::Burst { operations } => Answer::Burst(measure::burst(&self, cache, operations).await),
         }
+    }
+
+    async fn bare(&self) -> Result<&Bare, redis::RedisError> {
+        self.bare.get_or_try_init(|| Bare::connect(self.redis_port)).await
+    }
+
+    async fn publish(&self, number: u64) -> Result<(u64, u64), redis::RedisError> {
+        self.bare().await?.publish(number).await
     }
 
     pub(super) async fn read(

@@ -24,6 +24,8 @@ pub enum Action {
     Ask(u8),
     /// The answer arrives.
     Apply(u8),
+    /// A node is told of a record. It applies it if it comes next; whether there are more, it does not know.
+    Hear(u8),
     /// A reader of whom nothing else is of interest begins a load.
     BeginLoad {
         /// Where.
@@ -134,6 +136,7 @@ impl fmt::Display for Action {
             Self::Acknowledge(writer) => write!(f, "writer {writer} is told that the write is done"),
             Self::Ask(node) => write!(f, "node {node} asks the log"),
             Self::Apply(node) => write!(f, "node {node} applies the log's answer"),
+            Self::Hear(node) => write!(f, "node {node} is told of the next record, and applies it"),
             Self::BeginLoad { node, key } => write!(f, "node {node} begins a load of key {key}"),
             Self::Copy { node, key } => write!(f, "node {node} copies the store's entry of key {key} into memory"),
             Self::Acquire(load) => write!(f, "load {load} is granted the lease"),

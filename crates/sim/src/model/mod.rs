@@ -28,8 +28,9 @@
 //! - One partition: partitions share nothing, and a shared fact has a record in each.
 //! - Time is one step, `Tick`: the bound passes, for everything that was before it. Grace, fail-safe and time to live
 //!   only end the use of values that the rule allows, so they are not there.
-//! - Messages that wake nodes are not there either: a node may ask the log at any moment, and may never do so. Every
-//!   loss and delay of a message is one of these.
+//! - Messages that only wake nodes are not there either: a node may ask the log at any moment, and may never do so. Of
+//!   those that tell of records, every loss, delay, doubling and order is that a node hears of any of them at any
+//!   moment, or never.
 //! - The watched read is one at a time; what other readers do are steps of their own (`reads`).
 //! - A server that was restarted or failed over to is one whose state is lost, because the run's id is part of the
 //!   state's name. Without that it would be [`Variant::FailoverUnnoticed`]; two masters at once are

@@ -54,6 +54,7 @@ impl Protocol {
 
     /// Leaves out of a state what cannot matter any more, so that states that differ only in it are one.
     fn simplify(&self, state: &mut State) {
+        self.forget_told(state);
         if self.variant.revives() {
             return;
         }
@@ -107,6 +108,7 @@ impl Model for Protocol {
             acknowledged_long_ago: [0; FACTS],
             receipt: None,
             store,
+            told: SmallVec::new(),
             nodes: std::array::from_fn(|_| Node { view, ..Node::default() }),
             loads: [None; LOADS_MAX],
             writers: [None; WRITERS_MAX],
@@ -158,6 +160,7 @@ impl Model for Protocol {
             Action::Acknowledge(writer) => Self::acknowledge(state, writer),
             Action::Ask(node) => self.follow(state, node, notes),
             Action::Apply(node) => self.apply(state, node, notes),
+            Action::Hear(node) => self.hear(state, node, notes),
             Action::BeginLoad { node, key } => {
                 self.begin_load(state, node, key, true).expect("there is room");
             }

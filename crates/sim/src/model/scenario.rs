@@ -96,6 +96,14 @@ impl Scenario {
         reads: &[Kind::Bounded, Kind::Carrying, Kind::Strict],
         ..Self::FAULTS
     };
+    const TOLD: Self = Self {
+        name: "two writes and a store that forgets, one node",
+        nodes: 1,
+        writes: 2,
+        faults_of: FaultsOf { store: true, nodes: false, network: false },
+        reads: &[Kind::Bounded],
+        ..Self::FAULTS
+    };
     const KEYS: Self = Self {
         name: "two keys of two facts, one node",
         nodes: 1,
@@ -108,7 +116,7 @@ impl Scenario {
     };
 
     /// Those that are checked by every test run.
-    pub const SMALL: [Self; 10] = [
+    pub const SMALL: [Self; 11] = [
         Self::FAULTS,
         Self::SLOW,
         Self::SLOW_FAULTS,
@@ -119,6 +127,7 @@ impl Scenario {
         Self::GAPS,
         Self::WRITERS,
         Self::NODES,
+        Self::TOLD,
     ];
 
     /// Those that take minutes.

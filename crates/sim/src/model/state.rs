@@ -243,6 +243,8 @@ pub struct State {
     pub(super) acknowledged_long_ago: Versions,
     pub(super) receipt: Option<Receipt>,
     pub(super) store: Store,
+    /// Records on their way to the nodes, for as long as one of them may make use of it.
+    pub(super) told: SmallVec<[Record; 4]>,
     pub(super) nodes: [Node; NODES_MAX],
     pub(super) loads: [Option<Load>; LOADS_MAX],
     pub(super) writers: [Option<Writer>; WRITERS_MAX],

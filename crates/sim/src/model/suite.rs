@@ -11,7 +11,7 @@ use super::{
 const BREACH_STATES_MAX: usize = 1_000_000;
 
 /// What must have happened in the sound scenarios together: a model in which it cannot happen would prove nothing.
-const MUST_HAPPEN: [&str; 31] = [
+const MUST_HAPPEN: [&str; 32] = [
     "fault: state lost",
     "fault: log lost alone",
     "fault: entry lost",
@@ -41,6 +41,7 @@ const MUST_HAPPEN: [&str; 31] = [
     "hit judged by the store",
     "log found trimmed",
     "new epoch noticed",
+    "a record that was told moved a view on",
     "a node's floor raised by its own clocks' limit",
     "read on a node that has not heard of the newest record",
 ];
@@ -70,8 +71,11 @@ fn scenario_of(variant: Variant) -> Scenario {
         Variant::LeaseWithoutOwner | Variant::LeaseOwnedByNode | Variant::LeaseForEver => {
             named("leases and faults, one node")
         }
-        Variant::GapIgnored | Variant::ClocksPrunedWithoutFloor => named("a log of one record and one clock"),
+        Variant::GapIgnored | Variant::ClocksPrunedWithoutFloor | Variant::ConfirmedByTold | Variant::ToldOverGap => {
+            named("a log of one record and one clock")
+        }
         Variant::ConfirmedWhenAnswered | Variant::RoundOfOthers => named("slow rounds"),
+        Variant::ToldOfAnyEpoch => named("two writes and a store that forgets, one node"),
         Variant::EpochNotFollowed => named("slow rounds and faults, one node"),
         _ => Scenario::FAULTS,
     }

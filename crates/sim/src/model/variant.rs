@@ -43,11 +43,17 @@ pub enum Variant {
     LeaseForEver,
     /// A node that hears of a new epoch does not begin anew.
     EpochNotFollowed,
+    /// A record that a node was told of confirms its view.
+    ConfirmedByTold,
+    /// A record that a node was told of is applied although some before it are missing.
+    ToldOverGap,
+    /// A record that a node was told of is applied whatever its epoch is.
+    ToldOfAnyEpoch,
 }
 
 impl Variant {
     /// Every way to break it.
-    pub const BROKEN: [Self; 19] = [
+    pub const BROKEN: [Self; 22] = [
         Self::StampAfterLoad,
         Self::PositionWithoutEpoch,
         Self::ClocksEvictedAlone,
@@ -67,6 +73,9 @@ impl Variant {
         Self::FormerMasterAnswers,
         Self::LeaseForEver,
         Self::EpochNotFollowed,
+        Self::ConfirmedByTold,
+        Self::ToldOverGap,
+        Self::ToldOfAnyEpoch,
     ];
 
     /// Whether what was refused once may be taken again, so that no refused entry may be left out of the state.

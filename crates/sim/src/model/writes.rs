@@ -4,7 +4,7 @@ use super::{
     action::Action,
     explore::Notes,
     protocol::{Protocol, each, places, waits_for_round},
-    state::{Facts, Page, Place, Receipt, Round, State, Writer},
+    state::{Facts, Node, Page, Place, Receipt, Record, Round, State, Writer},
     store::StoreLimits,
     variant::Variant,
     view::Move,
@@ -36,6 +36,9 @@ impl Protocol {
     pub(super) fn following(&self, state: &State, actions: &mut Vec<Action>) {
         for at in places(self.scenario.nodes) {
             let node = &state.nodes[usize::from(at)];
+            if self.heard_next(state, at).is_some() {
+                actions.push(Action::Hear(at));
+            }
             match &node.round {
                 Some(Round { page: Some(_), .. }) => actions.push(Action::Apply(at)),
                 Some(Round { page: None, .. }) => actions.push(Action::Ask(at)),
@@ -61,7 +64,62 @@ impl Protocol {
 
     pub(super) fn append(&self, state: &mut State, writer: u8) -> Place {
         let fact = state.writers[usize::from(writer)].expect("it is on its way").fact;
-        state.store.append(Facts::one(usize::from(fact)), self.limits(), self.variant)
+        let facts = Facts::one(usize::from(fact));
+        let at = state.store.append(facts, self.limits(), self.variant);
+        state.told.push(Record { at, facts });
+        at
+    }
+
+    /// The record that a node may be told of and would apply. While a round is under way it applies none.
+    fn heard_next(&self, state: &State, node: u8) -> Option<Record> {
+        let Node { view, round, .. } = &state.nodes[usize::from(node)];
+        let next = |record: &&Record| {
+            let of_epoch = record.at.epoch == view.epoch || self.variant == Variant::ToldOfAnyEpoch;
+            let over_gap = self.variant == Variant::ToldOverGap && record.at.sequence > view.frontier;
+            of_epoch && (record.at.sequence == view.frontier + 1 || over_gap)
+        };
+        // Over a gap, the one furthest ahead.
+        state.told.iter().rev().find(next).copied().filter(|_| round.is_none())
+    }
+
+    pub(super) fn hear(&self, state: &mut State, at: u8, notes: &mut Notes) {
+        let record = self.heard_next(state, at).expect("it was told");
+        notes.add("a record that was told moved a view on");
+        let node = &mut state.nodes[usize::from(at)];
+        while node.view.frontier + 1 < record.at.sequence {
+            node.view = self.rule.moved(node.view, Move::Apply(Facts::NONE));
+        }
+        self.apply_record(node, record.facts);
+        node.confirmed |= self.variant == Variant::ConfirmedByTold;
+    }
+
+    /// Leaves out what no node will apply any more: its view is past it, or in another epoch and on no way into this.
+    pub(super) fn forget_told(&self, state: &mut State) {
+        if self.variant == Variant::ToldOfAnyEpoch {
+            return;
+        }
+        let State { told, nodes, .. } = state;
+        told.retain(|record| {
+            nodes[..self.scenario.nodes].iter().any(|node| {
+                let view = Place { epoch: node.view.epoch, sequence: node.view.frontier };
+                let begins = match &node.round {
+                    Some(Round { page: Some(Page::NewEpoch(head)), .. }) => Some(*head),
+                    _ => None,
+                };
+                let before = |at: Place| at.epoch == record.at.epoch && at.sequence < record.at.sequence;
+                before(view) || begins.is_some_and(before)
+            })
+        });
+    }
+
+    fn apply_record(&self, node: &mut Node, facts: Facts) {
+        node.view = self.rule.moved(node.view, Move::Apply(facts));
+        if self.variant == Variant::ClocksPrunedWithoutFloor {
+            let clocks = &mut node.view.clocks;
+            while clocks.iter().filter(|clock| **clock > 0).count() > self.scenario.clocks_max {
+                *clocks.iter_mut().filter(|clock| **clock > 0).min().expect("there are too many") = 0;
+            }
+        }
     }
 
     pub(super) fn may_acknowledge(&self, state: &State, writer: Writer) -> bool {
@@ -123,13 +181,7 @@ impl Protocol {
             Page::Records(records) => {
                 let floor = node.view.floor;
                 for facts in records {
-                    node.view = self.rule.moved(node.view, Move::Apply(facts));
-                    if self.variant == Variant::ClocksPrunedWithoutFloor {
-                        let clocks = &mut node.view.clocks;
-                        while clocks.iter().filter(|clock| **clock > 0).count() > self.scenario.clocks_max {
-                            *clocks.iter_mut().filter(|clock| **clock > 0).min().expect("there are too many") = 0;
-                        }
-                    }
+                    self.apply_record(node, facts);
                 }
                 if node.view.floor > floor {
                     notes.add("a node's floor raised by its own clocks' limit");

@@ -67,6 +67,7 @@ impl Nemesis {
                         lost_wakes_percent: percent,
                         doubled_percent: percent,
                         slow_percent: percent,
+                        late_pages_percent: percent,
                     };
                     process.link.set_weather(|weather| *weather = storm);
                     sleep(a_while).await;

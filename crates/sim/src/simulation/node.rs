@@ -1,10 +1,16 @@
 //! A node: a process with a cache of the engine's real code, that may die and begin again.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
 use parking_lot::Mutex;
 use tokio::{
-    sync::watch,
+    sync::Notify,
     task::JoinHandle,
     time::{Instant, sleep},
 };
@@ -39,7 +45,6 @@ pub(crate) struct Node {
 struct Running {
     process: Process,
     follows: JoinHandle<()>,
-    dies: watch::Sender<bool>,
 }
 
 /// A process, as its clients see it.
@@ -47,7 +52,29 @@ struct Running {
 pub(crate) struct Process {
     pub(crate) cache: Cache,
     pub(crate) link: Arc<Link>,
-    dies: watch::Receiver<bool>,
+    death: Arc<Death>,
+}
+
+/// A process's end, of which its clients hear in the order in which they asked. Not a `watch`, which would wake them in
+/// another order in each run: a seed would not be one run.
+#[derive(Debug, Default)]
+struct Death {
+    came: AtomicBool,
+    told: Notify,
+}
+
+impl Death {
+    fn comes(&self) {
+        self.came.store(true, Relaxed);
+        self.told.notify_waiters();
+    }
+
+    async fn wait(&self) {
+        let told = self.told.notified();
+        if !self.came.load(Relaxed) {
+            told.await;
+        }
+    }
 }
 
 /// The process died before it answered.
@@ -57,10 +84,9 @@ pub(crate) struct Died;
 impl Process {
     /// Waits for an answer of this process.
     pub(crate) async fn answer<T>(&self, operation: impl Future<Output = T>) -> Result<T, Died> {
-        let mut dies = self.dies.clone();
         tokio::select! {
             biased;
-            _ = dies.wait_for(|dead| *dead) => Err(Died),
+            () = self.death.wait() => Err(Died),
             answer = operation => Ok(answer),
         }
     }
@@ -101,12 +127,11 @@ impl Node {
             }
         };
         self.trace.note(format_args!("node {}: starts", self.index));
-        let (dies, hears) = watch::channel(false);
         let follower = cache.clone();
         let confirm_every = (plan.bound / 3).max(Duration::from_millis(20));
         let follows = tokio::spawn(async move { follower.follow(confirm_every).await });
-        let process = Process { cache, link, dies: hears };
-        *self.running.lock() = Some(Running { process, follows, dies });
+        let process = Process { cache, link, death: Arc::default() };
+        *self.running.lock() = Some(Running { process, follows });
     }
 
     /// The process dies: whatever it was doing is cut, only what it had sent is on its way.
@@ -115,7 +140,7 @@ impl Node {
         self.trace.note(format_args!("node {}: crashes", self.index));
         running.process.link.die();
         running.follows.abort();
-        running.dies.send_replace(true);
+        running.process.death.comes();
         true
     }
 }

@@ -105,6 +105,7 @@ impl Plan {
             lost_wakes_percent: *dice.one(&[0, 0, 20, 100]),
             doubled_percent: if stormy { dice.pick(0..20) } else { 0 },
             slow_percent: *dice.one(&[0, 0, 2, 20]),
+            late_pages_percent: 0,
         };
         let tiny = dice.percent(40);
         let mut plan = Self {
@@ -144,6 +145,7 @@ impl Plan {
             0 => plan.slow_ways(dice),
             1 => plan.slow_loads_of_lonely_nodes(dice),
             2 => plan.lost_keys(),
+            3 => plan.late_pages(dice),
             _ => {}
         }
         plan
@@ -180,6 +182,17 @@ impl Plan {
         self.faults_every_ms = 20;
         self.weather = Weather { lost_wakes_percent: 100, ..Weather::default() };
         self.become_busy();
+    }
+
+    /// The log's answers arrive when they are old, one after the other, while the other node goes on writing; and there
+    /// are enough readers for some to come just then.
+    fn late_pages(&mut self, dice: &Dice) {
+        self.weather = Weather { late_pages_percent: 80, lost_wakes_percent: 100, ..Weather::default() };
+        self.faults.clear();
+        self.become_busy();
+        self.nodes = 2;
+        self.clients = 16;
+        self.bound = Duration::from_millis(*dice.one(&[50, 300]));
     }
 
     fn become_busy(&mut self) {

@@ -1,6 +1,6 @@
 //! The simulation replays, finds nothing wrong, is not vacuous, and would find what is wrong.
 
-use std::process::Command;
+use std::{collections::BTreeSet, process::Command};
 
 use unstale::testing::Sabotage;
 use unstale_sim::simulation::{Breach, StoreBreach, Totals, first_to_notice, run};
@@ -10,15 +10,35 @@ const SEEDS: u64 = 240;
 /// Most seeds until a breach is noticed.
 const SEEDS_TO_NOTICE: u64 = 400;
 
+/// Seeds that are run twice. One in three of them would differ if those who wait for a load were woken in an order of
+/// chance.
+const SEEDS_TO_REPEAT: u64 = 40;
+
 #[test]
 fn the_same_seed_gives_the_same_run() {
-    for seed in 0..3 {
+    let mut hashes = BTreeSet::new();
+    for seed in 0..SEEDS_TO_REPEAT {
         let [once, again] = [(); 2].map(|()| run(seed, Breach::NONE, false));
         assert_eq!((once.trace_hash, &once.counts), (again.trace_hash, &again.counts), "seed {seed}");
+        hashes.insert(once.trace_hash);
     }
-    let hashes: std::collections::BTreeSet<u64> =
-        (0..3).map(|seed| run(seed, Breach::NONE, false).trace_hash).collect();
-    assert_eq!(hashes.len(), 3, "different seeds give different runs");
+    assert_eq!(hashes.len() as u64, SEEDS_TO_REPEAT, "different seeds give different runs");
+}
+
+/// Some seeds, and their traces' hashes. Readers wait together for a load in all of them, a node crashes under its
+/// clients in the last.
+const RECORDED: [(u64, u64); 4] =
+    [(8, 0x9f51_8918_3b8f_ead7), (11, 0x1d95_ab15_cf47_12de), (19, 0x105c_5970_86a1_2b4b), (44, 0xbe41_7583_64d1_252d)];
+
+/// Not only within one process: in every build and on every platform. What a run *is* changes whenever engine or
+/// simulation do something more or less, or say it in other words; then the hashes are recorded anew, from the list that
+/// this test prints. If it fails in one build and not in another of the same sources, something has got in that is not
+/// from the seed: print both runs (`sim --seeds 1 --first <seed>`) and look where they part.
+#[test]
+fn a_seed_gives_the_run_that_was_recorded() {
+    let now = RECORDED.map(|(seed, _)| (seed, run(seed, Breach::NONE, false).trace_hash));
+    let list = now.map(|(seed, hash)| format!("({seed}, {hash:#x})")).join(", ");
+    assert!(now == RECORDED, "if engine or simulation were changed: const RECORDED … = [{list}];");
 }
 
 #[test]
@@ -33,7 +53,7 @@ fn the_same_seed_gives_the_same_run_in_another_process() {
 }
 
 /// Everything that happens to a cache, as the trace counts it.
-const HAPPENS: [&str; 54] = [
+const HAPPENS: [&str; 55] = [
     "verdict: HIT",
     "verdict: STALE (grace)",
     "verdict: STALE (invalidated)",
@@ -88,6 +108,7 @@ const HAPPENS: [&str; 54] = [
     "fault: answer lost",
     "fault: request doubled",
     "fault: wake-up lost",
+    "fault: late page of the log",
 ];
 
 #[test]
@@ -104,17 +125,18 @@ fn no_seed_breaks_a_promise_and_everything_happens() {
     }
 }
 
-/// Breaches, and a seed that noticed each when this was written: asked first, it only saves time (another build may
-/// run it differently).
-const BREACHES: [(Breach, u64); 14] = [
+/// Breaches, and a seed that noticed each when this was written: asked first, it only saves time.
+const BREACHES: [(Breach, u64); 16] = [
     (by_engine(Sabotage::StampAfterLoad), 4),
-    (by_engine(Sabotage::JoinUnjudged), 4),
-    (by_engine(Sabotage::AcknowledgeEarly), 4),
+    (by_engine(Sabotage::JoinUnjudged), 9),
+    (by_engine(Sabotage::AcknowledgeEarly), 16),
     (by_engine(Sabotage::ForgetRecordedTags), 0),
     (by_engine(Sabotage::IgnoreEpoch), 2),
-    (by_engine(Sabotage::JoinUnconfirmed), 108),
+    (by_engine(Sabotage::JoinUnconfirmed), 5),
     (by_engine(Sabotage::IgnoreGap), 6),
-    (by_engine(Sabotage::ConfirmUnheard), 5),
+    (by_engine(Sabotage::ConfirmLate), 43),
+    (by_engine(Sabotage::ApplyToldOverGap), 14),
+    (by_engine(Sabotage::ConfirmUnheard), 0),
     (by_engine(Sabotage::PositionWithoutEpoch), 19),
     (by_engine(Sabotage::TrustStore), 0),
     (by_engine(Sabotage::ForgetNested), 0),
@@ -134,8 +156,8 @@ const fn by_store(store: StoreBreach) -> Breach {
 /// A checker that has never failed proves nothing.
 #[test]
 fn every_breach_is_noticed() {
-    // `ConfirmLate` needs a slow answer, a lost wake-up and a short bound at once, which one run in some hundreds has: the
-    // model catches it, and `sim --breaches 2000` does.
+    // `ConfirmByTold` needs a lost message and one that comes late within a short bound: the model catches it, and a test
+    // of the engine's own.
     assert_eq!(BREACHES.len(), Sabotage::ALL.len() + StoreBreach::HARMFUL.len() - 1, "one is missing here");
     for (breach, seed) in BREACHES {
         let noticed = first_to_notice(breach, std::iter::once(seed).chain(0..SEEDS_TO_NOTICE));

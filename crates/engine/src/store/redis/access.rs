@@ -3,8 +3,12 @@
 use std::{fs, path::Path, time::Duration};
 
 use redis::{
-    AsyncConnectionConfig, Client, ClientTlsConfig, ConnectionAddr, IntoConnectionInfo as _, RedisConnectionInfo,
-    RedisResult, TlsCertificates, aio::MultiplexedConnection, io::tcp::TcpSettings,
+    AsyncConnectionConfig, Client, ClientTlsConfig, ConnectionAddr, ErrorKind, IntoConnectionInfo as _,
+    RedisConnectionInfo, RedisError, RedisResult, TlsCertificates, aio::MultiplexedConnection, io::tcp::TcpSettings,
+};
+use rustls::{
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
+    sign::CertifiedKey,
 };
 
 use super::{
@@ -74,8 +78,19 @@ impl Access {
             // Each operation has its own time.
             .set_response_timeout(None)
             .set_push_sender(pushed);
-        client.get_multiplexed_async_connection_with_config(&config).await
+        let connected = client.get_multiplexed_async_connection_with_config(&config).await;
+        connected.map_err(|error| if self.certificates.is_some() { of_tls(error) } else { error })
     }
+}
+
+/// A server that does not speak TLS waits for more of what it takes for a command, and says nothing.
+fn of_tls(error: RedisError) -> RedisError {
+    if !error.is_timeout() {
+        return error;
+    }
+    let told = "nothing was heard in time; if it goes on: does this port of Redis speak TLS? Name its tls-port \
+                (sentinels name it with tls-replication yes, a cluster with tls-cluster yes)";
+    RedisError::from((ErrorKind::Io, told))
 }
 
 fn login_info(login: &RedisLogin) -> RedisConnectionInfo {
@@ -96,6 +111,12 @@ fn certificates(tls: &RedisTls) -> Result<TlsCertificates, InvalidRedisSettings>
     let read =
         |path: &Path| fs::read(path).map_err(|error| InvalidRedisSettings::File(path.to_owned(), error.to_string()));
     let root_cert = tls.authority_file.as_deref().map(read).transpose()?;
+    if let (Some(path), Some(bytes)) = (&tls.authority_file, &root_cert)
+        && CertificateDer::pem_slice_iter(bytes).next().is_none_or(|certificate| certificate.is_err())
+    {
+        // Else nobody would be trusted, and each connection would be refused without saying why.
+        return Err(InvalidRedisSettings::NoCertificate(path.clone()));
+    }
     let client_tls = match (&tls.certificate_file, &tls.key_file) {
         (None, None) => None,
         (Some(certificate), Some(key)) => {
@@ -104,9 +125,21 @@ fn certificates(tls: &RedisTls) -> Result<TlsCertificates, InvalidRedisSettings>
         _ => return Err(InvalidRedisSettings::HalfCertificate),
     };
     let certificates = TlsCertificates { client_tls, root_cert };
+    if let (Some(client), Some(path)) = (&certificates.client_tls, &tls.key_file) {
+        matching(client).map_err(|error| InvalidRedisSettings::Key(path.clone(), error))?;
+    }
     // Read once now, so that a file that holds something else is refused at the start.
     let anywhere = ConnectionAddr::TcpTls { host: "localhost".into(), port: 1, insecure: false, tls_params: None };
     Client::build_with_tls(anywhere, certificates.clone())
         .map_err(|error| InvalidRedisSettings::Certificates(error.to_string()))?;
     Ok(certificates)
+}
+
+/// Whether the client's key is its certificate's: servers would only say that they cannot decrypt something.
+fn matching(client: &ClientTlsConfig) -> Result<(), String> {
+    let certificates = CertificateDer::pem_slice_iter(&client.client_cert).collect::<Result<Vec<_>, _>>();
+    let certificates = certificates.map_err(|error| error.to_string())?;
+    let key = PrivateKeyDer::from_pem_slice(&client.client_key).map_err(|error| error.to_string())?;
+    let provider = rustls::crypto::ring::default_provider();
+    CertifiedKey::from_der(certificates, key, &provider).map(drop).map_err(|error| error.to_string())
 }

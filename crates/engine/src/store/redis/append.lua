@@ -1,4 +1,4 @@
--- KEYS state, log · ARGV clocks kept, records kept, channel, message, number of records, and for
+-- KEYS state, log · ARGV clocks kept, records kept, channel, the records for the message, number of records, and for
 -- each record: its bytes, the number of tags whose last record it is, and these tags
 -- → epoch, sequence of the last record
 local sequence, epoch = state()
@@ -37,5 +37,5 @@ local kept = redis.call(unpack(push))
 if kept > tonumber(ARGV[2]) then
   redis.call('LPOP', KEYS[2], kept - tonumber(ARGV[2]))
 end
-redis.call('SPUBLISH', ARGV[3], ARGV[4])
+redis.call('SPUBLISH', ARGV[3], struct.pack('>I8I8', epoch, sequence) .. ARGV[4])
 return { epoch, sequence }

@@ -93,7 +93,7 @@ impl Connection {
         Self {
             topology: Arc::new(topology),
             names: names.clone(),
-            partitions: names.all().len(),
+            partitions: names.len(),
             operation_timeout: limits.operation_timeout,
             replicas_min: limits.replicas_acknowledged_min,
             replica_timeout: limits.replica_timeout,

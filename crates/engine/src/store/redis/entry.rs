@@ -6,12 +6,13 @@
 //! | bytes | what |
 //! |---|---|
 //! | 0–2 | magic and format: `Us`, 2 |
-//! | 3 | flags: 1 a value follows, 2 a tag belongs to the tenant, 4 the value is compressed (LZ4 block) |
+//! | 3 | flags: 1 a value follows, 2 a tag belongs to the tenant, 4 the value is compressed (LZ4 block), 8 how long the load took is told |
 //! | 4–11, 12–19 | epoch, base |
 //! | 20–27, 28–35, 36–43 | loaded at, expires at, dead at, in ms |
 //! | 44–51 | schema |
 //! | 52–53 | number of tags, each 8 bytes from 58 on |
 //! | 54–57 | length of the value before compression; 0 if it is not compressed |
+//! | then, with flag 8, 2 | how long the load took, in ms, at most 65,535 |
 //! | then | the value |
 //! | last 8 | checksum: XXH3-64 of what stands before the value, seeded with that of the value, seeded with the key's hash: also another key's entry is recognised |
 //!
@@ -36,7 +37,9 @@ const MAGIC: [u8; 3] = *b"Us\x02";
 const HAS_VALUE: u8 = 1;
 const HAS_TENANT_TAGS: u8 = 2;
 const COMPRESSED: u8 = 4;
+const HAS_LOAD_TIME: u8 = 8;
 const HEADER_BYTES: usize = 58;
+const LOAD_TIME_BYTES: usize = 2;
 const CHECKSUM_BYTES: usize = 8;
 
 /// Bytes that are no entry.
@@ -76,7 +79,8 @@ pub(super) fn encode(key: &RawKey, entry: &StoredEntry, compress_bytes_min: usiz
     let mut flags = if entry.value.is_some() { HAS_VALUE } else { 0 };
     flags |= if entry.has_tenant_tags { HAS_TENANT_TAGS } else { 0 };
     flags |= if smaller.is_some() { COMPRESSED } else { 0 };
-    let mut head = Vec::with_capacity(HEADER_BYTES + entry.tags.len() * 8);
+    flags |= if entry.load_ms > 0 { HAS_LOAD_TIME } else { 0 };
+    let mut head = Vec::with_capacity(HEADER_BYTES + entry.tags.len() * 8 + LOAD_TIME_BYTES);
     head.put_slice(&MAGIC);
     head.put_u8(flags);
     head.put_u64(entry.base.epoch.0);
@@ -88,6 +92,9 @@ pub(super) fn encode(key: &RawKey, entry: &StoredEntry, compress_bytes_min: usiz
     head.put_u16(tags);
     head.put_u32(if smaller.is_some() { length } else { 0 });
     entry.tags.iter().for_each(|tag| head.put_u64(tag.0));
+    if entry.load_ms > 0 {
+        head.put_u16(entry.load_ms);
+    }
     let value = smaller.map_or(value, Bytes::from);
     let checksum = checksum(key, &head, &value).to_be_bytes();
     Some(Encoded { head, value, checksum })
@@ -119,7 +126,8 @@ pub(super) fn decode(
     }
     let mut sealed = bytes.split_off(bytes.len() - CHECKSUM_BYTES);
     let tags = usize::from(u16::from_be_bytes([bytes[52], bytes[53]]));
-    let head_bytes = HEADER_BYTES + tags * 8;
+    let has_load_time = bytes[3] & HAS_LOAD_TIME != 0;
+    let head_bytes = HEADER_BYTES + tags * 8 + if has_load_time { LOAD_TIME_BYTES } else { 0 };
     if bytes.len() < head_bytes || sealed.get_u64() != checksum(key, &bytes[..head_bytes], &bytes[head_bytes..]) {
         return Err(NoEntry::Corrupt);
     }
@@ -131,14 +139,15 @@ pub(super) fn decode(
     bytes.advance(2);
     let length = bytes.get_u32() as usize;
     let tags: TagIds = (0..tags).map(|_| TagId(bytes.get_u64())).collect();
-    let value = match flags & !HAS_TENANT_TAGS {
+    let load_ms = if has_load_time { bytes.get_u16() } else { 0 };
+    let value = match flags & !(HAS_TENANT_TAGS | HAS_LOAD_TIME) {
         0 if bytes.is_empty() => None,
         HAS_VALUE => Some(bytes),
         packed if packed == HAS_VALUE | COMPRESSED && length <= value_bytes_max => Some(unpacked(&bytes, length)?),
         _ => return Err(NoEntry::Corrupt),
     };
     let has_tenant_tags = flags & HAS_TENANT_TAGS != 0;
-    Ok(StoredEntry { base, tags, has_tenant_tags, loaded_at, expires_at, dead_at, schema, value })
+    Ok(StoredEntry { base, tags, has_tenant_tags, loaded_at, load_ms, expires_at, dead_at, schema, value })
 }
 
 /// Exactly `length` bytes.
@@ -178,6 +187,7 @@ mod tests {
             tags: [TagId(8), TagId(9)].into_iter().collect(),
             has_tenant_tags: false,
             loaded_at: Timestamp::default(),
+            load_ms: 0,
             expires_at: Timestamp::NEVER,
             dead_at: Timestamp::NEVER,
             schema: Fingerprint(4),
@@ -205,15 +215,16 @@ mod tests {
     }
 
     fn entries() -> impl Strategy<Value = StoredEntry> {
-        let numbers = any::<[u64; 6]>();
+        let numbers = (any::<[u64; 6]>(), prop_oneof![Just(0), any::<u16>()]);
         let tags = proptest::collection::vec(any::<u64>(), 0..20);
-        (numbers, tags, any::<bool>(), values()).prop_map(|(numbers, tags, has_tenant_tags, value)| {
+        (numbers, tags, any::<bool>(), values()).prop_map(|((numbers, load_ms), tags, has_tenant_tags, value)| {
             let [epoch, sequence, loaded_at, expires_at, dead_at, schema] = numbers;
             StoredEntry {
                 base: Position { partition: PARTITION, epoch: Epoch(epoch), sequence: Sequence(sequence) },
                 tags: tags.into_iter().map(TagId).collect(),
                 has_tenant_tags,
                 loaded_at: Timestamp::from_millis(loaded_at),
+                load_ms,
                 expires_at: Timestamp::from_millis(expires_at),
                 dead_at: Timestamp::from_millis(dead_at),
                 schema: Fingerprint(schema),

@@ -74,7 +74,7 @@ use tokio::{task::AbortHandle, time::Instant};
 
 use self::{
     access::Access, address::Target, connection::Connection, entries::Fill, gather::Gather, meters::Meters,
-    names::Names, records::Append, scripts::Script, seen::Seen,
+    names::Names, records::Append, scripts::Script, seen::Seen, wake::Hearing,
 };
 pub use self::{
     checks::{RedisFinding, Severity},
@@ -109,7 +109,7 @@ struct Shared {
     limits: RedisLimits,
     names: Arc<Names>,
     meters: Meters,
-    seen: Seen,
+    seen: Arc<Seen>,
     moves: Arc<Moves>,
 }
 
@@ -138,13 +138,14 @@ impl RedisStore {
         let connection = Connection::new(target, access, to_sentinels, &limits, &names);
         let moves = Moves::new(limits.partitions);
         let topology = connection.topology().clone();
-        let listening = wake::listen(topology.clone(), names.clone(), moves.clone(), limits.operation_timeout);
+        let seen = Arc::new(Seen::new(limits.partitions));
+        let hearing = Hearing { names: names.clone(), moves: moves.clone(), seen: seen.clone() };
+        let listening = wake::listen(topology.clone(), Arc::new(hearing), limits.operation_timeout);
         let keeping_up = async move { topology.keep_up().await };
         let tasks = [tokio::spawn(listening).abort_handle(), tokio::spawn(keeping_up).abort_handle()];
         let groups = limits.groups();
         let appends = limits.partitions.all().map(|_| Gather::new(groups)).collect();
         let fills = limits.partitions.all().map(|_| Gather::new(groups)).collect();
-        let seen = Seen::new(limits.partitions);
         let shared = Arc::new(Shared { connection, limits, names, meters: Meters::default(), seen, moves });
         Ok(Self { shared, appends, fills, tasks })
     }
@@ -261,6 +262,13 @@ impl Store for RedisStore {
 
     fn lease<'a>(&'a self, key: &'a RawKey, request: &'a LeaseRequest) -> BoxFuture<'a, Result<Leased, StoreError>> {
         self.ask_lease(key, request).boxed()
+    }
+
+    fn lease_many<'a>(
+        &'a self,
+        requests: &'a [(RawKey, LeaseRequest)],
+    ) -> BoxFuture<'a, Result<Vec<Leased>, StoreError>> {
+        self.ask_leases(requests).boxed()
     }
 
     fn release<'a>(

@@ -42,9 +42,14 @@ impl Names {
         Self { count, space: format!("{{{namespace}:"), version, partitions: partitions.collect() }
     }
 
+    /// How many partitions there are.
+    pub(super) fn len(&self) -> usize {
+        self.partitions.len()
+    }
+
     /// All partitions, in their order.
-    pub(super) fn all(&self) -> &[PartitionNames] {
-        &self.partitions
+    pub(super) fn all(&self) -> impl Iterator<Item = (Partition, &PartitionNames)> {
+        self.count.all().zip(&self.partitions)
     }
 
     pub(super) fn of(&self, partition: Partition) -> &PartitionNames {

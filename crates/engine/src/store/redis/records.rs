@@ -1,6 +1,6 @@
 //! The log: appending records and reading them.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, sync::Arc};
 
 use bytes::Bytes;
 use redis::Value;
@@ -8,22 +8,25 @@ use smallvec::SmallVec;
 use tokio::time::Instant;
 
 use super::{
-    RedisStore, Shared, gather::Size, log, names::PartitionNames, scripts::Script, seen::has_gone_back, tag_argument,
-    unexpected,
+    RedisStore, Shared,
+    gather::Size,
+    log,
+    names::PartitionNames,
+    scripts::Script,
+    seen::{SEQUENCE_MAX, Seen, has_gone_back},
+    tag_argument, unexpected,
 };
 use crate::{
     hash_map::IdBuildHasher,
     position::{Epoch, Partition, Position, Sequence},
-    store::{LogPage, StoreError},
+    store::{LogPage, Moves, Record, StoreError, Told},
     tag::TagId,
 };
-
-/// Beyond every sequence that there can be; exact in Lua.
-const SEQUENCE_MAX: Sequence = Sequence(1 << 52);
 
 /// A record on its way to the log.
 pub(super) struct Append {
     tags: Vec<TagId>,
+    note: Bytes,
     bytes: Vec<u8>,
 }
 
@@ -43,7 +46,7 @@ impl RedisStore {
             let shared = shared.clone();
             async move { shared.append_records(partition, records, deadline).await }
         };
-        self.appends[partition.index()].ask(Append { tags, bytes }, size, call).await
+        self.appends[partition.index()].ask(Append { tags, note, bytes }, size, call).await
     }
 }
 
@@ -60,9 +63,10 @@ impl Shared {
         let keys = [&state[..], log];
         let seen = self.seen.newest(partition);
         let last_tags = last_tags(&records);
+        let message = log::encode_message(records.iter().map(|record| &record.bytes[..]));
         let answer = self.run(deadline, partition, Script::Append, &keys, |command| {
             command.arg(self.limits.clocks_max).arg(self.limits.log_records_max);
-            command.arg(channel).arg(partition.index()).arg(records.len());
+            command.arg(channel).arg(&message[..]).arg(records.len());
             for (record, tags) in records.iter().zip(&last_tags) {
                 command.arg(&record.bytes[..]).arg(tags.len());
                 tags.iter().for_each(|tag| tag_argument(command, *tag));
@@ -72,9 +76,13 @@ impl Shared {
         let before = last.sequence.0.saturating_sub(records.len() as u64);
         let first = Position { sequence: Sequence(before + 1), ..last };
         self.expect_onward(has_gone_back(seen, first, true), last).await?;
-        // Watchers on this node need not wait for the message to come back.
-        self.moves.note(partition);
-        Ok((1..=records.len() as u64).map(|at| Position { sequence: Sequence(before + at), ..last }).collect())
+        let recorded = (before + 1..).zip(records).map(|(sequence, Append { tags, note, .. })| {
+            let position = Position { sequence: Sequence(sequence), ..last };
+            // This node need not wait for the message to come back.
+            hear(&self.moves, &self.seen, Arc::new(Record { position, tags, note }));
+            position
+        });
+        Ok(recorded.collect())
     }
 
     /// Drops a partition's state and log, in one step; the read that follows begins the new epoch.
@@ -143,6 +151,15 @@ impl Shared {
         let ahead = Position { sequence: SEQUENCE_MAX, ..head };
         self.read_once(head.partition, Some(ahead), 1).await?;
         Err(StoreError::Unavailable("the log has gone back, so its state was put back; it begins anew".into()))
+    }
+}
+
+/// A record was told of, by an answer or a message.
+pub(super) fn hear(moves: &Moves, seen: &Seen, record: Arc<Record>) {
+    let position = record.position;
+    seen.heard(position);
+    if moves.tell(record) == Told::Contradicted {
+        seen.contradicted(position);
     }
 }
 

@@ -6,7 +6,10 @@
 
 use parking_lot::Mutex;
 
-use crate::position::{Partition, PartitionCount, Position};
+use crate::position::{Partition, PartitionCount, Position, Sequence};
+
+/// Beyond every sequence that there can be; exact in Lua.
+pub(super) const SEQUENCE_MAX: Sequence = Sequence(1 << 52);
 
 /// The newest head that was seen of each partition.
 pub(super) struct Seen(Box<[Mutex<Option<Position>>]>);
@@ -27,6 +30,19 @@ impl Seen {
             *newest = Some(head);
         }
     }
+
+    /// A record was told of. It says nothing of which epoch is the log's.
+    pub(super) fn heard(&self, told: Position) {
+        let mut newest = self.0[told.partition.index()].lock();
+        if newest.is_some_and(|newest| newest.epoch == told.epoch && newest.sequence < told.sequence) {
+            *newest = Some(told);
+        }
+    }
+
+    /// Two records were told to stand at one position: whatever the log says next in that epoch, it has gone back.
+    pub(super) fn contradicted(&self, told: Position) {
+        self.heard(Position { sequence: SEQUENCE_MAX, ..told });
+    }
 }
 
 /// Whether the log has gone back: `head` was answered to an operation that was sent when `before` was known. Of an
@@ -41,7 +57,7 @@ pub(super) fn has_gone_back(before: Option<Position>, head: Position, append: bo
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::position::{Epoch, Sequence};
+    use crate::position::Epoch;
 
     fn at(epoch: u64, sequence: u64) -> Position {
         Position { partition: Partition(1), epoch: Epoch(epoch), sequence: Sequence(sequence) }
@@ -65,5 +81,21 @@ mod tests {
             assert_eq!(seen.newest(Partition(1)), Some(newest));
         }
         assert_eq!(seen.newest(Partition(0)), None);
+    }
+
+    #[test]
+    fn what_is_heard_counts_in_the_epoch_that_an_answer_has_named() {
+        let seen = Seen::new(PartitionCount::new(2).unwrap());
+        seen.heard(at(7, 4));
+        assert_eq!(seen.newest(Partition(1)), None);
+        seen.note(at(7, 4));
+        for (heard, newest) in [(at(7, 5), at(7, 5)), (at(7, 3), at(7, 5)), (at(6, 9), at(7, 5))] {
+            seen.heard(heard);
+            assert_eq!(seen.newest(Partition(1)), Some(newest));
+        }
+        seen.contradicted(at(7, 5));
+        assert!(has_gone_back(seen.newest(Partition(1)), at(7, 6), false));
+        seen.note(at(8, 0));
+        assert!(!has_gone_back(seen.newest(Partition(1)), at(8, 0), false));
     }
 }

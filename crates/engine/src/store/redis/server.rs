@@ -106,6 +106,10 @@ impl Server {
             }
             Err(error) => {
                 attempts.failed(&error);
+                if trouble::is_refusal(&error) {
+                    // At most as often as it is tried.
+                    tracing::warn!(server = %self.address, reason = %trouble::told(&error), "Redis is not used");
+                }
                 Err(error)
             }
         }

@@ -127,9 +127,17 @@ pub enum InvalidRedisSettings {
     /// A file of certificates.
     #[error("{0:?} cannot be read ({1}); name a file in PEM format that this process may read")]
     File(PathBuf, String),
+    /// A file of an authority that holds something else.
+    #[error(
+        "{0:?} holds no certificate in PEM format (BEGIN CERTIFICATE); name the file of the authority's certificate"
+    )]
+    NoCertificate(PathBuf),
     /// What stands in them.
-    #[error("the certificates for Redis cannot be used: {0}")]
+    #[error("the certificates for Redis cannot be used ({0}); name files in PEM format")]
     Certificates(String),
+    /// A key that is none, or another certificate's.
+    #[error("{0:?} cannot be used ({1}); name the private key that belongs to the client's certificate, in PEM format")]
+    Key(PathBuf, String),
     /// A certificate without its key, or a key alone.
     #[error("the client's certificate and its key are needed together; name both files or none")]
     HalfCertificate,

@@ -25,6 +25,7 @@ use super::{
     scripts::FENCE,
     server::{Server, Use},
     slots::View,
+    trouble,
 };
 use crate::position::Partition;
 
@@ -72,7 +73,7 @@ impl Topology {
             let access = Arc::new(access);
             addresses.iter().map(|address| Arc::new(Server::new(address.clone(), access.clone()))).collect()
         };
-        let slots: Box<[u16]> = names.all().iter().map(|names| names.slot).collect();
+        let slots: Box<[u16]> = names.all().map(|(_, names)| names.slot).collect();
         let mut owners = vec![None; slots.len()];
         let advisers = match &target.arrangement {
             Arrangement::One(address) => {
@@ -247,7 +248,8 @@ impl Topology {
     }
 
     async fn ask_sentinels(&self, service: &str) -> RedisResult<(Vec<Option<Arc<Server>>>, u64)> {
-        let opinions = self.ask_all(&self.advisers, self.patience, |sentinel| primary_of(sentinel, service)).await?;
+        let ask = |sentinel| async move { primary_of(sentinel, service).await.map_err(trouble::of_sentinel) };
+        let opinions = self.ask_all(&self.advisers, self.patience, ask).await?;
         let (epoch, address) = opinions.into_iter().max_by_key(|(epoch, _)| *epoch).expect("one has answered");
         Ok((vec![Some(self.server(address)); self.slots.len()], epoch))
     }
@@ -265,7 +267,8 @@ impl Topology {
         Ok((self.slots.iter().map(owner).collect(), view.epoch))
     }
 
-    /// The answers of those who answer in time; if nobody does, what one of them said.
+    /// The answers of those who answer in time; if nobody does, what one of them said: a refusal, if there is one,
+    /// since somebody has to know of it, while those who are away come back by themselves.
     async fn ask_all<'a, T, F>(
         &self,
         servers: &'a [Arc<Server>],
@@ -284,7 +287,9 @@ impl Topology {
         if !answers.is_empty() {
             return Ok(answers);
         }
-        Err(errors.into_iter().find_map(Result::err).unwrap_or_else(late))
+        let mut errors: Vec<_> = errors.into_iter().filter_map(Result::err).collect();
+        let at = errors.iter().position(trouble::is_refusal).unwrap_or(0);
+        Err(if errors.is_empty() { late() } else { errors.swap_remove(at) })
     }
 }
 

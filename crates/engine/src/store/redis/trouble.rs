@@ -55,7 +55,7 @@ pub(super) fn is_refusal(error: &RedisError) -> bool {
         _ => {
             matches!(error.code(), Some("NOAUTH" | "WRONGPASS" | "NOPERM" | "DENIED" | "PARTITIONS"))
                 || said(error).contains("cluster support disabled")
-                || is_bad_certificate(error)
+                || of_certificates(error).is_some()
         }
     }
 }
@@ -77,9 +77,57 @@ fn said(error: &RedisError) -> String {
     }
 }
 
-fn is_bad_certificate(error: &RedisError) -> bool {
+/// An error of a sentinel, whose users are not the data servers': what is said of those would be wrong advice.
+pub(super) fn of_sentinel(error: RedisError) -> RedisError {
+    let code = match error.kind() {
+        ErrorKind::AuthenticationFailed => "WRONGPASS",
+        _ => error.code().unwrap_or_default(),
+    };
+    let advice = match code {
+        "NOAUTH" => "the sentinels want a login of their own, beside the data servers' in the URL; set it",
+        "WRONGPASS" => {
+            "the sentinels refuse their user and password, which are not the data servers' in the URL; correct them"
+        }
+        "NOPERM" => {
+            "the sentinels' user may not ask them; give it at least +auth +hello +client|setinfo +sentinel|master \
+             +sentinel|get-master-addr-by-name +sentinel|replicas"
+        }
+        _ => return error,
+    };
+    RedisError::from((ErrorKind::InvalidClientConfig, advice, said(&error)))
+}
+
+/// What to do about certificates, if they are why there is no connection. Whose they are, servers' or sentinels', does
+/// not matter: all are connected to with the same.
+fn of_certificates(error: &RedisError) -> Option<&'static str> {
     let text = error.to_string();
-    error.is_io_error() && (text.contains("certificate") || text.contains("CertificateRequired"))
+    let says = |words: &[&str]| words.iter().any(|word| text.contains(word));
+    if !error.is_io_error() {
+        None
+    } else if says(&["alert: CertificateExpired"]) {
+        Some("the client's certificate has expired; renew it, and start this node again")
+    } else if says(&["alert: UnknownCA", "alert: BadCertificate", "alert: CertificateUnknown", "alert: DecryptError"]) {
+        Some(
+            "Redis does not accept the client's certificate; name one that was signed by an authority of its \
+             tls-ca-cert-file",
+        )
+    } else if says(&["CertificateRequired"]) {
+        Some("Redis asks for the client's own certificate; name the files of one and of its key")
+    } else if says(&["xpired"]) {
+        Some("Redis's certificate has expired, or this machine's clock is wrong; renew the one or set the other right")
+    } else if says(&["NotValidForName", "not valid for"]) {
+        Some(
+            "Redis's certificate is not for the name or address that it is connected to by; use a name of the \
+             certificate in the URL, and have sentinels or cluster announce names or addresses that stand in it",
+        )
+    } else if says(&["ertificate"]) {
+        Some(
+            "TLS could not be agreed on; name the file of the authority that signed Redis's certificate, and the \
+             client's own certificate if Redis asks for one",
+        )
+    } else {
+        None
+    }
 }
 
 /// What to do about it.
@@ -117,11 +165,7 @@ fn advice(error: &RedisError, said: &str) -> &'static str {
         "MOVED" => "this Redis is part of a cluster; use redis+cluster:// in its URL",
         _ if said.contains("cluster support disabled") => "this Redis is not a cluster; use redis:// in its URL",
         _ if said.contains("max number of clients") => "Redis has no connection left; raise its maxclients",
-        _ if is_bad_certificate(error) => {
-            "TLS could not be agreed on; name the file of the authority that signed Redis's certificate, and the \
-             client's own certificate if Redis asks for one"
-        }
-        _ => "",
+        _ => of_certificates(error).unwrap_or_default(),
     }
 }
 
@@ -179,6 +223,39 @@ mod tests {
         check("ERR This instance has cluster support disabled", Next::Fail, true, "use redis://");
         check("ERR max number of clients reached", Next::Fail, false, "maxclients");
         check("ERR something else", Next::Fail, false, "something else");
+    }
+
+    #[track_caller]
+    fn check_sentinel(line: &str, refusal: bool, says: &str) {
+        let told = told(&of_sentinel(error(line)));
+        assert_eq!(matches!(told, StoreError::Refused(_)), refusal, "{told}");
+        assert!(told.to_string().contains(says) && !told.to_string().contains("in its URL"), "{told}");
+    }
+
+    #[test]
+    fn sentinels_have_logins_of_their_own() {
+        check_sentinel("NOAUTH Authentication required.", true, "want a login of their own");
+        check_sentinel("WRONGPASS invalid username-password pair", true, "refuse their user and password");
+        check_sentinel("NOPERM this user has no permissions", true, "+sentinel|master");
+        check_sentinel("LOADING Redis is loading the dataset in memory", false, "LOADING");
+    }
+
+    #[track_caller]
+    fn check_tls(text: &'static str, says: &str) {
+        let told = told(&std::io::Error::new(std::io::ErrorKind::InvalidData, text).into());
+        assert!(matches!(&told, StoreError::Refused(text) if text.contains(says)), "{told}");
+    }
+
+    #[test]
+    fn each_trouble_of_tls_says_what_to_do() {
+        check_tls("invalid peer certificate: UnknownIssuer", "name the file of the authority");
+        check_tls("invalid peer certificate: certificate expired: verification time 9 (UNIX)", "renew the one");
+        check_tls("invalid peer certificate: certificate not valid for name \"x\"", "stand in it");
+        check_tls("received fatal alert: CertificateRequired", "the client's own certificate");
+        check_tls("received fatal alert: UnknownCA", "tls-ca-cert-file");
+        check_tls("received fatal alert: CertificateExpired", "the client's certificate has expired");
+        let reset = RedisError::from(std::io::Error::from(std::io::ErrorKind::ConnectionReset));
+        assert!(!is_refusal(&reset));
     }
 
     #[test]

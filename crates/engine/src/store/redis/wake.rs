@@ -1,41 +1,56 @@
-//! The wake-up: a task that hears of every append and notes which partition it was in.
+//! The wake-up: a task that hears of every append, with the records if they are small.
 //!
 //! Each partition has a channel of its own, in its slot (sharded pub/sub): in a cluster a message goes to the one
 //! server that owns the partition and to nobody else.
 //!
-//! Only speed depends on it. Messages may be lost or come twice: who follows the log also asks at intervals, and reads
-//! from where it stands.
+//! Only speed depends on it. Messages may be lost, late or come twice, also from a server that was replaced: who
+//! follows the log takes of what they tell only what comes next in its own epoch, asks at intervals, and reads from
+//! where it stands.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use rand::RngExt as _;
-use redis::{Msg, PushInfo, PushKind, RedisError, RedisResult};
+use redis::{PushInfo, PushKind, RedisError, RedisResult, Value};
 use tokio::{sync::watch, task::JoinSet, time::timeout};
 
-use super::{address::Address, names::Names, server::Server, topology::Topology};
+use super::{
+    address::Address, log, names::Names, records::hear, seen::Seen, server::Server, topology::Topology, trouble,
+};
 use crate::{position::Partition, store::Moves};
 
 /// Silence after which the connection is tried: half of what a dead one may go unnoticed.
 const PING_EVERY: Duration = Duration::from_secs(5);
 /// The longest wait between two attempts to connect; the shortest is a hundredth of it.
 const RECONNECT_WAIT_MAX: Duration = Duration::from_secs(2);
+/// The same after a refusal: somebody has to change something first.
+const REFUSED_WAIT_MAX: Duration = Duration::from_secs(30);
 
-/// Notes the partition of every message, and all of them whenever a server is connected to again: something may have
-/// been missed.
-pub(super) async fn listen(topology: Arc<Topology>, names: Arc<Names>, moves: Arc<Moves>, patience: Duration) {
+/// Who is told of what is heard.
+pub(super) struct Hearing {
+    pub(super) names: Arc<Names>,
+    pub(super) moves: Arc<Moves>,
+    pub(super) seen: Arc<Seen>,
+}
+
+/// The channels that one server owns, and whose they are.
+type Channels = HashMap<String, Partition>;
+
+/// Passes on every message, and notes all partitions whenever a server is connected to again: something may have been
+/// missed.
+pub(super) async fn listen(topology: Arc<Topology>, hearing: Arc<Hearing>, patience: Duration) {
     let mut changed = topology.changed();
     loop {
         changed.mark_unchanged();
-        let mut channels: HashMap<Address, (Arc<Server>, Vec<String>)> = HashMap::new();
-        for (owner, names) in topology.owners().iter().zip(names.all()) {
+        let mut channels: HashMap<Address, (Arc<Server>, Channels)> = HashMap::new();
+        for (owner, (partition, names)) in topology.owners().iter().zip(hearing.names.all()) {
             let Some(owner) = owner else { continue };
-            let of_owner = channels.entry(owner.address.clone()).or_insert_with(|| (owner.clone(), Vec::new()));
-            of_owner.1.push(names.channel.clone());
+            let of_owner = channels.entry(owner.address.clone()).or_insert_with(|| (owner.clone(), Channels::new()));
+            of_owner.1.insert(names.channel.clone(), partition);
         }
         // Dropped, and with it every listener, when an owner changes.
         let mut listeners = JoinSet::new();
         for (server, channels) in channels.into_values() {
-            listeners.spawn(listen_to(topology.clone(), server, channels, moves.clone(), patience));
+            listeners.spawn(listen_to(topology.clone(), server, Arc::new(channels), hearing.clone(), patience));
         }
         if changed.changed().await.is_err() {
             return;
@@ -46,35 +61,39 @@ pub(super) async fn listen(topology: Arc<Topology>, names: Arc<Names>, moves: Ar
 async fn listen_to(
     topology: Arc<Topology>,
     server: Arc<Server>,
-    channels: Vec<String>,
-    moves: Arc<Moves>,
+    channels: Arc<Channels>,
+    hearing: Arc<Hearing>,
     patience: Duration,
 ) {
     let mut wait_max = RECONNECT_WAIT_MAX / 100;
     loop {
-        if let Err(error) = listen_once(&server, &channels, &moves, patience, &mut wait_max).await {
+        let mut longest = RECONNECT_WAIT_MAX;
+        if let Err(error) = listen_once(&server, &channels, &hearing, patience, &mut wait_max).await {
             tracing::debug!(%error, server = %server.address, "wake-ups of the cache's log are interrupted");
+            if trouble::is_refusal(&error) {
+                longest = REFUSED_WAIT_MAX;
+            }
         }
         topology.doubt();
         // Jitter, so that a fleet does not come back in one wave.
         let wait = rand::rng().random_range(wait_max / 2..=wait_max);
         tokio::time::sleep(wait).await;
-        wait_max = (wait_max * 2).min(RECONNECT_WAIT_MAX);
+        wait_max = (wait_max * 2).min(longest);
     }
 }
 
 async fn listen_once(
     server: &Server,
-    channels: &[String],
-    moves: &Arc<Moves>,
+    channels: &Arc<Channels>,
+    hearing: &Arc<Hearing>,
     patience: Duration,
     wait_max: &mut Duration,
 ) -> RedisResult<()> {
     let (over, mut is_over) = watch::channel(false);
-    let noted = moves.clone();
+    let (of_server, hearer) = (channels.clone(), hearing.clone());
     let pushed = move |push: PushInfo| {
         match push.kind {
-            PushKind::SMessage => note(&noted, push),
+            PushKind::SMessage => hearer.hear(&of_server, push),
             // The server has given a slot away, or is gone.
             PushKind::SUnsubscribe | PushKind::Disconnection => {
                 over.send_replace(true);
@@ -84,13 +103,13 @@ async fn listen_once(
         Ok(())
     };
     let mut connection = in_time(patience, server.access().connect(&server.address, pushed)).await?;
-    for channel in channels {
+    for channel in channels.keys() {
         let mut subscribe = redis::cmd("SSUBSCRIBE");
         subscribe.arg(channel);
         in_time(patience, connection.send_packed_command(&subscribe)).await?.extract_error()?;
     }
     *wait_max = RECONNECT_WAIT_MAX / 100;
-    moves.note_all();
+    hearing.moves.note_all();
     loop {
         if timeout(PING_EVERY, is_over.changed()).await.is_ok() {
             return Ok(());
@@ -104,11 +123,26 @@ async fn in_time<T>(patience: Duration, operation: impl Future<Output = RedisRes
     timeout(patience, operation).await.unwrap_or_else(|_elapsed| Err(late()))
 }
 
-/// The message says the partition's number.
-fn note(moves: &Moves, push: PushInfo) {
-    let said = Msg::from_push_info(push).and_then(|message| message.get_payload::<String>().ok());
-    match said.and_then(|text| text.parse().ok()) {
-        Some(number) => moves.note(Partition(number)),
-        None => moves.note_all(),
+impl Hearing {
+    fn hear(&self, channels: &Channels, push: PushInfo) {
+        let mut said = push.data.into_iter();
+        let channel = match said.next() {
+            Some(Value::BulkString(name)) => String::from_utf8(name).ok(),
+            Some(Value::SimpleString(name)) => Some(name),
+            _ => None,
+        };
+        let Some(partition) = channel.and_then(|name| channels.get(&name).copied()) else {
+            return self.moves.note_all();
+        };
+        let records = match said.next() {
+            Some(Value::BulkString(message)) => log::decode_message(partition, message.into()),
+            _ => Vec::new(),
+        };
+        if records.is_empty() {
+            self.moves.note(partition);
+        }
+        for record in records {
+            hear(&self.moves, &self.seen, record);
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! A cluster of masters, each with a replica.
 
-use super::{RedisServer, free_port, wait_until};
+use super::{Certificates, RedisServer, free_port, wait_until};
 use crate::RedisSettings;
 
 const MASTERS: usize = 3;
@@ -15,15 +15,20 @@ pub struct RedisCluster {
 impl RedisCluster {
     /// Starts one, empty.
     pub fn start() -> Self {
-        Self::launch(false)
+        Self::launch(false, None)
+    }
+
+    /// Starts one whose nodes speak TLS with each other and with clients, whose certificates they ask for.
+    pub fn start_with_tls(certificates: &Certificates) -> Self {
+        Self::launch(false, Some(certificates))
     }
 
     /// Starts one that may stand in a static.
     pub fn start_shared() -> Self {
-        Self::launch(true)
+        Self::launch(true, None)
     }
 
-    fn launch(shared: bool) -> Self {
+    fn launch(shared: bool, certificates: Option<&Certificates>) -> Self {
         let arguments = |_: u16, _: &std::path::Path| {
             let bus = free_port().to_string();
             let arguments = [
@@ -34,7 +39,12 @@ impl RedisCluster {
                 ["--cluster-require-full-coverage", "no"],
                 ["--repl-diskless-sync-delay", "0"],
             ];
-            arguments.as_flattened().iter().map(ToString::to_string).collect()
+            let mut arguments: Vec<_> = arguments.as_flattened().iter().map(ToString::to_string).collect();
+            if let Some(certificates) = certificates {
+                arguments.extend(certificates.arguments("server", true));
+                arguments.extend(["--tls-cluster", "yes"].map(str::to_owned));
+            }
+            arguments
         };
         let servers: Vec<_> = (0..MASTERS * 2).map(|_| RedisServer::launch(shared, arguments)).collect();
         for (at, server) in servers.iter().enumerate() {
@@ -44,7 +54,7 @@ impl RedisCluster {
                 server.run::<()>(&["CLUSTER", "ADDSLOTSRANGE", &first.to_string(), &(next - 1).to_string()]);
             }
             let bus: Vec<String> = server.run(&["CONFIG", "GET", "cluster-port"]);
-            servers[0].run::<()>(&["CLUSTER", "MEET", "127.0.0.1", &server.port().to_string(), &bus[1]]);
+            servers[0].run::<()>(&["CLUSTER", "MEET", "127.0.0.1", &server.tls_port().to_string(), &bus[1]]);
         }
         let cluster = Self { servers };
         wait_until("the nodes know each other", || {
@@ -65,6 +75,12 @@ impl RedisCluster {
     pub fn url(&self) -> String {
         let hosts: Vec<_> = self.servers.iter().map(|server| format!("127.0.0.1:{}", server.port())).collect();
         format!("redis+cluster://{}", hosts.join(","))
+    }
+
+    /// Where its masters were, by TLS.
+    pub fn tls_url(&self) -> String {
+        let hosts: Vec<_> = self.servers.iter().map(|server| format!("127.0.0.1:{}", server.tls_port())).collect();
+        format!("rediss+cluster://{}", hosts.join(","))
     }
 
     /// Settings for a store on it.
@@ -146,7 +162,7 @@ impl RedisCluster {
         loop {
             let keys: Vec<String> = self.servers[from].run(&["CLUSTER", "GETKEYSINSLOT", &text, "1"]);
             let Some(key) = keys.first() else { break };
-            let port = self.servers[to].port().to_string();
+            let port = self.servers[to].tls_port().to_string();
             self.servers[from].run::<()>(&["MIGRATE", "127.0.0.1", &port, key, "0", "5000", "REPLACE"]);
             between();
         }

@@ -1,6 +1,7 @@
 //! Real Redis servers for tests: alone, watched by sentinels, or as a cluster. Started on free ports, and stopped when
 //! they are dropped, also by a test that fails or is killed.
 
+mod certificates;
 mod cluster;
 mod process;
 mod sentinel;
@@ -14,7 +15,7 @@ use std::{
 use tempfile::TempDir;
 
 use self::process::{Process, free_port};
-pub use self::{cluster::RedisCluster, sentinel::RedisSentinels};
+pub use self::{certificates::Certificates, cluster::RedisCluster, sentinel::RedisSentinels};
 use crate::RedisSettings;
 
 /// A running server. Its data stay in a folder of its own, also while it is stopped.
@@ -23,6 +24,8 @@ pub struct RedisServer {
     port: u16,
     dir: Folder,
     arguments: Vec<String>,
+    /// Of its default user, where these tests need one to look inside.
+    password: Option<&'static str>,
 }
 
 enum Folder {
@@ -55,13 +58,19 @@ impl RedisServer {
         Self::launch(true, |_, _| Vec::new())
     }
 
+    /// Starts one that speaks TLS on a port of its own, with the certificate of this name; it may ask clients for theirs.
+    pub fn start_with_tls(certificates: &Certificates, name: &str, asks_clients: bool) -> Self {
+        Self::launch(false, |_, _| certificates.arguments(name, asks_clients))
+    }
+
     /// Arguments may depend on the port and on the folder.
     fn launch(shared: bool, arguments: impl Fn(u16, &Path) -> Vec<String>) -> Self {
         let dir = TempDir::new().expect("there is room for a temporary folder");
         let mut dir = if shared { Folder::Orphan(dir.keep()) } else { Folder::Ours(dir) };
         for _ in 0..STARTS_MAX {
             let port = free_port();
-            let mut server = Self { process: None, port, arguments: arguments(port, dir.path()), dir };
+            let arguments = arguments(port, dir.path());
+            let mut server = Self { process: None, port, arguments, dir, password: None };
             if server.try_start() {
                 return server;
             }
@@ -86,6 +95,16 @@ impl RedisServer {
     /// The port that it listens on.
     pub fn port(&self) -> u16 {
         self.port
+    }
+
+    /// The port on which it speaks TLS; the usual one if it does not.
+    pub fn tls_port(&self) -> u16 {
+        certificates::tls_port(&self.arguments).unwrap_or(self.port)
+    }
+
+    /// Where it speaks TLS.
+    pub fn tls_url(&self) -> String {
+        format!("rediss://127.0.0.1:{}", self.tls_port())
     }
 
     /// Where it listens.
@@ -130,7 +149,9 @@ impl RedisServer {
 
     /// The same, where it may fail.
     pub fn try_run<T: redis::FromRedisValue>(&self, command: &[&str]) -> redis::RedisResult<T> {
-        let client = redis::Client::open(self.url()).expect("a URL of our own");
+        let login = self.password.map(|password| format!(":{password}@")).unwrap_or_default();
+        let url = format!("redis://{login}127.0.0.1:{}", self.port);
+        let client = redis::Client::open(url).expect("a URL of our own");
         let mut line = redis::cmd(command[0]);
         line.arg(&command[1..]);
         line.query(&mut client.get_connection_with_timeout(PATIENCE)?)

@@ -2,12 +2,16 @@
 
 use std::{collections::HashMap, fs};
 
-use super::{RedisServer, wait_until};
-use crate::RedisSettings;
+use super::{Certificates, RedisServer, certificates::lines_of, wait_until};
+use crate::{RedisLogin, RedisSettings};
 
 const SERVICE: &str = "main";
 const REPLICAS: usize = 2;
 const SENTINELS: usize = 3;
+/// Of the sentinels' default user, where they have logins.
+const PASSWORD: &str = "among-sentinels";
+/// Who may ask them then.
+const LOGIN: [&str; 2] = ["node", "of-sentinels"];
 
 /// Three servers, of which one is the primary, and three sentinels.
 pub struct RedisSentinels {
@@ -32,17 +36,30 @@ impl RedisSentinels {
         Self::launch(true, &[])
     }
 
+    /// Starts some that all speak TLS, ask clients for certificates, and have logins of their own: servers as the
+    /// arguments say, sentinels as [`login`](Self::login) says.
+    pub fn start_with_tls(certificates: &Certificates, arguments: &[&str]) -> Self {
+        Self::launch_with(false, arguments, Some(certificates))
+    }
+
     fn launch(shared: bool, arguments: &[&str]) -> Self {
-        let owned = |arguments: &[&str]| arguments.iter().map(ToString::to_string).collect::<Vec<_>>();
-        let usual = [arguments, &["--repl-diskless-sync-delay", "0"]].concat();
-        let primary = RedisServer::launch(shared, |_, _| owned(&usual));
-        let port = primary.port().to_string();
-        let of_primary = ["--replicaof", "127.0.0.1", &port];
+        Self::launch_with(shared, arguments, None)
+    }
+
+    fn launch_with(shared: bool, arguments: &[&str], certificates: Option<&Certificates>) -> Self {
+        let usual = || {
+            let usual = [arguments, &["--repl-diskless-sync-delay", "0"]].concat();
+            let tls = certificates.map(|certificates| certificates.arguments("server", true)).unwrap_or_default();
+            usual.into_iter().map(str::to_owned).chain(tls).collect::<Vec<_>>()
+        };
+        let primary = RedisServer::launch(shared, |_, _| usual());
+        let port = primary.tls_port().to_string();
+        let of_primary = ["--replicaof", "127.0.0.1", &port].map(str::to_owned);
         let replicas =
-            (0..REPLICAS).map(|_| RedisServer::launch(shared, |_, _| owned(&[&usual[..], &of_primary].concat())));
+            (0..REPLICAS).map(|_| RedisServer::launch(shared, |_, _| [usual(), of_primary.to_vec()].concat()));
         let servers: Vec<_> = std::iter::once(primary).chain(replicas.collect::<Vec<_>>()).collect();
         wait_until("the replicas follow", || is_followed(&servers[0]));
-        let sentinels: Vec<_> = (0..SENTINELS).map(|_| start_sentinel(shared, &port)).collect();
+        let sentinels: Vec<_> = (0..SENTINELS).map(|_| start_sentinel(shared, &port, certificates)).collect();
         let group = Self { servers, sentinels };
         wait_until("the sentinels know each other", || {
             let knows = |sentinel: &RedisServer| {
@@ -61,6 +78,23 @@ impl RedisSentinels {
         format!("redis+sentinel://{}/{SERVICE}", hosts.join(","))
     }
 
+    /// Where the sentinels are, by TLS, with this login for the servers.
+    pub fn tls_url(&self, login: &str) -> String {
+        let hosts: Vec<_> =
+            self.sentinels.iter().map(|sentinel| format!("127.0.0.1:{}", sentinel.tls_port())).collect();
+        format!("rediss+sentinel://{login}@{}/{SERVICE}", hosts.join(","))
+    }
+
+    /// How to log in to the sentinels, where they have logins.
+    pub fn login(&self) -> RedisLogin {
+        RedisLogin { user: Some(LOGIN[0].to_owned()), password: Some(LOGIN[1].to_owned()) }
+    }
+
+    /// The sentinels.
+    pub fn sentinels(&self) -> &[RedisServer] {
+        &self.sentinels
+    }
+
     /// Settings for a store on them.
     pub fn settings(&self, namespace: &str) -> RedisSettings {
         RedisSettings::new(self.url(), namespace)
@@ -69,7 +103,7 @@ impl RedisSentinels {
     /// Which server the first sentinel calls the primary.
     pub fn primary(&self) -> usize {
         let port = &master(&self.sentinels[0])["port"];
-        self.servers.iter().position(|server| server.port().to_string() == *port).expect("one of ours")
+        self.servers.iter().position(|server| server.tls_port().to_string() == *port).expect("one of ours")
     }
 
     /// Has another server made the primary, in peace: both live on.
@@ -94,21 +128,32 @@ impl RedisSentinels {
     }
 }
 
-fn start_sentinel(shared: bool, port: &str) -> RedisServer {
-    RedisServer::launch(shared, |own_port, dir| {
+fn start_sentinel(shared: bool, port: &str, certificates: Option<&Certificates>) -> RedisServer {
+    let mut server = RedisServer::launch(shared, |own_port, dir| {
         let file = dir.join("sentinel.conf");
+        let tls = certificates.map(|certificates| {
+            let [user, password] = LOGIN;
+            let logins = format!(
+                "user {user} on >{password} ~* &* +@all\nrequirepass {PASSWORD}\nsentinel sentinel-pass {PASSWORD}\n"
+            );
+            lines_of(&certificates.arguments("server", true)) + &logins
+        });
         let text = format!(
             "port {own_port}\nbind 127.0.0.1\ndir {dir}\n\
              sentinel monitor {SERVICE} 127.0.0.1 {port} {quorum}\n\
              sentinel down-after-milliseconds {SERVICE} 1000\n\
              sentinel failover-timeout {SERVICE} 4000\n\
-             sentinel parallel-syncs {SERVICE} 2\n",
+             sentinel parallel-syncs {SERVICE} 2\n\
+             {tls}",
+            tls = tls.unwrap_or_default(),
             dir = dir.display(),
             quorum = SENTINELS / 2 + 1,
         );
         fs::write(&file, text).expect("the folder is ours");
         vec![file.to_string_lossy().into_owned(), "--sentinel".into()]
-    })
+    });
+    server.password = certificates.map(|_| PASSWORD);
+    server
 }
 
 fn is_followed(primary: &RedisServer) -> bool {

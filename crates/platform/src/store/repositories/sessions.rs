@@ -1,9 +1,11 @@
 //! Sessions. A session is good while it is neither revoked nor over and its user is active.
 
+use std::collections::HashSet;
+
 use chrono::{DateTime, Utc};
 use sea_orm::{
     ActiveValue::Set,
-    ColumnTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder as _,
+    ColumnTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
     sea_query::{Expr, ExprTrait as _},
 };
 use tracing::instrument;
@@ -64,6 +66,25 @@ pub async fn principal(
         expires_at: row.expires_at,
         user,
     }))
+}
+
+/// The newest good sessions, each of another user: of those who will be back first, most likely. For warming, which
+/// shows nothing of it to anybody.
+#[instrument(level = "debug", name = "db.query", skip_all, fields(db.operation = "sessions.newest"))]
+pub async fn newest(db: Reading<'_>, now: DateTime<Utc>, users_max: usize) -> Result<Vec<Uuid>, StoreError> {
+    let good = session::Column::RevokedAt.is_null().and(session::Column::ExpiresAt.gt(stamp(now)));
+    // Some users have several.
+    let rows_max = u64::try_from(users_max).unwrap_or(u64::MAX).saturating_mul(4);
+    let rows = session::Entity::find()
+        .filter(good)
+        .order_by_desc(session::Column::CreatedAt)
+        .order_by_desc(session::Column::Id)
+        .limit(rows_max)
+        .all(&db)
+        .await?;
+    let mut seen = HashSet::new();
+    let newest = rows.into_iter().filter(|row| seen.insert(row.user_id)).map(|row| row.id);
+    Ok(newest.take(users_max).collect())
 }
 
 /// Begins a session and notes that the user was seen.

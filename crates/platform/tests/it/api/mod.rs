@@ -8,4 +8,5 @@ mod imports;
 mod isolation;
 mod nodes;
 mod sockets;
+mod warming;
 mod world;

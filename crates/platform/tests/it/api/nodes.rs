@@ -1,7 +1,9 @@
 //! Two nodes of one installation: one database, one Redis.
 
+use platform::{app::App, settings::Settings};
 use serde_json::{Value, json};
-use unstale::testing::redis_server::RedisServer;
+use unstale::testing::redis_server::{Certificates, RedisServer};
+use unstale_server::settings::Sources;
 
 use super::{
     sockets::{listen, listen_on},
@@ -33,9 +35,14 @@ impl Nodes {
 }
 
 /// The settings that name what nodes share.
-fn shared(redis: &RedisServer, database: &tempfile::TempDir) -> [(&'static str, String); 2] {
+fn shared(redis: &RedisServer, database: &tempfile::TempDir) -> [(&'static str, String); 3] {
     let path = database.path().join("shared.db");
-    [("DATABASE_URL", format!("sqlite://{}?mode=rwc", path.display())), ("REDIS_URL", redis.url())]
+    [
+        ("DATABASE_URL", format!("sqlite://{}?mode=rwc", path.display())),
+        ("REDIS_URL", redis.url()),
+        // A minute, as it is by default, is longer than a test may take.
+        ("REDIS_BREAKER_OPEN", "500ms".to_owned()),
+    ]
 }
 
 /// The status of a mapping, read with the position that a write returned.
@@ -128,15 +135,51 @@ async fn without_redis_everything_is_answered_and_with_it_again_nothing_is_old()
     }
     nodes.redis.start_again();
     let until_written = async {
-        loop {
+        // By turns, because a write that changes nothing declares nothing wrong and has no position.
+        for (review, status) in [("approve", "approved"), ("reject", "rejected")].into_iter().cycle() {
             let chosen = json!({ "mapping_ids": [ids.mapping] });
-            let written = admin.post(&format!("{mappings}/bulk-approve"), chosen).await;
+            let written = admin.post(&format!("{mappings}/bulk-{review}"), chosen).await;
             if written.status.is_success() && !written.header("unstale-position").is_empty() {
-                return written.header("unstale-position").to_owned();
+                return (written.header("unstale-position").to_owned(), status);
             }
         }
+        unreachable!("it goes round until a write is recorded")
     };
     let waited = tokio::time::timeout(std::time::Duration::from_secs(30), until_written).await;
-    let position = waited.expect("the nodes recover without a restart");
-    assert_eq!(status_after(&elsewhere, &mappings, &ids.mapping, &position).await, "approved");
+    let (position, status) = waited.expect("the nodes recover without a restart");
+    assert_eq!(status_after(&elsewhere, &mappings, &ids.mapping, &position).await, status);
+}
+
+/// By the settings that operators have, against a server that asks for the client's certificate.
+#[tokio::test]
+async fn nodes_share_a_redis_by_tls_with_certificates_of_their_own() {
+    let certificates = Certificates::new();
+    let redis = RedisServer::start_with_tls(&certificates, "server", true);
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| certificates.path(name).to_str().unwrap().to_owned();
+    let settings = [
+        ("DATABASE_URL", format!("sqlite://{}?mode=rwc", folder.path().join("shared.db").display())),
+        ("REDIS_URL", redis.tls_url()),
+        ("REDIS_CA_FILE", path("ca.crt")),
+        ("REDIS_CERT_FILE", path("client.crt")),
+        ("REDIS_KEY_FILE", path("client.key")),
+        // A machine that is busy with other tests needs longer for TLS than a read waits: that is no failure here.
+        ("REDIS_BREAKER_FAILURES", "1000".to_owned()),
+    ];
+    let settings = settings.each_ref().map(|(name, value)| (*name, value.as_str()));
+    let one = World::with(&settings).await;
+    let two = World::beside(&one, &settings).await;
+    let admin = one.sign_in(ADMIN).await;
+    let ids = admin.ids().await;
+    let mappings = format!("/field-mappings/{}", ids.import);
+    admin.get(&mappings).await.expect(200);
+    let shared = admin.at(&two).get(&mappings).await.expect(200);
+    assert!(shared.is_hit(), "{shared:?}");
+
+    // Whom it is refused by is told by the engine's own tests; here, that a node does not start without its files.
+    let settings = settings.map(|(name, value)| (name, if name == "REDIS_KEY_FILE" { "/nowhere" } else { value }));
+    let own = [("DATA_DIR", folder.path().to_str().unwrap()), ("PASSWORD_COST", "low")];
+    let env = Sources::default().with_env(own.into_iter().chain(settings));
+    let error = App::build(Settings::read(env).unwrap()).await.err().expect("it does not start");
+    assert!(format!("{error:#}").contains("cannot be read"), "{error:#}");
 }

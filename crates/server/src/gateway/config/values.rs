@@ -5,6 +5,8 @@ use std::{borrow::Cow, fmt, time::Duration};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
+use crate::settings::parse_duration;
+
 /// What a duration looks like.
 pub(crate) const DURATION: &str = "a whole number with its unit (ms, s, m, h or d), such as \"30s\"";
 /// What a size looks like.
@@ -26,16 +28,7 @@ impl Span {
 
     /// Reads the text.
     pub fn parse(text: &str) -> Option<Self> {
-        let (number, unit) = split(text)?;
-        let millis = match unit {
-            "ms" => number,
-            "s" => number.checked_mul(1000)?,
-            "m" => number.checked_mul(60_000)?,
-            "h" => number.checked_mul(3_600_000)?,
-            "d" => number.checked_mul(86_400_000)?,
-            _ => return None,
-        };
-        Some(Self(Duration::from_millis(millis)))
+        parse_duration(text).map(Self)
     }
 }
 

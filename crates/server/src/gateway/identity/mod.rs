@@ -14,7 +14,7 @@
 
 mod ask;
 mod certificate;
-mod claims;
+pub(crate) mod claims;
 mod credentials;
 mod introspect;
 mod jwks;

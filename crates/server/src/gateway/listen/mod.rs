@@ -21,7 +21,7 @@
 //! - After the stop no connection is accepted, what runs may end within the drain limit, and then all is closed.
 
 mod connection;
-mod hygiene;
+pub(crate) mod hygiene;
 mod peer;
 mod registry;
 mod service;

@@ -191,7 +191,7 @@ fn names_no_coding(value: &[u8]) -> bool {
     let has = |coding: &&[u8]| word.windows(coding.len()).any(|part| part == *coding);
     !word.is_empty()
         && word.iter().all(u8::is_ascii_alphanumeric)
-        && ![&b"chunked"[..], b"gzip", b"deflate", b"compress"].iter().any(|coding| has(coding))
+        && ![&b"chunked"[..], b"gzip", b"deflate", b"compress"].iter().any(has)
 }
 
 /// Asks servers until one answers.

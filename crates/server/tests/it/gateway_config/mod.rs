@@ -1,5 +1,6 @@
 //! `unstale gateway` put together, from its configuration file, over real sockets and before a real backend.
 
+mod attacks;
 mod control;
 mod identity;
 mod reload;

@@ -67,6 +67,7 @@ impl Backend {
             .route("/public/{name}", get(public))
             .route("/jwks", get(|State(backend): State<Self>| async move { backend.0.lock().unwrap().jwks.clone() }))
             .route("/upload", post(|body: axum::body::Bytes| async move { body.len().to_string() }))
+            .route("/echo/{*rest}", axum::routing::any(echo))
             .fallback(|| async { "elsewhere" })
             .with_state(backend.clone());
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -156,6 +157,28 @@ async fn public(State(backend): State<Backend>, Path(name): Path<String>, header
     let calls = backend.called(&format!("/public/{name}"));
     let credentials = headers.contains_key("authorization") || headers.contains_key("cookie");
     Json(json!({"credentials": credentials, "calls": calls})).into_response()
+}
+
+/// Echoes what it reads of a request, in its body and in a header. What it is declared to give alike to all of a tenant
+/// (`/echo/tenant/…`), it gives without who they are.
+async fn echo(State(backend): State<Backend>, request: axum::extract::Request) -> Response {
+    let (head, body) = request.into_parts();
+    let body = axum::body::to_bytes(body, 1 << 20).await.unwrap_or_default();
+    let is_shared = head.uri.path().starts_with("/echo/tenant/");
+    let mut words = vec![format!("url={} method={}", head.uri, head.method)];
+    if !is_shared {
+        let (user, client) = backend.user(&head.headers).unwrap_or_default();
+        words.push(format!("who={client}/{user}"));
+    }
+    for (name, value) in &head.headers {
+        if !(is_shared && ["authorization", "cookie", "x-api-key"].contains(&name.as_str())) {
+            words.push(format!("{name}={}", String::from_utf8_lossy(value.as_bytes())));
+        }
+    }
+    words.push(format!("body={}", String::from_utf8_lossy(&body)));
+    let text = words.join(" ");
+    let own = http::HeaderValue::from_bytes(text.as_bytes()).unwrap();
+    ([("cache-control", "max-age=60".parse().unwrap()), ("x-echo", own)], text).into_response()
 }
 
 /// A gateway that runs; it ends when it is dropped.

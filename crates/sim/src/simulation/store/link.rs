@@ -14,7 +14,7 @@ use futures_util::future::{self, BoxFuture, FutureExt as _};
 use parking_lot::Mutex;
 use tokio::{sync::mpsc, task::yield_now, time::sleep};
 use unstale::{
-    Position, RawKey, StoreError, TagId,
+    Position, RawKey, Record, StoreError, TagId,
     position::{Partition, PartitionCount},
     store::{
         AfterLease, Filled, LeaseRequest, LeaseToken, Leased, LocalHeads, LogPage, Moves, MovesWatcher, Store,
@@ -44,6 +44,8 @@ pub(crate) struct Weather {
     pub(crate) doubled_percent: u32,
     /// Ways that take up to two seconds.
     pub(crate) slow_percent: u32,
+    /// Answers of the log that take up to half a second; everything else is as fast as it is otherwise.
+    pub(crate) late_pages_percent: u32,
 }
 
 /// The store as one node sees it.
@@ -106,21 +108,27 @@ impl Link {
         self.wakes.load(Relaxed)
     }
 
-    /// A message that there may be more in a partition's log sets out.
-    pub(super) fn wake(self: &Arc<Self>, partition: Partition) {
+    /// A message that there is more in a partition's log sets out, with the record or without it.
+    pub(super) fn hear(self: &Arc<Self>, partition: Partition, record: Option<&Arc<Record>>) {
         let weather = self.weather();
         if weather.cut || self.dice.percent(weather.lost_wakes_percent) {
             self.trace.count("fault: wake-up lost");
             return;
         }
-        let (link, way) = (self.clone(), self.way(weather));
-        tokio::spawn(async move {
-            way.travel().await;
-            if !link.weather.lock().cut {
-                link.wakes.fetch_add(1, Relaxed);
-                link.moves.note(partition);
-            }
-        });
+        let copies = if self.dice.percent(weather.doubled_percent) { 2 } else { 1 };
+        for _ in 0..copies {
+            let (link, way, record) = (self.clone(), self.way(weather), record.cloned());
+            tokio::spawn(async move {
+                way.travel().await;
+                if !link.weather.lock().cut {
+                    link.wakes.fetch_add(1, Relaxed);
+                    match record {
+                        Some(record) => _ = link.moves.tell(record),
+                        None => link.moves.note(partition),
+                    }
+                }
+            });
+        }
     }
 
     async fn ask(&self, op: Op) -> Result<Answer, StoreError> {
@@ -135,7 +143,11 @@ impl Link {
             self.trace.count("fault: request doubled");
         }
         for copy in 0..copies {
-            let (there, back) = (self.way(weather), self.way(weather));
+            let (there, mut back) = (self.way(weather), self.way(weather));
+            if matches!(op, Op::Read { .. }) && self.dice.percent(weather.late_pages_percent) {
+                self.trace.count("fault: late page of the log");
+                back.time += self.dice.millis(50..500);
+            }
             let lost_there = self.dice.percent(weather.lost_requests_percent);
             let lost_back = self.dice.percent(weather.lost_answers_percent);
             if lost_there {
@@ -277,8 +289,14 @@ impl Store for Link {
         tags: Vec<TagId>,
         note: Bytes,
     ) -> BoxFuture<'_, Result<Position, StoreError>> {
-        let ask = self.ask(Op::Append { partition, tags, note });
-        ask.map(|answer| answer.map(Answer::position)).boxed()
+        let ask = self.ask(Op::Append { partition, tags: tags.clone(), note: note.clone() });
+        let told = |answer: Answer| {
+            let position = answer.position();
+            // Who appended it need not wait for the message.
+            self.moves.tell(Arc::new(Record { position, tags, note }));
+            position
+        };
+        ask.map(|answer| answer.map(told)).boxed()
     }
 
     fn read_log(&self, after: Position, records_max: usize) -> BoxFuture<'_, Result<LogPage, StoreError>> {

@@ -9,7 +9,7 @@ use std::{
 use parking_lot::Mutex;
 use tokio::time::Instant;
 use unstale::{
-    StoreError,
+    Record, StoreError,
     position::{Epoch, Partition, PartitionCount},
 };
 
@@ -18,6 +18,9 @@ use super::{
     link::Link,
 };
 use crate::simulation::{dice::Dice, trace::Trace};
+
+/// Of a hundred records, how many are not told of, only that there is one.
+const UNTOLD_PERCENT: u32 = 10;
 
 /// How the server answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -125,15 +128,24 @@ impl Server {
             return Err(StoreError::Unavailable(format!("refused: {:?}", inner.health)));
         }
         let moved = match &op {
-            Op::Append { partition, .. } | Op::StartAnew { partition } => Some(*partition),
+            Op::Append { partition, tags, note } => Some((*partition, Some((tags.clone(), note.clone())))),
+            Op::StartAnew { partition } => Some((*partition, None)),
             _ => None,
         };
         let answer = self.execute(&mut inner, op);
         drop(inner);
-        if let Some(partition) = moved {
+        if let Some((partition, content)) = moved {
+            let record = match (&answer, content) {
+                // As if some were too large for a message.
+                (_, Some(_)) if self.dice.percent(UNTOLD_PERCENT) => None,
+                (Answer::Position(position), Some((tags, note))) => {
+                    Some(Arc::new(Record { position: *position, tags, note }))
+                }
+                _ => None,
+            };
             let mut listeners = self.listeners.lock();
             listeners.retain(|link| link.upgrade().is_some_and(|link| link.is_alive()));
-            listeners.iter().filter_map(Weak::upgrade).for_each(|link| link.wake(partition));
+            listeners.iter().filter_map(Weak::upgrade).for_each(|link| link.hear(partition, record.as_ref()));
         }
         Ok(answer)
     }

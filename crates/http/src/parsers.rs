@@ -1,0 +1,14 @@
+//! The readers of what comes from outside that have no other public name, for fuzzing. No part of the interface.
+
+use http::{HeaderMap, HeaderName};
+use unstale::PositionSet;
+
+/// The members of a list of strings, as `Cache-Groups` is one.
+pub fn groups(headers: &HeaderMap, name: &HeaderName) -> Option<Vec<String>> {
+    crate::named::strings(headers, name).ok()
+}
+
+/// The position that a request demands.
+pub fn position(headers: &HeaderMap) -> Option<PositionSet> {
+    crate::position::demanded(headers).ok()
+}

@@ -1,0 +1,147 @@
+//! Warming: after a sign-in, an import, a start and a broad invalidation, the first read asks the database nothing.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use axum::{body::Body, http::Request};
+use http_body_util::BodyExt as _;
+use tower::ServiceExt as _;
+use unstale::testing::redis_server::RedisServer;
+
+use super::world::{ADMIN, ANALYST, World};
+
+/// For what happens soon unless something is broken.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+async fn metrics(world: &World) -> String {
+    let request = Request::get("/metrics").body(Body::empty()).unwrap();
+    let body = world.router.clone().oneshot(request).await.unwrap().into_body();
+    String::from_utf8(body.collect().await.unwrap().to_bytes().to_vec()).unwrap()
+}
+
+/// The sum of a counter's samples that have all of these labels.
+async fn count(world: &World, name: &str, labels: &[&str]) -> u64 {
+    let text = metrics(world).await;
+    let samples = text.lines().filter(|line| line.starts_with(&format!("{name}{{")));
+    let samples = samples.filter(|line| labels.iter().all(|label| line.contains(label)));
+    samples.map(|line| line.rsplit_once(' ').unwrap().1.parse::<u64>().unwrap()).sum()
+}
+
+/// Reads of an occasion that were made.
+async fn warmed(world: &World, occasion: &str) -> u64 {
+    let occasion = format!("occasion=\"{occasion}\"");
+    let mut sum = 0;
+    for outcome in ["loaded", "present"] {
+        sum += count(world, "cache_warm_reads_total", &[&occasion, &format!("outcome=\"{outcome}\"")]).await;
+    }
+    sum
+}
+
+async fn until_warmed(world: &World, occasion: &str, reads: u64) {
+    let waiting = async {
+        while warmed(world, occasion).await < reads {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, waiting).await.unwrap_or_else(|_| panic!("{occasion} was not warmed"));
+}
+
+/// Loads of everything but responses, by entity: what asks the database.
+async fn loads(world: &World) -> BTreeMap<String, u64> {
+    of_views(world, "cache_loads_total", "").await
+}
+
+/// Reads that found nothing. Not among them is what a busy machine makes of a Redis that does not answer in time.
+async fn misses(world: &World) -> BTreeMap<String, u64> {
+    of_views(world, "cache_reads_total", "verdict=\"MISS\"").await
+}
+
+async fn of_views(world: &World, name: &str, label: &str) -> BTreeMap<String, u64> {
+    let text = metrics(world).await;
+    let samples = text.lines().filter(|line| line.starts_with(&format!("{name}{{")) && line.contains(label));
+    let mut counts = BTreeMap::new();
+    for (labels, count) in samples.map(|line| line.rsplit_once(' ').unwrap()) {
+        let entity = labels.split('"').nth(1).unwrap();
+        if entity != "http:response" {
+            *counts.entry(entity.to_owned()).or_default() += count.parse::<u64>().unwrap();
+        }
+    }
+    counts
+}
+
+const AFTER_SIGN_IN: [&str; 6] =
+    ["/context/me", "/context/full", "/context-establishment/clients", "/engagements", "/discovery/flows", "/imports"];
+
+#[tokio::test]
+async fn the_first_reads_after_a_sign_in_ask_the_database_nothing() {
+    let world = World::new().await;
+    let admin = world.sign_in(ADMIN).await;
+    until_warmed(&world, "sign_in", 7).await;
+    let before = loads(&world).await;
+    for path in AFTER_SIGN_IN {
+        let first = admin.get(path).await.expect(200);
+        assert!(!first.is_hit(), "{path}: nobody knows host and headers before");
+        assert_eq!(loads(&world).await, before, "{path}");
+        assert!(admin.get(path).await.expect(200).is_hit(), "{path}");
+    }
+    assert_eq!(count(&world, "cache_warm_reads_total", &["outcome=\"failed\""]).await, 0);
+}
+
+#[tokio::test]
+async fn the_first_reads_after_an_import_ask_the_database_nothing() {
+    let world = World::new().await;
+    let admin = world.sign_in(ADMIN).await;
+    until_warmed(&world, "sign_in", 7).await;
+    let ids = admin.ids().await;
+    // The demonstration's own imports were occasions too.
+    let earlier = warmed(&world, "import").await;
+    let accepted = admin.upload(&ids.engagement, "a.csv", b"Name,OS\nhost,linux\n").await.expect(202);
+    until_warmed(&world, "import", earlier + 6).await;
+    let import = accepted.body["import_id"].as_str().unwrap();
+    let before = loads(&world).await;
+    for path in [
+        format!("/imports/{import}"),
+        format!("/field-mappings/{import}"),
+        format!("/field-mappings/{import}/statistics"),
+        "/imports".to_owned(),
+        "/discovery/flows".to_owned(),
+    ] {
+        admin.get(&path).await.expect(200);
+        assert_eq!(loads(&world).await, before, "{path}");
+    }
+}
+
+fn shared(redis: &RedisServer, folder: &tempfile::TempDir) -> [(&'static str, String); 2] {
+    let database = format!("sqlite://{}?mode=rwc", folder.path().join("shared.db").display());
+    [("DATABASE_URL", database), ("REDIS_URL", redis.url())]
+}
+
+/// On a Redis of its own, which forgets everything.
+#[tokio::test]
+async fn after_a_start_and_after_redis_was_emptied_the_newest_users_find_their_views() {
+    let (redis, folder) = (RedisServer::start(), tempfile::tempdir().unwrap());
+    let settings = shared(&redis, &folder);
+    let settings = settings.each_ref().map(|(name, value)| (*name, value.as_str()));
+    let first = World::with(&settings).await;
+    let (admin, analyst) = (first.sign_in(ADMIN).await, first.sign_in(ANALYST).await);
+    until_warmed(&first, "sign_in", 14).await;
+
+    let other = RedisServer::start();
+    let elsewhere = [settings[0], ("REDIS_URL", &*other.url().leak())];
+    let second = World::beside(&first, &elsewhere).await;
+    until_warmed(&second, "start", 14).await;
+    let before = misses(&second).await;
+    for person in [&admin, &analyst] {
+        person.at(&second).get("/context/me").await.expect(200);
+    }
+    assert_eq!(misses(&second).await, before);
+
+    other.run::<()>(&["FLUSHALL"]);
+    until_warmed(&second, "flush", 14).await;
+    let before = misses(&second).await;
+    for person in [&admin, &analyst] {
+        for path in AFTER_SIGN_IN {
+            person.at(&second).get(path).await.expect(200);
+        }
+    }
+    assert_eq!(misses(&second).await, before);
+}

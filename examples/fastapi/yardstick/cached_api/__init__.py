@@ -1,0 +1,1 @@
+"""The same API with fastapi-cache2 on Redis: what the gateway is measured against."""
