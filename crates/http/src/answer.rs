@@ -237,6 +237,9 @@ impl Asked {
     /// Writes the account into the head and tells the observers.
     pub(crate) fn tell<B>(&self, shared: &Shared, account: &Account, response: &mut Response<B>) {
         account.tell(response.headers_mut());
+        if shared.observers.0.is_empty() {
+            return;
+        }
         shared.observers.answered(&Answered {
             entity: self.route.map_or("-", |id| &shared.routes.route(id).policy.entity),
             verdict: account.verdict(),

@@ -140,7 +140,7 @@ impl<S> CacheService<S> {
         S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone + Send + 'static,
         S::Future: Send + 'static,
         S::Error: Send + 'static,
-        ReqBody: Send + 'static,
+        ReqBody: Body + Send + 'static,
         ResBody: Body<Data = Bytes> + Send + 'static,
         ResBody::Error: Send,
     {

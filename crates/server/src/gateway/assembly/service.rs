@@ -27,7 +27,7 @@ use crate::{
     gateway::{
         config::file::OnCredentials,
         identity::{Identified, Outcome, Peer, Stranger},
-        listen::{PeerAddress, PeerCertificate},
+        listen::{ClientConnection, PeerCertificate},
         proxy::ForwardBody,
         upstream::{Target, Upstream},
     },
@@ -128,8 +128,8 @@ impl Passage {
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
-        let (address, certificate) = (head.extensions.get::<PeerAddress>().copied(), head.extensions.get().cloned());
-        let certificate: Option<PeerCertificate> = certificate;
+        let address = head.extensions.get().map(ClientConnection::peer);
+        let certificate: Option<PeerCertificate> = head.extensions.get().cloned();
         let peer = Peer { address: address.map(|address| address.0.ip()), certificate: certificate.as_ref() };
         self.state.identities.strip(&mut head, peer).map_err(|Stranger| Refusal::Stranger)?;
         let (upstream, body_bytes_max) = self.target(&head.method)?;
