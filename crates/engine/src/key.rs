@@ -199,7 +199,8 @@ struct Escaped<'a>(&'a mut String);
 impl fmt::Write for Escaped<'_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         let mut rest = text;
-        while let Some(at) = rest.find(['/', '%']) {
+        // Both are one byte: no need to look at characters.
+        while let Some(at) = rest.bytes().position(|byte| matches!(byte, b'/' | b'%')) {
             self.0.push_str(&rest[..at]);
             self.0.push_str(if rest.as_bytes()[at] == b'/' { "%2F" } else { "%25" });
             rest = &rest[at + 1..];

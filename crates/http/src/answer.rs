@@ -12,7 +12,7 @@ use crate::{
     conditional::{Condition, Preconditions},
     decide::Wanted,
     groups::cache_groups,
-    headers::{Account, CACHE_GROUPS, Kept, Seconds, WRITTEN_POSITION, X_CACHE_HITS, X_CACHE_MISSES},
+    headers::{Account, CACHE_GROUPS, Kept, Seconds, WRITTEN_POSITION, X_CACHE_HITS, X_CACHE_MISSES, number},
     identity::Identity,
     layer::Shared,
     position::{self, Written},
@@ -77,8 +77,8 @@ impl Asked {
         let is_stale = matches!(account, Account::Stale { .. });
         headers.insert(header::CACHE_CONTROL, if is_stale { REVALIDATE } else { self.cache_control.clone() });
         headers.insert(VARY, shared.routes.vary().clone());
-        headers.insert(X_CACHE_HITS, HeaderValue::from(hits));
-        headers.insert(X_CACHE_MISSES, HeaderValue::from(stored.misses()));
+        headers.insert(X_CACHE_HITS, number(hits));
+        headers.insert(X_CACHE_MISSES, number(stored.misses()));
         if let Some(tenant) = self.tenant(shared) {
             let make = || cache_groups(&shared.groups, tenant, fetched.tags(), shared.limits.groups_max);
             if let Some(groups) = stored.groups(make) {
@@ -237,6 +237,9 @@ impl Asked {
     /// Writes the account into the head and tells the observers.
     pub(crate) fn tell<B>(&self, shared: &Shared, account: &Account, response: &mut Response<B>) {
         account.tell(response.headers_mut());
+        if shared.observers.0.is_empty() {
+            return;
+        }
         shared.observers.answered(&Answered {
             entity: self.route.map_or("-", |id| &shared.routes.route(id).policy.entity),
             verdict: account.verdict(),
@@ -297,7 +300,7 @@ fn described<B: Body>(stored: &StoredResponse, body: CacheBody<B>, length: usize
         headers.append(name.clone(), value.clone());
     }
     // Said explicitly, because a HEAD's empty body does not tell.
-    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+    headers.insert(header::CONTENT_LENGTH, number(length as u64));
     *response.headers_mut() = headers;
     response
 }

@@ -1,6 +1,6 @@
 //! What the layer says about itself in a response: `X-Cache`, `Cache-Status` (RFC 9211) and `Server-Timing`.
 
-use std::{fmt::Write as _, time::Duration};
+use std::{cell::RefCell, fmt::Write as _, time::Duration};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
@@ -130,9 +130,12 @@ impl Account {
     }
 
     fn status(&self) -> HeaderValue {
+        if let Self::Hit { ttl } = self {
+            return hit_status(*ttl);
+        }
         let mut text = String::with_capacity(64);
         let _ = match self {
-            Self::Hit { ttl } => write!(text, "Unstale; hit; ttl={ttl}"),
+            Self::Hit { ttl } => write!(text, "{HIT_STATUS}{ttl}"),
             Self::Stale { ttl, reason } => write!(text, "Unstale; hit; ttl={ttl}; detail={reason}"),
             Self::Miss { status, collapsed, kept, .. } => {
                 let stored = if matches!(kept, Kept::Stored(_)) { "; stored" } else { "" };
@@ -164,6 +167,45 @@ impl Account {
     }
 }
 
+/// What says of a hit for how long it stays fresh, but for the number.
+const HIT_STATUS: &str = "Unstale; hit; ttl=";
+/// How many of such values each thread keeps.
+const HIT_STATUSES: usize = 64;
+
+thread_local! {
+    /// Of the hits of one second, most have one of few numbers.
+    static HITS: RefCell<[Option<(Seconds, HeaderValue)>; HIT_STATUSES]> =
+        const { RefCell::new([const { None }; HIT_STATUSES]) };
+}
+
+fn hit_status(ttl: Seconds) -> HeaderValue {
+    HITS.with_borrow_mut(|kept| {
+        let place = usize::try_from(ttl.rem_euclid(HIT_STATUSES as Seconds)).expect("a remainder is not negative");
+        match &kept[place] {
+            Some((of, value)) if *of == ttl => value.clone(),
+            _ => {
+                let value =
+                    HeaderValue::try_from(format!("{HIT_STATUS}{ttl}")).expect("words and digits make a header");
+                kept[place].insert((ttl, value)).1.clone()
+            }
+        }
+    })
+}
+
+/// A number as a header, in one allocation.
+pub(crate) fn number(mut number: u64) -> HeaderValue {
+    let mut digits = [0; 20];
+    let mut first = digits.len();
+    loop {
+        first -= 1;
+        digits[first] = b'0' + u8::try_from(number % 10).expect("a digit");
+        number /= 10;
+        if number == 0 {
+            return HeaderValue::from_bytes(&digits[first..]).expect("digits make a header");
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -176,6 +218,20 @@ mod tests {
         assert_eq!((all[0].to_str().unwrap(), all[1].to_str().unwrap()), ("Origin; hit", status));
         assert_eq!(headers[X_CACHE], verdict);
         assert_eq!(headers[SERVER_TIMING], timing);
+    }
+
+    #[test]
+    fn numbers_are_written_as_they_are() {
+        for of in [0, 7, 10, 1997, u64::MAX] {
+            assert_eq!(number(of), of.to_string());
+        }
+    }
+
+    #[test]
+    fn a_hits_number_is_its_own() {
+        for ttl in [0, 64, 0, 3600, 3536, -1, i64::MAX, i64::MIN, 64] {
+            check(Account::Hit { ttl }, "HIT", &format!("Unstale; hit; ttl={ttl}"), "cache;desc=\"HIT\"");
+        }
     }
 
     #[test]

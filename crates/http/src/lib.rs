@@ -90,7 +90,7 @@ pub use self::{
     position::{AtLeast, Written},
     route::{
         BrowserLifetime, ENTITY_BYTES_MAX, GroupHeader, Invalidates, Lifetime, OriginLifetime, Query, RouteError,
-        RoutePolicies, RoutePoliciesBuilder, RoutePolicy, Sharing, Writes,
+        RouteId, RoutePolicies, RoutePoliciesBuilder, RoutePolicy, Sharing, Writes,
     },
     served::{Answered, ServedObserver},
     service::CacheService,

@@ -124,9 +124,28 @@ where
     }
 
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
+        let route = self.shared.routes.find(request.uri().path());
+        self.call_routed(request, route)
+    }
+}
+
+impl<S> CacheService<S> {
+    /// As [`call`](Service::call), for who has found the route already, in the layer's own table.
+    pub fn call_routed<ReqBody, ResBody>(
+        &mut self,
+        request: Request<ReqBody>,
+        route: Option<RouteId>,
+    ) -> ResponseFuture<S::Future, ResBody, S::Error>
+    where
+        S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone + Send + 'static,
+        S::Future: Send + 'static,
+        S::Error: Send + 'static,
+        ReqBody: Body + Send + 'static,
+        ResBody: Body<Data = Bytes> + Send + 'static,
+        ResBody::Error: Send,
+    {
         let began = Instant::now();
         let (mut head, body) = request.into_parts();
-        let route = self.shared.routes.find(head.uri.path());
         let mut asked = asked(&self.shared, &head, route, began);
         let Ok(at_least) = position::demanded(&head.headers) else {
             let response = asked.problem(&self.shared, Problem::BadPosition, "bad-position");

@@ -6,11 +6,11 @@ mod table;
 
 pub(crate) use self::{
     policy::REVALIDATE,
-    table::{Route, RouteId, VARY, is_safe},
+    table::{Route, VARY, is_safe},
 };
 pub use self::{
     policy::{
         BrowserLifetime, GroupHeader, Invalidates, Lifetime, OriginLifetime, Query, RoutePolicy, Sharing, Writes,
     },
-    table::{ENTITY_BYTES_MAX, RouteError, RoutePolicies, RoutePoliciesBuilder},
+    table::{ENTITY_BYTES_MAX, RouteError, RouteId, RoutePolicies, RoutePoliciesBuilder},
 };

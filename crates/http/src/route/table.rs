@@ -97,7 +97,14 @@ pub struct RoutePolicies {
 
 /// The place of a route in its table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct RouteId(usize);
+pub struct RouteId(usize);
+
+impl RouteId {
+    /// The how-manieth route it is that was registered, from 0.
+    pub fn index(self) -> usize {
+        self.0
+    }
+}
 
 /// A policy, ready for use.
 #[derive(Debug)]
@@ -171,7 +178,7 @@ impl RoutePolicies {
     }
 
     /// The route of a path.
-    pub(crate) fn find(&self, path: &str) -> Option<RouteId> {
+    pub fn find(&self, path: &str) -> Option<RouteId> {
         self.root.find(path.strip_prefix('/')?).map(RouteId)
     }
 

@@ -13,6 +13,15 @@ use unstale_server::{
     telemetry::{self, BuildInfo},
 };
 
+/// The system's allocator is fair to all programs; this one is quicker for many small pieces that live as long as a
+/// request.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// As many as a worker's own queue holds. What does not fit goes to the queue of all workers; if that were looked at
+/// seldom, as is usual, some of thousands of connections would wait a hundred times longer than the others.
+const EVENTS_PER_TICK: usize = 256;
+
 const BUILD: BuildInfo = BuildInfo {
     version: env!("CARGO_PKG_VERSION"),
     commit: match option_env!("GIT_COMMIT") {
@@ -92,9 +101,14 @@ enum Purge {
     Hard,
 }
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    match run(Cli::parse().command).await {
+fn main() -> ExitCode {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .max_io_events_per_tick(EVENTS_PER_TICK)
+        .global_queue_interval(1)
+        .build()
+        .expect("the system gives a runtime what it needs");
+    match runtime.block_on(run(Cli::parse().command)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // The causes in one line, without a backtrace: most of them are for whoever calls to correct.

@@ -13,7 +13,7 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
-use super::assembly::Shared;
+use super::{assembly::Shared, identity::KNOWN};
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Outcome {
@@ -30,6 +30,8 @@ struct Reason {
 pub(crate) struct GatewayMetrics {
     reloads: Family<Outcome, Counter>,
     identities: Family<Outcome, Counter>,
+    /// The one of those that nearly every request counts, resolved.
+    known: OnceLock<Counter>,
     refusals: Family<Reason, Counter>,
     writes_untold: Counter,
     upstreams: Upstreams,
@@ -75,7 +77,12 @@ impl GatewayMetrics {
     }
 
     pub(crate) fn identified(&self, outcome: &'static str) {
-        self.identities.get_or_create(&Outcome { outcome }).inc();
+        let counter = || self.identities.get_or_create_owned(&Outcome { outcome });
+        if outcome == KNOWN {
+            self.known.get_or_init(counter).inc()
+        } else {
+            counter().inc()
+        };
     }
 
     pub(crate) fn refused(&self, reason: &'static str) {

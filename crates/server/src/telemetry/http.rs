@@ -8,17 +8,24 @@ use std::{
 };
 
 use axum::extract::MatchedPath;
-use http::{Method, Request, Response, StatusCode};
+use http::{HeaderName, Method, Request, Response, StatusCode};
 use pin_project_lite::pin_project;
 use tokio::task::futures::TaskLocalFuture;
 use tower::{Layer, Service};
 use tracing::{Instrument as _, Span, field, instrument::Instrumented};
 use unstale::Tenant;
 
-use super::{TraceContext, metrics::Metrics};
+use super::{
+    TraceContext,
+    metrics::{Answered, Metrics},
+};
 
 /// What the caller hung up on is counted with this status, as proxies do.
 const CLIENT_CLOSED_REQUEST: u16 = 499;
+/// The trace that a request belongs to.
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+/// Tells in an answer what the cache did.
+const X_CACHE: HeaderName = HeaderName::from_static("x-cache");
 /// The route of requests that no route matched.
 const UNMATCHED: &str = "(unmatched)";
 
@@ -95,32 +102,66 @@ where
 {
     type Response = Response<Out>;
     type Error = S::Error;
-    type Future = TaskLocalFuture<Current, Instrumented<Telling<S::Future>>>;
+    type Future = Watched<S::Future>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, mut request: Request<In>) -> Self::Future {
-        let context = context_of(&request);
-        let method = method_label(request.method());
+    fn call(&mut self, request: Request<In>) -> Self::Future {
         let route = label_of(request.extensions());
-        let span = tracing::debug_span!(
-            "http.request",
-            method,
-            route = route_label(route.as_ref()),
-            status = field::Empty,
-            tenant = field::Empty,
-            cache.verdict = field::Empty,
-            trace_id = context.trace_id(),
-            span_id = context.span_id(),
-        );
-        request.extensions_mut().insert(context);
-        let counted = Counted { metrics: self.metrics.clone(), method, route, began: Instant::now(), told: false };
-        let current = Current { span: span.clone(), context };
-        let inner = CURRENT.sync_scope(current.clone(), || self.inner.call(request));
-        CURRENT.scope(current, Telling { inner, counted }.instrument(span))
+        watch(&self.metrics, route, request, |mut request, context| {
+            request.extensions_mut().insert(context);
+            self.inner.call(request)
+        })
     }
+}
+
+/// The future of a request that is watched.
+pub type Watched<F> = TaskLocalFuture<Current, Instrumented<Telling<F>>>;
+
+impl HttpTelemetry {
+    /// Watches a request that `call` answers, for who knows its route without a router.
+    pub(crate) fn watch<In, Out, E, F>(
+        &self,
+        route: Option<RouteLabel>,
+        request: Request<In>,
+        call: impl FnOnce(Request<In>) -> F,
+    ) -> Watched<F>
+    where
+        F: Future<Output = Result<Response<Out>, E>>,
+    {
+        let route = route.map(|label| Label::Given(label.0));
+        watch(&self.metrics, route, request, |request, _| call(request))
+    }
+}
+
+fn watch<In, Out, E, F>(
+    metrics: &Arc<Metrics>,
+    route: Option<Label>,
+    request: Request<In>,
+    call: impl FnOnce(Request<In>, TraceContext) -> F,
+) -> Watched<F>
+where
+    F: Future<Output = Result<Response<Out>, E>>,
+{
+    let context = context_of(&request);
+    let method = method_label(request.method());
+    let span = tracing::debug_span!(
+        "http.request",
+        method,
+        route = route_label(route.as_ref()),
+        status = field::Empty,
+        tenant = field::Empty,
+        cache.verdict = field::Empty,
+        trace_id = context.trace_id(),
+        span_id = context.span_id(),
+    );
+    let (metrics, told_to) = (metrics.clone(), span.clone());
+    let counted = Counted { metrics, span: told_to, method, route, began: Instant::now(), told: false };
+    let current = Current { span: span.clone(), context };
+    let inner = CURRENT.sync_scope(current.clone(), || call(request, context));
+    CURRENT.scope(current, Telling { inner, counted }.instrument(span))
 }
 
 pin_project! {
@@ -143,7 +184,6 @@ where
         let this = self.project();
         let answered = ready!(this.inner.poll(cx));
         if let Ok(response) = &answered {
-            Span::current().record("status", response.status().as_u16());
             this.counted.answered(response);
         }
         Poll::Ready(answered)
@@ -154,6 +194,7 @@ where
 #[derive(Debug)]
 struct Counted {
     metrics: Arc<Metrics>,
+    span: Span,
     method: &'static str,
     route: Option<Label>,
     began: Instant,
@@ -162,17 +203,19 @@ struct Counted {
 
 impl Counted {
     fn answered<B>(&mut self, response: &Response<B>) {
-        self.tell(response.status().as_u16());
-        let verdict = response.headers().get("x-cache").and_then(|verdict| verdict.to_str().ok());
+        let status = response.status().as_u16();
+        self.span.record("status", status);
+        let verdict = response.headers().get(X_CACHE).and_then(|verdict| verdict.to_str().ok());
         if let Some(verdict) = verdict {
-            Span::current().record("cache.verdict", verdict);
-            self.metrics.cache_answer(route_label(self.route.as_ref()), verdict, self.began.elapsed());
+            self.span.record("cache.verdict", verdict);
         }
+        self.tell(status, verdict);
     }
 
-    fn tell(&mut self, status: u16) {
+    fn tell(&mut self, status: u16, verdict: Option<&str>) {
         self.told = true;
-        self.metrics.request(self.method, route_label(self.route.as_ref()), status, self.began.elapsed());
+        let answered = Answered { method: self.method, status, verdict, took: self.began.elapsed() };
+        self.metrics.answered(route_label(self.route.as_ref()), &answered);
     }
 }
 
@@ -184,14 +227,14 @@ impl Drop for Counted {
             } else {
                 CLIENT_CLOSED_REQUEST
             };
-            self.tell(status);
+            self.tell(status, None);
         }
     }
 }
 
 /// The caller's trace goes on; a malformed or missing header begins a new one.
 fn context_of<B>(request: &Request<B>) -> TraceContext {
-    let mut sent = request.headers().get_all("traceparent").iter();
+    let mut sent = request.headers().get_all(TRACEPARENT).iter();
     match (sent.next(), sent.next()) {
         (Some(one), None) => one.to_str().ok().and_then(TraceContext::parse),
         _ => None,

@@ -216,6 +216,8 @@ pub struct Metrics {
     hit_rate: Family<Endpoint, Gauge<f64, std::sync::atomic::AtomicU64>>,
     miss_rate: Family<Endpoint, Gauge<f64, std::sync::atomic::AtomicU64>>,
     latency: CacheLatency,
+    /// Of HTTP answers, by verdict: resolved, as every request is counted.
+    verdict_latency: [OnceLock<Histogram>; 4],
     size_bytes: Family<CacheType, Gauge>,
     size_limit_bytes: Gauge,
     tenants: Gauge,
@@ -239,7 +241,7 @@ struct RouteMetrics {
     requests: RwLock<Vec<Requests>>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 struct Requests {
     method: &'static str,
     status: u16,
@@ -248,19 +250,36 @@ struct Requests {
 }
 
 impl RouteMetrics {
-    fn requests(&self, method: &'static str, status: u16, resolve: impl FnOnce() -> Requests) -> Requests {
+    fn count(&self, method: &'static str, status: u16, took: Duration, resolve: impl FnOnce() -> Requests) {
         let is_it = |held: &&Requests| held.method == method && held.status == status;
         if let Some(held) = self.requests.read().iter().find(is_it) {
-            return held.clone();
+            return held.count(took);
         }
         let resolved = resolve();
+        resolved.count(took);
         let mut requests = self.requests.write();
         // Another request may have resolved the same meanwhile; both are handles of one counter.
         if !requests.iter().any(|held| is_it(&held)) {
-            requests.push(resolved.clone());
+            requests.push(resolved);
         }
-        resolved
     }
+}
+
+impl Requests {
+    fn count(&self, took: Duration) {
+        self.count.inc();
+        self.duration.observe(took.as_secs_f64());
+    }
+}
+
+/// A request that was answered.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Answered<'a> {
+    pub(super) method: &'static str,
+    pub(super) status: u16,
+    /// What it tells of the cache.
+    pub(super) verdict: Option<&'a str>,
+    pub(super) took: Duration,
 }
 
 impl Metrics {
@@ -316,6 +335,7 @@ impl Metrics {
             ),
             routes: RwLock::default(),
             latency,
+            verdict_latency: [const { OnceLock::new() }; 4],
             live,
             warm,
             redis,
@@ -383,37 +403,35 @@ impl Metrics {
         (headers, self.render()).into_response()
     }
 
-    pub(super) fn request(&self, method: &'static str, route: &str, status: u16, took: Duration) {
+    /// Counts a request that was answered, and the verdict that the answer tells in `X-Cache`.
+    pub(super) fn answered(&self, route: &str, answered: &Answered<'_>) {
+        let Answered { method, status, verdict, took } = *answered;
         let resolve = || Requests {
             method,
             status,
             count: self.requests.get_or_create_owned(&Request { method, route: route.to_owned(), status }),
             duration: self.request_duration.get_or_create_owned(&RequestDuration { method, route: route.to_owned() }),
         };
-        let requests = match self.route(route) {
-            Some(metrics) => metrics.requests(method, status, resolve),
-            None => resolve(),
-        };
-        requests.count.inc();
-        requests.duration.observe(took.as_secs_f64());
-    }
-
-    /// Counts the verdict that an HTTP response tells in `X-Cache`.
-    pub(super) fn cache_answer(&self, route: &str, verdict: &str, took: Duration) {
-        let (operation, is_hit) = match verdict {
-            "HIT" => ("hit", true),
-            "STALE" => ("stale", true),
-            "MISS" => ("miss", false),
-            "BYPASS" => ("bypass", false),
+        let metrics = self.route(route);
+        match &metrics {
+            Some(metrics) => metrics.count(method, status, took, resolve),
+            None => resolve().count(took),
+        }
+        let (place, is_hit) = match verdict {
+            Some("HIT") => (0, true),
+            Some("STALE") => (1, true),
+            Some("MISS") => (2, false),
+            Some("BYPASS") => (3, false),
             // Not ours: some origin's own idea of the header.
             _ => return,
         };
-        self.latency.observe(operation, "http", took);
-        if let Some(answers) = self.route(route) {
+        let latency = || self.latency.of(["hit", "stale", "miss", "bypass"][place], "http");
+        self.verdict_latency[place].get_or_init(latency).observe(took.as_secs_f64());
+        if let Some(metrics) = metrics {
             if is_hit {
-                answers.hits.inc()
+                metrics.hits.inc()
             } else {
-                answers.misses.inc()
+                metrics.misses.inc()
             };
         }
     }
@@ -519,10 +537,11 @@ mod tests {
 
     fn exercised() -> Metrics {
         let metrics = Metrics::new(&BuildInfo { version: "0.1.0", commit: "abc" });
-        metrics.request("GET", "/flows/{id}", 200, Duration::from_millis(3));
-        metrics.cache_answer("/flows/{id}", "HIT", Duration::from_micros(20));
-        metrics.cache_answer("/flows/{id}", "MISS", Duration::from_millis(2));
-        metrics.cache_answer("/flows/{id}", "made up", Duration::from_millis(2));
+        for (verdict, took) in [("HIT", 20), ("MISS", 2000), ("made up", 2000)] {
+            let took = Duration::from_micros(took);
+            let answered = Answered { method: "GET", status: 200, verdict: Some(verdict), took };
+            metrics.answered("/flows/{id}", &answered);
+        }
         metrics.live().event("delivered");
         metrics.warm().warmed("start", Warmed { loaded: 1, ..Warmed::default() });
         metrics.warm().skipped("start");

@@ -23,7 +23,7 @@ use tracing_subscriber::{
 
 pub use self::{
     context::TraceContext,
-    http::{HttpTelemetry, HttpTelemetryService, RouteLabel, current_trace_id, record_tenant},
+    http::{HttpTelemetry, HttpTelemetryService, RouteLabel, Watched, current_trace_id, record_tenant},
     metrics::{BuildInfo, CacheLatency, LiveMetrics, Metrics, RedisLatency, RedisMetrics, WarmMetrics},
 };
 use crate::settings::LogFormat;

@@ -2,6 +2,7 @@
 
 use std::{
     convert::Infallible,
+    sync::Arc,
     task::{Context, Poll},
 };
 
@@ -20,9 +21,13 @@ use crate::gateway::{
     upstream::{Target, Upstream},
 };
 
-/// Which route a request has: an extension of the request.
+/// Where a request goes if it is forwarded, and by which route: an extension of the request, the only one of the
+/// gateway's, as each costs an allocation also where nothing is forwarded.
 #[derive(Clone, Debug)]
-pub(crate) struct RouteTag(pub(crate) std::sync::Arc<Tag>);
+pub(crate) struct Goes {
+    pub(crate) target: Target,
+    pub(crate) tag: Option<Arc<Tag>>,
+}
 
 /// Forwards, and notes by which route.
 #[derive(Clone, Debug)]
@@ -41,17 +46,18 @@ where
         Service::<Request<B>>::poll_ready(&mut self.0, cx)
     }
 
-    fn call(&mut self, request: Request<B>) -> Self::Future {
-        // How the route was configured is one of the facts that the answer is made of.
-        if let Some(RouteTag(tag)) = request.extensions().get() {
-            unstale::record(tag);
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        if let Some(Goes { target, tag }) = request.extensions_mut().remove() {
+            // How the route was configured is one of the facts that the answer is made of.
+            tag.iter().for_each(|tag| unstale::record(tag));
+            request.extensions_mut().insert(target);
         }
         self.0.call(request)
     }
 }
 
 /// Asks an upstream.
-pub(crate) fn ask_upstream(forward: &Forward, upstream: &std::sync::Arc<Upstream>, bytes_max: usize) -> Ask {
+pub(crate) fn ask_upstream(forward: &Forward, upstream: &Arc<Upstream>, bytes_max: usize) -> Ask {
     let (forward, target) = (forward.clone(), Target(upstream.clone()));
     Ask::new(move |request: Request<()>| {
         let mut request = request.map(|()| Empty::<Bytes>::new());

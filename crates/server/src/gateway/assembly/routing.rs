@@ -3,13 +3,13 @@
 //! One table serves both: what the cache looks up by path decides where a request goes, too. So no path is read in two
 //! ways.
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
 use http::Method;
 use unstale::{Mode, Policy, Tag};
 use unstale_http::{
-    BrowserLifetime, ENTITY_BYTES_MAX, GroupHeader, Lifetime, OriginLifetime, Query, RouteError, RoutePolicies,
-    RoutePolicy, Sharing, Writes,
+    BrowserLifetime, ENTITY_BYTES_MAX, GroupHeader, Lifetime, OriginLifetime, Query, RouteError, RouteId,
+    RoutePolicies, RoutePolicy, Sharing, Writes,
 };
 
 use crate::gateway::{
@@ -30,8 +30,6 @@ const BOUND: std::time::Duration = std::time::Duration::from_secs(1);
 pub(crate) struct Routing {
     pub(crate) policies: Arc<RoutePolicies>,
     paths: Vec<PathRoutes>,
-    /// Their places, by the entity of their policy, which is their label.
-    places: HashMap<Arc<str>, usize>,
 }
 
 /// The routes of one path.
@@ -73,7 +71,7 @@ impl Routing {
         let mut builder = RoutePolicies::builder()
             .vary_on(plan.file.cache.vary_on.iter().cloned())
             .identified_by(identified_by.iter().map(|name| name.as_str().to_owned()));
-        let (mut paths, mut places) = (Vec::new(), HashMap::new());
+        let mut paths = Vec::new();
         for (place, (path, files)) in grouped.into_iter().enumerate() {
             let label = label(&files[0].path, place);
             let reads = files.iter().find(|file| takes(file, "GET")).unwrap_or(&files[0]);
@@ -92,20 +90,19 @@ impl Routing {
                 files: files.iter().copied().cloned().collect(),
                 path,
             };
-            places.insert(entry.label.clone(), place);
             paths.push(entry);
         }
-        Ok(Self { policies: Arc::new(builder.build()?), paths, places })
+        Ok(Self { policies: Arc::new(builder.build()?), paths })
     }
 
     /// The place of a path's routes.
-    pub(crate) fn find(&self, path: &str) -> Option<usize> {
-        self.policies.policy(path).and_then(|policy| self.places.get(&*policy.entity).copied())
+    pub(crate) fn find(&self, path: &str) -> Option<RouteId> {
+        self.policies.find(path)
     }
 
-    /// The routes at a place.
-    pub(crate) fn at(&self, place: usize) -> &PathRoutes {
-        &self.paths[place]
+    /// The routes at a place: paths are registered in their order.
+    pub(crate) fn at(&self, place: RouteId) -> &PathRoutes {
+        &self.paths[place.index()]
     }
 
     /// Every path, with its parameters numbered, and what the file says of it.

@@ -15,11 +15,11 @@ use http::{HeaderValue, Method, Request, Response, StatusCode, header, request};
 use http_body::Body;
 use http_body_util::{Either, Limited};
 use pin_project_lite::pin_project;
-use tower::{Layer as _, Service};
-use unstale_http::{CacheBody, Identity, ResponseFuture};
+use tower::Service;
+use unstale_http::{CacheBody, Identity, ResponseFuture, RouteId};
 
 use super::{
-    forwarding::RouteTag,
+    forwarding::Goes,
     routing::{PathRoutes, Route},
     state::{Shared, State},
 };
@@ -27,12 +27,12 @@ use crate::{
     gateway::{
         config::file::OnCredentials,
         identity::{Identified, Outcome, Peer, Stranger},
-        listen::{PeerAddress, PeerCertificate},
+        listen::{ClientConnection, PeerCertificate},
         proxy::ForwardBody,
         upstream::{Target, Upstream},
     },
     problem::Problem,
-    telemetry::{HttpTelemetry, HttpTelemetryService, RouteLabel, record_tenant},
+    telemetry::{HttpTelemetry, RouteLabel, Watched, record_tenant},
 };
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -45,20 +45,12 @@ pub(crate) type GatewayBody = Either<CacheBody<ForwardBody>, axum::body::Body>;
 #[derive(Clone)]
 pub(crate) struct GatewayService {
     shared: Arc<Shared>,
-    within: HttpTelemetryService<Within>,
+    telemetry: HttpTelemetry,
 }
-
-/// What is inside of the telemetry.
-#[derive(Clone)]
-pub(crate) struct Within(Arc<Shared>);
-
-/// The state by which a request is answered, and the place of its path: an extension of the request.
-#[derive(Clone)]
-struct Entered(Arc<State>, Option<usize>);
 
 impl GatewayService {
     pub(crate) fn new(shared: &Arc<Shared>, telemetry: &HttpTelemetry) -> Self {
-        Self { shared: shared.clone(), within: telemetry.layer(Within(shared.clone())) }
+        Self { shared: shared.clone(), telemetry: telemetry.clone() }
     }
 }
 
@@ -69,41 +61,21 @@ where
 {
     type Response = Response<GatewayBody>;
     type Error = Infallible;
-    type Future = <HttpTelemetryService<Within> as Service<Request<B>>>::Future;
+    type Future = Watched<Answering>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+    fn call(&mut self, request: Request<B>) -> Self::Future {
         let state = self.shared.current.load_full();
         let place = state.routing.find(request.uri().path());
-        if let Some(place) = place {
-            request.extensions_mut().insert(RouteLabel(state.routing.at(place).label.clone()));
-        }
-        request.extensions_mut().insert(Entered(state, place));
-        self.within.call(request)
-    }
-}
-
-impl<B> Service<Request<B>> for Within
-where
-    B: Body<Data = Bytes> + Send + 'static,
-    B::Error: Into<BoxError>,
-{
-    type Response = Response<GatewayBody>;
-    type Error = Infallible;
-    type Future = Answering;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request<B>) -> Answering {
-        let (mut head, body) = request.into_parts();
-        let Entered(state, place) = head.extensions.remove().expect("a request enters through the gateway's service");
-        let passage = Passage { shared: self.0.clone(), state, place };
-        passage.begin(head, body).unwrap_or_else(|refusal| Answering::ready(self.0.refuse(refusal)))
+        let label = place.map(|place| RouteLabel(state.routing.at(place).label.clone()));
+        self.telemetry.watch(label, request, |request| {
+            let (head, body) = request.into_parts();
+            let passage = Passage { shared: self.shared.clone(), state, place };
+            passage.begin(head, body).unwrap_or_else(|refusal| Answering::ready(self.shared.refuse(refusal)))
+        })
     }
 }
 
@@ -147,7 +119,7 @@ impl Shared {
 struct Passage {
     shared: Arc<Shared>,
     state: Arc<State>,
-    place: Option<usize>,
+    place: Option<RouteId>,
 }
 
 impl Passage {
@@ -156,8 +128,8 @@ impl Passage {
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
-        let (address, certificate) = (head.extensions.get::<PeerAddress>().copied(), head.extensions.get().cloned());
-        let certificate: Option<PeerCertificate> = certificate;
+        let address = head.extensions.get().map(ClientConnection::peer);
+        let certificate: Option<PeerCertificate> = head.extensions.get().cloned();
         let peer = Peer { address: address.map(|address| address.0.ip()), certificate: certificate.as_ref() };
         self.state.identities.strip(&mut head, peer).map_err(|Stranger| Refusal::Stranger)?;
         let (upstream, body_bytes_max) = self.target(&head.method)?;
@@ -165,13 +137,13 @@ impl Passage {
         if length.is_some_and(|length: u64| length > body_bytes_max) {
             return Err(Refusal::TooLarge);
         }
-        head.extensions.insert(Target(upstream));
+        let tag = self.path().map(|path| path.tag.clone());
+        head.extensions.insert(Goes { target: Target(upstream), tag });
         let body = Limited::new(body, usize::try_from(body_bytes_max).unwrap_or(usize::MAX));
         let Some(path) = self.path() else {
             // No route: passed on, whoever it is.
             return Ok(self.pass(Request::from_parts(head, body)));
         };
-        head.extensions.insert(RouteTag(path.tag.clone()));
         if path.is_public && is_read(&head.method) {
             // The same for everybody: nobody needs to be known.
             return Ok(self.pass(Request::from_parts(head, body)));
@@ -253,7 +225,7 @@ impl Passage {
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
-        Answering { kind: Kind::Cached { answer: self.state.service.clone().call(request) } }
+        Answering { kind: Kind::Cached { answer: self.state.service.clone().call_routed(request, self.place) } }
     }
 }
 

@@ -44,7 +44,7 @@ use self::{
     jwks::Keys,
     keys::KeySet,
     tenancy::Tenancy,
-    tokens::{Look, Tokens},
+    tokens::{Look, Remembered, Tokens},
     trusted::{Said, TrustedHeader},
     verified::Verified,
 };
@@ -53,6 +53,8 @@ use crate::gateway::{
     listen::PeerCertificate,
 };
 
+/// It is known who it is: as a label.
+pub(crate) const KNOWN: &str = "known";
 /// The keys of tokens could not be asked for.
 const NO_KEYS: &str = "no-keys";
 /// The backend could not be asked.
@@ -75,7 +77,7 @@ impl Outcome {
     /// As a label.
     pub(crate) fn as_str(&self) -> &'static str {
         match self {
-            Self::Known(_) => "known",
+            Self::Known(_) => KNOWN,
             Self::Anonymous => "anonymous",
             Self::Bad => "bad",
             Self::Unknown(reason) => reason,
@@ -201,7 +203,7 @@ impl Identities {
             let outcome = match way {
                 Way::Tokens(tokens) => match tokens.look(&head.headers, now, &self.key) {
                     Look::None => continue,
-                    Look::Believed(believed) => self.known(&believed.verified, tokens.accounted(), head),
+                    Look::Believed(believed) => self.believed(&believed, tokens.accounted(), head),
                     Look::Refused(fault) => {
                         tracing::debug!(%fault, "a token was refused");
                         Outcome::Bad
@@ -248,9 +250,22 @@ impl Identities {
         let Some(tenant) = verified.tenant.clone().or_else(|| self.tenancy.find(head)) else {
             return Outcome::Unknown("no-tenant");
         };
-        // A token says by itself who has it: nothing was read but what this request brought.
+        // It says by itself who has it: nothing was read but what this request brought.
         let since = self.cache.frontier(&tenant);
         Outcome::Known(verified.identity(tenant, rest, &self.key, since))
+    }
+
+    /// As [`known`](Self::known), of a token. If it says all that there is to say, the identity is made once.
+    fn believed(&self, believed: &Remembered, accounted: Accounted<'_>, head: &request::Parts) -> Outcome {
+        let verified = believed.verified();
+        let rest = self.known.rest(&head.headers, accounted, &self.key);
+        match &verified.tenant {
+            Some(tenant) if rest.is_none() => {
+                let since = self.cache.frontier(tenant);
+                Outcome::Known(believed.identity(tenant, &self.key, since).confirmed_since(since.into()))
+            }
+            _ => self.known(verified, accounted, head),
+        }
     }
 
     fn answered(&self, answer: &introspect::Answer, tenant: Option<unstale::Tenant>) -> Outcome {
@@ -276,7 +291,7 @@ impl Identities {
         let outcome = async move {
             tokens.keys().refresh().await;
             match tokens.judge(&token, now, &this.key) {
-                Look::Believed(believed) => this.known(&believed.verified, tokens.accounted(), &head),
+                Look::Believed(believed) => this.believed(&believed, tokens.accounted(), &head),
                 // The keys were asked for just now, or are there: it is the token that is wrong.
                 Look::AskKeys(_) if tokens.keys().now().is_some() => Outcome::Bad,
                 Look::AskKeys(_) | Look::None => Outcome::Unknown(NO_KEYS),

@@ -5,15 +5,21 @@
 //!   the keys have changed.
 //! - At most [`SEEN_MAX`] tokens are remembered; those that were refused are not.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use http::{HeaderMap, header};
 use quick_cache::sync::Cache as Seen;
+use unstale::{Position, Tenant};
+use unstale_http::Identity;
 
 use super::{
     claims::{Believed, Rules, TokenFault},
     credentials::{Accounted, Digest, HashKey, cookies},
     jwks::Keys,
+    verified::Verified,
 };
 
 /// Tokens that are remembered, of one way.
@@ -28,10 +34,26 @@ pub(crate) struct Tokens {
     seen: Seen<Digest, Arc<Remembered>>,
 }
 
+/// A token that was believed.
 #[derive(Debug)]
-struct Remembered {
-    believed: Arc<Believed>,
+pub(crate) struct Remembered {
+    believed: Believed,
     generation: u64,
+    /// The identity of requests that bring nothing else to tell them apart by, made at the first one.
+    identity: OnceLock<Identity>,
+}
+
+impl Remembered {
+    /// Who has it.
+    pub(crate) fn verified(&self) -> &Verified {
+        &self.believed.verified
+    }
+
+    /// The identity of requests that bring nothing else; of the tenant that the token names.
+    pub(crate) fn identity(&self, tenant: &Tenant, key: &HashKey, since: Position) -> Identity {
+        let make = || self.believed.verified.identity(tenant.clone(), None, key, since);
+        self.identity.get_or_init(make).clone()
+    }
 }
 
 /// What a look at a request tells.
@@ -40,7 +62,7 @@ pub(crate) enum Look {
     /// It has no token.
     None,
     /// It has one that is believed.
-    Believed(Arc<Believed>),
+    Believed(Arc<Remembered>),
     /// It has one, or several, that are not.
     Refused(TokenFault),
     /// The keys have to be asked for first.
@@ -79,16 +101,16 @@ impl Tokens {
         let digest = key.digest(&[self.rules.way.as_bytes(), token.as_bytes()]);
         if let Some(held) = self.seen.get(&digest).filter(|held| held.generation == keys.generation) {
             return match held.believed.times.judge(now) {
-                Ok(()) => Look::Believed(held.believed.clone()),
+                Ok(()) => Look::Believed(held),
                 Err(fault) => Look::Refused(fault),
             };
         }
         match self.rules.verify(token, &keys.set, now, key) {
             Ok(believed) => {
-                let believed = Arc::new(believed);
-                let remembered = Remembered { believed: believed.clone(), generation: keys.generation };
-                self.seen.insert(digest, Arc::new(remembered));
-                Look::Believed(believed)
+                let generation = keys.generation;
+                let remembered = Arc::new(Remembered { believed, generation, identity: OnceLock::new() });
+                self.seen.insert(digest, remembered.clone());
+                Look::Believed(remembered)
             }
             Err(TokenFault::UnknownKey) => Look::AskKeys(token.to_owned()),
             Err(fault) => Look::Refused(fault),

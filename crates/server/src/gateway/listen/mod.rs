@@ -16,7 +16,7 @@
 //!
 //! # Invariants
 //! - Before anything looks at a request, [`hygiene`] has passed it.
-//! - Every request carries its [`PeerAddress`] and its [`ClientConnection`], and its [`PeerCertificate`] if the client
+//! - Every request carries its [`ClientConnection`], with the peer's address, and its [`PeerCertificate`] if the client
 //!   showed one.
 //! - After the stop no connection is accepted, what runs may end within the drain limit, and then all is closed.
 

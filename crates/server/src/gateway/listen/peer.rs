@@ -125,11 +125,17 @@ fn alternative(name: &GeneralName<'_>) -> Option<AlternativeName> {
 #[derive(Clone, Debug)]
 pub struct ClientConnection {
     pub(crate) state: Arc<ConnectionState>,
+    pub(crate) peer: PeerAddress,
     /// Whether the client reads interim answers: HTTP/1.1.
     pub(crate) hints: bool,
 }
 
 impl ClientConnection {
+    /// The address of who connected.
+    pub fn peer(&self) -> PeerAddress {
+        self.peer
+    }
+
     /// Whether it is TLS.
     pub fn is_tls(&self) -> bool {
         self.state.is_tls()

@@ -4,7 +4,7 @@ use std::{
     convert::Infallible,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll, ready},
+    task::{Context, Poll, Waker, ready},
 };
 
 use axum::response::IntoResponse as _;
@@ -47,12 +47,18 @@ where
             Kind::Refused { refusal: Some(refusal), version }
         } else {
             let hints = version == Version::HTTP_11;
-            head.extensions.insert(self.peer);
-            head.extensions.insert(ClientConnection { state: self.state.clone(), hints });
+            // One for all that is known of the connection: each costs an allocation, and a fourth a larger table.
+            head.extensions.insert(ClientConnection { state: self.state.clone(), peer: self.peer, hints });
             if let Some(certificate) = &self.certificate {
                 head.extensions.insert(certificate.clone());
             }
-            Kind::Called { answer: self.inner.clone().oneshot(Request::from_parts(head, body)) }
+            let request = Request::from_parts(head, body);
+            let mut inner = self.inner.clone();
+            match inner.poll_ready(&mut Context::from_waker(Waker::noop())) {
+                Poll::Ready(Ok(())) => Kind::Called { answer: inner.call(request) },
+                // It will be asked again, by who can wait.
+                Poll::Pending => Kind::Waiting { answer: Box::pin(inner.oneshot(request)) },
+            }
         };
         Serving { kind, running: Some(running) }
     }
@@ -86,7 +92,8 @@ pin_project! {
 pin_project! {
     #[project = KindProjection]
     enum Kind<S: Service<Request<Incoming>>> {
-        Called { #[pin] answer: Oneshot<S, Request<Incoming>> },
+        Called { #[pin] answer: S::Future },
+        Waiting { answer: Pin<Box<Oneshot<S, Request<Incoming>>>> },
         Refused { refusal: Option<hygiene::Refusal>, version: Version },
     }
 }
@@ -102,6 +109,10 @@ where
         let answer = match this.kind.project() {
             KindProjection::Called { answer } => {
                 let Ok(answer) = ready!(answer.poll(cx));
+                answer.map(|body| (Some(body), None))
+            }
+            KindProjection::Waiting { answer } => {
+                let Ok(answer) = ready!(answer.as_mut().poll(cx));
                 answer.map(|body| (Some(body), None))
             }
             KindProjection::Refused { refusal, version } => {

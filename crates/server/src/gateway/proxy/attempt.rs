@@ -18,7 +18,7 @@ use super::{
     tunnel::Tunnel,
 };
 use crate::gateway::{
-    listen::{ClientConnection, PeerAddress},
+    listen::ClientConnection,
     upstream::{
         BoxError, Channel, ConnectError, Failed, Lease, Reached, SendError, SendProgress, SentBody, SentHost, Server,
         Target, Upstream, may_retry,
@@ -81,8 +81,8 @@ where
 
 /// Makes the head as servers get it.
 fn prepare(shared: &Shared, mut head: request::Parts, body: &SentBody, gated: bool) -> Result<Prepared, Failure> {
-    let peer = head.extensions.get::<PeerAddress>().map(|peer| peer.0.ip());
     let connection = head.extensions.remove::<ClientConnection>();
+    let peer = connection.as_ref().map(|connection| connection.peer().0.ip());
     let protocols = hop::wanted_upgrade(&head.method, head.version, &head.headers);
     let upgrade =
         protocols.and_then(|protocols| Some(Upgrade { protocols, client: head.extensions.remove::<OnUpgrade>()? }));

@@ -1,8 +1,7 @@
 //! Forwards a request to an upstream and streams the answer back: a tower service.
 //!
 //! The request says by extensions where it goes ([`Target`](super::upstream::Target)) and where it comes from
-//! ([`PeerAddress`](super::listen::PeerAddress), [`ClientConnection`](super::listen::ClientConnection)); the listener
-//! puts the latter two.
+//! ([`ClientConnection`](super::listen::ClientConnection)); the listener puts the latter.
 //!
 //! *Decide* (pure): [`hop`] what concerns one connection only · [`forwarded`] who asked · [`failure`] how a failure is
 //! told. *Do*: [`attempt`] asks servers until one answers · [`body`] the answer's body · [`tunnel`] switched protocols.
