@@ -269,7 +269,7 @@ impl LiveHub {
         }
         let (standing, seat, since) = match self.admit(who, &request) {
             Ok(admitted) => admitted,
-            Err(problem) => return self.refuse(problem),
+            Err(problem) => return self.refuse(*problem),
         };
         let shared = self.shared.clone();
         upgrade
@@ -286,18 +286,18 @@ impl LiveHub {
         }
         let (standing, seat, since) = match self.admit(who, &request) {
             Ok(admitted) => admitted,
-            Err(problem) => return self.refuse(problem),
+            Err(problem) => return self.refuse(*problem),
         };
         stream::respond(self.shared.clone(), standing, seat, &since)
             .unwrap_or_else(|| self.refuse(Problem::unavailable(NOT_RUNNING)))
     }
 
     /// What a listener stands on, its seat, and what it says of its past.
-    fn admit(&self, who: LiveIdentity, request: &LiveRequest<'_>) -> Result<(Standing, Seat, Since), Problem> {
+    fn admit(&self, who: LiveIdentity, request: &LiveRequest<'_>) -> Result<(Standing, Seat, Since), Box<Problem>> {
         if self.shared.cache.get().is_none() {
-            return Err(Problem::unavailable(NOT_RUNNING));
+            return Err(Problem::unavailable(NOT_RUNNING).into());
         }
-        let seat = self.shared.directory.admit(&who).map_err(Refused::problem)?;
+        let seat = self.shared.directory.admit(&who).map_err(|refused| Box::new(refused.problem()))?;
         let since = request.since.map_or(Since::FirstTime, |text| Since::read(text, self.partition(&who.tenant)));
         let standing = Standing { who, facts: request.facts.to_vec(), read_since: request.read_since.clone() };
         Ok((standing, seat, since))
