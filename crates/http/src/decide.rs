@@ -37,6 +37,8 @@ pub enum BypassReason {
     Url,
     /// The URL is longer than the limit.
     UrlTooLong,
+    /// The request is marked as [`Uncached`](crate::Uncached).
+    Uncached,
     /// The cache itself could not take part.
     Engine,
 }
@@ -113,7 +115,7 @@ macro_rules! reasons {
 
 reasons!(BypassReason: NoIdentity => "no-identity", Route => "route", PublicTenant => "public-tenant", Method => "method", NoStore => "no-store",
     RequestBody => "request-body", Upgrade => "upgrade", OverrideHeader => "override-header", Url => "url",
-    UrlTooLong => "url-too-long", Engine => "engine");
+    UrlTooLong => "url-too-long", Uncached => "uncached", Engine => "engine");
 reasons!(NotStoredReason: Status => "status", NoStore => "origin-no-store", NoCache => "origin-no-cache",
     Private => "origin-private", MustRevalidate => "origin-must-revalidate", Expired => "origin-expired",
     SetCookie => "set-cookie", VaryAny => "vary-any", VaryUncounted => "vary-uncounted", EventStream => "event-stream",
@@ -131,6 +133,11 @@ pub enum Wanted {
     /// Its head alone.
     Head,
 }
+
+/// A request extension: this request is to go past the cache, as if there were none. What a write declares wrong is
+/// declared all the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Uncached;
 
 /// Request headers by which some servers read a request as one of another method.
 const METHOD_OVERRIDES: [&str; 3] = ["x-http-method-override", "x-http-method", "x-method-override"];
@@ -169,6 +176,9 @@ pub fn may_look_up(head: &request::Parts) -> Result<Wanted, BypassReason> {
         Method::HEAD => Wanted::Head,
         _ => return Err(BypassReason::Method),
     };
+    if head.extensions.get::<Uncached>().is_some() {
+        return Err(BypassReason::Uncached);
+    }
     let headers = &head.headers;
     if headers.contains_key(header::UPGRADE) {
         return Err(BypassReason::Upgrade);

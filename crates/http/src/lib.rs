@@ -83,6 +83,7 @@ mod writes;
 
 pub use self::{
     body::CacheBody,
+    decide::Uncached,
     future::ResponseFuture,
     headers::WRITTEN_POSITION,
     identity::Identity,

@@ -8,6 +8,7 @@
 //! | [`live`] | real-time invalidation over WebSocket |
 //! | [`run`] | start, readiness, graceful stop |
 //! | [`database`] | the relational side: SQLite or PostgreSQL, and this crate's tables |
+//! | [`flags`] | feature flags, and the protocol by which browsers ask for them |
 //! | [`gateway`] | a reverse proxy before an existing backend |
 //! | [`assets`] | serving a built web application |
 //! | [`secret`] | one secret file and the keys derived from it |
@@ -20,6 +21,7 @@
 
 pub mod assets;
 pub mod database;
+pub mod flags;
 pub mod gateway;
 pub mod live;
 pub mod problem;
