@@ -12,14 +12,14 @@ use crate::{
     conditional::{Condition, Preconditions},
     decide::Wanted,
     groups::cache_groups,
-    headers::{Account, CACHE_GROUPS, Kept, Seconds, WRITTEN_POSITION, X_CACHE_HITS, X_CACHE_MISSES, number},
+    headers::{Account, CACHE_GROUPS, Kept, Seconds, WRITTEN_POSITION, X_CACHE, X_CACHE_HITS, X_CACHE_MISSES, number},
     identity::Identity,
     layer::Shared,
     position::{self, Written},
     problem::Problem,
     range::{Part, WantedRange},
     route::{REVALIDATE, RouteId, VARY},
-    served::Answered,
+    served::{Answered, CacheVerdict},
     stored::StoredResponse,
     validator::Audience,
 };
@@ -236,7 +236,14 @@ impl Asked {
 
     /// Writes the account into the head and tells the observers.
     pub(crate) fn tell<B>(&self, shared: &Shared, account: &Account, response: &mut Response<B>) {
-        account.tell(response.headers_mut());
+        if self.route.is_none_or(|id| shared.tuning.of(id).tells) {
+            account.tell(response.headers_mut());
+        } else {
+            for name in [X_CACHE, X_CACHE_HITS, X_CACHE_MISSES] {
+                response.headers_mut().remove(name);
+            }
+            response.extensions_mut().insert(CacheVerdict(account.verdict()));
+        }
         if shared.observers.0.is_empty() {
             return;
         }

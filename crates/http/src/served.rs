@@ -22,6 +22,10 @@ pub struct Answered<'a> {
     pub elapsed: Duration,
 }
 
+/// In a response's extensions: the verdict, where its headers are not to tell it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CacheVerdict(pub &'static str);
+
 /// Watches a [`CacheLayer`](crate::CacheLayer). Called on the request's way: must not block and must be quick.
 pub trait ServedObserver: Send + Sync + 'static {
     /// A principal was given data (or told that its copy is still good) that was loaded from these facts and reflects

@@ -278,7 +278,11 @@ fn look_up(
     }
     let id = route.ok_or(BypassReason::Route)?;
     let route = shared.routes.route(id);
-    let (policy, is_origin) = match route.policy.lifetime {
+    let tuned = shared.tuning.of(id);
+    if !tuned.is_on {
+        return Err(BypassReason::Off);
+    }
+    let (policy, is_origin) = match tuned.lifetime(route.policy.lifetime) {
         Lifetime::Uncached => return Err(BypassReason::Route),
         Lifetime::Route(policy) => (policy, false),
         Lifetime::Origin(lifetime) => (lifetime.policy(), true),
