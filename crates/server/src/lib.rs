@@ -8,6 +8,7 @@
 //! | [`live`] | real-time invalidation over WebSocket |
 //! | [`run`] | start, readiness, graceful stop |
 //! | [`database`] | the relational side: SQLite or PostgreSQL, and this crate's tables |
+//! | [`configuration`] | how the cache is used, changed while it runs, with history and undo |
 //! | [`gateway`] | a reverse proxy before an existing backend |
 //! | [`assets`] | serving a built web application |
 //! | [`secret`] | one secret file and the keys derived from it |
@@ -19,6 +20,7 @@
 //! session by name, and brings its own notes for live events.
 
 pub mod assets;
+pub mod configuration;
 pub mod database;
 pub mod gateway;
 pub mod live;

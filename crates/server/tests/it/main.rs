@@ -1,6 +1,7 @@
 //! The server's parts over real sockets.
 #![allow(clippy::unwrap_used, reason = "in a test, what is not there is a failure")]
 
+mod configuration;
 mod gateway;
 mod gateway_config;
 mod live;
