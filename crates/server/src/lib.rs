@@ -6,6 +6,7 @@
 //! | [`problem`] | RFC 9457 problem details, and extractors that refuse with them |
 //! | [`telemetry`] | logs, request spans with W3C trace context, Prometheus metrics |
 //! | [`live`] | real-time invalidation over WebSocket |
+//! | [`metadata`], [`statistics`] | what is kept about the cache: keys, hours and days, how nodes did |
 //! | [`run`] | start, readiness, graceful stop |
 //! | [`database`] | the relational side: SQLite or PostgreSQL, and this crate's tables |
 //! | [`configuration`] | how the cache is used, changed while it runs, with history and undo |
@@ -24,12 +25,14 @@ pub mod configuration;
 pub mod database;
 pub mod gateway;
 pub mod live;
+pub mod metadata;
 pub mod problem;
 pub mod rate_limit;
 pub mod run;
 pub mod secret;
 pub mod settings;
 pub mod shared;
+pub mod statistics;
 pub mod telemetry;
 #[cfg(feature = "testing")]
 pub mod testing;

@@ -7,3 +7,4 @@ mod gateway_config;
 mod live;
 mod parsers;
 mod run;
+mod statistics;
