@@ -252,6 +252,7 @@ impl Asked {
             verdict: account.verdict(),
             reason: account.reason(),
             status: response.status(),
+            fresh_for: account.fresh_for(),
             elapsed: self.began.elapsed(),
         });
     }

@@ -18,6 +18,8 @@ pub struct Answered<'a> {
     pub reason: Option<&'static str>,
     /// The status.
     pub status: StatusCode,
+    /// For how long a hit stays fresh.
+    pub fresh_for: Option<Duration>,
     /// From the request's arrival at the layer to the head of its response.
     pub elapsed: Duration,
 }

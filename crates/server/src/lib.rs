@@ -10,6 +10,7 @@
 //! | [`run`] | start, readiness, graceful stop |
 //! | [`database`] | the relational side: SQLite or PostgreSQL, and this crate's tables |
 //! | [`configuration`] | how the cache is used, changed while it runs, with history and undo |
+//! | [`consistency`] | the watch: hits are loaded again and compared with the truth |
 //! | [`gateway`] | a reverse proxy before an existing backend |
 //! | [`assets`] | serving a built web application |
 //! | [`secret`] | one secret file and the keys derived from it |
@@ -22,6 +23,7 @@
 
 pub mod assets;
 pub mod configuration;
+pub mod consistency;
 pub mod database;
 pub mod gateway;
 pub mod live;

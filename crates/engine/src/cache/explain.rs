@@ -4,6 +4,7 @@ use super::Cache;
 use crate::{
     position::{Position, Sequence},
     tag::TagId,
+    tenant::Tenant,
 };
 
 /// What this node's view says of some tags at one moment.
@@ -20,6 +21,13 @@ pub struct Explanation {
 }
 
 impl Cache {
+    /// Brings this node's view of the tenant's partition to where the log is now; false if the store does not answer in
+    /// the time that a read waits for it.
+    pub async fn catch_up(&self, tenant: &Tenant) -> bool {
+        let shared = &self.shared;
+        shared.catch_up_within(shared.partition(tenant), shared.patience()).await.is_ok()
+    }
+
     /// What this node's view of the partition of `base` says of `tags`. Not for the path of a hit: it takes a lock.
     pub fn explain(&self, base: Position, tags: &[TagId]) -> Explanation {
         let clocks = &self.shared.view(base.partition).clocks;
@@ -40,9 +48,13 @@ impl Explanation {
     }
 
     /// Whether the rule did not hold for a value of this base even at `then`, an earlier frontier of the same view: whoever
-    /// was given the value after that was given what was known to be wrong.
+    /// was given the value after that was given what was known to be wrong. No if that cannot be told any more.
     pub fn was_broken_at(&self, base: Position, then: Position) -> bool {
         let is_between = |clock: &Sequence| *clock > base.sequence && *clock <= then.sequence;
+        if then.epoch != self.frontier.epoch {
+            // The epoch has ended since: which one the value was judged by is not known.
+            return false;
+        }
         then.epoch != base.epoch || self.clocks.iter().any(|(_, clock)| is_between(clock))
     }
 }
@@ -83,5 +95,6 @@ mod tests {
         assert!(!known.was_broken_at(at(1, 4), at(1, 4)), "invalidated after it was given");
         assert!(!known.was_broken_at(at(1, 5), at(1, 9)), "it is still right");
         assert!(known.was_broken_at(at(0, 9), at(1, 1)), "of an epoch that was over");
+        assert!(!known.was_broken_at(at(1, 4), at(0, 5)), "the epoch has changed meanwhile");
     }
 }

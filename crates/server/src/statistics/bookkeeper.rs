@@ -10,8 +10,10 @@ use std::{
 
 use tokio::sync::mpsc;
 use unstale::{Event, Observer, RawKey, Timestamp, Verdict};
+use unstale_http::{Answered, ServedObserver};
 
 use super::{Limits, histogram::Histogram, sampling::Sampling};
+use crate::telemetry::RecordMetrics;
 
 /// Something that happened, to be added up.
 #[derive(Debug)]
@@ -33,13 +35,12 @@ struct Shared {
     sampling: Sampling,
     counts: Counts,
     limits: Limits,
+    metrics: RecordMetrics,
 }
 
 /// What is counted in place.
 #[derive(Debug, Default)]
 pub(super) struct Counts {
-    /// Notes that found no place.
-    dropped: AtomicU64,
     evictions: AtomicU64,
     invalidations: AtomicU64,
     checks: AtomicU64,
@@ -60,9 +61,9 @@ pub(super) struct Counted {
 }
 
 impl Bookkeeper {
-    pub(super) fn new(limits: Limits) -> (Self, mpsc::Receiver<Note>) {
+    pub(super) fn new(limits: Limits, metrics: RecordMetrics) -> (Self, mpsc::Receiver<Note>) {
         let (queue, notes) = mpsc::channel(limits.queue_max);
-        let shared = Shared { queue, sampling: Sampling::new(), counts: Counts::default(), limits };
+        let shared = Shared { queue, sampling: Sampling::new(), counts: Counts::default(), limits, metrics };
         (Self(Arc::new(shared)), notes)
     }
 
@@ -84,7 +85,7 @@ impl Bookkeeper {
 
     /// Notes that found no place in the queue, from the start on.
     pub fn dropped(&self) -> u64 {
-        self.0.counts.dropped.load(Relaxed)
+        self.0.metrics.dropped.get()
     }
 
     pub(super) fn limits(&self) -> &Limits {
@@ -112,7 +113,7 @@ impl Bookkeeper {
 impl Shared {
     fn note(&self, note: Note) {
         if self.queue.try_send(note).is_err() {
-            self.counts.dropped.fetch_add(1, Relaxed);
+            self.metrics.dropped.inc();
         }
     }
 }
@@ -141,6 +142,12 @@ impl Observer for Shared {
             }
             _ => {}
         }
+    }
+}
+
+impl ServedObserver for Bookkeeper {
+    fn answered(&self, answered: &Answered<'_>) {
+        self.answered(answered.elapsed);
     }
 }
 

@@ -21,7 +21,7 @@ mod bookkeeper;
 mod histogram;
 mod ledger;
 mod query;
-mod sampling;
+pub(crate) mod sampling;
 mod tables;
 mod writer;
 

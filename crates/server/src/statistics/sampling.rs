@@ -23,7 +23,7 @@ struct Place {
 }
 
 /// Draws the hits that are noted.
-pub(super) struct Sampling {
+pub(crate) struct Sampling {
     places: [Place; PLACES],
     mean: AtomicU32,
 }
@@ -46,13 +46,13 @@ fn place() -> usize {
 }
 
 impl Sampling {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { places: [const { Place { left: AtomicU32::new(0) } }; PLACES], mean: AtomicU32::new(1) }
     }
 
     /// For how many hits this one stands; none if it is not noted.
     #[inline]
-    pub(super) fn draw(&self) -> Option<u32> {
+    pub(crate) fn draw(&self) -> Option<u32> {
         let left = &self.places[place()].left;
         let now = left.load(Relaxed);
         if now > 1 {
@@ -71,12 +71,17 @@ impl Sampling {
     }
 
     /// How many hits a noted one stands for.
-    pub(super) fn mean(&self) -> u32 {
+    pub(crate) fn mean(&self) -> u32 {
         self.mean.load(Relaxed)
     }
 
+    /// Sets for how many hits a noted one stands.
+    pub(crate) fn set_mean(&self, mean: u32) {
+        self.mean.store(mean.clamp(1, MEAN_MAX), Relaxed);
+    }
+
     /// Sets the mean so that `hits` in a second would have given `wanted` notes.
-    pub(super) fn adapt(&self, hits: u64, wanted: u32) {
+    pub(crate) fn adapt(&self, hits: u64, wanted: u32) {
         let mean = hits / u64::from(wanted.max(1));
         self.mean.store(u32::try_from(mean).unwrap_or(MEAN_MAX).clamp(1, MEAN_MAX), Relaxed);
     }

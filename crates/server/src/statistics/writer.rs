@@ -21,6 +21,7 @@ use super::{
 use crate::{
     configuration::Retention,
     metadata::{self, Noted},
+    telemetry::RecordMetrics,
 };
 
 /// Intervals that wait for a database that is away: an hour of them.
@@ -43,6 +44,7 @@ pub struct Writer {
     is_tidied: bool,
     wishes: mpsc::Receiver<oneshot::Sender<()>>,
     wish: mpsc::Sender<oneshot::Sender<()>>,
+    metrics: RecordMetrics,
 }
 
 /// What is on its way to the database.
@@ -66,8 +68,8 @@ impl Flushed {
 
 impl Writer {
     /// One, and what takes note for it.
-    pub fn new(pool: DatabaseConnection, limits: Limits) -> (Bookkeeper, Self) {
-        let (bookkeeper, notes) = Bookkeeper::new(limits);
+    pub fn new(pool: DatabaseConnection, limits: Limits, metrics: RecordMetrics) -> (Bookkeeper, Self) {
+        let (bookkeeper, notes) = Bookkeeper::new(limits, metrics.clone());
         let (wish, wishes) = mpsc::channel(8);
         let writer = Self {
             bookkeeper: bookkeeper.clone(),
@@ -80,6 +82,7 @@ impl Writer {
             is_tidied: false,
             wishes,
             wish,
+            metrics,
         };
         (bookkeeper, writer)
     }
@@ -191,6 +194,7 @@ impl Writer {
     }
 
     fn end(&mut self, batch: Batch, outcome: Result<(), DbErr>, now: DateTime<Utc>) -> Result<(), DbErr> {
+        self.metrics.written(outcome.is_ok());
         match &outcome {
             Ok(()) => self.ledger.written(&batch.totals, now),
             Err(_) => {

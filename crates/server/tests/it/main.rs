@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "in a test, what is not there is a failure")]
 
 mod configuration;
+mod consistency;
 mod gateway;
 mod gateway_config;
 mod live;

@@ -12,6 +12,7 @@ use unstale_server::{
     configuration::Retention,
     metadata,
     statistics::{Aggregate, Bookkeeper, By, Filter, Limits, Writer, aggregates, performance},
+    telemetry::RecordMetrics,
     testing::database::TestDatabase,
 };
 
@@ -56,7 +57,7 @@ async fn node(pool: &DatabaseConnection, store: &Arc<MemoryStore>) -> Node {
 }
 
 async fn with(pool: &DatabaseConnection, store: &Arc<MemoryStore>, limits: Limits) -> Node {
-    let (bookkeeper, writer) = Writer::new(pool.clone(), limits);
+    let (bookkeeper, writer) = Writer::new(pool.clone(), limits, RecordMetrics::default());
     let time = Arc::new(ManualTime::default());
     let started = i64::try_from(unstale::time::TimeSource::now(&*time).as_millis()).unwrap();
     time.advance(Duration::from_millis(u64::try_from(noon().timestamp_millis() - started).unwrap()));
@@ -240,7 +241,11 @@ async fn the_task_writes_by_itself(database: TestDatabase) {
     let Node { cache, writer, bookkeeper } = with(&pool, &store(), Limits::default()).await;
     let flushed = writer.flushed();
     tokio::spawn(writer.run(cache.clone(), Retention::default));
-    let reader = Node { cache: cache.clone(), writer: Writer::new(pool.clone(), Limits::default()).1, bookkeeper };
+    let reader = Node {
+        cache: cache.clone(),
+        writer: Writer::new(pool.clone(), Limits::default(), RecordMetrics::default()).1,
+        bookkeeper,
+    };
     reader.read("acme", 1, 3).await;
     assert!(flushed.within(Duration::from_secs(60)).await);
     assert_eq!(rows(&pool, metadata::Filter::default()).await[0].access_count, 2);
