@@ -38,6 +38,8 @@ pub(crate) struct Asked {
     pub(crate) range: WantedRange,
     pub(crate) is_get: bool,
     pub(crate) is_read: bool,
+    /// The validator of what is passed on is that of what is kept.
+    pub(crate) as_kept: bool,
     /// What a request that may be looked up wants.
     pub(crate) wanted: Option<Wanted>,
     pub(crate) began: Instant,
@@ -189,7 +191,12 @@ impl Asked {
             Err(body) => return Response::from_parts(head, body),
         };
         let identity = self.identity.as_ref().filter(|_| !self.is_public);
-        let audience = identity.map_or(Audience::Anybody, Audience::Principal);
+        let kept_for = self.route.filter(|_| self.as_kept).map(|id| shared.routes.route(id).policy.sharing);
+        let audience = match (identity, kept_for) {
+            (None, _) => Audience::Anybody,
+            (Some(identity), None) => Audience::Principal(identity),
+            (Some(identity), Some(sharing)) => Audience::of(identity, sharing),
+        };
         let etag = shared.validators.validator(audience, &head.headers, &bytes);
         let condition = self.preconditions.evaluate(etag.as_bytes(), head.headers.get(header::LAST_MODIFIED));
         head.headers.insert(header::ETAG, etag);

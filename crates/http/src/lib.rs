@@ -92,7 +92,7 @@ pub use self::{
         BrowserLifetime, ENTITY_BYTES_MAX, GroupHeader, Invalidates, Lifetime, OriginLifetime, Query, RouteError,
         RouteId, RoutePolicies, RoutePoliciesBuilder, RoutePolicy, RouteSettings, Sharing, Writes,
     },
-    served::{Answered, CacheVerdict, ServedObserver},
+    served::{Answered, CacheVerdict, ServedObserver, ValidatedAsKept},
     service::CacheService,
     stored::StoredResponse,
     validator::ValidatorKey,

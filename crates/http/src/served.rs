@@ -24,6 +24,11 @@ pub struct Answered<'a> {
     pub elapsed: Duration,
 }
 
+/// In a request's extensions: although the request says `no-store`, its response gets the validator that it would have if it
+/// were kept. For whoever compares what is kept with what is true.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ValidatedAsKept;
+
 /// In a response's extensions: the verdict, where its headers are not to tell it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CacheVerdict(pub &'static str);

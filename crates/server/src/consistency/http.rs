@@ -12,10 +12,10 @@ use std::{
 };
 
 use futures_util::future::{BoxFuture, Either, FutureExt as _};
-use http::{HeaderValue, Method, Request, Response, header};
+use http::{Extensions, HeaderMap, HeaderValue, Method, Request, Response, Uri, header};
 use tower::{Layer, Service, ServiceExt as _, util::BoxCloneSyncService};
 use unstale::{Cache, Position, TagId, TagIds};
-use unstale_http::{Answered, Identity, ServedObserver, WRITTEN_POSITION};
+use unstale_http::{Answered, Identity, ServedObserver, ValidatedAsKept, WRITTEN_POSITION};
 
 use super::{Served, Ticket, Truth, Watch};
 
@@ -68,7 +68,6 @@ impl Watch {
 }
 
 /// Puts a [`WatchService`] around a cache's layer: inside of authentication.
-#[derive(Clone)]
 pub struct WatchLayer<B, R> {
     shared: Arc<Shared<B, R>>,
 }
@@ -78,26 +77,38 @@ struct Shared<B, R> {
     cache: Cache,
     /// Kinds of response that move without an invalidation.
     timeless: &'static [&'static str],
+    carry: Carry,
     again: Again<B, R>,
 }
+
+/// Takes from a request's extensions what its answer follows from, beside the identity.
+type Carry = fn(&Extensions, &mut Extensions);
 
 /// The service that answers once more: the same cache's layer and what is behind it. None before it is put together.
 type Again<B, R> =
     Box<dyn Fn() -> Option<BoxCloneSyncService<Request<B>, Response<R>, std::convert::Infallible>> + Send + Sync>;
 
 impl<B, R> WatchLayer<B, R> {
-    /// A layer that asks `again` past the cache. Responses of the kinds `timeless` are not watched: they move without an
+    /// A layer that asks `again` past the cache; `carry` takes along what authentication has put into the request's
+    /// extensions (and nothing of a router's, which finds its way anew). Responses of the kinds `timeless` are not watched: they move without an
     /// invalidation.
     pub fn new(
         watch: Watch,
         cache: Cache,
         timeless: &'static [&'static str],
+        carry: Carry,
         again: impl Fn() -> Option<BoxCloneSyncService<Request<B>, Response<R>, std::convert::Infallible>>
         + Send
         + Sync
         + 'static,
     ) -> Self {
-        Self { shared: Arc::new(Shared { watch, cache, timeless, again: Box::new(again) }) }
+        Self { shared: Arc::new(Shared { watch, cache, timeless, carry, again: Box::new(again) }) }
+    }
+}
+
+impl<B, R> Clone for WatchLayer<B, R> {
+    fn clone(&self) -> Self {
+        Self { shared: self.shared.clone() }
     }
 }
 
@@ -144,7 +155,7 @@ where
             return Either::Left(self.inner.call(request));
         };
         let (head, body) = request.into_parts();
-        let question = head.clone();
+        let question = Question::of(&head, shared.carry);
         CAUGHT.set(Some(Caught::default()));
         let answering = self.inner.call(Request::from_parts(head, body));
         let caught = CAUGHT.take().unwrap_or_default();
@@ -158,12 +169,30 @@ where
     }
 }
 
+/// What was asked.
+#[derive(Clone)]
+struct Question {
+    uri: Uri,
+    headers: HeaderMap,
+    identity: Identity,
+    carried: Extensions,
+}
+
+impl Question {
+    fn of(head: &http::request::Parts, carry: Carry) -> Self {
+        let mut carried = Extensions::new();
+        carry(&head.extensions, &mut carried);
+        let identity = head.extensions.get::<Identity>().expect("looked at before").clone();
+        Self { uri: head.uri.clone(), headers: head.headers.clone(), identity, carried }
+    }
+}
+
 impl<B, R> Shared<B, R>
 where
     B: Default + Send + 'static,
     R: Send + 'static,
 {
-    fn watched<Body>(&self, ticket: Ticket, question: http::request::Parts, caught: Caught, response: &Response<Body>) {
+    fn watched<Body>(&self, ticket: Ticket, question: Question, caught: Caught, response: &Response<Body>) {
         let etag = response.headers().get(header::ETAG).cloned();
         let (Some((tags, base)), Some((entity, fresh_for)), Some(etag)) = (caught.made_of, caught.hit, etag) else {
             return;
@@ -172,7 +201,7 @@ where
             return;
         }
         let Some(again) = (self.again)() else { return };
-        let tenant = question.extensions.get::<Identity>().expect("looked at before").tenant().clone();
+        let tenant = question.identity.tenant().clone();
         let served = Served {
             entity,
             tenant,
@@ -193,8 +222,14 @@ where
 }
 
 /// The same question, without conditions, and with a word that the layer heeds: it passes it on, and makes a validator.
-fn past_the_cache<B: Default>(question: &http::request::Parts) -> Request<B> {
-    let mut head = question.clone();
+fn past_the_cache<B: Default>(question: &Question) -> Request<B> {
+    let mut request = Request::new(B::default());
+    request.uri_mut().clone_from(&question.uri);
+    request.headers_mut().clone_from(&question.headers);
+    request.extensions_mut().clone_from(&question.carried);
+    request.extensions_mut().insert(question.identity.clone());
+    request.extensions_mut().insert(ValidatedAsKept);
+    let headers = request.headers_mut();
     for name in [
         header::IF_NONE_MATCH,
         header::IF_MATCH,
@@ -205,10 +240,10 @@ fn past_the_cache<B: Default>(question: &http::request::Parts) -> Request<B> {
         header::CACHE_CONTROL,
         WRITTEN_POSITION,
     ] {
-        head.headers.remove(name);
+        headers.remove(name);
     }
-    head.headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    Request::from_parts(head, B::default())
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    request
 }
 
 fn compared<R>(

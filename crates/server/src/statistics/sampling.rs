@@ -75,9 +75,10 @@ impl Sampling {
         self.mean.load(Relaxed)
     }
 
-    /// Sets for how many hits a noted one stands.
+    /// Sets for how many hits a noted one stands, from the next one on: distances that were drawn before are forgotten.
     pub(crate) fn set_mean(&self, mean: u32) {
         self.mean.store(mean.clamp(1, MEAN_MAX), Relaxed);
+        self.places.iter().for_each(|place| place.left.store(0, Relaxed));
     }
 
     /// Sets the mean so that `hits` in a second would have given `wanted` notes.
@@ -125,6 +126,16 @@ mod tests {
         for sum in by_reader {
             assert!((225_000..275_000).contains(&sum), "{by_reader:?}");
         }
+    }
+
+    #[test]
+    fn a_mean_that_is_set_holds_from_the_next_hit_on() {
+        let sampling = Sampling::new();
+        sampling.set_mean(MEAN_MAX);
+        sampling.draw();
+        assert!((0..3).all(|_| sampling.draw().is_none()));
+        sampling.set_mean(1);
+        assert_eq!(sampling.draw(), Some(1));
     }
 
     #[test]

@@ -24,7 +24,7 @@ const ROWS_MAX: usize = 500;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Interval {
     pub(super) measured_at: DateTime<Utc>,
-    pub(super) interval_ms: i64,
+    pub(super) lasted_ms: i64,
     pub(super) sums: Sums,
     pub(super) counted: Counted,
     pub(super) entries: u64,
@@ -60,7 +60,7 @@ pub(super) async fn write_totals(db: &impl ConnectionTrait, node: &str, totals: 
 
 /// Writes how a node did; once more does no harm.
 pub(super) async fn write_interval(db: &impl ConnectionTrait, node: &str, interval: &Interval) -> Result<(), DbErr> {
-    let Interval { measured_at, interval_ms, sums, counted, entries, bytes } = *interval;
+    let Interval { measured_at, lasted_ms, sums, counted, entries, bytes } = *interval;
     let counts = [
         ("hits", sums.hits),
         ("stale", sums.stale),
@@ -80,7 +80,7 @@ pub(super) async fn write_interval(db: &impl ConnectionTrait, node: &str, interv
         .zip(counted.request_quantiles)
         .chain(["load_micros_p50", "load_micros_p95", "load_micros_p99"].into_iter().zip(counted.load_quantiles));
     let head: [(&str, Value); 3] =
-        [("measured_at", measured_at.into()), ("node", node.into()), ("interval_ms", interval_ms.into())];
+        [("measured_at", measured_at.into()), ("node", node.into()), ("interval_ms", lasted_ms.into())];
     let all = head
         .into_iter()
         .chain(counts.map(|(name, count)| (name, Value::from(number(count)))))

@@ -180,7 +180,7 @@ impl Writer {
         }
         self.intervals.push(Interval {
             measured_at: now,
-            interval_ms: i64::try_from(took.as_millis()).unwrap_or(i64::MAX),
+            lasted_ms: i64::try_from(took.as_millis()).unwrap_or(i64::MAX),
             sums: std::mem::take(&mut self.ledger.interval),
             counted: self.bookkeeper.take_counted(),
             entries: size.entries as u64,
@@ -195,12 +195,11 @@ impl Writer {
 
     fn end(&mut self, batch: Batch, outcome: Result<(), DbErr>, now: DateTime<Utc>) -> Result<(), DbErr> {
         self.metrics.written(outcome.is_ok());
-        match &outcome {
-            Ok(()) => self.ledger.written(&batch.totals, now),
-            Err(_) => {
-                self.ledger.accesses.give_back(batch.accesses);
-                self.intervals.splice(0..0, batch.intervals);
-            }
+        if outcome.is_ok() {
+            self.ledger.written(&batch.totals, now);
+        } else {
+            self.ledger.accesses.give_back(batch.accesses);
+            self.intervals.splice(0..0, batch.intervals);
         }
         outcome
     }
