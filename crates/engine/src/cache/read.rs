@@ -142,10 +142,11 @@ impl Cache {
         L: Future<Output = Result<Loaded<V>, E>> + Send + 'static,
     {
         if !policy.is_on {
-            return self.load_alone(key, policy, required, BypassReason::Off, load).await;
+            // Boxed, as below: what is rare is not to make every read's future larger.
+            return Box::pin(self.load_alone(key, policy, required, BypassReason::Off, load)).await;
         }
         if key.raw().as_str().len() > KEY_BYTES_MAX {
-            return self.load_uncached(key, policy, required, BypassReason::KeyTooLong, load).await;
+            return Box::pin(self.load_uncached(key, policy, required, BypassReason::KeyTooLong, load)).await;
         }
         let patience = self.shared.patience();
         if self.shared.reach(&required, patience).await.is_err() {

@@ -55,6 +55,7 @@ mod tests {
 
     use super::*;
 
+    #[expect(clippy::needless_pass_by_value, reason = "as they are written")]
     fn check(served: Value, truth: Value, expected: &[&str]) {
         assert_eq!(differences(&served, &truth, &["last_seen_at"]), expected);
     }

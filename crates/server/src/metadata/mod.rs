@@ -15,7 +15,7 @@
 mod accesses;
 mod table;
 
-pub use self::table::{Filter, Metadata, Page, list};
+pub use self::table::{Filter, Metadata, Page, forget, list};
 pub(crate) use self::{
     accesses::{Access, Accesses, Noted},
     table::{prune, write},

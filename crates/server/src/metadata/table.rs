@@ -3,7 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use sea_orm::{
     ConnectionTrait, DatabaseConnection, DbErr, QueryResult,
-    sea_query::{Alias, Cond, Expr, ExprTrait as _, OnConflict, Order, Query, SimpleExpr},
+    sea_query::{Alias, Cond, Expr, ExprTrait as _, LikeExpr, OnConflict, Order, Query, SimpleExpr},
 };
 use serde::{Deserialize, Serialize};
 use unstale::{RawKey, Timestamp};
@@ -190,6 +190,15 @@ fn row(found: &QueryResult) -> Result<Metadata, DbErr> {
         access_count: found.try_get("", "access_count")?,
         last_accessed: found.try_get("", "last_accessed")?,
     })
+}
+
+/// Removes the rows whose key holds `text`, such as somebody's id: when they are to be forgotten. What a key was cut of
+/// is not searched.
+pub async fn forget(pool: &DatabaseConnection, text: &str) -> Result<u64, DbErr> {
+    let literal = text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
+    let holds = LikeExpr::new(format!("%{literal}%")).escape('\\');
+    let delete = Query::delete().from_table(TABLE).and_where(Expr::col("cache_key").like(holds)).to_owned();
+    Ok(pool.execute(&delete).await?.rows_affected())
 }
 
 /// Removes what has been over for so many days.

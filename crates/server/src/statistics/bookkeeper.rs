@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicU32, AtomicU64, Ordering::Relaxed},
     },
     time::Duration,
 };
@@ -33,6 +33,8 @@ pub struct Bookkeeper(Arc<Shared>);
 struct Shared {
     queue: mpsc::Sender<Note>,
     sampling: Sampling,
+    /// Hits that were noted while the queue was more than half full.
+    crowded: AtomicU32,
     counts: Counts,
     limits: Limits,
     metrics: RecordMetrics,
@@ -63,7 +65,14 @@ pub(super) struct Counted {
 impl Bookkeeper {
     pub(super) fn new(limits: Limits, metrics: RecordMetrics) -> (Self, mpsc::Receiver<Note>) {
         let (queue, notes) = mpsc::channel(limits.queue_max);
-        let shared = Shared { queue, sampling: Sampling::new(), counts: Counts::default(), limits, metrics };
+        let shared = Shared {
+            queue,
+            sampling: Sampling::new(),
+            crowded: AtomicU32::new(0),
+            counts: Counts::default(),
+            limits,
+            metrics,
+        };
         (Self(Arc::new(shared)), notes)
     }
 
@@ -110,7 +119,22 @@ impl Bookkeeper {
     }
 }
 
+/// While the queue is more than half full, as many hits are noted before they are thinned out: so the other half holds
+/// what sixteen doublings bring.
+const THIN_OUT_EVERY: u32 = 512;
+
 impl Shared {
+    /// A burst is thinned out at once: who adapts once a second would come too late for it.
+    #[cold]
+    fn note_hit(&self, key: &RawKey, count: u32) {
+        if self.queue.capacity() < self.queue.max_capacity() / 2
+            && self.crowded.fetch_add(1, Relaxed) % THIN_OUT_EVERY == THIN_OUT_EVERY - 1
+        {
+            self.sampling.thin_out();
+        }
+        self.note(Note::Read { key: key.clone(), verdict: Verdict::Hit, count });
+    }
+
     fn note(&self, note: Note) {
         if self.queue.try_send(note).is_err() {
             self.metrics.dropped.inc();
@@ -124,7 +148,7 @@ impl Observer for Shared {
         match event {
             Event::Read { key, verdict: Verdict::Hit } => {
                 if let Some(count) = self.sampling.draw() {
-                    self.note(Note::Read { key: (*key).clone(), verdict: Verdict::Hit, count });
+                    self.note_hit(key, count);
                 }
             }
             Event::Read { key, verdict } => self.note(Note::Read { key: (*key).clone(), verdict: *verdict, count: 1 }),
@@ -154,5 +178,35 @@ impl ServedObserver for Bookkeeper {
 impl std::fmt::Debug for Bookkeeper {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Bookkeeper").field("dropped", &self.dropped()).field("mean", &self.0.sampling.mean()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use unstale::Tenant;
+
+    use super::*;
+
+    unstale::catalogue! {
+        /// Of these tests.
+        const _PATTERNS;
+        /// A flow.
+        fn flow(id) -> String = "flow";
+    }
+
+    #[test]
+    fn a_burst_is_thinned_out_and_not_dropped() {
+        let (books, mut notes) = Bookkeeper::new(Limits::default(), RecordMetrics::default());
+        let (observer, key) = (books.observer(), flow(&Tenant::new("acme").unwrap(), 1));
+        let hits = 2_000_000;
+        for _ in 0..hits {
+            observer.on_event(&Event::Read { key: key.raw(), verdict: Verdict::Hit });
+        }
+        assert_eq!(books.dropped(), 0, "{books:?}");
+        let mut noted = 0;
+        while let Ok(Note::Read { count, .. }) = notes.try_recv() {
+            noted += u64::from(count);
+        }
+        assert!((hits * 9 / 10..hits * 11 / 10).contains(&noted), "{noted} of {hits}");
     }
 }

@@ -81,6 +81,11 @@ impl Sampling {
         self.places.iter().for_each(|place| place.left.store(0, Relaxed));
     }
 
+    /// Notes half as many from now on, until it is adapted again.
+    pub(crate) fn thin_out(&self) {
+        self.mean.store(self.mean().saturating_mul(2).min(MEAN_MAX), Relaxed);
+    }
+
     /// Sets the mean so that `hits` in a second would have given `wanted` notes.
     pub(crate) fn adapt(&self, hits: u64, wanted: u32) {
         let mean = hits / u64::from(wanted.max(1));

@@ -19,6 +19,7 @@ use unstale_server::{
 unstale_server::on_both_databases!(
     a_key_is_one_row_whoever_reads_it,
     rows_are_found_by_tenant_entity_and_freshness,
+    rows_that_name_somebody_are_forgotten,
     hours_of_several_nodes_add_up_and_days_are_made_of_them,
     what_is_written_again_is_not_counted_again,
     nothing_is_kept_longer_than_it_should_be,
@@ -134,6 +135,20 @@ async fn rows_are_found_by_tenant_entity_and_freshness(database: TestDatabase) {
     assert_eq!(rows(&pool, later).await, []);
     let page = metadata::list(&pool, &metadata::Filter::default(), 2, 2).await.unwrap();
     assert_eq!((page.items.len(), page.total, page.page, page.page_size), (1, 3, 2, 2));
+}
+
+async fn rows_that_name_somebody_are_forgotten(database: TestDatabase) {
+    let pool = database.migrated().await;
+    let mut node = node(&pool, &store()).await;
+    for id in [17, 18] {
+        node.read("acme", id, 1).await;
+    }
+    node.write(noon()).await;
+    for nobody in ["1_", "%", "\\"] {
+        assert_eq!(metadata::forget(&pool, nobody).await.unwrap(), 0, "{nobody} is no pattern");
+    }
+    assert_eq!(metadata::forget(&pool, "flow/17").await.unwrap(), 1);
+    assert_eq!(rows(&pool, metadata::Filter::default()).await.len(), 1);
 }
 
 async fn hours_of_several_nodes_add_up_and_days_are_made_of_them(database: TestDatabase) {
