@@ -130,6 +130,7 @@ bench: ## Benchmarks, each against its yardstick in the same run
 	cargo bench --package unstale --all-features --bench engine
 	cargo bench --manifest-path benches/Cargo.toml --target-dir target/benches --locked
 	cargo bench --package platform --bench endpoint
+	cargo bench --package platform --bench records
 	@$(MAKE) bench-http
 
 .PHONY: bench-http

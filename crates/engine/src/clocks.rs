@@ -137,6 +137,12 @@ impl Clocks {
         self.exact.read().clocks.len()
     }
 
+    /// Those of `tags` whose clocks are held exactly.
+    pub fn exact(&self, tags: &[TagId]) -> Vec<(TagId, Sequence)> {
+        let exact = self.exact.read();
+        tags.iter().filter_map(|tag| Some((*tag, *exact.clocks.get(tag)?))).collect()
+    }
+
     /// When the view was last known to be complete up to the log's head, if it ever was.
     pub fn confirmed_at(&self) -> Option<Timestamp> {
         self.confirmed_at.load(Acquire).checked_sub(1).map(Timestamp::from_millis)

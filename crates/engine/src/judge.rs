@@ -113,11 +113,16 @@ fn unconfirmed(entry: &Entry, policy: &Policy, now: Timestamp) -> Judgement {
 }
 
 fn by_time(entry: &Entry, policy: &Policy, now: Timestamp) -> Judgement {
-    if now < entry.expires_at {
+    // What a hit reads of an entry is one cache line, and when it was loaded stands in another: mostly not needed.
+    let expires_at = match policy.age_max {
+        None => entry.expires_at,
+        Some(age_max) => entry.expires_at.min(entry.loaded_at + age_max),
+    };
+    if now < expires_at {
         Judgement::Fresh
-    } else if now < entry.expires_at + policy.grace {
+    } else if now < expires_at + policy.grace {
         Judgement::Refresh(StaleReason::Grace)
-    } else if now < entry.expires_at + policy.fail_safe {
+    } else if now < expires_at + policy.fail_safe {
         Judgement::FailSafe(MissReason::Expired)
     } else {
         Judgement::Dead(MissReason::Expired)
@@ -186,6 +191,14 @@ mod tests {
         check(policy(), false, true, 3_000, Judgement::FailSafe(MissReason::Expired));
         check(policy(), false, true, 4_999, Judgement::FailSafe(MissReason::Expired));
         check(policy(), false, true, 5_000, Judgement::Dead(MissReason::Expired));
+    }
+
+    #[test]
+    fn a_shorter_life_is_that_of_what_was_loaded_before_too() {
+        let shortened = policy().age_max(Duration::from_millis(500));
+        check(shortened, false, true, 1_499, Judgement::Fresh);
+        check(shortened, false, true, 1_500, Judgement::Refresh(StaleReason::Grace));
+        check(policy().age_max(Duration::from_secs(9)), false, true, 2_000, Judgement::Refresh(StaleReason::Grace));
     }
 
     #[test]

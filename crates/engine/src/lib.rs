@@ -80,7 +80,7 @@ pub use self::store::{
 };
 pub use self::{
     cache::{
-        Cache, CacheBuilder, CacheLimits, CacheSize, Cached, Census, FetchError, Fetched, InvalidateError,
+        Cache, CacheBuilder, CacheLimits, CacheSize, Cached, Census, Explanation, FetchError, Fetched, InvalidateError,
         Invalidation, Loaded, ReadOptions, WarmBudget, Warmed,
     },
     clocks::ClockLimits,

@@ -8,6 +8,7 @@ use crate::{
     resilience::BreakerState,
     store::Record,
     tenant::Tenant,
+    time::Timestamp,
     verdict::{NotStored, Verdict},
 };
 
@@ -30,6 +31,10 @@ pub enum Event<'a> {
         took: Duration,
         /// Why the value was not kept, if it was not.
         not_stored: Option<NotStored>,
+        /// Until when the value is fresh.
+        expires_at: Timestamp,
+        /// Bytes of the encoded value.
+        bytes: usize,
     },
     /// A load failed, timed out or panicked.
     LoadFailed {

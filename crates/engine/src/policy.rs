@@ -44,6 +44,13 @@ pub struct Policy {
     pub lease: bool,
     /// How eagerly a value is loaded anew before its time is over, in hundredths of `XFetch`'s β; zero: not at all.
     pub early_refresh_percent: u32,
+    /// How old a value may be at most to be fresh, whatever was said when it was loaded; none: what was said then. For
+    /// lifetimes that are shortened while values live.
+    pub age_max: Option<Duration>,
+    /// Whether the cache takes part at all. If not, every read loads for itself and nothing is kept.
+    pub is_on: bool,
+    /// Whether values are read from and given to the shared store. The log is followed in either case.
+    pub uses_store: bool,
 }
 
 impl Policy {
@@ -60,6 +67,9 @@ impl Policy {
             load_timeout: Duration::from_secs(30),
             lease: true,
             early_refresh_percent: 0,
+            age_max: None,
+            is_on: true,
+            uses_store: true,
         }
     }
 
@@ -111,5 +121,23 @@ impl Policy {
     #[must_use]
     pub const fn early_refresh(self, percent: u32) -> Self {
         Self { early_refresh_percent: percent, ..self }
+    }
+
+    /// Sets how old a value may be at most, also one that was loaded before this was said.
+    #[must_use]
+    pub const fn age_max(self, age_max: Duration) -> Self {
+        Self { age_max: Some(age_max), ..self }
+    }
+
+    /// Sets whether the cache takes part at all.
+    #[must_use]
+    pub const fn on(self, is_on: bool) -> Self {
+        Self { is_on, ..self }
+    }
+
+    /// Sets whether values are read from and given to the shared store.
+    #[must_use]
+    pub const fn uses_store(self, uses_store: bool) -> Self {
+        Self { uses_store, ..self }
     }
 }

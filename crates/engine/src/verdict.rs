@@ -55,6 +55,8 @@ pub enum MissReason {
 /// Why the cache took no part, or its store none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BypassReason {
+    /// The policy has switched the cache off.
+    Off,
     /// The key's text is longer than [`KEY_BYTES_MAX`](crate::key::KEY_BYTES_MAX).
     KeyTooLong,
     /// More readers than the limit wait for the running load.
@@ -89,13 +91,15 @@ pub enum NotStored {
     AbsenceNotKept,
     /// Its time was over at once.
     NoLifetime,
+    /// The policy has switched the cache off.
+    Off,
 }
 
 impl NotStored {
     /// Whether the value can still be judged by the rule: its tags are all known.
     pub(crate) fn is_judgeable(self) -> bool {
         match self {
-            Self::Overtaken | Self::TooLarge | Self::AbsenceNotKept | Self::NoLifetime => true,
+            Self::Overtaken | Self::TooLarge | Self::AbsenceNotKept | Self::NoLifetime | Self::Off => true,
             Self::TooManyTags | Self::ForeignTag | Self::FromStale | Self::Declined => false,
         }
     }
@@ -122,11 +126,11 @@ reasons!(StaleReason: Grace => "grace", FailSafe => "fail-safe", Invalidated => 
 reasons!(MissReason: Absent => "absent", Expired => "expired", Invalidated => "invalidated", BelowFloor => "below-floor",
     EpochChanged => "epoch-changed", Behind => "behind", Unconfirmed => "unconfirmed", Schema => "schema",
     Unsuitable => "unsuitable");
-reasons!(BypassReason: KeyTooLong => "key-too-long", TooManyWaiters => "too-many-waiters", OutOfReach => "out-of-reach",
+reasons!(BypassReason: Off => "off", KeyTooLong => "key-too-long", TooManyWaiters => "too-many-waiters", OutOfReach => "out-of-reach",
     StoreOpen => "store-open", StoreFailed => "store-failed", StoreSlow => "store-slow");
 reasons!(NotStored: Overtaken => "overtaken", TooManyTags => "too-many-tags", ForeignTag => "foreign-tag",
     FromStale => "from-stale", Declined => "declined", TooLarge => "too-large", AbsenceNotKept => "absence-not-kept",
-    NoLifetime => "no-lifetime");
+    NoLifetime => "no-lifetime", Off => "off");
 
 impl Verdict {
     /// `HIT`, `STALE`, `MISS` or `BYPASS`.

@@ -12,14 +12,14 @@ use crate::{
     conditional::{Condition, Preconditions},
     decide::Wanted,
     groups::cache_groups,
-    headers::{Account, CACHE_GROUPS, Kept, Seconds, WRITTEN_POSITION, X_CACHE_HITS, X_CACHE_MISSES, number},
+    headers::{Account, CACHE_GROUPS, Kept, Seconds, WRITTEN_POSITION, X_CACHE, X_CACHE_HITS, X_CACHE_MISSES, number},
     identity::Identity,
     layer::Shared,
     position::{self, Written},
     problem::Problem,
     range::{Part, WantedRange},
     route::{REVALIDATE, RouteId, VARY},
-    served::Answered,
+    served::{Answered, CacheVerdict},
     stored::StoredResponse,
     validator::Audience,
 };
@@ -38,6 +38,8 @@ pub(crate) struct Asked {
     pub(crate) range: WantedRange,
     pub(crate) is_get: bool,
     pub(crate) is_read: bool,
+    /// The validator of what is passed on is that of what is kept.
+    pub(crate) as_kept: bool,
     /// What a request that may be looked up wants.
     pub(crate) wanted: Option<Wanted>,
     pub(crate) began: Instant,
@@ -189,7 +191,12 @@ impl Asked {
             Err(body) => return Response::from_parts(head, body),
         };
         let identity = self.identity.as_ref().filter(|_| !self.is_public);
-        let audience = identity.map_or(Audience::Anybody, Audience::Principal);
+        let kept_for = self.route.filter(|_| self.as_kept).map(|id| shared.routes.route(id).policy.sharing);
+        let audience = match (identity, kept_for) {
+            (None, _) => Audience::Anybody,
+            (Some(identity), None) => Audience::Principal(identity),
+            (Some(identity), Some(sharing)) => Audience::of(identity, sharing),
+        };
         let etag = shared.validators.validator(audience, &head.headers, &bytes);
         let condition = self.preconditions.evaluate(etag.as_bytes(), head.headers.get(header::LAST_MODIFIED));
         head.headers.insert(header::ETAG, etag);
@@ -236,7 +243,14 @@ impl Asked {
 
     /// Writes the account into the head and tells the observers.
     pub(crate) fn tell<B>(&self, shared: &Shared, account: &Account, response: &mut Response<B>) {
-        account.tell(response.headers_mut());
+        if self.route.is_none_or(|id| shared.tuning.of(id).tells) {
+            account.tell(response.headers_mut());
+        } else {
+            for name in [X_CACHE, X_CACHE_HITS, X_CACHE_MISSES] {
+                response.headers_mut().remove(name);
+            }
+            response.extensions_mut().insert(CacheVerdict(account.verdict()));
+        }
         if shared.observers.0.is_empty() {
             return;
         }
@@ -245,6 +259,7 @@ impl Asked {
             verdict: account.verdict(),
             reason: account.reason(),
             status: response.status(),
+            fresh_for: account.fresh_for(),
             elapsed: self.began.elapsed(),
         });
     }

@@ -21,6 +21,8 @@ pub enum BypassReason {
     NoIdentity,
     /// No route covers the path, or its policy keeps nothing.
     Route,
+    /// The route was switched off.
+    Off,
     /// The identity's tenant is the one that public responses are kept in.
     PublicTenant,
     /// Neither GET nor HEAD.
@@ -113,7 +115,7 @@ macro_rules! reasons {
     };
 }
 
-reasons!(BypassReason: NoIdentity => "no-identity", Route => "route", PublicTenant => "public-tenant", Method => "method", NoStore => "no-store",
+reasons!(BypassReason: NoIdentity => "no-identity", Route => "route", Off => "off", PublicTenant => "public-tenant", Method => "method", NoStore => "no-store",
     RequestBody => "request-body", Upgrade => "upgrade", OverrideHeader => "override-header", Url => "url",
     UrlTooLong => "url-too-long", Uncached => "uncached", Engine => "engine");
 reasons!(NotStoredReason: Status => "status", NoStore => "origin-no-store", NoCache => "origin-no-cache",

@@ -112,6 +112,14 @@ impl Account {
         }
     }
 
+    /// For how long a hit stays fresh.
+    pub(crate) fn fresh_for(&self) -> Option<Duration> {
+        match self {
+            Self::Hit { ttl } => u64::try_from(*ttl).ok().map(Duration::from_secs),
+            _ => None,
+        }
+    }
+
     /// The same, if the cache took no part, and there is more to say.
     pub(crate) fn because(self, reason: &'static str) -> Self {
         match self {

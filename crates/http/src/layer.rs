@@ -6,7 +6,7 @@ use tower::Layer;
 use unstale::{Cache, GroupKey, Tenant};
 
 use crate::{
-    route::RoutePolicies,
+    route::{RoutePolicies, RoutePolicy, RouteSettings, Tuning},
     served::{Observers, ServedObserver},
     service::CacheService,
     validator::ValidatorKey,
@@ -65,6 +65,7 @@ pub(crate) struct Shared {
     pub(crate) groups: GroupKey,
     pub(crate) limits: HttpLimits,
     pub(crate) observers: Observers,
+    pub(crate) tuning: Tuning,
     /// Where public responses are kept.
     pub(crate) public_tenant: Tenant,
 }
@@ -80,6 +81,7 @@ impl CacheLayer {
             groups: GroupKey::derive(secret),
             limits: HttpLimits::default(),
             observers: Observers::default(),
+            tuning: Tuning::default(),
             public_tenant: Tenant::new(PUBLIC_TENANT).expect("it is a tenant's name"),
         };
         Self { shared: Arc::new(shared) }
@@ -105,6 +107,12 @@ impl CacheLayer {
     pub fn public_tenant(mut self, tenant: Tenant) -> Self {
         Arc::make_mut(&mut self.shared).public_tenant = tenant;
         self
+    }
+
+    /// Sets, for this layer and all its clones, how each route is used from now on; by pattern and policy. It replaces
+    /// all that was set before.
+    pub fn tune(&self, settings: impl Fn(&str, &RoutePolicy) -> RouteSettings) {
+        self.shared.tuning.set(&self.shared.routes, settings);
     }
 
     /// Adds an observer.

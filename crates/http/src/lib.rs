@@ -91,9 +91,9 @@ pub use self::{
     position::{AtLeast, Written},
     route::{
         BrowserLifetime, ENTITY_BYTES_MAX, GroupHeader, Invalidates, Lifetime, OriginLifetime, Query, RouteError,
-        RouteId, RoutePolicies, RoutePoliciesBuilder, RoutePolicy, Sharing, Writes,
+        RouteId, RoutePolicies, RoutePoliciesBuilder, RoutePolicy, RouteSettings, Sharing, Writes,
     },
-    served::{Answered, ServedObserver},
+    served::{Answered, CacheVerdict, ServedObserver, ValidatedAsKept},
     service::CacheService,
     stored::StoredResponse,
     validator::ValidatorKey,

@@ -18,9 +18,20 @@ pub struct Answered<'a> {
     pub reason: Option<&'static str>,
     /// The status.
     pub status: StatusCode,
+    /// For how long a hit stays fresh.
+    pub fresh_for: Option<Duration>,
     /// From the request's arrival at the layer to the head of its response.
     pub elapsed: Duration,
 }
+
+/// In a request's extensions: although the request says `no-store`, its response gets the validator that it would have if it
+/// were kept. For whoever compares what is kept with what is true.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ValidatedAsKept;
+
+/// In a response's extensions: the verdict, where its headers are not to tell it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CacheVerdict(pub &'static str);
 
 /// Watches a [`CacheLayer`](crate::CacheLayer). Called on the request's way: must not block and must be quick.
 pub trait ServedObserver: Send + Sync + 'static {

@@ -35,6 +35,7 @@ use crate::{
     range::WantedRange,
     rfc9111::control::RequestControl,
     route::{Lifetime, Query, REVALIDATE, RouteId, Sharing},
+    served::ValidatedAsKept,
     stored::StoredResponse,
     told,
     url::{self, UrlProblem},
@@ -157,6 +158,7 @@ impl<S> CacheService<S> {
                     // The service may read the URL as one that another route covers.
                     asked.cache_control = REVALIDATE;
                 }
+                asked.as_kept = reason == BypassReason::NoStore && head.extensions.get::<ValidatedAsKept>().is_some();
                 let write = Write::of(&self.shared, &head);
                 head.extensions.insert(AtLeast(at_least));
                 let passed = self.inner.call(Request::from_parts(head, body));
@@ -259,6 +261,7 @@ fn asked(shared: &Shared, head: &request::Parts, route: Option<RouteId>, began: 
         range: if head.method == Method::GET { WantedRange::of(&head.headers) } else { WantedRange::default() },
         is_get: head.method == Method::GET,
         is_read,
+        as_kept: false,
         wanted: None,
         began,
     }
@@ -278,7 +281,11 @@ fn look_up(
     }
     let id = route.ok_or(BypassReason::Route)?;
     let route = shared.routes.route(id);
-    let (policy, is_origin) = match route.policy.lifetime {
+    let tuned = shared.tuning.of(id);
+    if !tuned.is_on {
+        return Err(BypassReason::Off);
+    }
+    let (policy, is_origin) = match tuned.lifetime(route.policy.lifetime) {
         Lifetime::Uncached => return Err(BypassReason::Route),
         Lifetime::Route(policy) => (policy, false),
         Lifetime::Origin(lifetime) => (lifetime.policy(), true),

@@ -32,6 +32,7 @@ use crate::{
     },
     coherence::Views,
     live::Live,
+    records::Records,
     settings::Settings,
     store::Store,
     warming::Warmer,
@@ -71,12 +72,14 @@ impl App {
             SharedStore::open(&settings.common).context("REDIS_URL and the settings beside it cannot be used")?;
         let hub = LiveHub::new(secret.group_key(), shared.store().partitions(), LiveLimits::default(), metrics.live());
         let (warmer, occasions) = Warmer::new(metrics.warm());
+        let (records, writer) = Records::open(settings.common.database_url.expose(), &store, &metrics).await?;
         let builder = match &settings.common.redis {
             Some(redis) => shared.cache().resilience(redis.resilience),
             None => shared.cache(),
         };
         let cache = builder.observer(metrics.observer()).observer(hub.observer());
-        let cache = cache.observer(Arc::new(warmer.clone())).build().await?;
+        let cache = records.observe(cache.observer(Arc::new(warmer.clone()))).build().await?;
+        records.start(&cache, writer);
         metrics.watch(&cache);
         let (live, listening) = (Live::new(hub.clone()), cache.clone());
         tokio::spawn(async move { hub.run(&listening).await });
@@ -87,7 +90,7 @@ impl App {
 
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let platform = Platform(Arc::new(Shared {
-            views: Views::new(store.clone(), cache.clone()),
+            views: Views::new(store.clone(), cache.clone()).governed(&records.configuration, &records.watch),
             passwords: Passwords::new(settings.password_cost, cores),
             tokens: Tokens::new(&secret.key(Purpose::Tokens)),
             admissions: Admissions::default(),
@@ -96,6 +99,7 @@ impl App {
             imports: ImportQueue::default(),
             inner: std::sync::OnceLock::new(),
             warmer,
+            records,
             settings,
             store,
             cache,
@@ -124,8 +128,11 @@ impl App {
 
     /// What is to be done when no request is answered any more: to record what the cache's store has not taken yet.
     pub fn on_stopped(&self) -> impl Future<Output = ()> + use<> {
-        let cache = self.platform.cache.clone();
-        async move { _ = record_pending(&cache, RECORD_LIMIT).await }
+        let (cache, records) = (self.platform.cache.clone(), self.platform.records.clone());
+        async move {
+            _ = record_pending(&cache, RECORD_LIMIT).await;
+            records.finish().await;
+        }
     }
 
     /// What is to be done when the server stops.
@@ -139,6 +146,8 @@ fn assemble(platform: &Platform, secret: &Secret, metrics: &Arc<Metrics>) -> any
     let cache = CacheLayer::new(platform.cache.clone(), policies::table()?, &secret.key(Purpose::Etags))
         .group_key(secret.group_key())
         .observer(platform.live.observer());
+    let cache = platform.records.response_observers().into_iter().fold(cache, CacheLayer::observer);
+    platform.records.tune(&cache);
     let (public, private) = api::routers(platform);
     let inner = private.clone().layer(cache.clone()).fallback(nothing_here);
     platform.0.inner.set(BoxCloneSyncService::new(inner)).map_err(drop).expect("the application is assembled once");
@@ -147,7 +156,11 @@ fn assemble(platform: &Platform, secret: &Secret, metrics: &Arc<Metrics>) -> any
     let telemetry = HttpTelemetry::new(metrics.clone());
     // All layers of a route in one go: each `Router::layer` is a box that every request clones and fills.
     let private = private.method_not_allowed_fallback(wrong_method).layer(
-        ServiceBuilder::new().layer(telemetry.clone()).layer(AuthLayer::new(platform.clone())).layer(cache.clone()),
+        ServiceBuilder::new()
+            .layer(telemetry.clone())
+            .layer(AuthLayer::new(platform.clone()))
+            .layer(platform.records.watch_layer(platform))
+            .layer(cache.clone()),
     );
     let public = public
         .method_not_allowed_fallback(wrong_method)

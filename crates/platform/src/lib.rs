@@ -13,5 +13,6 @@ pub mod views;
 
 mod imports;
 mod live;
+mod records;
 mod warming;
 mod web;

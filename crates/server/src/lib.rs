@@ -6,9 +6,12 @@
 //! | [`problem`] | RFC 9457 problem details, and extractors that refuse with them |
 //! | [`telemetry`] | logs, request spans with W3C trace context, Prometheus metrics |
 //! | [`live`] | real-time invalidation over WebSocket |
+//! | [`metadata`], [`statistics`] | what is kept about the cache: keys, hours and days, how nodes did |
 //! | [`run`] | start, readiness, graceful stop |
 //! | [`database`] | the relational side: SQLite or PostgreSQL, and this crate's tables |
 //! | [`flags`] | feature flags, and the protocol by which browsers ask for them |
+//! | [`configuration`] | how the cache is used, changed while it runs, with history and undo |
+//! | [`consistency`] | the watch: hits are loaded again and compared with the truth |
 //! | [`gateway`] | a reverse proxy before an existing backend |
 //! | [`assets`] | serving a built web application |
 //! | [`secret`] | one secret file and the keys derived from it |
@@ -20,16 +23,20 @@
 //! session by name, and brings its own notes for live events.
 
 pub mod assets;
+pub mod configuration;
+pub mod consistency;
 pub mod database;
 pub mod flags;
 pub mod gateway;
 pub mod live;
+pub mod metadata;
 pub mod problem;
 pub mod rate_limit;
 pub mod run;
 pub mod secret;
 pub mod settings;
 pub mod shared;
+pub mod statistics;
 pub mod telemetry;
 #[cfg(feature = "testing")]
 pub mod testing;

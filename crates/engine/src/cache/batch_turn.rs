@@ -306,7 +306,13 @@ impl<F: Send + Sync> BatchTurn<F> {
         recorder: Recorder,
     ) -> Landing {
         let kept = self.shared.keep(&led.key, &self.policy, led.lead.base(), loaded, took, &recorder).await;
-        self.shared.observers.tell(&Event::Loaded { key: led.key.raw(), took, not_stored: kept.not_stored });
+        self.shared.observers.tell(&Event::Loaded {
+            key: led.key.raw(),
+            took,
+            not_stored: kept.not_stored,
+            expires_at: kept.entry.expires_at,
+            bytes: kept.entry.value_bytes(),
+        });
         if let Some(lease) = &mut led.lease
             && kept.is_unkeepable
         {

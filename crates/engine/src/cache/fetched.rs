@@ -50,6 +50,11 @@ impl<V: Cacheable> Fetched<V> {
         self.entry.value().expect("a key's type is its value's").as_ref()
     }
 
+    /// The value, to be held on to beside the answer.
+    pub fn cached(&self) -> Option<Cached<V>> {
+        Cached::of(self.entry.clone())
+    }
+
     /// The value, to be held on to.
     pub fn into_value(self) -> Option<Cached<V>> {
         Cached::of(self.entry)

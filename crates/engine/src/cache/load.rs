@@ -166,7 +166,13 @@ impl Shared {
                 let late = self.sabotage.is(Sabotage::StampAfterLoad);
                 let base = if late { self.view(base.partition).clocks.frontier() } else { base };
                 let landed = self.keep(key, policy, base, loaded, took, &recorder).await;
-                self.observers.tell(&Event::Loaded { key: key.raw(), took, not_stored: landed.not_stored });
+                self.observers.tell(&Event::Loaded {
+                    key: key.raw(),
+                    took,
+                    not_stored: landed.not_stored,
+                    expires_at: landed.entry.expires_at,
+                    bytes: landed.entry.value_bytes(),
+                });
                 if let Some(lease) = &mut lease
                     && landed.is_unkeepable
                 {
@@ -266,7 +272,7 @@ impl Shared {
                 schema: V::fingerprint(),
                 value: has_value.then(|| Bytes::from(encoded)),
             };
-            is_unkeepable = self.fill(key.raw().clone(), stored).await == Some(Filled::NotKept);
+            is_unkeepable = policy.uses_store && self.fill(key.raw().clone(), stored).await == Some(Filled::NotKept);
         }
         Landed { entry, not_stored: refused, is_unkeepable }
     }
@@ -336,6 +342,8 @@ fn lifetime<V>(policy: &Policy, loaded: &Loaded<V>) -> Duration {
 fn refused(seen: &Seen, has_value: bool, no_lifetime: bool, policy: &Policy) -> Option<NotStored> {
     if let Some(reason) = seen.refused {
         Some(reason)
+    } else if !policy.is_on {
+        Some(NotStored::Off)
     } else if !has_value && policy.negative_ttl.is_zero() {
         Some(NotStored::AbsenceNotKept)
     } else if no_lifetime && policy.grace.is_zero() {

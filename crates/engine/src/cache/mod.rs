@@ -3,13 +3,15 @@
 //! [`Cache`] is a cheap handle. Reads are in [`read`] (what is there already in [`find`], what is given out in
 //! [`fetched`], what a reader may refuse in [`accept`]), batches in [`batch`], when a load may begin in [`turn`] (a batch's
 //! in [`batch_turn`]), loads in [`load`], invalidation in [`invalidate`], following the log in [`follow`], warming in
-//! [`warm`], what carries a tag in [`census`]. How long a read waits for the store is in
+//! [`warm`], what carries a tag in [`census`], why the rule says
+//! what it says in [`explain`]. How long a read waits for the store is in
 //! [`patience`], invalidations that it did not take in [`replay`].
 
 mod accept;
 mod batch;
 mod batch_turn;
 mod census;
+mod explain;
 mod fetched;
 mod find;
 mod follow;
@@ -38,6 +40,7 @@ use tokio::sync::Semaphore;
 
 pub use self::{
     census::Census,
+    explain::Explanation,
     fetched::{Cached, FetchError, Fetched, ReadOptions},
     invalidate::{InvalidateError, Invalidation},
     load::Loaded,
@@ -339,6 +342,12 @@ impl Cache {
     /// Sets a tenant's weight in L1, from now on; see [`CacheBuilder::tenant_weight`].
     pub fn set_tenant_weight(&self, tenant: &Tenant, weight: NonZeroU32) {
         self.shared.l1.set_tenant_weight(tenant, weight);
+    }
+
+    /// Sets how many bytes in L1 a tenant's entries may take, even while there is room; none: what the limits say. At
+    /// once: what the tenant has beyond it goes.
+    pub fn set_tenant_bytes_max(&self, tenant: &Tenant, bytes_max: Option<u64>) {
+        self.shared.l1.set_tenant_bytes_max(tenant, bytes_max, self.now());
     }
 
     /// How far this node has followed the tenant's partition.

@@ -141,8 +141,12 @@ impl Cache {
         F: FnOnce(Option<Cached<V>>) -> L + Send + 'static,
         L: Future<Output = Result<Loaded<V>, E>> + Send + 'static,
     {
+        if !policy.is_on {
+            // Boxed, as below: what is rare is not to make every read's future larger.
+            return Box::pin(self.load_alone(key, policy, required, BypassReason::Off, load)).await;
+        }
         if key.raw().as_str().len() > KEY_BYTES_MAX {
-            return self.load_uncached(key, policy, required, BypassReason::KeyTooLong, load).await;
+            return Box::pin(self.load_uncached(key, policy, required, BypassReason::KeyTooLong, load)).await;
         }
         let patience = self.shared.patience();
         if self.shared.reach(&required, patience).await.is_err() {
@@ -197,6 +201,9 @@ impl Cache {
     #[inline(always)]
     fn fresh(&self, key: &RawKey, policy: &Policy, options: &ReadOptions) -> Option<Arc<Entry>> {
         let shared = &self.shared;
+        if !policy.is_on {
+            return None;
+        }
         if !options.at_least.iter().all(|position| shared.has_reached(position)) {
             return None;
         }
@@ -300,10 +307,29 @@ impl Cache {
         F: FnOnce(Option<Cached<V>>) -> L + Send + 'static,
         L: Future<Output = Result<Loaded<V>, E>> + Send + 'static,
     {
+        let declining = move |_| async move { load(None).await.map(Loaded::declined) };
+        self.load_alone(key, policy, required, reason, declining).await
+    }
+
+    /// Loads for this reader alone.
+    async fn load_alone<V, E, F, L>(
+        &self,
+        key: &Key<V>,
+        policy: &Policy,
+        required: PositionSet,
+        reason: BypassReason,
+        load: F,
+    ) -> Result<Fetched<V>, FetchError<E>>
+    where
+        V: Cacheable,
+        E: Clone + Send + Sync + 'static,
+        F: FnOnce(Option<Cached<V>>) -> L + Send + 'static,
+        L: Future<Output = Result<Loaded<V>, E>> + Send + 'static,
+    {
         let lead = self.shared.alone(key.raw());
-        let declining = move || async move { load(None).await.map(Loaded::declined) };
+        let load = move || load(None);
         let errand = Errand::alone(Share::ByRule);
-        let (outcome, _) = self.lead(key, policy, &Anything, lead, required, errand, declining).await;
+        let (outcome, _) = self.lead(key, policy, &Anything, lead, required, errand, load).await;
         self.landed(key.raw(), outcome, Verdict::Bypass(reason), None, &Anything, false)
     }
 

@@ -101,7 +101,7 @@ impl Errand {
     /// Whether another node's load is asked about. What the store could not be asked, it cannot be asked for a lease
     /// either.
     pub(super) fn may_lease(&self, policy: &Policy) -> bool {
-        policy.lease && !matches!(self.kind, Kind::Alone) && !self.is_next() && !self.lacks_store()
+        policy.lease && policy.uses_store && !matches!(self.kind, Kind::Alone) && !self.is_next() && !self.lacks_store()
     }
 
     /// Whether it comes of something that made many values unusable at once, perhaps.

@@ -30,6 +30,8 @@ const WEIGHT: NonZeroU32 = NonZeroU32::MIN;
 pub(super) struct Accounts {
     limits: L1Limits,
     weights: HashMap<Tenant, NonZeroU32>,
+    /// Limits of single tenants, below the one for all.
+    bytes_max_of: HashMap<Tenant, u64>,
     places: HashMap<Tenant, u32, IdBuildHasher>,
     /// Of open and closed accounts.
     slots: Vec<Account>,
@@ -47,6 +49,8 @@ pub(super) struct Accounts {
 struct Account {
     tenant: Tenant,
     weight: NonZeroU32,
+    /// What it may hold, even while there is room.
+    bytes_max: u64,
     /// With those of an entry for which room is being made.
     bytes: u64,
     /// Its place in the order of all accounts.
@@ -68,6 +72,7 @@ impl Accounts {
         Self {
             limits,
             weights,
+            bytes_max_of: HashMap::new(),
             places: HashMap::default(),
             slots: Vec::new(),
             free: Vec::new(),
@@ -103,7 +108,7 @@ impl Accounts {
     pub(super) fn quota(&self, tenant: &Tenant) -> u64 {
         let weight = self.weight(tenant);
         let others = if self.places.contains_key(tenant) { 0 } else { u64::from(weight.get()) };
-        self.quota_of(weight, self.weight_sum + others)
+        self.quota_of(weight, self.weight_sum + others, self.bytes_max(tenant))
     }
 
     pub(super) fn set_weight(&mut self, tenant: &Tenant, weight: NonZeroU32) {
@@ -116,9 +121,31 @@ impl Accounts {
         }
     }
 
+    /// Sets a tenant's own limit, or takes it back.
+    pub(super) fn set_bytes_max(&mut self, tenant: &Tenant, bytes_max: Option<u64>) {
+        match bytes_max {
+            Some(bytes_max) => self.bytes_max_of.insert(tenant.clone(), bytes_max),
+            None => self.bytes_max_of.remove(tenant),
+        };
+        if let Some(at) = self.places.get(tenant).copied() {
+            self.account_mut(at).bytes_max = self.bytes_max(tenant);
+        }
+    }
+
+    /// The place of a tenant's account, if it has one.
+    pub(super) fn place(&self, tenant: &Tenant) -> Option<u32> {
+        self.places.get(tenant).copied()
+    }
+
+    /// What a tenant may hold, even while there is room.
+    fn bytes_max(&self, tenant: &Tenant) -> u64 {
+        let own = self.bytes_max_of.get(tenant).copied().unwrap_or(u64::MAX);
+        own.min(self.limits.tenant_bytes_max)
+    }
+
     /// Whether an entry is more than memory, or its tenant, may ever hold.
-    pub(super) fn is_too_large(&self, bytes: u64) -> bool {
-        bytes > self.limits.bytes_max.min(self.limits.tenant_bytes_max)
+    pub(super) fn is_too_large(&self, tenant: &Tenant, bytes: u64) -> bool {
+        bytes > self.limits.bytes_max.min(self.bytes_max(tenant))
     }
 
     /// Whether there is more than memory may hold.
@@ -128,7 +155,8 @@ impl Accounts {
 
     /// Whether a tenant has more than its own limit.
     pub(super) fn is_beyond_limit(&self, at: u32) -> bool {
-        self.account(at).bytes > self.limits.tenant_bytes_max
+        let account = self.account(at);
+        account.bytes > account.bytes_max
     }
 
     /// Who gives way when memory is short; of those equally far, the latest to come.
@@ -145,6 +173,7 @@ impl Accounts {
         let account = Account {
             tenant: tenant.clone(),
             weight,
+            bytes_max: self.bytes_max(tenant),
             bytes: 0,
             usage: 0,
             queues: Queues::default(),
@@ -220,7 +249,7 @@ impl Accounts {
     /// Notes that a tenant gives up an entry because of its quota; something only if that is news.
     pub(super) fn note_quota_reached(&mut self, at: u32) -> Option<QuotaReached> {
         let weight_sum = self.weight_sum;
-        let quota = self.quota_of(self.account(at).weight, weight_sum);
+        let quota = self.quota_of(self.account(at).weight, weight_sum, self.account(at).bytes_max);
         let account = self.account_mut(at);
         let is_news = !std::mem::replace(&mut account.quota_was_told, true);
         is_news.then(|| QuotaReached { tenant: account.tenant.clone(), bytes: account.bytes, quota })
@@ -228,7 +257,8 @@ impl Accounts {
 
     /// Everything is gone.
     pub(super) fn clear(&mut self) {
-        *self = Self::new(self.limits, std::mem::take(&mut self.weights));
+        let bytes_max_of = std::mem::take(&mut self.bytes_max_of);
+        *self = Self { bytes_max_of, ..Self::new(self.limits, std::mem::take(&mut self.weights)) };
     }
 
     fn settle(&mut self, at: u32) {
@@ -238,7 +268,7 @@ impl Accounts {
             return;
         }
         if account.quota_was_told {
-            let quota = self.quota_of(account.weight, self.weight_sum);
+            let quota = self.quota_of(account.weight, self.weight_sum, account.bytes_max);
             let again = u128::from(account.bytes) * 100 < u128::from(quota) * u128::from(QUOTA_AGAIN_PERCENT);
             self.account_mut(at).quota_was_told = !again;
         }
@@ -267,9 +297,9 @@ impl Accounts {
         }
     }
 
-    fn quota_of(&self, weight: NonZeroU32, weight_sum: u64) -> u64 {
+    fn quota_of(&self, weight: NonZeroU32, weight_sum: u64, bytes_max: u64) -> u64 {
         let share = u128::from(self.limits.bytes_max) * u128::from(weight.get()) / u128::from(weight_sum.max(1));
-        u64::try_from(share).unwrap_or(u64::MAX).min(self.limits.tenant_bytes_max)
+        u64::try_from(share).unwrap_or(u64::MAX).min(bytes_max)
     }
 
     fn weight(&self, tenant: &Tenant) -> NonZeroU32 {

@@ -132,7 +132,7 @@ impl L1 {
         let bytes = weight(&entry);
         let mut news = News::default();
         let mut books = self.books.lock();
-        if books.accounts.is_too_large(bytes) {
+        if books.accounts.is_too_large(key.tenant(), bytes) {
             // Not kept, but what is there has been outrun.
             news.dropped = self.take(&mut books, key);
         } else {
@@ -202,6 +202,19 @@ impl L1 {
 
     pub(crate) fn set_tenant_weight(&self, tenant: &Tenant, weight: NonZeroU32) {
         self.books.lock().accounts.set_weight(tenant, weight);
+    }
+
+    /// Sets what a tenant may hold, and takes at once what it has beyond that.
+    pub(crate) fn set_tenant_bytes_max(&self, tenant: &Tenant, bytes_max: Option<u64>, now: Timestamp) {
+        let mut news = News::default();
+        let mut books = self.books.lock();
+        books.accounts.set_bytes_max(tenant, bytes_max);
+        if let Some(at) = books.accounts.place(tenant) {
+            self.make_room(&mut books, at, now, &mut news);
+        }
+        self.look_at_thresholds(&mut books, &mut news);
+        drop(books);
+        self.tell(&news);
     }
 
     fn take(&self, books: &mut Books, key: &RawKey) -> Option<Arc<Entry>> {

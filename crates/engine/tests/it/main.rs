@@ -25,6 +25,7 @@ mod resilience;
 #[cfg(feature = "redis")]
 mod resilience_redis;
 mod store_contract;
+mod switches;
 #[cfg(feature = "redis")]
 mod tls;
 mod told;

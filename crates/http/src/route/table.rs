@@ -87,7 +87,7 @@ pub enum RouteError {
 #[derive(Debug)]
 pub struct RoutePolicies {
     root: Node,
-    routes: Vec<Route>,
+    pub(super) routes: Vec<Route>,
     vary_on: Vec<HeaderName>,
     identified_by: Vec<HeaderName>,
     vary: HeaderValue,
@@ -115,7 +115,7 @@ pub(crate) struct Route {
     pub(crate) groups: Vec<GroupPattern>,
     /// What an unsafe request declares wrong, besides its URI.
     pub(crate) invalidates: Vec<(Option<Method>, Vec<GroupPattern>)>,
-    pattern: String,
+    pub(super) pattern: String,
 }
 
 #[derive(Debug, Default)]

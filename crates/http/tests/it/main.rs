@@ -13,6 +13,7 @@ mod parsers;
 mod passing;
 mod public;
 mod storing;
+mod tuning;
 mod waiting;
 mod world;
 mod writes;

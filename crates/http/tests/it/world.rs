@@ -22,6 +22,7 @@ type Inner = BoxCloneSyncService<Request<String>, Response<Body>, &'static str>;
 pub(crate) const SECRET: &[u8] = b"a secret of the tests";
 
 pub(crate) struct World {
+    pub(crate) layer: CacheLayer,
     pub(crate) cache: Cache,
     pub(crate) time: Arc<ManualTime>,
     pub(crate) calls: watch::Receiver<usize>,
@@ -123,7 +124,8 @@ impl World {
         let watcher = Arc::new(Watcher::default());
         let limits = HttpLimits { body_bytes_max: 1000, ..HttpLimits::default() };
         let layer = CacheLayer::new(cache.clone(), routes, SECRET).limits(limits).observer(watcher.clone());
-        Self { service: layer.layer(BoxCloneSyncService::new(inner)), cache, time, calls, joined, watcher }
+        let service = layer.layer(BoxCloneSyncService::new(inner));
+        Self { layer, service, cache, time, calls, joined, watcher }
     }
 
     pub(crate) fn calls(&self) -> usize {

@@ -104,7 +104,7 @@ impl From<Busy> for Problem {
 }
 
 /// An error's text as a sentence for people.
-fn sentence(text: &str) -> String {
+pub(crate) fn sentence(text: &str) -> String {
     let mut chars = text.chars();
     let first = chars.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
     format!("{first}{}.", chars.as_str())

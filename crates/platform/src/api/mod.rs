@@ -103,7 +103,14 @@ fn private_routes() -> OpenApiRouter<Platform> {
         .routes(routes!(admin::approvals::admin_list_users))
         .routes(routes!(admin::approvals::list_pending_approvals))
         .routes(routes!(admin::approvals::approve_user))
-        .routes(routes!(admin::approvals::reject_user));
+        .routes(routes!(admin::approvals::reject_user))
+        .routes(routes!(admin::cache::get_cache_configuration, admin::cache::put_cache_configuration))
+        .routes(routes!(admin::cache::list_cache_configurations))
+        .routes(routes!(admin::cache::undo_cache_configuration))
+        .routes(routes!(admin::cache::list_cache_statistics))
+        .routes(routes!(admin::cache::list_cache_performance))
+        .routes(routes!(admin::cache::list_cache_metadata))
+        .routes(routes!(admin::cache::get_cache_consistency));
     // The upload counts its bytes itself, while it streams.
     let uploads = OpenApiRouter::new()
         .routes(routes!(imports::list_imports, imports::create_import))

@@ -38,6 +38,7 @@ use crate::auth::acting;
         (name = "field-mappings", description = "What columns mean"),
         (name = "assets", description = "What the imports brought"),
         (name = "admin", description = "Administration"),
+        (name = "cache", description = "The cache itself"),
         (name = "batch", description = "Several reads in one request"),
         (name = "events", description = "Live events"),
     )

@@ -12,6 +12,7 @@ use crate::{
     auth::{admissions::Admissions, passwords::Passwords, seen::Seen, sign_in::SignInAttempts, tokens::Tokens},
     coherence::{Views, Write},
     live::Live,
+    records::Records,
     settings::Settings,
     store::Store,
     warming::Warmer,
@@ -35,6 +36,7 @@ pub struct Shared {
     pub(crate) imports: ImportQueue,
     pub(crate) live: Live,
     pub(crate) warmer: Warmer,
+    pub(crate) records: Records,
     /// The signed-in part of the API with its cache, for batches. Set once, when the application is assembled.
     pub(crate) inner: std::sync::OnceLock<InnerService>,
 }

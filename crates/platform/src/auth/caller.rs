@@ -96,6 +96,14 @@ impl Caller {
         allow(Some(self.role_in(client).ok_or_else(Problem::not_found)?), permission)
     }
 
+    /// Refuses the request unless the user administers the platform: what it concerns is no client's.
+    pub fn require_platform_admin(&self) -> Result<(), Problem> {
+        if self.is_platform_admin() {
+            return Ok(());
+        }
+        Err(Problem::forbidden("This is for administrators of the platform."))
+    }
+
     /// The clients in which the user's own role allows it.
     pub fn clients_with(&self, permission: Permission) -> impl Iterator<Item = Uuid> {
         let allowed = self.principal.roles.iter().filter(move |held| permission.is_of(held.role));

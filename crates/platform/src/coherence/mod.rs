@@ -17,6 +17,7 @@
 
 pub mod catalogue;
 pub mod changes;
+pub mod governed;
 pub mod policies;
 pub mod tags;
 

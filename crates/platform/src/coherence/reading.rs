@@ -1,10 +1,18 @@
 //! Views through the cache: the one place that pairs each key with its policy and its loader.
 
+use std::sync::Arc;
+
 use chrono::Utc;
-use unstale::{Cache, Cacheable, FetchError, Fetched, Key, Loaded, Policy, ReadOptions, Tenant};
+use futures_util::FutureExt as _;
+use serde::Serialize;
+use unstale::{Cache, Cacheable, Cached, FetchError, Fetched, Key, Loaded, Policy, ReadOptions, Tenant};
+use unstale_server::{
+    configuration::LiveConfiguration,
+    consistency::{Truth, Watch, differences, is_past_the_cache},
+};
 use uuid::Uuid;
 
-use super::{ClientId, catalogue, platform_tenant, policies};
+use super::{ClientId, catalogue, governed::TIMELESS_MEMBERS, platform_tenant, policies};
 use crate::{
     store::{
         Store, StoreError,
@@ -30,6 +38,7 @@ pub type Answer<V> = Result<Fetched<V>, FetchError<StoreError>>;
 pub struct Views {
     store: Store,
     cache: Cache,
+    governed: Option<(LiveConfiguration, Watch)>,
 }
 
 /// Declares views: name and parameters, then key, policy and loader.
@@ -189,7 +198,13 @@ views! {
 impl Views {
     /// The views of what `store` holds, kept in `cache`.
     pub fn new(store: Store, cache: Cache) -> Self {
-        Self { store, cache }
+        Self { store, cache, governed: None }
+    }
+
+    /// The same, by policies that the configuration may change, and watched.
+    #[must_use]
+    pub fn governed(self, configuration: &LiveConfiguration, watch: &Watch) -> Self {
+        Self { governed: Some((configuration.clone(), watch.clone())), ..self }
     }
 
     /// Whom a session belongs to; no value if it is not good. The caller compares `expires_at` once more.
@@ -199,7 +214,8 @@ impl Views {
             let principal = sessions::principal(store.read(), session, Utc::now()).await?;
             Ok(Loaded::from(principal))
         };
-        self.cache.fetch(&Self::session_key(session), &policies::SESSION, options, load).await
+        let key = Self::session_key(session);
+        self.cache.fetch(&key, &self.policy(&key, &policies::SESSION), options, load).await
     }
 
     /// Under what a session is kept, for those who ask for the same one with every request.
@@ -209,19 +225,65 @@ impl Views {
 
     /// The same as [`session`](Self::session) if this node's memory has it, without waiting.
     pub fn session_in_memory(&self, key: &Key<views::SessionPrincipal>) -> Option<Fetched<views::SessionPrincipal>> {
-        self.cache.hit(key, &policies::SESSION, &ReadOptions::default())
+        self.cache.hit(key, &self.policy(key, &policies::SESSION), &ReadOptions::default())
     }
 
     async fn fetch<V, F, L>(&self, key: &Key<V>, policy: &Policy, options: &ReadOptions, load: F) -> Answer<V>
     where
-        V: Cacheable,
-        F: FnOnce(Store) -> L + Send + 'static,
+        V: Cacheable + Serialize,
+        F: FnOnce(Store) -> L + Clone + Send + Sync + 'static,
         L: Future<Output = Result<V, StoreError>> + Send + 'static,
     {
-        let store = self.store.clone();
-        let load = move || async move { load(store).await.map(Loaded::value) };
-        self.cache.fetch(key, policy, options, load).await
+        let policy = self.policy(key, policy);
+        // What the watch loads is loaded as a read is, and not from what is watched.
+        let policy = if is_past_the_cache() { policy.on(false) } else { policy };
+        let ticket = self
+            .governed
+            .as_ref()
+            .filter(|_| policy.is_on)
+            .and_then(|(_, watch)| watch.begin(&self.cache, key.raw().tenant()).map(|ticket| (watch, ticket)));
+        let (store, read) = (self.store.clone(), load.clone());
+        let read = move || async move { read(store).await.map(Loaded::value) };
+        let Some((watch, ticket)) = ticket else { return self.cache.fetch(key, &policy, options, read).await };
+        let before = self.cache.peek(key);
+        let answer = self.cache.fetch(key, &policy, options, read).await?;
+        if let Some(served) = answer.cached() {
+            let in_memory = before.is_some_and(|before| before.is_same(&served));
+            watch.fetched(ticket, &self.cache, (key, in_memory), &answer, truth(self.store.clone(), served, load));
+        }
+        Ok(answer)
     }
+
+    fn policy<V>(&self, key: &Key<V>, default: &Policy) -> Policy {
+        match &self.governed {
+            Some((configuration, _)) => configuration.policy(key.raw().entity(), default),
+            None => *default,
+        }
+    }
+}
+
+/// Loads what was served once more, past the cache, and says where it differs.
+fn truth<V, F, L>(store: Store, served: Cached<V>, load: F) -> Truth
+where
+    V: Cacheable + Serialize,
+    F: FnOnce(Store) -> L + Clone + Send + Sync + 'static,
+    L: Future<Output = Result<V, StoreError>> + Send + 'static,
+{
+    Arc::new(move || {
+        let (store, served, load) = (store.clone(), served.clone(), load.clone());
+        let compared = async move {
+            let truth = match load(store).await {
+                Ok(truth) => serde_json::to_value(truth),
+                Err(StoreError::NotFound { .. }) => Ok(serde_json::Value::Null),
+                Err(error) => return Err(error.to_string()),
+            };
+            let (served, truth) = serde_json::to_value(&*served)
+                .and_then(|served| Ok((served, truth?)))
+                .map_err(|error| error.to_string())?;
+            Ok(differences(&served, &truth, TIMELESS_MEMBERS))
+        };
+        compared.boxed()
+    })
 }
 
 /// The tenant of a reader who acts for `client`, or for none.

@@ -69,6 +69,11 @@ impl Store {
         Reading::pooled(&self.pool)
     }
 
+    /// Its connections.
+    pub(crate) fn pool(&self) -> &DatabaseConnection {
+        &self.pool
+    }
+
     /// Begins a write.
     ///
     /// On SQLite it takes the one write lock at once: a transaction that reads first and then wants to write is

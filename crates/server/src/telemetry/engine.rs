@@ -87,7 +87,7 @@ struct Handles {
 }
 
 /// Verdicts with their reasons.
-const VERDICTS: usize = 20;
+const VERDICTS: usize = 21;
 
 impl EngineMetrics {
     pub(super) fn new(registry: &mut Registry, latency: &CacheLatency) -> Self {
@@ -225,7 +225,7 @@ impl Observer for EngineMetrics {
     fn on_event(&self, event: &Event<'_>) {
         match event {
             Event::Read { key, verdict } => self.read(key.entity(), *verdict),
-            Event::Loaded { key, took, not_stored } => {
+            Event::Loaded { key, took, not_stored, .. } => {
                 self.load(key.entity(), Ok(not_stored.map(NotStored::as_str)), *took);
             }
             Event::LoadFailed { key, took } => self.load(key.entity(), Err(()), *took),
@@ -291,6 +291,7 @@ const ALL: [Verdict; VERDICTS] = [
     Verdict::Bypass(BypassReason::StoreOpen),
     Verdict::Bypass(BypassReason::StoreFailed),
     Verdict::Bypass(BypassReason::StoreSlow),
+    Verdict::Bypass(BypassReason::Off),
 ];
 
 fn place(verdict: Verdict) -> usize {
@@ -315,6 +316,7 @@ fn place(verdict: Verdict) -> usize {
         Verdict::Bypass(BypassReason::StoreOpen) => 17,
         Verdict::Bypass(BypassReason::StoreFailed) => 18,
         Verdict::Bypass(BypassReason::StoreSlow) => 19,
+        Verdict::Bypass(BypassReason::Off) => 20,
     }
 }
 

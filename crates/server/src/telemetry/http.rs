@@ -14,6 +14,7 @@ use tokio::task::futures::TaskLocalFuture;
 use tower::{Layer, Service};
 use tracing::{Instrument as _, Span, field, instrument::Instrumented};
 use unstale::Tenant;
+use unstale_http::CacheVerdict;
 
 use super::{
     TraceContext,
@@ -205,7 +206,8 @@ impl Counted {
     fn answered<B>(&mut self, response: &Response<B>) {
         let status = response.status().as_u16();
         self.span.record("status", status);
-        let verdict = response.headers().get(X_CACHE).and_then(|verdict| verdict.to_str().ok());
+        let told = response.headers().get(X_CACHE).and_then(|verdict| verdict.to_str().ok());
+        let verdict = told.or_else(|| response.extensions().get::<CacheVerdict>().map(|verdict| verdict.0));
         if let Some(verdict) = verdict {
             self.span.record("cache.verdict", verdict);
         }

@@ -25,7 +25,10 @@ use unstale::{
     store::{LATENCY_BOUNDS, LatencyStats},
 };
 
-use super::engine::EngineMetrics;
+use super::{
+    engine::EngineMetrics,
+    records::{ConsistencyMetrics, RecordMetrics},
+};
 
 /// `OpenMetrics` text, as Prometheus asks for it.
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -228,6 +231,8 @@ pub struct Metrics {
     routes: RwLock<HashMap<String, Arc<RouteMetrics>>>,
     live: LiveMetrics,
     warm: WarmMetrics,
+    consistency: ConsistencyMetrics,
+    records: RecordMetrics,
     redis: RedisMetrics,
     redis_store: OnceLock<(Arc<RedisStore>, Mutex<RedisStats>)>,
 }
@@ -316,6 +321,7 @@ impl Metrics {
                 Family::default(),
             ),
         };
+        let (consistency, records) = (ConsistencyMetrics::new(r), RecordMetrics::new(r));
         let metrics = Self {
             engine: Arc::new(EngineMetrics::new(r, &latency)),
             cache: OnceLock::new(),
@@ -338,6 +344,8 @@ impl Metrics {
             verdict_latency: [const { OnceLock::new() }; 4],
             live,
             warm,
+            consistency,
+            records,
             redis,
             redis_store: OnceLock::new(),
             registry: {
@@ -374,6 +382,16 @@ impl Metrics {
     /// The counters of warming.
     pub fn warm(&self) -> WarmMetrics {
         self.warm.clone()
+    }
+
+    /// The counters of the consistency watch.
+    pub fn consistency(&self) -> ConsistencyMetrics {
+        self.consistency.clone()
+    }
+
+    /// The counters of what is kept about the cache.
+    pub fn records(&self) -> RecordMetrics {
+        self.records.clone()
     }
 
     /// The counters of a Redis store.
@@ -502,7 +520,7 @@ mod tests {
     use super::*;
 
     /// Every name that requirement O2 and the dashboards rely on, as it stands in the exposition.
-    const NAMES: [&str; 30] = [
+    const NAMES: [&str; 36] = [
         "cache_hit_rate",
         "cache_miss_rate",
         "cache_latency_seconds",
@@ -523,6 +541,12 @@ mod tests {
         "cache_quotas_reached_total",
         "cache_warm_reads_total",
         "cache_warm_skipped_total",
+        "cache_incorrect_ratio",
+        "cache_consistency_checks_total",
+        "cache_consistency_skipped_total",
+        "cache_records_dropped_total",
+        "cache_record_writes_total",
+        "cache_configuration_version",
         "cache_memory_above_threshold",
         "cache_joined_total",
         "cache_log_skips_total",
@@ -545,6 +569,9 @@ mod tests {
         metrics.live().event("delivered");
         metrics.warm().warmed("start", Warmed { loaded: 1, ..Warmed::default() });
         metrics.warm().skipped("start");
+        metrics.consistency().checked("flow", crate::consistency::Outcome::Incorrect);
+        metrics.consistency().skipped("budget");
+        metrics.records().written(true);
         metrics.engine.exercise();
         metrics
     }

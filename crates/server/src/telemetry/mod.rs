@@ -13,6 +13,7 @@ mod context;
 mod engine;
 mod http;
 mod metrics;
+mod records;
 
 use tracing_subscriber::{
     EnvFilter,
@@ -25,6 +26,7 @@ pub use self::{
     context::TraceContext,
     http::{HttpTelemetry, HttpTelemetryService, RouteLabel, Watched, current_trace_id, record_tenant},
     metrics::{BuildInfo, CacheLatency, LiveMetrics, Metrics, RedisLatency, RedisMetrics, WarmMetrics},
+    records::{ConsistencyMetrics, RecordMetrics},
 };
 use crate::settings::LogFormat;
 

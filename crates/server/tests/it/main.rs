@@ -1,8 +1,11 @@
 //! The server's parts over real sockets.
 #![allow(clippy::unwrap_used, reason = "in a test, what is not there is a failure")]
 
+mod configuration;
+mod consistency;
 mod gateway;
 mod gateway_config;
 mod live;
 mod parsers;
 mod run;
+mod statistics;

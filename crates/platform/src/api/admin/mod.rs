@@ -1,5 +1,6 @@
-//! Administration: clients, engagements, users, approvals.
+//! Administration: clients, engagements, users, approvals, the cache.
 
 pub mod approvals;
+pub mod cache;
 pub mod clients;
 pub mod engagements;

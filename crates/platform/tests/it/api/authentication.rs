@@ -7,7 +7,7 @@ use axum::{
 use platform::api::BASE;
 use serde_json::json;
 
-use super::world::{ADMIN, ANALYST, Answer, OPERATOR, PASSWORD, UNKNOWN, World, operations, post};
+use super::world::{ADMIN, ANALYST, Answer, OPERATOR, PASSWORD, UNKNOWN, World, all_operations, post};
 
 #[tokio::test]
 async fn an_unknown_address_and_a_wrong_password_are_not_told_apart() {
@@ -35,7 +35,7 @@ async fn too_many_attempts_have_to_wait_also_with_the_right_password() {
 async fn nothing_but_signing_in_is_answered_to_nobody() {
     let world = World::new().await;
     let public = ["/api/v1/auth/login", "/api/v1/auth/register"];
-    for (method, path) in operations() {
+    for (method, path) in all_operations() {
         if public.contains(&path.as_str()) {
             continue;
         }

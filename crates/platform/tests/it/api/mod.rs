@@ -7,6 +7,7 @@ mod freshness;
 mod imports;
 mod isolation;
 mod nodes;
+mod records;
 mod sockets;
 mod warming;
 mod world;

@@ -24,7 +24,7 @@ pub(super) const UNKNOWN: &str = "01a1fa72-0000-7000-8000-000000000000";
 pub(super) struct World {
     pub(super) router: Router,
     pub(super) data_dir: tempfile::TempDir,
-    _app: App,
+    pub(super) app: App,
 }
 
 /// Somebody who is signed in.
@@ -68,7 +68,7 @@ impl World {
         let env = own.iter().chain(settings).copied();
         let app = App::build(Settings::read(Sources::default().with_env(env)).unwrap()).await.unwrap();
         demo::seed(app.platform()).await.unwrap();
-        Self { router: app.router.clone(), data_dir, _app: app }
+        Self { router: app.router.clone(), data_dir, app }
     }
 
     pub(super) async fn sign_in(&self, email: &str) -> Person {
@@ -85,6 +85,13 @@ impl World {
     pub(super) async fn login(&self, email: &str, password: &str) -> Answer {
         let body = json!({ "email": email, "password": password });
         self.send(post("/auth/login", &body)).await
+    }
+
+    /// What Prometheus is told.
+    pub(super) async fn metrics(&self) -> String {
+        let request = Request::get("/metrics").body(Body::empty()).unwrap();
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        String::from_utf8(response.into_body().collect().await.unwrap().to_bytes().to_vec()).unwrap()
     }
 
     pub(super) async fn send(&self, request: Request<Body>) -> Answer {
@@ -266,8 +273,16 @@ pub(super) fn post(path: &str, body: &Value) -> Request<Body> {
         .unwrap()
 }
 
-/// Every documented operation but those on sockets: method and path.
+/// Every documented operation on what the platform is about: method and path.
 pub(super) fn operations() -> Vec<(Method, String)> {
+    all_operations().into_iter().filter(|(_, path)| !path.starts_with(CACHE_ADMINISTRATION)).collect()
+}
+
+/// Where the cache itself is administered, by administrators of the platform.
+pub(super) const CACHE_ADMINISTRATION: &str = "/api/v1/admin/cache/";
+
+/// Every documented operation but those on sockets: method and path.
+pub(super) fn all_operations() -> Vec<(Method, String)> {
     let document = serde_json::to_value(api::document()).unwrap();
     let paths = document["paths"].as_object().unwrap();
     let each = paths.iter().filter(|(path, _)| *path != api::EVENTS_PATH).flat_map(|(path, item)| {

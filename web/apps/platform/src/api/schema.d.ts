@@ -4,6 +4,126 @@
  */
 
 export interface paths {
+    "/api/v1/admin/cache/configuration": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** How the cache is used (platform admins). */
+        get: operations["get_cache_configuration"];
+        /** Change how the cache is used, on every node within a second or so (platform admins). */
+        put: operations["put_cache_configuration"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/admin/cache/configuration/history": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Versions of the configuration, the newest first (platform admins). */
+        get: operations["list_cache_configurations"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/admin/cache/configuration/undo": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Take back the last change of the configuration that is not taken back yet (platform admins). */
+        post: operations["undo_cache_configuration"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/admin/cache/consistency": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Hits that were incorrect, and why (platform admins). */
+        get: operations["get_cache_consistency"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/admin/cache/metadata": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The keys that were cached lately, the most read first (platform admins). */
+        get: operations["list_cache_metadata"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/admin/cache/performance": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** How each node did, interval by interval, the newest first (platform admins). */
+        get: operations["list_cache_performance"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/admin/cache/statistics": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What was read and loaded, by hour or day, client and kind of entry (platform admins). */
+        get: operations["list_cache_statistics"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/admin/clients": {
         parameters: {
             query?: never;
@@ -766,6 +886,63 @@ export interface components {
             name: string;
             status: components["schemas"]["UserStatus"];
         };
+        /** @description What was read and loaded, on all nodes. */
+        Aggregate: {
+            /**
+             * Format: date-time
+             * @description When the hour or the day began.
+             */
+            at: string;
+            /**
+             * Format: int64
+             * @description Reads in which the cache took no part, or could not ask its store.
+             */
+            bypasses: number;
+            /** @description The tenant; `(other)` for those that had no place of their own. */
+            client_account_id: string;
+            /** @description The kind of entry. */
+            entity_type: string;
+            /**
+             * Format: double
+             * @description Reads that were answered from the cache, of all; 0 to 1.
+             */
+            hit_ratio: number;
+            /**
+             * Format: int64
+             * @description Reads that were answered from the cache; an estimate where they are many.
+             */
+            hits: number;
+            /**
+             * Format: int64
+             * @description Loads that failed.
+             */
+            load_failures: number;
+            /**
+             * Format: int64
+             * @description How long loads took together, in microseconds.
+             */
+            load_micros: number;
+            /**
+             * Format: int64
+             * @description Bytes that were loaded.
+             */
+            loaded_bytes: number;
+            /**
+             * Format: int64
+             * @description Loads that ended well.
+             */
+            loads: number;
+            /**
+             * Format: int64
+             * @description Reads that had to load.
+             */
+            misses: number;
+            /**
+             * Format: int64
+             * @description Reads that were answered with what its policy allows although it is not fresh.
+             */
+            stale: number;
+        };
         /** @description What somebody gets access to. */
         ApproveRequest: {
             /** Format: uuid */
@@ -853,6 +1030,26 @@ export interface components {
         BulkRequest: {
             mapping_ids: string[];
         };
+        /** @description The configuration in force, and what can be configured. */
+        CacheConfiguration: {
+            /** @description What is otherwise than the code says. */
+            configuration: components["schemas"]["Configuration"];
+            /** @description The routes that can be named. */
+            endpoints: components["schemas"]["Configurable"][];
+            /** @description The key patterns that can be named. */
+            entries: components["schemas"]["Configurable"][];
+            /**
+             * Format: int64
+             * @description The version in force; 0: everything is as the code says.
+             */
+            version: number;
+        };
+        /** @description What the consistency watch of the answering node has found since its start, the newest first. */
+        CacheConsistency: {
+            findings: components["schemas"]["Finding"][];
+            /** @description Hits that are being watched at this moment. */
+            watched: number;
+        };
         /** @description A client account: a tenant. */
         Client: {
             /** Format: date-time */
@@ -885,6 +1082,93 @@ export interface components {
             name: string;
             role: components["schemas"]["Role"] | null;
             slug: string;
+        };
+        /** @description A tag of an entry, and its clock. */
+        ClockOf: {
+            /**
+             * Format: int64
+             * @description When it was last invalidated, if that is known.
+             */
+            clock: number | null;
+            /** @description The tag's id. */
+            tag: string;
+        };
+        /** @description Something that can be configured. */
+        Configurable: {
+            /** @description It is always read strictly. */
+            is_strict: boolean;
+            name: string;
+            /**
+             * Format: int64
+             * @description The longest life that it may have.
+             */
+            ttl_seconds_max: number;
+        };
+        /** @description How the cache is used. What is left out is as the code says. */
+        Configuration: {
+            /**
+             * @description The consistency watch.
+             * @default {
+             *       "checks_per_second_max": 5,
+             *       "sample_per_million": 1000
+             *     }
+             */
+            consistency: components["schemas"]["ConsistencySettings"];
+            /**
+             * @description By route, such as `/api/v1/context/me`.
+             * @default {}
+             */
+            endpoints: {
+                [key: string]: components["schemas"]["EndpointSettings"];
+            };
+            /**
+             * @description By key pattern, such as `user:context`.
+             * @default {}
+             */
+            entries: {
+                [key: string]: components["schemas"]["EntrySettings"];
+            };
+            /**
+             * @description For how long records about the cache are kept.
+             * @default {
+             *       "daily_days": 800,
+             *       "hourly_days": 35,
+             *       "metadata_days": 7,
+             *       "performance_days": 14
+             *     }
+             */
+            retention: components["schemas"]["Retention"];
+            /**
+             * @description What is on and off everywhere.
+             * @default {
+             *       "cache": true,
+             *       "headers": true,
+             *       "store": true
+             *     }
+             */
+            switches: components["schemas"]["Switches"];
+            /**
+             * @description By tenant.
+             * @default {}
+             */
+            tenants: {
+                [key: string]: components["schemas"]["TenantSettings"];
+            };
+        };
+        /** @description The consistency watch. */
+        ConsistencySettings: {
+            /**
+             * Format: int32
+             * @description Loads that the watch may make in a second, on each node.
+             * @default 5
+             */
+            checks_per_second_max: number;
+            /**
+             * Format: int32
+             * @description Hits, of a million, whose value is loaded again and compared; 0 switches the watch off.
+             * @default 1000
+             */
+            sample_per_million: number;
         };
         /** @description [`ContextMe`] with everything there is to choose from. */
         ContextFull: components["schemas"]["ContextMe"] & {
@@ -933,6 +1217,44 @@ export interface components {
          * @enum {string}
          */
         DataType: "text" | "integer" | "decimal" | "boolean" | "date" | "ip" | "mac" | "list";
+        /** @description A route. */
+        EndpointSettings: {
+            /**
+             * @description Whether its responses are cached.
+             * @default null
+             */
+            cache: boolean | null;
+            /**
+             * Format: int64
+             * @description How long after that it may be served where loading fails, in seconds.
+             * @default null
+             */
+            fail_safe_seconds: number | null;
+            /**
+             * Format: int64
+             * @description How long after that it may be served while it is loaded anew, in seconds.
+             * @default null
+             */
+            grace_seconds: number | null;
+            /**
+             * @description Whether its answers tell what the cache did.
+             * @default null
+             */
+            headers: boolean | null;
+            /** @default null */
+            mode: components["schemas"]["ModeSettings"] | null;
+            /**
+             * @description Whether nodes share them through the store.
+             * @default null
+             */
+            store: boolean | null;
+            /**
+             * Format: int64
+             * @description How long a response is fresh, in seconds. A shorter life is that of what is kept already too.
+             * @default null
+             */
+            ttl_seconds: number | null;
+        };
         /** @description A piece of work for a client. */
         Engagement: {
             /** Format: uuid */
@@ -959,6 +1281,39 @@ export interface components {
          * @enum {string}
          */
         EngagementStatus: "planned" | "active" | "completed";
+        /** @description A key pattern. */
+        EntrySettings: {
+            /**
+             * @description Whether it is cached.
+             * @default null
+             */
+            cache: boolean | null;
+            /**
+             * Format: int64
+             * @description How long after that it may be served where loading fails, in seconds.
+             * @default null
+             */
+            fail_safe_seconds: number | null;
+            /**
+             * Format: int64
+             * @description How long after that it may be served while it is loaded anew, in seconds.
+             * @default null
+             */
+            grace_seconds: number | null;
+            /** @default null */
+            mode: components["schemas"]["ModeSettings"] | null;
+            /**
+             * @description Whether nodes share it through the store.
+             * @default null
+             */
+            store: boolean | null;
+            /**
+             * Format: int64
+             * @description How long a value is fresh, in seconds. A shorter life is that of what is kept already too.
+             * @default null
+             */
+            ttl_seconds: number | null;
+        };
         /** @description One field at fault. */
         FieldError: {
             /** @description The field, as a path from the top: `items[2].name`. */
@@ -1003,6 +1358,54 @@ export interface components {
             /** Format: uuid */
             import_id: string;
             items: components["schemas"]["FieldMapping"][];
+        };
+        /** @description A hit that was incorrect, and what this node knew of it. Holds no values. */
+        Finding: {
+            /**
+             * Format: double
+             * @description After how many seconds of the read.
+             */
+            after_seconds: number;
+            /**
+             * Format: int64
+             * @description How long before its read it was loaded, as far as that is known.
+             */
+            age_ms: number | null;
+            /** @description What it reflected: `partition.epoch.sequence`. */
+            base: string;
+            /** @description The tenant. */
+            client_account_id: string;
+            /** @description Where the truth differs; of a broken rule nothing. */
+            differs: string[];
+            /** @description The kind of entry. */
+            entity: string;
+            /**
+             * Format: int64
+             * @description Below it, clocks are not known.
+             */
+            floor: number;
+            /**
+             * Format: date-time
+             * @description When it was found.
+             */
+            found_at: string;
+            /** @description How far it was when it was judged. */
+            frontier: string;
+            /** @description How far this node's view was when the read began. */
+            frontier_at_read: string;
+            /**
+             * Format: uuid
+             * @description Its own.
+             */
+            id: string;
+            /** @description Under what it was kept. */
+            key: string;
+            /** @description How it was wrong. */
+            kind: components["schemas"]["Kind"];
+            /** @description The tags that it was loaded from. */
+            tags: components["schemas"]["ClockOf"][];
+            /** @description `memory`, or `store`. */
+            tier: string;
         };
         /** @description A discovery flow, complete. */
         Flow: components["schemas"]["FlowSummary"] & {
@@ -1171,6 +1574,66 @@ export interface components {
             }[];
         };
         /** @description A list on the wire. */
+        Items_Aggregate: {
+            /** @description The things. */
+            items: {
+                /**
+                 * Format: date-time
+                 * @description When the hour or the day began.
+                 */
+                at: string;
+                /**
+                 * Format: int64
+                 * @description Reads in which the cache took no part, or could not ask its store.
+                 */
+                bypasses: number;
+                /** @description The tenant; `(other)` for those that had no place of their own. */
+                client_account_id: string;
+                /** @description The kind of entry. */
+                entity_type: string;
+                /**
+                 * Format: double
+                 * @description Reads that were answered from the cache, of all; 0 to 1.
+                 */
+                hit_ratio: number;
+                /**
+                 * Format: int64
+                 * @description Reads that were answered from the cache; an estimate where they are many.
+                 */
+                hits: number;
+                /**
+                 * Format: int64
+                 * @description Loads that failed.
+                 */
+                load_failures: number;
+                /**
+                 * Format: int64
+                 * @description How long loads took together, in microseconds.
+                 */
+                load_micros: number;
+                /**
+                 * Format: int64
+                 * @description Bytes that were loaded.
+                 */
+                loaded_bytes: number;
+                /**
+                 * Format: int64
+                 * @description Loads that ended well.
+                 */
+                loads: number;
+                /**
+                 * Format: int64
+                 * @description Reads that had to load.
+                 */
+                misses: number;
+                /**
+                 * Format: int64
+                 * @description Reads that were answered with what its policy allows although it is not fresh.
+                 */
+                stale: number;
+            }[];
+        };
+        /** @description A list on the wire. */
         Items_Client: {
             /** @description The things. */
             items: {
@@ -1316,6 +1779,62 @@ export interface components {
             }[];
         };
         /** @description A list on the wire. */
+        Items_Performance: {
+            /** @description The things. */
+            items: {
+                /** Format: int64 */
+                bypasses: number;
+                /**
+                 * Format: int64
+                 * @description In memory, at the interval's end.
+                 */
+                bytes: number;
+                /**
+                 * Format: int64
+                 * @description Hits that the consistency watch has compared with the truth.
+                 */
+                checks: number;
+                /**
+                 * Format: int64
+                 * @description In memory, at the interval's end.
+                 */
+                entries: number;
+                /** Format: int64 */
+                evictions: number;
+                /** Format: int64 */
+                hits: number;
+                /** Format: int64 */
+                incorrect: number;
+                /** Format: int64 */
+                interval_ms: number;
+                /** Format: int64 */
+                invalidations: number;
+                /** Format: int64 */
+                load_failures: number;
+                /** Format: int64 */
+                load_micros_p50?: number | null;
+                /** Format: int64 */
+                load_micros_p95?: number | null;
+                /** Format: int64 */
+                load_micros_p99?: number | null;
+                /** Format: int64 */
+                loads: number;
+                /** Format: date-time */
+                measured_at: string;
+                /** Format: int64 */
+                misses: number;
+                node: string;
+                /** Format: int64 */
+                request_micros_p50?: number | null;
+                /** Format: int64 */
+                request_micros_p95?: number | null;
+                /** Format: int64 */
+                request_micros_p99?: number | null;
+                /** Format: int64 */
+                stale: number;
+            }[];
+        };
+        /** @description A list on the wire. */
         Items_TargetAttribute: {
             /** @description The things. */
             items: {
@@ -1326,6 +1845,38 @@ export interface components {
                 required: boolean;
             }[];
         };
+        /** @description A list on the wire. */
+        Items_Version: {
+            /** @description The things. */
+            items: {
+                /**
+                 * Format: date-time
+                 * @description When.
+                 */
+                changed_at: string;
+                /** @description Who made it. */
+                changed_by: string;
+                /** @description What it says. */
+                configuration: components["schemas"]["Configuration"];
+                /** @description Why. */
+                reason: string;
+                /**
+                 * Format: int64
+                 * @description The version whose document it brought back, if it undid a change; 0 is before the first.
+                 */
+                restores?: number | null;
+                /**
+                 * Format: int64
+                 * @description Its number, from 1.
+                 */
+                version: number;
+            }[];
+        };
+        /**
+         * @description How a hit was wrong.
+         * @enum {string}
+         */
+        Kind: "value" | "rule";
         /** @description An e-mail address and its password. */
         LoginRequest: {
             /**
@@ -1375,6 +1926,47 @@ export interface components {
         };
         /** @description Anything the caller wants to keep: a JSON object. */
         Metadata: Record<string, never>;
+        /** @description How strictly invalidations bind. */
+        ModeSettings: {
+            /** @enum {string} */
+            kind: "strict";
+        } | {
+            /** @enum {string} */
+            kind: "bounded";
+            /**
+             * Format: int64
+             * @description The bound.
+             */
+            milliseconds: number;
+        } | {
+            /** @enum {string} */
+            kind: "stale_ok";
+            /**
+             * Format: int64
+             * @description The age.
+             */
+            seconds: number;
+        };
+        /** @description Some of the rows. */
+        Page: {
+            /** @description Those of this page, the most read first. */
+            items: components["schemas"]["Metadata"][];
+            /**
+             * Format: int64
+             * @description Which page it is, from 1.
+             */
+            page: number;
+            /**
+             * Format: int64
+             * @description How many rows a page has.
+             */
+            page_size: number;
+            /**
+             * Format: int64
+             * @description How many there are in all.
+             */
+            total: number;
+        };
         /** @description What is to change; what is left out stays. */
         PatchFlowRequest: {
             metadata?: components["schemas"]["Metadata"] | null;
@@ -1400,6 +1992,59 @@ export interface components {
             /** Format: uuid */
             user_id: string;
         };
+        /** @description How a node did in an interval. */
+        Performance: {
+            /** Format: int64 */
+            bypasses: number;
+            /**
+             * Format: int64
+             * @description In memory, at the interval's end.
+             */
+            bytes: number;
+            /**
+             * Format: int64
+             * @description Hits that the consistency watch has compared with the truth.
+             */
+            checks: number;
+            /**
+             * Format: int64
+             * @description In memory, at the interval's end.
+             */
+            entries: number;
+            /** Format: int64 */
+            evictions: number;
+            /** Format: int64 */
+            hits: number;
+            /** Format: int64 */
+            incorrect: number;
+            /** Format: int64 */
+            interval_ms: number;
+            /** Format: int64 */
+            invalidations: number;
+            /** Format: int64 */
+            load_failures: number;
+            /** Format: int64 */
+            load_micros_p50: number | null;
+            /** Format: int64 */
+            load_micros_p95: number | null;
+            /** Format: int64 */
+            load_micros_p99: number | null;
+            /** Format: int64 */
+            loads: number;
+            /** Format: date-time */
+            measured_at: string;
+            /** Format: int64 */
+            misses: number;
+            node: string;
+            /** Format: int64 */
+            request_micros_p50: number | null;
+            /** Format: int64 */
+            request_micros_p95: number | null;
+            /** Format: int64 */
+            request_micros_p99: number | null;
+            /** Format: int64 */
+            stale: number;
+        };
         /** @description Why a request was refused, as the caller reads it. */
         Problem: Record<string, never> & {
             /** @description What is wrong this time and what to do. */
@@ -1415,6 +2060,17 @@ export interface components {
             title: string;
             /** @description `/problems/<slug>`: what kind of problem it is. */
             type: string;
+        };
+        /** @description A new configuration. It replaces the one in force as a whole. */
+        PutCacheConfigurationRequest: {
+            configuration: components["schemas"]["Configuration"];
+            /** @description Why. */
+            reason: string;
+            /**
+             * Format: int64
+             * @description The version that it was made of; if another is in force by now, it is refused.
+             */
+            version?: number | null;
         };
         /** @description Asks for an account. */
         RegisterRequest: {
@@ -1435,6 +2091,33 @@ export interface components {
         Registered: {
             /** @description Always `pending`: somebody must approve it. */
             status: components["schemas"]["UserStatus"];
+        };
+        /** @description For how long records about the cache are kept, in days. */
+        Retention: {
+            /**
+             * Format: int32
+             * @description Statistics by day.
+             * @default 800
+             */
+            daily_days: number;
+            /**
+             * Format: int32
+             * @description Statistics by hour.
+             * @default 35
+             */
+            hourly_days: number;
+            /**
+             * Format: int32
+             * @description What was cached, after its time was over.
+             * @default 7
+             */
+            metadata_days: number;
+            /**
+             * Format: int32
+             * @description How each node did, by interval.
+             * @default 14
+             */
+            performance_days: number;
         };
         /**
          * @description What a user may do within a client.
@@ -1458,6 +2141,24 @@ export interface components {
          * @enum {string}
          */
         StepStatus: "pending" | "active" | "done";
+        /** @description What is on and off everywhere. */
+        Switches: {
+            /**
+             * @description The cache itself. Off, every read is loaded; writes invalidate all the same.
+             * @default true
+             */
+            cache: boolean;
+            /**
+             * @description `X-Cache`, `Cache-Status` and `Server-Timing` in answers.
+             * @default true
+             */
+            headers: boolean;
+            /**
+             * @description The shared store of entries. Off, each node loads for itself; nodes hear of invalidations all the same.
+             * @default true
+             */
+            store: boolean;
+        };
         /** @description An attribute of assets that columns can be mapped to. */
         TargetAttribute: {
             data_type: components["schemas"]["DataType"];
@@ -1465,6 +2166,31 @@ export interface components {
             label: string;
             name: string;
             required: boolean;
+        };
+        /** @description A tenant. */
+        TenantSettings: {
+            /**
+             * Format: int64
+             * @description Bytes that its entries may take in each node's memory, even while there is room.
+             * @default null
+             */
+            memory_bytes_max: number | null;
+            /**
+             * Format: int32
+             * @description Its share of memory when it is short, beside others of weight 1.
+             * @default null
+             */
+            weight: number | null;
+        };
+        /** @description Taking a change back. */
+        UndoCacheConfigurationRequest: {
+            /** @description Why. */
+            reason: string;
+            /**
+             * Format: int64
+             * @description The version that is to be in force before; if another is, it is refused.
+             */
+            version?: number | null;
         };
         /** @description A client's new texts. */
         UpdateClientRequest: {
@@ -1533,6 +2259,30 @@ export interface components {
          * @enum {string}
          */
         UserStatus: "active" | "pending" | "disabled";
+        /** @description A version of the configuration. */
+        Version: {
+            /**
+             * Format: date-time
+             * @description When.
+             */
+            changed_at: string;
+            /** @description Who made it. */
+            changed_by: string;
+            /** @description What it says. */
+            configuration: components["schemas"]["Configuration"];
+            /** @description Why. */
+            reason: string;
+            /**
+             * Format: int64
+             * @description The version whose document it brought back, if it undid a change; 0 is before the first.
+             */
+            restores: number | null;
+            /**
+             * Format: int64
+             * @description Its number, from 1.
+             */
+            version: number;
+        };
     };
     responses: never;
     parameters: never;
@@ -1542,6 +2292,657 @@ export interface components {
 }
 export type $defs = Record<string, never>;
 export interface operations {
+    get_cache_configuration: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The client to act for; the user's default one if left out */
+                "x-client-account-id"?: string;
+                /** @description The ETag of the answer the caller has */
+                "If-None-Match"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description How the cache is used (platform admins). */
+            200: {
+                headers: {
+                    /** @description A strong validator */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CacheConfiguration"];
+                };
+            };
+            /** @description Unchanged since the ETag in If-None-Match */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Not signed in, or no longer */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller's role does not allow it, or the request came from another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing for this caller */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server failed; the log says why */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    put_cache_configuration: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The client to act for; the user's default one if left out */
+                "x-client-account-id"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PutCacheConfigurationRequest"];
+            };
+        };
+        responses: {
+            /** @description Change how the cache is used, on every node within a second or so (platform admins). */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Version"];
+                };
+            };
+            /** @description The request is not well formed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not signed in, or no longer */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller's role does not allow it, or the request came from another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing for this caller */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A field is not acceptable; `errors` says which and why */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server failed; the log says why */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_cache_configurations: {
+        parameters: {
+            query?: {
+                /** @description Only those before this one. */
+                before?: number;
+                limit?: number;
+            };
+            header?: {
+                /** @description The client to act for; the user's default one if left out */
+                "x-client-account-id"?: string;
+                /** @description The ETag of the answer the caller has */
+                "If-None-Match"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Versions of the configuration, the newest first (platform admins). */
+            200: {
+                headers: {
+                    /** @description A strong validator */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Items_Version"];
+                };
+            };
+            /** @description Unchanged since the ETag in If-None-Match */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request is not well formed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not signed in, or no longer */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller's role does not allow it, or the request came from another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing for this caller */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server failed; the log says why */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    undo_cache_configuration: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The client to act for; the user's default one if left out */
+                "x-client-account-id"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["UndoCacheConfigurationRequest"];
+            };
+        };
+        responses: {
+            /** @description Take back the last change of the configuration that is not taken back yet (platform admins). */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Version"];
+                };
+            };
+            /** @description The request is not well formed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not signed in, or no longer */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller's role does not allow it, or the request came from another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing for this caller */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A field is not acceptable; `errors` says which and why */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server failed; the log says why */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_cache_consistency: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The client to act for; the user's default one if left out */
+                "x-client-account-id"?: string;
+                /** @description The ETag of the answer the caller has */
+                "If-None-Match"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Hits that were incorrect, and why (platform admins). */
+            200: {
+                headers: {
+                    /** @description A strong validator */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CacheConsistency"];
+                };
+            };
+            /** @description Unchanged since the ETag in If-None-Match */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Not signed in, or no longer */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller's role does not allow it, or the request came from another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing for this caller */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server failed; the log says why */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_cache_metadata: {
+        parameters: {
+            query?: {
+                /** @description Of this client. */
+                client_id?: string;
+                /** @description Of this kind: a key pattern, such as `flow:complete`. */
+                entity_type?: string;
+                /** @description With these parts. */
+                entity_id?: string;
+                /** @description Only those whose time is not over. */
+                fresh?: boolean;
+                /** @description From 1. */
+                page?: number;
+                page_size?: number;
+            };
+            header?: {
+                /** @description The client to act for; the user's default one if left out */
+                "x-client-account-id"?: string;
+                /** @description The ETag of the answer the caller has */
+                "If-None-Match"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The keys that were cached lately, the most read first (platform admins). */
+            200: {
+                headers: {
+                    /** @description A strong validator */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page"];
+                };
+            };
+            /** @description Unchanged since the ETag in If-None-Match */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request is not well formed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not signed in, or no longer */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller's role does not allow it, or the request came from another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing for this caller */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server failed; the log says why */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_cache_performance: {
+        parameters: {
+            query?: {
+                /** @description From this moment on; by default a day before `to`. */
+                from?: string;
+                /** @description Before this one; by default now. */
+                to?: string;
+                limit?: number;
+            };
+            header?: {
+                /** @description The client to act for; the user's default one if left out */
+                "x-client-account-id"?: string;
+                /** @description The ETag of the answer the caller has */
+                "If-None-Match"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description How each node did, interval by interval, the newest first (platform admins). */
+            200: {
+                headers: {
+                    /** @description A strong validator */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Items_Performance"];
+                };
+            };
+            /** @description Unchanged since the ETag in If-None-Match */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request is not well formed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not signed in, or no longer */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller's role does not allow it, or the request came from another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing for this caller */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server failed; the log says why */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_cache_statistics: {
+        parameters: {
+            query?: {
+                /** @description From this moment on; by default a day before `to`. */
+                from?: string;
+                /** @description Before this one; by default now. */
+                to?: string;
+                /** @description `hour` by default. */
+                by?: "hour" | "day";
+                /** @description Of this kind of entry: a key pattern, such as `flow:complete`. */
+                entity?: string;
+                /** @description Of this client. */
+                client_id?: string;
+            };
+            header?: {
+                /** @description The client to act for; the user's default one if left out */
+                "x-client-account-id"?: string;
+                /** @description The ETag of the answer the caller has */
+                "If-None-Match"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What was read and loaded, by hour or day, client and kind of entry (platform admins). */
+            200: {
+                headers: {
+                    /** @description A strong validator */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Items_Aggregate"];
+                };
+            };
+            /** @description Unchanged since the ETag in If-None-Match */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request is not well formed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not signed in, or no longer */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller's role does not allow it, or the request came from another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing for this caller */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server failed; the log says why */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     admin_list_clients: {
         parameters: {
             query?: never;
