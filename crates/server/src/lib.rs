@@ -7,6 +7,7 @@
 //! | [`telemetry`] | logs, request spans with W3C trace context, Prometheus metrics |
 //! | [`live`] | real-time invalidation over WebSocket |
 //! | [`run`] | start, readiness, graceful stop |
+//! | [`audit`] | who did what: a tamper-evident, searchable trail |
 //! | [`database`] | the relational side: SQLite or PostgreSQL, and this crate's tables |
 //! | [`gateway`] | a reverse proxy before an existing backend |
 //! | [`assets`] | serving a built web application |
@@ -19,6 +20,7 @@
 //! session by name, and brings its own notes for live events.
 
 pub mod assets;
+pub mod audit;
 pub mod database;
 pub mod gateway;
 pub mod live;
