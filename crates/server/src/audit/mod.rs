@@ -287,7 +287,7 @@ impl Shared {
         }
         let detail = format!("{missed} reads were answered and not recorded: the spool was full");
         let entry = Entry { at_ms: now_ms(), detail: &detail, ..Entry::new("", Operation::GAP, Outcome::Done) };
-        if self.spool.bytes() > 0 && self.spool.put(&entry, false, Room::Reads).is_err() {
+        if self.spool.put(&entry, false, Room::Reads).is_err() {
             self.missed.fetch_add(missed, Relaxed);
         }
     }

@@ -126,6 +126,10 @@ async fn try_append(
     is_careful: bool,
 ) -> Result<Appended, ShipError> {
     let transaction = begin(pool).await?;
+    if transaction.get_database_backend() == DbBackend::Postgres {
+        // The spool's segments are deleted after it: a commit that the server's crash takes back is not enough.
+        transaction.execute_unprepared("SET LOCAL synchronous_commit = on").await?;
+    }
     advance(&transaction, part).await?;
     let mut appended = Appended::default();
     let mut tenants: BTreeSet<&str> = records.iter().map(|(_, record)| record.tenant.as_str()).collect();
@@ -139,7 +143,7 @@ async fn try_append(
     }
     let begun: Vec<(u64, Record)> = tenants
         .iter()
-        .filter(|tenant| **tenant != OWN && heads[**tenant].0.number == 0)
+        .filter(|tenant| **tenant != OWN && !known.0.contains_key(**tenant) && heads[**tenant].0.number == 0)
         .map(|tenant| (0, chain_begun(tenant, part.now_ms)))
         .collect();
     for (number, record) in &begun {
