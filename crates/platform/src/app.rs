@@ -16,6 +16,7 @@ use axum::{
 use tower::{ServiceBuilder, util::BoxCloneSyncService};
 use unstale_http::CacheLayer;
 use unstale_server::{
+    audit::{Audit, AuditKeys, AuditLayer, AuditMetrics, Writes},
     live::{LiveHub, LiveLimits},
     problem::Problem,
     run::Readiness,
@@ -66,7 +67,12 @@ impl App {
             Store::connect(settings.common.database_url.expose()).await.context("the database cannot be opened")?;
         store.migrate_up().await.context("the database cannot be brought up to date")?;
 
-        let metrics = Arc::new(Metrics::new(&BUILD));
+        let audit_metrics = AuditMetrics::default();
+        let metrics = Arc::new(Metrics::with_application(&BUILD, |registry| audit_metrics.register(registry)));
+        let trail = store.audit_trail(AuditKeys::derive(&secret.key(Purpose::Audit)));
+        let audit = Audit::start(&settings.audit, trail, audit_metrics)
+            .context("the audit trail's spool in DATA_DIR cannot be made")?;
+        let store = store.audited(audit.clone());
         let shared =
             SharedStore::open(&settings.common).context("REDIS_URL and the settings beside it cannot be used")?;
         let hub = LiveHub::new(secret.group_key(), shared.store().partitions(), LiveLimits::default(), metrics.live());
@@ -100,6 +106,7 @@ impl App {
             store,
             cache,
             live,
+            audit,
         }));
         import_job::clean_up(&platform).await?;
         ImportQueue::start(&platform).await;
@@ -124,8 +131,11 @@ impl App {
 
     /// What is to be done when no request is answered any more: to record what the cache's store has not taken yet.
     pub fn on_stopped(&self) -> impl Future<Output = ()> + use<> {
-        let cache = self.platform.cache.clone();
-        async move { _ = record_pending(&cache, RECORD_LIMIT).await }
+        let (cache, audit) = (self.platform.cache.clone(), self.platform.audit.clone());
+        async move {
+            _ = record_pending(&cache, RECORD_LIMIT).await;
+            audit.close(RECORD_LIMIT).await;
+        }
     }
 
     /// What is to be done when the server stops.
@@ -140,14 +150,22 @@ fn assemble(platform: &Platform, secret: &Secret, metrics: &Arc<Metrics>) -> any
         .group_key(secret.group_key())
         .observer(platform.live.observer());
     let (public, private) = api::routers(platform);
-    let inner = private.clone().layer(cache.clone()).fallback(nothing_here);
+    let audit = AuditLayer::new(platform.audit.clone(), Writes::ByApplication)
+        .sensitive(policies::is_sensitive)
+        .subject_parameter("user_id");
+    let recorded = ServiceBuilder::new().layer(audit.clone()).layer(cache.clone());
+    let inner = private.clone().layer(recorded).fallback(nothing_here);
     platform.0.inner.set(BoxCloneSyncService::new(inner)).map_err(drop).expect("the application is assembled once");
     let document = api::document().to_json().context("the OpenAPI document cannot be written")?;
     let scraped = metrics.clone();
     let telemetry = HttpTelemetry::new(metrics.clone());
     // All layers of a route in one go: each `Router::layer` is a box that every request clones and fills.
     let private = private.method_not_allowed_fallback(wrong_method).layer(
-        ServiceBuilder::new().layer(telemetry.clone()).layer(AuthLayer::new(platform.clone())).layer(cache.clone()),
+        ServiceBuilder::new()
+            .layer(telemetry.clone())
+            .layer(AuthLayer::new(platform.clone()))
+            .layer(audit)
+            .layer(cache.clone()),
     );
     let public = public
         .method_not_allowed_fallback(wrong_method)

@@ -49,6 +49,12 @@ pub fn table() -> Result<RoutePolicies, RouteError> {
         .build()
 }
 
+/// Whether reads of a route show who may do what, or what was done: they are recorded from the level `sensitive` on.
+pub fn is_sensitive(route: &str) -> bool {
+    let below = route.strip_prefix(BASE).unwrap_or(route);
+    ["/admin/", "/users/", "/auth/"].iter().any(|start| below.starts_with(start))
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -58,8 +64,8 @@ mod tests {
     use super::*;
     use crate::api::{document, openapi};
 
-    /// What is not kept: a socket.
-    const UNCACHED: &[&str] = &["/api/v1/events"];
+    /// What is not kept: a socket, and the audit trail.
+    const UNCACHED: &[&str] = &["/api/v1/events", "/api/v1/admin/audit", "/api/v1/admin/audit/export"];
 
     #[test]
     fn every_documented_read_has_a_policy_and_lets_browsers_ask() {

@@ -22,6 +22,7 @@ pub mod tags;
 
 mod cacheable;
 mod reading;
+mod recording;
 mod tenancy;
 mod triggers;
 mod writing;

@@ -125,8 +125,21 @@ impl ExportFormat {
 }
 
 const NAMES: [&str; 15] = [
-    "number", "tenant", "at", "principal", "agent", "operation", "outcome", "entity", "key", "subject", "status",
-    "trace_id", "position", "detail", "times",
+    "number",
+    "tenant",
+    "at",
+    "principal",
+    "agent",
+    "operation",
+    "outcome",
+    "entity",
+    "key",
+    "subject",
+    "status",
+    "trace_id",
+    "position",
+    "detail",
+    "times",
 ];
 
 /// Everything that a filter finds, newest first, piece by piece.

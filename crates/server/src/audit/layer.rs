@@ -53,18 +53,27 @@ pub struct AuditLayer {
     audit: Audit,
     writes: Writes,
     is_sensitive: Arc<dyn Fn(&str) -> bool + Send + Sync>,
+    subject_parameter: Option<Arc<str>>,
 }
 
 impl AuditLayer {
     /// Records in this trail.
     pub fn new(audit: Audit, writes: Writes) -> Self {
-        Self { audit, writes, is_sensitive: Arc::new(|_| false) }
+        Self { audit, writes, is_sensitive: Arc::new(|_| false), subject_parameter: None }
     }
 
     /// Says which routes are sensitive, by the path with which they are mounted.
     #[must_use]
     pub fn sensitive(mut self, is_sensitive: impl Fn(&str) -> bool + Send + Sync + 'static) -> Self {
         self.is_sensitive = Arc::new(is_sensitive);
+        self
+    }
+
+    /// Says which parameter of routes names whose data a request is about, such as `user_id`: it is recorded as a subject,
+    /// and stands in no key.
+    #[must_use]
+    pub fn subject_parameter(mut self, name: &str) -> Self {
+        self.subject_parameter = Some(format!("{{{name}}}").into());
         self
     }
 
@@ -78,7 +87,8 @@ impl AuditLayer {
             return Plan::Pass;
         }
         let route = matched.or_else(given).unwrap_or(RouteName::Unknown);
-        let reading = Reading::of(&self.audit, request, route, |route| (self.is_sensitive)(route));
+        let mut reading = Reading::of(&self.audit, request, route, |route| (self.is_sensitive)(route));
+        reading.subject_parameter.clone_from(&self.subject_parameter);
         if is_read { Plan::Read(reading) } else { Plan::Write(reading) }
     }
 }
@@ -115,6 +125,7 @@ pub struct Reading {
     agent: Option<Box<str>>,
     route: RouteName,
     target: Option<PathAndQuery>,
+    subject_parameter: Option<Arc<str>>,
 }
 
 impl Reading {
@@ -127,11 +138,17 @@ impl Reading {
             agent: agent_of(request.headers()).map(Into::into),
             route,
             target: request.uri().path_and_query().cloned(),
+            subject_parameter: None,
         }
     }
 
     /// Of a request whose route has this label, for who knows routes without a router.
-    pub(crate) fn labelled<B>(audit: &Audit, request: &Request<B>, label: Option<Arc<str>>, is_sensitive: bool) -> Self {
+    pub(crate) fn labelled<B>(
+        audit: &Audit,
+        request: &Request<B>,
+        label: Option<Arc<str>>,
+        is_sensitive: bool,
+    ) -> Self {
         Self::of(audit, request, label.map_or(RouteName::Unknown, RouteName::Given), |_| is_sensitive)
     }
 
@@ -145,12 +162,14 @@ impl Reading {
     }
 
     fn entry<'a>(&'a self, operation: Operation, outcome: Outcome, key: &'a str) -> Entry<'a> {
+        let subject = self.subject().map(|(_, name)| self.audit.subject(name));
         let (tenant, principal) = self.who.as_ref().map_or(("", ""), |(tenant, who)| (tenant.as_str(), who));
         Entry {
             principal,
             agent: self.agent.as_deref().unwrap_or_default(),
             entity: self.route.as_str(),
             key,
+            subject,
             ..Entry::new(tenant, operation, outcome)
         }
     }
@@ -158,10 +177,29 @@ impl Reading {
     /// The path; and of a query, which may hold anything, only what tells it from others.
     fn key(&self) -> std::borrow::Cow<'_, str> {
         let Some(target) = &self.target else { return "".into() };
-        match target.query() {
+        let path = match self.subject() {
             None => target.path().into(),
-            Some(query) => format!("{}?~{}", target.path(), self.audit.trail().keys.opaque(query)).into(),
+            Some((range, _)) => {
+                let mut path = target.path().to_owned();
+                path.replace_range(range, self.subject_parameter.as_deref().unwrap_or_default());
+                std::borrow::Cow::Owned(path)
+            }
+        };
+        match target.query() {
+            None => path,
+            Some(query) => format!("{path}?~{}", self.audit.trail().keys.opaque(query)).into(),
         }
+    }
+
+    /// Whose data the path names, and where in it.
+    fn subject(&self) -> Option<(std::ops::Range<usize>, &str)> {
+        let (parameter, path) = (self.subject_parameter.as_deref()?, self.target.as_ref()?.path());
+        // Most routes have none, which is seen at once.
+        let (before, _) = self.route.as_str().split_once(parameter)?;
+        let segments = before.matches('/').count();
+        let start = path.match_indices('/').nth(segments - 1).map(|(at, _)| at + 1)?;
+        let end = path[start..].find('/').map_or(path.len(), |length| start + length);
+        Some((start..end, &path[start..end]))
     }
 
     /// Takes in how a read was answered.
@@ -326,9 +364,7 @@ impl<F, B, E> AuditFuture<F, B, E> {
     }
 
     /// Of something else.
-    pub(crate) fn boxed(
-        answer: impl Future<Output = Result<Response<Either<B, Body>>, E>> + Send + 'static,
-    ) -> Self {
+    pub(crate) fn boxed(answer: impl Future<Output = Result<Response<Either<B, Body>>, E>> + Send + 'static) -> Self {
         Self { kind: Kind::Boxed { answer: Box::pin(answer) } }
     }
 }

@@ -59,7 +59,11 @@ impl AuditMetrics {
         registry.register("audit_records_shipped", "Records that are in the database", self.shipped.clone());
         registry.register("audit_rows_written", "Rows that stand for them", self.rows.clone());
         registry.register("audit_ship_failures", "Times that the database took no records", self.ship_failures.clone());
-        registry.register("audit_chain_breaks", "Chains found altered when they were extended", self.chain_breaks.clone());
+        registry.register(
+            "audit_chain_breaks",
+            "Chains found altered when they were extended",
+            self.chain_breaks.clone(),
+        );
         registry.register("audit_spool_bytes", "Bytes of the spool", self.spool_bytes.clone());
         registry.register("audit_lag_seconds", "How long the oldest record waits", self.lag_seconds.clone());
     }

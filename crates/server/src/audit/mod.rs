@@ -25,6 +25,7 @@ mod metrics;
 mod record;
 mod retention;
 mod search;
+mod settings;
 mod ship;
 mod spool;
 mod table;
@@ -32,7 +33,6 @@ mod verify;
 
 use std::{
     io,
-    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicU8, AtomicU64, Ordering::Relaxed},
@@ -52,6 +52,7 @@ pub use self::{
     record::{Class, Entry, Level, Operation, Outcome, Record, Subject, TEXT_BYTES_MAX},
     retention::RetentionError,
     search::{Cursor, Filter, Found, InvalidCursor, PAGE_MAX, Page},
+    settings::AuditSettings,
     spool::AuditRefused,
     verify::{Expected, Report},
 };
@@ -59,31 +60,6 @@ use self::{
     ship::Shipper,
     spool::{Room, Spool},
 };
-
-/// How a trail is kept.
-#[derive(Clone, Debug)]
-pub struct AuditSettings {
-    /// Where the spool is.
-    pub directory: PathBuf,
-    /// What is recorded at first.
-    pub level: Level,
-    /// Bytes that may wait for the database.
-    pub spool_bytes_max: u64,
-    /// Whether what changes something is on disk before it is answered, so that it outlives the machine, too.
-    pub syncs: bool,
-}
-
-impl AuditSettings {
-    /// 256 MiB in `directory`, what changes something, not synced.
-    pub fn new(directory: &Path) -> Self {
-        Self {
-            directory: directory.to_owned(),
-            level: Level::default(),
-            spool_bytes_max: 256 << 20,
-            syncs: false,
-        }
-    }
-}
 
 /// The trail of this process. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -137,6 +113,9 @@ impl Audit {
             shipped: watch::Sender::new(0),
         });
         tokio::spawn(shipper.run(Arc::downgrade(&shared), settings.directory.clone()));
+        if let Some(kept) = settings.retention {
+            tokio::spawn(retention::enforce(Arc::downgrade(&shared), kept));
+        }
         Ok(Self(shared))
     }
 

@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 
 /// Longest text of a field, in bytes; more is cut when the record is taken.
-pub const TEXT_BYTES_MAX: usize = 512;
+pub const TEXT_BYTES_MAX: usize = 1024;
 
 /// What is recorded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]

@@ -6,18 +6,39 @@
 //! - The installation's own chain stays whole: it says which chains there are.
 //! - That records were taken out is itself on record.
 
+use std::{sync::Weak, time::Duration};
+
 use sea_orm::{ConnectionTrait as _, DbErr};
 
 use super::{
-    Audit, AuditRefused, AuditTrail, Class,
+    Audit, AuditRefused, AuditTrail, Class, Shared,
     actor::Actor,
-    record::{Entry, Operation, Outcome},
     chain::{Fault, Head, Walk},
+    now_ms,
+    record::{Entry, Operation, Outcome},
     table::{COLUMNS, OWN, begin, lock_head, read_row, save_head, signed, statement},
 };
 
 /// Records that one transaction takes out.
 const RECORDS_MAX: u64 = 5000;
+
+/// How often it is looked for what is too old.
+const LOOK_EVERY: Duration = Duration::from_secs(3600);
+
+/// Takes out what is older than `kept`, until everybody has let go of the trail.
+pub(super) async fn enforce(shared: Weak<Shared>, kept: Duration) {
+    let mut looks = tokio::time::interval(LOOK_EVERY);
+    loop {
+        looks.tick().await;
+        let Some(audit) = shared.upgrade().map(Audit) else { return };
+        let kept_ms = u64::try_from(kept.as_millis()).unwrap_or(u64::MAX);
+        match audit.prune(now_ms().saturating_sub(kept_ms), &Actor::default()).await {
+            Ok(0) => {}
+            Ok(pruned) => tracing::info!(pruned, "records of the audit trail were kept for as long as they are to be"),
+            Err(error) => tracing::warn!(%error, "records of the audit trail stay longer than they are to be kept"),
+        }
+    }
+}
 
 /// Why records were not taken out.
 #[derive(Debug, thiserror::Error)]
@@ -81,7 +102,8 @@ impl AuditTrail {
             let values = [tenant.into(), signed(before_ms).into()];
             let first_kept = transaction.query_one_raw(statement(&transaction, sql, values)).await?;
             let first_kept = first_kept.map(|row| row.try_get::<i64>("", "number")).transpose()?;
-            let last = first_kept.map_or(head.number, |number| u64::try_from(number).unwrap_or_default().saturating_sub(1));
+            let last =
+                first_kept.map_or(head.number, |number| u64::try_from(number).unwrap_or_default().saturating_sub(1));
             let through = last.min(head.pruned + RECORDS_MAX);
             if through <= head.pruned {
                 return Ok(pruned);
@@ -98,7 +120,11 @@ impl AuditTrail {
                 found = found.and_then(|()| walk.step(&self.keys, &row.link(), &row.mac));
             }
             let (reached, mac) = walk.place();
-            if let Err(fault) = found.and(if reached == through { Ok(()) } else { Err(Fault::Cut { expected: through, found: reached }) }) {
+            if let Err(fault) = found.and(if reached == through {
+                Ok(())
+            } else {
+                Err(Fault::Cut { expected: through, found: reached })
+            }) {
                 tracing::error!(tenant, %fault, "the audit trail's chain was altered; nothing of it is taken out");
                 return Ok(pruned);
             }

@@ -205,11 +205,7 @@ impl Shipper {
         Ok(!chunk.is_last)
     }
 
-    async fn read(
-        &self,
-        passage: &mut Passage,
-        end: Option<(u64, u64)>,
-    ) -> std::io::Result<super::spool::Chunk> {
+    async fn read(&self, passage: &mut Passage, end: Option<(u64, u64)>) -> std::io::Result<super::spool::Chunk> {
         let mut reader = std::mem::replace(&mut passage.reader, SpoolReader::new(Path::new("")));
         let read = tokio::task::spawn_blocking(move || {
             let read = reader.read(end);
@@ -222,13 +218,7 @@ impl Shipper {
 
     /// Appends the records of one piece in one transaction, as often as it takes; with it, the spool counts as shipped up
     /// to `through`.
-    async fn ship(
-        &mut self,
-        passage: &mut Passage,
-        through: u64,
-        batch: &[(u64, Record)],
-        now_ms: &impl Fn() -> u64,
-    ) {
+    async fn ship(&mut self, passage: &mut Passage, through: u64, batch: &[(u64, Record)], now_ms: &impl Fn() -> u64) {
         let mut wait = FIRST_WAIT;
         let mut is_told = false;
         loop {
@@ -291,7 +281,11 @@ impl Shipper {
             }
             wait = (wait * 2).min(WAIT_MAX);
         };
-        tracing::info!(spool = leftover.name, bytes = leftover.bytes(), "shipping what a former run left of the audit trail");
+        tracing::info!(
+            spool = leftover.name,
+            bytes = leftover.bytes(),
+            "shipping what a former run left of the audit trail"
+        );
         let mut passage = Passage::new(&leftover.name, &leftover.folder, shipped);
         let mut damaged = 0;
         while shipped < ALL {
@@ -302,7 +296,10 @@ impl Shipper {
             if chunk.is_last {
                 records.extend(passage.unknown());
                 if damaged > 0 {
-                    records.push((through, gap(now_ms(), format!("{damaged} bytes of a former run's spool were damaged"))));
+                    records.push((
+                        through,
+                        gap(now_ms(), format!("{damaged} bytes of a former run's spool were damaged")),
+                    ));
                 }
                 self.ship(&mut passage, ALL, &records, &now_ms).await;
                 break;

@@ -160,8 +160,12 @@ async fn try_append(
             head.number = head.number.max(last);
         }
         if is_broken {
-            tracing::error!(tenant, number = head.number, "the audit trail's chain is broken: its head was altered, or \
-                records were put in or taken out; verify it");
+            tracing::error!(
+                tenant,
+                number = head.number,
+                "the audit trail's chain is broken: its head was altered, or \
+                records were put in or taken out; verify it"
+            );
             appended.broken += 1;
             head.mac = keys.broken(tenant, head.number);
         }
@@ -186,7 +190,8 @@ async fn try_append(
 
 /// Moves the mark up to which a spool is shipped; refused if it does not stand where it was left.
 async fn advance(transaction: &DatabaseTransaction, part: Part<'_>) -> Result<(), ShipError> {
-    let values = [part.spool.into(), signed(part.through).into(), signed(part.now_ms).into(), signed(part.after).into()];
+    let values =
+        [part.spool.into(), signed(part.through).into(), signed(part.now_ms).into(), signed(part.after).into()];
     let advanced = statement(
         transaction,
         "INSERT INTO cache_audit_spools (spool, shipped, at_ms) VALUES ($1, $2, $3) ON CONFLICT (spool) DO UPDATE \
@@ -353,10 +358,12 @@ async fn insert(transaction: &DatabaseTransaction, rows: Vec<[Value; COLUMN_COUN
 pub(super) fn read_row(row: &QueryResult) -> Result<Row, DbErr> {
     let text = |name| row.try_get::<String>("", name);
     let number = unsigned(row.try_get::<i64>("", "number")?);
-    let (subject, trace): (Option<String>, Option<String>) = (row.try_get("", "subject")?, row.try_get("", "trace_id")?);
+    let (subject, trace): (Option<String>, Option<String>) =
+        (row.try_get("", "subject")?, row.try_get("", "trace_id")?);
     let subject_read = subject.as_deref().and_then(Subject::parse);
     let trace_read = trace.as_deref().and_then(|trace| u128::from_str_radix(trace, 16).ok()).unwrap_or_default();
-    let [status, times, at_ms, spool_number] = ["status", "times", "at_ms", "spool_number"].map(|name| row.try_get::<i64>("", name));
+    let [status, times, at_ms, spool_number] =
+        ["status", "times", "at_ms", "spool_number"].map(|name| row.try_get::<i64>("", name));
     let (status, times, at_ms, spool_number) = (status?, times?, at_ms?, spool_number?);
     // Written in another way than we write it, it has been altered, although it reads the same.
     let is_ours = subject == subject_read.map(Subject::hex)

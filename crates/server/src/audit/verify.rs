@@ -77,11 +77,7 @@ impl AuditTrail {
         report
     }
 
-    async fn verify_within(
-        &self,
-        transaction: &DatabaseTransaction,
-        expected: &[Expected],
-    ) -> Result<Report, DbErr> {
+    async fn verify_within(&self, transaction: &DatabaseTransaction, expected: &[Expected]) -> Result<Report, DbErr> {
         let mut heads: BTreeMap<String, Option<(Head, bool)>> = BTreeMap::new();
         let rows = transaction.query_all_raw(statement(transaction, "SELECT * FROM cache_audit_heads", [])).await?;
         for row in &rows {
@@ -135,9 +131,8 @@ impl AuditTrail {
             expected.iter().filter(|(number, _)| **number > head.pruned).map(|(number, mac)| (*number, *mac)).collect();
         let mut after = i64::MIN;
         loop {
-            let sql = format!(
-                "SELECT {COLUMNS} FROM cache_audit WHERE tenant = $1 AND number > $2 ORDER BY number LIMIT $3"
-            );
+            let sql =
+                format!("SELECT {COLUMNS} FROM cache_audit WHERE tenant = $1 AND number > $2 ORDER BY number LIMIT $3");
             let values = [tenant.into(), after.into(), signed(ROWS_MAX).into()];
             let rows = transaction.query_all_raw(statement(transaction, sql, values)).await?;
             for row in &rows {

@@ -102,7 +102,8 @@ fn start(synchronous_commit: &str) -> Server {
     );
     // Free at this moment; should another process take it before the server does, the start says so.
     let port = TcpListener::bind("127.0.0.1:0").expect("a port is free").local_addr().expect("it is bound").port();
-    let folder = std::env::temp_dir().join(format!("unstale-postgres-{}-{}", std::process::id(), NEXT.fetch_add(1, Relaxed)));
+    let folder =
+        std::env::temp_dir().join(format!("unstale-postgres-{}-{}", std::process::id(), NEXT.fetch_add(1, Relaxed)));
     let mut shell = Command::new("sh")
         .args(["-c", SCRIPT, "sh", BIN])
         .arg(&folder)

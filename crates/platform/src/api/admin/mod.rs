@@ -1,5 +1,6 @@
 //! Administration: clients, engagements, users, approvals.
 
 pub mod approvals;
+pub mod audit;
 pub mod clients;
 pub mod engagements;

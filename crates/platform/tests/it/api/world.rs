@@ -24,7 +24,7 @@ pub(super) const UNKNOWN: &str = "01a1fa72-0000-7000-8000-000000000000";
 pub(super) struct World {
     pub(super) router: Router,
     pub(super) data_dir: tempfile::TempDir,
-    _app: App,
+    app: App,
 }
 
 /// Somebody who is signed in.
@@ -68,7 +68,12 @@ impl World {
         let env = own.iter().chain(settings).copied();
         let app = App::build(Settings::read(Sources::default().with_env(env)).unwrap()).await.unwrap();
         demo::seed(app.platform()).await.unwrap();
-        Self { router: app.router.clone(), data_dir, _app: app }
+        Self { router: app.router.clone(), data_dir, app: app }
+    }
+
+    /// The trail of this node.
+    pub(super) fn audit(&self) -> &unstale_server::audit::Audit {
+        self.app.platform().audit()
     }
 
     pub(super) async fn sign_in(&self, email: &str) -> Person {
@@ -281,6 +286,12 @@ async fn send(router: &Router, request: Request<Body>) -> Answer {
     let response = router.clone().oneshot(request).await.unwrap();
     let (head, body) = response.into_parts();
     let bytes = body.collect().await.unwrap().to_bytes();
-    let body = if bytes.is_empty() { Value::Null } else { serde_json::from_slice(&bytes).unwrap() };
+    let is_json = |kind: &str| kind == "application/json" || kind == "application/problem+json";
+    let kind = head.headers.get(header::CONTENT_TYPE).map_or("", |kind| kind.to_str().unwrap());
+    let body = match bytes.is_empty() {
+        true => Value::Null,
+        false if is_json(kind) => serde_json::from_slice(&bytes).unwrap(),
+        false => Value::String(String::from_utf8(bytes.to_vec()).unwrap()),
+    };
     Answer { status: head.status, headers: head.headers, body }
 }

@@ -265,7 +265,11 @@ impl Leftover {
     /// Bytes of its segments.
     pub(super) fn bytes(&self) -> u64 {
         let segments = segments_in(&self.folder).unwrap_or_default();
-        segments.iter().filter_map(|segment| fs::metadata(path_of(&self.folder, *segment)).ok()).map(|it| it.len()).sum()
+        segments
+            .iter()
+            .filter_map(|segment| fs::metadata(path_of(&self.folder, *segment)).ok())
+            .map(|it| it.len())
+            .sum()
     }
 
     /// Deletes it.
@@ -313,10 +317,7 @@ fn make_private(folder: &Path) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::{
-        frame::Frame,
-        *,
-    };
+    use super::{frame::Frame, *};
     use crate::audit::record::Operation;
 
     fn entry(key: &str) -> Entry<'_> {

@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use unstale_server::{
-    audit::{Audit, AuditKeys, AuditMetrics, AuditRefused, AuditSettings, AuditTrail, Class, Entry, Filter, Level, Operation, Outcome},
+    audit::{
+        Audit, AuditKeys, AuditMetrics, AuditRefused, AuditSettings, AuditTrail, Class, Entry, Filter, Level,
+        Operation, Outcome,
+    },
     database::{PoolLimits, connect, migrate_up},
     testing::postgres,
 };
@@ -65,8 +68,7 @@ async fn a_full_spool_refuses_what_must_be_recorded_and_names_the_reads_that_it_
     let server = tokio::task::spawn_blocking(postgres::Server::own).await.unwrap();
     let trail = trail_on(&server).await;
     let folder = tempfile::tempdir().unwrap();
-    let settings =
-        AuditSettings { level: Level::All, spool_bytes_max: 64 << 10, ..AuditSettings::new(folder.path()) };
+    let settings = AuditSettings { level: Level::All, spool_bytes_max: 64 << 10, ..AuditSettings::new(folder.path()) };
     let audit = Audit::start(&settings, trail.clone(), AuditMetrics::default()).unwrap();
     tokio::task::block_in_place(|| server.stop());
     let read = Entry { principal: "ada", key: "/flows", ..Entry::new("acme", Operation::READ, Outcome::Hit) };

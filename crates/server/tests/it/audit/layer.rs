@@ -75,10 +75,7 @@ async fn reads_are_recorded_by_level_with_who_and_what_and_where_from(database: 
     let records = world.of("acme").await;
     assert!(records.iter().all(|it| it.record.agent == "mapping_agent"));
     let last = &told(&world).await[2..];
-    assert_eq!(
-        last[..2],
-        ["ada read miss /flows/{id} /flows/8 200", "ada read hit /flows/{id} /flows/8 200"]
-    );
+    assert_eq!(last[..2], ["ada read miss /flows/{id} /flows/8 200", "ada read hit /flows/{id} /flows/8 200"]);
     assert!(last[2].starts_with("ada read miss /flows/{id} /flows/9?~") && !last[2].contains("ada@"), "{last:?}");
 }
 
@@ -88,8 +85,9 @@ async fn writes_are_recorded_by_the_layer_where_nobody_else_does(database: TestD
     ask(&layered, "PUT", "/flows/7").await;
     ask(&layered, "DELETE", "/flows/7").await;
     // A client that goes away in the middle.
-    let gone = AuditLayer::new(world.audit.clone(), Writes::ByLayer)
-        .layer(tower::service_fn(|_: Request<Body>| std::future::pending::<Result<http::Response<Body>, Infallible>>()));
+    let gone = AuditLayer::new(world.audit.clone(), Writes::ByLayer).layer(tower::service_fn(|_: Request<Body>| {
+        std::future::pending::<Result<http::Response<Body>, Infallible>>()
+    }));
     let mut request = Request::put("/flows/8").body(Body::empty()).unwrap();
     request.extensions_mut().insert(Identity::new(Tenant::new("acme").unwrap(), "ada"));
     let left = tokio::time::timeout(Duration::from_millis(50), gone.oneshot(request)).await;

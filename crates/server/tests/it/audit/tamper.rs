@@ -77,10 +77,8 @@ async fn any_column_of_a_record_that_is_altered_is_found(database: TestDatabase)
     }
     let renamed = "UPDATE cache_audit SET tenant = 'evil' WHERE tenant = 'acme' AND number = 3";
     let report = found_after(&world, renamed).await;
-    let expected = [
-        ("acme".to_owned(), Fault::Missing { expected: 3, found: 4 }),
-        ("evil".to_owned(), Fault::HeadMissing),
-    ];
+    let expected =
+        [("acme".to_owned(), Fault::Missing { expected: 3, found: 4 }), ("evil".to_owned(), Fault::HeadMissing)];
     assert_eq!(report.faults, expected);
     let renumbered = "UPDATE cache_audit SET number = 9 WHERE tenant = 'acme' AND number = 5";
     only(&found_after(&world, renumbered).await, "acme", &Fault::Missing { expected: 5, found: 9 });
@@ -132,8 +130,7 @@ async fn heads_that_are_altered_are_found(database: TestDatabase) {
         format!("seal = '{x}'"),
         "seal = (SELECT seal FROM cache_audit_heads WHERE tenant = 'globex')".into(),
     ] {
-        let report =
-            found_after(&world, &format!("UPDATE cache_audit_heads SET {change} WHERE tenant = 'acme'")).await;
+        let report = found_after(&world, &format!("UPDATE cache_audit_heads SET {change} WHERE tenant = 'acme'")).await;
         assert_eq!(report.faults, [("acme".to_owned(), Fault::HeadAltered)], "{change}");
     }
     let cut = "DELETE FROM cache_audit WHERE tenant = 'acme' AND number = 5;\
@@ -159,11 +156,8 @@ async fn what_is_written_after_it_hides_nothing(database: TestDatabase) {
     run(&world.pool, "DELETE FROM cache_audit_heads WHERE tenant = 'globex'").await;
     world.done("initech", "1").await;
     world.shipped().await;
-    run(
-        &world.pool,
-        "UPDATE cache_audit SET tenant = 'initech', number = 2 WHERE tenant = 'globex' AND number = 5",
-    )
-    .await;
+    run(&world.pool, "UPDATE cache_audit SET tenant = 'initech', number = 2 WHERE tenant = 'globex' AND number = 5")
+        .await;
     for tenant in ["acme", "globex", "initech"] {
         world.done(tenant, "later").await;
     }

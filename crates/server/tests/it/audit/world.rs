@@ -4,7 +4,10 @@ use std::{path::Path, time::Duration};
 
 use sea_orm::DatabaseConnection;
 use unstale_server::{
-    audit::{Audit, AuditKeys, AuditMetrics, AuditSettings, AuditTrail, Class, Entry, Filter, Found, Level, Operation, Outcome},
+    audit::{
+        Audit, AuditKeys, AuditMetrics, AuditSettings, AuditTrail, Class, Entry, Filter, Found, Level, Operation,
+        Outcome,
+    },
     testing::database::TestDatabase,
 };
 
