@@ -4,6 +4,40 @@
  */
 
 export interface paths {
+    "/api/v1/admin/audit": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Search the audit trail. */
+        get: operations["search_audit"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/admin/audit/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The audit trail as a file. */
+        get: operations["export_audit"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/admin/clients": {
         parameters: {
             query?: never;
@@ -791,6 +825,54 @@ export interface components {
             /** Format: int64 */
             total: number;
         };
+        /** @description Some of the trail, newest first. */
+        AuditPage: {
+            items: components["schemas"]["AuditRecord"][];
+            /** @description To be sent as `cursor` for what is older; null at the end. */
+            next_cursor: string | null;
+        };
+        /** @description A record, as it is shown. */
+        AuditRecord: {
+            /** @description By which agent, as the caller said it. */
+            agent: string;
+            /** @description When, by RFC 3339: of the first, if it stands for several. */
+            at: string;
+            /** @description More of it, in words. */
+            detail: string;
+            /** @description The kind of thing. */
+            entity: string;
+            /** @description The key, group or path. */
+            key: string;
+            /**
+             * Format: int64
+             * @description Its number in its tenant's chain.
+             */
+            number: number;
+            /** @description What. */
+            operation: string;
+            /** @description How it ended. */
+            outcome: string;
+            /** @description The position from which on it is seen. */
+            position: string;
+            /** @description Who, as it was verified; empty for the installation itself. */
+            principal: string;
+            /**
+             * Format: int32
+             * @description The status of the answer.
+             */
+            status: number | null;
+            /** @description Whose data it is about: a keyed hash. */
+            subject: string | null;
+            /** @description The tenant; empty for the installation's own chain. */
+            tenant: string;
+            /**
+             * Format: int32
+             * @description How many equal reads of one second it stands for.
+             */
+            times: number;
+            /** @description The trace: of the first, if it stands for several. */
+            trace_id: string | null;
+        };
         /** @description The answer to one read of a batch. */
         BatchAnswer: {
             /** @description What the read alone would answer; null where it has no body. */
@@ -1525,6 +1607,200 @@ export interface components {
 }
 export type $defs = Record<string, never>;
 export interface operations {
+    search_audit: {
+        parameters: {
+            query?: {
+                /** @description The tenant: a client's id, or `platform`. Only for platform administrators who act for no client. */
+                tenant?: string;
+                /** @description Who acted: a user's id. */
+                actor?: string;
+                /** @description By which agent, such as `mapping_agent`. */
+                agent?: string;
+                /** @description Whose data it is about: a user's id. It is looked up by its hash. */
+                subject?: string;
+                /** @description What was done, such as `invalidate`, `read` or `sign_in`. */
+                operation?: string;
+                /** @description How it ended, such as `done`, `refused` or `hit`. */
+                outcome?: string;
+                /** @description The kind of thing. */
+                entity?: string;
+                /** @description Exactly this key. */
+                key?: string;
+                /** @description In this trace: 32 hexadecimal digits. */
+                trace_id?: string;
+                /** @description At this time or later (RFC 3339). */
+                since?: string;
+                /** @description Before this time. */
+                until?: string;
+                /** @description Where the page before ended. */
+                cursor?: string;
+                /** @description Records of the page. */
+                limit?: number;
+                /** @description Of a file: `csv` or `jsonl`. */
+                format?: string;
+            };
+            header?: {
+                /** @description The client to act for; the user's default one if left out */
+                "x-client-account-id"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Search the audit trail. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AuditPage"];
+                };
+            };
+            /** @description The request is not well formed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not signed in, or no longer */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller's role does not allow it, or the request came from another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing for this caller */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server failed; the log says why */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    export_audit: {
+        parameters: {
+            query?: {
+                /** @description The tenant: a client's id, or `platform`. Only for platform administrators who act for no client. */
+                tenant?: string;
+                /** @description Who acted: a user's id. */
+                actor?: string;
+                /** @description By which agent, such as `mapping_agent`. */
+                agent?: string;
+                /** @description Whose data it is about: a user's id. It is looked up by its hash. */
+                subject?: string;
+                /** @description What was done, such as `invalidate`, `read` or `sign_in`. */
+                operation?: string;
+                /** @description How it ended, such as `done`, `refused` or `hit`. */
+                outcome?: string;
+                /** @description The kind of thing. */
+                entity?: string;
+                /** @description Exactly this key. */
+                key?: string;
+                /** @description In this trace: 32 hexadecimal digits. */
+                trace_id?: string;
+                /** @description At this time or later (RFC 3339). */
+                since?: string;
+                /** @description Before this time. */
+                until?: string;
+                /** @description Where the page before ended. */
+                cursor?: string;
+                /** @description Records of the page. */
+                limit?: number;
+                /** @description Of a file: `csv` or `jsonl`. */
+                format?: string;
+            };
+            header?: {
+                /** @description The client to act for; the user's default one if left out */
+                "x-client-account-id"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description All that was found, newest first */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/csv": string;
+                };
+            };
+            /** @description The request is not well formed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not signed in, or no longer */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller's role does not allow it, or the request came from another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing for this caller */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server failed; the log says why */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     admin_list_clients: {
         parameters: {
             query?: never;
