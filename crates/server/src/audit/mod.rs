@@ -19,6 +19,7 @@
 
 mod actor;
 mod chain;
+pub mod cli;
 mod export;
 mod layer;
 mod metrics;
