@@ -217,7 +217,7 @@ mod tests {
     }
 
     /// Three records with their numbers and MACs, and their head.
-    fn chain(keys: &AuditKeys) -> (Vec<(u64, Record, Hash)>, Head) {
+    fn chain(keys: &AuditKeys) -> (Rows, Head) {
         let mut head = Head::empty("acme");
         let records = ["a", "b", "c"].into_iter().map(|key| {
             let record = record(key);
@@ -228,6 +228,8 @@ mod tests {
         });
         (records.collect(), head)
     }
+
+    type Rows = Vec<(u64, Record, Hash)>;
 
     fn walk(keys: &AuditKeys, records: &[(u64, Record, Hash)], head: &Head) -> Result<(), Fault> {
         let mut walk = Walk::from(head);
@@ -244,7 +246,7 @@ mod tests {
         let (records, head) = chain(&keys);
         assert_eq!(walk(&keys, &records, &head), Ok(()));
         assert_eq!(walk(&AuditKeys::derive(b"other"), &records, &head), Err(Fault::Altered { number: 1 }));
-        let tried = |change: &dyn Fn(&mut Vec<(u64, Record, Hash)>)| {
+        let tried = |change: &dyn Fn(&mut Rows)| {
             let mut records = records.clone();
             change(&mut records);
             walk(&keys, &records, &head).unwrap_err()

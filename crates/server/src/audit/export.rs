@@ -244,7 +244,8 @@ mod tests {
         let json = serde_json::to_value(shown("a")).unwrap();
         let mut names: Vec<_> = json.as_object().unwrap().keys().map(String::as_str).collect();
         let mut expected = NAMES.to_vec();
-        (names.sort_unstable(), expected.sort_unstable());
+        names.sort_unstable();
+        expected.sort_unstable();
         assert_eq!(names, expected);
     }
 }

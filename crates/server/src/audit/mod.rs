@@ -195,13 +195,11 @@ impl Audit {
 
     /// Takes in that something was read. The answer may go out when it is [written](Self::written).
     pub fn read(&self, class: Class, entry: &Entry<'_>) -> Option<Ticket> {
-        match self.put(class, entry, false) {
-            Ok(number) => Some(Ticket(number)),
-            Err(_) => {
-                self.0.missed.fetch_add(1, Relaxed);
-                None
-            }
+        let taken = self.put(class, entry, false).ok();
+        if taken.is_none() {
+            self.0.missed.fetch_add(1, Relaxed);
         }
+        taken.map(Ticket)
     }
 
     /// Sees to it that a read's record is written, with all others that wait.

@@ -288,11 +288,14 @@ impl Shipper {
         );
         let mut passage = Passage::new(&leftover.name, &leftover.folder, shipped);
         let mut damaged = 0;
-        while shipped < ALL {
+        // Else it is all there, and only its folder stayed.
+        let mut is_more = shipped < ALL;
+        while is_more {
             let chunk = self.read(&mut passage, None).await?;
             damaged += chunk.damaged;
             let through = chunk.frames.last().map_or(passage.shipped, |(number, ..)| *number).max(passage.shipped);
             let mut records = folded(passage.take(chunk.frames));
+            is_more = !chunk.is_last;
             if chunk.is_last {
                 records.extend(passage.unknown());
                 if damaged > 0 {
@@ -302,9 +305,7 @@ impl Shipper {
                     ));
                 }
                 self.ship(&mut passage, ALL, &records, &now_ms).await;
-                break;
-            }
-            if through > passage.shipped {
+            } else if through > passage.shipped {
                 self.ship(&mut passage, through, &records, &now_ms).await;
             }
         }

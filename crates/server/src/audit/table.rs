@@ -5,7 +5,10 @@
 //!   whole and once, whatever happens to the connection.
 //! - A head is read under a lock, so that nodes extend a chain one after the other.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    fmt::Write as _,
+};
 
 use blake3::Hash;
 use sea_orm::{
@@ -344,7 +347,7 @@ async fn insert(transaction: &DatabaseTransaction, rows: Vec<[Value; COLUMN_COUN
             sql.push_str(if row == 0 { "(" } else { ", (" });
             for column in 1..=COLUMN_COUNT {
                 let comma = if column == 1 { "" } else { "," };
-                sql.push_str(&format!("{comma}${}", row * COLUMN_COUNT + column));
+                write!(sql, "{comma}${}", row * COLUMN_COUNT + column).expect("a text takes everything");
             }
             sql.push(')');
         }

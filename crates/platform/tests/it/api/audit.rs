@@ -134,7 +134,7 @@ async fn signing_in_is_recorded_and_so_is_being_refused() {
     assert_eq!(of(&of_admin, "outcome"), ["refused"]);
     let unknown = trail(&world, &operator, "operation=sign_in&subject=nobody@acme.test").await;
     assert_eq!(of(&unknown, "outcome"), ["refused"]);
-    assert!(!json!(found).to_string().contains("@"), "{found:?}");
+    assert!(!json!(found).to_string().contains('@'), "{found:?}");
     // Reads that show who may do what are sensitive, and reads of one's own context are not.
     let reads = trail(&world, &operator, &format!("operation=read&actor={}", admin.id)).await;
     assert_eq!(of(&reads, "key"), ["/api/v1/admin/users"]);

@@ -68,7 +68,7 @@ impl World {
         let env = own.iter().chain(settings).copied();
         let app = App::build(Settings::read(Sources::default().with_env(env)).unwrap()).await.unwrap();
         demo::seed(app.platform()).await.unwrap();
-        Self { router: app.router.clone(), data_dir, app: app }
+        Self { router: app.router.clone(), data_dir, app }
     }
 
     /// The trail of this node.

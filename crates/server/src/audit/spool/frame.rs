@@ -42,6 +42,7 @@ pub(in crate::audit) struct End {
 
 /// What stands at a place of a segment.
 #[derive(Debug, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "nearly all that is read are frames, and each is moved on at once")]
 pub(in crate::audit) enum Next {
     /// A frame, its number and its length.
     Frame(Frame, u64, usize),
