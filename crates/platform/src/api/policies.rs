@@ -65,12 +65,8 @@ mod tests {
     use crate::api::{document, openapi};
 
     /// What is not kept: live events, and the audit trail.
-    const UNCACHED: &[&str] = &[
-        crate::api::EVENTS_PATH,
-        crate::api::EVENT_STREAM_PATH,
-        "/api/v1/admin/audit",
-        "/api/v1/admin/audit/export",
-    ];
+    const UNCACHED: &[&str] =
+        &[crate::api::EVENTS_PATH, crate::api::EVENT_STREAM_PATH, "/api/v1/admin/audit", "/api/v1/admin/audit/export"];
 
     #[test]
     fn every_documented_read_has_a_policy_and_lets_browsers_ask() {
