@@ -275,7 +275,7 @@ pub(super) fn post(path: &str, body: &Value) -> Request<Body> {
 pub(super) fn operations() -> Vec<(Method, String)> {
     let document = serde_json::to_value(api::document()).unwrap();
     let paths = document["paths"].as_object().unwrap();
-    let each = paths.iter().filter(|(path, _)| *path != api::EVENTS_PATH).flat_map(|(path, item)| {
+    let each = paths.iter().filter(|(path, _)| !path.starts_with(api::EVENTS_PATH)).flat_map(|(path, item)| {
         let methods = item.as_object().unwrap().keys();
         methods.map(|method| (method.to_uppercase().parse().unwrap(), path.clone()))
     });
