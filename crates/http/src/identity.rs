@@ -104,6 +104,11 @@ impl Identity {
         &self.principal
     }
 
+    /// The same, shared.
+    pub fn principal_shared(&self) -> Arc<str> {
+        self.principal.clone()
+    }
+
     /// The session, if the application named it.
     pub fn session_id(&self) -> Option<&str> {
         self.session.as_deref()

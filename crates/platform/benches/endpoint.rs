@@ -2,7 +2,8 @@
 //!
 //! Two of them: the cache layer on that very handler, with a verified identity and ten tags; and an endpoint of the
 //! real platform, with its token, its session, metrics, traces and live events. All servers run on the first core and
-//! take turns; `wrk` loads them from the second. Machines are noisy: only the ratio within a pair counts, and the
+//! take turns; `wrk` loads them from the second. Then the platform that records every read in its audit trail against the
+//! same without a trail; every read that was answered must be on record (`--audit` does only this). Machines are noisy: only the ratio within a pair counts, and the
 //! median over the pairs is printed. `make bench` runs it.
 #![allow(clippy::unwrap_used, clippy::cast_precision_loss, missing_docs, reason = "a benchmark")]
 
@@ -35,7 +36,10 @@ fn main() {
         println!("endpoint: wrk is not installed; scripts/setup bench installs it");
         return;
     }
-    compare();
+    if !std::env::args().any(|argument| argument == "--audit") {
+        compare();
+    }
+    compare_audit();
 }
 
 fn compare() {
@@ -86,6 +90,69 @@ fn compare() {
     }
     drop((platform, bare, layered));
     std::fs::remove_dir_all(&folder).unwrap();
+}
+
+/// Reads at level `all` against reads without a trail, and whether each that was answered is on record.
+fn compare_audit() {
+    let folder = std::env::temp_dir().join(format!("unstale-audit-{}", std::process::id()));
+    let start = |level: &str| {
+        let at = free_address();
+        let folder = folder.join(level);
+        std::fs::create_dir_all(&folder).unwrap();
+        let mut command = pinned(env!("CARGO_BIN_EXE_platform"));
+        command.env("LISTEN_ADDR", at.to_string()).env("DATA_DIR", &folder).env("DEMO", "1").env("LOG", "warn");
+        (Server::start(command.env("AUDIT_LEVEL", level), at), at)
+    };
+    let ((_off, off_at), (_all, all_at)) = (start("off"), start("all"));
+    let bearer = |at| format!("Authorization: Bearer {}", sign_in(at));
+    let (off_bearer, all_bearer) = (bearer(off_at), bearer(all_at));
+    let warmed = |at, bearer: &str| {
+        (0..2).for_each(|_| drop(request(at, &format!("GET {PATH} HTTP/1.1\r\n{bearer}\r\n"), "")));
+    };
+    warmed(off_at, &off_bearer);
+    warmed(all_at, &all_bearer);
+    let pairs: Vec<(f64, f64)> =
+        (0..PAIRS).map(|_| (load(all_at, PATH, &[&all_bearer]), load(off_at, PATH, &[&off_bearer]))).collect();
+    let ratio = median(pairs.iter().map(|(all, off)| all / off).collect());
+    let (all, off) = (median(pairs.iter().map(|p| p.0).collect()), median(pairs.iter().map(|p| p.1).collect()));
+    println!("{:<52} {all:>12.0} {off:>12.0} {ratio:>6.2}×  (against no trail)", "audit trail at level all, hit");
+    // As many as were counted: every one of them, when the shipper has caught up.
+    let answered = metric(all_at, "http_requests_total{method=\"GET\",route=\"/api/v1/context/full\",status=\"200\"}");
+    let deadline = Instant::now() + Duration::from_secs(120);
+    let operator = sign_in_as(all_at, "operator@platform.test");
+    let kept = loop {
+        let kept = on_record(all_at, &operator);
+        if kept >= answered || Instant::now() > deadline {
+            break kept;
+        }
+        sleep(Duration::from_millis(500));
+    };
+    let refused = metric(all_at, "audit_records_refused_total{class=\"read\"}");
+    println!("{answered} reads answered, {kept} on record, {refused} refused");
+    assert!(kept >= answered, "{} reads are not on record", answered - kept);
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
+fn metric(at: SocketAddr, name: &str) -> u64 {
+    let answer = request(at, "GET /metrics HTTP/1.1\r\n", "");
+    let text = String::from_utf8(answer.body).unwrap();
+    let line = text.lines().find_map(|line| line.strip_prefix(name));
+    line.map_or(0, |value| value.trim().parse().unwrap())
+}
+
+/// How many reads of the path the trail says there were.
+fn on_record(at: SocketAddr, token: &str) -> u64 {
+    let (mut kept, mut cursor) = (0, String::new());
+    loop {
+        let path = format!("/api/v1/admin/audit?limit=1000&operation=read&key={PATH}{cursor}");
+        let head = format!("GET {path} HTTP/1.1\r\nAuthorization: Bearer {token}\r\n");
+        let page: serde_json::Value = serde_json::from_slice(&request(at, &head, "").body).unwrap();
+        kept += page["items"].as_array().unwrap().iter().map(|it| it["times"].as_u64().unwrap()).sum::<u64>();
+        match page["next_cursor"].as_str() {
+            Some(next) => cursor = format!("&cursor={next}"),
+            None => return kept,
+        }
+    }
 }
 
 /// The yardstick: the same bytes from memory, nothing else. Or the cache layer over it.
@@ -159,7 +226,11 @@ impl Answer {
 }
 
 fn sign_in(address: SocketAddr) -> String {
-    let body = r#"{"email":"admin@acme.test","password":"demo-password"}"#;
+    sign_in_as(address, "admin@acme.test")
+}
+
+fn sign_in_as(address: SocketAddr, email: &str) -> String {
+    let body = &format!(r#"{{"email":"{email}","password":"demo-password"}}"#);
     let head = "POST /api/v1/auth/login HTTP/1.1\r\nContent-Type: application/json\r\n";
     let deadline = Instant::now() + Duration::from_secs(60);
     loop {

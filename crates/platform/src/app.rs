@@ -16,6 +16,7 @@ use axum::{
 use tower::{ServiceBuilder, util::BoxCloneSyncService};
 use unstale_http::CacheLayer;
 use unstale_server::{
+    audit::{Audit, AuditKeys, AuditLayer, AuditMetrics, Writes},
     live::{LiveHub, LiveLimits},
     problem::Problem,
     run::Readiness,
@@ -67,7 +68,12 @@ impl App {
             Store::connect(settings.common.database_url.expose()).await.context("the database cannot be opened")?;
         store.migrate_up().await.context("the database cannot be brought up to date")?;
 
-        let metrics = Arc::new(Metrics::new(&BUILD));
+        let audit_metrics = AuditMetrics::default();
+        let metrics = Arc::new(Metrics::with_application(&BUILD, |registry| audit_metrics.register(registry)));
+        let trail = store.audit_trail(AuditKeys::derive(&secret.key(Purpose::Audit)));
+        let audit = Audit::start(&settings.audit, trail, audit_metrics)
+            .context("the audit trail's spool in DATA_DIR cannot be made")?;
+        let store = store.audited(audit.clone());
         let shared =
             SharedStore::open(&settings.common).context("REDIS_URL and the settings beside it cannot be used")?;
         let hub = LiveHub::new(secret.group_key(), shared.store().partitions(), LiveLimits::default(), metrics.live());
@@ -104,6 +110,7 @@ impl App {
             store,
             cache,
             live,
+            audit,
         }));
         import_job::clean_up(&platform).await?;
         ImportQueue::start(&platform).await;
@@ -128,10 +135,11 @@ impl App {
 
     /// What is to be done when no request is answered any more: to record what the cache's store has not taken yet.
     pub fn on_stopped(&self) -> impl Future<Output = ()> + use<> {
-        let (cache, records) = (self.platform.cache.clone(), self.platform.records.clone());
+        let platform = self.platform.clone();
         async move {
-            _ = record_pending(&cache, RECORD_LIMIT).await;
-            records.finish().await;
+            _ = record_pending(&platform.cache, RECORD_LIMIT).await;
+            platform.records.finish().await;
+            platform.audit.close(RECORD_LIMIT).await;
         }
     }
 
@@ -149,7 +157,11 @@ fn assemble(platform: &Platform, secret: &Secret, metrics: &Arc<Metrics>) -> any
     let cache = platform.records.response_observers().into_iter().fold(cache, CacheLayer::observer);
     platform.records.tune(&cache);
     let (public, private) = api::routers(platform);
-    let inner = private.clone().layer(cache.clone()).fallback(nothing_here);
+    let audit = AuditLayer::new(platform.audit.clone(), Writes::ByApplication)
+        .sensitive(policies::is_sensitive)
+        .subject_parameter("user_id");
+    let recorded = ServiceBuilder::new().layer(audit.clone()).layer(cache.clone());
+    let inner = private.clone().layer(recorded).fallback(nothing_here);
     platform.0.inner.set(BoxCloneSyncService::new(inner)).map_err(drop).expect("the application is assembled once");
     let document = api::document().to_json().context("the OpenAPI document cannot be written")?;
     let scraped = metrics.clone();
@@ -159,6 +171,7 @@ fn assemble(platform: &Platform, secret: &Secret, metrics: &Arc<Metrics>) -> any
         ServiceBuilder::new()
             .layer(telemetry.clone())
             .layer(AuthLayer::new(platform.clone()))
+            .layer(audit)
             .layer(platform.records.watch_layer(platform))
             .layer(cache.clone()),
     );

@@ -1,5 +1,6 @@
 //! The platform's settings: the common ones and its own.
 
+use unstale_server::audit::AuditSettings;
 use unstale_server::settings::{CommonSettings, Reader, Setting, SettingsError, Sources};
 
 use crate::{auth::passwords::Cost, imports::Limits};
@@ -31,6 +32,8 @@ pub struct Settings {
     pub cookie_secure: bool,
     /// `PASSWORD_COST`: `low` is for tests, on a loopback address only.
     pub password_cost: Cost,
+    /// `AUDIT_…`: what is recorded, and how.
+    pub audit: AuditSettings,
 }
 
 impl Settings {
@@ -51,6 +54,7 @@ impl Settings {
             import_workers: reader.read_or(&IMPORT_WORKERS, 2),
             cookie_secure: reader.read_or(&COOKIE_SECURE, !is_local),
             password_cost,
+            audit: AuditSettings::read(&mut reader, &common.data_dir),
             common,
         };
         reader.finish()?;

@@ -8,6 +8,7 @@
 //! | [`live`] | real-time invalidation over WebSocket |
 //! | [`metadata`], [`statistics`] | what is kept about the cache: keys, hours and days, how nodes did |
 //! | [`run`] | start, readiness, graceful stop |
+//! | [`audit`] | who did what: a tamper-evident, searchable trail |
 //! | [`database`] | the relational side: SQLite or PostgreSQL, and this crate's tables |
 //! | [`flags`] | feature flags, and the protocol by which browsers ask for them |
 //! | [`configuration`] | how the cache is used, changed while it runs, with history and undo |
@@ -23,6 +24,7 @@
 //! session by name, and brings its own notes for live events.
 
 pub mod assets;
+pub mod audit;
 pub mod configuration;
 pub mod consistency;
 pub mod database;

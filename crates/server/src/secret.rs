@@ -24,6 +24,8 @@ pub enum Purpose {
     Tokens,
     /// Entity tags that must not be guessable.
     Etags,
+    /// The audit trail's chains and subjects.
+    Audit,
     /// Something of the application's own; name it so that no other application means the same.
     Application(&'static str),
 }
@@ -83,6 +85,11 @@ impl Secret {
         }
     }
 
+    /// Reads the secret of a file. Blocks.
+    pub fn of_file(path: &Path) -> Result<Self, SecretError> {
+        Self::read(path)
+    }
+
     /// A secret that lives as long as the process, for tests and demonstrations.
     pub fn random() -> Self {
         Self(rand::random())
@@ -93,6 +100,7 @@ impl Secret {
         match purpose {
             Purpose::Tokens => blake3::derive_key("unstale-server 2026 access tokens", &self.0),
             Purpose::Etags => blake3::derive_key("unstale-server 2026 entity tags", &self.0),
+            Purpose::Audit => blake3::derive_key("unstale-server 2026 audit trail", &self.0),
             Purpose::Application(name) => {
                 let context = format!("unstale-server 2026 application: {name}");
                 blake3::derive_key(&context, &self.0)
@@ -215,6 +223,7 @@ mod tests {
         let keys = [
             secret.key(Purpose::Tokens),
             secret.key(Purpose::Etags),
+            secret.key(Purpose::Audit),
             secret.key(Purpose::Application("a")),
             secret.key(Purpose::Application("b")),
         ];

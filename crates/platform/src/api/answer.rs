@@ -89,6 +89,7 @@ impl From<WriteError> for Problem {
     fn from(error: WriteError) -> Self {
         match error {
             WriteError::Store(error) => error.into(),
+            WriteError::NotRecorded(refused) => Self::from_refused_audit(&refused),
             WriteError::NotVisible(_) | WriteError::Stopping => {
                 tracing::error!(%error, "a write was not made visible");
                 Self::unavailable(sentence(&error.to_string()))

@@ -23,7 +23,7 @@ use std::{
 
 use axum::http::StatusCode;
 use tokio::sync::{Mutex, mpsc, watch};
-use unstale_server::problem::Problem;
+use unstale_server::{audit::Actor, problem::Problem};
 use uuid::Uuid;
 
 use super::{Platform, answer::Saved, upload::TemporaryFile};
@@ -54,6 +54,8 @@ pub(crate) struct Job {
     pub(crate) client: ClientId,
     pub(crate) import: Uuid,
     pub(crate) file: TemporaryFile,
+    /// Who asked for it.
+    pub(crate) actor: Actor,
 }
 
 /// Uploads that wait.
@@ -97,7 +99,8 @@ impl ImportQueue {
             tokio::spawn(async move {
                 loop {
                     let Some(job) = receiver.lock().await.recv().await else { return };
-                    run(&platform, job).await;
+                    let actor = job.actor.clone();
+                    actor.scope(run(&platform, job)).await;
                 }
             });
         }
@@ -366,6 +369,6 @@ pub(crate) async fn enqueue(
     file.rename(path_of(platform, import.id)).map_err(|error| Problem::internal(&error))?;
     let accepted = super::imports::ImportAccepted { import_id: import.id, flow_id: import.flow_id };
     let saved = platform.save(write, StatusCode::ACCEPTED, accepted).await?;
-    place.take(Job { client, import: import.id, file });
+    place.take(Job { client, import: import.id, file, actor: Actor::current() });
     Ok(saved)
 }

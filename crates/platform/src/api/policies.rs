@@ -49,6 +49,12 @@ pub fn table() -> Result<RoutePolicies, RouteError> {
         .build()
 }
 
+/// Whether reads of a route show who may do what, or what was done: they are recorded from the level `sensitive` on.
+pub fn is_sensitive(route: &str) -> bool {
+    let below = route.strip_prefix(BASE).unwrap_or(route);
+    ["/admin/", "/users/", "/auth/"].iter().any(|start| below.starts_with(start))
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -58,9 +64,10 @@ mod tests {
     use super::*;
     use crate::api::{document, openapi};
 
-    /// What is not kept: live events, and what is said of the cache itself.
+    /// What is not kept: live events, what is said of the cache itself, and the audit trail.
     fn is_uncached(path: &str) -> bool {
-        path.starts_with(crate::api::EVENTS_PATH) || path.starts_with("/api/v1/admin/cache/")
+        let unkept = [crate::api::EVENTS_PATH, "/api/v1/admin/cache/", "/api/v1/admin/audit"];
+        unkept.iter().any(|start| path.starts_with(start))
     }
 
     #[test]

@@ -9,6 +9,7 @@ use axum::{
 };
 use unstale::PositionSet;
 use unstale_http::Written;
+use unstale_server::audit::{Actor, Class, Entry, Operation, Outcome};
 
 use super::{input, prelude::*};
 use crate::{
@@ -18,6 +19,7 @@ use crate::{
         passwords::{BYTES_MAX, LENGTH_MIN},
         tokens,
     },
+    coherence::PLATFORM_TENANT,
     store::{
         Conflict, StoreError,
         repositories::{
@@ -93,17 +95,20 @@ pub(crate) async fn login(
     let address = address.map(|axum::Extension(ConnectInfo(address))| address.ip());
     platform.sign_ins.begin(&email, address)?;
     let found = users::credentials(platform.store.read(), &email).await?;
+    let known = found.as_ref().map(|credentials| credentials.user.id);
     let hash = found.as_ref().map(|credentials| credentials.password_hash.clone());
     let is_short = wanted.password.len() <= BYTES_MAX;
     let is_right = platform.passwords.verify(wanted.password, hash).await? && is_short;
     let Some(credentials) = found.filter(|found| is_right && found.user.status == UserStatus::Active) else {
-        return Err(wrong_credentials());
+        let name = known.map_or(email, |user| user.to_string());
+        return Err(refused(&platform, &headers, &name).await);
     };
     platform.sign_ins.succeeded(&email);
     let (user, now) = (credentials.user, platform.now());
     let mut write = platform.begin().await?;
+    write.recorded_as(Operation::SIGN_IN);
     let session = sessions::create(&mut write, user.id, now, now + SESSION_LIFETIME).await?;
-    let positions = write.commit(&platform.cache).await?;
+    let positions = as_user(user.id, &headers).scope(write.commit(&platform.cache)).await?;
     platform.warmer.signed_in(session);
     Ok(signed_in(&platform, user, session, positions))
 }
@@ -126,7 +131,7 @@ pub(crate) async fn refresh(State(platform): State<Platform>, headers: HeaderMap
         Err(StoreError::NotFound { .. }) => return Err(Problem::unauthorized()),
         Err(error) => return Err(error.into()),
     }
-    let positions = write.commit(&platform.cache).await?;
+    let positions = as_user(claims.sub, &headers).scope(write.commit(&platform.cache)).await?;
     Ok(signed_in(&platform, principal.user.clone(), claims.sid, positions))
 }
 
@@ -135,12 +140,13 @@ pub(crate) async fn refresh(State(platform): State<Platform>, headers: HeaderMap
 pub(crate) async fn logout(State(platform): State<Platform>, headers: HeaderMap) -> Result<Response, Problem> {
     let claims = claims_of(&platform, &headers)?;
     let mut write = platform.begin().await?;
+    write.recorded_as(Operation::SIGN_OUT);
     match sessions::revoke(&mut write, claims.sid, platform.now()).await {
         // A session that is gone is as good as revoked.
         Ok(()) | Err(StoreError::NotFound { .. }) => {}
         Err(error) => return Err(error.into()),
     }
-    let positions = write.commit(&platform.cache).await?;
+    let positions = as_user(claims.sub, &headers).scope(write.commit(&platform.cache)).await?;
     platform.live.end_session(claims.sid);
     let mut response = StatusCode::NO_CONTENT.into_response();
     response.headers_mut().insert(header::SET_COOKIE, cookie::clear(platform.settings.cookie_secure));
@@ -193,6 +199,26 @@ pub(crate) async fn list_active_users(
     caller: Caller,
 ) -> ReadAnswer<Items<ActiveUser>> {
     View::of(platform.views.admin_active_users(caller.scope()?, &anything()).await)
+}
+
+/// Who acts, before the middleware can say so.
+fn as_user(user: Uuid, headers: &HeaderMap) -> Actor {
+    Actor::new(user.to_string()).by(headers)
+}
+
+/// A sign-in that is refused. It is recorded if it can be: nothing was done.
+async fn refused(platform: &Platform, headers: &HeaderMap, name: &str) -> Problem {
+    let actor = Actor::default().by(headers);
+    let refused = Entry {
+        entity: "session",
+        subject: Some(platform.audit.subject(name)),
+        status: StatusCode::UNAUTHORIZED.as_u16(),
+        ..actor.entry(PLATFORM_TENANT, Operation::SIGN_IN, Outcome::Refused)
+    };
+    if let Err(error) = platform.audit.record(Class::Sensitive, &refused).await {
+        tracing::warn!(%error, "a refused sign-in was not recorded");
+    }
+    wrong_credentials()
 }
 
 /// One answer for an unknown address, a wrong password and an account that may not sign in.

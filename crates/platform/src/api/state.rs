@@ -5,7 +5,7 @@ use std::{ops::Deref, path::PathBuf, sync::Arc};
 use axum::http::StatusCode;
 use chrono::{DateTime, Utc};
 use unstale::{Cache, PositionSet, ReadOptions};
-use unstale_server::problem::Problem;
+use unstale_server::{audit::Audit, problem::Problem};
 
 use super::{answer::Saved, batch::InnerService, import_job::ImportQueue};
 use crate::{
@@ -36,6 +36,7 @@ pub struct Shared {
     pub(crate) imports: ImportQueue,
     pub(crate) live: Live,
     pub(crate) warmer: Warmer,
+    pub(crate) audit: Audit,
     pub(crate) records: Records,
     /// The signed-in part of the API with its cache, for batches. Set once, when the application is assembled.
     pub(crate) inner: std::sync::OnceLock<InnerService>,
@@ -54,6 +55,11 @@ impl Shared {
     #[expect(clippy::unused_self, reason = "the platform owns its time; nothing else may read it")]
     pub(crate) fn now(&self) -> DateTime<Utc> {
         Utc::now()
+    }
+
+    /// The audit trail.
+    pub fn audit(&self) -> &Audit {
+        &self.audit
     }
 
     /// Where uploads wait to be imported.

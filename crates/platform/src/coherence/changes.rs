@@ -92,7 +92,7 @@ impl Change {
 
     /// The one tenant whose readers are told the ids. Many of the tags are shared, and those of long lists cover rows
     /// of other tenants: readers there hear that their copy is out of date, and nothing of why.
-    fn told_to(&self) -> Tenant {
+    pub(super) fn told_to(&self) -> Tenant {
         match self {
             Self::UserClientAccessChanged { client, .. }
             | Self::ClientModified { client, .. }

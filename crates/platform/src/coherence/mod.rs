@@ -23,6 +23,7 @@ pub mod tags;
 
 mod cacheable;
 mod reading;
+mod recording;
 mod tenancy;
 mod triggers;
 mod writing;

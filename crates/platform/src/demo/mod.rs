@@ -7,6 +7,7 @@ mod inventory;
 use anyhow::Context as _;
 use chrono::NaiveDate;
 use serde_json::json;
+use unstale_server::audit::Actor;
 use uuid::Uuid;
 
 use crate::{
@@ -259,6 +260,6 @@ async fn import(platform: &Platform, demo: &Demo, seeded: Seeded) -> anyhow::Res
     let mut write = platform.store.begin().await?;
     let import = imports::create(&mut write, client, &new, platform.now()).await?.id;
     write.commit(&platform.cache).await?;
-    import_job::run(platform, Job { client, import, file }).await;
+    import_job::run(platform, Job { client, import, file, actor: Actor::default() }).await;
     Ok(())
 }

@@ -38,7 +38,10 @@ pub use self::{
     error::{Conflict, StoreError},
     reading::Reading,
 };
-use unstale_server::database;
+use unstale_server::{
+    audit::{Audit, AuditKeys, AuditTrail},
+    database,
+};
 
 use crate::coherence::Write;
 
@@ -47,6 +50,7 @@ use crate::coherence::Write;
 pub struct Store {
     pool: DatabaseConnection,
     queries: Arc<QueryCounter>,
+    audit: Option<Audit>,
 }
 
 impl Store {
@@ -61,7 +65,18 @@ impl Store {
         let queries = Arc::new(QueryCounter::default());
         let counter = queries.clone();
         pool.set_metric_callback(move |info| counter.count(info));
-        Ok(Self { pool, queries })
+        Ok(Self { pool, queries, audit: None })
+    }
+
+    /// The same database, every write of which is recorded.
+    #[must_use]
+    pub fn audited(self, audit: Audit) -> Self {
+        Self { audit: Some(audit), ..self }
+    }
+
+    /// The audit trail in it.
+    pub fn audit_trail(&self, keys: AuditKeys) -> AuditTrail {
+        AuditTrail::new(self.pool.clone(), keys)
     }
 
     /// For reading.
@@ -84,7 +99,7 @@ impl Store {
             sqlite_transaction_mode: is_sqlite.then_some(SqliteTransactionMode::Immediate),
             ..TransactionOptions::default()
         };
-        Ok(Write::new(self.pool.begin_with_options(options).await?))
+        Ok(Write::new(self.pool.begin_with_options(options).await?, self.audit.clone()))
     }
 
     /// How many statements it has run.

@@ -5,6 +5,7 @@
 mod api;
 mod coherence;
 mod isolation;
+mod killed;
 mod migrations;
 mod repositories;
 mod support;

@@ -7,6 +7,7 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use serde_json::json;
 use unstale_server::{
+    audit::{self, cli::AuditCommand},
     gateway::{Gateway, client, config},
     run::stop_signal,
     settings::LogFormat,
@@ -45,6 +46,9 @@ enum Command {
     Gateway(GatewayCommand),
     /// Declare groups, principals or sessions wrong, by a gateway's API for backends
     Invalidate(Invalidate),
+    /// An audit trail: verify it, search it, take it out as a file
+    #[command(subcommand)]
+    Audit(AuditCommand),
 }
 
 #[derive(Subcommand)]
@@ -139,6 +143,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
             Ok(())
         }
         Command::Invalidate(invalidate) => call(invalidate).await,
+        Command::Audit(command) => audit::cli::run(command).await,
     }
 }
 

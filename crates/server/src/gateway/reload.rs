@@ -99,12 +99,21 @@ fn unchangeable(old: &Plan, new: &Plan) -> Vec<&'static str> {
         let file = &plan.file.cache;
         (plan.redis_url.clone(), file.namespace.clone(), file.version.clone())
     };
+    let audit = |plan: &Plan| {
+        let fixed = plan.file.audit.clone().map(|audit| config::file::Audit {
+            level: config::file::AuditLevel::Off,
+            sensitive: Vec::new(),
+            ..audit
+        });
+        (fixed, plan.audit_url.clone())
+    };
     let differing = [
         ("[listen]", listen != was.listen),
         ("control.address", address(was) != address(is)),
         ("cache.memory_max, cache.tenant_memory_max", memory(was) != memory(is)),
         ("cache.redis_url, cache.namespace, cache.version", store(old) != store(new)),
         ("cache.secret", old.secret != new.secret),
+        ("[audit], but for level and sensitive", audit(old) != audit(new)),
         ("[log]", was.log != is.log),
     ];
     differing.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name).collect()

@@ -20,8 +20,10 @@ use super::{
     reload,
 };
 use crate::{
+    audit::{Audit, AuditKeys, AuditMetrics, AuditSettings, AuditTrail},
+    database::{PoolLimits, connect, migrate_up},
     run::{RunError, Server},
-    shared::SharedStore,
+    shared::{RECORD_LIMIT, SharedStore},
     telemetry::{BuildInfo, HttpTelemetry, Metrics},
 };
 
@@ -43,6 +45,17 @@ pub enum StartError {
     /// The URL of Redis is none.
     #[error("the URL of Redis cannot be used: {0}")]
     Redis(#[from] InvalidRedisSettings),
+    /// The audit trail's database cannot be used.
+    #[error("the audit trail's database cannot be used: {0}")]
+    AuditDatabase(#[from] sea_orm::DbErr),
+    /// Nor its spool.
+    #[error("the audit trail's spool {directory} cannot be made: {source}", directory = directory.display())]
+    AuditSpool {
+        /// Where it was to be.
+        directory: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
     /// The store refuses this node.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -74,7 +87,12 @@ impl Gateway {
             Some(control) => Some(Server::bind(control.address.parse().expect("the file was checked")).await?),
         };
         let gateway_metrics = Arc::new(GatewayMetrics::default());
-        let metrics = Arc::new(Metrics::with_application(build, |registry| gateway_metrics.register(registry)));
+        let audit_metrics = AuditMetrics::default();
+        let metrics = Arc::new(Metrics::with_application(build, |registry| {
+            gateway_metrics.register(registry);
+            audit_metrics.register(registry);
+        }));
+        let audit = open_audit(&plan, audit_metrics).await?;
         let store = open_store(&plan)?;
         let cache = build_cache(&plan.file, &store, &metrics).await?;
         metrics.watch(&cache);
@@ -89,7 +107,7 @@ impl Gateway {
             |secret| secret.expose().to_vec(),
         );
         let forward = Forward::new(ForwardSettings::default());
-        let build = Build { cache, forward, metrics: gateway_metrics.clone(), secret };
+        let build = Build { cache, forward, metrics: gateway_metrics.clone(), secret, audit };
         let first = build.state(plan, None)?;
         let shared = Shared::new(build, first);
         gateway_metrics.watch(&shared);
@@ -140,8 +158,30 @@ impl Gateway {
         let ((), answered, controlled) = tokio::join!(stopped, answering, controlled);
         keeping_up.abort();
         following.iter().for_each(tokio::task::JoinHandle::abort);
+        if let Some(audit) = &shared.build.audit {
+            audit.close(RECORD_LIMIT).await;
+        }
         answered.and(controlled)
     }
+}
+
+async fn open_audit(plan: &Plan, metrics: AuditMetrics) -> Result<Option<Audit>, StartError> {
+    let (Some(file), Some(url), Some(secret)) = (&plan.file.audit, &plan.audit_url, &plan.secret) else {
+        return Ok(None);
+    };
+    let url = url.expose_text().expect("the file was checked");
+    let pool = connect(url, "unstale gateway", &PoolLimits { connections_max: 4, ..PoolLimits::default() }).await?;
+    migrate_up(&pool).await?;
+    let settings = AuditSettings {
+        directory: plan.path(&file.directory),
+        level: file.level.into(),
+        spool_bytes_max: file.spool_max.0,
+        syncs: file.sync,
+        retention: file.retention.map(|kept| kept.0),
+    };
+    let trail = AuditTrail::new(pool, AuditKeys::derive(secret.expose()));
+    let audit = Audit::start(&settings, trail, metrics);
+    audit.map(Some).map_err(|source| StartError::AuditSpool { directory: settings.directory, source })
 }
 
 fn open_store(plan: &Plan) -> Result<SharedStore, StartError> {

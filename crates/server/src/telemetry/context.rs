@@ -51,6 +51,11 @@ impl TraceContext {
         format!("{:032x}", self.trace_id)
     }
 
+    /// The same as a number.
+    pub(crate) fn trace(&self) -> u128 {
+        self.trace_id
+    }
+
     /// The span's id: 16 hexadecimal digits.
     pub fn span_id(&self) -> String {
         format!("{:016x}", self.span_id)

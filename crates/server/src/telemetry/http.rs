@@ -57,6 +57,11 @@ pub fn current_trace_id() -> Option<String> {
     CURRENT.try_with(|current| current.context.trace_id()).ok()
 }
 
+/// The same as a number.
+pub(crate) fn current_trace() -> Option<u128> {
+    CURRENT.try_with(|current| current.context.trace()).ok()
+}
+
 /// Notes the tenant for which the current request acts, once that is verified.
 pub fn record_tenant(tenant: &Tenant) {
     let _ = CURRENT.try_with(|current| {

@@ -22,6 +22,7 @@ use tracing_subscriber::{
     util::{SubscriberInitExt as _, TryInitError},
 };
 
+pub(crate) use self::http::current_trace;
 pub use self::{
     context::TraceContext,
     http::{HttpTelemetry, HttpTelemetryService, RouteLabel, Watched, current_trace_id, record_tenant},

@@ -1,6 +1,8 @@
 //! The server's parts over real sockets.
 #![allow(clippy::unwrap_used, reason = "in a test, what is not there is a failure")]
 
+#[cfg(feature = "testing")]
+mod audit;
 mod configuration;
 mod consistency;
 mod gateway;

@@ -143,7 +143,11 @@ async fn the_same_address_is_answered_to_each_client_with_its_own() {
     let world = World::new().await;
     let (here, there) = (world.sign_in(ADMIN).await, world.sign_in(OTHER_ADMIN).await);
     for (method, path) in operations() {
-        if method != Method::GET || path.contains('{') || path.ends_with("context-establishment/engagements") {
+        if method != Method::GET
+            || path.contains('{')
+            || path.ends_with("context-establishment/engagements")
+            || path.contains("/admin/audit")
+        {
             continue;
         }
         let path = path.strip_prefix("/api/v1").unwrap();

@@ -1,5 +1,6 @@
 //! The API as a whole: the application as the server runs it, on SQLite, with the demonstration's data.
 
+mod audit;
 mod authentication;
 mod batch;
 mod conditional;

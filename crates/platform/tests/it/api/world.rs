@@ -71,6 +71,11 @@ impl World {
         Self { router: app.router.clone(), data_dir, app }
     }
 
+    /// The trail of this node.
+    pub(super) fn audit(&self) -> &unstale_server::audit::Audit {
+        self.app.platform().audit()
+    }
+
     pub(super) async fn sign_in(&self, email: &str) -> Person {
         let answer = self.login(email, PASSWORD).await;
         assert_eq!(answer.status, StatusCode::OK, "{email}: {answer:?}");
@@ -285,7 +290,7 @@ pub(super) const CACHE_ADMINISTRATION: &str = "/api/v1/admin/cache/";
 pub(super) fn all_operations() -> Vec<(Method, String)> {
     let document = serde_json::to_value(api::document()).unwrap();
     let paths = document["paths"].as_object().unwrap();
-    let each = paths.iter().filter(|(path, _)| *path != api::EVENTS_PATH).flat_map(|(path, item)| {
+    let each = paths.iter().filter(|(path, _)| !path.starts_with(api::EVENTS_PATH)).flat_map(|(path, item)| {
         let methods = item.as_object().unwrap().keys();
         methods.map(|method| (method.to_uppercase().parse().unwrap(), path.clone()))
     });
@@ -296,6 +301,12 @@ async fn send(router: &Router, request: Request<Body>) -> Answer {
     let response = router.clone().oneshot(request).await.unwrap();
     let (head, body) = response.into_parts();
     let bytes = body.collect().await.unwrap().to_bytes();
-    let body = if bytes.is_empty() { Value::Null } else { serde_json::from_slice(&bytes).unwrap() };
+    let is_json = |kind: &str| kind == "application/json" || kind == "application/problem+json";
+    let kind = head.headers.get(header::CONTENT_TYPE).map_or("", |kind| kind.to_str().unwrap());
+    let body = match bytes.is_empty() {
+        true => Value::Null,
+        false if is_json(kind) => serde_json::from_slice(&bytes).unwrap(),
+        false => Value::String(String::from_utf8(bytes.to_vec()).unwrap()),
+    };
     Answer { status: head.status, headers: head.headers, body }
 }

@@ -24,6 +24,7 @@ use super::{
     state::{Shared, State},
 };
 use crate::{
+    audit::{AuditFuture, Class, Reading},
     gateway::{
         config::file::OnCredentials,
         identity::{Identified, Outcome, Peer, Stranger},
@@ -225,7 +226,20 @@ impl Passage {
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
-        Answering { kind: Kind::Cached { answer: self.state.service.clone().call_routed(request, self.place) } }
+        let (mut service, place) = (self.state.service.clone(), self.place);
+        let is_read = is_read(request.method());
+        let audit = self.shared.build.audit.as_ref();
+        let audit = audit.filter(|it| it.records(if is_read { Class::Sensitive } else { Class::Mutation }));
+        let Some(audit) = audit else {
+            return Answering { kind: Kind::Cached { answer: service.call_routed(request, place) } };
+        };
+        let label = self.path().map(|path| path.label.clone());
+        let is_sensitive = self.path().is_some_and(|path| self.state.is_sensitive(&path.label));
+        let reading = Reading::labelled(audit, &request, label, is_sensitive);
+        if is_read {
+            return Answering::later(AuditFuture::read(reading, service.call_routed(request, place)));
+        }
+        Answering::later(reading.write(move || service.call_routed(request, place)))
     }
 }
 

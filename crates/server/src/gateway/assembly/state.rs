@@ -8,6 +8,7 @@ use unstale::{Cache, InvalidateError, Invalidation, Tag};
 use unstale_http::{CacheLayer, CacheService, HttpLimits, RouteError};
 
 use super::{forwarding::Forwarding, routing::Routing, settings::upstream_settings};
+use crate::audit::{Actor, Audit, Class, Entry, Intents, Operation, Outcome};
 use crate::gateway::{
     assembly::{ask_upstream, ask_url},
     config::{
@@ -31,6 +32,7 @@ pub(crate) struct Build {
     pub(crate) forward: Forward,
     pub(crate) metrics: Arc<GatewayMetrics>,
     pub(crate) secret: Vec<u8>,
+    pub(crate) audit: Option<Audit>,
 }
 
 /// What all requests share.
@@ -102,6 +104,11 @@ impl State {
         self.plan.file.credentials.bad
     }
 
+    /// Whether every read of a route is recorded from the level `sensitive` on.
+    pub(crate) fn is_sensitive(&self, label: &str) -> bool {
+        self.plan.file.audit.as_ref().is_some_and(|audit| audit.sensitive.iter().any(|path| path == label))
+    }
+
     pub(crate) fn on_none(&self) -> OnCredentials {
         self.plan.file.credentials.none
     }
@@ -126,7 +133,9 @@ impl Shared {
     /// Lets a configuration count from now on. Requests that run end as they began.
     pub(crate) async fn exchange(&self, plan: Plan) -> Result<(), StateError> {
         let old = self.current.load_full();
+        let level = plan.file.audit.as_ref().map(|audit| audit.level.into());
         let new = Arc::new(self.build.state(plan, Some(&old))?);
+        self.record_exchange(level).await;
         let wrong = Invalidation::of(old.changed(&new));
         self.current.store(new);
         if !wrong.tags().is_empty() {
@@ -134,6 +143,35 @@ impl Shared {
             tokio::spawn(declare_wrong_once_more(self.build.cache.clone(), old, wrong));
         }
         Ok(())
+    }
+}
+
+impl Shared {
+    /// Records that another configuration counts from now on, and lets it say what is recorded.
+    async fn record_exchange(&self, level: Option<crate::audit::Level>) {
+        let Some(audit) = &self.build.audit else { return };
+        let by = Actor::default();
+        let entry = Entry {
+            entity: "gateway",
+            key: "configuration",
+            detail: "the configuration file has changed",
+            ..by.entry("", Operation::CONFIGURE, Outcome::Done)
+        };
+        let mut recorded = audit.record(Class::Mutation, &entry).await;
+        if let Some(level) = level.filter(|level| *level != audit.level()) {
+            recorded = recorded.and(audit.set_level(level, &by).await);
+        }
+        if let Err(error) = recorded {
+            // The operator's own doing; a file that is there cannot be refused for it.
+            tracing::error!(%error, "a change of the configuration was not recorded");
+        }
+    }
+
+    /// Notes what is about to be done, where there is a trail.
+    pub(crate) async fn begin_recorded(&self, entries: &[Entry<'_>]) -> Result<Intents, crate::problem::Problem> {
+        let Some(audit) = &self.build.audit else { return Ok(Intents::none()) };
+        let begun = audit.begin(Class::Mutation, entries).await;
+        begun.map_err(|refused| crate::problem::Problem::from_refused_audit(&refused))
     }
 }
 

@@ -13,6 +13,7 @@ use unstale_http::{WRITTEN_POSITION, group_tag};
 
 use super::{Control, access::Caller};
 use crate::{
+    audit::{Entry, Operation, Outcome},
     gateway::tags,
     problem::{FieldError, Json, Problem},
 };
@@ -119,14 +120,23 @@ async fn carry_out(control: &Control, caller: &Caller, purge: &Purge, what: &str
         return Ok(answer(done, None));
     }
     tracing::info!(caller = caller.name, %tenant, names = tags.len(), mode = ?purge.mode, "{what} by the API for backends");
-    let recorded = match cache.invalidate(&Invalidation::of(tags.iter().cloned())).await {
-        Ok(recorded) => recorded,
+    let intents = control.shared.begin_recorded(&purge.entries(control, caller, &tenant)).await?;
+    let invalidated = match cache.invalidate(&Invalidation::of(tags.iter().cloned())).await {
+        Ok(recorded) => Ok(recorded),
         Err(InvalidateError::Pending { recorded, .. }) => {
             done.pending = true;
-            recorded
+            Ok(recorded)
         }
-        Err(error) => return Err(Problem::unavailable(error.to_string())),
+        Err(error) => Err(Problem::unavailable(error.to_string())),
     };
+    let (outcome, position) = match &invalidated {
+        Ok(recorded) if done.pending => (Outcome::Pending, recorded.to_string()),
+        Ok(recorded) => (Outcome::Done, recorded.to_string()),
+        // The cache may say it yet.
+        Err(_) => (Outcome::Unknown, String::new()),
+    };
+    intents.end_synced(outcome, 0, &position).await;
+    let recorded = invalidated?;
     if purge.mode == Mode::Hard {
         // After they were declared wrong: a load that runs cannot put them back.
         let removed = cache.remove_tagged(&tags, LOOKS_MAX).await;
@@ -156,6 +166,19 @@ fn answer(mut done: Done, recorded: Option<&PositionSet>) -> Response {
 }
 
 impl Purge {
+    /// What is recorded of it: a record for each name. Those of principals and sessions are subjects.
+    fn entries<'a>(&'a self, control: &Control, caller: &'a Caller, tenant: &'a Tenant) -> Vec<Entry<'a>> {
+        let Some(audit) = &control.shared.build.audit else { return Vec::new() };
+        let operation = if self.mode == Mode::Hard { Operation::PURGE } else { Operation::INVALIDATE };
+        let new = || Entry { principal: &caller.name, ..Entry::new(tenant.as_str(), operation, Outcome::Unknown) };
+        let groups = self.groups.iter().map(|group| Entry { entity: "group", key: group, ..new() });
+        let principals = self.principals.iter().map(|name| audit.subject(name));
+        let principals = principals.map(|subject| Entry { entity: "principal", subject: Some(subject), ..new() });
+        let sessions = self.sessions.iter().map(|name| audit.subject(name));
+        let sessions = sessions.map(|subject| Entry { entity: "session", subject: Some(subject), ..new() });
+        groups.chain(principals).chain(sessions).collect()
+    }
+
     fn tags(&self, tenant: &Tenant) -> Result<Vec<Tag>, Problem> {
         let lists = [("groups", &self.groups), ("principals", &self.principals), ("sessions", &self.sessions)];
         let count: usize = lists.iter().map(|(_, names)| names.len()).sum();

@@ -12,6 +12,7 @@ use tower::ServiceExt as _;
 
 use super::{Control, access::Caller};
 use crate::{
+    audit::{self, Entry, Operation},
     gateway::{
         assembly::GatewayService,
         identity::{Identified, Outcome, Peer},
@@ -67,6 +68,10 @@ pub(super) async fn warm(
         control.may_read(&caller, request).await?;
     }
     tracing::info!(caller = caller.name, urls = requests.len(), "warm by the API for backends");
+    let count = format!("{} addresses", requests.len());
+    let warms =
+        Entry { principal: &caller.name, detail: &count, ..Entry::new("", Operation::WARM, audit::Outcome::Unknown) };
+    let intents = control.shared.begin_recorded(&[warms]).await?;
     let until = tokio::time::Instant::now() + TIME_MAX;
     let reads = stream::iter(requests).map(|request| {
         let service = control.service.clone();
@@ -78,7 +83,9 @@ pub(super) async fn warm(
         }
     });
     let warmed = reads.buffer_unordered(READS_MAX).fold(Warmed::default(), |sum, one| async move { sum.with(&one) });
-    Ok(Answer(warmed.await))
+    let warmed = warmed.await;
+    intents.end(audit::Outcome::Done, 0, "");
+    Ok(Answer(warmed))
 }
 
 impl Control {

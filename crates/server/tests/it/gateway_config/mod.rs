@@ -1,6 +1,7 @@
 //! `unstale gateway` put together, from its configuration file, over real sockets and before a real backend.
 
 mod attacks;
+mod audit;
 mod control;
 mod identity;
 mod reload;

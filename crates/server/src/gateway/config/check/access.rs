@@ -92,6 +92,33 @@ impl Checker<'_, '_> {
         }
     }
 
+    pub(super) fn audit(&mut self, file: &File) -> Option<Material> {
+        let audit = file.audit.as_ref()?;
+        let at = Path::of("audit");
+        if file.cache.secret_env.is_none() && file.cache.secret_file.is_none() {
+            let expected = "cache.secret_env or cache.secret_file: a trail can be verified only with the secret it was written with";
+            self.fault(&at, "has no secret", expected);
+        }
+        for (place, path) in audit.sensitive.iter().enumerate() {
+            if !file.routes.iter().any(|route| route.path == *path) {
+                let found = format!("is {}", quoted(path));
+                self.fault(&at.key("sensitive").item(place), found, "the path of a route, as it is written there");
+            }
+        }
+        let env = ("database_url_env", audit.database_url_env.as_ref());
+        let named = ("database_url_file", audit.database_url_file.as_ref());
+        if env.1.is_none() && named.1.is_none() {
+            self.fault(&at.key("database_url_env"), "is missing", "one of database_url_env and database_url_file");
+        }
+        let (url, path) = self.secret(&at, env, named)?;
+        let is_url = |text: &str| ["sqlite:", "postgres://", "postgresql://"].iter().any(|kind| text.starts_with(kind));
+        if !url.expose_text().is_some_and(is_url) {
+            self.fault(&path, "leads to something else", "a URL that begins with sqlite: or postgres://");
+            return None;
+        }
+        Some(url)
+    }
+
     pub(super) fn cache(&mut self, cache: &Cache) -> (Option<Material>, Option<Material>) {
         let at = Path::of("cache");
         for (name, word) in [("namespace", &cache.namespace), ("version", &cache.version)] {

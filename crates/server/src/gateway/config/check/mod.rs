@@ -65,6 +65,8 @@ pub struct Plan {
     pub redis_url: Option<Material>,
     /// The secret of validators and groups.
     pub secret: Option<Material>,
+    /// The URL of the audit trail's database.
+    pub audit_url: Option<Material>,
     /// Where the keys of each `[[identity]]`'s tokens are; none for other kinds.
     pub keys: Vec<Option<KeySource>>,
     /// The hashes of the tokens of each `[[control.credentials]]`.
@@ -96,9 +98,10 @@ pub(crate) fn check(
     let keys = checker.identities(&file);
     checker.routes(&file);
     let tokens = checker.control(&file);
+    let audit_url = checker.audit(&file);
     let Checker { faults, files, .. } = checker;
     let directory = surroundings.directory.to_owned();
-    (Plan { file, redis_url, secret, keys, tokens, files, directory }, faults)
+    (Plan { file, redis_url, secret, audit_url, keys, tokens, files, directory }, faults)
 }
 
 struct Checker<'a, 't> {

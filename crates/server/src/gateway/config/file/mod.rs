@@ -3,6 +3,7 @@
 //! These types are the file's whole description: its JSON schema is generated from them, and the file is judged by that
 //! schema. What a value means is for [`super::check`] to say.
 
+mod audit;
 mod identity;
 mod routes;
 mod upstreams;
@@ -13,6 +14,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 pub use self::{
+    audit::{Audit, AuditLevel},
     identity::{
         CertificateField, Credentials, IdentityFile, IntrospectionFile, JwtAlgorithm, JwtFile, MutualTlsFile,
         OnCredentials, OnStrangers, TenantRule, TrustedHeaderFile,
@@ -51,6 +53,8 @@ pub struct File {
     /// The upstream of requests that no route covers; they are passed on and never kept. Without it they are answered
     /// with 404.
     pub fallback: Option<String>,
+    /// The audit trail. Without it there is none.
+    pub audit: Option<Audit>,
     /// Log lines.
     #[serde(default)]
     pub log: Log,

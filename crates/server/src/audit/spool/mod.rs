@@ -1,0 +1,432 @@
+//! The local spool: segment files to which records are appended before an answer goes out, until they are in the database.
+//!
+//! A folder per run of a process, locked for as long as it lives: `audit/<spool>/{lock,00000001.audit,…}`. What another
+//! run has left is shipped by whoever finds its folder unlocked.
+//!
+//! # Invariants
+//! - What was [written](Spool::write_through) is in the kernel: it outlives the process. (Not the machine, unless syncing
+//!   is set.)
+//! - Numbers rise within a spool. A frame may stand twice after a failed write; its number tells.
+//! - The spool is bounded. Reads leave a quarter of it to what must be recorded.
+
+pub(in crate::audit) mod frame;
+mod reader;
+
+use std::{
+    fs::{self, File, OpenOptions, TryLockError},
+    io::{self, Write as _},
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+};
+
+use parking_lot::Mutex;
+
+pub(super) use self::reader::{Chunk, SpoolReader};
+use super::record::{Entry, Outcome};
+
+/// The file whose lock says that a run lives.
+const LOCK: &str = "lock";
+/// How segment files end.
+const SUFFIX: &str = ".audit";
+/// Bytes that may wait to be written when the disk refuses them.
+const BUFFER_BYTES_MAX: usize = 1 << 20;
+/// Bytes of a segment, and an eighth of the spool at most; then another is begun. The last one counts as waiting, shipped
+/// or not.
+const SEGMENT_BYTES_MAX: u64 = 8 << 20;
+
+/// For whom there must be room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Room {
+    /// What may be left out: three quarters of the spool.
+    Reads,
+    /// What must be recorded: all of it.
+    Writes,
+    /// What became of something that is in the spool already: beyond the limit, too.
+    Ends,
+}
+
+/// Nothing more can be recorded now.
+#[derive(Debug, thiserror::Error)]
+pub enum AuditRefused {
+    /// The spool is full.
+    #[error(
+        "the audit trail's spool holds {bytes} of {bytes_max} bytes and takes no more: the database has to take what \
+         waits there, or AUDIT_SPOOL_BYTES has to be raised"
+    )]
+    Full {
+        /// Bytes that wait.
+        bytes: u64,
+        /// The limit.
+        bytes_max: u64,
+    },
+    /// The disk does not take it.
+    #[error("the audit trail's spool cannot be written: {0}")]
+    Io(#[from] io::Error),
+}
+
+/// The spool of this run.
+#[derive(Debug)]
+pub(super) struct Spool {
+    name: String,
+    folder: PathBuf,
+    bytes_max: u64,
+    syncs: bool,
+    writer: Mutex<Writer>,
+    /// The last number that is in the kernel.
+    written: AtomicU64,
+    /// Bytes that are not shipped.
+    bytes: AtomicU64,
+    _lock: File,
+}
+
+#[derive(Debug, Default)]
+struct Writer {
+    /// None before the first write and after one that failed.
+    file: Option<Arc<File>>,
+    segment: u64,
+    segment_bytes: u64,
+    buffer: Vec<u8>,
+    /// The last number given.
+    last: u64,
+}
+
+impl Spool {
+    /// Begins a spool in `directory`, which is made if it is missing.
+    pub(super) fn begin(directory: &Path, bytes_max: u64, syncs: bool) -> io::Result<Self> {
+        let name = format!("{:016x}", rand::random::<u64>());
+        let folder = directory.join(&name);
+        make_private(directory)?;
+        // Locked before it has its name: nobody may find it without its lock and take it for a leftover.
+        let draft = directory.join(format!(".{name}"));
+        make_private(&draft)?;
+        let lock = private(OpenOptions::new().create(true).write(true)).open(draft.join(LOCK))?;
+        lock.lock()?;
+        fs::rename(&draft, &folder)?;
+        let (writer, written, bytes) = (Mutex::default(), AtomicU64::new(0), AtomicU64::new(0));
+        Ok(Self { name, folder, bytes_max, syncs, writer, written, bytes, _lock: lock })
+    }
+
+    /// What it is called.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Bytes that are not shipped.
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes.load(Relaxed)
+    }
+
+    /// Takes a record, which is not written yet.
+    pub(super) fn put(&self, entry: &Entry<'_>, is_intent: bool, room: Room) -> Result<u64, AuditRefused> {
+        self.take(room, |out, number| frame::write_record(out, number, entry, is_intent))
+    }
+
+    /// Takes what became of an intent, which is not written yet.
+    pub(super) fn put_end(
+        &self,
+        intent: u64,
+        outcome: Outcome,
+        status: u16,
+        position: &str,
+    ) -> Result<u64, AuditRefused> {
+        self.take(Room::Ends, |out, number| frame::write_end(out, number, intent, outcome, status, position))
+    }
+
+    fn take(&self, room: Room, write: impl FnOnce(&mut Vec<u8>, u64)) -> Result<u64, AuditRefused> {
+        let mut writer = self.writer.lock();
+        let limit = match room {
+            Room::Reads => self.bytes_max / 4 * 3,
+            Room::Writes => self.bytes_max,
+            Room::Ends => u64::MAX,
+        };
+        let bytes = self.bytes.load(Relaxed);
+        if bytes >= limit || (writer.buffer.len() > BUFFER_BYTES_MAX && room != Room::Ends) {
+            return Err(AuditRefused::Full { bytes, bytes_max: self.bytes_max });
+        }
+        writer.last += 1;
+        let (number, before) = (writer.last, writer.buffer.len());
+        write(&mut writer.buffer, number);
+        self.bytes.fetch_add((writer.buffer.len() - before) as u64, Relaxed);
+        Ok(number)
+    }
+
+    /// Sees to it that a record is in the kernel. Who comes first writes for all that wait.
+    pub(super) fn write_through(&self, number: u64) -> io::Result<()> {
+        if self.written.load(std::sync::atomic::Ordering::Acquire) >= number {
+            return Ok(());
+        }
+        let mut writer = self.writer.lock();
+        if self.written.load(Relaxed) >= number {
+            return Ok(());
+        }
+        self.write(&mut writer)
+    }
+
+    /// Writes what waits for it. What fails stays in the buffer, and goes to another segment the next time: of the last
+    /// one nobody knows how much of it arrived.
+    fn write(&self, writer: &mut Writer) -> io::Result<()> {
+        let file = if let Some(file) = &writer.file {
+            file.clone()
+        } else {
+            let path = self.folder.join(format!("{:08}{SUFFIX}", writer.segment + 1));
+            let file = Arc::new(private(OpenOptions::new().create_new(true).append(true)).open(path)?);
+            writer.segment += 1;
+            writer.segment_bytes = 0;
+            writer.file = Some(file.clone());
+            file
+        };
+        if let Err(error) = (&*file).write_all(&writer.buffer) {
+            writer.file = None;
+            return Err(error);
+        }
+        writer.segment_bytes += writer.buffer.len() as u64;
+        writer.buffer.clear();
+        self.written.store(writer.last, std::sync::atomic::Ordering::Release);
+        if writer.segment_bytes >= SEGMENT_BYTES_MAX.min(self.bytes_max / 8) {
+            if self.syncs {
+                file.sync_data()?;
+            }
+            writer.file = None;
+        }
+        Ok(())
+    }
+
+    /// The file to be synced for what was written to be on disk, if that is wanted.
+    pub(super) fn to_sync(&self) -> Option<Arc<File>> {
+        if self.syncs { self.writer.lock().file.clone() } else { None }
+    }
+
+    /// Writes what waits, and tells how far the segments go: the last one, its bytes, and the last number.
+    pub(super) fn end(&self) -> (u64, u64, u64) {
+        let mut writer = self.writer.lock();
+        if !writer.buffer.is_empty()
+            && let Err(error) = self.write(&mut writer)
+        {
+            tracing::error!(%error, "the audit trail's spool cannot be written; records wait in memory");
+        }
+        (writer.segment, writer.segment_bytes, self.written.load(Relaxed))
+    }
+
+    /// Deletes a segment that is shipped.
+    pub(super) fn remove(&self, segment: u64) -> io::Result<()> {
+        let removed = remove_segment(&self.folder, segment)?;
+        self.bytes.fetch_sub(removed.min(self.bytes()), Relaxed);
+        Ok(())
+    }
+
+    /// Ends the run, when everything is shipped: its folder goes.
+    pub(super) fn close(&self) -> io::Result<()> {
+        fs::remove_dir_all(&self.folder)
+    }
+}
+
+/// A spool that a former run has left, held.
+#[derive(Debug)]
+pub(super) struct Leftover {
+    pub(super) name: String,
+    pub(super) folder: PathBuf,
+    _lock: File,
+}
+
+impl Leftover {
+    /// Those whose runs are over. Blocks.
+    pub(super) fn all_in(directory: &Path) -> io::Result<Vec<Self>> {
+        let mut found = Vec::new();
+        for entry in fs::read_dir(directory)? {
+            let entry = entry?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let is_spool = name.len() == 16 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
+            if !is_spool {
+                continue;
+            }
+            let folder = entry.path();
+            let lock = match File::open(folder.join(LOCK)) {
+                Ok(lock) => lock,
+                // Its process ends it at this moment.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(error),
+            };
+            match lock.try_lock() {
+                Ok(()) => found.push(Self { name, folder, _lock: lock }),
+                Err(TryLockError::WouldBlock) => {}
+                Err(TryLockError::Error(error)) => return Err(error),
+            }
+        }
+        Ok(found)
+    }
+
+    /// Bytes of its segments.
+    pub(super) fn bytes(&self) -> u64 {
+        let segments = segments_in(&self.folder).unwrap_or_default();
+        segments
+            .iter()
+            .filter_map(|segment| fs::metadata(path_of(&self.folder, *segment)).ok())
+            .map(|it| it.len())
+            .sum()
+    }
+
+    /// Deletes it.
+    pub(super) fn remove(self) -> io::Result<()> {
+        fs::remove_dir_all(&self.folder)
+    }
+}
+
+fn path_of(folder: &Path, segment: u64) -> PathBuf {
+    folder.join(format!("{segment:08}{SUFFIX}"))
+}
+
+/// The segments of a folder, in order.
+fn segments_in(folder: &Path) -> io::Result<Vec<u64>> {
+    let mut segments = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let name = entry?.file_name();
+        segments.extend(name.to_str().and_then(|name| name.strip_suffix(SUFFIX)?.parse::<u64>().ok()));
+    }
+    segments.sort_unstable();
+    Ok(segments)
+}
+
+fn remove_segment(folder: &Path, segment: u64) -> io::Result<u64> {
+    let path = path_of(folder, segment);
+    let bytes = fs::metadata(&path)?.len();
+    fs::remove_file(path)?;
+    Ok(bytes)
+}
+
+/// Records are for nobody else's eyes.
+fn private(options: &mut OpenOptions) -> &mut OpenOptions {
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(options, 0o600);
+    options
+}
+
+fn make_private(folder: &Path) -> io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(folder)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{frame::Frame, *};
+    use crate::audit::record::Operation;
+
+    fn entry(key: &str) -> Entry<'_> {
+        Entry { key, ..Entry::new("acme", Operation::READ, Outcome::Hit) }
+    }
+
+    fn keys(frames: &[(u64, u64, Frame)]) -> Vec<(u64, String)> {
+        let key = |frame: &Frame| match frame {
+            Frame::Record(record) | Frame::Intent(record) => record.key.clone(),
+            Frame::End { end, .. } => end.outcome.clone(),
+        };
+        frames.iter().map(|(number, _, frame)| (*number, key(frame))).collect()
+    }
+
+    fn numbered(keys: &[&str]) -> Vec<(u64, String)> {
+        keys.iter().zip(1..).map(|(key, number)| (number, (*key).to_owned())).collect()
+    }
+
+    #[test]
+    fn what_is_written_through_is_read_by_another_and_what_waits_goes_with_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let spool = Spool::begin(dir.path(), 1 << 20, false).unwrap();
+        let mut reader = SpoolReader::new(spool.folder());
+        spool.put(&entry("a"), false, Room::Reads).unwrap();
+        let second = spool.put(&entry("b"), true, Room::Writes).unwrap();
+        assert!(reader.read(None).unwrap().frames.is_empty(), "nothing is written yet");
+        spool.write_through(second).unwrap();
+        let third = spool.put_end(second, Outcome::Done, 200, "1.2.3").unwrap();
+        spool.write_through(third).unwrap();
+        let (segment, bytes, last) = spool.end();
+        let read = reader.read(Some((segment, bytes))).unwrap();
+        assert_eq!((keys(&read.frames), last), (numbered(&["a", "b", "done"]), 3));
+        assert_eq!(spool.bytes(), bytes);
+        spool.remove(segment).unwrap();
+        assert_eq!(spool.bytes(), 0);
+    }
+
+    #[test]
+    fn reads_leave_room_to_writes_and_ends_always_find_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let spool = Spool::begin(dir.path(), 4096, false).unwrap();
+        let fill = |room| (0..100).take_while(|_| spool.put(&entry("k"), false, room).is_ok()).count();
+        let reads = fill(Room::Reads);
+        let writes = fill(Room::Writes);
+        assert!(reads > 5 && writes > 2 && reads > 2 * writes, "{reads} {writes}");
+        let refused = spool.put(&entry("k"), false, Room::Writes).unwrap_err().to_string();
+        assert!(refused.contains("of 4096 bytes") && refused.contains("AUDIT_SPOOL_BYTES"), "{refused}");
+        spool.put_end(1, Outcome::Done, 200, "").unwrap();
+    }
+
+    #[test]
+    fn what_is_torn_off_is_recognised_and_the_rest_is_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let spool = Spool::begin(dir.path(), 1 << 20, false).unwrap();
+        for key in ["a", "b", "c"] {
+            let number = spool.put(&entry(key), false, Room::Reads).unwrap();
+            spool.write_through(number).unwrap();
+        }
+        let path = path_of(spool.folder(), 1);
+        let whole = fs::read(&path).unwrap();
+        for cut in 1..whole.len() / 3 {
+            fs::write(&path, &whole[..whole.len() - cut]).unwrap();
+            let read = SpoolReader::new(spool.folder()).read(None).unwrap();
+            assert_eq!((keys(&read.frames), read.torn > 0, read.damaged), (numbered(&["a", "b"]), true, 0));
+        }
+        let mut damaged = whole.clone();
+        damaged[whole.len() / 2] ^= 1;
+        fs::write(&path, &damaged).unwrap();
+        let read = SpoolReader::new(spool.folder()).read(None).unwrap();
+        assert_eq!((keys(&read.frames), read.damaged > 0), (numbered(&["a"]), true));
+    }
+
+    #[test]
+    fn a_run_that_lives_is_left_alone_and_one_that_is_over_is_found() {
+        let dir = tempfile::tempdir().unwrap();
+        let (living, over) =
+            (Spool::begin(dir.path(), 1 << 20, false).unwrap(), Spool::begin(dir.path(), 1 << 20, false).unwrap());
+        assert!(Leftover::all_in(dir.path()).unwrap().is_empty());
+        let name = over.name().to_owned();
+        drop(over);
+        let found = Leftover::all_in(dir.path()).unwrap();
+        assert_eq!(found.iter().map(|one| one.name.as_str()).collect::<Vec<_>>(), [name]);
+        assert!(Leftover::all_in(dir.path()).unwrap().is_empty(), "it is held by one");
+        drop(living);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn records_are_for_nobody_elses_eyes() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let dir = tempfile::tempdir().unwrap();
+        let spool = Spool::begin(&dir.path().join("audit"), 1 << 20, false).unwrap();
+        let number = spool.put(&entry("a"), false, Room::Reads).unwrap();
+        spool.write_through(number).unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!((mode(spool.folder()), mode(&path_of(spool.folder(), 1))), (0o700, 0o600));
+    }
+
+    #[test]
+    fn a_disk_that_fails_once_loses_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let spool = Spool::begin(dir.path(), 1 << 20, false).unwrap();
+        // The first segment cannot be made: something else has its name.
+        fs::create_dir(path_of(spool.folder(), 1)).unwrap();
+        let number = spool.put(&entry("a"), false, Room::Writes).unwrap();
+        assert!(spool.write_through(number).is_err());
+        fs::remove_dir(path_of(spool.folder(), 1)).unwrap();
+        spool.write_through(number).unwrap();
+        let read = SpoolReader::new(spool.folder()).read(None).unwrap();
+        assert_eq!(keys(&read.frames), numbered(&["a"]));
+    }
+}

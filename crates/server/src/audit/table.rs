@@ -1,0 +1,408 @@
+//! The trail in the database: appending to the chains, and reading rows back. *Does*.
+//!
+//! # Invariants
+//! - Rows, the heads of their chains, and how far the spool is shipped change in one transaction: a batch is there
+//!   whole and once, whatever happens to the connection.
+//! - A head is read under a lock, so that nodes extend a chain one after the other.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    fmt::Write as _,
+};
+
+use blake3::Hash;
+use sea_orm::{
+    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, QueryResult, SqlErr,
+    SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait as _, Value,
+};
+
+use super::{
+    chain::{AuditKeys, Head, Link},
+    record::{Operation, Outcome, Record, Subject},
+};
+
+/// The columns of a record, in the order in which they are written and read.
+pub(super) const COLUMNS: &str = "tenant, number, at_ms, principal, agent, operation, outcome, entity, key, subject, \
+                                  status, trace_id, position, detail, times, spool, spool_number, mac";
+const COLUMN_COUNT: usize = 18;
+/// Rows of one statement: few sizes, so that few statements are prepared.
+const ROWS_PER_STATEMENT: [usize; 3] = [256, 16, 1];
+/// The installation's own chain: of what is no tenant's, and of which chains there are.
+pub(super) const OWN: &str = "";
+/// Chains whose last known number is remembered.
+const KNOWN_MAX: usize = 100_000;
+
+/// A record at its place in the database.
+#[derive(Clone, Debug)]
+pub(super) struct Row {
+    pub(super) number: u64,
+    pub(super) record: Record,
+    pub(super) spool: String,
+    pub(super) spool_number: u64,
+    pub(super) mac: Hash,
+}
+
+impl Row {
+    pub(super) fn link(&self) -> Link<'_> {
+        Link { number: self.number, spool: &self.spool, spool_number: self.spool_number, record: &self.record }
+    }
+}
+
+/// Why a batch was not shipped.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ShipError {
+    #[error(transparent)]
+    Database(#[from] DbErr),
+    /// The database says that the spool is shipped up to another number than was thought.
+    #[error("the database says that this spool is shipped up to {actual}")]
+    Elsewhere { actual: u64 },
+}
+
+/// What was shipped.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Appended {
+    pub(super) rows: usize,
+    /// Chains whose heads could not be trusted.
+    pub(super) broken: usize,
+}
+
+/// How far chains were seen to go: they only ever grow.
+#[derive(Debug, Default)]
+pub(super) struct Known(HashMap<String, u64>);
+
+/// Which part of a spool a batch is.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Part<'a> {
+    pub(super) spool: &'a str,
+    /// The last number that was shipped before.
+    pub(super) after: u64,
+    /// The last number of this part.
+    pub(super) through: u64,
+    pub(super) now_ms: u64,
+}
+
+pub(super) fn statement(
+    db: &impl ConnectionTrait,
+    sql: impl Into<String>,
+    values: impl IntoIterator<Item = Value>,
+) -> Statement {
+    Statement::from_sql_and_values(db.get_database_backend(), sql, values)
+}
+
+pub(super) fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// Begins a transaction that writes. On SQLite it takes the one write lock at once.
+pub(super) async fn begin(pool: &DatabaseConnection) -> Result<DatabaseTransaction, DbErr> {
+    let is_sqlite = pool.get_database_backend() == DbBackend::Sqlite;
+    let options = TransactionOptions {
+        sqlite_transaction_mode: is_sqlite.then_some(SqliteTransactionMode::Immediate),
+        ..TransactionOptions::default()
+    };
+    pool.begin_with_options(options).await
+}
+
+/// Appends the records of a part of a spool to their chains.
+pub(super) async fn append(
+    pool: &DatabaseConnection,
+    keys: &AuditKeys,
+    part: Part<'_>,
+    records: &[(u64, Record)],
+    known: &mut Known,
+) -> Result<Appended, ShipError> {
+    match try_append(pool, keys, part, records, known, false).await {
+        // Somebody has put records where the next ones belong. They stay, to be found, and the chain goes on after them.
+        Err(ShipError::Database(error)) if matches!(error.sql_err(), Some(SqlErr::UniqueConstraintViolation(_))) => {
+            try_append(pool, keys, part, records, known, true).await
+        }
+        appended => appended,
+    }
+}
+
+async fn try_append(
+    pool: &DatabaseConnection,
+    keys: &AuditKeys,
+    part: Part<'_>,
+    records: &[(u64, Record)],
+    known: &mut Known,
+    is_careful: bool,
+) -> Result<Appended, ShipError> {
+    let transaction = begin(pool).await?;
+    if transaction.get_database_backend() == DbBackend::Postgres {
+        // The spool's segments are deleted after it: a commit that the server's crash takes back is not enough.
+        transaction.execute_unprepared("SET LOCAL synchronous_commit = on").await?;
+    }
+    advance(&transaction, part).await?;
+    let mut appended = Appended::default();
+    let mut tenants: BTreeSet<&str> = records.iter().map(|(_, record)| record.tenant.as_str()).collect();
+    if tenants.iter().any(|tenant| !known.0.contains_key(*tenant)) {
+        tenants.insert(OWN);
+    }
+    let mut heads = lock_heads(&transaction, keys, &tenants, known).await?;
+    let mut chained: BTreeMap<&str, Vec<(u64, &Record)>> = BTreeMap::new();
+    for (number, record) in records {
+        chained.entry(record.tenant.as_str()).or_default().push((*number, record));
+    }
+    let begun: Vec<(u64, Record)> = tenants
+        .iter()
+        .filter(|tenant| **tenant != OWN && !known.0.contains_key(**tenant) && heads[**tenant].0.number == 0)
+        .map(|tenant| (0, chain_begun(tenant, part.now_ms)))
+        .collect();
+    for (number, record) in &begun {
+        chained.entry(OWN).or_default().insert(0, (*number, record));
+    }
+    let mut rows = Vec::with_capacity(records.len() + begun.len());
+    let mut reached = Vec::new();
+    for (tenant, records) in chained {
+        let (head, is_sealed) = heads.get_mut(tenant).expect("all were locked");
+        let mut is_broken = !*is_sealed || known.0.get(tenant).is_some_and(|seen| *seen > head.number);
+        if is_broken || is_careful {
+            let last = last_number(&transaction, tenant).await?;
+            is_broken |= last > head.number;
+            head.number = head.number.max(last);
+        }
+        if is_broken {
+            tracing::error!(
+                tenant,
+                number = head.number,
+                "the audit trail's chain is broken: its head was altered, or \
+                records were put in or taken out; verify it"
+            );
+            appended.broken += 1;
+            head.mac = keys.broken(tenant, head.number);
+        }
+        for (spool_number, record) in records {
+            head.number += 1;
+            let link = Link { number: head.number, spool: part.spool, spool_number, record };
+            head.mac = keys.link(&head.mac, &link);
+            rows.push(values_of(&link, &head.mac));
+        }
+        save_head(&transaction, keys, head).await?;
+        reached.push((tenant.to_owned(), head.number));
+    }
+    appended.rows = rows.len();
+    insert(&transaction, rows).await?;
+    transaction.commit().await?;
+    if known.0.len() > KNOWN_MAX {
+        known.0.clear();
+    }
+    known.0.extend(reached);
+    Ok(appended)
+}
+
+/// Moves the mark up to which a spool is shipped; refused if it does not stand where it was left.
+async fn advance(transaction: &DatabaseTransaction, part: Part<'_>) -> Result<(), ShipError> {
+    let values =
+        [part.spool.into(), signed(part.through).into(), signed(part.now_ms).into(), signed(part.after).into()];
+    let advanced = statement(
+        transaction,
+        "INSERT INTO cache_audit_spools (spool, shipped, at_ms) VALUES ($1, $2, $3) ON CONFLICT (spool) DO UPDATE \
+         SET shipped = excluded.shipped, at_ms = excluded.at_ms WHERE cache_audit_spools.shipped = $4",
+        values,
+    );
+    if transaction.execute_raw(advanced).await?.rows_affected() == 1 {
+        return Ok(());
+    }
+    Err(ShipError::Elsewhere { actual: shipped(transaction, part.spool).await?.unwrap_or_default() })
+}
+
+/// Up to which number a spool is shipped.
+pub(super) async fn shipped(db: &impl ConnectionTrait, spool: &str) -> Result<Option<u64>, DbErr> {
+    let asked = statement(db, "SELECT shipped FROM cache_audit_spools WHERE spool = $1", [spool.into()]);
+    let row = db.query_one_raw(asked).await?;
+    row.map(|row| Ok(unsigned(row.try_get::<i64>("", "shipped")?))).transpose()
+}
+
+/// Forgets a spool whose folder is gone.
+pub(super) async fn forget_spool(db: &impl ConnectionTrait, spool: &str) -> Result<(), DbErr> {
+    db.execute_raw(statement(db, "DELETE FROM cache_audit_spools WHERE spool = $1", [spool.into()])).await.map(drop)
+}
+
+/// The heads of chains, locked until the transaction ends, each with whether it is one that was written. All lock in
+/// the order of the names, so that nobody waits for each other in a circle.
+async fn lock_heads(
+    transaction: &DatabaseTransaction,
+    keys: &AuditKeys,
+    tenants: &BTreeSet<&str>,
+    known: &Known,
+) -> Result<HashMap<String, (Head, bool)>, DbErr> {
+    for tenant in tenants.iter().filter(|tenant| !known.0.contains_key(**tenant)) {
+        let head = Head::empty(tenant);
+        let insert = statement(
+            transaction,
+            "INSERT INTO cache_audit_heads (tenant, number, mac, pruned, pruned_mac, seal) \
+             VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (tenant) DO NOTHING",
+            values_of_head(keys, &head),
+        );
+        transaction.execute_raw(insert).await?;
+    }
+    let mut heads = HashMap::new();
+    for tenant in tenants {
+        let head = lock_head(transaction, keys, tenant).await?;
+        // Somebody has deleted it.
+        let head = head.unwrap_or_else(|| (Head::empty(tenant), false));
+        heads.insert((*tenant).to_owned(), head);
+    }
+    Ok(heads)
+}
+
+pub(super) async fn lock_head(
+    transaction: &DatabaseTransaction,
+    keys: &AuditKeys,
+    tenant: &str,
+) -> Result<Option<(Head, bool)>, DbErr> {
+    // SQLite's whole database is locked already.
+    let lock = if transaction.get_database_backend() == DbBackend::Postgres { " FOR UPDATE" } else { "" };
+    let sql = format!("SELECT * FROM cache_audit_heads WHERE tenant = $1{lock}");
+    let row = transaction.query_one_raw(statement(transaction, sql, [tenant.into()])).await?;
+    row.map(|row| read_head(&row, keys)).transpose()
+}
+
+/// A head, and whether its seal is right.
+pub(super) fn read_head(row: &QueryResult, keys: &AuditKeys) -> Result<(Head, bool), DbErr> {
+    let number = |name| Ok::<_, DbErr>(unsigned(row.try_get::<i64>("", name)?));
+    let head = Head {
+        tenant: row.try_get("", "tenant")?,
+        number: number("number")?,
+        mac: read_mac(row, "mac")?,
+        pruned: number("pruned")?,
+        pruned_mac: read_mac(row, "pruned_mac")?,
+    };
+    let is_sealed = read_mac(row, "seal")? == keys.seal(&head);
+    Ok((head, is_sealed))
+}
+
+pub(super) async fn save_head(transaction: &DatabaseTransaction, keys: &AuditKeys, head: &Head) -> Result<(), DbErr> {
+    let save = statement(
+        transaction,
+        "INSERT INTO cache_audit_heads (tenant, number, mac, pruned, pruned_mac, seal) VALUES ($1, $2, $3, $4, $5, $6) \
+         ON CONFLICT (tenant) DO UPDATE SET number = excluded.number, mac = excluded.mac, pruned = excluded.pruned, \
+         pruned_mac = excluded.pruned_mac, seal = excluded.seal",
+        values_of_head(keys, head),
+    );
+    transaction.execute_raw(save).await.map(drop)
+}
+
+fn values_of_head(keys: &AuditKeys, head: &Head) -> [Value; 6] {
+    let seal = keys.seal(head);
+    [
+        head.tenant.as_str().into(),
+        signed(head.number).into(),
+        head.mac.to_hex().to_string().into(),
+        signed(head.pruned).into(),
+        head.pruned_mac.to_hex().to_string().into(),
+        seal.to_hex().to_string().into(),
+    ]
+}
+
+async fn last_number(db: &impl ConnectionTrait, tenant: &str) -> Result<u64, DbErr> {
+    let sql = "SELECT number FROM cache_audit WHERE tenant = $1 ORDER BY number DESC LIMIT 1";
+    let row = db.query_one_raw(statement(db, sql, [tenant.into()])).await?;
+    row.map_or(Ok(0), |row| Ok(unsigned(row.try_get::<i64>("", "number")?)))
+}
+
+fn chain_begun(tenant: &str, at_ms: u64) -> Record {
+    Record {
+        at_ms,
+        operation: Operation::CHAIN.as_str().to_owned(),
+        outcome: Outcome::Done.as_str().to_owned(),
+        key: tenant.to_owned(),
+        times: 1,
+        ..Record::default()
+    }
+}
+
+fn values_of(link: &Link<'_>, mac: &Hash) -> [Value; COLUMN_COUNT] {
+    let record = link.record;
+    [
+        record.tenant.as_str().into(),
+        signed(link.number).into(),
+        signed(record.at_ms).into(),
+        record.principal.as_str().into(),
+        record.agent.as_str().into(),
+        record.operation.as_str().into(),
+        record.outcome.as_str().into(),
+        record.entity.as_str().into(),
+        record.key.as_str().into(),
+        record.subject.map(Subject::hex).into(),
+        i64::from(record.status).into(),
+        (record.trace != 0).then(|| format!("{:032x}", record.trace)).into(),
+        record.position.as_str().into(),
+        record.detail.as_str().into(),
+        i64::from(record.times).into(),
+        link.spool.into(),
+        signed(link.spool_number).into(),
+        mac.to_hex().to_string().into(),
+    ]
+}
+
+async fn insert(transaction: &DatabaseTransaction, rows: Vec<[Value; COLUMN_COUNT]>) -> Result<(), DbErr> {
+    let mut rows = rows.into_iter();
+    while rows.len() > 0 {
+        let fits = ROWS_PER_STATEMENT.into_iter().find(|size| *size <= rows.len());
+        let size = fits.expect("one row is one statement, too");
+        let mut sql = format!("INSERT INTO cache_audit ({COLUMNS}) VALUES ");
+        for row in 0..size {
+            sql.push_str(if row == 0 { "(" } else { ", (" });
+            for column in 1..=COLUMN_COUNT {
+                let comma = if column == 1 { "" } else { "," };
+                write!(sql, "{comma}${}", row * COLUMN_COUNT + column).expect("a text takes everything");
+            }
+            sql.push(')');
+        }
+        let values = rows.by_ref().take(size).flatten();
+        transaction.execute_raw(statement(transaction, sql, values.collect::<Vec<_>>())).await?;
+    }
+    Ok(())
+}
+
+/// A row as it was read. What is no number, MAC or hash of ours any more is read as one that verifies nowhere.
+pub(super) fn read_row(row: &QueryResult) -> Result<Row, DbErr> {
+    let text = |name| row.try_get::<String>("", name);
+    let number = unsigned(row.try_get::<i64>("", "number")?);
+    let (subject, trace): (Option<String>, Option<String>) =
+        (row.try_get("", "subject")?, row.try_get("", "trace_id")?);
+    let subject_read = subject.as_deref().and_then(Subject::parse);
+    let trace_read = trace.as_deref().and_then(|trace| u128::from_str_radix(trace, 16).ok()).unwrap_or_default();
+    let [status, times, at_ms, spool_number] =
+        ["status", "times", "at_ms", "spool_number"].map(|name| row.try_get::<i64>("", name));
+    let (status, times, at_ms, spool_number) = (status?, times?, at_ms?, spool_number?);
+    // Written in another way than we write it, it has been altered, although it reads the same.
+    let is_ours = subject == subject_read.map(Subject::hex)
+        && trace == (trace_read != 0).then(|| format!("{trace_read:032x}"))
+        && u16::try_from(status).is_ok()
+        && u32::try_from(times).is_ok()
+        && at_ms >= 0
+        && spool_number >= 0;
+    let record = Record {
+        at_ms: unsigned(at_ms),
+        tenant: text("tenant")?,
+        principal: text("principal")?,
+        agent: text("agent")?,
+        operation: text("operation")?,
+        outcome: text("outcome")?,
+        entity: text("entity")?,
+        key: text("key")?,
+        subject: subject_read,
+        status: u16::try_from(status).unwrap_or_default(),
+        trace: trace_read,
+        position: text("position")?,
+        detail: text("detail")?,
+        times: u32::try_from(times).unwrap_or_default(),
+    };
+    let mac = if is_ours { read_mac(row, "mac")? } else { NO_MAC };
+    Ok(Row { number, record, spool: text("spool")?, spool_number: unsigned(spool_number), mac })
+}
+
+/// No record's MAC.
+const NO_MAC: Hash = Hash::from_bytes([0xff; 32]);
+
+fn read_mac(row: &QueryResult, name: &str) -> Result<Hash, DbErr> {
+    let hex: String = row.try_get("", name)?;
+    Ok(Hash::from_hex(&hex).ok().filter(|mac| mac.to_hex().as_str() == hex).unwrap_or(NO_MAC))
+}
+
+fn unsigned(number: i64) -> u64 {
+    u64::try_from(number).unwrap_or_default()
+}

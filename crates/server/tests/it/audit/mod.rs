@@ -1,0 +1,7 @@
+//! The audit trail over both databases.
+
+mod away;
+mod contract;
+mod layer;
+mod tamper;
+mod world;

@@ -1,0 +1,203 @@
+//! Whoever can write to the database, and has not the key, is found.
+
+use sea_orm::{ConnectionTrait as _, DatabaseConnection};
+use unstale_server::{
+    audit::{Actor, Class, Entry, Expected, Fault, Report},
+    on_both_databases,
+    testing::database::TestDatabase,
+};
+
+use super::world::{World, done};
+
+on_both_databases!(
+    any_column_of_a_record_that_is_altered_is_found,
+    removed_inserted_and_moved_records_are_found,
+    heads_that_are_altered_are_found,
+    what_is_written_after_it_hides_nothing,
+    a_database_that_was_put_back_is_found_by_what_was_noted,
+    what_was_altered_is_not_taken_out,
+);
+
+async fn written(database: TestDatabase) -> World {
+    let world = World::new(database).await;
+    let subject = Some(world.audit.subject("ada"));
+    for key in ["1", "2", "3", "4", "5"] {
+        let entry = Entry { subject, status: 200, trace: 7, position: "1.2.3", detail: "x", ..done("acme", key) };
+        world.audit.record(Class::Mutation, &entry).await.unwrap();
+        world.done("globex", key).await;
+    }
+    world.shipped().await;
+    world
+}
+
+async fn run(pool: &DatabaseConnection, sql: &str) {
+    pool.execute_unprepared(sql).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
+}
+
+/// What is found after a change, which is then taken back.
+async fn found_after(world: &World, change: &str) -> Report {
+    for table in ["cache_audit", "cache_audit_heads"] {
+        run(&world.pool, &format!("CREATE TABLE saved_{table} AS SELECT * FROM {table}")).await;
+    }
+    for statement in change.split(';') {
+        run(&world.pool, statement).await;
+    }
+    let report = world.trail().verify(&[]).await.unwrap();
+    for table in ["cache_audit", "cache_audit_heads"] {
+        run(&world.pool, &format!("DELETE FROM {table}")).await;
+        run(&world.pool, &format!("INSERT INTO {table} SELECT * FROM saved_{table}")).await;
+        run(&world.pool, &format!("DROP TABLE saved_{table}")).await;
+    }
+    assert!(world.trail().verify(&[]).await.unwrap().faults.is_empty(), "it was taken back");
+    report
+}
+
+#[track_caller]
+fn only(report: &Report, tenant: &str, fault: &Fault) {
+    assert_eq!(report.faults, [(tenant.to_owned(), fault.clone())]);
+}
+
+async fn any_column_of_a_record_that_is_altered_is_found(database: TestDatabase) {
+    let world = written(database).await;
+    let texts = ["principal", "agent", "operation", "outcome", "entity", "key", "position", "detail", "spool"];
+    let mut changes: Vec<String> = texts.iter().map(|name| format!("{name} = {name} || 'x'")).collect();
+    let numbers = ["at_ms", "status", "times", "spool_number"];
+    changes.extend(numbers.iter().map(|name| format!("{name} = {name} + 1")));
+    changes.extend(numbers.iter().map(|name| format!("{name} = -{name} - 1")));
+    changes.extend(["subject", "trace_id"].iter().flat_map(|name| {
+        [format!("{name} = NULL"), format!("{name} = '{}'", "0".repeat(32)), format!("{name} = upper({name} || 'a')")]
+    }));
+    changes.push("mac = 'x'".into());
+    changes.push(format!("mac = '{}'", "0".repeat(64)));
+    changes.push("mac = (SELECT mac FROM cache_audit WHERE tenant = 'globex' AND number = 3)".into());
+    for change in changes {
+        let change = format!("UPDATE cache_audit SET {change} WHERE tenant = 'acme' AND number = 3");
+        let report = found_after(&world, &change).await;
+        assert_eq!(report.faults, [("acme".to_owned(), Fault::Altered { number: 3 })], "{change}");
+    }
+    let renamed = "UPDATE cache_audit SET tenant = 'evil' WHERE tenant = 'acme' AND number = 3";
+    let report = found_after(&world, renamed).await;
+    let expected =
+        [("acme".to_owned(), Fault::Missing { expected: 3, found: 4 }), ("evil".to_owned(), Fault::HeadMissing)];
+    assert_eq!(report.faults, expected);
+    let renumbered = "UPDATE cache_audit SET number = 9 WHERE tenant = 'acme' AND number = 5";
+    only(&found_after(&world, renumbered).await, "acme", &Fault::Missing { expected: 5, found: 9 });
+}
+
+async fn removed_inserted_and_moved_records_are_found(database: TestDatabase) {
+    let world = written(database).await;
+    let acme = "tenant = 'acme'";
+    for (number, fault) in [
+        (1, Fault::Missing { expected: 1, found: 2 }),
+        (3, Fault::Missing { expected: 3, found: 4 }),
+        (5, Fault::Cut { expected: 5, found: 4 }),
+    ] {
+        let report = found_after(&world, &format!("DELETE FROM cache_audit WHERE {acme} AND number = {number}")).await;
+        only(&report, "acme", &fault);
+    }
+    let all = found_after(&world, &format!("DELETE FROM cache_audit WHERE {acme}")).await;
+    only(&all, "acme", &Fault::Cut { expected: 5, found: 0 });
+    let whole = format!("DELETE FROM cache_audit WHERE {acme};DELETE FROM cache_audit_heads WHERE {acme}");
+    only(&found_after(&world, &whole).await, "acme", &Fault::ChainMissing);
+    let swapped = format!(
+        "UPDATE cache_audit SET number = 99 WHERE {acme} AND number = 2;\
+         UPDATE cache_audit SET number = 2 WHERE {acme} AND number = 3;\
+         UPDATE cache_audit SET number = 3 WHERE {acme} AND number = 99"
+    );
+    only(&found_after(&world, &swapped).await, "acme", &Fault::Altered { number: 2 });
+    let columns = "at_ms, principal, agent, operation, outcome, entity, key, subject, status, trace_id, position, \
+                   detail, times, spool, spool_number, mac";
+    let copied = |from: &str, to: u32| {
+        format!(
+            "INSERT INTO cache_audit (tenant, number, {columns}) SELECT 'acme', {to}, {columns} FROM cache_audit \
+             WHERE tenant = '{from}' AND number = 5"
+        )
+    };
+    only(&found_after(&world, &copied("acme", 6)).await, "acme", &Fault::Altered { number: 6 });
+    let anothers = format!("DELETE FROM cache_audit WHERE {acme} AND number = 5;{}", copied("globex", 5));
+    only(&found_after(&world, &anothers).await, "acme", &Fault::Altered { number: 5 });
+}
+
+async fn heads_that_are_altered_are_found(database: TestDatabase) {
+    let world = written(database).await;
+    let x = "0".repeat(64);
+    for change in [
+        "number = number + 1".to_owned(),
+        "mac = 'x'".into(),
+        "pruned = 1".into(),
+        "pruned_mac = 'x'".into(),
+        "seal = 'x'".into(),
+        format!("seal = '{x}'"),
+        "seal = (SELECT seal FROM cache_audit_heads WHERE tenant = 'globex')".into(),
+    ] {
+        let report = found_after(&world, &format!("UPDATE cache_audit_heads SET {change} WHERE tenant = 'acme'")).await;
+        assert_eq!(report.faults, [("acme".to_owned(), Fault::HeadAltered)], "{change}");
+    }
+    let cut = "DELETE FROM cache_audit WHERE tenant = 'acme' AND number = 5;\
+               UPDATE cache_audit_heads SET number = 4, mac = (SELECT mac FROM cache_audit \
+               WHERE tenant = 'acme' AND number = 4) WHERE tenant = 'acme'";
+    only(&found_after(&world, cut).await, "acme", &Fault::HeadAltered);
+    let gone = "DELETE FROM cache_audit_heads WHERE tenant = 'acme'";
+    only(&found_after(&world, gone).await, "acme", &Fault::HeadMissing);
+}
+
+/// The next record must not make good what was altered before it.
+async fn what_is_written_after_it_hides_nothing(database: TestDatabase) {
+    let world = written(database).await;
+    let cut = "DELETE FROM cache_audit WHERE tenant = 'acme' AND number = 5";
+    run(&world.pool, cut).await;
+    run(
+        &world.pool,
+        "UPDATE cache_audit_heads SET number = 4, mac = (SELECT mac FROM cache_audit WHERE tenant = 'acme' AND \
+         number = 4) WHERE tenant = 'acme'",
+    )
+    .await;
+    // And another chain loses its head, and a third gets a record of somebody else's.
+    run(&world.pool, "DELETE FROM cache_audit_heads WHERE tenant = 'globex'").await;
+    world.done("initech", "1").await;
+    world.shipped().await;
+    run(&world.pool, "UPDATE cache_audit SET tenant = 'initech', number = 2 WHERE tenant = 'globex' AND number = 5")
+        .await;
+    for tenant in ["acme", "globex", "initech"] {
+        world.done(tenant, "later").await;
+    }
+    world.shipped().await;
+    for tenant in ["acme", "globex", "initech"] {
+        assert!(world.keys_of(tenant).await.contains(&"later".to_owned()), "{tenant}: nothing is lost by it");
+    }
+    let faults = world.trail().verify(&[]).await.unwrap().faults;
+    let mut tenants: Vec<&str> = faults.iter().map(|(tenant, _)| tenant.as_str()).collect();
+    tenants.sort_unstable();
+    assert_eq!(tenants, ["acme", "globex", "initech"], "{faults:?}");
+}
+
+async fn a_database_that_was_put_back_is_found_by_what_was_noted(database: TestDatabase) {
+    let world = written(database).await;
+    for table in ["cache_audit", "cache_audit_heads"] {
+        run(&world.pool, &format!("CREATE TABLE saved_{table} AS SELECT * FROM {table}")).await;
+    }
+    world.done("acme", "later").await;
+    world.shipped().await;
+    let heads = world.trail().heads().await.unwrap();
+    let noted: Vec<Expected> = heads.iter().map(|head| Expected::parse(&head.to_string()).unwrap()).collect();
+    for table in ["cache_audit", "cache_audit_heads"] {
+        run(&world.pool, &format!("DELETE FROM {table}")).await;
+        run(&world.pool, &format!("INSERT INTO {table} SELECT * FROM saved_{table}")).await;
+    }
+    assert!(world.trail().verify(&[]).await.unwrap().faults.is_empty(), "from within, nothing can be seen");
+    only(&world.trail().verify(&noted).await.unwrap(), "acme", &Fault::NotAsNoted { number: 6 });
+    // The node that wrote it notices, and says it in the chain.
+    world.done("acme", "after").await;
+    world.shipped().await;
+    let faults = world.trail().verify(&[]).await.unwrap().faults;
+    assert_eq!(faults, [("acme".to_owned(), Fault::Altered { number: 6 })]);
+}
+
+async fn what_was_altered_is_not_taken_out(database: TestDatabase) {
+    let world = written(database).await;
+    run(&world.pool, "UPDATE cache_audit SET principal = 'eve' WHERE tenant = 'acme' AND number = 2").await;
+    let root = Actor::new("root");
+    assert_eq!(world.audit.prune(u64::MAX, &root).await.unwrap(), 5, "those of globex");
+    world.shipped().await;
+    only(&world.trail().verify(&[]).await.unwrap(), "acme", &Fault::Altered { number: 2 });
+}
