@@ -249,7 +249,9 @@ mod tests {
 
     #[test]
     fn what_is_no_tag_is_refused() {
-        for text in ["", "acme", "acme/flow", "a b/flow/1", "/flow/1", "acme//1", "*/=12/url", "*/=0123456789abcdeg/url"] {
+        for text in
+            ["", "acme", "acme/flow", "a b/flow/1", "/flow/1", "acme//1", "*/=12/url", "*/=0123456789abcdeg/url"]
+        {
             assert!(Tag::parse(text).is_err(), "{text:?} was taken");
         }
         assert!(Tag::parse(&format!("*/{}/1", "k".repeat(TAG_KIND_BYTES_MAX + 1))).is_err());

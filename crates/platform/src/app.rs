@@ -33,7 +33,7 @@ use crate::{
     coherence::Views,
     live::Live,
     settings::Settings,
-    store::Store,
+    store::{PoolLimits, Store},
     warming::Warmer,
     web,
 };
@@ -62,11 +62,12 @@ impl App {
         std::fs::create_dir_all(&data_dir)
             .with_context(|| format!("DATA_DIR {} cannot be made; name a directory that can", data_dir.display()))?;
         let secret = Secret::load_or_create(&data_dir)?;
-        let store =
-            Store::connect(settings.common.database_url.expose()).await.context("the database cannot be opened")?;
+        let metrics = Arc::new(Metrics::new(&BUILD));
+        let (url, limits) = (settings.common.database_url.expose(), PoolLimits::default());
+        let store = Store::connect_with(url, &limits, settings.outbox, metrics.outbox());
+        let store = store.await.context("the database cannot be opened")?;
         store.migrate_up().await.context("the database cannot be brought up to date")?;
 
-        let metrics = Arc::new(Metrics::new(&BUILD));
         let shared =
             SharedStore::open(&settings.common).context("REDIS_URL and the settings beside it cannot be used")?;
         let hub = LiveHub::new(secret.group_key(), shared.store().partitions(), LiveLimits::default(), metrics.live());
@@ -84,6 +85,8 @@ impl App {
             metrics.watch_redis(store);
         }
         tokio::spawn(shared.keep_up(cache.clone()));
+        let relay = store.outbox().relay(cache.clone());
+        tokio::spawn(async move { relay.run().await });
 
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let platform = Platform(Arc::new(Shared {
@@ -122,10 +125,14 @@ impl App {
         })
     }
 
-    /// What is to be done when no request is answered any more: to record what the cache's store has not taken yet.
+    /// What is to be done when no request is answered any more: to record what the cache's store has not taken yet, and
+    /// to note what it has.
     pub fn on_stopped(&self) -> impl Future<Output = ()> + use<> {
-        let cache = self.platform.cache.clone();
-        async move { _ = record_pending(&cache, RECORD_LIMIT).await }
+        let (cache, outbox) = (self.platform.cache.clone(), self.platform.store.outbox().clone());
+        async move {
+            _ = record_pending(&cache, RECORD_LIMIT).await;
+            outbox.flush().await;
+        }
     }
 
     /// What is to be done when the server stops.

@@ -8,6 +8,7 @@
 //! | [`live`] | real-time invalidation over WebSocket |
 //! | [`run`] | start, readiness, graceful stop |
 //! | [`database`] | the relational side: SQLite or PostgreSQL, and this crate's tables |
+//! | [`outbox`] | what a write invalidates is committed with it; triggers for changes that bypass the application |
 //! | [`gateway`] | a reverse proxy before an existing backend |
 //! | [`assets`] | serving a built web application |
 //! | [`secret`] | one secret file and the keys derived from it |
@@ -22,6 +23,7 @@ pub mod assets;
 pub mod database;
 pub mod gateway;
 pub mod live;
+pub mod outbox;
 pub mod problem;
 pub mod rate_limit;
 pub mod run;

@@ -1,13 +1,14 @@
 //! Writing: a transaction together with the changes made in it.
 //!
 //! [`Write`] gives out its connection for writing only against the [`Change`] that is about to be made, and
-//! [`commit`](Write::commit) announces all of them once they are saved. Reads within it go through
-//! [`read`](Write::read), which lets no other statement pass.
+//! [`commit`](Write::commit) saves what they invalidate with them, and announces it once they are saved. Reads within it
+//! go through [`read`](Write::read), which lets no other statement pass.
 
 use sea_orm::DatabaseTransaction;
 use unstale::{Cache, PositionSet};
+use unstale_server::outbox::{Announcement, CommitError, Outbox};
 
-use super::{Change, NotVisible, Triggers};
+use super::{Change, NotVisible, triggers::merged};
 use crate::store::{Reading, StoreError};
 
 /// A transaction that has not ended. Dropping it takes everything back.
@@ -15,6 +16,7 @@ use crate::store::{Reading, StoreError};
 #[derive(Debug)]
 pub struct Write {
     transaction: DatabaseTransaction,
+    outbox: Outbox,
     changes: Vec<Change>,
 }
 
@@ -33,8 +35,9 @@ pub enum WriteError {
 }
 
 impl Write {
-    pub(crate) fn new(transaction: DatabaseTransaction) -> Self {
-        Self { transaction, changes: Vec::new() }
+    /// `transaction` was begun by `outbox`.
+    pub(crate) fn new(transaction: DatabaseTransaction, outbox: Outbox) -> Self {
+        Self { transaction, outbox, changes: Vec::new() }
     }
 
     /// For reading what this write decides from, and what it has written so far.
@@ -59,16 +62,20 @@ impl Write {
     ///
     /// Runs in a task of its own: a caller that goes away between the two must not leave a change unannounced.
     pub async fn commit(self, cache: &Cache) -> Result<PositionSet, WriteError> {
-        let Self { transaction, changes } = self;
-        let triggers = Triggers::new(cache.clone());
-        let finish = async move {
-            let saved = transaction.commit().await;
-            // Announced even if the answer to the commit was lost: it may be saved, and saying too much is harmless.
-            let announced = triggers.publish(&changes).await;
-            saved.map_err(StoreError::from)?;
-            announced.map_err(|error| WriteError::NotVisible(error.into()))
-        };
-        tokio::spawn(finish).await.unwrap_or(Err(WriteError::Stopping))
+        let Self { transaction, outbox, changes } = self;
+        let excused = changes.iter().filter_map(Change::excuse).collect();
+        let announcement = Announcement { invalidations: merged(&changes), excused };
+        outbox.commit(transaction, announcement, cache).await.map_err(|error| match error {
+            CommitError::Database(error) => WriteError::Store(error.into()),
+            CommitError::NotVisible(not_visible) => WriteError::NotVisible(not_visible),
+            CommitError::Stopping => WriteError::Stopping,
+        })
+    }
+
+    /// Forgets to declare a change that was made, on purpose, to show that it is noticed.
+    #[cfg(feature = "testing")]
+    pub fn forget(&mut self, change: usize) -> Change {
+        self.changes.remove(change)
     }
 
     /// Takes everything back.

@@ -24,7 +24,7 @@ use tracing_subscriber::{
 pub use self::{
     context::TraceContext,
     http::{HttpTelemetry, HttpTelemetryService, RouteLabel, Watched, current_trace_id, record_tenant},
-    metrics::{BuildInfo, CacheLatency, LiveMetrics, Metrics, RedisLatency, RedisMetrics, WarmMetrics},
+    metrics::{BuildInfo, CacheLatency, LiveMetrics, Metrics, OutboxMetrics, RedisLatency, RedisMetrics, WarmMetrics},
 };
 use crate::settings::LogFormat;
 

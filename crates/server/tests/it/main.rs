@@ -4,5 +4,7 @@
 mod gateway;
 mod gateway_config;
 mod live;
+#[cfg(feature = "testing")]
+mod outbox;
 mod parsers;
 mod run;
