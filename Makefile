@@ -111,6 +111,14 @@ chaos-measure: ## How fast invalidations reach every node, and what many misses 
 	@scripts/setup chaos
 	cargo run --quiet --profile quick --package unstale-sim --bin chaos -- measure
 
+KILLS ?= 308
+
+.PHONY: outbox-kills
+outbox-kills: ## Processes that write through the outbox, killed at every step (KILLS=n on each database)
+	@scripts/setup test
+	cargo build --package unstale-server --features testing --bin outbox-kills --locked
+	target/debug/outbox-kills run --kills $(KILLS)
+
 .PHONY: model
 model: ## Every state of small systems, and of larger ones (minutes); every way to break the protocol
 	cargo run --package unstale-sim --bin model --locked -- --large --states-max 16000000

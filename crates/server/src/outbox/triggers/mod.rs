@@ -218,28 +218,35 @@ impl TableTriggers {
 /// Makes the triggers, anew if they are there.
 pub async fn install(db: &impl ConnectionTrait, tables: &[TableTriggers]) -> Result<(), DbErr> {
     remove(db, tables).await?;
+    let mut statements = Vec::new();
     for table in tables {
-        let statements = match Dialect::of(db) {
+        statements.extend(match Dialect::of(db) {
             Dialect::Postgres => postgres::install(table),
             Dialect::Sqlite => sqlite::install(table, &sqlite::columns(db, table.table).await?),
-        };
-        for statement in statements {
-            db.execute_unprepared(&statement).await?;
-        }
+        });
     }
-    Ok(())
+    run(db, &statements).await
 }
 
 /// Takes the triggers away, if they are there. The tables must be.
 pub async fn remove(db: &impl ConnectionTrait, tables: &[TableTriggers]) -> Result<(), DbErr> {
-    for table in tables {
-        let statements = match Dialect::of(db) {
-            Dialect::Postgres => postgres::remove(table),
-            Dialect::Sqlite => sqlite::remove(table),
-        };
-        for statement in statements {
-            db.execute_unprepared(&statement).await?;
-        }
+    let of_table = match Dialect::of(db) {
+        Dialect::Postgres => postgres::remove,
+        Dialect::Sqlite => sqlite::remove,
+    };
+    run(db, &tables.iter().flat_map(of_table).collect::<Vec<_>>()).await
+}
+
+/// All of them or none, in one go: each change of `SQLite`'s schema makes every connection read it anew.
+async fn run(db: &impl ConnectionTrait, statements: &[String]) -> Result<(), DbErr> {
+    let script = statements.join(";\n");
+    let script = match Dialect::of(db) {
+        // Several statements in one message are one transaction.
+        Dialect::Postgres => script,
+        Dialect::Sqlite => format!("SAVEPOINT outbox_triggers;\n{script};\nRELEASE outbox_triggers"),
+    };
+    if !statements.is_empty() {
+        db.execute_unprepared(&script).await?;
     }
     Ok(())
 }
