@@ -138,7 +138,13 @@ bench: ## Benchmarks, each against its yardstick in the same run
 	cargo bench --package unstale --all-features --bench engine
 	cargo bench --manifest-path benches/Cargo.toml --target-dir target/benches --locked
 	cargo bench --package platform --bench endpoint
+	@$(MAKE) bench-writes
 	@$(MAKE) bench-http
+
+.PHONY: bench-writes
+bench-writes: ## What the outbox's triggers cost an import of 20,000 rows and a small write, on both databases
+	@scripts/setup test
+	cargo bench --package platform --bench writes
 
 .PHONY: bench-http
 bench-http: ## The gateway beside nginx, Varnish and servers that answer from memory (ONLY=hit,304,passed,many,memory)

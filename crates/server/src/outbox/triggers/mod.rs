@@ -228,7 +228,7 @@ pub async fn install(db: &impl ConnectionTrait, tables: &[TableTriggers]) -> Res
     run(db, &statements).await
 }
 
-/// Takes the triggers away, if they are there. The tables must be.
+/// Takes the triggers away, if they are there. The outbox must be: they are taken away before it.
 pub async fn remove(db: &impl ConnectionTrait, tables: &[TableTriggers]) -> Result<(), DbErr> {
     let of_table = match Dialect::of(db) {
         Dialect::Postgres => postgres::remove,
@@ -243,7 +243,11 @@ async fn run(db: &impl ConnectionTrait, statements: &[String]) -> Result<(), DbE
     let script = match Dialect::of(db) {
         // Several statements in one message are one transaction.
         Dialect::Postgres => script,
-        Dialect::Sqlite => format!("SAVEPOINT outbox_triggers;\n{script};\nRELEASE outbox_triggers"),
+        // Begun by writing: who reads first and then wants to write is refused if another wrote in between.
+        Dialect::Sqlite => format!(
+            "SAVEPOINT outbox_triggers;\nUPDATE cache_outbox_turn SET turn = turn + 1;\n{script};\n\
+             RELEASE outbox_triggers"
+        ),
     };
     if !statements.is_empty() {
         db.execute_unprepared(&script).await?;
