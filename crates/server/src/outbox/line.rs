@@ -1,8 +1,9 @@
 //! Tags as they stand in a row: a line each, readable by people and written by triggers too.
 //!
-//! A line is the tag's text ([`Tag::to_text`]) with `\` and line breaks escaped. Before it may stand `~`: its id is what
-//! people call something, and is compared as people do, without regard to case ([`comparable`]). Databases differ in
-//! what they hold for the lower case of a letter, so triggers write the id as it is, and it is made comparable here.
+//! A line is the tag's text ([`Tag::to_text`]) with `\` and line breaks escaped; `\u` and 32 digits are a UUID that is kept as
+//! bytes. Before the line may stand `~`: its id is what people call something, and is compared as people do, without
+//! regard to case ([`comparable`]). Databases differ in what they hold for the lower case of a letter, so triggers write
+//! the id as it is, and it is made comparable here.
 
 use std::fmt::Write as _;
 
@@ -59,6 +60,7 @@ fn unescaped(line: &str) -> String {
         match letter {
             '\\' => match letters.next() {
                 Some('n') => text.push('\n'),
+                Some('u') => hyphenate(&mut text, letters.by_ref().take(UUID_DIGITS)),
                 Some(other) => text.push(other),
                 None => text.push('\\'),
             },
@@ -66,6 +68,18 @@ fn unescaped(line: &str) -> String {
         }
     }
     text
+}
+
+/// Digits of a UUID.
+const UUID_DIGITS: usize = 32;
+
+fn hyphenate(text: &mut String, digits: impl Iterator<Item = char>) {
+    for (at, digit) in digits.enumerate() {
+        if matches!(at, 8 | 12 | 16 | 20) {
+            text.push('-');
+        }
+        text.push(digit.to_ascii_lowercase());
+    }
 }
 
 #[cfg(test)]
@@ -88,6 +102,13 @@ mod tests {
         assert_eq!(read("~*/pending_for/ ÄCME\\nWerke ").unwrap(), [Tag::shared("pending_for", "äcme\nwerke")]);
         assert_eq!(read("*/pending_for/ÄCME").unwrap(), [Tag::shared("pending_for", "ÄCME")]);
         assert_eq!(read("~acme/named/A/B").unwrap(), [Tag::of(&Tenant::new("acme").unwrap(), "named", "a/b")]);
+    }
+
+    #[test]
+    fn bytes_of_a_uuid_are_read_as_its_text() {
+        let acme = Tenant::new("0190a1b2-1111-7000-8000-00000000000a").unwrap();
+        let line = "\\u0190A1B211117000800000000000000A/flow/\\u0190A1B2111170008000000000000FFF";
+        assert_eq!(read(line).unwrap(), [Tag::of(&acme, "flow", "0190a1b2-1111-7000-8000-000000000fff")]);
     }
 
     #[test]

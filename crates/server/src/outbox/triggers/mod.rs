@@ -330,7 +330,8 @@ fn told(dialect: Dialect, kind: StatementKind, rules: &[&Rule], old: &str, new: 
             selects.push(format!("SELECT {line} AS line, {cover} AS cover{from}{conditions}"));
         }
     }
-    selects.join("\n      UNION ")
+    // Lines of different rules differ, and so do those of the two sides.
+    selects.join("\n      UNION ALL ")
 }
 
 #[cfg(test)]

@@ -40,6 +40,8 @@ const DIES_WITHIN: Duration = Duration::from_secs(20);
 /// Everything left over is published by then.
 const TAKEN_OVER_WITHIN: Duration = Duration::from_secs(20);
 const NAMESPACE: &str = "kills";
+/// Often enough to have every page at hand when it is written; other tests run beside.
+const BETWEEN_PAGES: Duration = Duration::from_millis(3);
 
 /// How a worker dies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -153,7 +155,7 @@ impl Stage {
                             history.read(&format!("a strict read on node {number}"), began, shown.saw);
                         }
                         let _ = facts::read(&cache, &pool, page, false).await;
-                        tokio::time::sleep(Duration::from_millis(1)).await;
+                        tokio::time::sleep(BETWEEN_PAGES).await;
                     }
                 }
             });

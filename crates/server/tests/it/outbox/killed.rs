@@ -17,7 +17,11 @@ fn program() -> &'static Path {
     Path::new(env!("CARGO_BIN_EXE_outbox-kills"))
 }
 
+/// One stage at a time: each has processes of its own, and other tests run beside.
+static STAGE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
 async fn nothing_is_stale_after_any_death(database: TestDatabase) {
+    let _alone = STAGE.lock().await;
     let stage = Stage::set_up(program(), database).await.unwrap();
     let mut acknowledged = 0;
     for at in 0..2 * (Step::ALL.len() + 1) {
@@ -30,6 +34,7 @@ async fn nothing_is_stale_after_any_death(database: TestDatabase) {
 
 /// The checker can fail.
 async fn a_death_that_nobody_takes_over_is_noticed(database: TestDatabase) {
+    let _alone = STAGE.lock().await;
     let stage = Stage::set_up(program(), database).await.unwrap();
     // Whether the last write hit a page that was cached is chance; ten times it never does.
     for _ in 0..10 {
