@@ -111,6 +111,14 @@ chaos-measure: ## How fast invalidations reach every node, and what many misses 
 	@scripts/setup chaos
 	cargo run --quiet --profile quick --package unstale-sim --bin chaos -- measure
 
+KILLS ?= 308
+
+.PHONY: outbox-kills
+outbox-kills: ## Processes that write through the outbox, killed at every step (KILLS=n on each database)
+	@scripts/setup test
+	cargo build --package unstale-server --features testing --bin outbox-kills --locked
+	target/debug/outbox-kills run --kills $(KILLS)
+
 .PHONY: model
 model: ## Every state of small systems, and of larger ones (minutes); every way to break the protocol
 	cargo run --package unstale-sim --bin model --locked -- --large --states-max 16000000
@@ -131,7 +139,13 @@ bench: ## Benchmarks, each against its yardstick in the same run
 	cargo bench --manifest-path benches/Cargo.toml --target-dir target/benches --locked
 	cargo bench --package platform --bench endpoint
 	cargo bench --package platform --bench records
+	@$(MAKE) bench-writes
 	@$(MAKE) bench-http
+
+.PHONY: bench-writes
+bench-writes: ## What the outbox's triggers cost an import of 20,000 rows and a small write, on both databases
+	@scripts/setup test
+	cargo bench --package platform --bench writes
 
 .PHONY: bench-http
 bench-http: ## The gateway beside nginx, Varnish and servers that answer from memory (ONLY=hit,304,passed,many,memory)

@@ -96,7 +96,7 @@ pub use self::{
     resilience::{BreakerLimits, BreakerPer, BreakerState, PendingLimits, Resilience, ResilientStore, RetryLimits},
     scope::{TAGS_MAX, decline, record, required},
     store::{MemoryLimits, MemoryStore, Record, StoreError},
-    tag::{GroupKey, Home, TAG_TEXT_BYTES_MAX, Tag, TagId},
+    tag::{GroupKey, Home, InvalidTag, TAG_KIND_BYTES_MAX, TAG_TEXT_BYTES_MAX, Tag, TagId},
     tenant::{InvalidTenant, TENANT_BYTES_MAX, Tenant},
     time::Timestamp,
     verdict::{BypassReason, MissReason, NotStored, StaleReason, Verdict},

@@ -12,6 +12,13 @@ use crate::{hash, tenant::Tenant};
 
 /// Longest text of a tag (kind and id together), in bytes; longer ones are cut into their hash.
 pub const TAG_TEXT_BYTES_MAX: usize = 256;
+/// Longest kind of a tag that is read from text, in bytes.
+pub const TAG_KIND_BYTES_MAX: usize = 64;
+
+/// What stands for the home of a shared tag in its text. No tenant is called so.
+const SHARED: &str = "*";
+/// Begins the identity of a tag whose text was cut. No kind begins so.
+const CUT: char = '=';
 
 /// A fact that can change.
 #[derive(Clone, PartialEq, Eq)]
@@ -47,18 +54,46 @@ impl Tag {
         Self::new(Home::Shared, kind, id)
     }
 
-    fn new(home: Home, kind: &'static str, id: impl fmt::Display) -> Self {
-        let mut text = format!("{kind}/{id}");
-        // The kind cannot hold a '/', so the first one ends it and the pair is unambiguous.
-        debug_assert!(!kind.contains('/'), "a kind of tag holds no '/'");
-        let tag_id = match &home {
-            Home::Tenant(tenant) => hash::fields(&[b"t", tenant.as_str().as_bytes(), text.as_bytes()]),
-            Home::Shared => hash::fields(&[b"s", text.as_bytes()]),
+    /// Reads what [`to_text`](Self::to_text) wrote, or what something else wrote in the same form: a trigger in a
+    /// database, say. Code that knows the fact names it by [`of`](Self::of) or [`shared`](Self::shared).
+    ///
+    /// ```
+    /// use unstale::{Tag, Tenant};
+    ///
+    /// let flow = Tag::of(&Tenant::new("acme").unwrap(), "flow", 7);
+    /// assert_eq!(flow.to_text(), "acme/flow/7");
+    /// assert_eq!(Tag::parse("acme/flow/7").unwrap(), flow);
+    /// assert_eq!(Tag::parse("*/users/").unwrap(), Tag::shared("users", ""));
+    /// ```
+    pub fn parse(text: &str) -> Result<Self, InvalidTag> {
+        let invalid = || InvalidTag { text: text.chars().take(TAG_TEXT_BYTES_MAX).collect() };
+        let (home, rest) = text.split_once('/').ok_or_else(invalid)?;
+        let home = match home {
+            SHARED => Home::Shared,
+            tenant => Home::Tenant(Tenant::new(tenant).map_err(|_| invalid())?),
         };
-        if text.len() > TAG_TEXT_BYTES_MAX {
-            text = format!("{kind}/#{tag_id:016x}");
+        let (kind, id) = rest.split_once('/').ok_or_else(invalid)?;
+        if let Some(digits) = kind.strip_prefix(CUT) {
+            let is_hex = digits.len() == 16 && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+            let number = u64::from_str_radix(digits, 16).ok().filter(|_| is_hex && is_kind(id)).ok_or_else(invalid)?;
+            return Ok(Self::cut(TagId(number), home, id));
         }
-        Self { id: TagId(tag_id), home, text: text.into() }
+        if is_kind(kind) { Ok(Self::new(home, kind, id)) } else { Err(invalid()) }
+    }
+
+    fn new(home: Home, kind: &str, id: impl fmt::Display) -> Self {
+        let text = format!("{kind}/{id}");
+        // The kind cannot hold a '/', so the first one ends it and the pair is unambiguous.
+        debug_assert!(!kind.contains('/') && !kind.starts_with(CUT), "a kind of tag is a word of code");
+        let id = identity(&home, &text);
+        if text.len() > TAG_TEXT_BYTES_MAX {
+            return Self::cut(id, home, kind);
+        }
+        Self { id, home, text: text.into() }
+    }
+
+    fn cut(id: TagId, home: Home, kind: &str) -> Self {
+        Self { id, home, text: format!("{kind}/#{:016x}", id.0).into() }
     }
 
     /// The identity.
@@ -75,6 +110,44 @@ impl Tag {
     pub fn as_str(&self) -> &str {
         &self.text
     }
+
+    /// What kind of fact it is.
+    pub fn kind(&self) -> &str {
+        self.text.split_once('/').map_or("", |(kind, _)| kind)
+    }
+
+    /// The tag as text that [`parse`](Self::parse) reads back: `tenant/kind/id`, or `*/kind/id` if it is shared. For
+    /// keeping invalidations outside of the cache.
+    pub fn to_text(&self) -> String {
+        let home = match &self.home {
+            Home::Tenant(tenant) => tenant.as_str(),
+            Home::Shared => SHARED,
+        };
+        // What was cut cannot be hashed again: its identity stands in its place.
+        if identity(&self.home, &self.text) == self.id {
+            format!("{home}/{}", self.text)
+        } else {
+            format!("{home}/{CUT}{:016x}/{}", self.id.0, self.kind())
+        }
+    }
+}
+
+fn identity(home: &Home, text: &str) -> TagId {
+    TagId(match home {
+        Home::Tenant(tenant) => hash::fields(&[b"t", tenant.as_str().as_bytes(), text.as_bytes()]),
+        Home::Shared => hash::fields(&[b"s", text.as_bytes()]),
+    })
+}
+
+fn is_kind(text: &str) -> bool {
+    (1..=TAG_KIND_BYTES_MAX).contains(&text.len()) && !text.contains('/') && !text.starts_with(CUT)
+}
+
+/// Why a text is no tag.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{text:?} is no tag: write tenant/kind/id, or */kind/id for a shared one")]
+pub struct InvalidTag {
+    text: String,
 }
 
 impl TagId {
@@ -154,6 +227,35 @@ mod tests {
         let (long, other) = (Tag::of(&acme, "url", "x".repeat(9000)), Tag::of(&acme, "url", "x".repeat(9001)));
         assert!(long.as_str().len() <= TAG_TEXT_BYTES_MAX);
         assert_ne!(long.id(), other.id());
+    }
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        let acme = Tenant::new("acme").unwrap();
+        let long = "x".repeat(9000);
+        for tag in [
+            Tag::of(&acme, "flow", 7),
+            Tag::of(&acme, "flows", ""),
+            Tag::shared("pending_for", "ä/b\n=#%"),
+            Tag::of(&acme, "url", &long),
+            Tag::shared("url", &long),
+            Tag::of(&acme, "url", "#0123456789abcdef"),
+        ] {
+            let again = Tag::parse(&tag.to_text()).unwrap();
+            assert_eq!((again.id(), again.home(), again.as_str()), (tag.id(), tag.home(), tag.as_str()));
+            assert_eq!(again.kind(), tag.as_str().split('/').next().unwrap());
+        }
+    }
+
+    #[test]
+    fn what_is_no_tag_is_refused() {
+        for text in
+            ["", "acme", "acme/flow", "a b/flow/1", "/flow/1", "acme//1", "*/=12/url", "*/=0123456789abcdeg/url"]
+        {
+            assert!(Tag::parse(text).is_err(), "{text:?} was taken");
+        }
+        assert!(Tag::parse(&format!("*/{}/1", "k".repeat(TAG_KIND_BYTES_MAX + 1))).is_err());
+        assert!(Tag::parse("*/=0123456789abcdef/").unwrap_err().to_string().contains("tenant/kind/id"));
     }
 
     #[test]

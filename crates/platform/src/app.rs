@@ -35,7 +35,7 @@ use crate::{
     live::Live,
     records::Records,
     settings::Settings,
-    store::Store,
+    store::{PoolLimits, Store},
     warming::Warmer,
     web,
 };
@@ -64,12 +64,13 @@ impl App {
         std::fs::create_dir_all(&data_dir)
             .with_context(|| format!("DATA_DIR {} cannot be made; name a directory that can", data_dir.display()))?;
         let secret = Secret::load_or_create(&data_dir)?;
-        let store =
-            Store::connect(settings.common.database_url.expose()).await.context("the database cannot be opened")?;
-        store.migrate_up().await.context("the database cannot be brought up to date")?;
-
         let audit_metrics = AuditMetrics::default();
         let metrics = Arc::new(Metrics::with_application(&BUILD, |registry| audit_metrics.register(registry)));
+        let (url, limits) = (settings.common.database_url.expose(), PoolLimits::default());
+        let store = Store::connect_with(url, &limits, settings.outbox, metrics.outbox());
+        let store = store.await.context("the database cannot be opened")?;
+        store.migrate_up().await.context("the database cannot be brought up to date")?;
+
         let trail = store.audit_trail(AuditKeys::derive(&secret.key(Purpose::Audit)));
         let audit = Audit::start(&settings.audit, trail, audit_metrics)
             .context("the audit trail's spool in DATA_DIR cannot be made")?;
@@ -93,6 +94,8 @@ impl App {
             metrics.watch_redis(store);
         }
         tokio::spawn(shared.keep_up(cache.clone()));
+        let relay = store.outbox().relay(cache.clone());
+        tokio::spawn(async move { relay.run().await });
 
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let platform = Platform(Arc::new(Shared {
@@ -133,13 +136,15 @@ impl App {
         })
     }
 
-    /// What is to be done when no request is answered any more: to record what the cache's store has not taken yet.
+    /// What is to be done when no request is answered any more: to record what the cache's store has not taken yet, and
+    /// to note what it has.
     pub fn on_stopped(&self) -> impl Future<Output = ()> + use<> {
         let platform = self.platform.clone();
         async move {
             _ = record_pending(&platform.cache, RECORD_LIMIT).await;
             platform.records.finish().await;
             platform.audit.close(RECORD_LIMIT).await;
+            platform.store.outbox().flush().await;
         }
     }
 

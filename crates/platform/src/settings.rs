@@ -1,7 +1,10 @@
 //! The platform's settings: the common ones and its own.
 
-use unstale_server::audit::AuditSettings;
-use unstale_server::settings::{CommonSettings, Reader, Setting, SettingsError, Sources};
+use unstale_server::{
+    audit::AuditSettings,
+    outbox::OutboxSettings,
+    settings::{CommonSettings, Reader, Setting, SettingsError, Sources},
+};
 
 use crate::{auth::passwords::Cost, imports::Limits};
 
@@ -24,6 +27,8 @@ const PASSWORD_COST: Setting<Cost> = Setting::new("PASSWORD_COST", "full or low"
 #[derive(Clone, Debug)]
 pub struct Settings {
     pub common: CommonSettings,
+    /// `OUTBOX_…`: what is committed and maybe not announced yet.
+    pub outbox: OutboxSettings,
     /// `IMPORT_BYTES_MAX`: the largest file that is taken; by default 256 MiB.
     pub import_bytes_max: u64,
     /// `IMPORT_WORKERS`: files that are read at once; by default 2.
@@ -50,6 +55,7 @@ impl Settings {
             );
         }
         let settings = Self {
+            outbox: OutboxSettings::read(&mut reader),
             import_bytes_max: reader.read_or(&IMPORT_BYTES_MAX, Limits::default().file_bytes_max),
             import_workers: reader.read_or(&IMPORT_WORKERS, 2),
             cookie_secure: reader.read_or(&COOKIE_SECURE, !is_local),

@@ -13,6 +13,7 @@
 //! | [`flags`] | feature flags, and the protocol by which browsers ask for them |
 //! | [`configuration`] | how the cache is used, changed while it runs, with history and undo |
 //! | [`consistency`] | the watch: hits are loaded again and compared with the truth |
+//! | [`outbox`] | what a write invalidates is committed with it; triggers for changes that bypass the application |
 //! | [`gateway`] | a reverse proxy before an existing backend |
 //! | [`assets`] | serving a built web application |
 //! | [`secret`] | one secret file and the keys derived from it |
@@ -32,6 +33,7 @@ pub mod flags;
 pub mod gateway;
 pub mod live;
 pub mod metadata;
+pub mod outbox;
 pub mod problem;
 pub mod rate_limit;
 pub mod run;

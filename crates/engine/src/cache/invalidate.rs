@@ -92,6 +92,11 @@ impl Invalidation {
     pub fn tags(&self) -> &[Tag] {
         &self.tags
     }
+
+    /// What is said of it; empty if nothing is.
+    pub fn noted(&self) -> &Bytes {
+        &self.note
+    }
 }
 
 impl Cache {

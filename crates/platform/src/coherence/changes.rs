@@ -5,7 +5,10 @@
 
 use serde_json::{Value, json};
 use unstale::{Invalidation, Tag, Tenant};
-use unstale_server::live;
+use unstale_server::{
+    live,
+    outbox::{Excuse, StatementKind},
+};
 use uuid::Uuid;
 
 use super::{ClientId, platform_tenant, tags};
@@ -81,6 +84,12 @@ pub enum Change {
 }
 
 impl Change {
+    /// What it changes that nothing cached shows, though a trigger sees it.
+    pub fn excuse(&self) -> Option<Excuse> {
+        matches!(self, Self::SessionsOverDeleted)
+            .then_some(Excuse { table: "sessions", statement: StatementKind::Delete })
+    }
+
     /// The tags that move, and the note for live events.
     pub fn invalidation(&self) -> Invalidation {
         let invalidation = Invalidation::of(self.tags());
@@ -194,6 +203,9 @@ impl Change {
             Self::ImportFinished { client, engagement, import }
             | Self::ImportDeleted { client, engagement, import } => {
                 let mut tags = import_tags(*client, *engagement, *import);
+                if matches!(self, Self::ImportDeleted { .. }) {
+                    tags.push(tags::under_import(*client, *import));
+                }
                 tags.extend([
                     tags::mappings_of(*client, *import),
                     tags::mappings(*client),

@@ -13,9 +13,23 @@
 //! a list that covers them all beyond that: see [`record_rows`].
 
 use unstale::{Tag, record};
+/// A client's name as it is compared with what people call it.
+pub use unstale_server::outbox::comparable;
 use uuid::Uuid;
 
 use super::ClientId;
+
+/// The same tags made of a row's columns, for triggers: one for each function below, of the same name.
+pub mod columns {
+    use unstale_server::outbox::triggers::{Column, TagColumns};
+
+    pub use super::{rows_of_tenants::*, shared_rows::*};
+
+    /// Who waits to be let in by the client that they call by the text in a column.
+    pub fn pending_for(named: Column) -> TagColumns {
+        TagColumns::shared(super::PENDING_FOR, Some(named))
+    }
+}
 
 /// Most rows of one kind that one read records singly. An entry carries 64 tags at most, and a full context joins
 /// rows of four kinds.
@@ -44,7 +58,17 @@ macro_rules! shared {
         $($(#[$meta])* pub fn $name($($id: Uuid)?) -> Tag {
             shared!(@tag stringify!($name) $(, $id)?)
         })*
+
+        mod shared_rows {
+            use unstale_server::outbox::triggers::{Column, TagColumns};
+
+            $($(#[$meta])* pub fn $name($($id: Column)?) -> TagColumns {
+                shared!(@columns stringify!($name) $(, $id)?)
+            })*
+        }
     };
+    (@columns $kind:expr) => { TagColumns::shared($kind, None) };
+    (@columns $kind:expr, $id:ident) => { TagColumns::shared($kind, Some($id)) };
     (@tag $kind:expr) => { Tag::shared($kind, "") };
     (@tag $kind:expr, $id:ident) => { Tag::shared($kind, $id) };
 }
@@ -54,7 +78,17 @@ macro_rules! of_tenant {
         $($(#[$meta])* pub fn $name(client: ClientId $(, $id: Uuid)?) -> Tag {
             of_tenant!(@tag client, stringify!($name) $(, $id)?)
         })*
+
+        mod rows_of_tenants {
+            use unstale_server::outbox::triggers::{Column, TagColumns};
+
+            $($(#[$meta])* pub fn $name(client: Column $(, $id: Column)?) -> TagColumns {
+                of_tenant!(@columns client, stringify!($name) $(, $id)?)
+            })*
+        }
     };
+    (@columns $client:ident, $kind:expr) => { TagColumns::of($client, $kind, None) };
+    (@columns $client:ident, $kind:expr, $id:ident) => { TagColumns::of($client, $kind, Some($id)) };
     (@tag $client:ident, $kind:expr) => { Tag::of(&$client.tenant(), $kind, "") };
     (@tag $client:ident, $kind:expr, $id:ident) => { Tag::of(&$client.tenant(), $kind, $id) };
 }
@@ -63,13 +97,10 @@ macro_rules! of_tenant {
 ///
 /// A tag for each name, because what waits for one client is none of another's business: not even that it changed.
 pub fn pending_for(named: &str) -> Tag {
-    Tag::shared("pending_for", comparable(named))
+    Tag::shared(PENDING_FOR, comparable(named))
 }
 
-/// A client's name as it is compared with what people call it.
-pub fn comparable(named: &str) -> String {
-    named.trim().to_lowercase()
-}
+const PENDING_FOR: &str = "pending_for";
 
 shared! {
     /// A user's row.
@@ -119,6 +150,8 @@ of_tenant! {
     under_client();
     /// Everything within an engagement; moves when the engagement is deleted.
     under_engagement(engagement);
+    /// Everything within an import; moves when the import is deleted.
+    under_import(import);
     /// A flow's row.
     flow(flow);
     /// The rows of all flows.

@@ -1,36 +1,18 @@
-//! The one service that makes changes visible: it appends their invalidations to the log.
+//! The one service that makes changes visible without a write of this application: another system's, or an operator's
+//! by hand. The named triggers stand for what happened.
 //!
-//! [`Write::commit`](super::Write::commit) calls it for what repositories changed. The named triggers are for changes
-//! that did not go through a repository: another system's, or an operator's by hand.
-//!
-//! An invalidation that the log did not take is the writer's error. The cache keeps it and says it again until the log
-//! takes it, or this process ends; keeping it beyond that is the work of an outbox, which would stand between
-//! [`Triggers::publish`] and the log.
+//! What repositories change, [`Write::commit`](super::Write::commit) announces; what is changed in the database past
+//! them, the database's own triggers do ([`super::watched`]).
 
-use std::time::Duration;
-
-use unstale::{Cache, InvalidateError, Invalidation, PositionSet};
+use unstale::{Cache, Invalidation, PositionSet};
+use unstale_server::outbox;
+pub use unstale_server::outbox::{ATTEMPTS_MAX, NotVisible};
 use uuid::Uuid;
 
 use super::{
     ClientId,
     changes::{Action, Change, MappingAction},
 };
-
-/// How often an invalidation is tried.
-pub const ATTEMPTS_MAX: u32 = 4;
-/// The wait before the second attempt; it doubles with each further one.
-const FIRST_WAIT: Duration = Duration::from_millis(25);
-
-/// A change that is saved and not yet visible.
-#[derive(Debug, thiserror::Error)]
-#[error("the change is saved but not yet visible everywhere, after {ATTEMPTS_MAX} attempts to announce it: {source}")]
-pub struct NotVisible {
-    /// Where it was announced.
-    pub recorded: PositionSet,
-    /// What the log said last.
-    pub source: InvalidateError,
-}
 
 /// Makes changes visible.
 #[derive(Clone, Debug)]
@@ -47,26 +29,7 @@ impl Triggers {
     /// Makes all of `changes` visible. Returns the position from which on they are seen, without those that the cache's
     /// store could not take yet.
     pub async fn publish(&self, changes: &[Change]) -> Result<PositionSet, NotVisible> {
-        let mut reached = PositionSet::default();
-        let mut failed = None;
-        for invalidation in merged(changes) {
-            // Each is said, also after one that failed: what the log does not take now, the cache keeps for it.
-            let attempts_max = if failed.is_none() { ATTEMPTS_MAX } else { 1 };
-            match self.announce(&invalidation, attempts_max).await {
-                Ok(positions) => reached.extend(&positions),
-                Err(InvalidateError::Pending { recorded, source, .. }) => {
-                    // This node serves nothing old from here on, and nodes that cannot ask the log do not either; the
-                    // rest hear of it when the log takes it. To fail a write that is saved would help nobody.
-                    tracing::warn!(%source, "a change is saved and will be announced when the cache's store is back");
-                    reached.extend(&recorded);
-                }
-                Err(source) => failed = failed.or(Some(source)),
-            }
-        }
-        match failed {
-            None => Ok(reached),
-            Some(source) => Err(NotVisible { recorded: reached, source }),
-        }
+        outbox::publish(&self.cache, &merged(changes)).await
     }
 
     /// A user's row, roles or permissions changed.
@@ -165,27 +128,10 @@ impl Triggers {
         let action = MappingAction::BulkOperation;
         self.publish(&[Change::FieldMappingBulkOperation { client, import, action }]).await
     }
-
-    async fn announce(&self, invalidation: &Invalidation, attempts_max: u32) -> Result<PositionSet, InvalidateError> {
-        let mut wait = FIRST_WAIT;
-        let mut answer = self.cache.invalidate(invalidation).await;
-        for _ in 1..attempts_max {
-            let Err(error) = answer else { break };
-            if matches!(error, InvalidateError::NoteTooLong { .. } | InvalidateError::Pending { .. }) {
-                // Trying again cannot help, or is the cache's own.
-                return Err(error);
-            }
-            tracing::warn!(%error, "an invalidation was not recorded; trying again");
-            tokio::time::sleep(wait).await;
-            wait *= 2;
-            answer = self.cache.invalidate(invalidation).await;
-        }
-        answer
-    }
 }
 
 /// One invalidation for all changes of which live events say the same.
-fn merged(changes: &[Change]) -> Vec<Invalidation> {
+pub(super) fn merged(changes: &[Change]) -> Vec<Invalidation> {
     let mut by_note: Vec<(Option<serde_json::Value>, Invalidation)> = Vec::new();
     for change in changes {
         let note = change.note();

@@ -1,14 +1,17 @@
 //! Writing: a transaction together with the changes made in it.
 //!
 //! [`Write`] gives out its connection for writing only against the [`Change`] that is about to be made, and
-//! [`commit`](Write::commit) announces all of them once they are saved. Reads within it go through
-//! [`read`](Write::read), which lets no other statement pass.
+//! [`commit`](Write::commit) saves what they invalidate with them, and announces it once they are saved. Reads within it
+//! go through [`read`](Write::read), which lets no other statement pass.
 
 use sea_orm::DatabaseTransaction;
 use unstale::{Cache, PositionSet};
-use unstale_server::audit::{Audit, AuditRefused, Intents, Operation, Outcome};
+use unstale_server::{
+    audit::{Audit, AuditRefused, Intents, Operation, Outcome},
+    outbox::{Announcement, CommitError, Outbox},
+};
 
-use super::{Change, NotVisible, Triggers, recording};
+use super::{Change, NotVisible, recording, triggers::merged};
 use crate::store::{Reading, StoreError};
 
 /// A transaction that has not ended. Dropping it takes everything back.
@@ -16,6 +19,7 @@ use crate::store::{Reading, StoreError};
 #[derive(Debug)]
 pub struct Write {
     transaction: DatabaseTransaction,
+    outbox: Outbox,
     changes: Vec<Change>,
     audit: Option<Audit>,
     operation: Operation,
@@ -39,8 +43,9 @@ pub enum WriteError {
 }
 
 impl Write {
-    pub(crate) fn new(transaction: DatabaseTransaction, audit: Option<Audit>) -> Self {
-        Self { transaction, changes: Vec::new(), audit, operation: Operation::INVALIDATE }
+    /// `transaction` was begun by `outbox`.
+    pub(crate) fn new(transaction: DatabaseTransaction, outbox: Outbox, audit: Option<Audit>) -> Self {
+        Self { transaction, outbox, changes: Vec::new(), audit, operation: Operation::INVALIDATE }
     }
 
     /// Says what is recorded of it, where that is more than what changed.
@@ -70,7 +75,7 @@ impl Write {
     ///
     /// Runs in a task of its own: a caller that goes away between the two must not leave a change unannounced.
     pub async fn commit(self, cache: &Cache) -> Result<PositionSet, WriteError> {
-        let Self { transaction, changes, audit, operation } = self;
+        let Self { transaction, outbox, changes, audit, operation } = self;
         // Before it is saved: what cannot be recorded is not done, and of what is done something is known.
         let intents = match &audit {
             None => Intents::none(),
@@ -79,22 +84,31 @@ impl Write {
                 begun.map_err(|refused| WriteError::NotRecorded(refused.into()))?
             }
         };
-        let triggers = Triggers::new(cache.clone());
+        let excused = changes.iter().filter_map(Change::excuse).collect();
+        let announcement = Announcement { invalidations: merged(&changes), excused };
+        let cache = cache.clone();
         let finish = async move {
-            let saved = transaction.commit().await;
-            // Announced even if the answer to the commit was lost: it may be saved, and saying too much is harmless.
-            let announced = triggers.publish(&changes).await;
-            let (outcome, position) = match (&saved, &announced) {
+            let committed = outbox.commit(transaction, announcement, &cache).await;
+            let (outcome, position) = match &committed {
+                Ok(position) => (Outcome::Done, position.to_string()),
+                Err(CommitError::NotVisible(error)) => (Outcome::Pending, error.recorded.to_string()),
                 // The answer to the commit may have been lost, and it be saved.
-                (Err(_), _) => (Outcome::Unknown, String::new()),
-                (Ok(()), Ok(position)) => (Outcome::Done, position.to_string()),
-                (Ok(()), Err(error)) => (Outcome::Pending, error.recorded.to_string()),
+                Err(CommitError::Database(_) | CommitError::Stopping) => (Outcome::Unknown, String::new()),
             };
             intents.end_synced(outcome, 0, &position).await;
-            saved.map_err(StoreError::from)?;
-            announced.map_err(|error| WriteError::NotVisible(error.into()))
+            committed.map_err(|error| match error {
+                CommitError::Database(error) => WriteError::Store(error.into()),
+                CommitError::NotVisible(not_visible) => WriteError::NotVisible(not_visible),
+                CommitError::Stopping => WriteError::Stopping,
+            })
         };
         tokio::spawn(finish).await.unwrap_or(Err(WriteError::Stopping))
+    }
+
+    /// Forgets to declare a change that was made, on purpose, to show that it is noticed.
+    #[cfg(feature = "testing")]
+    pub fn forget(&mut self, change: usize) -> Change {
+        self.changes.remove(change)
     }
 
     /// Takes everything back.

@@ -29,7 +29,7 @@ mod reading;
 
 use std::sync::Arc;
 
-use sea_orm::{DatabaseConnection, DbBackend, SqliteTransactionMode, TransactionOptions, TransactionTrait as _};
+use sea_orm::DatabaseConnection;
 
 pub use unstale_server::database::{MigrationState, PoolLimits, SCHEMA};
 
@@ -41,6 +41,8 @@ pub use self::{
 use unstale_server::{
     audit::{Audit, AuditKeys, AuditTrail},
     database,
+    outbox::{Outbox, OutboxSettings},
+    telemetry::OutboxMetrics,
 };
 
 use crate::coherence::Write;
@@ -51,6 +53,7 @@ pub struct Store {
     pool: DatabaseConnection,
     queries: Arc<QueryCounter>,
     audit: Option<Audit>,
+    outbox: Outbox,
 }
 
 impl Store {
@@ -61,11 +64,23 @@ impl Store {
 
     /// Opens a database within the given limits.
     pub async fn connect_within(url: &str, limits: &PoolLimits) -> Result<Self, StoreError> {
+        Self::connect_with(url, limits, OutboxSettings::default(), OutboxMetrics::default()).await
+    }
+
+    /// Opens a database within the given limits, with an outbox that is set and counts.
+    pub async fn connect_with(
+        url: &str,
+        limits: &PoolLimits,
+        settings: OutboxSettings,
+        metrics: OutboxMetrics,
+    ) -> Result<Self, StoreError> {
         let mut pool = database::connect(url, "platform", limits).await?;
+        // What it does beside requests is not counted among their statements.
+        let outbox = Outbox::new(pool.clone(), settings, metrics);
         let queries = Arc::new(QueryCounter::default());
         let counter = queries.clone();
         pool.set_metric_callback(move |info| counter.count(info));
-        Ok(Self { pool, queries, audit: None })
+        Ok(Self { pool, queries, outbox, audit: None })
     }
 
     /// The same database, every write of which is recorded.
@@ -89,17 +104,14 @@ impl Store {
         &self.pool
     }
 
-    /// Begins a write.
-    ///
-    /// On SQLite it takes the one write lock at once: a transaction that reads first and then wants to write is
-    /// refused if another wrote in between, and no waiting helps it.
+    /// Begins a write. On SQLite it takes the one write lock at once.
     pub async fn begin(&self) -> Result<Write, StoreError> {
-        let is_sqlite = self.pool.get_database_backend() == DbBackend::Sqlite;
-        let options = TransactionOptions {
-            sqlite_transaction_mode: is_sqlite.then_some(SqliteTransactionMode::Immediate),
-            ..TransactionOptions::default()
-        };
-        Ok(Write::new(self.pool.begin_with_options(options).await?, self.audit.clone()))
+        Ok(Write::new(self.outbox.begin_on(&self.pool).await?, self.outbox.clone(), self.audit.clone()))
+    }
+
+    /// What is committed and maybe not announced yet.
+    pub fn outbox(&self) -> &Outbox {
+        &self.outbox
     }
 
     /// How many statements it has run.

@@ -32,14 +32,14 @@ use crate::{
 };
 
 /// What a read of a view was answered with.
-struct Seen {
-    verdict: Verdict,
-    not_stored: Option<NotStored>,
+pub struct Seen {
+    pub verdict: Verdict,
+    pub not_stored: Option<NotStored>,
     /// The value, or that there is none.
-    text: String,
+    pub text: String,
 }
 
-type Read = Box<dyn Fn(Views) -> BoxFuture<'static, Seen>>;
+pub type Read = Box<dyn Fn(Views) -> BoxFuture<'static, Seen>>;
 
 fn seen<V: Cacheable + std::fmt::Debug>(answer: Answer<V>) -> Seen {
     match answer {
@@ -53,7 +53,7 @@ fn seen<V: Cacheable + std::fmt::Debug>(answer: Answer<V>) -> Seen {
 
 #[expect(clippy::too_many_lines, reason = "it is a table")]
 /// Every view of the world under a short name: tenant, view, what of.
-fn reads(world: &World) -> BTreeMap<&'static str, Read> {
+pub fn reads(world: &World) -> BTreeMap<&'static str, Read> {
     let mut reads: BTreeMap<&'static str, Read> = BTreeMap::new();
     macro_rules! read {
         ($($name:literal => $view:ident($($argument:expr),*);)*) => {
@@ -189,6 +189,8 @@ async fn effect_of<T>(world: &World, change: impl AsyncFnOnce(&mut Write) -> Res
         assert_eq!(read(views.clone()).await.verdict, Verdict::Hit, "{name} is not there without any write");
     }
     world.write(change).await;
+    // What code declares and what triggers see are the same, or one of them is wrong.
+    assert_eq!(world.store.outbox().omissions_total(), 0, "{:?}", world.store.outbox().omissions());
 
     let nothing_kept = Cache::builder(Arc::new(MemoryStore::default())).build().await.unwrap();
     let truth = Views::new(world.store.clone(), nothing_kept);

@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod api;
+#[cfg(feature = "testing")]
+mod bypassing;
 mod coherence;
 mod isolation;
 mod killed;

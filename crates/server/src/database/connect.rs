@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use sea_orm::{ConnectOptions, ConnectionTrait as _, Database, DatabaseConnection, DbErr};
 
+use crate::outbox::triggers::WRITER_PARAMETER;
+
 /// The schema on PostgreSQL.
 pub const SCHEMA: &str = "migration";
 
@@ -56,6 +58,8 @@ pub async fn connect(url: &str, application: &str, limits: &PoolLimits) -> Resul
     }
     options.set_schema_search_path(SCHEMA).statement_timeout(limits.statement_timeout);
     options.set_application_name(application);
+    // Writers publish by themselves: their changes need wake no relay.
+    options.map_sqlx_postgres_opts(|postgres| postgres.options([(WRITER_PARAMETER, "on")]));
     let pool = Database::connect(options).await?;
     // Asked first: creating needs a right that the platform's own user may not have.
     let exists = sea_orm::Statement::from_sql_and_values(

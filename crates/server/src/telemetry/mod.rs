@@ -26,7 +26,7 @@ pub(crate) use self::http::current_trace;
 pub use self::{
     context::TraceContext,
     http::{HttpTelemetry, HttpTelemetryService, RouteLabel, Watched, current_trace_id, record_tenant},
-    metrics::{BuildInfo, CacheLatency, LiveMetrics, Metrics, RedisLatency, RedisMetrics, WarmMetrics},
+    metrics::{BuildInfo, CacheLatency, LiveMetrics, Metrics, OutboxMetrics, RedisLatency, RedisMetrics, WarmMetrics},
     records::{ConsistencyMetrics, RecordMetrics},
 };
 use crate::settings::LogFormat;

@@ -1,4 +1,5 @@
 //! What tests on databases stand on (feature `testing`).
 
 pub mod database;
+pub mod kills;
 pub mod postgres;

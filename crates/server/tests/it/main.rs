@@ -8,6 +8,8 @@ mod consistency;
 mod gateway;
 mod gateway_config;
 mod live;
+#[cfg(feature = "testing")]
+mod outbox;
 mod parsers;
 mod run;
 mod statistics;

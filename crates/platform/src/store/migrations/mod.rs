@@ -1,6 +1,7 @@
 //! The schema's history. A migration that was released is never edited; another follows it.
 
 mod m0001_platform;
+mod m0002_outbox_triggers;
 
 use sea_orm::{DatabaseConnection, DbErr};
 use sea_orm_migration::{MigrationTrait, MigratorTrait};
@@ -10,7 +11,7 @@ struct Migrator;
 
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(m0001_platform::Migration)]
+        vec![Box::new(m0001_platform::Migration), Box::new(m0002_outbox_triggers::Migration)]
     }
 }
 

@@ -15,6 +15,16 @@ impl Database {
         Self(TestDatabase::postgres().await)
     }
 
+    /// Where it is.
+    pub fn url(&self) -> String {
+        self.0.url()
+    }
+
+    /// Another one of this kind.
+    pub async fn another(&self) -> Self {
+        if self.0.url().starts_with("sqlite") { Self::sqlite() } else { Self::postgres().await }
+    }
+
     /// An empty store.
     pub async fn empty(&self) -> Store {
         let limits = PoolLimits { connections_max: 4, ..PoolLimits::default() };

@@ -1,5 +1,6 @@
 //! The history of this crate's tables. A migration that was released is never edited; another follows it.
 
+mod m0001_outbox;
 mod m0003_audit;
 mod m0004_records;
 mod m0005_flags;
@@ -20,7 +21,12 @@ struct Migrator;
 
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(m0003_audit::Migration), Box::new(m0004_records::Migration), Box::new(m0005_flags::Migration)]
+        vec![
+            Box::new(m0001_outbox::Migration),
+            Box::new(m0003_audit::Migration),
+            Box::new(m0004_records::Migration),
+            Box::new(m0005_flags::Migration),
+        ]
     }
 
     fn migration_table_name() -> DynIden {

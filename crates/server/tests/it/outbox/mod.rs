@@ -1,0 +1,7 @@
+//! The outbox over real databases of both kinds.
+
+mod killed;
+mod relaying;
+mod seen_by_triggers;
+mod world;
+mod writing;
