@@ -31,6 +31,13 @@ pub enum Event<'a> {
         /// Why the value was not kept, if it was not.
         not_stored: Option<NotStored>,
     },
+    /// A value was kept in this node's memory, but not offered to the store.
+    NotShared {
+        /// What was loaded.
+        key: &'a RawKey,
+        /// Why.
+        reason: NotStored,
+    },
     /// A load failed, timed out or panicked.
     LoadFailed {
         /// What was to be loaded.

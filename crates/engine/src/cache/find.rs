@@ -20,7 +20,7 @@ use crate::{
     position::Partition,
     sabotage::Sabotage,
     scope,
-    store::StoredEntry,
+    store::{Seal, StoredEntry},
     time::Timestamp,
     verdict::{BypassReason, MissReason, StaleReason, Verdict},
 };
@@ -225,6 +225,12 @@ impl Shared {
         lack: Lack,
     ) -> Found {
         let schema = Verdict::Miss(MissReason::Schema);
+        match stored.seal {
+            Seal::None => {}
+            Seal::Broken(reason) => return Found::Nothing(Lack { verdict: Verdict::Miss(reason), ..lack }),
+            // This cache was given no keys.
+            Seal::Sealed => return Found::Nothing(Lack { verdict: Verdict::Miss(MissReason::NoKey), ..lack }),
+        }
         if stored.schema != V::fingerprint() {
             return Found::Nothing(Lack { verdict: schema, ..lack });
         }
@@ -240,6 +246,8 @@ impl Shared {
             expires_at: stored.expires_at,
             has_tenant_tags: stored.has_tenant_tags,
             load_ms: stored.load_ms,
+            subjects: stored.subjects,
+            is_sensitive: stored.is_sensitive,
         };
         let entry = Entry::new(value, &new);
         let found = if self.sabotage.is(Sabotage::TrustStore) {
