@@ -98,10 +98,10 @@ impl Held {
         self.sessions.get(whose)
     }
 
-    pub(super) fn hold_session(&self, asked: Asked, whose: Whose, session: Arc<Session>) {
+    pub(super) fn hold_session(&self, asked: Asked, whose: &Whose, session: Arc<Session>) {
         self.sessions.insert(whose.clone(), session);
         if self.asked() != asked {
-            self.sessions.remove(&whose);
+            self.sessions.remove(whose);
         }
     }
 
@@ -109,10 +109,10 @@ impl Held {
         self.openers.get(place)
     }
 
-    pub(super) fn hold_opener(&self, asked: Asked, place: (Whose, Salt), cipher: Arc<LessSafeKey>) {
+    pub(super) fn hold_opener(&self, asked: Asked, place: &(Whose, Salt), cipher: Arc<LessSafeKey>) {
         self.openers.insert(place.clone(), cipher);
         if self.asked() != asked {
-            self.openers.remove(&place);
+            self.openers.remove(place);
         }
     }
 
@@ -161,8 +161,8 @@ mod tests {
         for subject in [1, 2] {
             let (asked, key) = (held.asked(), Arc::new(SubjectKey::random()));
             held.hold_subject(asked, &tenant, TagId(subject), key);
-            held.hold_session(asked, whose(subject), session());
-            held.hold_opener(asked, (whose(subject), [0; 16]), Arc::new(cipher(&[1; 32])));
+            held.hold_session(asked, &whose(subject), session());
+            held.hold_opener(asked, &(whose(subject), [0; 16]), Arc::new(cipher(&[1; 32])));
         }
         held.forget(&[TagId(1)]);
         let has = |subject| {
@@ -180,8 +180,8 @@ mod tests {
         let asked = held.asked();
         held.forget(&[TagId(1)]);
         held.hold_subject(asked, &whose(1).tenant, TagId(1), Arc::new(SubjectKey::random()));
-        held.hold_session(asked, whose(1), session());
-        held.hold_opener(asked, (whose(1), [0; 16]), Arc::new(cipher(&[1; 32])));
+        held.hold_session(asked, &whose(1), session());
+        held.hold_opener(asked, &(whose(1), [0; 16]), Arc::new(cipher(&[1; 32])));
         assert!(held.subject(&whose(1).tenant, TagId(1)).is_none());
         assert!(held.session(&whose(1)).is_none() && held.opener(&(whose(1), [0; 16])).is_none());
     }

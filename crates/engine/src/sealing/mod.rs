@@ -245,7 +245,7 @@ impl Sealing {
         let opened = opened.map_err(|_| MissReason::Unauthentic)?;
         if is_new {
             // Only now: salts that somebody made up are not worth remembering.
-            self.0.held.hold_opener(asked, place, cipher);
+            self.0.held.hold_opener(asked, &place, cipher);
         }
         Ok(StoredEntry { seal: Seal::None, ..opened })
     }
@@ -280,7 +280,7 @@ impl Sealing {
         match self.root(whose) {
             Ready::Now(root) => {
                 let session = Arc::new(Session::new(|salt| root.cipher(salt)));
-                self.0.held.hold_session(asked, whose.clone(), session.clone());
+                self.0.held.hold_session(asked, whose, session.clone());
                 Ready::Now(session)
             }
             Ready::Ask => Ready::Ask,
