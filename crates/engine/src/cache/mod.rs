@@ -260,8 +260,10 @@ impl CacheBuilder {
         };
         let store: Arc<dyn Store> = match &sealing {
             // Outside of the guard: waiting for somebody's key is not the store's fault.
-            Some(sealing) => Arc::new(SealedStore::new(store, sealing.clone(), observers.clone())),
-            None => store,
+            Some(sealing) if store.shares_entries() => {
+                Arc::new(SealedStore::new(store, sealing.clone(), observers.clone()))
+            }
+            _ => store,
         };
         let partitions = store.partitions();
         let asked_at = time.now();

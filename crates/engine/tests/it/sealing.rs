@@ -11,8 +11,8 @@ use std::{
 use parking_lot::Mutex;
 use unstale::{
     Bytes, Cache, CacheLimits, CacheVersion, Event, Invalidation, KeyRing, Loaded, MissReason, NotStored, Observer,
-    Policy, ReadOptions, RedisStore, SUBJECTS_MAX, Sealing, SealingLimits, Sensitive, Tag, Tenant, Timestamp, Verdict,
-    record, record_subject,
+    Policy, ReadOptions, RedisStore, SUBJECTS_MAX, Sealing, SealingLimits, Sensitive, Tag, TagIds, Tenant, Timestamp,
+    Verdict, record, record_subject,
     sealing::MemorySubjectKeys,
     store::{Filled, Seal, Store as _, StoredEntry},
     testing::redis_server::{RedisServer, settings},
@@ -238,7 +238,7 @@ async fn an_attacker_who_writes_to_redis_causes_misses_only() {
         ("in clear and said to be sealed".into(), with(Some(clear()))),
         ("lives longer".into(), StoredEntry { expires_at: Timestamp::NEVER, ..mine.clone() }),
         ("loaded later".into(), StoredEntry { loaded_at: mine.loaded_at + Duration::from_secs(60), ..mine.clone() }),
-        ("depends on nothing".into(), StoredEntry { tags: Default::default(), ..mine.clone() }),
+        ("depends on nothing".into(), StoredEntry { tags: TagIds::new(), ..mine.clone() }),
         ("of another schema".into(), StoredEntry { schema: others.schema, load_ms: 9, ..mine.clone() }),
     ];
     attacks.extend((0..sealed.len()).map(|at| (format!("byte {at} flipped"), with(flipped(at)))));

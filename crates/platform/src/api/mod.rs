@@ -101,7 +101,9 @@ fn private_routes() -> OpenApiRouter<Platform> {
         .routes(routes!(admin::approvals::admin_list_users))
         .routes(routes!(admin::approvals::list_pending_approvals))
         .routes(routes!(admin::approvals::approve_user))
-        .routes(routes!(admin::approvals::reject_user));
+        .routes(routes!(admin::approvals::reject_user))
+        .routes(routes!(admin::erasure::erase_user))
+        .routes(routes!(admin::erasure::get_cache_report));
     // The upload counts its bytes itself, while it streams.
     let uploads = OpenApiRouter::new()
         .routes(routes!(imports::list_imports, imports::create_import))

@@ -38,7 +38,7 @@ pub use self::{
     error::{Conflict, StoreError},
     reading::Reading,
 };
-use unstale_server::database;
+use unstale_server::{database, sealing::SqlSubjectKeys};
 
 use crate::coherence::Write;
 
@@ -80,6 +80,11 @@ impl Store {
             ..TransactionOptions::default()
         };
         Ok(Write::new(self.pool.begin_with_options(options).await?))
+    }
+
+    /// Where the keys of people are that cached values are about.
+    pub fn subject_keys(&self) -> SqlSubjectKeys {
+        SqlSubjectKeys::new(self.pool.clone())
     }
 
     /// How many statements it has run.

@@ -3,3 +3,4 @@
 pub mod approvals;
 pub mod clients;
 pub mod engagements;
+pub mod erasure;

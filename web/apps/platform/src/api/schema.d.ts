@@ -180,6 +180,43 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/admin/users/{user_id}/cache-report": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What the cache holds about a user (platform admins). */
+        get: operations["get_cache_report"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/admin/users/{user_id}/erase": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Erase a user (platform admins): their name and address in the database, and every cached copy of them on every server.
+         *     What they made stays, by nobody. Erasing again does no harm, and is what to do if this fails half-way.
+         */
+        post: operations["erase_user"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/assets": {
         parameters: {
             query?: never;
@@ -836,6 +873,30 @@ export interface components {
         BulkRequest: {
             mapping_ids: string[];
         };
+        /** @description What the cache holds about a user, as far as this server knows. */
+        CacheReport: {
+            /** @description Copies in this server's memory, and whether the shared store has them too. Other servers know of theirs. */
+            copies: components["schemas"]["CachedCopy"][];
+            /** @description Whether that was all of them. */
+            is_complete: boolean;
+            /** @description Entries that were looked at. */
+            looked_at: number;
+            /** Format: uuid */
+            user_id: string;
+        };
+        /** @description A cached value that shows something about a user. */
+        CachedCopy: {
+            bytes: number;
+            /** @description Whether the shared store has it; null if it did not answer. */
+            in_store: boolean | null;
+            /** @description Whether nothing that it shows has changed since. */
+            is_valid: boolean;
+            key: string;
+            /** Format: date-time */
+            since: string;
+            /** Format: date-time */
+            until: string;
+        };
         /** @description A client account: a tenant. */
         Client: {
             /** Format: date-time */
@@ -942,6 +1003,22 @@ export interface components {
          * @enum {string}
          */
         EngagementStatus: "planned" | "active" | "completed";
+        /** @description Proof that a user was erased. Holds nothing personal. */
+        ErasureProof: {
+            /** @description Copies that were removed from this server's memory; the others remove theirs. */
+            copies_removed: number;
+            /** Format: date-time */
+            erased_at: string;
+            /**
+             * Format: int64
+             * @description Keys that were destroyed: what was sealed with them can never be read again, wherever it was written.
+             */
+            keys_destroyed: number;
+            /** @description Of those, copies that were removed from the shared store too. */
+            stored_copies_removed: number;
+            /** @description Who: a keyed hash, preceded by the id of the key; null if cached values are not sealed. */
+            subject: string | null;
+        };
         /** @description One field at fault. */
         FieldError: {
             /** @description The field, as a path from the top: `items[2].name`. */
@@ -2711,6 +2788,160 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description Not signed in, or no longer */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller's role does not allow it, or the request came from another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing for this caller */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server failed; the log says why */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_cache_report: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The client to act for; the user's default one if left out */
+                "x-client-account-id"?: string;
+                /** @description The ETag of the answer the caller has */
+                "If-None-Match"?: string;
+            };
+            path: {
+                user_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What the cache holds about a user (platform admins). */
+            200: {
+                headers: {
+                    /** @description A strong validator */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CacheReport"];
+                };
+            };
+            /** @description Unchanged since the ETag in If-None-Match */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request is not well formed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not signed in, or no longer */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller's role does not allow it, or the request came from another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing for this caller */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server failed; the log says why */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    erase_user: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The client to act for; the user's default one if left out */
+                "x-client-account-id"?: string;
+            };
+            path: {
+                user_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /**
+             * @description Erase a user (platform admins): their name and address in the database, and every cached copy of them on every server.
+             *     What they made stays, by nobody. Erasing again does no harm, and is what to do if this fails half-way.
+             */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErasureProof"];
+                };
+            };
+            /** @description The request is not well formed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
             };
             /** @description Not signed in, or no longer */
             401: {

@@ -1,5 +1,7 @@
 //! The history of this crate's tables. A migration that was released is never edited; another follows it.
 
+mod m0002_sealing;
+
 use sea_orm::{DatabaseConnection, DbErr, DynIden, sea_query::IntoIden as _};
 use sea_orm_migration::{MigrationStatus, MigrationTrait, MigratorTrait};
 
@@ -16,7 +18,7 @@ struct Migrator;
 
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        Vec::new()
+        vec![Box::new(m0002_sealing::Migration)]
     }
 
     fn migration_table_name() -> DynIden {
