@@ -6,6 +6,7 @@ mod api;
 mod coherence;
 mod isolation;
 mod migrations;
+mod personal_data;
 mod repositories;
 mod support;
 mod writing;

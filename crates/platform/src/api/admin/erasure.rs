@@ -113,12 +113,10 @@ pub(crate) async fn get_cache_report(
     Ok(([(header::CACHE_CONTROL, "no-store")], axum::Json(report)).into_response())
 }
 
-/// The platform's administrators, whichever client they act for.
+/// The platform's administrators, whichever client they act for. To everybody else a user whom they may not know does not
+/// exist, and they learn nothing of those whom they do.
 fn require_platform_admin(caller: &Caller) -> Result<(), Problem> {
-    if caller.is_platform_admin() {
-        return Ok(());
-    }
-    Err(Problem::forbidden("Only platform administrators may do this."))
+    if caller.is_platform_admin() { Ok(()) } else { Err(Problem::not_found()) }
 }
 
 fn time(at: Timestamp) -> DateTime<Utc> {

@@ -35,8 +35,8 @@ pub const SEEN_EVERY: TimeDelta = TimeDelta::seconds(60);
 /// What somebody is called who was erased.
 pub const ERASED_NAME: &str = "Erased user";
 
-/// A user to be created.
-#[derive(Clone, Debug)]
+/// A user to be created. Not printable: it holds a password's hash.
+#[derive(Clone)]
 pub struct NewUser {
     /// Compared without case; kept in lower case.
     pub email: String,
@@ -45,7 +45,7 @@ pub struct NewUser {
 }
 
 /// What somebody says who asks to be let in.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct AccessRequest {
     pub requested_client: Option<String>,
     pub reason: Option<String>,

@@ -12,7 +12,8 @@ async fn every_read_is_a_miss_then_a_hit_then_unchanged() {
     let ids = Ids { user: admin.id.clone(), ..world.sign_in(ANALYST).await.ids().await };
     let mut checked = 0;
     for (method, path) in operations() {
-        if method != Method::GET {
+        // What is said of the cache itself is never kept.
+        if method != Method::GET || path.ends_with("/cache-report") {
             continue;
         }
         let mut path = ids.fill(&path);

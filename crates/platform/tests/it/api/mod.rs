@@ -3,6 +3,7 @@
 mod authentication;
 mod batch;
 mod conditional;
+mod erasure;
 mod freshness;
 mod imports;
 mod isolation;
