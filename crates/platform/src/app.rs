@@ -149,10 +149,10 @@ async fn with_sealing(
     let CommonSettings { sealing, cache_version, redis, .. } = &settings.common;
     let limits = CacheLimits { subject_lifetime_max: sealing.subject_lifetime_max, ..CacheLimits::default() };
     let keys = Arc::new(store.subject_keys());
-    let cache = cache.limits(limits);
+    let (cache, is_memory_sealed) = (cache.limits(limits), sealing.is_memory_sealed);
     if let Some((sealing, keeper)) = sealing::open(sealing, secret, keys, cache_version.clone()).await? {
         tokio::spawn(keeper.keep_up());
-        return Ok(cache.sealing(sealing));
+        return Ok(cache.sealing(sealing).sensitive_in_memory(!is_memory_sealed));
     }
     if redis.is_some() {
         tracing::warn!("SEALING_ENABLED=false: values about people stay in each node's memory, others go in clear");

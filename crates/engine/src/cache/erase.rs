@@ -189,14 +189,21 @@ impl Cache {
 }
 
 impl Shared {
-    /// Notes that memory is about to hold a value about somebody.
-    pub(super) fn note_people(&self, entry: &Entry) {
-        if is_about_people(entry) {
-            // Looked at first, so that cores do not write to what they share.
-            if !self.erasures.has_people.load(SeqCst) {
-                self.erasures.has_people.store(true, SeqCst);
-            }
+    /// Notes that memory is about to hold a value, and says whether it is about somebody.
+    pub(super) fn note_people(&self, entry: &Entry) -> bool {
+        let is_about_people = is_about_people(entry);
+        // Looked at first, so that cores do not write to what they share.
+        if is_about_people && !self.erasures.has_people.load(SeqCst) {
+            self.erasures.has_people.store(true, SeqCst);
         }
+        is_about_people
+    }
+
+    /// Whether an entry is about somebody, invalid, and older than an erasure: then no policy makes it fit to be served, be
+    /// it as stale or because a load failed.
+    pub(super) fn is_erased(&self, entry: &Entry) -> bool {
+        let base = Position { partition: entry.partition(), epoch: entry.epoch, sequence: entry.base() };
+        is_about_people(entry) && !self.stands(base, &[erasure().id()]) && !self.stands(base, entry.tags())
     }
 
     /// Does what a record demands that erases somebody.

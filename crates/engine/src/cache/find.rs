@@ -306,6 +306,9 @@ impl Shared {
             judge(&entry, &self.view(entry.partition()).clocks, policy, confirmed, now)
         };
         match judgement {
+            // No policy makes it fit to be served.
+            Judgement::Refresh(_) if self.is_erased(&entry) => missed(MissReason::Invalidated, entry, false),
+            Judgement::FailSafe(reason) if self.is_erased(&entry) => missed(reason, entry, false),
             Judgement::Fresh if self.is_due_early(key, &entry, policy, now) => refresh(entry, Verdict::Hit),
             Judgement::Fresh => answer(entry, Verdict::Hit),
             // What was loaded a moment ago need not be loaded again because the view cannot be confirmed.

@@ -322,6 +322,9 @@ impl Shared {
 
     /// Puts an entry in L1 unless a better one is there.
     pub(super) fn offer(&self, key: &RawKey, entry: Arc<Entry>) {
+        if entry.is_sensitive && !self.holds_sensitive {
+            return;
+        }
         let better = self.l1.get(key).is_some_and(|held| {
             held.epoch == entry.epoch
                 && held.base() > entry.base()
@@ -332,8 +335,12 @@ impl Shared {
                 && !(held.loaded_at < entry.loaded_at && self.is_valid(key, &entry))
         });
         if !better {
-            self.note_people(&entry);
+            let about_people = self.note_people(&entry).then(|| entry.clone());
             self.l1.insert(key, entry, self.now());
+            // A sweep that ran before this line did not see it; one that comes after it does.
+            if about_people.is_some_and(|entry| self.is_erased(&entry)) {
+                self.l1.remove(key);
+            }
         }
     }
 

@@ -131,6 +131,8 @@ pub struct Cache {
 struct Shared {
     store: Arc<dyn Store>,
     sealing: Option<Sealing>,
+    /// Whether memory may hold sensitive values, as they are.
+    holds_sensitive: bool,
     erasures: Erasures,
     partitions: PartitionCount,
     /// The log's heads, where it is in this process.
@@ -180,6 +182,7 @@ pub struct CacheBuilder {
     seed: u64,
     tenant_weights: HashMap<Tenant, NonZeroU32>,
     sealing: Option<Sealing>,
+    holds_sensitive: bool,
     sabotage: Sabotage,
 }
 
@@ -229,6 +232,14 @@ impl CacheBuilder {
         self
     }
 
+    /// Whether this node's memory may hold sensitive values as they are; by default it may. If not, they are in the store
+    /// only, sealed, and each read opens them anew; a store that holds no entries then keeps none of them.
+    #[must_use]
+    pub fn sensitive_in_memory(mut self, may_be: bool) -> Self {
+        self.holds_sensitive = may_be;
+        self
+    }
+
     /// Sets what chance depends on (early refreshes, pauses, jitter): the same seed and the same times give the same
     /// run. By default it is random, so that nodes do not all decide alike.
     #[must_use]
@@ -252,7 +263,18 @@ impl CacheBuilder {
     /// in the store; the first catching-up that gets through finds that the epoch is another one, and starts the view
     /// anew. A store that refuses this node ([`StoreError::Refused`]) is an error: that has to be set right.
     pub async fn build(self) -> Result<Cache, StoreError> {
-        let Self { store, limits, time, observers, resilience, seed, tenant_weights, sealing, sabotage } = self;
+        let Self {
+            store,
+            limits,
+            time,
+            observers,
+            resilience,
+            seed,
+            tenant_weights,
+            sealing,
+            holds_sensitive,
+            sabotage,
+        } = self;
         let observers = Observers::new(observers);
         let store = match resilience {
             Some(guard) => Arc::new(ResilientStore::observed(store, guard, seed, time.clone(), observers.clone())),
@@ -302,6 +324,7 @@ impl CacheBuilder {
         let shared = Shared {
             store,
             sealing,
+            holds_sensitive,
             erasures: Erasures::default(),
             partitions,
             local_heads,
@@ -343,6 +366,7 @@ impl Cache {
             seed: rand::random(),
             tenant_weights: HashMap::new(),
             sealing: None,
+            holds_sensitive: true,
             sabotage: Sabotage::None,
         }
     }

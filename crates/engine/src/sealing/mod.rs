@@ -177,8 +177,8 @@ impl Sealing {
         format!("{}:{}", ring.current_id(), &hasher.finalize().to_hex()[..32])
     }
 
-    /// Seals an entry.
-    pub(crate) async fn seal(&self, key: &RawKey, entry: StoredEntry) -> Result<StoredEntry, NotStored> {
+    /// Seals an entry, as a cache does for its store; the reason if it cannot be.
+    pub async fn seal(&self, key: &RawKey, entry: StoredEntry) -> Result<StoredEntry, NotStored> {
         let whose = self.whose(self.0.ring.read().current_id(), key.tenant(), &entry.tags, entry.subjects);
         let whose = whose.ok_or(NotStored::TooManySubjects)?;
         let (session, number) = loop {
@@ -225,8 +225,8 @@ impl Sealing {
         entry
     }
 
-    /// Opens an entry, if it is one that was sealed for this key.
-    pub(crate) async fn open(&self, key: &RawKey, entry: StoredEntry) -> Result<StoredEntry, MissReason> {
+    /// Opens an entry, if it is one that was sealed for this key; else the reason why it is a miss.
+    pub async fn open(&self, key: &RawKey, entry: StoredEntry) -> Result<StoredEntry, MissReason> {
         let head = match (&entry.seal, &entry.value) {
             (Seal::Sealed, Some(value)) => Head::of(value).ok_or(MissReason::Unauthentic)?,
             (Seal::Broken(reason), _) => return Err(*reason),

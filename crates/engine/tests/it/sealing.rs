@@ -189,6 +189,21 @@ async fn without_keys_what_is_sensitive_or_about_somebody_stays_out_of_redis() {
 }
 
 #[tokio::test]
+async fn what_is_sensitive_is_kept_out_of_memory_where_that_is_wanted() {
+    let fleet = Fleet::start();
+    let builder = Cache::builder(fleet.raw()).sealing(fleet.sealing(ring(1))).sensitive_in_memory(false);
+    let node = builder.build().await.unwrap();
+    assert_eq!(fleet.read(&node, 1).await, MISS(MissReason::Absent));
+    for _ in 0..2 {
+        assert_eq!(fleet.read(&node, 1).await, Verdict::Hit, "from Redis, opened anew");
+        assert_eq!(node.size().entries, 0);
+    }
+    assert_eq!(fleet.loads.load(SeqCst), 1);
+    fleet.read_leaflet(&node, 1).await;
+    assert_eq!(node.size().entries, 1, "what is no secret is kept");
+}
+
+#[tokio::test]
 async fn what_is_about_too_many_people_stays_in_memory_and_goes_with_each_of_them() {
     let fleet = Fleet::start();
     let node = fleet.node().await;
@@ -331,6 +346,36 @@ async fn an_erased_person_is_gone_from_every_node_and_unreadable_wherever_it_was
     assert_eq!(fleet.read(&nodes[2], 2).await, Verdict::Hit);
     assert!(!holds(&fleet.dump(), "ada.love"));
     following.iter().for_each(tokio::task::JoinHandle::abort);
+}
+
+/// Policies that serve what was invalidated do not serve the erased: not from memory, not from the store.
+#[tokio::test]
+async fn no_policy_serves_an_erased_person() {
+    let fleet = Fleet::start();
+    let (one, two) = (fleet.node().await, fleet.node().await);
+    let policy = Policy::ttl(Duration::from_secs(3600)).mode(unstale::Mode::StaleOk(Duration::from_secs(600)));
+    let read = |node: Cache| async move {
+        let load = || async {
+            record_subject(&user(1));
+            Ok::<_, String>(Loaded::value(Card { email: EMAIL.into() }))
+        };
+        node.fetch(&card(&acme(), 1), &policy, &ReadOptions::default(), load).await.unwrap().verdict
+    };
+    read(one.clone()).await;
+    assert_eq!(read(two.clone()).await, Verdict::Hit);
+    // Of one fact that changed, it is served.
+    one.invalidate(&Invalidation::of([user(1)])).await.unwrap();
+    assert!(matches!(read(one.clone()).await, Verdict::Stale(_)));
+    wait_until(|| one.size().flights == 0).await;
+    let held = two.peek(&card(&acme(), 1)).is_some();
+    assert!(held, "the other node has its copy");
+    let proof = one.erase(&user(1)).await.unwrap();
+    for node in [&one, &two] {
+        let options = ReadOptions { at_least: proof.positions.clone() };
+        let load = || async { Err::<Loaded<Card>, _>("there is nobody".to_owned()) };
+        let read = node.fetch(&card(&acme(), 1), &policy, &options, load).await;
+        assert!(read.is_err(), "{read:?}");
+    }
 }
 
 #[tokio::test]

@@ -109,6 +109,7 @@ mod tests {
     fn settings(source: Option<KeySource>) -> SealingSettings {
         SealingSettings {
             is_enabled: true,
+            is_memory_sealed: false,
             source,
             refresh_every: Duration::from_secs(1),
             subject_lifetime_max: Duration::MAX,

@@ -26,6 +26,11 @@ const SEALING_KEY_COMMAND: Setting<Vec<String>> = Setting::new(
         (!words.is_empty()).then_some(words)
     },
 );
+const SEALING_MEMORY: Setting<bool> = Setting::new("SEALING_MEMORY", "clear or sealed", |text| match text {
+    "clear" => Some(false),
+    "sealed" => Some(true),
+    _ => None,
+});
 const SEALING_KEY_REFRESH: Setting<Duration> =
     Setting::new("SEALING_KEY_REFRESH", "1s to 24h: a whole number with its unit (s, m or h), such as 60s", |text| {
         let allowed = Duration::from_secs(1)..=Duration::from_secs(24 * 3600);
@@ -48,6 +53,9 @@ pub struct SealingSettings {
     /// `SEALING_KEY`, `SEALING_KEY_FILE` or `SEALING_KEY_COMMAND`: where the master keys are; by default, a key is derived
     /// from the installation's secret, which all its nodes have.
     pub source: Option<KeySource>,
+    /// `SEALING_MEMORY`: `clear` (the default) or `sealed`: whether sensitive values stay out of a node's memory, but for the
+    /// moment in which one is read.
+    pub is_memory_sealed: bool,
     /// `SEALING_KEY_REFRESH`: how often a file or a program is asked again; by default every minute.
     pub refresh_every: Duration,
     /// `SUBJECT_LIFETIME_MAX`: the longest time that a value about a person is kept in the cache; by default 24 hours.
@@ -71,6 +79,7 @@ impl SealingSettings {
         }
         Self {
             is_enabled,
+            is_memory_sealed: is_enabled && reader.read_or(&SEALING_MEMORY, false),
             source: key.or(file).or(command),
             refresh_every: reader.read_or(&SEALING_KEY_REFRESH, Duration::from_secs(60)),
             subject_lifetime_max: reader.read_or(&SUBJECT_LIFETIME_MAX, Duration::from_secs(24 * 3600)),
@@ -80,8 +89,11 @@ impl SealingSettings {
 
 impl fmt::Debug for SealingSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { is_enabled, source, refresh_every, subject_lifetime_max } = self;
-        write!(f, "SealingSettings({is_enabled}, {source:?}, {refresh_every:?}, {subject_lifetime_max:?})")
+        let Self { is_enabled, is_memory_sealed, source, refresh_every, subject_lifetime_max } = self;
+        write!(
+            f,
+            "SealingSettings({is_enabled}, memory {is_memory_sealed}, {source:?}, {refresh_every:?}, {subject_lifetime_max:?})"
+        )
     }
 }
 
@@ -102,7 +114,8 @@ mod tests {
     #[test]
     fn is_on_by_default_with_the_installations_own_key() {
         let settings = read(&[]).unwrap();
-        assert!(settings.is_enabled && settings.source.is_none());
+        assert!(settings.is_enabled && settings.source.is_none() && !settings.is_memory_sealed);
+        assert!(read(&[("SEALING_MEMORY", "sealed")]).unwrap().is_memory_sealed);
         assert_eq!(settings.subject_lifetime_max, Duration::from_secs(86_400));
         assert!(!read(&[("SEALING_ENABLED", "false")]).unwrap().is_enabled);
     }
