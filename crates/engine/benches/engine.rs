@@ -49,7 +49,7 @@ fn main() {
     if std::env::args().any(|argument| argument == "redis") {
         return;
     }
-    sealing::rows();
+    sealing::rows(&runtime);
     // `-- sealing`: no more than these.
     if std::env::args().any(|argument| argument == "sealing") {
         return;

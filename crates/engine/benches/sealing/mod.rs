@@ -7,6 +7,7 @@ use std::{
 
 use futures_util::FutureExt as _;
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
+use tokio::runtime::Runtime;
 use unstale::{
     Bytes, Cache, CacheLimits, CacheVersion, Fingerprint, KeyRing, L1Limits, Loaded, MemoryLimits, MemoryStore, Policy,
     ReadOptions, Sealing, SealingLimits, Tag, Timestamp, catalogue, record_subject,
@@ -35,9 +36,9 @@ const ENTRIES: u64 = 1_000_000;
 /// One entry in so many is about the person who is erased.
 const ONE_IN: u64 = 1_000;
 
-pub(super) fn rows() {
+pub(super) fn rows(runtime: &Runtime) {
     assert_eq!(PATTERNS.len(), 1);
-    against_the_cipher();
+    against_the_cipher(runtime);
     erasure();
 }
 
@@ -48,7 +49,7 @@ fn sealing() -> Sealing {
     Sealing::new(ring, Arc::<MemorySubjectKeys>::default(), CacheVersion::default(), limits)
 }
 
-fn against_the_cipher() {
+fn against_the_cipher(runtime: &Runtime) {
     let sealing = sealing();
     let key = number_of(&acme(), 123_456).raw().clone();
     let store = MemoryStore::default();
@@ -88,11 +89,16 @@ fn against_the_cipher() {
     };
     for subjects in [0, 1] {
         let about = if subjects == 0 { "" } else { " about a person" };
-        let sealed = sealing.seal(&key, entry(subjects)).now_or_never().unwrap().unwrap();
-        sealing.open(&key, copied(&sealed)).now_or_never().unwrap().unwrap();
+        let entry = entry(subjects);
+        // What is asked for once.
+        let sealed = runtime.block_on(async {
+            let sealed = sealing.seal(&key, entry.clone()).await.unwrap();
+            sealing.open(&key, copied(&sealed)).await.unwrap();
+            sealed
+        });
         let mut counter = 1;
         let pairs = paired(
-            || drop(sealing.seal(&key, entry(subjects)).now_or_never().unwrap().unwrap()),
+            || drop(sealing.seal(&key, entry.clone()).now_or_never().unwrap().unwrap()),
             || {
                 counter += 1;
                 drop(bare_seal(counter));
