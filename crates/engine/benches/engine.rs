@@ -6,6 +6,7 @@
 
 #[cfg(feature = "redis")]
 mod redis_store;
+mod sealing;
 
 use std::{
     sync::Arc,
@@ -41,9 +42,16 @@ fn main() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     println!("{:<58} {:>10} {:>10} {:>7}", "", "ours", "yardstick", "ratio");
     #[cfg(feature = "redis")]
-    redis_store::rows();
+    if !std::env::args().any(|argument| argument == "sealing") {
+        redis_store::rows();
+    }
     // `cargo bench … -- redis`: these rows only.
     if std::env::args().any(|argument| argument == "redis") {
+        return;
+    }
+    sealing::rows(&runtime);
+    // `-- sealing`: no more than these.
+    if std::env::args().any(|argument| argument == "sealing") {
         return;
     }
     invalidation(&runtime);

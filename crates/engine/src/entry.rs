@@ -48,6 +48,10 @@ pub(crate) struct Entry<B: ?Sized = dyn Body> {
     pub(crate) loaded_at: Timestamp,
     /// Until when a load that failed is not tried again; see [`Entry::rest`].
     rests_until: AtomicU32,
+    /// How many of the tags, the first ones, stand for people.
+    pub(crate) subjects: u8,
+    /// Whether the value must not leave the process in clear.
+    pub(crate) is_sensitive: bool,
     body: B,
 }
 
@@ -118,6 +122,8 @@ pub(crate) struct NewEntry<'a> {
     pub(crate) value_bytes: usize,
     pub(crate) has_tenant_tags: bool,
     pub(crate) load_ms: u16,
+    pub(crate) subjects: u8,
+    pub(crate) is_sensitive: bool,
 }
 
 impl Entry {
@@ -315,6 +321,8 @@ impl NewEntry<'_> {
             load_ms: self.load_ms,
             loaded_at: self.loaded_at,
             rests_until: AtomicU32::new(0),
+            subjects: self.subjects,
+            is_sensitive: self.is_sensitive,
             body: Held { words, value },
         })
     }
@@ -361,6 +369,8 @@ mod tests {
             value_bytes: 1,
             has_tenant_tags: false,
             load_ms: 0,
+            subjects: 0,
+            is_sensitive: false,
         };
         Entry::new(Some(7u8), &new)
     }

@@ -165,6 +165,8 @@ mod tests {
             value_bytes: 0,
             has_tenant_tags: true,
             load_ms,
+            subjects: 0,
+            is_sensitive: false,
         };
         Entry::new(None::<u8>, &new)
     }

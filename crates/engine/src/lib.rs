@@ -64,6 +64,8 @@ mod refill;
 mod resilience;
 mod sabotage;
 mod scope;
+pub mod sealing;
+mod sensitive;
 mod sync;
 mod tag;
 mod tenant;
@@ -80,8 +82,8 @@ pub use self::store::{
 };
 pub use self::{
     cache::{
-        Cache, CacheBuilder, CacheLimits, CacheSize, Cached, Census, Explanation, FetchError, Fetched, InvalidateError,
-        Invalidation, Loaded, ReadOptions, WarmBudget, Warmed,
+        Cache, CacheBuilder, CacheLimits, CacheSize, Cached, Census, EraseError, Erasure, Explanation, FetchError,
+        Fetched, InvalidateError, Invalidation, Loaded, ReadOptions, SubjectCopy, SubjectReport, WarmBudget, Warmed,
     },
     clocks::ClockLimits,
     codec::{Cacheable, CodecError, Fingerprint},
@@ -94,7 +96,9 @@ pub use self::{
     position::{Position, PositionSet},
     refill::RefillLimits,
     resilience::{BreakerLimits, BreakerPer, BreakerState, PendingLimits, Resilience, ResilientStore, RetryLimits},
-    scope::{TAGS_MAX, decline, record, required},
+    scope::{SUBJECTS_MAX, TAGS_MAX, decline, record, record_sensitive, record_subject, required},
+    sealing::{KeyRing, Sealing, SealingLimits},
+    sensitive::Sensitive,
     store::{MemoryLimits, MemoryStore, Record, StoreError},
     tag::{GroupKey, Home, InvalidTag, TAG_KIND_BYTES_MAX, TAG_TEXT_BYTES_MAX, Tag, TagId},
     tenant::{InvalidTenant, TENANT_BYTES_MAX, Tenant},

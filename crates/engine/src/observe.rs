@@ -36,6 +36,13 @@ pub enum Event<'a> {
         /// Bytes of the encoded value.
         bytes: usize,
     },
+    /// A value was kept in this node's memory, but not offered to the store.
+    NotShared {
+        /// What was loaded.
+        key: &'a RawKey,
+        /// Why.
+        reason: NotStored,
+    },
     /// A load failed, timed out or panicked.
     LoadFailed {
         /// What was to be loaded.

@@ -7,9 +7,10 @@
 //! A task that a loader spawns is outside its scope: await in the loader, or give the tags explicitly
 //! ([`Loaded::tags`](crate::Loaded::tags)).
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use parking_lot::Mutex;
+use smallvec::SmallVec;
 
 use crate::{
     entry::TagIds,
@@ -23,6 +24,9 @@ use crate::{
 /// Most tags an entry may carry; a load that records more is not kept. Tag the list instead of its rows.
 pub const TAGS_MAX: usize = 64;
 
+/// Most subjects of an entry; one about more is kept in memory only, and goes whenever anybody is erased.
+pub const SUBJECTS_MAX: usize = 16;
+
 tokio::task_local! {
     static CURRENT: Arc<Recorder>;
 }
@@ -30,6 +34,21 @@ tokio::task_local! {
 /// Notes that the running load has read the fact `tag`. Does nothing outside a load.
 pub fn record(tag: &Tag) {
     let _ = CURRENT.try_with(|recorder| recorder.tag(tag));
+}
+
+/// Notes that the running load has read something about the person that the tag `subject` stands for, also as a fact: the
+/// value is sealed with a key of that person's, and [`Cache::erase`](crate::Cache::erase) makes it unreadable wherever it
+/// is. Does nothing outside a load.
+///
+/// Use the tag of the person's own row. It should say nothing by itself: an id, not an address.
+pub fn record_subject(subject: &Tag) {
+    let _ = CURRENT.try_with(|recorder| recorder.subject(subject));
+}
+
+/// Notes that the value of the running load must not leave the process in clear. What holds a
+/// [`Sensitive`](crate::Sensitive) value does so by itself.
+pub fn record_sensitive() {
+    let _ = CURRENT.try_with(|recorder| recorder.seen.lock().is_sensitive = true);
 }
 
 /// Notes that the value of the running load must not be kept.
@@ -52,6 +71,13 @@ pub(crate) fn is_unconfirmed() -> bool {
     CURRENT.try_with(|recorder| recorder.unconfirmed).unwrap_or(false)
 }
 
+/// The tag that moves with every erasure: by it a record of the log says what it is, and values about too many people go
+/// whoever it is that is erased.
+pub(crate) fn erasure() -> &'static Tag {
+    static ERASURE: LazyLock<Tag> = LazyLock::new(|| Tag::shared("unstale:erasure", ""));
+    &ERASURE
+}
+
 /// What a load was seen to read.
 pub(crate) struct Recorder {
     tenant: Tenant,
@@ -63,6 +89,9 @@ pub(crate) struct Recorder {
 #[derive(Clone, Debug)]
 pub(crate) struct Seen {
     pub(crate) tags: TagIds,
+    /// Of those tags, the ones that stand for people.
+    pub(crate) subjects: SmallVec<[TagId; 2]>,
+    pub(crate) is_sensitive: bool,
     pub(crate) has_tenant_tags: bool,
     pub(crate) refused: Option<NotStored>,
     pub(crate) expires_no_later: Timestamp,
@@ -72,6 +101,9 @@ pub(crate) struct Seen {
 pub(crate) struct Nested<'a> {
     pub(crate) tenant: &'a Tenant,
     pub(crate) tags: &'a [TagId],
+    /// How many of the tags, the first ones, stand for people.
+    pub(crate) subjects: u8,
+    pub(crate) is_sensitive: bool,
     pub(crate) has_tenant_tags: bool,
     /// Whether it was loaded for this load, not found or joined: then it is no older.
     pub(crate) loaded_within: bool,
@@ -87,8 +119,14 @@ pub(crate) fn record_nested(nested: &Nested<'_>) {
 
 impl Recorder {
     pub(crate) fn new(tenant: Tenant, required: PositionSet) -> Self {
-        let seen =
-            Seen { tags: TagIds::new(), has_tenant_tags: false, refused: None, expires_no_later: Timestamp::NEVER };
+        let seen = Seen {
+            tags: TagIds::new(),
+            subjects: SmallVec::new(),
+            is_sensitive: false,
+            has_tenant_tags: false,
+            refused: None,
+            expires_no_later: Timestamp::NEVER,
+        };
         Self { tenant, required, unconfirmed: false, seen: Mutex::new(seen) }
     }
 
@@ -118,12 +156,20 @@ impl Recorder {
         seen.add(tag.id());
     }
 
+    fn subject(&self, subject: &Tag) {
+        // First as a fact: the tag of another tenant makes the value unkeepable.
+        self.tag(subject);
+        self.seen.lock().add_subject(subject.id());
+    }
+
     pub(crate) fn refuse(&self, reason: NotStored) {
         self.seen.lock().refuse(reason);
     }
 
     pub(crate) fn forget_tags(&self) {
-        self.seen.lock().tags.clear();
+        let mut seen = self.seen.lock();
+        seen.tags.clear();
+        seen.subjects.clear();
     }
 
     pub(crate) fn seen(&self) -> Seen {
@@ -144,7 +190,9 @@ impl Recorder {
             seen.refuse(NotStored::ForeignTag);
         }
         seen.expires_no_later = seen.expires_no_later.min(nested.expires_at);
+        seen.is_sensitive |= nested.is_sensitive;
         nested.tags.iter().for_each(|tag| seen.add(*tag));
+        nested.tags.iter().take(nested.subjects.into()).for_each(|tag| seen.add_subject(*tag));
     }
 }
 
@@ -158,6 +206,35 @@ impl Seen {
         } else {
             self.tags.push(tag);
         }
+    }
+
+    fn add_subject(&mut self, subject: TagId) {
+        if self.subjects.contains(&subject) {
+            return;
+        }
+        if self.subjects.len() == SUBJECTS_MAX {
+            // One more is as good as all: it goes with whoever is erased.
+            self.add(erasure().id());
+        } else {
+            self.subjects.push(subject);
+        }
+    }
+
+    /// Whether it is about more subjects than can be named.
+    pub(crate) fn has_too_many_subjects(&self) -> bool {
+        self.tags.contains(&erasure().id())
+    }
+
+    /// The tags, those that stand for people first, and how many these are.
+    pub(crate) fn ordered_tags(&self) -> (TagIds, u8) {
+        if self.subjects.is_empty() {
+            return (self.tags.clone(), 0);
+        }
+        let is_subject = |tag: &&TagId| self.subjects.contains(tag);
+        let subjects: TagIds = self.tags.iter().filter(is_subject).copied().collect();
+        let count = u8::try_from(subjects.len()).expect("there are few subjects");
+        let others = self.tags.iter().filter(|tag| !self.subjects.contains(tag)).copied();
+        (subjects.into_iter().chain(others).collect(), count)
     }
 
     /// The first reason stays: it is the one to look into.
@@ -232,8 +309,16 @@ mod tests {
         let tags = [TagId(1)];
         let inner = |tenant: Tenant, has_tenant_tags, refused| {
             let expires_at = Timestamp::from_millis(9);
-            let loaded_within = true;
-            let nested = Nested { tenant: &tenant, tags: &tags, has_tenant_tags, loaded_within, expires_at, refused };
+            let nested = Nested {
+                tenant: &tenant,
+                tags: &tags,
+                subjects: 1,
+                is_sensitive: true,
+                has_tenant_tags,
+                loaded_within: true,
+                expires_at,
+                refused,
+            };
             record_nested(&nested);
         };
         recorder.listen(async { inner(acme(), true, None) }).await;
@@ -241,11 +326,44 @@ mod tests {
         let seen = recorder.seen();
         assert_eq!((seen.tags.as_slice(), seen.expires_no_later), (&tags[..], Timestamp::from_millis(9)));
         assert_eq!(seen.refused, None);
+        assert!(seen.is_sensitive && seen.subjects.as_slice() == tags);
         recorder.listen(async { inner(globex(), true, None) }).await;
         assert_eq!(recorder.seen().refused, Some(NotStored::ForeignTag));
 
         let recorder = self::recorder();
         recorder.listen(async { inner(acme(), true, Some(NotStored::FromStale)) }).await;
         assert_eq!(recorder.seen().refused, Some(NotStored::FromStale));
+    }
+
+    #[tokio::test]
+    async fn subjects_are_facts_and_come_first() {
+        let user = |id: usize| Tag::shared("user", id);
+        let recorder = recorder();
+        recorder
+            .listen(async {
+                record(&Tag::of(&acme(), "flow", 1));
+                record_subject(&user(1));
+                record_subject(&user(1));
+                record(&user(2));
+                record_sensitive();
+            })
+            .await;
+        let seen = recorder.seen();
+        let wanted = [user(1).id(), Tag::of(&acme(), "flow", 1).id(), user(2).id()];
+        assert_eq!(seen.ordered_tags(), (TagIds::from_slice(&wanted), 1));
+        assert!(seen.is_sensitive && !seen.has_too_many_subjects());
+    }
+
+    #[tokio::test]
+    async fn one_subject_too_many_is_said_by_one_tag() {
+        let recorder = recorder();
+        let record_users =
+            |count| async move { (0..count).for_each(|user| record_subject(&Tag::shared("user", user))) };
+        recorder.listen(record_users(SUBJECTS_MAX)).await;
+        assert!(!recorder.seen().has_too_many_subjects());
+        recorder.listen(record_users(SUBJECTS_MAX + 1)).await;
+        let seen = recorder.seen();
+        assert!(seen.has_too_many_subjects() && seen.refused.is_none());
+        assert_eq!(usize::from(seen.ordered_tags().1), SUBJECTS_MAX);
     }
 }

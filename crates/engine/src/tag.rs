@@ -151,6 +151,11 @@ pub struct InvalidTag {
 }
 
 impl TagId {
+    /// From its number, as [`as_u64`](Self::as_u64) has it.
+    pub const fn from_u64(number: u64) -> Self {
+        Self(number)
+    }
+
     /// The id as a number, stable over nodes and builds.
     pub fn as_u64(self) -> u64 {
         self.0

@@ -47,6 +47,12 @@ pub enum MissReason {
     Unconfirmed,
     /// It was written by a build with another schema, or did not decode.
     Schema,
+    /// The store held it sealed, and a key that opens it is not at hand: it was destroyed, it is not in this node's ring,
+    /// or where keys are kept did not answer.
+    NoKey,
+    /// What the store held does not open: it was altered, it was sealed for another key, tenant or version, or it was
+    /// not sealed.
+    Unauthentic,
     /// It was right by the rule and within its time, and the reader refused it
     /// ([`Cache::fetch_accepting`](crate::Cache::fetch_accepting)).
     Unsuitable,
@@ -93,13 +99,27 @@ pub enum NotStored {
     NoLifetime,
     /// The policy has switched the cache off.
     Off,
+    /// Kept in memory only: it is sensitive or about somebody, and there is no sealing
+    /// ([`CacheBuilder::sealing`](crate::CacheBuilder::sealing)).
+    Unsealed,
+    /// Kept in memory only: it is about more subjects than the limit ([`SUBJECTS_MAX`](crate::SUBJECTS_MAX)).
+    TooManySubjects,
+    /// Kept in memory only: a key to seal it with was not at hand.
+    NoKey,
 }
 
 impl NotStored {
     /// Whether the value can still be judged by the rule: its tags are all known.
     pub(crate) fn is_judgeable(self) -> bool {
         match self {
-            Self::Overtaken | Self::TooLarge | Self::AbsenceNotKept | Self::NoLifetime | Self::Off => true,
+            Self::Overtaken
+            | Self::TooLarge
+            | Self::AbsenceNotKept
+            | Self::NoLifetime
+            | Self::Unsealed
+            | Self::TooManySubjects
+            | Self::NoKey
+            | Self::Off => true,
             Self::TooManyTags | Self::ForeignTag | Self::FromStale | Self::Declined => false,
         }
     }
@@ -125,12 +145,12 @@ macro_rules! reasons {
 reasons!(StaleReason: Grace => "grace", FailSafe => "fail-safe", Invalidated => "invalidated", Unconfirmed => "unconfirmed");
 reasons!(MissReason: Absent => "absent", Expired => "expired", Invalidated => "invalidated", BelowFloor => "below-floor",
     EpochChanged => "epoch-changed", Behind => "behind", Unconfirmed => "unconfirmed", Schema => "schema",
-    Unsuitable => "unsuitable");
+    NoKey => "no-key", Unauthentic => "unauthentic", Unsuitable => "unsuitable");
 reasons!(BypassReason: Off => "off", KeyTooLong => "key-too-long", TooManyWaiters => "too-many-waiters", OutOfReach => "out-of-reach",
     StoreOpen => "store-open", StoreFailed => "store-failed", StoreSlow => "store-slow");
 reasons!(NotStored: Overtaken => "overtaken", TooManyTags => "too-many-tags", ForeignTag => "foreign-tag",
     FromStale => "from-stale", Declined => "declined", TooLarge => "too-large", AbsenceNotKept => "absence-not-kept",
-    NoLifetime => "no-lifetime", Off => "off");
+    NoLifetime => "no-lifetime", Unsealed => "unsealed", TooManySubjects => "too-many-subjects", NoKey => "no-key", Off => "off");
 
 impl Verdict {
     /// `HIT`, `STALE`, `MISS` or `BYPASS`.

@@ -14,13 +14,16 @@ use axum::{
     routing::get,
 };
 use tower::{ServiceBuilder, util::BoxCloneSyncService};
+use unstale::{CacheBuilder, CacheLimits};
 use unstale_http::CacheLayer;
 use unstale_server::{
     audit::{Audit, AuditKeys, AuditLayer, AuditMetrics, Writes},
     live::{LiveHub, LiveLimits},
     problem::Problem,
     run::Readiness,
+    sealing,
     secret::{Purpose, Secret},
+    settings::CommonSettings,
     shared::{RECORD_LIMIT, SharedStore, record_pending},
     telemetry::{BuildInfo, HttpTelemetry, Metrics},
 };
@@ -85,6 +88,7 @@ impl App {
             None => shared.cache(),
         };
         let cache = builder.observer(metrics.observer()).observer(hub.observer());
+        let cache = with_sealing(cache, &settings, &secret, &store).await?;
         let cache = records.observe(cache.observer(Arc::new(warmer.clone()))).build().await?;
         records.start(&cache, writer);
         metrics.watch(&cache);
@@ -153,6 +157,27 @@ impl App {
         let live = self.platform.live.clone();
         move || live.hub().close_all()
     }
+}
+
+/// Seals what goes to a shared store, and bounds how long anything about people is kept.
+async fn with_sealing(
+    cache: CacheBuilder,
+    settings: &Settings,
+    secret: &Secret,
+    store: &Store,
+) -> anyhow::Result<CacheBuilder> {
+    let CommonSettings { sealing, cache_version, redis, .. } = &settings.common;
+    let limits = CacheLimits { subject_lifetime_max: sealing.subject_lifetime_max, ..CacheLimits::default() };
+    let keys = Arc::new(store.subject_keys());
+    let (cache, is_memory_sealed) = (cache.limits(limits), sealing.is_memory_sealed);
+    if let Some((sealing, keeper)) = sealing::open(sealing, secret, keys, cache_version.clone()).await? {
+        tokio::spawn(keeper.keep_up());
+        return Ok(cache.sealing(sealing).sensitive_in_memory(!is_memory_sealed));
+    }
+    if redis.is_some() {
+        tracing::warn!("SEALING_ENABLED=false: values about people stay in each node's memory, others go in clear");
+    }
+    Ok(cache)
 }
 
 fn assemble(platform: &Platform, secret: &Secret, metrics: &Arc<Metrics>) -> anyhow::Result<Router> {

@@ -2,9 +2,13 @@
 //!
 //! Repositories return them, the cache keeps them, the API serialises them, and the OpenAPI document (from which the
 //! browser's types come) is generated from them. Times are UTC, RFC 3339 on the wire.
+//!
+//! What people are called and how they are reached is [`Sensitive`]: it is not printed, and no copy of it leaves this process
+//! for the cache's store in clear.
 
 use chrono::{DateTime, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
+use unstale::Sensitive;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -111,7 +115,16 @@ words!(
 
 view!(
     /// A user.
-    User { id: Uuid, email: String, name: String, status: UserStatus, is_platform_admin: bool, created_at: DateTime<Utc> }
+    User {
+        id: Uuid,
+        #[schema(value_type = String)]
+        email: Sensitive<String>,
+        #[schema(value_type = String)]
+        name: Sensitive<String>,
+        status: UserStatus,
+        is_platform_admin: bool,
+        created_at: DateTime<Utc>,
+    }
 );
 view!(
     /// A user's part in a client.
@@ -167,7 +180,8 @@ view!(
         engagement_id: Uuid,
         engagement_name: String,
         owner_id: Uuid,
-        owner_name: String,
+        #[schema(value_type = String)]
+        owner_name: Sensitive<String>,
         name: String,
         status: FlowStatus,
         phase: FlowPhase,
@@ -331,8 +345,10 @@ view!(
     /// A user who was seen lately.
     ActiveUser {
         id: Uuid,
-        email: String,
-        name: String,
+        #[schema(value_type = String)]
+        email: Sensitive<String>,
+        #[schema(value_type = String)]
+        name: Sensitive<String>,
         memberships: Vec<Membership>,
         is_platform_admin: bool,
         last_seen_at: Option<DateTime<Utc>>,
@@ -342,8 +358,10 @@ view!(
     /// A user as administrators see them.
     AdminUser {
         id: Uuid,
-        email: String,
-        name: String,
+        #[schema(value_type = String)]
+        email: Sensitive<String>,
+        #[schema(value_type = String)]
+        name: Sensitive<String>,
         status: UserStatus,
         is_platform_admin: bool,
         memberships: Vec<Membership>,
@@ -358,10 +376,13 @@ view!(
     /// Somebody who asked for access.
     PendingApproval {
         user_id: Uuid,
-        email: String,
-        name: String,
+        #[schema(value_type = String)]
+        email: Sensitive<String>,
+        #[schema(value_type = String)]
+        name: Sensitive<String>,
         requested_client: Option<String>,
-        reason: Option<String>,
+        #[schema(value_type = Option<String>)]
+        reason: Option<Sensitive<String>>,
         requested_at: DateTime<Utc>,
     }
 );

@@ -18,6 +18,7 @@
 //! | [`assets`] | serving a built web application |
 //! | [`secret`] | one secret file and the keys derived from it |
 //! | [`rate_limit`] | limiting attempts |
+//! | [`sealing`] | where the keys are that seal what goes to the store |
 //! | [`shared`] | the store of record that the settings name |
 //!
 //! # What this crate knows nothing of
@@ -37,6 +38,7 @@ pub mod outbox;
 pub mod problem;
 pub mod rate_limit;
 pub mod run;
+pub mod sealing;
 pub mod secret;
 pub mod settings;
 pub mod shared;

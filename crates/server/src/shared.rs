@@ -3,8 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use unstale::{
-    Cache, CacheBuilder, InvalidRedisSettings, MemoryStore, RedisSettings, RedisStore, Resilience, Severity,
-    store::Store,
+    Cache, CacheBuilder, InvalidRedisSettings, MemoryLimits, MemoryStore, RedisSettings, RedisStore, Resilience,
+    Severity, store::Store,
 };
 
 use crate::settings::CommonSettings;
@@ -12,6 +12,9 @@ use crate::settings::CommonSettings;
 /// How long a node's view of a shared log may go without being confirmed: a third of the bound within which a read
 /// may miss another node's write, unless its policy says otherwise.
 const CONFIRM_EVERY: Duration = Duration::from_millis(300);
+
+/// Bytes of entries in the embedded store, where memory holds nothing sensitive in clear.
+const SEALED_BYTES_MAX: u64 = 128 << 20;
 
 /// How long a process that stops may still try to record invalidations that wait for the store.
 pub const RECORD_LIMIT: Duration = Duration::from_secs(5);
@@ -59,7 +62,12 @@ pub enum SharedStore {
 impl SharedStore {
     /// Opens the store that the settings name. Redis need not be reachable: until it is, everything is loaded.
     pub fn open(settings: &CommonSettings) -> Result<Self, InvalidRedisSettings> {
-        let Some(redis) = &settings.redis else { return Ok(Self::Embedded(Arc::new(MemoryStore::default()))) };
+        let Some(redis) = &settings.redis else {
+            // What memory must not hold in clear has its place here, sealed.
+            let entry_bytes_max = if settings.sealing.is_memory_sealed { SEALED_BYTES_MAX } else { 0 };
+            let limits = MemoryLimits { entry_bytes_max, ..MemoryLimits::default() };
+            return Ok(Self::Embedded(Arc::new(MemoryStore::new(limits))));
+        };
         let version = settings.cache_version.clone();
         let settings = RedisSettings {
             version,

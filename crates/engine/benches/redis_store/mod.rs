@@ -14,7 +14,7 @@ use tokio::{runtime::Runtime, task::JoinSet};
 use unstale::{
     Bytes, Cache, CacheLimits, Cacheable, CodecError, Fingerprint, L1Limits, Loaded, Mode, Policy, Position,
     ReadOptions, RedisLimits, RedisSettings, RedisStore, Tag, Timestamp, Verdict, catalogue,
-    store::{Filled, Store as _, StoredEntry},
+    store::{Filled, Seal, Store as _, StoredEntry},
     testing::redis_server::RedisServer,
 };
 
@@ -257,6 +257,9 @@ impl Bench {
             dead_at: Timestamp::NEVER,
             schema: Blob::fingerprint(),
             value: Some(value),
+            subjects: 0,
+            is_sensitive: false,
+            seal: Seal::None,
         }
     }
 }

@@ -20,7 +20,7 @@ use crate::{
     position::Partition,
     sabotage::Sabotage,
     scope,
-    store::StoredEntry,
+    store::{Seal, StoredEntry},
     time::Timestamp,
     verdict::{BypassReason, MissReason, StaleReason, Verdict},
 };
@@ -234,6 +234,12 @@ impl Shared {
         lack: Lack,
     ) -> Found {
         let schema = Verdict::Miss(MissReason::Schema);
+        match stored.seal {
+            Seal::None => {}
+            Seal::Broken(reason) => return Found::Nothing(Lack { verdict: Verdict::Miss(reason), ..lack }),
+            // This cache was given no keys.
+            Seal::Sealed => return Found::Nothing(Lack { verdict: Verdict::Miss(MissReason::NoKey), ..lack }),
+        }
         if stored.schema != V::fingerprint() {
             return Found::Nothing(Lack { verdict: schema, ..lack });
         }
@@ -249,6 +255,8 @@ impl Shared {
             expires_at: stored.expires_at,
             has_tenant_tags: stored.has_tenant_tags,
             load_ms: stored.load_ms,
+            subjects: stored.subjects,
+            is_sensitive: stored.is_sensitive,
         };
         let entry = Entry::new(value, &new);
         let found = if self.sabotage.is(Sabotage::TrustStore) {
@@ -307,6 +315,9 @@ impl Shared {
             judge(&entry, &self.view(entry.partition()).clocks, policy, confirmed, now)
         };
         match judgement {
+            // No policy makes it fit to be served.
+            Judgement::Refresh(_) if self.is_erased(&entry) => missed(MissReason::Invalidated, entry, false),
+            Judgement::FailSafe(reason) if self.is_erased(&entry) => missed(reason, entry, false),
             Judgement::Fresh if self.is_due_early(key, &entry, policy, now) => refresh(entry, Verdict::Hit),
             Judgement::Fresh => answer(entry, Verdict::Hit),
             // What was loaded a moment ago need not be loaded again because the view cannot be confirmed.

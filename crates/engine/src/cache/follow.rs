@@ -82,7 +82,7 @@ impl Shared {
     }
 
     /// Applies what was told of a partition's log, without waiting for anybody.
-    pub(super) fn apply_told(&self, partition: Partition) {
+    pub(super) fn apply_told(self: &Arc<Self>, partition: Partition) {
         // Who has the right at this moment asks the log.
         if let Ok(_moving) = self.view(partition).moving.try_lock() {
             self.apply_told_in_turn(partition);
@@ -91,7 +91,7 @@ impl Shared {
 
     /// Moves the view on by what was told and comes next. It stays confirmed as of when the log was last asked: what
     /// was told is not all that there is, and may have come late.
-    fn apply_told_in_turn(&self, partition: Partition) {
+    fn apply_told_in_turn(self: &Arc<Self>, partition: Partition) {
         let clocks = &self.view(partition).clocks;
         let frontier = clocks.frontier();
         if self.sabotage.is(Sabotage::ApplyToldOverGap)
@@ -102,6 +102,7 @@ impl Shared {
         }
         for record in self.told.told_after(clocks.frontier()) {
             clocks.apply(record.position.sequence, &record.tags);
+            self.note_erasure(&record);
             self.observers.tell(&Event::Applied { record: &record });
             if self.sabotage.is(Sabotage::ConfirmByTold) {
                 clocks.confirm(self.now());
@@ -135,7 +136,7 @@ impl Shared {
     }
 
     /// The same, with what was told and not yet applied.
-    pub(super) fn has_reached_by_told(&self, position: &Position) -> bool {
+    pub(super) fn has_reached_by_told(self: &Arc<Self>, position: &Position) -> bool {
         self.has_reached(position) || {
             self.apply_told(position.partition);
             self.has_reached(position)
@@ -198,6 +199,7 @@ impl Shared {
                 LogPage::Records(records) => {
                     for record in &records {
                         view.clocks.apply(record.position.sequence, &record.tags);
+                        self.note_erasure(record);
                         self.observers.tell(&Event::Applied { record });
                     }
                     if records.len() < RECORDS_PER_PAGE {
@@ -214,12 +216,14 @@ impl Shared {
                 }
                 LogPage::Trimmed { head } => {
                     view.clocks.skip_to(head);
+                    self.note_missed_erasures();
                     let head = Position { sequence: head, ..frontier };
                     self.observers.tell(&Event::Skipped { head });
                 }
                 LogPage::NewEpoch { .. } if self.sabotage.is(Sabotage::IgnoreEpoch) => return Ok(()),
                 LogPage::NewEpoch { head } => {
                     view.clocks.start_anew(head);
+                    self.note_missed_erasures();
                     self.observers.tell(&Event::Skipped { head });
                 }
             }

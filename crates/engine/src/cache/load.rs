@@ -24,8 +24,10 @@ use crate::{
     position::{Position, PositionSet},
     sabotage::Sabotage,
     scope::{Recorder, Seen},
-    store::{Filled, StoredEntry},
+    sensitive::notices,
+    store::{Filled, Seal, StoredEntry},
     tag::{Tag, TagId},
+    time::Timestamp,
     verdict::NotStored,
 };
 
@@ -238,9 +240,15 @@ impl Shared {
         let seen = recorder.seen();
         let loaded_at = self.now();
         let lifetime = lifetime(policy, &loaded);
-        let expires_at = (loaded_at + lifetime).min(seen.expires_no_later);
+        let (tags, subjects) = seen.ordered_tags();
+        let is_about_people = subjects > 0 || seen.has_too_many_subjects();
+        let retained_until =
+            if is_about_people { loaded_at + self.limits.subject_lifetime_max } else { Timestamp::NEVER };
+        let expires_at = (loaded_at + lifetime).min(seen.expires_no_later).min(retained_until);
         let mut encoded = Vec::new();
-        let encoding = loaded.value.as_ref().map(|value| value.encode(&mut encoded)).transpose();
+        let (encoding, wrote_sensitive) =
+            notices(|| loaded.value.as_ref().map(|value| value.encode(&mut encoded)).transpose());
+        let is_sensitive = seen.is_sensitive || wrote_sensitive;
         let value_bytes = encoded.len();
         let refused = refused(&seen, loaded.value.is_some(), expires_at <= loaded_at, policy)
             .or_else(|| encoding.is_err().then_some(NotStored::Declined))
@@ -249,13 +257,15 @@ impl Shared {
         let has_value = loaded.value.is_some();
         let new = NewEntry {
             key: key.raw(),
-            tags: seen.tags.clone(),
+            tags: tags.clone(),
             base,
             loaded_at,
             expires_at,
             value_bytes,
             has_tenant_tags: seen.has_tenant_tags,
             load_ms: u16::try_from(took.as_millis()).unwrap_or(u16::MAX),
+            subjects,
+            is_sensitive,
         };
         let entry = Entry::new(loaded.value, &new);
         let mut is_unkeepable = refused.is_some_and(|reason| reason != NotStored::Overtaken);
@@ -263,18 +273,42 @@ impl Shared {
             self.offer(key.raw(), entry.clone());
             let stored = StoredEntry {
                 base,
-                tags: seen.tags,
+                tags,
                 has_tenant_tags: seen.has_tenant_tags,
                 loaded_at,
                 load_ms: new.load_ms,
                 expires_at,
-                dead_at: expires_at + policy.grace.max(policy.fail_safe),
+                dead_at: (expires_at + policy.grace.max(policy.fail_safe)).min(retained_until),
                 schema: V::fingerprint(),
                 value: has_value.then(|| Bytes::from(encoded)),
+                subjects,
+                is_sensitive,
+                seal: Seal::None,
             };
-            is_unkeepable = policy.uses_store && self.fill(key.raw().clone(), stored).await == Some(Filled::NotKept);
+            is_unkeepable = if !policy.uses_store {
+                false
+            } else if let Some(reason) = self.unshared(&stored, &seen) {
+                self.observers.tell(&Event::NotShared { key: key.raw(), reason });
+                true
+            } else {
+                self.fill(key.raw().clone(), stored).await == Some(Filled::NotKept)
+            };
         }
         Landed { entry, not_stored: refused, is_unkeepable }
+    }
+
+    /// Why an entry must not go to the store, if so. A store that shares nothing takes it into this process's memory at
+    /// most.
+    fn unshared(&self, stored: &StoredEntry, seen: &Seen) -> Option<NotStored> {
+        if !self.store.shares_entries() {
+            None
+        } else if seen.has_too_many_subjects() {
+            Some(NotStored::TooManySubjects)
+        } else if self.sealing.is_none() && (stored.is_sensitive || stored.subjects > 0) {
+            Some(NotStored::Unsealed)
+        } else {
+            None
+        }
     }
 
     /// Gives an entry to the store; waits only a little for it to be taken. None if that is not known yet, or failed.
@@ -296,6 +330,9 @@ impl Shared {
 
     /// Puts an entry in L1 unless a better one is there.
     pub(super) fn offer(&self, key: &RawKey, entry: Arc<Entry>) {
+        if entry.is_sensitive && !self.holds_sensitive {
+            return;
+        }
         let better = self.l1.get(key).is_some_and(|held| {
             held.epoch == entry.epoch
                 && held.base() > entry.base()
@@ -306,7 +343,12 @@ impl Shared {
                 && !(held.loaded_at < entry.loaded_at && self.is_valid(key, &entry))
         });
         if !better {
+            let about_people = self.note_people(&entry).then(|| entry.clone());
             self.l1.insert(key, entry, self.now());
+            // A sweep that ran before this line did not see it; one that comes after it does.
+            if about_people.is_some_and(|entry| self.is_erased(&entry)) {
+                self.l1.remove(key);
+            }
         }
     }
 
@@ -320,7 +362,7 @@ impl Shared {
         (!self.stands(base, &seen.tags)).then_some(NotStored::Overtaken)
     }
 
-    fn stands(&self, base: Position, tags: &[TagId]) -> bool {
+    pub(super) fn stands(&self, base: Position, tags: &[TagId]) -> bool {
         let clocks = &self.view(base.partition).clocks;
         // What waits is looked at first: it goes only after the clocks have it.
         !self.is_pending(base.partition, tags)

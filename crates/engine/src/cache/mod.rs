@@ -11,6 +11,7 @@ mod accept;
 mod batch;
 mod batch_turn;
 mod census;
+mod erase;
 mod explain;
 mod fetched;
 mod find;
@@ -32,14 +33,17 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicU64},
     },
+    time::Duration,
 };
 
 use futures_util::future::join_all;
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 
+use self::erase::Erasures;
 pub use self::{
     census::Census,
+    erase::{EraseError, Erasure, SubjectCopy, SubjectReport},
     explain::Explanation,
     fetched::{Cached, FetchError, Fetched, ReadOptions},
     invalidate::{InvalidateError, Invalidation},
@@ -57,6 +61,7 @@ use crate::{
     refill::{Gate, RefillLimits},
     resilience::{PendingLimits, Resilience, ResilientStore, pending::Pending},
     sabotage::Sabotage,
+    sealing::{SealedStore, Sealing},
     store::{LocalHeads, Moves, Store, StoreError},
     tag::{Home, Tag},
     tenant::Tenant,
@@ -82,6 +87,9 @@ pub struct CacheLimits {
     pub refreshes_max: usize,
     /// Invalidations that wait for a store which does not take them.
     pub pending: PendingLimits,
+    /// Longest time that a value about somebody ([`record_subject`](crate::record_subject)) is kept, in any tier, whatever
+    /// its policy says.
+    pub subject_lifetime_max: Duration,
 }
 
 impl Default for CacheLimits {
@@ -95,6 +103,7 @@ impl Default for CacheLimits {
             refill: RefillLimits::default(),
             refreshes_max: 32,
             pending: PendingLimits::default(),
+            subject_lifetime_max: Duration::from_secs(24 * 3600),
         }
     }
 }
@@ -124,6 +133,10 @@ pub struct Cache {
 
 struct Shared {
     store: Arc<dyn Store>,
+    sealing: Option<Sealing>,
+    /// Whether memory may hold sensitive values, as they are.
+    holds_sensitive: bool,
+    erasures: Erasures,
     partitions: PartitionCount,
     /// The log's heads, where it is in this process.
     local_heads: Option<Arc<LocalHeads>>,
@@ -171,6 +184,8 @@ pub struct CacheBuilder {
     resilience: Option<Resilience>,
     seed: u64,
     tenant_weights: HashMap<Tenant, NonZeroU32>,
+    sealing: Option<Sealing>,
+    holds_sensitive: bool,
     sabotage: Sabotage,
 }
 
@@ -212,6 +227,22 @@ impl CacheBuilder {
         self
     }
 
+    /// Seals whatever goes to the store. Without it, values that are sensitive or about somebody stay out of a store that
+    /// is shared.
+    #[must_use]
+    pub fn sealing(mut self, sealing: Sealing) -> Self {
+        self.sealing = Some(sealing);
+        self
+    }
+
+    /// Whether this node's memory may hold sensitive values as they are; by default it may. If not, they are in the store
+    /// only, sealed, and each read opens them anew; a store that holds no entries then keeps none of them.
+    #[must_use]
+    pub fn sensitive_in_memory(mut self, may_be: bool) -> Self {
+        self.holds_sensitive = may_be;
+        self
+    }
+
     /// Sets what chance depends on (early refreshes, pauses, jitter): the same seed and the same times give the same
     /// run. By default it is random, so that nodes do not all decide alike.
     #[must_use]
@@ -235,11 +266,29 @@ impl CacheBuilder {
     /// in the store; the first catching-up that gets through finds that the epoch is another one, and starts the view
     /// anew. A store that refuses this node ([`StoreError::Refused`]) is an error: that has to be set right.
     pub async fn build(self) -> Result<Cache, StoreError> {
-        let Self { store, limits, time, observers, resilience, seed, tenant_weights, sabotage } = self;
+        let Self {
+            store,
+            limits,
+            time,
+            observers,
+            resilience,
+            seed,
+            tenant_weights,
+            sealing,
+            holds_sensitive,
+            sabotage,
+        } = self;
         let observers = Observers::new(observers);
         let store = match resilience {
             Some(guard) => Arc::new(ResilientStore::observed(store, guard, seed, time.clone(), observers.clone())),
             None => store,
+        };
+        let store: Arc<dyn Store> = match &sealing {
+            // Outside of the guard: waiting for somebody's key is not the store's fault.
+            Some(sealing) if store.shares_entries() => {
+                Arc::new(SealedStore::new(store, sealing.clone(), observers.clone()))
+            }
+            _ => store,
         };
         let partitions = store.partitions();
         let asked_at = time.now();
@@ -277,6 +326,9 @@ impl CacheBuilder {
         let late_operations = resilience.map_or(0, |resilience| resilience.late_operations_max);
         let shared = Shared {
             store,
+            sealing,
+            holds_sensitive,
+            erasures: Erasures::default(),
             partitions,
             local_heads,
             told,
@@ -316,6 +368,8 @@ impl Cache {
             resilience: None,
             seed: rand::random(),
             tenant_weights: HashMap::new(),
+            sealing: None,
+            holds_sensitive: true,
             sabotage: Sabotage::None,
         }
     }

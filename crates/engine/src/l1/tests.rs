@@ -29,6 +29,8 @@ fn entry_until(key: &Key<u8>, value_bytes: usize, expires_at: Timestamp) -> Arc<
         value_bytes,
         has_tenant_tags: false,
         load_ms: 0,
+        subjects: 0,
+        is_sensitive: false,
     };
     Entry::new(None::<u8>, &new)
 }

@@ -35,6 +35,7 @@ use crate::{
     position::{Partition, PartitionCount, Position, Sequence},
     tag::TagId,
     time::Timestamp,
+    verdict::MissReason,
 };
 
 /// Most tags in one record; a larger invalidation becomes several records.
@@ -91,6 +92,24 @@ pub struct StoredEntry {
     pub schema: Fingerprint,
     /// The encoded value; `None` is a remembered absence.
     pub value: Option<Bytes>,
+    /// How many of the tags, the first ones, stand for people whom the value is about.
+    pub subjects: u8,
+    /// Whether the value must not leave the process in clear.
+    pub is_sensitive: bool,
+    /// Whether the value is as it was encoded.
+    pub seal: Seal,
+}
+
+/// What was done to an entry's value on its way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Seal {
+    /// Nothing: it is in clear.
+    #[default]
+    None,
+    /// It is sealed, and so are `subjects` and `is_sensitive`, which mean nothing as long as it is.
+    Sealed,
+    /// It was sealed and does not open: there is no value.
+    Broken(MissReason),
 }
 
 /// What became of a fill.

@@ -24,6 +24,8 @@ mod refresh;
 mod resilience;
 #[cfg(feature = "redis")]
 mod resilience_redis;
+#[cfg(feature = "redis")]
+mod sealing;
 mod store_contract;
 mod switches;
 #[cfg(feature = "redis")]

@@ -18,7 +18,7 @@ use unstale::{
     PositionSet, RedisStore, StoreError, Timestamp, Verdict,
     codec::Fingerprint,
     position::PartitionCount,
-    store::{Filled, LogPage, Store as _, StoredEntry},
+    store::{Filled, LogPage, Seal, Store as _, StoredEntry},
     testing::redis_server::{RedisServer, settings},
 };
 
@@ -244,6 +244,9 @@ fn entry(base: Position, value: Bytes) -> StoredEntry {
         dead_at: Timestamp::from_millis(61_000),
         schema: Fingerprint::of("bytes"),
         value: Some(value),
+        subjects: 0,
+        is_sensitive: false,
+        seal: Seal::None,
     }
 }
 

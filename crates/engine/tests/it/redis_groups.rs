@@ -8,7 +8,7 @@ use unstale::{
     Bytes, Position, RedisStore, StoreError, Tag, Tenant, Timestamp,
     codec::Fingerprint,
     position::Epoch,
-    store::{Filled, LogPage, Record, Store as _, StoredEntry},
+    store::{Filled, LogPage, Record, Seal, Store as _, StoredEntry},
     testing::redis_server::{RedisServer, settings},
 };
 
@@ -36,6 +36,9 @@ fn entry(base: Position, tag_id: u64, value: impl Into<Bytes>) -> StoredEntry {
         dead_at: Timestamp::from_millis(3_601_000),
         schema: Fingerprint::of("bytes"),
         value: Some(value.into()),
+        subjects: 0,
+        is_sensitive: false,
+        seal: Seal::None,
     }
 }
 

@@ -6,7 +6,7 @@ use unstale::{
     Bytes, ClockLimits, MemoryLimits, MemoryStore, Tag, Tenant, Timestamp,
     codec::Fingerprint,
     position::{Partition, PartitionCount, Position},
-    store::{AfterLease, Filled, Lease, LeaseRequest, LeaseToken, Leased, LogPage, Store, StoredEntry},
+    store::{AfterLease, Filled, Lease, LeaseRequest, LeaseToken, Leased, LogPage, Seal, Store, StoredEntry},
 };
 
 use crate::world::{acme, page};
@@ -133,6 +133,9 @@ impl Subject {
             dead_at: Timestamp::NEVER + Duration::ZERO,
             schema: Fingerprint::of("bytes"),
             value: Some(Bytes::from_static(value)),
+            subjects: 0,
+            is_sensitive: false,
+            seal: Seal::None,
         };
         self.store.fill(page(&acme(), 1).raw(), entry).await.unwrap()
     }

@@ -9,7 +9,7 @@ use std::{
 use unstale::{
     Bytes, Cache, Position, RedisSettings, RedisStore, Severity, StoreError, Timestamp,
     codec::Fingerprint,
-    store::{Filled, LogPage, Store as _, StoredEntry},
+    store::{Filled, LogPage, Seal, Store as _, StoredEntry},
     testing::redis_server::{RedisCluster, RedisSentinels, RedisServer, settings},
 };
 
@@ -53,6 +53,9 @@ pub(crate) async fn fill(store: &RedisStore, base: Position, number: u32, bytes:
         dead_at: Timestamp::from_millis(600_000),
         schema: Fingerprint::of("bytes"),
         value: Some(vec![7; bytes].into()),
+        subjects: 0,
+        is_sensitive: false,
+        seal: Seal::None,
     };
     store.fill(page(&acme(), number).raw(), entry).await
 }

@@ -30,6 +30,8 @@ fn entry(key: &RawKey, value_bytes: usize) -> Arc<Entry> {
         value_bytes,
         has_tenant_tags: false,
         load_ms: 0,
+        subjects: 0,
+        is_sensitive: false,
     };
     Entry::new(None::<u8>, &new)
 }

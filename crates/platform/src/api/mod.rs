@@ -104,6 +104,8 @@ fn private_routes() -> OpenApiRouter<Platform> {
         .routes(routes!(admin::approvals::list_pending_approvals))
         .routes(routes!(admin::approvals::approve_user))
         .routes(routes!(admin::approvals::reject_user))
+        .routes(routes!(admin::erasure::erase_user))
+        .routes(routes!(admin::erasure::get_cache_report))
         .routes(routes!(admin::audit::search_audit))
         .routes(routes!(admin::audit::export_audit))
         .routes(routes!(admin::cache::get_cache_configuration, admin::cache::put_cache_configuration))

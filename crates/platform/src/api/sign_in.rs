@@ -7,7 +7,7 @@ use axum::{
     http::{HeaderMap, header},
     response::{IntoResponse, Response},
 };
-use unstale::PositionSet;
+use unstale::{PositionSet, Sensitive};
 use unstale_http::Written;
 use unstale_server::audit::{Actor, Class, Entry, Operation, Outcome};
 
@@ -45,7 +45,8 @@ pub struct LoginRequest {
 /// An access token, and whose it is. Browsers have it as a cookie too and need not keep it.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct SignedIn {
-    pub access_token: String,
+    #[schema(value_type = String)]
+    pub access_token: Sensitive<String>,
     /// Always `Bearer`.
     pub token_type: String,
     /// Seconds until the token must be refreshed.
@@ -249,7 +250,7 @@ fn signed_in(platform: &Platform, user: User, session: Uuid, positions: Position
     let access_token = platform.tokens.issue(user.id, session, platform.now());
     let cookie = cookie::set(&access_token, platform.settings.cookie_secure);
     let expires_in = tokens::LIFETIME.as_secs();
-    let body = SignedIn { access_token, token_type: "Bearer".to_owned(), expires_in, user };
+    let body = SignedIn { access_token: access_token.into(), token_type: "Bearer".to_owned(), expires_in, user };
     let mut response = Saved { status: StatusCode::OK, body: Some(body), positions }.into_response();
     response.headers_mut().insert(header::SET_COOKIE, cookie);
     response.headers_mut().insert(header::CACHE_CONTROL, header::HeaderValue::from_static("no-store"));

@@ -84,7 +84,7 @@ impl Shared {
         Ok(Saved { status: StatusCode::NO_CONTENT, body: None, positions })
     }
 
-    async fn commit(&self, write: Write) -> Result<PositionSet, Problem> {
+    pub(crate) async fn commit(&self, write: Write) -> Result<PositionSet, Problem> {
         Ok(write.commit(&self.cache).await?)
     }
 }

@@ -1,5 +1,7 @@
 //! The session's cookie: how the token gets into and out of it. Pure.
 
+use std::fmt;
+
 use axum::http::{HeaderMap, HeaderValue, header};
 
 /// The cookie's name.
@@ -8,7 +10,7 @@ pub const NAME: &str = "platform_session";
 const MAX_AGE_SECONDS: u64 = 7 * 24 * 3600;
 
 /// How a request says who it is from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Credential<'a> {
     /// A program's `Authorization: Bearer`.
     Bearer(&'a str),
@@ -36,6 +38,15 @@ impl<'a> Credential<'a> {
         match self {
             Self::Bearer(token) | Self::Cookie(token) => token,
         }
+    }
+}
+
+impl fmt::Debug for Credential<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Bearer(_) => "Bearer(…)",
+            Self::Cookie(_) => "Cookie(…)",
+        })
     }
 }
 

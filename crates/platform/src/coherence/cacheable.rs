@@ -125,7 +125,7 @@ mod tests {
             engagement_id: id,
             engagement_name: "ä".to_owned(),
             owner_id: id,
-            owner_name: String::new(),
+            owner_name: String::new().into(),
             name: "x".to_owned(),
             status: FlowStatus::AwaitingReview,
             phase: FlowPhase::FieldMapping,
@@ -138,8 +138,8 @@ mod tests {
         comes_back(&FlowMetadata { metadata });
         let user = User {
             id,
-            email: "a@b".to_owned(),
-            name: "a".to_owned(),
+            email: "a@b".into(),
+            name: "a".into(),
             status: UserStatus::Active,
             is_platform_admin: true,
             created_at: time,

@@ -12,7 +12,7 @@
 //! Names that are joined in (the owner of a flow) record a tag for each row up to [`ROWS_TAGGED_MAX`], and the tag of
 //! a list that covers them all beyond that: see [`record_rows`].
 
-use unstale::{Tag, record};
+use unstale::{SUBJECTS_MAX, Tag, record, record_subject};
 /// A client's name as it is compared with what people call it.
 pub use unstale_server::outbox::comparable;
 use uuid::Uuid;
@@ -50,6 +50,22 @@ pub fn record_rows(rows: impl IntoIterator<Item = Uuid>, row: impl Fn(Uuid) -> T
     }
     for id in seen {
         record(&row(id));
+    }
+}
+
+/// Records that something about these people was read, so that the value is sealed with their keys and goes when one of
+/// them is erased.
+pub fn record_people(people: impl IntoIterator<Item = Uuid>) {
+    let mut seen: Vec<Uuid> = Vec::new();
+    for id in people {
+        if !seen.contains(&id) {
+            record_subject(&user(id));
+            seen.push(id);
+        }
+        if seen.len() > SUBJECTS_MAX {
+            // One too many is as good as all.
+            return;
+        }
     }
 }
 

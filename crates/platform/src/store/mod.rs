@@ -42,6 +42,7 @@ use unstale_server::{
     audit::{Audit, AuditKeys, AuditTrail},
     database,
     outbox::{Outbox, OutboxSettings},
+    sealing::SqlSubjectKeys,
     telemetry::OutboxMetrics,
 };
 
@@ -112,6 +113,11 @@ impl Store {
     /// What is committed and maybe not announced yet.
     pub fn outbox(&self) -> &Outbox {
         &self.outbox
+    }
+
+    /// Where the keys of people are that cached values are about.
+    pub fn subject_keys(&self) -> SqlSubjectKeys {
+        SqlSubjectKeys::new(self.pool.clone())
     }
 
     /// How many statements it has run.

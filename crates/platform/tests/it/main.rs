@@ -9,6 +9,7 @@ mod coherence;
 mod isolation;
 mod killed;
 mod migrations;
+mod personal_data;
 mod repositories;
 mod support;
 mod writing;

@@ -40,7 +40,7 @@ async fn a_database_in_memory_is_one_and_stays() {
     let store = platform::store::Store::connect("sqlite::memory:").await.unwrap();
     store.migrate_up().await.unwrap();
     let world = World::build(store).await;
-    assert_eq!(users::by_id(world.store.read(), world.ada).await.unwrap().name, "ada");
+    assert_eq!(users::by_id(world.store.read(), world.ada).await.unwrap().name.as_str(), "ada");
 }
 
 #[tokio::test]

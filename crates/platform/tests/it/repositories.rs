@@ -73,7 +73,7 @@ async fn a_user_comes_in_by_request_and_approval(database: Database) {
     let db = world.store.read();
     let pending = users::pending_approvals(db).await.unwrap().items;
     assert_eq!(pending.len(), 1);
-    assert_eq!((pending[0].user_id, pending[0].reason.as_deref()), (world.paul, Some("audit")));
+    assert_eq!((pending[0].user_id, pending[0].reason.as_deref().map(String::as_str)), (world.paul, Some("audit")));
     world.write(async |w| users::approve(w, world.paul, world.acme.0, Role::ClientAdmin, at(30)).await).await;
     assert_eq!(users::pending_approvals(db).await.unwrap().items, []);
     let paul = users::admin_user(db, Scope::All, world.paul).await.unwrap();

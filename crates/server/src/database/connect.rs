@@ -86,6 +86,8 @@ fn sqlite(options: &mut ConnectOptions, url: &str, limits: &PoolLimits) {
             // Safe with a write-ahead log: a power cut may take the last commits, never the database.
             .synchronous(SqliteSynchronous::Normal)
             .foreign_keys(true)
+            // What is deleted is overwritten: a subject's key that was destroyed must not be found in a free page.
+            .pragma("secure_delete", "ON")
             .busy_timeout(busy_timeout)
     });
 }

@@ -5,13 +5,13 @@ use std::{net::SocketAddr, num::NonZeroU32, path::PathBuf, sync::Arc};
 use futures_util::FutureExt as _;
 use tokio::sync::watch;
 use unstale::{
-    Cache, CacheLimits, CacheVersion, InvalidRedisSettings, L1Limits, MemoryStore, RedisSettings, RedisStore,
-    StoreError,
+    Cache, CacheLimits, CacheVersion, InvalidRedisSettings, KeyRing, L1Limits, MemoryStore, RedisSettings, RedisStore,
+    Sealing, SealingLimits, StoreError, sealing::MemorySubjectKeys,
 };
 
 use super::{
     assembly::{Build, GatewayService, Shared, StateError, listen_settings},
-    config::{File, Plan},
+    config::Plan,
     control,
     identity::tenancy,
     listen::{ListenError, ListenHandle, Listener},
@@ -94,7 +94,7 @@ impl Gateway {
         }));
         let audit = open_audit(&plan, audit_metrics).await?;
         let store = open_store(&plan)?;
-        let cache = build_cache(&plan.file, &store, &metrics).await?;
+        let cache = build_cache(&plan, &store, &metrics).await?;
         metrics.watch(&cache);
         if let SharedStore::Redis(redis) = &store {
             metrics.watch_redis(redis);
@@ -194,8 +194,8 @@ fn open_store(plan: &Plan) -> Result<SharedStore, StartError> {
     Ok(SharedStore::Redis(Arc::new(RedisStore::new(settings)?)))
 }
 
-async fn build_cache(file: &File, store: &SharedStore, metrics: &Metrics) -> Result<Cache, StartError> {
-    let file = &file.cache;
+async fn build_cache(plan: &Plan, store: &SharedStore, metrics: &Metrics) -> Result<Cache, StartError> {
+    let file = &plan.file.cache;
     let usual = L1Limits::default();
     let value = file.response_body_max.as_usize() + file.response_headers_max.as_usize() + ENCODING_BYTES;
     let l1 = L1Limits {
@@ -209,7 +209,20 @@ async fn build_cache(file: &File, store: &SharedStore, metrics: &Metrics) -> Res
     for (tenant, weight) in weights(file) {
         builder = builder.tenant_weight(tenant, weight);
     }
+    if let Some(sealing) = sealing(plan) {
+        builder = builder.sealing(sealing);
+    }
     Ok(builder.build().await?)
+}
+
+/// Seals what goes to Redis, with a key that follows from the secret, which all nodes have. Whom a response is about is not
+/// known here, so there are no keys of people.
+fn sealing(plan: &Plan) -> Option<Sealing> {
+    let secret = plan.secret.as_ref()?.expose();
+    let key = blake3::derive_key("unstale-server 2026 gateway: sealing of cached responses", secret);
+    let ring = KeyRing::new([key]).expect("a derived key is random");
+    let version = CacheVersion::new(&plan.file.cache.version).expect("the file was checked");
+    Some(Sealing::new(ring, Arc::<MemorySubjectKeys>::default(), version, SealingLimits::default()))
 }
 
 /// The weights of tenants, as a file gives them.

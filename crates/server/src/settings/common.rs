@@ -10,6 +10,8 @@ use std::{
 use tracing_subscriber::EnvFilter;
 use unstale::{CacheVersion, RedisLogin, RedisTls, Resilience};
 
+use crate::sealing::SealingSettings;
+
 use super::{Reader, Setting, parse_bool, parse_duration};
 
 const LISTEN_ADDR: Setting<SocketAddr> =
@@ -71,6 +73,8 @@ pub struct CommonSettings {
     pub database_url: DatabaseUrl,
     /// `REDIS_…`: what nodes share; none if this process is the only one.
     pub redis: Option<RedisAccess>,
+    /// `SEALING_…`: with what is encrypted what goes to Redis.
+    pub sealing: SealingSettings,
     /// `CACHE_VERSION`: the generation of all cached values; by default `v1`.
     pub cache_version: CacheVersion,
     /// `DEMO`: whether demonstration data and sign-ins are there; only on a loopback address.
@@ -88,6 +92,7 @@ impl CommonSettings {
         let data_dir = reader.read_or(&DATA_DIR, PathBuf::from("./data"));
         let database_url = reader.read(&DATABASE_URL).unwrap_or_else(|| DatabaseUrl::sqlite_in(&data_dir));
         let redis = RedisAccess::read(reader);
+        let sealing = SealingSettings::read(reader);
         let demo = reader.read_or(&DEMO, false);
         if demo && !listen_addr.ip().is_loopback() {
             reader.refuse(
@@ -103,6 +108,7 @@ impl CommonSettings {
             data_dir,
             database_url,
             redis,
+            sealing,
             cache_version: reader.read(&CACHE_VERSION).unwrap_or_default(),
             demo,
             log: reader.read_or(&LOG, "info".to_owned()),

@@ -51,6 +51,11 @@ struct Eviction {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Refusal {
+    reason: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Threshold {
     percent: u8,
 }
@@ -66,6 +71,7 @@ pub(super) struct EngineMetrics {
     joined: Counter,
     log_skips: Counter,
     store_failures: Counter,
+    not_shared: Family<Refusal, Counter>,
     evictions: Family<Eviction, Counter>,
     breaker_changes: Family<BreakerChange, Counter>,
     invalidations_pending: Family<PartitionOf, Gauge>,
@@ -87,7 +93,7 @@ struct Handles {
 }
 
 /// Verdicts with their reasons.
-const VERDICTS: usize = 21;
+const VERDICTS: usize = 23;
 
 impl EngineMetrics {
     pub(super) fn new(registry: &mut Registry, latency: &CacheLatency) -> Self {
@@ -108,6 +114,12 @@ impl EngineMetrics {
             joined: counter(r, "cache_joined", "Readers that waited for a running load"),
             log_skips: counter(r, "cache_log_skips", "Times that part of the log was missed and a partition flushed"),
             store_failures: counter(r, "cache_store_failures", "Times that the store did not answer"),
+            not_shared: registered(
+                r,
+                "cache_not_shared",
+                "Values kept in memory that were not offered to the store, and why",
+                Family::default(),
+            ),
             evictions: registered(r, "cache_evictions", "Entries evicted from memory, and why", Family::default()),
             quotas_reached: counter(r, "cache_quotas_reached", "Times that a tenant reached its quota in memory"),
             memory_above: registered(
@@ -242,6 +254,9 @@ impl Observer for EngineMetrics {
             Event::StoreFailed { .. } => {
                 self.store_failures.inc();
             }
+            Event::NotShared { reason, .. } => {
+                self.not_shared.get_or_create(&Refusal { reason: reason.as_str() }).inc();
+            }
             Event::Evicted { cause, .. } => self.evicted(*cause),
             Event::QuotaReached { .. } => {
                 self.quotas_reached.inc();
@@ -285,6 +300,8 @@ const ALL: [Verdict; VERDICTS] = [
     Verdict::Miss(MissReason::Unconfirmed),
     Verdict::Miss(MissReason::Schema),
     Verdict::Miss(MissReason::Unsuitable),
+    Verdict::Miss(MissReason::NoKey),
+    Verdict::Miss(MissReason::Unauthentic),
     Verdict::Bypass(BypassReason::KeyTooLong),
     Verdict::Bypass(BypassReason::TooManyWaiters),
     Verdict::Bypass(BypassReason::OutOfReach),
@@ -310,13 +327,15 @@ fn place(verdict: Verdict) -> usize {
         Verdict::Miss(MissReason::Unconfirmed) => 11,
         Verdict::Miss(MissReason::Schema) => 12,
         Verdict::Miss(MissReason::Unsuitable) => 13,
-        Verdict::Bypass(BypassReason::KeyTooLong) => 14,
-        Verdict::Bypass(BypassReason::TooManyWaiters) => 15,
-        Verdict::Bypass(BypassReason::OutOfReach) => 16,
-        Verdict::Bypass(BypassReason::StoreOpen) => 17,
-        Verdict::Bypass(BypassReason::StoreFailed) => 18,
-        Verdict::Bypass(BypassReason::StoreSlow) => 19,
-        Verdict::Bypass(BypassReason::Off) => 20,
+        Verdict::Miss(MissReason::NoKey) => 14,
+        Verdict::Miss(MissReason::Unauthentic) => 15,
+        Verdict::Bypass(BypassReason::KeyTooLong) => 16,
+        Verdict::Bypass(BypassReason::TooManyWaiters) => 17,
+        Verdict::Bypass(BypassReason::OutOfReach) => 18,
+        Verdict::Bypass(BypassReason::StoreOpen) => 19,
+        Verdict::Bypass(BypassReason::StoreFailed) => 20,
+        Verdict::Bypass(BypassReason::StoreSlow) => 21,
+        Verdict::Bypass(BypassReason::Off) => 22,
     }
 }
 

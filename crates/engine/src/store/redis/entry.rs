@@ -6,7 +6,7 @@
 //! | bytes | what |
 //! |---|---|
 //! | 0–2 | magic and format: `Us`, 2 |
-//! | 3 | flags: 1 a value follows, 2 a tag belongs to the tenant, 4 the value is compressed (LZ4 block), 8 how long the load took is told |
+//! | 3 | flags: 1 a value follows, 2 a tag belongs to the tenant, 4 the value is compressed (LZ4 block), 8 how long the load took is told, 16 the value is sealed |
 //! | 4–11, 12–19 | epoch, base |
 //! | 20–27, 28–35, 36–43 | loaded at, expires at, dead at, in ms |
 //! | 44–51 | schema |
@@ -27,7 +27,7 @@ use crate::{
     entry::TagIds,
     key::RawKey,
     position::{Epoch, Partition, Position, Sequence},
-    store::StoredEntry,
+    store::{Seal, StoredEntry},
     tag::TagId,
     time::Timestamp,
 };
@@ -38,6 +38,7 @@ const HAS_VALUE: u8 = 1;
 const HAS_TENANT_TAGS: u8 = 2;
 const COMPRESSED: u8 = 4;
 const HAS_LOAD_TIME: u8 = 8;
+const SEALED: u8 = 16;
 const HEADER_BYTES: usize = 58;
 const LOAD_TIME_BYTES: usize = 2;
 const CHECKSUM_BYTES: usize = 8;
@@ -75,10 +76,13 @@ pub(super) fn encode(key: &RawKey, entry: &StoredEntry, compress_bytes_min: usiz
     let tags = u16::try_from(entry.tags.len()).ok()?;
     let value = entry.value.clone().unwrap_or_default();
     let length = u32::try_from(value.len()).ok()?;
-    let smaller = compressed(&value, compress_bytes_min);
+    let is_sealed = entry.seal == Seal::Sealed;
+    // Noise gets no smaller.
+    let smaller = if is_sealed { None } else { compressed(&value, compress_bytes_min) };
     let mut flags = if entry.value.is_some() { HAS_VALUE } else { 0 };
     flags |= if entry.has_tenant_tags { HAS_TENANT_TAGS } else { 0 };
     flags |= if smaller.is_some() { COMPRESSED } else { 0 };
+    flags |= if is_sealed { SEALED } else { 0 };
     flags |= if entry.load_ms > 0 { HAS_LOAD_TIME } else { 0 };
     let mut head = Vec::with_capacity(HEADER_BYTES + entry.tags.len() * 8 + LOAD_TIME_BYTES);
     head.put_slice(&MAGIC);
@@ -140,14 +144,29 @@ pub(super) fn decode(
     let length = bytes.get_u32() as usize;
     let tags: TagIds = (0..tags).map(|_| TagId(bytes.get_u64())).collect();
     let load_ms = if has_load_time { bytes.get_u16() } else { 0 };
-    let value = match flags & !(HAS_TENANT_TAGS | HAS_LOAD_TIME) {
+    let value = match flags & !(HAS_TENANT_TAGS | HAS_LOAD_TIME | SEALED) {
         0 if bytes.is_empty() => None,
         HAS_VALUE => Some(bytes),
         packed if packed == HAS_VALUE | COMPRESSED && length <= value_bytes_max => Some(unpacked(&bytes, length)?),
         _ => return Err(NoEntry::Corrupt),
     };
     let has_tenant_tags = flags & HAS_TENANT_TAGS != 0;
-    Ok(StoredEntry { base, tags, has_tenant_tags, loaded_at, load_ms, expires_at, dead_at, schema, value })
+    let seal = if flags & SEALED == 0 { Seal::None } else { Seal::Sealed };
+    let (subjects, is_sensitive) = (0, false);
+    Ok(StoredEntry {
+        base,
+        tags,
+        has_tenant_tags,
+        loaded_at,
+        load_ms,
+        expires_at,
+        dead_at,
+        schema,
+        value,
+        subjects,
+        is_sensitive,
+        seal,
+    })
 }
 
 /// Exactly `length` bytes.
@@ -192,6 +211,9 @@ mod tests {
             dead_at: Timestamp::NEVER,
             schema: Fingerprint(4),
             value,
+            subjects: 0,
+            is_sensitive: false,
+            seal: Seal::None,
         }
     }
 
@@ -217,7 +239,8 @@ mod tests {
     fn entries() -> impl Strategy<Value = StoredEntry> {
         let numbers = (any::<[u64; 6]>(), prop_oneof![Just(0), any::<u16>()]);
         let tags = proptest::collection::vec(any::<u64>(), 0..20);
-        (numbers, tags, any::<bool>(), values()).prop_map(|((numbers, load_ms), tags, has_tenant_tags, value)| {
+        let flags = any::<(bool, bool)>();
+        (numbers, tags, flags, values()).prop_map(|((numbers, load_ms), tags, (has_tenant_tags, is_sealed), value)| {
             let [epoch, sequence, loaded_at, expires_at, dead_at, schema] = numbers;
             StoredEntry {
                 base: Position { partition: PARTITION, epoch: Epoch(epoch), sequence: Sequence(sequence) },
@@ -229,6 +252,9 @@ mod tests {
                 dead_at: Timestamp::from_millis(dead_at),
                 schema: Fingerprint(schema),
                 value,
+                subjects: 0,
+                is_sensitive: false,
+                seal: if is_sealed { Seal::Sealed } else { Seal::None },
             }
         })
     }

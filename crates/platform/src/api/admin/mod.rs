@@ -5,3 +5,4 @@ pub mod audit;
 pub mod cache;
 pub mod clients;
 pub mod engagements;
+pub mod erasure;

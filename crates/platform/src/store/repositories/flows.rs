@@ -17,7 +17,7 @@ use crate::{
     coherence::{
         Change, ClientId, Write,
         changes::Action,
-        tags::{self, record_rows},
+        tags::{self, record_people, record_rows},
     },
     store::{
         Reading, StoreError,
@@ -237,7 +237,7 @@ impl FlowRow {
             engagement_id: self.engagement_id,
             engagement_name: self.engagement_name,
             owner_id: self.owner_id,
-            owner_name: self.owner_name,
+            owner_name: self.owner_name.into(),
             name: self.name,
             status: word(FlowStatus::parse, &self.status)?,
             phase: word(FlowPhase::parse, &self.phase)?,
@@ -274,5 +274,6 @@ async fn summaries(
     warn_if_cut(&rows, "flows");
     record_rows(rows.iter().map(|row| row.engagement_id), tags::engagement, || tags::engagements_of(client.0));
     record_rows(rows.iter().map(|row| row.owner_id), tags::user, tags::users);
+    record_people(rows.iter().map(|row| row.owner_id));
     Ok(Items { items: rows.into_iter().map(FlowRow::summary).collect::<Result<_, _>>()? })
 }

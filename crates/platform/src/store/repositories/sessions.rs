@@ -19,7 +19,7 @@ use super::{
 use crate::{
     coherence::{
         Change, Write,
-        tags::{self, record_rows},
+        tags::{self, record_people, record_rows},
     },
     store::{
         Reading, StoreError,
@@ -42,6 +42,7 @@ pub async fn principal(
     [tags::sessions_of(row.user_id), tags::user(row.user_id), tags::memberships_of(row.user_id)]
         .iter()
         .for_each(record);
+    record_people([row.user_id]);
     let Some(user) = user::Entity::find_by_id(row.user_id).one(&db).await? else { return Ok(None) };
     let user = users::view(user)?;
     if user.status != UserStatus::Active {

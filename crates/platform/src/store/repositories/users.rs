@@ -20,7 +20,7 @@ use crate::{
     coherence::{
         Change, ClientId, Write,
         changes::Action,
-        tags::{self, comparable, record_rows},
+        tags::{self, comparable, record_people, record_rows},
     },
     store::{
         Conflict, Reading, StoreError,
@@ -32,8 +32,11 @@ use crate::{
 /// A user is noted as seen at most this often.
 pub const SEEN_EVERY: TimeDelta = TimeDelta::seconds(60);
 
-/// A user to be created.
-#[derive(Clone, Debug)]
+/// What somebody is called who was erased.
+pub const ERASED_NAME: &str = "Erased user";
+
+/// A user to be created. Not printable: it holds a password's hash.
+#[derive(Clone)]
 pub struct NewUser {
     /// Compared without case; kept in lower case.
     pub email: String,
@@ -42,7 +45,7 @@ pub struct NewUser {
 }
 
 /// What somebody says who asks to be let in.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct AccessRequest {
     pub requested_client: Option<String>,
     pub reason: Option<String>,
@@ -57,7 +60,7 @@ pub struct Credentials {
 
 #[instrument(level = "debug", name = "db.query", skip_all, fields(db.operation = "users.by_id"))]
 pub async fn by_id(db: Reading<'_>, user: Uuid) -> Result<User, StoreError> {
-    record(&tags::user(user));
+    record_people([user]);
     let row = user::Entity::find_by_id(user).one(&db).await?;
     view(row.ok_or(StoreError::not_found("user"))?)
 }
@@ -116,6 +119,7 @@ pub async fn pending_approvals(db: Reading<'_>) -> Result<Items<PendingApproval>
     record(&tags::pending_approvals());
     let waiting = waiting(db).await?;
     record_rows(waiting.items.iter().map(|one| one.user_id), tags::user, tags::users);
+    record_people(waiting.items.iter().map(|one| one.user_id));
     Ok(waiting)
 }
 
@@ -129,6 +133,7 @@ pub async fn pending_approvals_for(db: Reading<'_>, client: ClientId) -> Result<
     let mut items = waiting(db).await?.items;
     items.retain(|one| one.requested_client.as_deref().is_some_and(|named| names.contains(&comparable(named))));
     record_rows(items.iter().map(|one| one.user_id), tags::user, tags::users);
+    record_people(items.iter().map(|one| one.user_id));
     Ok(Items { items })
 }
 
@@ -145,10 +150,10 @@ async fn waiting(db: Reading<'_>) -> Result<Items<PendingApproval>, StoreError> 
     let items = rows.into_iter().filter_map(|(request, user)| user.map(|user| (request, user)));
     let items = items.map(|(request, user)| PendingApproval {
         user_id: user.id,
-        email: user.email,
-        name: user.name,
+        email: user.email.into(),
+        name: user.name.into(),
         requested_client: request.requested_client,
-        reason: request.reason,
+        reason: request.reason.map(Into::into),
         requested_at: request.requested_at,
     });
     Ok(Items { items: items.collect() })
@@ -251,6 +256,33 @@ pub async fn set_password_hash(
     update(w, user, now, &[(user::Column::PasswordHash, password_hash.into())]).await
 }
 
+/// Makes a user nobody: the row stays, because flows and imports refer to it, and says nothing of the person any more.
+/// They can sign in no more. Their copies in the cache are another matter: see [`Cache::erase`](unstale::Cache::erase).
+#[instrument(level = "debug", name = "db.query", skip_all, fields(db.operation = "users.erase"))]
+pub async fn erase(w: &mut Write, user: Uuid, now: DateTime<Utc>) -> Result<(), StoreError> {
+    by_id(w.read(), user).await?;
+    for client in clients::ids_of_member(w.read(), user).await? {
+        memberships::revoke(w, user, client, now).await?;
+    }
+    if user_default::Entity::find_by_id(user).one(&w.read()).await?.is_some() {
+        set_defaults(w, user, None, None, now).await?;
+    }
+    if access_request::Entity::find_by_id(user).one(&w.read()).await?.is_some() {
+        decide(w, user).await?;
+    }
+    set_status(w, user, UserStatus::Disabled, now).await?;
+    let values = [
+        // Unique, as the column is, and an address that cannot be (RFC 2606).
+        (user::Column::Email, format!("{}@erased.invalid", user.simple()).into()),
+        (user::Column::Name, ERASED_NAME.into()),
+        // No password has it.
+        (user::Column::PasswordHash, "erased".into()),
+        (user::Column::IsPlatformAdmin, false.into()),
+        (user::Column::LastSeenAt, None::<DateTime<Utc>>.into()),
+    ];
+    update(w, user, now, &values).await
+}
+
 /// Where the user starts: in a client they may act for, and an engagement of it.
 #[instrument(level = "debug", name = "db.query", skip_all, fields(db.operation = "users.set_defaults"))]
 pub async fn set_defaults(
@@ -320,8 +352,8 @@ fn normalised(email: &str) -> String {
 pub(super) fn view(row: user::Model) -> Result<User, StoreError> {
     Ok(User {
         id: row.id,
-        email: row.email,
-        name: row.name,
+        email: row.email.into(),
+        name: row.name.into(),
         status: word(UserStatus::parse, &row.status)?,
         is_platform_admin: row.is_platform_admin,
         created_at: row.created_at,
@@ -397,8 +429,8 @@ async fn find(db: Reading<'_>, scope: Scope, condition: Condition) -> Result<Vec
             };
             users.push(AdminUser {
                 id: row.id,
-                email: row.email,
-                name: row.name,
+                email: row.email.into(),
+                name: row.name.into(),
                 status: word(UserStatus::parse, &row.status)?,
                 is_platform_admin: row.is_platform_admin,
                 memberships: Vec::new(),
@@ -410,6 +442,7 @@ async fn find(db: Reading<'_>, scope: Scope, condition: Condition) -> Result<Vec
         }
         users.last_mut().expect("one was pushed").memberships.extend(role);
     }
+    record_people(users.iter().map(|user| user.id));
     Ok(users)
 }
 

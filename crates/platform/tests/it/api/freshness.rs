@@ -126,6 +126,12 @@ async fn users(covered: &mut Covered, world: &World, [admin, analyst, operator, 
             admin.post(&format!("/admin/pending-approvals/{}/reject", id(1)), Value::Null).await
         })
         .await;
+    let readers = [(admin, "/admin/users"), (operator, "/admin/users"), (admin, lists.as_str())];
+    covered
+        .check("POST /admin/users/{user_id}/erase", &readers, async || {
+            operator.post(&format!("/admin/users/{}/erase", id(0)), Value::Null).await
+        })
+        .await;
 }
 
 async fn flows(covered: &mut Covered, admin: &Person, analyst: &Person) {

@@ -4,6 +4,7 @@ mod audit;
 mod authentication;
 mod batch;
 mod conditional;
+mod erasure;
 mod freshness;
 mod imports;
 mod isolation;

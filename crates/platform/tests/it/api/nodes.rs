@@ -10,15 +10,15 @@ use super::{
     world::{ADMIN, ANALYST, Person, World},
 };
 
-struct Nodes {
-    one: World,
-    two: World,
+pub(super) struct Nodes {
+    pub(super) one: World,
+    pub(super) two: World,
     redis: RedisServer,
     database: tempfile::TempDir,
 }
 
 impl Nodes {
-    async fn start() -> Self {
+    pub(super) async fn start() -> Self {
         let redis = RedisServer::start();
         let database = tempfile::tempdir().unwrap();
         let shared = shared(&redis, &database);

@@ -1,6 +1,7 @@
 //! The history of this crate's tables. A migration that was released is never edited; another follows it.
 
 mod m0001_outbox;
+mod m0002_sealing;
 mod m0003_audit;
 mod m0004_records;
 mod m0005_flags;
@@ -23,6 +24,7 @@ impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
         vec![
             Box::new(m0001_outbox::Migration),
+            Box::new(m0002_sealing::Migration),
             Box::new(m0003_audit::Migration),
             Box::new(m0004_records::Migration),
             Box::new(m0005_flags::Migration),

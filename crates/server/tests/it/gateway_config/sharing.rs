@@ -2,7 +2,9 @@
 
 use serde_json::json;
 
-use super::world::{INTROSPECTION, JWT, ROUTES, World, ask, bearer};
+use unstale::testing::redis_server::RedisServer;
+
+use super::world::{Backend, INTROSPECTION, JWT, ROUTES, World, ask, bearer};
 
 async fn world() -> World {
     World::start(&format!("{JWT}{ROUTES}")).await
@@ -26,6 +28,30 @@ async fn each_principal_has_their_own_answers() {
     // What else the backend may go by tells requests apart, too.
     assert_eq!(world.get(path, &[("authorization", &ann), ("cookie", "session=ben")]).await.cache(), "MISS");
     assert_eq!(world.get(path, &[("authorization", &ann)]).await.cache(), "HIT");
+}
+
+#[tokio::test]
+async fn nodes_share_through_redis_what_redis_cannot_read() {
+    let redis = RedisServer::start();
+    let more = format!("[cache]\nredis_url = \"{}\"\nsecret_env = \"SECRET\"\n{JWT}{ROUTES}", redis.url());
+    let (backend, upstream) = Backend::start().await;
+    let one = World::before(backend.clone(), upstream, &more).await;
+    let two = World::before(backend, upstream, &more).await;
+    let ann = bearer("ann", "acme", &json!({}));
+    let path = "/field-mappings/7";
+    assert_eq!(one.get(path, &[("authorization", &ann)]).await.cache(), "MISS");
+    let shared = two.get(path, &[("authorization", &ann)]).await;
+    assert_eq!((shared.cache(), shared.json()["user"].as_str()), ("HIT", Some("ann")), "{shared:?}");
+    let entries = redis.keys("*}:v1:*");
+    assert!(!entries.is_empty());
+    for entry in entries {
+        let bytes: Vec<u8> = redis.run(&["GET", &entry]);
+        let clear = [&b"ann"[..], b"user", b"application/json"];
+        assert!(
+            !clear.iter().any(|text| bytes.windows(text.len()).any(|window| window == *text)),
+            "{entry} is in clear"
+        );
+    }
 }
 
 #[tokio::test]

@@ -1,0 +1,315 @@
+//! Erasing a person from every tier, and saying what is cached about one.
+//!
+//! A copy is made unreadable by destroying the person's key, unservable by the rule (the erasure is an invalidation like
+//! any other), and then its bytes are removed where they are known. Only the first two matter for being right, and both
+//! cost the same whatever is cached.
+//!
+//! A record that has the erasure's tag tells every node what it is: the node forgets the keys that it holds and looks
+//! through its memory, in the background, for values about people that the rule refuses.
+//!
+//! # What it does not do
+//! Erase the person from the database: do that first, or the next load caches them again.
+
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::SeqCst},
+    },
+};
+
+use futures_util::{StreamExt as _, stream};
+use parking_lot::Mutex;
+
+use super::{Cache, InvalidateError, Invalidation, Shared};
+use crate::{
+    entry::Entry,
+    key::RawKey,
+    position::{Position, PositionSet},
+    scope::erasure,
+    sealing::SubjectKeyError,
+    store::{Record, Seal},
+    tag::Tag,
+    time::Timestamp,
+};
+
+/// Removals from the store that are on their way at once.
+const REMOVALS_AT_ONCE: usize = 64;
+/// Keys that the store is asked for in one go.
+const LOOKUPS_AT_ONCE: usize = 256;
+
+/// Proof that a person was erased from the cache. Holds nothing personal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Erasure {
+    /// Who: a hash under a key that is derived from the master key, preceded by that key's id; none without sealing. Whoever
+    /// knows the person and has the key can tell that it is them, and nobody else can.
+    pub subject: Option<String>,
+    /// When, by this node's clock.
+    pub at: Timestamp,
+    /// Keys that were destroyed, one for each tenant that had entries about the person.
+    pub keys_destroyed: u64,
+    /// Copies that were in this node's memory; none is left.
+    pub memory_removed: usize,
+    /// Of those, copies that were removed from the store too. What else is there cannot be read any more, and expires.
+    pub store_removed: usize,
+    /// Where the log holds it: a node that has followed it to here has forgotten the keys and serves no copy.
+    pub positions: PositionSet,
+}
+
+/// An erasure that is not complete. What could be done was done.
+#[derive(Debug, thiserror::Error)]
+pub enum EraseError {
+    /// The person's keys could not be destroyed.
+    #[error("the person's keys may still exist; erase again ({0})")]
+    Keys(#[from] SubjectKeyError),
+    /// The keys are destroyed, but other nodes were not told.
+    #[error("the keys are destroyed, but not every node was told to forget them; erase again ({0})")]
+    Untold(#[from] InvalidateError),
+}
+
+/// One value about a person.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SubjectCopy {
+    /// The text of its key.
+    pub key: String,
+    /// Whether the store has it too; none if it did not answer.
+    pub in_store: Option<bool>,
+    /// Since when there is this value.
+    pub loaded_at: Timestamp,
+    /// Until when it is fresh, at the latest.
+    pub expires_at: Timestamp,
+    /// Bytes of its encoded value.
+    pub bytes: usize,
+    /// Whether it may be served at this moment, as far as the rule is concerned.
+    pub is_valid: bool,
+}
+
+/// What is cached about a person, as far as this node knows.
+///
+/// It covers this node's memory, and the store for the keys that are there. What other nodes hold, and what only the store
+/// still holds, is told by them, or by nobody: none of it lives beyond
+/// [`CacheLimits::subject_lifetime_max`](crate::CacheLimits::subject_lifetime_max).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SubjectReport {
+    /// The copies.
+    pub copies: Vec<SubjectCopy>,
+    /// Entries of this node's memory that were looked at.
+    pub looked_at: usize,
+    /// Whether that was all of them.
+    pub is_complete: bool,
+}
+
+/// Whether this node's memory has to be looked through for people who were erased.
+#[derive(Default)]
+pub(super) struct Erasures {
+    /// Memory may hold a value about somebody: never before the first was put there.
+    has_people: AtomicBool,
+    sweep: Mutex<Sweep>,
+}
+
+#[derive(Default)]
+struct Sweep {
+    is_wanted: bool,
+    runs: bool,
+}
+
+impl Cache {
+    /// Erases the person that the tag `subject` stands for ([`record_subject`](crate::record_subject)): destroys their
+    /// keys, so that nothing sealed about them can be read again, wherever it was written; declares wrong what was loaded
+    /// about them, on every node; and removes what this node knows of from memory and store.
+    ///
+    /// Other nodes forget the keys and serve no copy from the moment they hear of it, and remove their copies right after.
+    /// Erasing twice does no harm.
+    pub async fn erase(&self, subject: &Tag) -> Result<Erasure, EraseError> {
+        let shared = &self.shared;
+        let id = subject.id();
+        let before = shared.keys_where(move |entry| entry.tags().contains(&id)).await;
+        let destroyed = match &shared.sealing {
+            Some(sealing) => sealing.destroy(subject.id()).await,
+            None => Ok(0),
+        };
+        // Also if the keys are still there: then at least nothing is served.
+        let told = self.invalidate(&Invalidation::of([subject.clone(), erasure().clone()])).await;
+        before.iter().for_each(|key| shared.l1.remove(key));
+        let store_removed = shared.remove_from_store(&before).await;
+        shared.sweep().await;
+        let (keys_destroyed, positions) = (destroyed?, told?);
+        let subject = shared.sealing.as_ref().map(|sealing| sealing.pseudonym(subject));
+        let (at, memory_removed) = (self.now(), before.len());
+        tracing::info!(
+            subject = subject.as_deref().unwrap_or("(no key)"),
+            keys_destroyed,
+            memory_removed,
+            store_removed,
+            "a person was erased from the cache"
+        );
+        Ok(Erasure { subject, at, keys_destroyed, memory_removed, store_removed, positions })
+    }
+
+    /// What is cached about the person that the tag `subject` stands for, looking at `looks_max` entries of this node's
+    /// memory at most.
+    pub async fn report(&self, subject: &Tag, looks_max: usize) -> SubjectReport {
+        let shared = self.shared.clone();
+        let id = subject.id();
+        let looking = tokio::task::spawn_blocking(move || {
+            let (mut report, mut keys) = (SubjectReport::default(), Vec::new());
+            report.is_complete = shared.l1.look_through(|entry| {
+                if report.looked_at == looks_max {
+                    return false;
+                }
+                report.looked_at += 1;
+                if entry.tags().contains(&id)
+                    && let Some(key) = RawKey::of_text(&entry.text())
+                {
+                    report.copies.push(shared.copy(entry));
+                    keys.push(key);
+                }
+                true
+            });
+            (report, keys)
+        });
+        // Not joined only if the runtime ends.
+        let Ok((mut report, keys)) = looking.await else { return SubjectReport::default() };
+        if self.shared.store.shares_entries() {
+            for (copies, keys) in report.copies.chunks_mut(LOOKUPS_AT_ONCE).zip(keys.chunks(LOOKUPS_AT_ONCE)) {
+                let found = self.shared.store.get(keys).await.ok();
+                for (at, copy) in copies.iter_mut().enumerate() {
+                    let is_there = |found: &Vec<Option<crate::store::StoredEntry>>| {
+                        found[at].as_ref().is_some_and(|entry| entry.seal == Seal::None && entry.tags.contains(&id))
+                    };
+                    copy.in_store = found.as_ref().map(is_there);
+                }
+            }
+        } else {
+            report.copies.iter_mut().for_each(|copy| copy.in_store = Some(false));
+        }
+        report.copies.sort_by(|one, other| one.key.cmp(&other.key));
+        report
+    }
+}
+
+impl Shared {
+    /// Notes that memory is about to hold a value, and says whether it is about somebody.
+    pub(super) fn note_people(&self, entry: &Entry) -> bool {
+        let is_about_people = is_about_people(entry);
+        // Looked at first, so that cores do not write to what they share.
+        if is_about_people && !self.erasures.has_people.load(SeqCst) {
+            self.erasures.has_people.store(true, SeqCst);
+        }
+        is_about_people
+    }
+
+    /// Whether an entry is about somebody, invalid, and older than an erasure: then no policy makes it fit to be served, be
+    /// it as stale or because a load failed.
+    pub(super) fn is_erased(&self, entry: &Entry) -> bool {
+        let base = Position { partition: entry.partition(), epoch: entry.epoch, sequence: entry.base() };
+        is_about_people(entry) && !self.stands(base, &[erasure().id()]) && !self.stands(base, entry.tags())
+    }
+
+    /// Does what a record demands that erases somebody.
+    pub(super) fn note_erasure(self: &Arc<Self>, record: &Record) {
+        if record.tags.contains(&erasure().id()) {
+            if let Some(sealing) = &self.sealing {
+                sealing.forget(&record.tags);
+            }
+            self.want_sweep();
+        }
+    }
+
+    /// Records were missed, and one of them may have erased somebody.
+    pub(super) fn note_missed_erasures(self: &Arc<Self>) {
+        if let Some(sealing) = &self.sealing {
+            sealing.forget_all();
+        }
+        self.want_sweep();
+    }
+
+    /// Looks through memory in the background, once for all that is asked for meanwhile.
+    fn want_sweep(self: &Arc<Self>) {
+        if !self.erasures.has_people.load(SeqCst) {
+            return;
+        }
+        let mut sweep = self.erasures.sweep.lock();
+        sweep.is_wanted = true;
+        if !std::mem::replace(&mut sweep.runs, true) {
+            let this = self.clone();
+            tokio::spawn(async move {
+                while this.next_sweep() {
+                    let removed = this.sweep().await;
+                    this.remove_from_store(&removed).await;
+                }
+            });
+        }
+    }
+
+    fn next_sweep(&self) -> bool {
+        let mut sweep = self.erasures.sweep.lock();
+        sweep.runs = std::mem::take(&mut sweep.is_wanted);
+        sweep.runs
+    }
+
+    /// Removes values about people that the rule refuses from memory.
+    async fn sweep(self: &Arc<Self>) -> Vec<RawKey> {
+        let this = self.clone();
+        let found = self.keys_where(move |entry| is_about_people(entry) && !this.is_valid_entry(entry)).await;
+        found.iter().for_each(|key| self.l1.remove(key));
+        found
+    }
+
+    /// The keys of entries in memory. Looks at each of them, where that holds nobody up.
+    async fn keys_where(self: &Arc<Self>, is_meant: impl Fn(&Entry) -> bool + Send + 'static) -> Vec<RawKey> {
+        let this = self.clone();
+        let looking = tokio::task::spawn_blocking(move || {
+            let mut found = Vec::new();
+            this.l1.look_through(|entry| {
+                if is_meant(entry) {
+                    found.extend(RawKey::of_text(&entry.text()));
+                }
+                true
+            });
+            found
+        });
+        // Not joined only if the runtime ends.
+        looking.await.unwrap_or_default()
+    }
+
+    /// Removes entries from the store; returns how many of them the store has taken.
+    async fn remove_from_store(&self, keys: &[RawKey]) -> usize {
+        if !self.store.shares_entries() {
+            return 0;
+        }
+        let removals = keys.iter().map(|key| self.store.remove(key)).collect::<Vec<_>>();
+        let mut removals = stream::iter(removals).buffer_unordered(REMOVALS_AT_ONCE);
+        let mut removed = 0;
+        while let Some(one) = removals.next().await {
+            removed += usize::from(one.is_ok());
+        }
+        removed
+    }
+
+    fn is_valid_entry(&self, entry: &Entry) -> bool {
+        let base = Position { partition: entry.partition(), epoch: entry.epoch, sequence: entry.base() };
+        self.stands(base, entry.tags())
+    }
+
+    fn copy(&self, entry: &Entry) -> SubjectCopy {
+        SubjectCopy {
+            key: entry.text(),
+            in_store: None,
+            loaded_at: entry.loaded_at,
+            expires_at: entry.expires_at,
+            bytes: entry.value_bytes(),
+            is_valid: self.is_valid_entry(entry),
+        }
+    }
+}
+
+fn is_about_people(entry: &Entry) -> bool {
+    entry.subjects > 0 || entry.tags().contains(&erasure().id())
+}
+
+impl fmt::Debug for Erasures {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Erasures")
+    }
+}

@@ -1,0 +1,232 @@
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+
+use bytes::Bytes;
+use futures_util::future::{BoxFuture, FutureExt as _};
+
+use super::*;
+use crate::{
+    Fingerprint,
+    position::{Epoch, Partition, Position, Sequence},
+    time::Timestamp,
+};
+
+crate::catalogue! {
+    /// Of these tests.
+    const PATTERNS;
+    /// A page.
+    fn page(name) -> u8 = "page";
+}
+
+fn key(tenant: &str) -> RawKey {
+    assert_eq!(PATTERNS.len(), 1);
+    page(&Tenant::new(tenant).unwrap(), 1).raw().clone()
+}
+
+fn ring(keys: &[u8]) -> KeyRing {
+    KeyRing::new(keys.iter().map(|first| std::array::from_fn(|at| if at == 0 { *first } else { 7 }))).unwrap()
+}
+
+fn sealing(keys: &[u8], subjects: &Arc<MemorySubjectKeys>) -> Sealing {
+    Sealing::new(ring(keys), subjects.clone(), CacheVersion::default(), SealingLimits::default())
+}
+
+/// An entry about the subjects 1 to `subjects`.
+fn entry(subjects: u8) -> StoredEntry {
+    StoredEntry {
+        base: Position { partition: Partition(3), epoch: Epoch(1), sequence: Sequence(2) },
+        tags: (1..=u64::from(subjects)).chain([99]).map(TagId).collect(),
+        has_tenant_tags: true,
+        loaded_at: Timestamp::from_millis(10),
+        load_ms: 4,
+        expires_at: Timestamp::from_millis(20),
+        dead_at: Timestamp::from_millis(30),
+        schema: Fingerprint(4),
+        value: Some(Bytes::from_static(b"ada@example.com")),
+        subjects,
+        is_sensitive: true,
+        seal: Seal::None,
+    }
+}
+
+/// What the store gives back: no more than it was told.
+async fn sealed(sealing: &Sealing, entry: StoredEntry) -> StoredEntry {
+    let sealed = sealing.seal(&key("acme"), entry).await.unwrap();
+    assert!(!sealed.value.as_ref().unwrap().windows(3).any(|bytes| bytes == b"ada"), "it is in clear");
+    StoredEntry { subjects: 0, is_sensitive: false, ..sealed }
+}
+
+#[tokio::test]
+async fn nodes_with_the_same_keys_open_what_each_other_sealed() {
+    let subjects = Arc::new(MemorySubjectKeys::default());
+    let (one, two) = (sealing(&[1], &subjects), sealing(&[1], &subjects));
+    for count in [0, 1, 3] {
+        for _ in 0..2 {
+            let opened = two.open(&key("acme"), sealed(&one, entry(count)).await).await.unwrap();
+            assert_eq!(format!("{opened:?}"), format!("{:?}", entry(count)));
+        }
+    }
+    assert_eq!(subjects.len(), 3);
+}
+
+#[tokio::test]
+async fn the_same_entry_is_never_sealed_alike() {
+    let subjects = Arc::default();
+    let (one, two) = (sealing(&[1], &subjects), sealing(&[1], &subjects));
+    let bytes = [sealed(&one, entry(1)).await, sealed(&one, entry(1)).await, sealed(&two, entry(1)).await];
+    let bytes = bytes.map(|entry| entry.value.unwrap());
+    assert!(bytes[0] != bytes[1] && bytes[0] != bytes[2]);
+    let heads: Vec<Head> = bytes.iter().map(|bytes| Head::of(bytes).unwrap()).collect();
+    assert_eq!((heads[0].salt, heads[0].counter, heads[1].counter), (heads[1].salt, 0, 1));
+    assert_ne!(heads[0].salt, heads[2].salt);
+}
+
+#[tokio::test]
+async fn what_is_not_sealed_or_sealed_for_another_tenant_does_not_open() {
+    let one = sealing(&[1], &Arc::default());
+    let unauthentic = MissReason::Unauthentic;
+    assert_eq!(one.open(&key("acme"), entry(0)).await.unwrap_err(), unauthentic);
+    let moved = sealed(&one, entry(0)).await;
+    assert_eq!(one.open(&key("globex"), moved.clone()).await.unwrap_err(), unauthentic);
+    let other_version = CacheVersion::new("v2").unwrap();
+    let other = Sealing::new(ring(&[1]), Arc::<MemorySubjectKeys>::default(), other_version, SealingLimits::default());
+    assert_eq!(other.open(&key("acme"), moved.clone()).await.unwrap_err(), unauthentic);
+    let lying = StoredEntry { tags: smallvec::smallvec![], ..moved };
+    assert_eq!(one.open(&key("acme"), lying).await.unwrap_err(), unauthentic);
+}
+
+#[tokio::test]
+async fn destroying_one_subject_makes_everything_about_them_unreadable_and_nothing_else() {
+    let subjects = Arc::default();
+    let (one, two) = (sealing(&[1], &subjects), sealing(&[1], &subjects));
+    let about = [sealed(&one, entry(0)).await, sealed(&one, entry(1)).await, sealed(&one, entry(3)).await];
+    for entry in &about {
+        two.open(&key("acme"), entry.clone()).await.unwrap();
+    }
+    assert_eq!(one.destroy(TagId(3)).await.unwrap(), 1);
+    // Two holds the key until the log tells it.
+    two.forget(&[TagId(3)]);
+    for node in [&one, &two] {
+        let acme = key("acme");
+        let opens = |at: usize| node.open(&acme, about[at].clone());
+        assert!(opens(0).await.is_ok() && opens(1).await.is_ok());
+        assert_eq!(opens(2).await.unwrap_err(), MissReason::NoKey);
+    }
+    // A new key for who comes back opens nothing of before.
+    let again = sealed(&two, entry(3)).await;
+    assert!(one.open(&key("acme"), again).await.is_ok());
+    assert_eq!(one.open(&key("acme"), about[2].clone()).await.unwrap_err(), MissReason::Unauthentic);
+}
+
+#[tokio::test]
+async fn keys_are_rotated_without_a_gap_and_a_key_that_is_dropped_opens_nothing() {
+    let subjects = Arc::default();
+    let node = sealing(&[1], &subjects);
+    let (old, about) = (sealed(&node, entry(0)).await, sealed(&node, entry(2)).await);
+    node.rotate(ring(&[2, 1]));
+    let new = sealed(&node, entry(0)).await;
+    for entry in [&old, &about, &new] {
+        assert!(node.open(&key("acme"), entry.clone()).await.is_ok());
+    }
+    assert_eq!((node.rewrap().await.unwrap(), node.rewrap().await.unwrap()), (2, 0));
+    node.rotate(ring(&[2]));
+    assert_eq!(node.open(&key("acme"), old).await.unwrap_err(), MissReason::NoKey);
+    assert_eq!(node.open(&key("acme"), about).await.unwrap_err(), MissReason::NoKey);
+    assert!(node.open(&key("acme"), new).await.is_ok());
+    // The subjects' keys were wrapped anew: they are not lost with the master key.
+    let about = sealed(&node, entry(2)).await;
+    assert!(node.open(&key("acme"), about).await.is_ok());
+    assert_eq!(subjects.len(), 2);
+}
+
+#[tokio::test]
+async fn a_subject_key_that_cannot_be_unwrapped_is_left_alone() {
+    let subjects = Arc::default();
+    sealed(&sealing(&[1], &subjects), entry(1)).await;
+    let other = sealing(&[2], &subjects);
+    assert_eq!(other.seal(&key("acme"), entry(1)).await.unwrap_err(), NotStored::NoKey);
+    assert_eq!(other.rewrap().await.unwrap(), 0);
+    assert!(sealing(&[1], &subjects).seal(&key("acme"), entry(1)).await.is_ok());
+}
+
+/// Keys that are never at hand: it fails, or does not answer.
+#[derive(Debug)]
+struct Away {
+    answers: bool,
+    asked: AtomicU64,
+}
+
+impl SubjectKeys for Away {
+    fn find<'a>(
+        &'a self,
+        _: &'a Tenant,
+        _: &'a [TagId],
+    ) -> BoxFuture<'a, Result<Vec<Option<WrappedKey>>, SubjectKeyError>> {
+        self.asked.fetch_add(1, SeqCst);
+        let answers = self.answers;
+        async move {
+            if !answers {
+                std::future::pending::<()>().await;
+            }
+            Err(SubjectKeyError("it is away".to_owned()))
+        }
+        .boxed()
+    }
+
+    fn create<'a>(&'a self, _: &'a SubjectKeyRow) -> BoxFuture<'a, Result<WrappedKey, SubjectKeyError>> {
+        unreachable!("it was not found")
+    }
+
+    fn destroy(&self, _: TagId) -> BoxFuture<'_, Result<u64, SubjectKeyError>> {
+        std::future::ready(Err(SubjectKeyError("it is away".to_owned()))).boxed()
+    }
+
+    fn wrapped_by_others(&self, _: KeyId, _: usize) -> BoxFuture<'_, Result<Vec<SubjectKeyRow>, SubjectKeyError>> {
+        std::future::ready(Ok(Vec::new())).boxed()
+    }
+
+    fn rewrap<'a>(&'a self, _: &'a SubjectKeyRow, _: WrappedKey) -> BoxFuture<'a, Result<(), SubjectKeyError>> {
+        std::future::ready(Ok(())).boxed()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn keys_that_are_away_make_misses_within_a_bounded_time() {
+    let about = sealed(&sealing(&[1], &Arc::default()), entry(1)).await;
+    for answers in [true, false] {
+        let away = Arc::new(Away { answers, asked: AtomicU64::new(0) });
+        let limits = SealingLimits::default();
+        let node = Sealing::new(ring(&[1]), away.clone(), CacheVersion::default(), limits);
+        let began = tokio::time::Instant::now();
+        assert_eq!(node.open(&key("acme"), about.clone()).await.unwrap_err(), MissReason::NoKey);
+        assert_eq!(node.seal(&key("acme"), entry(1)).await.unwrap_err(), NotStored::NoKey);
+        assert!(began.elapsed() <= limits.lookup_timeout * 2);
+        assert_eq!(away.asked.load(SeqCst), 2);
+        // What is about nobody goes on.
+        let nobody = sealed(&node, entry(0)).await;
+        assert!(node.open(&key("acme"), nobody).await.is_ok());
+    }
+}
+
+#[tokio::test]
+async fn a_large_value_is_sealed_elsewhere_and_compressed() {
+    let node = sealing(&[1], &Arc::default());
+    let large = StoredEntry { value: Some(vec![b'a'; 1 << 20].into()), ..entry(1) };
+    let sealed = sealed(&node, large.clone()).await;
+    assert!(sealed.value.as_ref().unwrap().len() < 10_000);
+    assert_eq!(node.open(&key("acme"), sealed).await.unwrap().value, large.value);
+}
+
+#[test]
+fn pseudonyms_say_nothing_without_the_key() {
+    let node = |first| sealing(&[first], &Arc::default());
+    let name = |node: &Sealing, id: u32| node.pseudonym(&Tag::shared("user", id));
+    assert_eq!(name(&node(1), 7), name(&node(1), 7));
+    assert_ne!(name(&node(1), 7), name(&node(1), 8));
+    assert_ne!(name(&node(1), 7), name(&node(2), 7));
+}
+
+#[test]
+fn debug_tells_no_key() {
+    let node = sealing(&[1], &Arc::default());
+    assert_eq!(format!("{node:?}"), format!("Sealing(current key {})", ring(&[1]).current_id()));
+}

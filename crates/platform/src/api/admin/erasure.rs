@@ -1,0 +1,125 @@
+//! Erasing a person, and what the cache holds about one.
+
+use axum::{
+    http::header,
+    response::{IntoResponse as _, Response},
+};
+use chrono::{DateTime, Utc};
+use unstale::{SubjectCopy, Timestamp};
+
+use crate::{api::prelude::*, coherence::tags, store::repositories::users};
+
+/// Entries of this server's memory that a report looks at.
+const LOOKS_MAX: usize = 4_000_000;
+
+/// Proof that a user was erased. Holds nothing personal.
+#[derive(Serialize, ToSchema)]
+pub struct ErasureProof {
+    /// Who: a keyed hash, preceded by the id of the key; null if cached values are not sealed.
+    #[schema(required)]
+    pub subject: Option<String>,
+    pub erased_at: DateTime<Utc>,
+    /// Keys that were destroyed: what was sealed with them can never be read again, wherever it was written.
+    pub keys_destroyed: u64,
+    /// Copies that were removed from this server's memory; the others remove theirs.
+    pub copies_removed: usize,
+    /// Of those, copies that were removed from the shared store too.
+    pub stored_copies_removed: usize,
+}
+
+/// What the cache holds about a user, as far as this server knows.
+#[derive(Serialize, ToSchema)]
+pub struct CacheReport {
+    pub user_id: Uuid,
+    /// Copies in this server's memory, and whether the shared store has them too. Other servers know of theirs.
+    pub copies: Vec<CachedCopy>,
+    /// Entries that were looked at.
+    pub looked_at: usize,
+    /// Whether that was all of them.
+    pub is_complete: bool,
+}
+
+/// A cached value that shows something about a user.
+#[derive(Serialize, ToSchema)]
+pub struct CachedCopy {
+    pub key: String,
+    /// Whether the shared store has it; null if it did not answer.
+    #[schema(required)]
+    pub in_store: Option<bool>,
+    pub since: DateTime<Utc>,
+    pub until: DateTime<Utc>,
+    pub bytes: usize,
+    /// Whether nothing that it shows has changed since.
+    pub is_valid: bool,
+}
+
+/// Erase a user (platform admins): their name and address in the database, and every cached copy of them on every server.
+/// What they made stays, by nobody. Erasing again does no harm, and is what to do if this fails half-way.
+#[utoipa::path(post, path = "/admin/users/{user_id}/erase", tag = "admin", params(("user_id" = Uuid, Path)),
+    responses((status = 200, body = ErasureProof)))]
+pub(crate) async fn erase_user(
+    State(platform): State<Platform>,
+    caller: Caller,
+    Path(user): Path<Uuid>,
+) -> WriteAnswer<ErasureProof> {
+    require_platform_admin(&caller)?;
+    if user == caller.id() {
+        return Err(Problem::conflict("You cannot erase yourself. Ask another platform administrator."));
+    }
+    let mut write = platform.begin().await?;
+    users::erase(&mut write, user, platform.now()).await?;
+    let mut positions = platform.commit(write).await?;
+    // After it: what is loaded from here on shows nobody.
+    let erased = platform.cache.erase(&tags::user(user)).await.map_err(|error| {
+        tracing::error!(%error, "a user is erased from the database, and not from everywhere in the cache");
+        Problem::unavailable("The user is erased from the database, but not from every copy in the cache. Erase again.")
+    })?;
+    positions.extend(&erased.positions);
+    let proof = ErasureProof {
+        subject: erased.subject,
+        erased_at: time(erased.at),
+        keys_destroyed: erased.keys_destroyed,
+        copies_removed: erased.memory_removed,
+        stored_copies_removed: erased.store_removed,
+    };
+    Ok(Saved { status: StatusCode::OK, body: Some(proof), positions })
+}
+
+/// What the cache holds about a user (platform admins).
+#[utoipa::path(get, path = "/admin/users/{user_id}/cache-report", tag = "admin", params(("user_id" = Uuid, Path)),
+    responses((status = 200, body = CacheReport)))]
+pub(crate) async fn get_cache_report(
+    State(platform): State<Platform>,
+    caller: Caller,
+    Path(user): Path<Uuid>,
+) -> Result<Response, Problem> {
+    require_platform_admin(&caller)?;
+    users::by_id(platform.store.read(), user).await?;
+    let report = platform.cache.report(&tags::user(user), LOOKS_MAX).await;
+    let copy = |copy: SubjectCopy| CachedCopy {
+        key: copy.key,
+        in_store: copy.in_store,
+        since: time(copy.loaded_at),
+        until: time(copy.expires_at),
+        bytes: copy.bytes,
+        is_valid: copy.is_valid,
+    };
+    let report = CacheReport {
+        user_id: user,
+        copies: report.copies.into_iter().map(copy).collect(),
+        looked_at: report.looked_at,
+        is_complete: report.is_complete,
+    };
+    Ok(([(header::CACHE_CONTROL, "no-store")], axum::Json(report)).into_response())
+}
+
+/// The platform's administrators, whichever client they act for. To everybody else a user whom they may not know does not
+/// exist, and they learn nothing of those whom they do.
+fn require_platform_admin(caller: &Caller) -> Result<(), Problem> {
+    if caller.is_platform_admin() { Ok(()) } else { Err(Problem::not_found()) }
+}
+
+fn time(at: Timestamp) -> DateTime<Utc> {
+    let millis = i64::try_from(at.as_millis()).unwrap_or(i64::MAX);
+    DateTime::from_timestamp_millis(millis).unwrap_or(DateTime::<Utc>::MAX_UTC)
+}
