@@ -19,3 +19,11 @@ export const mappingRow = (page, column) => page.locator('tr', { has: page.getBy
 
 /** A name no earlier run has used, for a server that is kept between runs. */
 export const unique = (name) => `${name}-${Date.now().toString(36)}`;
+
+/** The addresses that a request reads, below the API's: those of a batch, or its own. */
+export function readsOf(request) {
+  const { pathname } = new URL(request.url());
+  if (!pathname.startsWith('/api/v1/')) return [];
+  const paths = pathname.endsWith('/batch') ? request.postDataJSON().requests.map(({ path }) => path) : [pathname];
+  return paths.map((path) => path.split('?')[0].replace('/api/v1', ''));
+}

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ACCOUNTS, newPage, signIn, waitForLive } from '../support/browser.mjs';
 import { serverName } from '../support/csv.mjs';
-import { figure, importCsv, mappingRow, unique } from '../support/steps.mjs';
+import { figure, importCsv, mappingRow, readsOf, unique } from '../support/steps.mjs';
 import { suite } from '../support/suite.mjs';
 
 const shared = suite();
@@ -64,10 +64,7 @@ test('only what changed is asked for again', async () => {
   }
   await watcher.waitForLoadState('networkidle');
   const asked = [];
-  watcher.on('request', (request) => {
-    const { pathname } = new URL(request.url());
-    if (pathname.startsWith('/api/')) asked.push(pathname.replace('/api/v1', ''));
-  });
+  watcher.on('request', (request) => asked.push(...readsOf(request)));
 
   await approve(page, '*Server name');
   await mappingRow(watcher, '*Server name').getByText('Approved').waitFor();

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { LiveConnection, type LiveListener } from '../src/index.ts';
+import type { LiveListener } from '../src/index.ts';
+import { LiveConnection } from '../src/live/index.ts';
 import { FakeSocket } from './support.ts';
 
 function connect() {

@@ -16,7 +16,7 @@ import { Notice } from '../../components/states';
 import { TimeAgo } from '../../components/TimeAgo';
 import { flowStatusLabel, phaseLabel } from '../../lib/format';
 import { usePermissions } from '../../session/permissions';
-import { useEngagementId } from '../../session/store';
+import { useEngagementId } from '../../session/session';
 
 const columns: [Column<FlowSummary>, ...Column<FlowSummary>[]] = [
   {
@@ -119,7 +119,7 @@ function CreateFlow({ engagementId, onCancel }: { engagementId: string; onCancel
     createFlow.mutate(
       { engagement_id: engagementId, name: name.trim() },
       {
-        onSuccess: (flow) => navigate(`/flows/${flow.id}`),
+        onSuccess: ({ data: flow }) => navigate(`/flows/${flow.id}`),
         onError: (error) => {
           form.setErrors(fieldMessages(error));
           if (!isApiError(error, 422)) announceFailure('The flow was not created', error);

@@ -1,0 +1,21 @@
+import type { InvalidationEvent } from '../source.ts';
+
+/** What the server says, over whichever transport. */
+export type Message =
+  | { type: 'hello'; position?: string }
+  | InvalidationEvent
+  | { type: 'resync'; reason?: string; position?: string }
+  | { type: 'revoked' }
+  | { type: 'ping' };
+
+export function parseMessage(data: unknown): Message | undefined {
+  if (typeof data !== 'string') return undefined;
+  try {
+    const message: unknown = JSON.parse(data);
+    return typeof message === 'object' && message !== null && 'type' in message
+      ? (message as Message)
+      : undefined;
+  } catch {
+    return undefined;
+  }
+}
