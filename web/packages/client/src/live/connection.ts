@@ -181,16 +181,14 @@ export class LiveConnection implements LiveSource {
     this.#failures += 1;
     const failedOften = this.#failures > (this.#options.attemptsBeforeDegraded ?? 2);
     if (failedOften || !this.#socket) this.#openStream();
-    this.#setState(failedOften && !this.#stream ? 'degraded' : 'catching-up');
+    const down = (failedOften || !this.#socket) && !this.#stream;
+    this.#setState(down ? 'degraded' : 'catching-up');
   }
 
   #openStream(): void {
     const { streamUrl } = this.#options;
     if (this.#stream || this.#streamRetry || this.#closing) return;
-    if (!streamUrl || !Stream.supported || this.#streamFailures >= STREAM_ATTEMPTS_MAX) {
-      if (!this.#socket) this.#setState('degraded');
-      return;
-    }
+    if (!streamUrl || !Stream.supported || this.#streamFailures >= STREAM_ATTEMPTS_MAX) return;
     const stream: Stream = new Stream({
       url: () => this.#url('stream', streamUrl),
       onMessage: (data) => this.#stream === stream && this.#receive('stream', data),

@@ -170,13 +170,13 @@ export class SharedLive implements LiveSource {
           tell.onInvalidation(event);
         },
         onResync: (reason, position) => {
-          this.#told.length = 0;
-          this.#position = position ?? this.#position;
+          this.#forget(position);
           this.#post({ kind: 'resync', reason, position });
           tell.onResync(reason, position);
         },
         onState: (state) => {
           this.#position = this.#connection?.position ?? this.#position;
+          if (state === 'live') this.#mark(this.#position);
           this.#post({ kind: 'state', state });
           this.#setState(state);
         },
@@ -194,6 +194,18 @@ export class SharedLive implements LiveSource {
   #remember(told: Told): void {
     this.#told.push(told);
     if (this.#told.length > TOLD_MAX) this.#told.shift();
+  }
+
+  /** What came before cannot be told any more. */
+  #forget(position: string | undefined): void {
+    this.#told.length = 0;
+    this.#position = position ?? this.#position;
+    this.#mark(this.#position);
+  }
+
+  /** Whoever has heard up to here has missed only what is remembered behind it. */
+  #mark(position: string | undefined): void {
+    if (position !== undefined) this.#remember({ position, groups: [] });
   }
 
   /** Asks the leader to be taken in; one that does not answer is replaced. */
@@ -221,10 +233,9 @@ export class SharedLive implements LiveSource {
     this.#post({ kind: 'state', state: this.#state });
     if (this.#state !== 'live') return;
     const position = this.#connection?.position;
+    // From the first of that position on: of several records of one, it may not have heard the later ones.
     const place = this.#told.findIndex((told) => told.position === since);
-    let missed: Told[] | null = null;
-    if (since !== undefined && since === position) missed = [];
-    else if (place >= 0) missed = this.#told.slice(place + 1);
+    const missed = since !== undefined && place >= 0 ? this.#told.slice(place + 1) : null;
     this.#post({ kind: 'welcome', to, position, missed });
   }
 
@@ -247,7 +258,7 @@ export class SharedLive implements LiveSource {
       case 'resync':
         // Who has not joined yet says so with what it had heard, and is then told that this cannot be resumed.
         if (this.#joined) {
-          this.#position = message.position ?? this.#position;
+          this.#forget(message.position);
           this.#listener.onResync(message.reason, message.position);
         }
         break;
@@ -263,8 +274,10 @@ export class SharedLive implements LiveSource {
     if (this.#joined) return;
     this.#joined = true;
     this.#listen();
-    if (missed === null) this.#listener.onResync('joined', position);
-    else for (const told of missed) this.#take(told);
+    if (missed === null) {
+      this.#forget(position);
+      this.#listener.onResync('joined', position);
+    } else for (const told of missed) this.#take(told);
     this.#position = position ?? this.#position;
     this.#setState('live');
   }
@@ -273,6 +286,7 @@ export class SharedLive implements LiveSource {
     this.#position = position;
     // Remembered too: this tab may lead next, and be asked.
     this.#remember({ position, groups, ...(entity ? { entity } : {}) });
+    if (groups.length === 0 && !entity) return;
     const data = entity ? { entity } : {};
     const event: InvalidationEvent = { type: 'cache_invalidation', position, groups, data };
     this.#listener.onInvalidation(event);
