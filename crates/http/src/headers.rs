@@ -180,7 +180,7 @@ thread_local! {
 
 fn hit_status(ttl: Seconds) -> HeaderValue {
     HITS.with_borrow_mut(|kept| {
-        let place = usize::try_from(ttl.rem_euclid(HIT_STATUSES as Seconds)).expect("a remainder is not negative");
+        let place = usize::try_from(ttl.unsigned_abs()).unwrap_or_default() % HIT_STATUSES;
         match &kept[place] {
             Some((of, value)) if *of == ttl => value.clone(),
             _ => {

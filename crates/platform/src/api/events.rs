@@ -1,4 +1,4 @@
-//! Live events over a WebSocket.
+//! Live events: over a WebSocket, or as server-sent events.
 
 use axum::Extension;
 use axum::{
@@ -6,11 +6,15 @@ use axum::{
     http::HeaderMap,
     response::{IntoResponse, Response},
 };
+use unstale::{PositionSet, Tag};
 use unstale_http::Identity;
 use unstale_server::live::{self, LiveRequest};
 
 use super::prelude::*;
 use crate::{auth::cookie, live::Live};
+
+/// The position that a browser's own `EventSource` resumes from.
+const LAST_EVENT_ID: &str = "last-event-id";
 
 /// For whom to listen.
 #[derive(Deserialize, IntoParams)]
@@ -36,13 +40,39 @@ pub(crate) async fn events(
     let Ok(upgrade) = upgrade else {
         return Problem::bad_request("This is a WebSocket. Connect to it as one.").into_response();
     };
-    let credential = match cookie::Credential::of(&headers) {
+    let since = query.since.as_deref();
+    let facts = caller.standing(&identity);
+    let read_since = identity.read_since().cloned().unwrap_or_default();
+    platform.live.hub().upgrade(upgrade, Live::identity(&caller), request(&headers, &read_since, &facts, since))
+}
+
+/// Listen to what changes, without a WebSocket. A `Last-Event-ID` counts as `since`.
+#[utoipa::path(get, path = "/events/stream", tag = "events", params(EventsQuery),
+    responses((status = 200, description = "Server-sent events; the data of each is a JSON message as on the socket. An event \
+        named close says code and reason, and ends it", content_type = "text/event-stream")))]
+pub(crate) async fn event_stream(
+    State(platform): State<Platform>,
+    caller: Caller,
+    Extension(identity): Extension<Identity>,
+    headers: HeaderMap,
+    Query(query): Query<EventsQuery>,
+) -> Response {
+    let resumed = || headers.get(LAST_EVENT_ID).and_then(|id| id.to_str().ok());
+    let since = query.since.as_deref().or_else(resumed);
+    let facts = caller.standing(&identity);
+    let read_since = identity.read_since().cloned().unwrap_or_default();
+    platform.live.hub().stream(Live::identity(&caller), request(&headers, &read_since, &facts, since))
+}
+
+fn request<'a>(
+    headers: &'a HeaderMap,
+    read_since: &'a PositionSet,
+    facts: &'a [Tag],
+    since: Option<&'a str>,
+) -> LiveRequest<'a> {
+    let credential = match cookie::Credential::of(headers) {
         Some(cookie::Credential::Bearer(_)) => live::Credential::Bearer,
         _ => live::Credential::Cookie,
     };
-    let facts = caller.standing(&identity);
-    let read_since = identity.read_since().cloned().unwrap_or_default();
-    let since = query.since.as_deref();
-    let request = LiveRequest { headers: &headers, credential, facts: &facts, read_since: &read_since, since };
-    platform.live.hub().upgrade(upgrade, Live::identity(&caller), request)
+    LiveRequest { headers, credential, facts, read_since, since }
 }

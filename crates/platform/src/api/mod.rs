@@ -42,6 +42,8 @@ pub use self::state::Platform;
 pub const BASE: &str = "/api/v1";
 /// The socket's path.
 pub const EVENTS_PATH: &str = "/api/v1/events";
+/// The path of the same as server-sent events.
+pub const EVENT_STREAM_PATH: &str = "/api/v1/events/stream";
 /// Longest body, in bytes, but for uploads.
 const BODY_BYTES_MAX: usize = 256 * 1024;
 
@@ -111,6 +113,7 @@ fn private_routes() -> OpenApiRouter<Platform> {
         .merge(administration)
         .routes(routes!(batch::batch))
         .routes(routes!(events::events))
+        .routes(routes!(events::event_stream))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .merge(uploads)
 }

@@ -107,7 +107,7 @@ fn complete_operation(path: &str, method: &HttpMethod, operation: &mut Operation
     if !reads || path.contains("/admin/") {
         problems.push(("403", "The caller's role does not allow it, or the request came from another site"));
     }
-    if reads && !is_public && !path.ends_with("/events") {
+    if reads && !is_public && !path.starts_with(super::EVENTS_PATH) {
         operation.parameters.get_or_insert_default().push(RefOr::T(if_none_match()));
         let unchanged = Response::new("Unchanged since the ETag in If-None-Match");
         operation.responses.responses.entry("304".to_owned()).or_insert(RefOr::T(unchanged));

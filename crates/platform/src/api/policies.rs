@@ -58,8 +58,8 @@ mod tests {
     use super::*;
     use crate::api::{document, openapi};
 
-    /// What is not kept: a socket.
-    const UNCACHED: &[&str] = &["/api/v1/events"];
+    /// What is not kept: live events.
+    const UNCACHED: &[&str] = &[crate::api::EVENTS_PATH, crate::api::EVENT_STREAM_PATH];
 
     #[test]
     fn every_documented_read_has_a_policy_and_lets_browsers_ask() {

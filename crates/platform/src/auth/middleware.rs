@@ -38,7 +38,7 @@ use crate::{
 };
 
 /// The query parameter in place of the acting client's header, for sockets.
-const SOCKET_CLIENT: &str = "client_account_id";
+const LIVE_CLIENT: &str = "client_account_id";
 
 /// Lets requests in with their [`Caller`] and their [`Identity`], or refuses them.
 #[derive(Clone)]
@@ -146,7 +146,7 @@ impl Asking {
     fn of(platform: &Platform, head: &Parts) -> Result<Self, Problem> {
         let headers = &head.headers;
         let credential = Credential::of(headers).ok_or_else(Problem::unauthorized)?;
-        let named_client = if is_socket(head) { socket_client(&head.uri) } else { named_client(headers)? };
+        let named_client = if is_live(head) { live_client(&head.uri) } else { named_client(headers)? };
         let key = Admissions::key(credential.token(), named_client.as_deref());
         let known = platform.admissions.get(&key);
         let claims = match &known {
@@ -156,7 +156,7 @@ impl Asking {
         let now = platform.now();
         claims.check_time(now).map_err(refuse_token)?;
         if let Credential::Cookie(_) = credential {
-            let judged = if is_socket(head) { csrf::judge_origin(headers) } else { csrf::judge(&head.method, headers) };
+            let judged = if is_live(head) { csrf::judge_origin(headers) } else { csrf::judge(&head.method, headers) };
             judged.map_err(|refusal| Problem::forbidden(refusal.message()))?;
         }
         Ok(Self { named_client, key, known, claims, read_since: platform.cache.frontiers(), now })
@@ -276,13 +276,14 @@ fn named_client(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     }
 }
 
-fn is_socket(head: &Parts) -> bool {
-    head.uri.path() == crate::api::EVENTS_PATH
+/// Whether it asks for live events: browsers cannot give such requests headers of their own.
+fn is_live(head: &Parts) -> bool {
+    matches!(head.uri.path(), crate::api::EVENTS_PATH | crate::api::EVENT_STREAM_PATH)
 }
 
-fn socket_client(uri: &Uri) -> Option<String> {
+fn live_client(uri: &Uri) -> Option<String> {
     let pairs = uri.query()?.split('&').filter_map(|pair| pair.split_once('='));
-    pairs.filter(|(name, _)| *name == SOCKET_CLIENT).map(|(_, value)| value.to_owned()).next()
+    pairs.filter(|(name, _)| *name == LIVE_CLIENT).map(|(_, value)| value.to_owned()).next()
 }
 
 #[cfg(test)]

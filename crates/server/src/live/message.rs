@@ -3,7 +3,7 @@
 //! A note is a JSON object that the writer gave to the invalidation. Its member `tenant`, if there is one, names who
 //! may read it: it is taken out, and readers of other tenants get `{}` as data (and the groups of what they hold).
 
-use std::collections::HashMap;
+use std::{collections::HashMap, fmt::Write as _};
 
 use axum::extract::ws::Utf8Bytes;
 use bytes::Bytes;
@@ -48,6 +48,25 @@ pub(super) struct Outgoing<'a> {
     groups: HashMap<(Tenant, TagId), String>,
     texts: HashMap<(Tenant, Vec<TagId>), Utf8Bytes>,
     position: String,
+    jitter_ms: u32,
+}
+
+/// What a client that connects is about to hear of the time before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum MissedBefore {
+    Nothing,
+    Replayed,
+    Unknown,
+}
+
+impl MissedBefore {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Nothing => "nothing",
+            Self::Replayed => "replayed",
+            Self::Unknown => "unknown",
+        }
+    }
 }
 
 impl Encoder {
@@ -65,11 +84,18 @@ impl Encoder {
             groups: HashMap::new(),
             texts: HashMap::new(),
             position: PositionSet::from(position).to_string(),
+            jitter_ms: 0,
         }
     }
 }
 
 impl Outgoing<'_> {
+    /// Tells all readers to spread their refetches over so many milliseconds.
+    pub(super) fn spread_over(mut self, jitter_ms: u32) -> Self {
+        self.jitter_ms = jitter_ms;
+        self
+    }
+
     /// The message for readers of `tenant` that hold `tags`.
     pub(super) fn text(&mut self, tenant: &Tenant, tags: Vec<TagId>) -> Utf8Bytes {
         let key = (tenant.clone(), tags);
@@ -85,7 +111,11 @@ impl Outgoing<'_> {
             text.push('"');
         }
         let may_read = self.only.as_deref().is_none_or(|only| only == tenant.as_str());
-        text.push_str(r#"],"data":"#);
+        text.push(']');
+        if self.jitter_ms > 0 {
+            _ = write!(text, r#","jitter_ms":{}"#, self.jitter_ms);
+        }
+        text.push_str(r#","data":"#);
         text.push_str(if may_read { &self.data } else { NO_DATA });
         text.push('}');
         let text = Utf8Bytes::from(text);
@@ -94,8 +124,8 @@ impl Outgoing<'_> {
     }
 }
 
-pub(super) fn hello(position: &str) -> Utf8Bytes {
-    format!(r#"{{"type":"hello","position":"{position}"}}"#).into()
+pub(super) fn hello(position: &str, missed: MissedBefore) -> Utf8Bytes {
+    format!(r#"{{"type":"hello","position":"{position}","missed":"{}"}}"#, missed.as_str()).into()
 }
 
 pub(super) fn resync(reason: ResyncReason, position: Position) -> Utf8Bytes {

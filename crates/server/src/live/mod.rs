@@ -1,4 +1,4 @@
-//! Real-time invalidation: what changed is told, over WebSocket, to exactly those browsers that hold it.
+//! Real-time invalidation: what changed is told, over WebSocket or server-sent events, to exactly those browsers that hold it.
 //!
 //! The hub watches a cache ([`LiveHub::observer`]) and knows two things: the records of the log as they are applied,
 //! and the **interest** of each session, the tags that responses served to it carried ([`LiveHub::served`]). A record
@@ -7,12 +7,15 @@
 //!
 //! # Messages
 //! ```json
-//! {"type":"hello","position":"…"}
-//! {"type":"cache_invalidation","position":"…","groups":["…"],"data":{…}}
+//! {"type":"hello","position":"…","missed":"nothing"}
+//! {"type":"cache_invalidation","position":"…","groups":["…"],"jitter_ms":400,"data":{…}}
 //! {"type":"resync","reason":"slow","position":"…"}
 //! {"type":"ping"}
 //! ```
-//! `hello` comes first, once the subscription is active. `resync` means that it cannot be known what the client
+//! `hello` comes first, once the subscription is active; `missed` says what the client is about to hear of the time
+//! before: `nothing`, `replayed` (the events follow) or `unknown` (a `resync` follows). `jitter_ms`, if it is there, is
+//! the time over which clients are to spread their refetches, at random, because many hear the same
+//! ([`LiveLimits::refetches_per_second`]). `resync` means that it cannot be known what the client
 //! missed, or not be said in detail: what is on screen is to be fetched anew. Its reasons are `slow` (the client
 //! reads too slowly), `unknown` (part of the log is out of reach) and `many` (the session holds more facts than are
 //! remembered). The position of the last message is the token to resume with (`?since=`).
@@ -59,6 +62,8 @@ mod ring;
 mod session;
 mod socket;
 mod standing;
+mod stream;
+mod subscription;
 
 use std::{
     fmt,
@@ -77,8 +82,13 @@ use unstale::{
     position::{Partition, PartitionCount},
 };
 
+pub use self::{
+    directory::Refused,
+    message::note,
+    origin::{Credential, OriginRefused, check_origin, check_reader},
+};
 use self::{
-    directory::Directory,
+    directory::{Directory, Seat},
     inbox::{Heard, Inbox},
     message::Encoder,
     outbox::Outbox,
@@ -86,17 +96,16 @@ use self::{
     session::{Budget, Since},
     standing::{Standing, Standings},
 };
-pub use self::{
-    directory::Refused,
-    message::note,
-    origin::{Credential, OriginRefused, check_origin},
-};
 use crate::{problem::Problem, telemetry::LiveMetrics};
 
 /// Closed because the session ended or its rights changed: sign in again, or connect again.
 pub const CLOSE_UNAUTHORIZED: u16 = 4401;
 /// Closed because the server stops (RFC 6455, §7.4.1).
 pub const CLOSE_GOING_AWAY: u16 = 1001;
+
+/// Refetches that are spread over less are not spread.
+const JITTER_MS_MIN: u128 = 50;
+const NOT_RUNNING: &str = "Live events are not running yet. Try again.";
 
 /// The limits of a [`LiveHub`], each with its default.
 #[derive(Clone, Copy, Debug)]
@@ -120,8 +129,23 @@ pub struct LiveLimits {
     pub recent_records_max: usize,
     /// Events that wait to be sent out; beyond it, partitions are resynchronised.
     pub inbox_max: usize,
+    /// How many refetches a second this node asks for: what many clients hear at once tells them to spread out by it.
+    pub refetches_per_second: u32,
+    /// Over how long they are to spread at most.
+    pub jitter_max: Duration,
     /// How often sockets are pinged. One that was silent for twice as long is dropped.
     pub heartbeat: Duration,
+}
+
+impl LiveLimits {
+    /// Over how many milliseconds `readers` that hear the same are to spread their refetches; 0 if they need not.
+    fn jitter_ms(&self, readers: usize) -> u32 {
+        let readers = u64::try_from(readers).unwrap_or(u64::MAX);
+        let spread = readers.saturating_mul(1000) / u64::from(self.refetches_per_second.max(1));
+        let spread = u128::from(spread).min(self.jitter_max.as_millis());
+        // Below this nobody gains.
+        if spread < JITTER_MS_MIN { 0 } else { u32::try_from(spread).unwrap_or(u32::MAX) }
+    }
 }
 
 impl Default for LiveLimits {
@@ -137,6 +161,8 @@ impl Default for LiveLimits {
             idle_heartbeats_max: 24,
             recent_records_max: 1024,
             inbox_max: 16_384,
+            refetches_per_second: 1000,
+            jitter_max: Duration::from_secs(5),
             heartbeat: Duration::from_secs(25),
         }
     }
@@ -239,26 +265,47 @@ impl LiveHub {
     /// Answers the request for a socket: upgrades it, or refuses with a problem.
     pub fn upgrade(&self, upgrade: WebSocketUpgrade, who: LiveIdentity, request: LiveRequest<'_>) -> Response {
         if let Err(refused) = check_origin(request.headers, request.credential) {
-            self.shared.metrics.event("refused");
-            return Problem::forbidden(refused.to_string()).into_response();
+            return self.refuse(Problem::forbidden(refused.to_string()));
         }
-        if self.shared.cache.get().is_none() {
-            return Problem::unavailable("Live events are not running yet. Try again.").into_response();
-        }
-        let seat = match self.shared.directory.admit(&who) {
-            Ok(seat) => seat,
-            Err(refused) => {
-                self.shared.metrics.event("refused");
-                return refused.problem().into_response();
-            }
+        let (standing, seat, since) = match self.admit(who, &request) {
+            Ok(admitted) => admitted,
+            Err(problem) => return self.refuse(*problem),
         };
-        let since = request.since.map_or(Since::FirstTime, |text| Since::read(text, self.partition(&who.tenant)));
-        let standing = Standing { who, facts: request.facts.to_vec(), read_since: request.read_since.clone() };
         let shared = self.shared.clone();
         upgrade
             .max_message_size(socket::CLIENT_MESSAGE_BYTES_MAX)
             .max_frame_size(socket::CLIENT_MESSAGE_BYTES_MAX)
             .on_upgrade(move |web_socket| socket::run(shared, web_socket, standing, seat, since))
+    }
+
+    /// Answers the request for server-sent events with the messages of a socket, or refuses with a problem. They count
+    /// as a socket. [`LiveRequest::since`] is the query's, or else the request's `Last-Event-ID`.
+    pub fn stream(&self, who: LiveIdentity, request: LiveRequest<'_>) -> Response {
+        if let Err(refused) = check_reader(request.headers, request.credential) {
+            return self.refuse(Problem::forbidden(refused.to_string()));
+        }
+        let (standing, seat, since) = match self.admit(who, &request) {
+            Ok(admitted) => admitted,
+            Err(problem) => return self.refuse(*problem),
+        };
+        stream::respond(self.shared.clone(), standing, seat, &since)
+            .unwrap_or_else(|| self.refuse(Problem::unavailable(NOT_RUNNING)))
+    }
+
+    /// What a listener stands on, its seat, and what it says of its past.
+    fn admit(&self, who: LiveIdentity, request: &LiveRequest<'_>) -> Result<(Standing, Seat, Since), Box<Problem>> {
+        if self.shared.cache.get().is_none() {
+            return Err(Problem::unavailable(NOT_RUNNING).into());
+        }
+        let seat = self.shared.directory.admit(&who).map_err(|refused| Box::new(refused.problem()))?;
+        let since = request.since.map_or(Since::FirstTime, |text| Since::read(text, self.partition(&who.tenant)));
+        let standing = Standing { who, facts: request.facts.to_vec(), read_since: request.read_since.clone() };
+        Ok((standing, seat, since))
+    }
+
+    fn refuse(&self, problem: Problem) -> Response {
+        self.shared.metrics.event("refused");
+        problem.into_response()
     }
 
     /// Ends a session: its sockets are closed with 4401, what it was served is forgotten, and no socket is opened for

@@ -43,6 +43,18 @@ pub fn check_origin(headers: &HeaderMap, credential: Credential) -> Result<(), O
     }
 }
 
+/// Checks that an answer can be read by pages of the host it is asked of only, or by whoever knows a token.
+///
+/// For requests whose answers browsers keep from other origins. Browsers send no `Origin` with a page's own `GET`, but
+/// `Sec-Fetch-Site`.
+pub fn check_reader(headers: &HeaderMap, credential: Credential) -> Result<(), OriginRefused> {
+    let is_own = headers.get("sec-fetch-site").is_some_and(|site| site == "same-origin");
+    match check_origin(headers, credential) {
+        Err(OriginRefused::Missing) if is_own => Ok(()),
+        checked => checked,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -82,5 +94,20 @@ mod tests {
     fn without_an_origin_only_a_bearer_is_taken() {
         check(Some("app.example"), &[], Credential::Bearer, Ok(()));
         check(Some("app.example"), &[], Credential::Cookie, Err(OriginRefused::Missing));
+    }
+
+    #[test]
+    fn a_page_reads_of_its_own_host_without_an_origin() {
+        let read = |site: &'static str| {
+            let headers = HeaderMap::from_iter([(
+                http::HeaderName::from_static("sec-fetch-site"),
+                http::HeaderValue::from_static(site),
+            )]);
+            check_reader(&headers, Credential::Cookie)
+        };
+        assert_eq!(read("same-origin"), Ok(()));
+        for foreign in ["same-site", "cross-site", "none", ""] {
+            assert_eq!(read(foreign), Err(OriginRefused::Missing), "{foreign}");
+        }
     }
 }

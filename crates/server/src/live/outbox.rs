@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 use unstale::Position;
 
-use super::message::{self, ResyncReason};
+use super::message::{self, MissedBefore, ResyncReason};
 
 pub(super) struct Outbox {
     waiting: Mutex<Waiting>,
@@ -63,8 +63,8 @@ impl Outbox {
         Self { waiting: Mutex::default(), arrived: Notify::new(), limit }
     }
 
-    pub(super) fn hello(&self, position: &str) {
-        self.waiting.lock().hello = Some(message::hello(position));
+    pub(super) fn hello(&self, position: &str, missed: MissedBefore) {
+        self.waiting.lock().hello = Some(message::hello(position, missed));
         self.arrived.notify_one();
     }
 
@@ -172,6 +172,7 @@ mod tests {
         outbox.push(Utf8Bytes::from_static(text), head())
     }
 
+    const HELLO: &str = r#"{"type":"hello","position":"1.2.0","missed":"replayed"}"#;
     const SLOW: &str = r#"{"type":"resync","reason":"slow","position":"1.2.3"}"#;
 
     #[test]
@@ -180,14 +181,14 @@ mod tests {
         outbox.ask_receipt(9);
         push(&outbox, "a");
         push(&outbox, "b");
-        outbox.hello("1.2.0");
-        assert_eq!(taken(&outbox), [r#"{"type":"hello","position":"1.2.0"}"#, "a", "b", "receipt 9"]);
+        outbox.hello("1.2.0", MissedBefore::Replayed);
+        assert_eq!(taken(&outbox), [HELLO, "a", "b", "receipt 9"]);
     }
 
     #[test]
     fn an_overflow_becomes_one_resync_and_then_goes_on() {
         let outbox = Outbox::new(2);
-        outbox.hello("x");
+        outbox.hello("x", MissedBefore::Nothing);
         assert_eq!([push(&outbox, "a"), push(&outbox, "b")], [Pushed::Queued; 2]);
         assert_eq!(push(&outbox, "c"), Pushed::Overflowed);
         assert_eq!(push(&outbox, "d"), Pushed::Covered);

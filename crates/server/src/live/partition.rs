@@ -23,7 +23,7 @@ use super::{
     LiveIdentity, LiveLimits,
     forgotten::Forgotten,
     interest::Match,
-    message::{Encoder, ResyncReason},
+    message::{Encoder, MissedBefore, ResyncReason},
     outbox::{Outbox, Pushed},
     ring::{After, Ring},
     session::{Budget, Held, Missed, Session, Since},
@@ -85,7 +85,7 @@ impl PartitionState {
                 concerned.entry(*id).or_default().push(*tag);
             }
         }
-        let mut outgoing = encoder.record(record, record.position);
+        let mut outgoing = encoder.record(record, record.position).spread_over(self.limits.jitter_ms(concerned.len()));
         for (id, mut tags) in concerned {
             let session = &self.sessions[&id];
             if session.sockets.is_empty() {
@@ -193,7 +193,8 @@ impl PartitionState {
                     (None, Since::Position(ahead)) if ahead.sequence > head.sequence => *ahead,
                     (None, _) => head,
                 };
-                outbox.hello(&PositionSet::from(position).to_string());
+                let missed = if records.is_empty() { MissedBefore::Nothing } else { MissedBefore::Replayed };
+                outbox.hello(&PositionSet::from(position).to_string(), missed);
                 for (record, tags) in records {
                     let text = encoder.record(&record, record.position).text(&who.tenant, tags);
                     outbox.push(text, head);
@@ -205,7 +206,7 @@ impl PartitionState {
                     Since::Position(position) => PositionSet::from(*position).to_string(),
                     Since::FirstTime | Since::Unknown => String::new(),
                 };
-                outbox.hello(&token);
+                outbox.hello(&token, MissedBefore::Unknown);
                 outbox.resync(ResyncReason::Unknown, head);
                 self.metrics.event(ResyncReason::Unknown.as_str());
             }

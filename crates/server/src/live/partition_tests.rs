@@ -17,6 +17,8 @@ const LIMITS: LiveLimits = LiveLimits {
     idle_heartbeats_max: 2,
     recent_records_max: 5,
     inbox_max: 10,
+    refetches_per_second: 10,
+    jitter_max: std::time::Duration::from_secs(1),
     heartbeat: std::time::Duration::from_secs(25),
 };
 
@@ -485,4 +487,46 @@ mod whatever_happens {
             }
         }
     }
+}
+
+#[test]
+fn what_many_hear_at_once_tells_them_to_spread_out() {
+    let mut hub = Hub::with(LiveLimits { sessions_max: 40, ..LIMITS });
+    let readers: Vec<_> = (0..20).map(|n| who(&format!("reader {n}"))).collect();
+    let mut outboxes = Vec::new();
+    for (at, reader) in readers.iter().enumerate() {
+        let some = if at < 5 { flow(1) } else { flow(2) };
+        hub.served(reader, &[some, flow(3)], 0);
+        outboxes.push(hub.listen(reader));
+    }
+    hub.served(&who("alone"), &[flow(4)], 0);
+    let alone = hub.listen(&who("alone"));
+    let jitter = |outbox: &Outbox| {
+        let Some(Next::Message(text)) = outbox.next().now_or_never() else { panic!("nothing came") };
+        serde_json::from_str::<serde_json::Value>(text.as_str()).unwrap()["jitter_ms"].as_u64()
+    };
+    hub.invalidate(&[flow(1), flow(4)]);
+    // Six readers at ten refetches a second.
+    hub.invalidate(&[flow(3)]);
+    let told: Vec<_> = (0..2).map(|_| jitter(&outboxes[0])).collect();
+    assert_eq!(told, [Some(600), Some(1000)], "twenty readers would need two seconds, and the limit is one");
+    assert_eq!(jitter(&alone), Some(600));
+    hub.invalidate(&[flow(4)]);
+    assert_eq!(jitter(&alone), Some(100), "it was alone");
+}
+
+#[test]
+fn the_hello_says_what_is_about_to_be_told_of_the_past() {
+    let mut hub = Hub::new();
+    let missed = |outbox: &Outbox| {
+        let Some(Next::Message(text)) = outbox.next().now_or_never() else { panic!("no hello") };
+        serde_json::from_str::<serde_json::Value>(text.as_str()).unwrap()["missed"].as_str().unwrap().to_owned()
+    };
+    hub.served(&who("ada"), &[flow(1)], 0);
+    let (first, outbox) = hub.connect(&who("ada"), Since::FirstTime);
+    assert_eq!(missed(&outbox), "nothing");
+    hub.state.disconnect(&who("ada"), first);
+    hub.invalidate(&[flow(1)]);
+    assert_eq!(missed(&hub.connect(&who("ada"), Since::Position(at(0))).1), "replayed");
+    assert_eq!(missed(&hub.connect(&who("ada"), Since::Unknown).1), "unknown");
 }

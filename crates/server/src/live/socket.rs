@@ -10,12 +10,13 @@ use futures_util::{
 use tokio::time::{Instant, MissedTickBehavior};
 
 use super::{
-    LiveIdentity, Shared,
+    Shared,
     directory::Seat,
     message::PING,
     outbox::{Closing, Next, Outbox},
     session::Since,
     standing::Standing,
+    subscription::Subscription,
 };
 
 /// Longest message of a client; it has nothing to say but pongs.
@@ -25,42 +26,16 @@ const CLOSE_LIMIT: Duration = Duration::from_secs(5);
 
 /// Serves one socket until either side ends it.
 pub(super) async fn run(shared: Arc<Shared>, socket: WebSocket, standing: Standing, seat: Seat, since: Since) {
-    let who = standing.who.clone();
-    let Some(cache) = shared.cache.get() else { return };
-    let outbox = Arc::new(Outbox::new(shared.limits.queue_max));
-    seat.open(&outbox);
-    let frontier = || cache.frontier(&who.tenant);
-    shared.partition_of(&who.tenant).lock().connect(&who, seat.id, &outbox, &since, frontier, &shared.encoder);
-    let connected = Connected { shared: &shared, who: &who, socket: seat.id };
-    shared.stand(seat.id, standing, &outbox);
+    let heartbeat = shared.limits.heartbeat;
+    let Some(subscription) = Subscription::open(shared, standing, seat, &since) else { return };
     let (sink, stream) = socket.split();
     tokio::select! {
-        sent = send(sink, &outbox, shared.limits.heartbeat) => {
+        sent = send(sink, subscription.outbox(), heartbeat) => {
             if sent.is_ok() {
-                shared.metrics.event("closed");
+                subscription.closed();
             }
         }
-        () = listen(stream, &connected, shared.limits.heartbeat * 2) => {}
-    }
-}
-
-/// Takes the socket out of its session, however the task ends.
-struct Connected<'a> {
-    shared: &'a Shared,
-    who: &'a LiveIdentity,
-    socket: u64,
-}
-
-impl Connected<'_> {
-    fn received(&self, receipt: u64) {
-        self.shared.partition_of(&self.who.tenant).lock().received(self.who, receipt);
-    }
-}
-
-impl Drop for Connected<'_> {
-    fn drop(&mut self) {
-        self.shared.standings.lock().leave(self.socket);
-        self.shared.partition_of(&self.who.tenant).lock().disconnect(self.who, self.socket);
+        () = listen(stream, &subscription, heartbeat * 2) => {}
     }
 }
 
@@ -97,12 +72,12 @@ async fn close(sink: &mut SplitSink<WebSocket, Message>, closing: Closing) -> Re
 }
 
 /// Listens until the client leaves or was silent for too long. What it says, but for pongs, is not looked at.
-async fn listen(mut stream: SplitStream<WebSocket>, connected: &Connected<'_>, silence_max: Duration) {
+async fn listen(mut stream: SplitStream<WebSocket>, subscription: &Subscription, silence_max: Duration) {
     while let Ok(Some(Ok(message))) = tokio::time::timeout(silence_max, stream.next()).await {
         match message {
             Message::Pong(payload) => {
                 if let Ok(number) = <[u8; 8]>::try_from(payload.as_ref()) {
-                    connected.received(u64::from_be_bytes(number));
+                    subscription.received(u64::from_be_bytes(number));
                 }
             }
             Message::Close(_) => return,

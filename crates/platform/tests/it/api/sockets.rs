@@ -191,3 +191,38 @@ async fn another_sites_page_and_another_client_get_no_socket() {
     let query = format!("?client_account_id={}", foreign.client);
     assert_eq!(status(connect(&address, &[cookie, origin(&address)], &query).await), 404);
 }
+
+#[tokio::test]
+async fn the_same_is_told_as_server_sent_events() {
+    use axum::{body::Body, http::Request};
+    use http_body_util::BodyExt as _;
+    use tower::ServiceExt as _;
+
+    let world = World::new().await;
+    let (admin, analyst) = (world.sign_in(ADMIN).await, world.sign_in(ANALYST).await);
+    let ids = admin.ids().await;
+    let mappings = format!("/field-mappings/{}", ids.import);
+    admin.get(&mappings).await.expect(200);
+    // A browser's own event stream sends its cookie, no header of ours and no origin.
+    let request = Request::get("/api/v1/events/stream")
+        .header("cookie", format!("platform_session={}", admin.token))
+        .header("sec-fetch-site", "same-origin");
+    let answer = world.router.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+    assert_eq!(
+        (answer.status().as_u16(), &answer.headers()["content-type"]),
+        (200, &"text/event-stream".parse().unwrap())
+    );
+    let mut body = answer.into_body();
+    let mut told = String::new();
+    let mut until = async |text: &str| {
+        while !told.contains(text) {
+            let frame = tokio::time::timeout(WAIT, body.frame()).await.expect("an event comes");
+            told.push_str(std::str::from_utf8(&frame.expect("it goes on").unwrap().into_data().unwrap()).unwrap());
+        }
+    };
+    until(r#""type":"hello""#).await;
+    analyst.post(&format!("{mappings}/bulk-approve"), json!({ "mapping_ids": [ids.mapping] })).await.expect(200);
+    until(r#""action":"bulk_operation""#).await;
+    admin.post("/auth/logout", json!({})).await;
+    until("event: close").await;
+}
