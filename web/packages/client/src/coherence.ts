@@ -51,6 +51,8 @@ export interface CoherentAnswer<T> extends ApiResponse<T> {
 
 /** How often one read may be overtaken by events before its answer is taken as it is and marked stale. */
 const OVERTAKEN_MAX = 3;
+/** However many hear an event, nobody waits longer. */
+const JITTER_MS_MAX = 5_000;
 
 interface Run {
   signal: AbortSignal | undefined;
@@ -182,9 +184,18 @@ export class Coherence {
     for (const listener of this.#stateListeners) listener();
   }
 
+  /** Many hear the same: each refetches at a moment of its own. What is read meanwhile has seen it already. */
+  #markLater(affected: Set<string>, position: string, jitterMs: number): void {
+    const wait = Math.random() * Math.min(jitterMs, JITTER_MS_MAX);
+    setTimeout(() => {
+      for (const query of affected) if (this.hasSeen(query, position)) affected.delete(query);
+      this.#options.sink.markStale(affected);
+    }, wait);
+  }
+
   #invalidated(event: InvalidationEvent): void {
     const { sink, watch, onEvent } = this.#options;
-    const { groups, position } = event;
+    const { groups, position, jitter_ms: jitterMs = 0 } = event;
     const affected = this.#registry.invalidate(groups, position);
     const skipped: string[] = [];
     for (const query of affected) {
@@ -193,7 +204,8 @@ export class Coherence {
     }
     for (const query of skipped) affected.delete(query);
     watch?.({ type: 'invalidated', position, queries: [...affected], skipped });
-    if (affected.size > 0) sink.markStale(affected);
+    if (affected.size > 0 && jitterMs > 0) this.#markLater(affected, position, jitterMs);
+    else if (affected.size > 0) sink.markStale(affected);
     onEvent?.(event);
   }
 }

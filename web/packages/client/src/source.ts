@@ -11,6 +11,8 @@ export interface InvalidationEvent {
   type: 'cache_invalidation';
   position: string;
   groups: string[];
+  /** Over how long those who hear it are to spread their refetches, because they are many. */
+  jitter_ms?: number;
   /** What the writer said of it. Of events that another tab heard, only the name of the entity. */
   data: Readonly<Record<string, unknown>>;
 }

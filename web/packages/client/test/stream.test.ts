@@ -6,10 +6,15 @@ class FakeStream {
   static opened: FakeStream[] = [];
   onmessage: ((event: { data: string }) => void) | null = null;
   onerror: (() => void) | null = null;
+  onclose: ((event: { data: string }) => void) | null = null;
   closed = false;
 
   constructor(readonly url: string) {
     FakeStream.opened.push(this);
+  }
+
+  addEventListener(_name: 'close', listener: (event: { data: string }) => void): void {
+    this.onclose = listener;
   }
 
   push(message: unknown): void {
@@ -109,6 +114,16 @@ describe('where no WebSocket comes through', () => {
     }
     expect(live.state).toBe('degraded');
     expect(FakeStream.opened.length).toBeLessThanOrEqual(3);
+    live.close();
+  });
+
+  it('a stream that the server closes for cause stays closed', async () => {
+    const { live, listener } = connect({ socket: false });
+    last().push({ type: 'hello', position: 'p1' });
+    last().onclose?.({ data: '{"code":4401,"reason":"signed out"}' });
+    expect(listener.onRevoked).toHaveBeenCalledOnce();
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(FakeStream.opened).toHaveLength(1);
     live.close();
   });
 

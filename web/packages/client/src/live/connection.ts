@@ -153,9 +153,6 @@ export class LiveConnection implements LiveSource {
         this.#position = message.position ?? this.#position;
         this.#listener.onResync(message.reason ?? 'requested by the server', this.#position);
         break;
-      case 'revoked':
-        this.#endRevoked();
-        break;
       case 'ping':
         this.#options.onPing?.();
         this.#silence ??= setInterval(() => this.#isSilent() && this.reconnect(), this.#silenceMaxMs / 6);
@@ -192,7 +189,11 @@ export class LiveConnection implements LiveSource {
     const stream: Stream = new Stream({
       url: () => this.#url('stream', streamUrl),
       onMessage: (data) => this.#stream === stream && this.#receive('stream', data),
-      onClosed: () => this.#stream === stream && this.#streamFailed(),
+      onClosed: (code) => {
+        if (this.#stream !== stream) return;
+        if (code === CLOSE_REVOKED) this.#endRevoked();
+        else this.#streamFailed();
+      },
     });
     this.#stream = stream;
   }

@@ -5,7 +5,6 @@ export type Message =
   | { type: 'hello'; position?: string }
   | InvalidationEvent
   | { type: 'resync'; reason?: string; position?: string }
-  | { type: 'revoked' }
   | { type: 'ping' };
 
 export function parseMessage(data: unknown): Message | undefined {

@@ -5,7 +5,8 @@
 export interface StreamOptions {
   url: () => string;
   onMessage: (data: unknown) => void;
-  onClosed: () => void;
+  /** With the code of a WebSocket's close, if the server said one. */
+  onClosed: (code?: number) => void;
 }
 
 export class Stream {
@@ -22,11 +23,24 @@ export class Stream {
       this.#source.close();
       onClosed();
     };
+    this.#source.addEventListener('close', (event) => {
+      this.#source.close();
+      onClosed(codeOf(event));
+    });
   }
 
   close(): void {
     this.#source.onmessage = null;
     this.#source.onerror = null;
     this.#source.close();
+  }
+}
+
+function codeOf(event: MessageEvent): number | undefined {
+  try {
+    const { code } = JSON.parse(event.data) as { code?: unknown };
+    return typeof code === 'number' ? code : undefined;
+  } catch {
+    return undefined;
   }
 }

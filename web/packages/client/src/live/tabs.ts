@@ -29,6 +29,7 @@ interface Told {
   position: string;
   groups: string[];
   entity?: string;
+  jitter?: number;
 }
 
 type TabMessage =
@@ -161,9 +162,10 @@ export class SharedLive implements LiveSource {
     this.#connection = this.#options.connect(
       {
         onInvalidation: (event) => {
-          const { position, groups, data } = event;
+          const { position, groups, data, jitter_ms } = event;
           const entity = typeof data?.entity === 'string' ? { entity: data.entity } : {};
-          const told: Told = { position, groups, ...entity };
+          const jitter = jitter_ms ? { jitter: jitter_ms } : {};
+          const told: Told = { position, groups, ...entity, ...jitter };
           this.#remember(told);
           this.#position = position;
           this.#post({ kind: 'told', told });
@@ -282,13 +284,15 @@ export class SharedLive implements LiveSource {
     this.#setState('live');
   }
 
-  #take({ position, groups, entity }: Told): void {
+  #take(told: Told): void {
+    const { position, groups, entity, jitter } = told;
     this.#position = position;
     // Remembered too: this tab may lead next, and be asked.
-    this.#remember({ position, groups, ...(entity ? { entity } : {}) });
+    this.#remember(told);
     if (groups.length === 0 && !entity) return;
     const data = entity ? { entity } : {};
-    const event: InvalidationEvent = { type: 'cache_invalidation', position, groups, data };
+    const spread = jitter ? { jitter_ms: jitter } : {};
+    const event: InvalidationEvent = { type: 'cache_invalidation', position, groups, data, ...spread };
     this.#listener.onInvalidation(event);
   }
 
