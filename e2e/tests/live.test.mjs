@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ACCOUNTS, newPage, signIn, waitForLive } from '../support/browser.mjs';
 import { serverName } from '../support/csv.mjs';
-import { figure, importCsv, mappingRow, readsOf, unique } from '../support/steps.mjs';
+import { approve, figure, importCsv, mappingRow, readsOf, unique } from '../support/steps.mjs';
 import { suite } from '../support/suite.mjs';
 
 const shared = suite();
@@ -13,14 +13,6 @@ async function watchReload(page) {
     window.sameDocument = true;
   });
   return () => page.evaluate(() => window.sameDocument === true);
-}
-
-async function approve(page, ...columns) {
-  // A tab in the background is drawn once a second only, which the driver would wait for at each step.
-  await page.bringToFront();
-  for (const column of columns) await page.getByLabel(`Select ${column}`).check();
-  await page.getByRole('region', { name: 'Selected mappings' }).getByRole('button', { name: 'Approve' }).click();
-  await page.getByText(/mappings? approved\./).first().waitFor();
 }
 
 test('a bulk approval in one tab appears in the other tab and in another browser, without a reload', async () => {

@@ -54,6 +54,8 @@ const OVERTAKEN_MAX = 3;
 /** However many hear an event, nobody waits longer. */
 const JITTER_MS_MAX = 5_000;
 
+const urlOf = (path: string, query: QueryParams | undefined) => JSON.stringify([path, query]);
+
 interface Run {
   signal: AbortSignal | undefined;
   reads: number;
@@ -128,7 +130,7 @@ export class Coherence {
     if (this.#waiting) await this.#greeting;
     const { api, sink, watch } = this.#options;
     const { known, signal, ...rest } = options;
-    const url = JSON.stringify([path, rest.query]);
+    const url = urlOf(path, rest.query);
     const usable = known?.url === url ? known : undefined;
     const run = this.#begin(query, signal);
     for (let attempt = 1; ; attempt += 1) {
@@ -159,6 +161,18 @@ export class Coherence {
   /** True if the last read of `query` already had to see `position`. */
   hasSeen(query: string, position: string | undefined): boolean {
     return position !== undefined && this.#runs.get(query)?.carried === position;
+  }
+
+  /** Notes what an answer that was read elsewhere holds; returns the validator to give with the next read. */
+  adopt(
+    query: string,
+    path: string,
+    params: QueryParams | undefined,
+    answer: ApiResponse<unknown>,
+  ): Known | undefined {
+    const { etag, groups } = answer;
+    this.#registry.hold(query, groups);
+    return etag ? { url: urlOf(path, params), etag, groups } : undefined;
   }
 
   groupsOf(query: string): ReadonlySet<string> {

@@ -20,7 +20,11 @@ type App = Unstale<Chosen, { open: boolean }>;
 /** A server with two tenants, one of which is the user's own choice. */
 function fakeServer() {
   const calls: string[] = [];
-  const state = { user: 'ann' as string | null, slow: undefined as Promise<void> | undefined };
+  const state = {
+    rights: 'admin',
+    user: 'ann' as string | null,
+    slow: undefined as Promise<void> | undefined,
+  };
   const fetch = async (url: string, init: RequestInit = {}) => {
     const tenant = new Headers(init.headers).get('X-Client-Account-Id') ?? 'acme';
     calls.push(`${init.method ?? 'GET'} ${url} ${tenant}`);
@@ -28,7 +32,9 @@ function fakeServer() {
     if (init.signal?.aborted) throw init.signal.reason;
     if (!state.user) return new Response('{}', { status: 401 });
     if (tenant === 'gone') return new Response('{}', { status: 404 });
-    const body = url.endsWith('/me') ? { user: state.user, tenant } : { secret: `secret of ${tenant}` };
+    const body = url.endsWith('/me')
+      ? { user: state.user, tenant, rights: state.rights }
+      : { secret: `secret of ${tenant}` };
     return new Response(JSON.stringify(body), { headers: { 'Content-Type': 'application/json' } });
   };
   return { calls, state, fetch: fetch as unknown as typeof globalThis.fetch };
@@ -48,8 +54,9 @@ function makeApp(options: { onEnd?: () => void } = {}): App {
     live: (tenant) => ({ url: `ws://host/events?tenant=${tenant}` }),
     WebSocket: FakeSocket,
     identify: async (api) => {
-      const { data } = await api.get<{ user: string; tenant: string }>('/me');
-      return { userId: data.user, tenantId: data.tenant, selection: { project: 'default' } };
+      const { data } = await api.get<{ user: string; tenant: string; rights: string }>('/me');
+      const { user: userId, tenant: tenantId, rights } = data;
+      return { userId, tenantId, rights, selection: { project: 'default' } };
     },
     ...options,
   });
@@ -154,6 +161,38 @@ describe('an application', () => {
     without.start();
     await signedIn(without);
     expect(without.store.get().context).toEqual({ tenantId: 'acme', selection: { project: 'default' } });
+  });
+});
+
+describe('a socket that the server closed for cause', () => {
+  it('is opened again while the rights are the same, and else the session begins anew', async () => {
+    const app = makeApp();
+    app.start();
+    const session = await signedIn(app);
+    await vi.waitFor(() => expect(FakeSocket.opened).toHaveLength(1));
+    FakeSocket.last.greet('p1');
+    FakeSocket.last.drop(4401);
+    await vi.waitFor(() => expect(FakeSocket.opened).toHaveLength(2));
+    expect(new URL(FakeSocket.last.url).searchParams.get('since')).toBe('p1');
+    expect(app.store.get().auth).toMatchObject({ session: { id: session.id } });
+
+    server.state.rights = 'reader';
+    FakeSocket.last.greet('p1');
+    FakeSocket.last.drop(4401);
+    await vi.waitFor(() => expect(FakeSocket.opened).toHaveLength(3));
+    const next = await signedIn(app);
+    expect(next.id).not.toBe(session.id);
+    await expectNothingSurvives({ secrets: [], sessions: [session] });
+  });
+
+  it('ends the session if there is none any more', async () => {
+    const app = makeApp();
+    app.start();
+    await signedIn(app);
+    await vi.waitFor(() => expect(FakeSocket.opened).toHaveLength(1));
+    server.state.user = null;
+    FakeSocket.last.drop(4401);
+    await vi.waitFor(() => expect(app.store.get().auth).toMatchObject({ reason: 'expired' }));
   });
 });
 

@@ -74,6 +74,19 @@ describe('the live connection', () => {
     live.close();
   });
 
+  it('is not live before the resync that a greeting announces', async () => {
+    const { live, listener } = connect();
+    await opened(1);
+    FakeSocket.last.accept();
+    FakeSocket.last.push({ type: 'hello', position: '', missed: 'unknown' });
+    expect(live.state).toBe('catching-up');
+    expect(listener.onResync).not.toHaveBeenCalled();
+    FakeSocket.last.push({ type: 'resync', reason: 'unknown', position: 'p9' });
+    expect(listener.onResync).toHaveBeenCalledExactlyOnceWith('unknown', 'p9');
+    expect(live.state).toBe('live');
+    live.close();
+  });
+
   it('is degraded after repeated failures, and recovers', async () => {
     const { live } = connect();
     for (let attempt = 1; attempt <= 3; attempt += 1) {

@@ -1,6 +1,6 @@
-import { type ApiClient, isApiError } from '@unstale/client';
+import { type ApiClient, type ApiResponse, isApiError } from '@unstale/client';
 import { createSealedStore } from '@unstale/client/offline';
-import { createUnstale, type Identity, keyOf, useStore } from '@unstale/client/react';
+import { adopt, createUnstale, type Identity, keyOf, useStore } from '@unstale/client/react';
 import { getContextMe } from '../api/reads';
 import type { ContextMe, LoginResult, UserDefaults } from '../api/types';
 import { flags } from './flags';
@@ -29,22 +29,26 @@ function liveUrl(path: string, clientId: string | null): string {
   return url.href;
 }
 
-function identityOf(me: ContextMe): Identity<Chosen> {
+function identityOf(me: ContextMe, answer?: ApiResponse<ContextMe>): Identity<Chosen> {
   const tenantId = me.client?.id ?? null;
   const ours = me.engagement?.client_account_id === tenantId;
   return {
     userId: me.user.id,
     tenantId,
     selection: { engagementId: ours ? (me.engagement?.id ?? null) : null },
-    seed: (session) => session.queryClient.setQueryData(keyOf(session, getContextMe()), me),
+    rights: JSON.stringify([me.role, me.permissions, me.user.is_platform_admin]),
+    seed: (session) => {
+      if (answer) adopt(session, getContextMe(), answer);
+      else session.queryClient.setQueryData(keyOf(session, getContextMe()), me);
+    },
   };
 }
 
 async function identify(api: ApiClient): Promise<Identity<Chosen>> {
   try {
-    const { data } = await api.get<ContextMe>('/context/me');
-    if (isOfflineWanted()) lastIdentity().keep('me', data);
-    return identityOf(data);
+    const answer = await api.get<ContextMe>('/context/me');
+    if (isOfflineWanted()) lastIdentity().keep('me', answer.data);
+    return identityOf(answer.data, answer);
   } catch (error) {
     const last = isApiError(error, 0) && isOfflineWanted() ? await lastIdentity().recall('me') : undefined;
     if (!last) throw error;

@@ -143,7 +143,7 @@ export class LiveConnection implements LiveSource {
     this.#heardAt = Date.now();
     switch (message.type) {
       case 'hello':
-        this.#greeted(transport, message.position);
+        this.#greeted(transport, message.position, message.missed === 'unknown');
         break;
       case 'cache_invalidation':
         this.#position = message.position;
@@ -152,6 +152,7 @@ export class LiveConnection implements LiveSource {
       case 'resync':
         this.#position = message.position ?? this.#position;
         this.#listener.onResync(message.reason ?? 'requested by the server', this.#position);
+        if (this.#greeter) this.#setState('live');
         break;
       case 'ping':
         this.#options.onPing?.();
@@ -160,16 +161,17 @@ export class LiveConnection implements LiveSource {
     }
   }
 
-  #greeted(transport: Transport, position: string | undefined): void {
+  #greeted(transport: Transport, position: string | undefined, resyncFollows: boolean): void {
     this.#failures = 0;
     this.#streamFailures = 0;
     this.#greeter = transport;
     if (transport === 'socket') this.#closeStream();
     // A resumed connection is sent what it missed, or a `resync` where that cannot be known. Without a position to
     // resume from, whatever was read before the subscription began may be out of date.
-    if (!this.#resuming[transport]) this.#listener.onResync('connected', position);
+    if (!this.#resuming[transport] && !resyncFollows) this.#listener.onResync('connected', position);
     this.#position = position || this.#position;
-    this.#setState('live');
+    // What waits for the greeting is not to be read just to be read again.
+    if (!resyncFollows) this.#setState('live');
   }
 
   #socketFailed(): void {

@@ -2,7 +2,12 @@ import type { InvalidationEvent } from '../source.ts';
 
 /** What the server says, over whichever transport. */
 export type Message =
-  | { type: 'hello'; position?: string }
+  | {
+      type: 'hello';
+      position?: string;
+      /** What is about to be said of the time before; of `unknown`, a `resync` follows at once. */
+      missed?: 'nothing' | 'replayed' | 'unknown';
+    }
   | InvalidationEvent
   | { type: 'resync'; reason?: string; position?: string }
   | { type: 'ping' };

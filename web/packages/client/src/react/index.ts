@@ -27,6 +27,7 @@ export {
   shouldRetry,
 } from './query-client.ts';
 export {
+  adopt,
   coherentQueryOptions,
   defineRead,
   type IntentHandlers,

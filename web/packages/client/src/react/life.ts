@@ -44,6 +44,8 @@ export interface Identity<S extends Selection> {
   userId: string;
   tenantId: string | null;
   selection: S;
+  /** What the user may do, in any words: while these are the same, a session whose socket was closed goes on. */
+  rights?: string;
   /** Gives the new session what is known already. */
   seed?: (session: CoherentSession) => void;
 }
@@ -124,6 +126,7 @@ export function createUnstale<S extends Selection, U>(options: UnstaleOptions<S,
   /** Counts beginnings and ends, so that an answer for one that is over can be told. */
   let turn = 0;
   let started = false;
+  let rights: string | undefined;
 
   function plainApi(tenantId?: string | null): ApiClient {
     return createApiClient({ ...options.api, batch: false, baseUrl, clientAccountId: () => tenantId });
@@ -134,8 +137,9 @@ export function createUnstale<S extends Selection, U>(options: UnstaleOptions<S,
     return auth.status === 'signed-in' ? auth.session : undefined;
   }
 
-  function begin({ userId, tenantId, selection, seed }: Identity<S>): void {
+  function begin({ userId, tenantId, selection, seed, rights: found }: Identity<S>): void {
     turn += 1;
+    rights = found;
     const before = running();
     const scope = [tenantId ?? 'platform', userId];
     const live = options.live?.(tenantId);
@@ -157,7 +161,7 @@ export function createUnstale<S extends Selection, U>(options: UnstaleOptions<S,
         shareAs: [name, ...scope].join(':'),
       },
       lastKnown: options.lastKnown?.open(scope),
-      onRevoked: () => running() === session && void restart(),
+      onRevoked: () => running() === session && void recheck(),
     });
     seed?.(session);
     storage.write({ userId, tenantId, selection });
@@ -185,7 +189,7 @@ export function createUnstale<S extends Selection, U>(options: UnstaleOptions<S,
   }
 
   /** Enters the tenant the tab had, else the user's own choice. */
-  async function enter(): Promise<void> {
+  async function enter(mayGoOn = false): Promise<void> {
     const mine = ++turn;
     const remembered = storage.read();
     const found = await identify(plainApi(remembered?.tenantId), remembered?.tenantId ?? null).catch(
@@ -196,14 +200,22 @@ export function createUnstale<S extends Selection, U>(options: UnstaleOptions<S,
       },
     );
     if (mine !== turn) return;
+    const { auth, context } = store.get();
+    const unchanged =
+      auth.status === 'signed-in' &&
+      auth.userId === found.userId &&
+      context.tenantId === found.tenantId &&
+      found.rights !== undefined &&
+      found.rights === rights;
+    if (mayGoOn && unchanged) return auth.session.coherence.reconnect();
     const same = remembered?.userId === found.userId && remembered.tenantId === found.tenantId;
     begin(same ? { ...found, selection: { ...found.selection, ...given(remembered.selection) } } : found);
   }
 
-  async function enterOr(otherwise: (error: unknown) => void): Promise<void> {
+  async function enterOr(otherwise: (error: unknown) => void, mayGoOn = false): Promise<void> {
     const before = store.get().auth;
     try {
-      await enter();
+      await enter(mayGoOn);
     } catch (error) {
       // Meanwhile the session may have ended, or another begun, for a reason that is already shown.
       if (store.get().auth === before) otherwise(error);
@@ -216,7 +228,10 @@ export function createUnstale<S extends Selection, U>(options: UnstaleOptions<S,
       else store.set((state) => ({ ...state, auth: { status: 'unreachable' } }));
     });
 
-  const restart = () => enterOr((error) => end(isApiError(error, 401) ? 'expired' : null));
+  const lost = (error: unknown) => end(isApiError(error, 401) ? 'expired' : null);
+  const restart = () => enterOr(lost);
+  /** The server closed the socket for cause: the session is over, or something about its user has changed. */
+  const recheck = () => enterOr(lost, true);
 
   function hear(message: TabMessage): void {
     const { auth } = store.get();

@@ -5,7 +5,7 @@ import {
   type UseQueryResult,
   useQuery,
 } from '@tanstack/react-query';
-import type { QueryParams } from '@unstale/client';
+import type { ApiResponse, QueryParams } from '@unstale/client';
 import { useCallback } from 'react';
 import { useCoherentSession } from './provider.tsx';
 import type { CoherentSession } from './session.ts';
@@ -68,6 +68,11 @@ export const keyOf = (session: CoherentSession, read: Read<unknown>): QueryKey =
   ...session.scope,
   ...read.key,
 ];
+
+/** Gives a session what was read before it began, such as who is signed in. */
+export function adopt<T>(session: CoherentSession, read: Read<T>, answer: ApiResponse<T>): void {
+  session.adopt(keyOf(session, read), read.path, read.query, answer);
+}
 
 /** TanStack Query's options for a read of this session, to use with any of its functions and hooks. */
 export function coherentQueryOptions<T>(

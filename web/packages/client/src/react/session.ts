@@ -8,6 +8,7 @@ import {
 import {
   type ApiClient,
   type ApiClientOptions,
+  type ApiResponse,
   Coherence,
   createApiClient,
   type InvalidationEvent,
@@ -37,6 +38,8 @@ export interface CoherentSession {
   readonly activity: Activity;
   /** `queryFn` body for a coherent read; the query's groups are noted on the way. */
   read<T>(context: ReadContext, path: string, query?: QueryParams, options?: ReadSettings): Promise<T>;
+  /** Takes over an answer that was read before the session began. */
+  adopt(queryKey: QueryKey, path: string, query: QueryParams | undefined, answer: ApiResponse<unknown>): void;
   /** After a write: marks `filters` stale, except what was already read at the write's position. */
   refreshAfterWrite(filters: InvalidateQueryFilters): Promise<void>;
   /** Resolves when the event of `position` was heard and what it concerns on screen was read again. */
@@ -178,6 +181,11 @@ export function createCoherentSession(options: CoherentSessionOptions): Coherent
     coherence,
     activity,
     read,
+    adopt: (queryKey, path, query, answer) => {
+      const data = queryClient.setQueryData(queryKey, answer.data);
+      const known = coherence.adopt(hashKey(queryKey), path, query, answer);
+      if (known && typeof data === 'object' && data !== null) validators.set(data, known);
+    },
     refreshAfterWrite: (filters) => {
       const position = api.positionFor();
       return queryClient.invalidateQueries({
