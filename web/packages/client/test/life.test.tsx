@@ -135,7 +135,6 @@ describe('an application', () => {
       renders += 1;
       return <p>{useStore(app.store, ({ context }) => context.selection.project)}</p>;
     };
-    // biome-ignore lint/suspicious/noArrayIndexKey: they are all the same
     render(Array.from({ length: 1000 }, (_, place) => <Reader key={place} />));
     const before = renders;
     act(() => app.setUi({ open: true }));
