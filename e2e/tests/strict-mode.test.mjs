@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ACCOUNTS, liveSockets, newPage, signIn, waitForLive, watchErrors, watchSockets } from '../support/browser.mjs';
-import { buildForDevelopment } from '../support/development.mjs';
+import { buildForDevelopment, serveDevelopment } from '../support/development.mjs';
 import { readsOf } from '../support/steps.mjs';
 import { suite } from '../support/suite.mjs';
 
@@ -9,11 +9,11 @@ const shared = suite();
 
 test('under StrictMode, where everything mounts twice, each thing is asked for once over one socket', async () => {
   const development = buildForDevelopment();
+  const pages = await serveDevelopment(development.folder, shared.url);
   try {
-    const page = await newPage(shared.browser, shared.url);
+    const page = await newPage(shared.browser, pages.url);
     const errors = watchErrors(page);
     await watchSockets(page.context());
-    await development.serve(page);
     await signIn(page, ACCOUNTS.acmeAnalyst);
     await waitForLive(page);
 
@@ -30,6 +30,7 @@ test('under StrictMode, where everything mounts twice, each thing is asked for o
     assert.deepEqual(errors, []);
     await page.context().close();
   } finally {
+    pages.stop();
     await development.remove();
   }
 });

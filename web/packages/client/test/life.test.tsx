@@ -135,7 +135,8 @@ describe('an application', () => {
       renders += 1;
       return <p>{useStore(app.store, ({ context }) => context.selection.project)}</p>;
     };
-    render(Array.from({ length: 1000 }, (_, place) => <Reader key={place} />));
+    const ids = Array.from({ length: 1000 }, (_, place) => `reader ${place}`);
+    render(ids.map((id) => <Reader key={id} />));
     const before = renders;
     act(() => app.setUi({ open: true }));
     expect(renders - before).toBe(0);

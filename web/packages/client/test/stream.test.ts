@@ -81,6 +81,18 @@ describe('where no WebSocket comes through', () => {
     expect(last().closed).toBe(true);
   });
 
+  it('or is taken and passes nothing on, a stream is tried too', async () => {
+    const { live } = connect();
+    for (let attempt = 1; attempt <= 3; attempt += 1) {
+      await opened(attempt);
+      FakeSocket.last.accept();
+      await vi.advanceTimersByTimeAsync(10_000);
+    }
+    last().push({ type: 'hello', position: 'p1' });
+    expect(live.state).toBe('live');
+    live.close();
+  });
+
   it('a stream that breaks comes back from where it was', async () => {
     const { live } = connect();
     await failSockets(3);

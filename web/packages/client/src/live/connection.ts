@@ -28,6 +28,8 @@ export interface LiveConnectionOptions {
 }
 
 export const CLOSE_REVOKED = 4401;
+/** A socket that is open and says nothing: something between here and the server takes it and passes nothing on. */
+const GREETING_MAX_MS = 10_000;
 /** Streams that failed at once, after which none is tried until `reconnect`: the server has none. */
 const STREAM_ATTEMPTS_MAX = 3;
 
@@ -49,6 +51,7 @@ export class LiveConnection implements LiveSource {
   #greeter: Transport | undefined;
   #failures = 0;
   #silence: ReturnType<typeof setInterval> | undefined;
+  #ungreeted: ReturnType<typeof setTimeout> | undefined;
   #heardAt = 0;
   #revoked = false;
   #closing = false;
@@ -88,6 +91,7 @@ export class LiveConnection implements LiveSource {
 
   close(): void {
     this.#closing = true;
+    clearTimeout(this.#ungreeted);
     globalThis.removeEventListener?.('online', this.#wake);
     globalThis.document?.removeEventListener('visibilitychange', this.#wake);
     this.#stopWatching();
@@ -116,8 +120,17 @@ export class LiveConnection implements LiveSource {
     // A socket that was replaced has nothing more to say.
     const current = () => socket === this.#socket && !this.#closing;
     socket.addEventListener('message', (event) => current() && this.#receive('socket', event.data));
+    socket.addEventListener('open', () => {
+      if (!current()) return;
+      clearTimeout(this.#ungreeted);
+      this.#ungreeted = setTimeout(
+        () => current() && this.#greeter !== 'socket' && socket.reconnect(),
+        GREETING_MAX_MS,
+      );
+    });
     socket.addEventListener('close', (event) => {
       if (!current()) return;
+      clearTimeout(this.#ungreeted);
       if (event.code === CLOSE_REVOKED) this.#endRevoked();
       else this.#socketFailed();
     });
