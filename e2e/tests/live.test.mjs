@@ -107,6 +107,7 @@ test('what was missed while offline appears after the reconnect', async () => {
 test('everything works without a live connection', async () => {
   const page = await newPage(shared.browser, shared.url);
   await page.routeWebSocket(/\/api\/v1\/events/, (route) => route.close({ code: 1011, reason: 'blocked by the test' }));
+  await page.route('**/api/v1/events/stream**', (route) => route.abort());
   await signIn(page, ACCOUNTS.acmeAnalyst);
   await page.getByRole('button', { name: /^Connection: Offline/ }).waitFor();
   const prefix = unique('poll');

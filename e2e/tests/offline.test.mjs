@@ -1,3 +1,4 @@
+import { AxeBuilder } from '@axe-core/playwright';
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ACCOUNTS, newPage, signIn, waitForLive } from '../support/browser.mjs';
@@ -35,6 +36,8 @@ test('what was read can be read offline, sealed and marked, and is gone after si
   await page.getByLabel('Select *Server name').waitFor();
   await page.getByText('You are offline').waitFor();
   await page.getByText(/was last known on/).waitFor();
+  const { violations } = await new AxeBuilder({ page }).analyze();
+  assert.deepEqual(violations.map(({ id }) => id), []);
 
   await page.context().setOffline(false);
   await page.evaluate(() => window.dispatchEvent(new Event('online')));
@@ -43,7 +46,8 @@ test('what was read can be read offline, sealed and marked, and is gone after si
 
   await signOut(page);
   await page.getByRole('heading', { name: 'Sign in' }).waitFor();
-  await page.waitForFunction(async () => (await caches.keys()).length === 0);
+  const until = Date.now() + 5_000;
+  while ((await page.evaluate(() => caches.keys())).length > 0 && Date.now() < until) await page.waitForTimeout(50);
   const held = await heldBy(page);
   for (const secret of ['travel.csv', 'unstale-last-known', ACCOUNTS.acmeAnalyst]) assert.ok(!held.includes(secret), secret);
   assert.equal(await page.evaluate(() => sessionStorage.length), 0);

@@ -23,7 +23,7 @@ self.addEventListener('fetch', (event) => {
   const { origin, pathname } = new URL(request.url);
   if (request.method !== 'GET' || origin !== self.location.origin || pathname.startsWith('/api/')) return;
   if (request.mode === 'navigate') event.respondWith(page(request));
-  else if (pathname.startsWith('/assets/')) event.respondWith(file(request));
+  else if (pathname.startsWith('/assets/') || pathname === '/favicon.svg') event.respondWith(file(request));
 });
 
 /** The page is the same at every address; the newest is shown while there is a server. */
@@ -39,7 +39,7 @@ async function page(request) {
   }
 }
 
-/** Files below /assets/ have their hash in their name: one that was kept is right. */
+/** Files below /assets/ have their hash in their name: one that was kept is right. (So is the sign of the house.) */
 async function file(request) {
   const kept = await caches.match(request, { cacheName: SHELL });
   if (kept) return kept;

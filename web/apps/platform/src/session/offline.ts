@@ -36,14 +36,16 @@ export async function keepShell(): Promise<void> {
     .map(({ name }) => new URL(name))
     .filter(({ origin, pathname }) => origin === location.origin && pathname.startsWith('/assets/'))
     .map(({ pathname }) => pathname);
-  active?.postMessage({ keep: ['/', ...new Set(files)] });
+  active?.postMessage({ keep: ['/', '/favicon.svg', ...new Set(files)] });
 }
 
 export function forgetShell(): void {
   if (!isOfflineSupported()) return;
-  void navigator.serviceWorker
-    .getRegistration(WORKER)
+  const remove = () => caches.delete('unstale-migrate:shell');
+  void remove()
+    .then(() => navigator.serviceWorker.getRegistration(WORKER))
     .then((registration) => registration?.unregister())
-    .then(() => caches.delete('unstale-migrate:shell'))
+    // Once more: until then the worker may have kept what it was just asked for.
+    .then(remove)
     .catch(() => {});
 }

@@ -1,8 +1,9 @@
-import { Alert, Button } from '@mantine/core';
+import { Button } from '@mantine/core';
 import { IconCloudOff, IconPlugConnectedX } from '@tabler/icons-react';
 import { useCoherence } from '@unstale/client/react';
-import { useEffect, useState } from 'react';
+import { type ReactNode, useEffect, useState } from 'react';
 import { formatTime } from '../lib/format';
+import classes from './ConnectionBanner.module.css';
 
 /** A connection that comes back by itself within this time is nobody's business. */
 const PATIENCE_MS = 4_000;
@@ -14,33 +15,45 @@ export function ConnectionBanner() {
 
   if (lastKnownAt !== null) {
     return (
-      <Alert
-        color="yellow"
-        icon={<IconCloudOff size={18} />}
-        title="You are offline"
-        role="status"
-        mb="md"
-        data-offline
-      >
+      <Banner kind="offline" icon={<IconCloudOff size={18} aria-hidden />} title="You are offline">
         What is shown was last known on {formatTime(new Date(lastKnownAt).toISOString())}. It is read again as
         soon as the server can be reached.
-      </Alert>
+      </Banner>
     );
   }
   if (!degraded) return null;
   return (
-    <Alert
-      color="gray"
-      icon={<IconPlugConnectedX size={18} />}
+    <Banner
+      kind="degraded"
+      icon={<IconPlugConnectedX size={18} aria-hidden />}
       title="No live connection"
-      role="status"
-      mb="md"
+      action={
+        <Button variant="default" size="compact-sm" onClick={reconnect}>
+          Reconnect
+        </Button>
+      }
     >
-      Changes of others appear when you return to this page or reload it. Your own work is saved as usual.{' '}
-      <Button variant="subtle" size="compact-sm" onClick={reconnect}>
-        Reconnect
-      </Button>
-    </Alert>
+      Changes of others appear when you return to this page or reload it. Your own work is saved as usual.
+    </Banner>
+  );
+}
+
+interface BannerProps {
+  kind: 'offline' | 'degraded';
+  icon: ReactNode;
+  title: string;
+  action?: ReactNode;
+  children: ReactNode;
+}
+
+function Banner({ kind, icon, title, action, children }: BannerProps) {
+  return (
+    <div className={`card ${classes.banner}`} data-kind={kind} role="status">
+      <span className={classes.icon}>{icon}</span>
+      <span className={classes.title}>{title}</span>
+      <span className={classes.text}>{children}</span>
+      {action}
+    </div>
   );
 }
 

@@ -41,6 +41,19 @@ const button: CSSProperties = {
 
 const shorten = (group: string) => (group.length > 10 ? `${group.slice(0, 8)}…` : group);
 
+/** Why a query was read the last time: what happened between the read before it and that one. */
+function lastReason(events: readonly ClientEvent[], query: string): string {
+  const isRead = (event: ClientEvent) => event.type === 'read' && event.query === query;
+  const last = events.findLastIndex(isRead);
+  const before = events.slice(0, Math.max(last, 0)).findLastIndex(isRead);
+  if (before < 0) return 'first shown';
+  const between = events.slice(before + 1, last).toReversed();
+  return (
+    between.map((event) => reasonOf(event, query)).find((reason) => reason !== undefined) ??
+    'stale or asked for'
+  );
+}
+
 function reasonOf(event: ClientEvent, query: string): string | undefined {
   if (event.type === 'invalidated' && event.queries.includes(query)) return 'a group moved';
   if (event.type === 'invalidated' && event.skipped.includes(query)) return 'own write, seen already';
@@ -58,6 +71,7 @@ export function UnstaleDevtools({ onClose }: UnstaleDevtoolsProps) {
   }, []);
 
   const { counters, happenings } = session.activity;
+  const events = happenings.map(({ event }) => event);
   const queries = session.queryClient.getQueryCache().getAll();
   const saved = counters.joined + counters.notModified + counters.skipped;
   const figures: readonly (readonly [string, number])[] = [
@@ -97,17 +111,14 @@ export function UnstaleDevtools({ onClose }: UnstaleDevtoolsProps) {
         <tbody>
           {queries.map((query) => {
             const groups = [...session.coherence.groupsOf(query.queryHash)];
-            const reason = happenings
-              .toReversed()
-              .map(({ event }) => reasonOf(event, query.queryHash))
-              .find((each) => each !== undefined);
+            const reason = lastReason(events, query.queryHash);
             const scoped = query.queryKey.slice(session.scope.length);
             return (
               <tr key={query.queryHash}>
                 <td style={cell}>
                   {scoped.map((part) => (typeof part === 'string' ? part : JSON.stringify(part))).join(' / ')}
                 </td>
-                <td style={cell}>
+                <td style={{ ...cell, whiteSpace: 'nowrap' }}>
                   {query.isActive() ? 'on screen' : 'kept'}
                   {query.isStale() ? ', stale' : ''}
                 </td>
@@ -120,7 +131,7 @@ export function UnstaleDevtools({ onClose }: UnstaleDevtoolsProps) {
                     ? new Date(query.state.dataUpdatedAt).toLocaleTimeString()
                     : 'never'}
                 </td>
-                <td style={cell}>{reason ?? 'first shown'}</td>
+                <td style={cell}>{reason}</td>
               </tr>
             );
           })}
