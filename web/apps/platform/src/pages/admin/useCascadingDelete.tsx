@@ -15,7 +15,8 @@ export function useCascadingDelete(remove: Remove, kind: string): (thing: Thing)
     remove.mutate(
       { id: thing.id, cascade },
       {
-        onSuccess: () => announce(`“${thing.name}” was deleted.`),
+        // Said when it has left the screen, and not while it still stands there.
+        onSuccess: (receipt) => void receipt.visible().then(() => announce(`“${thing.name}” was deleted.`)),
         onError: (error) => {
           if (isApiError(error, 409) && !cascade) askCascade(thing, error.detail ?? error.title);
           else announceFailure(`The ${kind} was not deleted`, error);
