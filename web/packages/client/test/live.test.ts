@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { LiveListener } from '../src/index.ts';
 import { LiveConnection } from '../src/live/index.ts';
-import { FakeSocket } from './support.ts';
+import { FakeSocket, passTimeUntil } from './support.ts';
 
 function connect() {
   const listener = {
@@ -28,8 +28,7 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-const opened = (count: number) =>
-  vi.waitFor(() => expect(FakeSocket.opened).toHaveLength(count), { timeout: 60_000, interval: 50 });
+const opened = (count: number) => passTimeUntil(() => FakeSocket.opened.length === count);
 
 describe('the live connection', () => {
   it('is live once greeted, and passes events on', async () => {
@@ -84,6 +83,17 @@ describe('the live connection', () => {
     FakeSocket.last.push({ type: 'resync', reason: 'unknown', position: 'p9' });
     expect(listener.onResync).toHaveBeenCalledExactlyOnceWith('unknown', 'p9');
     expect(live.state).toBe('live');
+    live.close();
+  });
+
+  it('of the page’s own origin goes to a WebSocket address', async () => {
+    const live = new LiveConnection({
+      url: () => '/events',
+      listener: { onInvalidation() {}, onResync() {}, onState() {}, onRevoked() {} },
+      WebSocket: FakeSocket,
+    });
+    await opened(1);
+    expect(FakeSocket.last.url).toMatch(/^wss?:\/\/[^/]+\/events$/);
     live.close();
   });
 

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { LiveConnection } from '../src/live/index.ts';
-import { FakeSocket } from './support.ts';
+import { FakeSocket, passTimeUntil } from './support.ts';
 
 class FakeStream {
   static opened: FakeStream[] = [];
@@ -51,8 +51,7 @@ function connect(options: { socket?: boolean } = {}) {
   return { live, listener };
 }
 
-const opened = (sockets: number) =>
-  vi.waitFor(() => expect(FakeSocket.opened).toHaveLength(sockets), { timeout: 60_000, interval: 50 });
+const opened = (sockets: number) => passTimeUntil(() => FakeSocket.opened.length === sockets);
 
 async function failSockets(times: number): Promise<void> {
   for (let attempt = 1; attempt <= times; attempt += 1) {
@@ -99,7 +98,7 @@ describe('where no WebSocket comes through', () => {
     last().push({ type: 'hello', position: 'p1' });
     last().onerror?.();
     expect(live.state).toBe('catching-up');
-    await vi.waitFor(() => expect(FakeStream.opened).toHaveLength(2), { timeout: 60_000, interval: 50 });
+    await passTimeUntil(() => FakeStream.opened.length === 2);
     expect(new URL(last().url).searchParams.get('since')).toBe('p1');
     live.close();
   });

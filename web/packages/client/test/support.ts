@@ -1,3 +1,5 @@
+import { vi } from 'vitest';
+
 /** The edges of the library, faked: the network's answers and the socket's wire. Everything between is real. */
 export interface Call {
   url: string;
@@ -138,5 +140,13 @@ export class FakeLocks {
         });
       } else grant();
     });
+  }
+}
+
+/** Lets faked time pass until `condition` holds; fails after a minute of it. */
+export async function passTimeUntil(condition: () => boolean): Promise<void> {
+  for (let passedMs = 0; !condition(); passedMs += 50) {
+    if (passedMs > 60_000) throw new Error('it did not happen within a minute of faked time');
+    await vi.advanceTimersByTimeAsync(50);
   }
 }

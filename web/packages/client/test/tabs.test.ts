@@ -79,8 +79,14 @@ describe('tabs of one browser', () => {
     // What the second tab read before it listened may be out of date.
     expect(second.heard).toEqual(['resync joined p1']);
 
+    const between: string[] = [];
+    const eavesdropper = new BroadcastChannel('app:acme:ann');
+    eavesdropper.onmessage = ({ data }) => between.push(JSON.stringify(data));
     push('p2', 'a', 'b');
     await pause();
+    eavesdropper.close();
+    expect(between.some((message) => message.includes('p2'))).toBe(true);
+    expect(between.join()).not.toContain('f-1');
     expect(first.heard.at(-1)).toBe('a,b p2 {"entity":"flow","flow_id":"f-1"}');
     expect(second.heard.at(-1)).toBe('a,b p2 {"entity":"flow"}');
   });

@@ -141,7 +141,8 @@ export class LiveConnection implements LiveSource {
     const url = new URL(base(), globalThis.location?.href);
     this.#resuming[transport] = this.#position !== undefined;
     if (this.#position !== undefined) url.searchParams.set('since', this.#position);
-    return url.href;
+    // An address of the page's own origin is one of HTTP, which not every WebSocket takes.
+    return transport === 'socket' ? url.href.replace(/^http/, 'ws') : url.href;
   }
 
   /** The network is back, or somebody looks: no reason to sit out a back-off, or to trust a socket that slept. */

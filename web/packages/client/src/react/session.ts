@@ -78,6 +78,8 @@ export interface CoherentSessionOptions {
 
 /** How long a receipt waits for the event of its write, which may concern nothing that this browser holds. */
 const EVENT_WAIT_MS = 1_000;
+/** Positions that were heard before the write they belong to was answered. */
+const HEARD_MAX = 64;
 
 let sessions = 0;
 
@@ -95,6 +97,7 @@ export function createCoherentSession(options: CoherentSessionOptions): Coherent
         readsOffline: lastKnown !== undefined,
       });
   const heard = new EventTarget();
+  const heardLately: string[] = [];
 
   const coherence = new Coherence({
     api,
@@ -110,6 +113,8 @@ export function createCoherentSession(options: CoherentSessionOptions): Coherent
       markAllStale: () => void queryClient.invalidateQueries({ refetchType: 'active' }),
     },
     onEvent: (event) => {
+      heardLately.push(event.position);
+      if (heardLately.length > HEARD_MAX) heardLately.shift();
       heard.dispatchEvent(new Event(event.position));
       options.onEvent?.(event);
     },
@@ -196,7 +201,7 @@ export function createCoherentSession(options: CoherentSessionOptions): Coherent
       });
     },
     shown: async (position) => {
-      if (position !== undefined && coherence.state === 'live') {
+      if (position !== undefined && coherence.state === 'live' && !heardLately.includes(position)) {
         await new Promise<void>((resolve) => {
           const timer = setTimeout(resolve, EVENT_WAIT_MS);
           heard.addEventListener(
