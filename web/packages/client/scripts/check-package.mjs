@@ -9,7 +9,6 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
 import { rolldown } from 'rolldown';
-import { build } from './build.mjs';
 
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..');
 const require = createRequire(import.meta.url);
@@ -71,7 +70,7 @@ async function weigh(project) {
   }
 }
 
-await build();
+// Builds first (`prepack`), as publishing does.
 const [{ filename }] = JSON.parse(
   execFileSync('npm', ['pack', '--json', '--silent'], { cwd: root, encoding: 'utf8' }),
 );

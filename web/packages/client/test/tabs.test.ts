@@ -162,6 +162,20 @@ describe('tabs of one browser', () => {
     expect([first.revoked(), second.revoked()]).toEqual([1, 1]);
   });
 
+  it('make the connection anew once, however many ask for it', async () => {
+    const [first, second] = await openTwo();
+    const third = openTab();
+    await pause();
+    FakeSocket.last.drop(4401);
+    await pause();
+    for (const tab of [first, second, third]) tab.live.reconnect();
+    await vi.waitFor(() => expect(FakeSocket.opened).toHaveLength(2));
+    await pause(60);
+    expect(FakeSocket.opened).toHaveLength(2);
+    FakeSocket.last.greet('p1');
+    await vi.waitFor(() => expect(third.live.state).toBe('live'));
+  });
+
   it('of another tenant or user have a socket of their own', async () => {
     await openTwo();
     openTab('app:globex:ann');

@@ -126,12 +126,12 @@ export function UnstaleDevtools({ onClose }: UnstaleDevtoolsProps) {
                   {groups.slice(0, 4).map(shorten).join(' ')}
                   {groups.length > 4 ? ` +${groups.length - 4}` : ''}
                 </td>
-                <td style={cell}>
+                <td style={{ ...cell, whiteSpace: 'nowrap' }}>
                   {query.state.dataUpdatedAt
                     ? new Date(query.state.dataUpdatedAt).toLocaleTimeString()
                     : 'never'}
                 </td>
-                <td style={cell}>{reason}</td>
+                <td style={{ ...cell, whiteSpace: 'nowrap' }}>{reason}</td>
               </tr>
             );
           })}

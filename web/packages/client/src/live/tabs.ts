@@ -22,6 +22,8 @@ export interface TabsOptions {
   silenceMaxMs?: number | undefined;
 }
 
+/** Many tabs may ask for the same at once, such as after the server closed the connection for cause. */
+const RECONNECT_MS_MIN = 3_000;
 /** What is remembered for tabs that were away. */
 const TOLD_MAX = 256;
 
@@ -55,6 +57,7 @@ export class SharedLive implements LiveSource {
   #joined = false;
   #waiting: ReturnType<typeof setTimeout> | undefined;
   #closed = false;
+  #reconnectedAt = 0;
 
   constructor(options: TabsOptions) {
     this.#options = options;
@@ -77,8 +80,10 @@ export class SharedLive implements LiveSource {
   }
 
   reconnect(): void {
-    if (this.#connection) this.#connection.reconnect();
-    else {
+    if (this.#connection) {
+      this.#reconnectedAt = Date.now();
+      this.#connection.reconnect();
+    } else {
       this.#post({ kind: 'reconnect' });
       this.#join();
     }
@@ -229,7 +234,8 @@ export class SharedLive implements LiveSource {
   }
 
   #answer(message: TabMessage): void {
-    if (message.kind === 'reconnect') this.#connection?.reconnect();
+    const isDue = this.#state !== 'live' && Date.now() - this.#reconnectedAt > RECONNECT_MS_MIN;
+    if (message.kind === 'reconnect' && isDue) this.reconnect();
     if (message.kind !== 'join') return;
     const { from: to, since } = message;
     this.#post({ kind: 'state', state: this.#state });
