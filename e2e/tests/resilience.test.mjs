@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { ACCOUNTS, newPage, signIn, waitForLive } from '../support/browser.mjs';
-import { approve, figure, importCsv, mappingRow } from '../support/steps.mjs';
+import { ACCOUNTS, newPage, signIn, waitForLive, watchErrors } from '../support/browser.mjs';
+import { approve, figure, importCsv, mappingRow, signOut } from '../support/steps.mjs';
 import { suite } from '../support/suite.mjs';
 
 const shared = suite();
@@ -105,4 +105,32 @@ test('a server that was restarted is found again, with what changed before and a
   await approve(admin, '*Server name');
   await mappingRow(watcher, '*Server name').getByText('Approved').waitFor();
   await close();
+});
+
+test('a browser without sockets, streams, locks, channels, storage and caches does everything, slower', async () => {
+  const page = await newPage(shared.browser, shared.url);
+  const errors = watchErrors(page);
+  await page.addInitScript(() => {
+    for (const name of ['WebSocket', 'EventSource', 'BroadcastChannel', 'caches']) {
+      Object.defineProperty(window, name, { value: undefined, configurable: true });
+    }
+    Object.defineProperty(navigator, 'locks', { value: undefined });
+    for (const name of ['sessionStorage', 'localStorage']) {
+      const get = () => {
+        throw new DOMException('switched off', 'SecurityError');
+      };
+      Object.defineProperty(window, name, { get });
+    }
+  });
+  await page.route('**/api/v1/batch', (route) => route.fulfill({ status: 404, json: { title: 'Not found' } }));
+  await signIn(page, ACCOUNTS.acmeAnalyst);
+  await page.getByText('No live connection').waitFor();
+  const importId = await importCsv(page, { name: 'plain.csv', rows: 20, prefix: 'plain' });
+  await page.goto(`/imports/${importId}/mappings`);
+  await approve(page, '*Server name');
+  assert.equal(await figure(page, 'approved'), 1);
+  await signOut(page);
+  await page.getByRole('heading', { name: 'Sign in' }).waitFor();
+  assert.deepEqual(errors, []);
+  await page.context().close();
 });

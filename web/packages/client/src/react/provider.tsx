@@ -9,7 +9,8 @@ const SessionContext = createContext<CoherentSession | null>(null);
 
 /**
  * The one provider, around the whole application: starts the life of the session, once, however often StrictMode
- * renders. Its context value never changes, so nobody re-renders for it; what changes is read with `useUnstale`.
+ * renders. Its context value never changes, so nobody re-renders for it; what changes is read from `unstale.store`
+ * with `useStore`.
  */
 export function UnstaleProvider({
   unstale,
