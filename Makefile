@@ -188,4 +188,4 @@ fmt: ## Format everything
 
 .PHONY: clean
 clean: ## Remove what was built (not the data)
-	rm -rf target web/apps/platform/dist web/node_modules web/*/*/node_modules e2e/node_modules e2e/http-cache-tests/node_modules
+	rm -rf target web/apps/platform/dist web/packages/client/dist web/node_modules web/*/*/node_modules e2e/node_modules e2e/http-cache-tests/node_modules

@@ -10,8 +10,8 @@ const ARGS = [
   '--disable-sync',
 ];
 
-export const launch = () =>
-  chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args: ARGS });
+export const launch = (options = {}) =>
+  chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args: ARGS, ...options });
 
 export const PASSWORD = 'demo-password';
 export const ACCOUNTS = {
@@ -51,6 +51,25 @@ export async function chooseFirstEngagement(page) {
   await overview.or(choices.first()).first().waitFor();
   if (!(await overview.isVisible())) await choices.first().click();
   await overview.waitFor();
+}
+
+/** Lets pages of this context be asked which live sockets they have (`liveSockets`). */
+export const watchSockets = (context) =>
+  context.addInitScript(() => {
+    window.liveSockets = new Set();
+    window.WebSocket = class extends window.WebSocket {
+      constructor(url, protocols) {
+        super(url, protocols);
+        window.liveSockets.add(this);
+        this.addEventListener('close', () => window.liveSockets.delete(this));
+      }
+    };
+  });
+
+/** The clients that the live sockets of these pages are for. */
+export async function liveSockets(pages) {
+  const urls = await Promise.all(pages.map((page) => page.evaluate(() => [...window.liveSockets].map(({ url }) => url))));
+  return urls.flat().map((url) => new URL(url).searchParams.get('client_account_id'));
 }
 
 /** Waits until the live connection has greeted the page. */

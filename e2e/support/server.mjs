@@ -20,33 +20,43 @@ export async function startServer() {
   const dataDir = await mkdtemp(path.join(tmpdir(), 'unstale-e2e-'));
   const url = `http://127.0.0.1:${port}`;
   const log = [];
-  const child = spawn(BINARY, [], {
-    env: {
-      ...process.env,
-      LISTEN_ADDR: `127.0.0.1:${port}`,
-      PORT: String(port),
-      DATA_DIR: dataDir,
-      DEMO: '1',
-      REDIS_ENABLED: process.env.REDIS_ENABLED ?? 'false',
-    },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
-  const exited = new Promise((resolve) => {
-    child.once('exit', resolve);
-    child.once('error', (error) => {
-      log.push(String(error));
-      resolve(null);
-    });
-  });
-  for (const stream of [child.stdout, child.stderr]) stream?.on('data', (chunk) => log.push(String(chunk)));
+  let child;
+  let exited;
 
-  async function stop() {
+  async function begin() {
+    child = spawn(BINARY, [], {
+      env: {
+        ...process.env,
+        LISTEN_ADDR: `127.0.0.1:${port}`,
+        PORT: String(port),
+        DATA_DIR: dataDir,
+        DEMO: '1',
+        REDIS_ENABLED: process.env.REDIS_ENABLED ?? 'false',
+      },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    exited = new Promise((resolve) => {
+      child.once('exit', resolve);
+      child.once('error', (error) => {
+        log.push(String(error));
+        resolve(null);
+      });
+    });
+    for (const stream of [child.stdout, child.stderr]) stream?.on('data', (chunk) => log.push(String(chunk)));
+    await ready(url, exited);
+  }
+
+  async function end() {
     if (child.exitCode === null && child.pid) {
       child.kill('SIGTERM');
       const timer = setTimeout(() => child.kill('SIGKILL'), STOP_WITHIN_MS);
       await exited;
       clearTimeout(timer);
     }
+  }
+
+  async function stop() {
+    await end();
     await rm(dataDir, { recursive: true, force: true });
   }
 
@@ -54,12 +64,12 @@ export async function startServer() {
   process.once('exit', () => child.kill('SIGKILL'));
 
   try {
-    await ready(url, exited);
+    await begin();
   } catch (error) {
     await stop();
     throw new Error(`${error.message}\n${log.join('').slice(-4_000)}`);
   }
-  return { url, stop };
+  return { url, stop, end, begin };
 }
 
 async function ready(url, exited) {

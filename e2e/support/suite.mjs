@@ -4,11 +4,12 @@ import { startServer } from './server.mjs';
 
 /** One server and one browser for a test file; both are ended whatever happens in the tests. */
 export function suite() {
-  const shared = { url: '', browser: null };
+  const shared = { url: '', browser: null, server: null };
   let server;
   before(async () => {
     server = await startServer();
     shared.url = server.url;
+    shared.server = server;
     shared.browser = await launch();
   });
   after(async () => {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ACCOUNTS, newPage, signIn, waitForLive, watchErrors } from '../support/browser.mjs';
-import { csvFile, serverName } from '../support/csv.mjs';
+import { csvFile, serverName, wideCsv } from '../support/csv.mjs';
 import { figure, importCsv, mappingRow, unique } from '../support/steps.mjs';
 import { suite } from '../support/suite.mjs';
 
@@ -66,7 +66,7 @@ test('two columns for one target are refused, named, and taken back on screen', 
   await page.getByRole('link', { name: 'Review field mappings' }).click();
 
   const target = page.getByRole('combobox', { name: 'Target of *Server name' }).or(page.getByLabel('Target of *Server name'));
-  const label = await target.first().inputValue();
+  const label = await target.first().innerText();
   const other = page.getByRole('combobox', { name: 'Target of OS version' }).or(page.getByLabel('Target of OS version'));
   await other.first().click();
   await other.first().fill(label);
@@ -91,5 +91,36 @@ test('a file that is no inventory is explained', async () => {
   const broken = '*Server name,IP addresses\r\nsrv-1,10.0.0.1\r\n"srv-2,10.0.0.2\r\n';
   await page.locator('input[type="file"]').setInputFiles(csvFile('broken.csv', broken));
   await page.getByText(/The file (could not be|was not) imported/).waitFor({ timeout: 60_000 });
+  await page.context().close();
+});
+
+test('200 mappings are reviewed at once, here and in front of somebody else', async () => {
+  const page = await newPage(shared.browser, shared.url);
+  const errors = watchErrors(page);
+  await signIn(page, ACCOUNTS.acmeAnalyst);
+  const importId = await importCsv(page, { name: 'wide.csv', text: wideCsv(200) });
+  const watcher = await newPage(shared.browser, shared.url);
+  await signIn(watcher, ACCOUNTS.acmeAdmin);
+  for (const each of [watcher, page]) {
+    await each.goto(`/imports/${importId}/mappings`);
+    await each.getByLabel('Select *Server name').waitFor();
+    await waitForLive(each);
+  }
+  const bar = page.getByRole('region', { name: 'Selected mappings' });
+  await page.bringToFront();
+  await page.getByLabel('Select all shown mappings').check();
+  await page.getByText('200 selected').waitFor();
+  // Most columns have no target, so the server refuses, and what was shown as done is taken back as a whole.
+  await bar.getByRole('button', { name: 'Approve' }).click();
+  await page.getByText('Nothing was changed.').waitFor();
+  assert.equal(await figure(page, 'approved'), 0);
+
+  await bar.getByRole('button', { name: 'Reject' }).click();
+  await page.getByText('200 mappings rejected.').waitFor();
+  assert.equal(await figure(page, 'rejected'), 200);
+  await mappingRow(watcher, 'Site note 194').getByText('Rejected').waitFor();
+  assert.equal(await figure(watcher, 'rejected'), 200);
+  assert.deepEqual(errors, []);
+  await watcher.context().close();
   await page.context().close();
 });

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ACCOUNTS, newPage, signIn, waitForLive } from '../support/browser.mjs';
 import { serverName } from '../support/csv.mjs';
-import { figure, importCsv, mappingRow, unique } from '../support/steps.mjs';
+import { approve, figure, importCsv, mappingRow, readsOf, unique } from '../support/steps.mjs';
 import { suite } from '../support/suite.mjs';
 
 const shared = suite();
@@ -13,14 +13,6 @@ async function watchReload(page) {
     window.sameDocument = true;
   });
   return () => page.evaluate(() => window.sameDocument === true);
-}
-
-async function approve(page, ...columns) {
-  // A tab in the background is drawn once a second only, which the driver would wait for at each step.
-  await page.bringToFront();
-  for (const column of columns) await page.getByLabel(`Select ${column}`).check();
-  await page.getByRole('region', { name: 'Selected mappings' }).getByRole('button', { name: 'Approve' }).click();
-  await page.getByText(/mappings? approved\./).first().waitFor();
 }
 
 test('a bulk approval in one tab appears in the other tab and in another browser, without a reload', async () => {
@@ -64,10 +56,7 @@ test('only what changed is asked for again', async () => {
   }
   await watcher.waitForLoadState('networkidle');
   const asked = [];
-  watcher.on('request', (request) => {
-    const { pathname } = new URL(request.url());
-    if (pathname.startsWith('/api/')) asked.push(pathname.replace('/api/v1', ''));
-  });
+  watcher.on('request', (request) => asked.push(...readsOf(request)));
 
   await approve(page, '*Server name');
   await mappingRow(watcher, '*Server name').getByText('Approved').waitFor();
@@ -118,6 +107,7 @@ test('what was missed while offline appears after the reconnect', async () => {
 test('everything works without a live connection', async () => {
   const page = await newPage(shared.browser, shared.url);
   await page.routeWebSocket(/\/api\/v1\/events/, (route) => route.close({ code: 1011, reason: 'blocked by the test' }));
+  await page.route('**/api/v1/events/stream**', (route) => route.abort());
   await signIn(page, ACCOUNTS.acmeAnalyst);
   await page.getByRole('button', { name: /^Connection: Offline/ }).waitFor();
   const prefix = unique('poll');

@@ -1,10 +1,12 @@
 import react from '@vitejs/plugin-react';
-import { defineConfig } from 'vite';
+import { defaultClientConditions, defineConfig } from 'vite';
 
 export default defineConfig({
   plugins: [react()],
+  // Sources of the workspace's packages, not what they publish.
+  resolve: { conditions: ['@unstale/source', ...defaultClientConditions] },
   build: {
-    target: ['chrome123', 'firefox121', 'safari17.4'],
+    target: ['chrome123', 'firefox124', 'safari17.4'],
     // The server embeds this folder; everything under /assets/ is hashed and cached for good.
     assetsDir: 'assets',
     assetsInlineLimit: 0,
@@ -17,6 +19,6 @@ export default defineConfig({
     },
   },
   server: {
-    proxy: { '/api': { target: 'http://127.0.0.1:8080', ws: true } },
+    proxy: { '/api': { target: 'http://127.0.0.1:8080', ws: true }, '/ofrep': 'http://127.0.0.1:8080' },
   },
 });

@@ -1,24 +1,26 @@
 import { Button, MantineProvider } from '@mantine/core';
 import { Notifications } from '@mantine/notifications';
 import { IconPlugConnectedX } from '@tabler/icons-react';
+import { UnstaleProvider } from '@unstale/client/react';
 import { RouterProvider } from 'react-router/dom';
 import { Notice, Splash } from './components/states';
 import { router } from './router';
-import { bootSession } from './session/session';
-import { usePlatformStore } from './session/store';
+import { unstale, useAuth } from './session/session';
 import { theme } from './theme/theme';
 
 export function App() {
   return (
     <MantineProvider theme={theme} defaultColorScheme="auto">
       <Notifications position="bottom-right" />
-      <Start />
+      <UnstaleProvider unstale={unstale}>
+        <Start />
+      </UnstaleProvider>
     </MantineProvider>
   );
 }
 
 function Start() {
-  const status = usePlatformStore((state) => state.auth.status);
+  const { status } = useAuth();
   if (status === 'starting') return <Splash />;
   if (status === 'unreachable') {
     return (
@@ -27,7 +29,7 @@ function Start() {
           icon={<IconPlugConnectedX size={26} />}
           title="The server cannot be reached"
           color="red"
-          action={<Button onClick={() => void bootSession()}>Try again</Button>}
+          action={<Button onClick={() => void unstale.retry()}>Try again</Button>}
         >
           Check your connection. Nothing you entered has been sent.
         </Notice>

@@ -1,49 +1,43 @@
-import type { ComponentType } from 'react';
 import { createBrowserRouter, Navigate, type RouteObject } from 'react-router';
 import { PageLoading } from './components/states';
+import { type PageName, pages } from './pages/pages';
+import { pageAsked } from './session/vitals';
 import { RequireEngagement } from './shell/RequireEngagement';
 import { RouteFailure, UnknownAddress } from './shell/RouteFailure';
 import { SignedIn } from './shell/SignedIn';
 
-/** A page in its own chunk; its module exports the component as `Page`. */
-function page(load: () => Promise<{ Page: ComponentType }>) {
-  return async () => ({ Component: (await load()).Page });
-}
+const page = (name: PageName) => async () => ({ Component: (await pages[name]()).Page });
 
 const engagementPages: RouteObject[] = [
-  { path: 'overview', lazy: page(() => import('./pages/overview/Overview')) },
-  { path: 'flows', lazy: page(() => import('./pages/flows/Flows')) },
-  { path: 'imports', lazy: page(() => import('./pages/imports/Imports')) },
-  { path: 'mappings', lazy: page(() => import('./pages/mappings/LatestMappings')) },
-  { path: 'inventory', lazy: page(() => import('./pages/assets/Inventory')) },
+  { path: 'overview', lazy: page('overview') },
+  { path: 'flows', lazy: page('flows') },
+  { path: 'imports', lazy: page('imports') },
+  { path: 'mappings', lazy: page('mappings') },
+  { path: 'inventory', lazy: page('inventory') },
 ];
 
 /** Pages of one thing by its id; the id decides what is shown, whichever engagement is chosen. */
 const detailPages: RouteObject[] = [
-  { path: 'flows/:flowId', lazy: page(() => import('./pages/flows/FlowDetail')) },
-  { path: 'imports/:importId', lazy: page(() => import('./pages/imports/ImportDetail')) },
-  { path: 'imports/:importId/mappings', lazy: page(() => import('./pages/mappings/MappingReview')) },
+  { path: 'flows/:flowId', lazy: page('flow') },
+  { path: 'imports/:importId', lazy: page('import') },
+  { path: 'imports/:importId/mappings', lazy: page('review') },
 ];
 
 const administration: RouteObject = {
   path: 'admin',
-  lazy: page(() => import('./pages/admin/Administration')),
+  lazy: page('administration'),
   children: [
     { index: true, element: <Navigate to="users" replace /> },
-    { path: 'users', lazy: page(() => import('./pages/admin/Users')) },
-    { path: 'approvals', lazy: page(() => import('./pages/admin/Approvals')) },
-    { path: 'clients', lazy: page(() => import('./pages/admin/Clients')) },
-    { path: 'engagements', lazy: page(() => import('./pages/admin/Engagements')) },
+    { path: 'users', lazy: page('users') },
+    { path: 'approvals', lazy: page('approvals') },
+    { path: 'clients', lazy: page('clients') },
+    { path: 'engagements', lazy: page('engagements') },
   ],
 };
 
 export const router = createBrowserRouter([
-  { path: '/sign-in', lazy: page(() => import('./pages/sign-in/SignIn')), errorElement: <RouteFailure /> },
-  {
-    path: '/request-access',
-    lazy: page(() => import('./pages/sign-in/RequestAccess')),
-    errorElement: <RouteFailure />,
-  },
+  { path: '/sign-in', lazy: page('signIn'), errorElement: <RouteFailure /> },
+  { path: '/request-access', lazy: page('requestAccess'), errorElement: <RouteFailure /> },
   {
     path: '/',
     element: <SignedIn />,
@@ -52,9 +46,10 @@ export const router = createBrowserRouter([
     children: [
       { index: true, element: <Navigate to="/overview" replace /> },
       {
+        // A page that fails leaves the frame standing, with its navigation.
         errorElement: <RouteFailure />,
         children: [
-          { path: 'choose', lazy: page(() => import('./pages/choose/ChooseContext')) },
+          { path: 'choose', lazy: page('choose') },
           { element: <RequireEngagement />, children: engagementPages },
           ...detailPages,
           administration,
@@ -64,3 +59,8 @@ export const router = createBrowserRouter([
     ],
   },
 ]);
+
+// Measured from the moment a page is asked for, its code included.
+router.subscribe(({ navigation }) => {
+  if (navigation.state === 'loading') pageAsked();
+});

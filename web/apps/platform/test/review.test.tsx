@@ -1,5 +1,5 @@
 import { act, cleanup, renderHook } from '@testing-library/react';
-import { type CoherentSession, createCoherentSession, UnstaleProvider } from '@unstale/client/react';
+import { type CoherentSession, createCoherentSession, SessionBoundary } from '@unstale/client/react';
 import type { ReactNode } from 'react';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { useFieldMappings, useMappingStatistics } from '../src/api/queries';
@@ -66,7 +66,7 @@ const pause = () => act(() => new Promise((resolve) => setTimeout(resolve, 20)))
 
 async function openReview() {
   const wrapper = ({ children }: { children: ReactNode }) => (
-    <UnstaleProvider session={session}>{children}</UnstaleProvider>
+    <SessionBoundary session={session}>{children}</SessionBoundary>
   );
   const { result } = renderHook(
     () => ({

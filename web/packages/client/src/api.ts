@@ -1,14 +1,18 @@
+import { Batcher, type BatchOptions, type RawAnswer } from './batch.ts';
 import { LocalClock, type Move } from './clock.ts';
 import { ApiError, problemFrom } from './errors.ts';
+import type { Watch } from './events.ts';
 import { Flights } from './flight.ts';
 import { parseCacheGroups } from './groups.ts';
+import { traceparent } from './trace.ts';
 import { sendWithProgress, type UploadOptions } from './upload.ts';
 
 /**
  * The one way from the browser to the API.
  *
- * It has no cache of its own: reads go out with `cache: 'no-cache'`, so the browser's HTTP cache revalidates
- * with the ETag and a 304 stays invisible; what is kept in memory is the query client's business.
+ * It has no cache of its own: a lone read goes out with `cache: 'no-cache'`, so the browser's HTTP cache revalidates
+ * with the ETag and a 304 stays invisible; a reader who still has what an ETag names says so (`ifNoneMatch`) and is
+ * told `notModified`. What is kept in memory is the query client's business.
  */
 export interface ApiClientOptions {
   baseUrl: string;
@@ -18,6 +22,11 @@ export interface ApiClientOptions {
   onUnauthorized?: () => void;
   clock?: LocalClock;
   fetch?: typeof fetch;
+  /** Reads of the same moment go together to the batch endpoint; `false` sends each by itself. */
+  batch?: BatchOptions | false;
+  /** The `traceparent` of a request; `false` sends none. */
+  trace?: (() => string | undefined) | false;
+  watch?: Watch | undefined;
 }
 
 export interface ApiResponse<T> {
@@ -25,16 +34,23 @@ export interface ApiResponse<T> {
   status: number;
   groups: string[];
   position: string | undefined;
+  etag: string | undefined;
+  /** What `ifNoneMatch` named is still right; `data` is undefined. */
+  notModified: boolean;
 }
 
 type QueryValue = string | number | boolean | null | undefined;
 export type QueryParams = Readonly<Record<string, QueryValue>>;
 
 export interface ReadOptions {
-  query?: QueryParams;
+  query?: QueryParams | undefined;
   signal?: AbortSignal | undefined;
   /** A move this read must have seen, besides this tab's own last write. */
   after?: Move | undefined;
+  /** The ETag of what the reader has. */
+  ifNoneMatch?: string | undefined;
+  /** `false` for a read that is not to wait for others of its batch. */
+  batch?: boolean | undefined;
 }
 
 export interface WriteOptions {
@@ -57,6 +73,8 @@ export interface ApiClient {
   upload<T>(path: string, form: FormData, options?: UploadOptions & WriteOptions): Promise<ApiResponse<T>>;
   /** The position the next read would carry. */
   positionFor(after?: Move): string | undefined;
+  /** Aborts what is under way, for good: whatever still arrives reaches nobody. */
+  close(): void;
 }
 
 const POSITION_HEADER = 'Unstale-Position';
@@ -73,18 +91,15 @@ function withQuery(path: string, query: QueryParams | undefined): string {
   return text ? `${path}?${text}` : path;
 }
 
-function isAbort(error: unknown): boolean {
-  return error instanceof DOMException && error.name === 'AbortError';
-}
+/** In place of a body that is no JSON: something between here and the server answered in its place. */
+const UNREADABLE = Symbol('unreadable');
 
-function parseBody(status: number, text: string): unknown {
+function parseBody(text: string): unknown {
   if (text === '') return undefined;
   try {
     return JSON.parse(text);
-  } catch (cause) {
-    // Something between here and the server answered in its place.
-    const title = 'The answer could not be read';
-    throw new ApiError({ type: '/problems/unreadable', title, status }, { cause });
+  } catch {
+    return UNREADABLE;
   }
 }
 
@@ -92,6 +107,7 @@ export function createApiClient(options: ApiClientOptions): ApiClient {
   const clock = options.clock ?? new LocalClock();
   const send = options.fetch ?? ((input, init) => globalThis.fetch(input, init));
   const flights = new Flights();
+  const closed = new AbortController();
   let lastWrite: Move | undefined;
 
   function positionFor(after?: Move): string | undefined {
@@ -104,22 +120,29 @@ export function createApiClient(options: ApiClientOptions): ApiClient {
     return { Accept: 'application/json', ...(tenant ? { [TENANT_HEADER]: tenant } : {}) };
   }
 
-  function parse<T>(
-    status: number,
-    statusText: string,
-    text: string,
-    headers: Headers,
-    anonymous: boolean,
-  ): ApiResponse<T> {
-    if (status < 200 || status > 299) {
+  function traced(headers: Readonly<Record<string, string>>): Record<string, string> {
+    const trace = options.trace === false ? undefined : (options.trace ?? traceparent)();
+    return { ...headers, ...(trace ? { traceparent: trace } : {}) };
+  }
+
+  function parse<T>(answer: RawAnswer, anonymous = false): ApiResponse<T> {
+    const { status, statusText, headers, body } = answer;
+    closed.signal.throwIfAborted();
+    const notModified = status === 304;
+    if (!notModified && (status < 200 || status > 299)) {
       if (status === 401 && !anonymous) options.onUnauthorized?.();
-      throw new ApiError(problemFrom(status, statusText, text));
+      throw new ApiError(problemFrom(status, statusText, body));
+    }
+    if (body === UNREADABLE) {
+      throw new ApiError({ type: '/problems/unreadable', title: 'The answer could not be read', status });
     }
     return {
-      data: parseBody(status, text) as T,
+      data: body as T,
       status,
       groups: parseCacheGroups(headers.get('Cache-Groups')),
       position: headers.get(POSITION_HEADER) ?? undefined,
+      etag: headers.get('ETag') ?? undefined,
+      notModified,
     };
   }
 
@@ -128,36 +151,60 @@ export function createApiClient(options: ApiClientOptions): ApiClient {
     return response;
   }
 
-  async function exchange<T>(url: string, init: RequestInit, anonymous: boolean): Promise<ApiResponse<T>> {
-    let response: Response;
-    let text: string;
+  async function exchange(url: string, init: RequestInit, reads = 1): Promise<RawAnswer> {
+    options.watch?.({ type: 'sent', url, reads });
+    const signal = init.signal ? AbortSignal.any([init.signal, closed.signal]) : closed.signal;
     try {
-      response = await send(url, { credentials: 'same-origin', ...init });
-      text = await response.text();
+      const response = await send(url, { credentials: 'same-origin', ...init, signal });
+      const body = parseBody(await response.text());
+      const { status, statusText, headers } = response;
+      return { status, statusText, headers, body };
     } catch (error) {
-      if (isAbort(error) || init.signal?.aborted) throw error;
+      if (signal.aborted) throw signal.reason;
       throw ApiError.unreachable(error);
     }
-    return parse<T>(response.status, response.statusText, text, response.headers, anonymous);
   }
+
+  const { batch } = options;
+  const batcher = batch
+    ? new Batcher((headers, body, signal, reads) => {
+        const init = { method: 'POST', body: JSON.stringify(body), signal };
+        const json = { ...traced(headers), 'Content-Type': 'application/json' };
+        return exchange(options.baseUrl + (batch.path ?? '/batch'), { ...init, headers: json }, reads);
+      }, batch)
+    : undefined;
 
   return {
     positionFor,
 
-    get<T>(path: string, { query, signal, after }: ReadOptions = {}) {
-      const url = withQuery(options.baseUrl + path, query);
-      const position = positionFor(after);
+    close: () => closed.abort(new DOMException('The session has ended', 'AbortError')),
+
+    async get<T>(path: string, read: ReadOptions = {}) {
+      closed.signal.throwIfAborted();
+      const { ifNoneMatch } = read;
+      const url = withQuery(options.baseUrl + path, read.query);
+      const position = positionFor(read.after);
       const headers = { ...baseHeaders(), ...(position ? { [POSITION_HEADER]: position } : {}) };
       // The position is part of the identity: a read that must see a write may not join one that began before it.
-      const key = JSON.stringify([url, headers]);
-      return flights.join(key, signal, (flightSignal) =>
-        exchange<T>(url, { headers, cache: 'no-cache', signal: flightSignal }, false),
-      );
+      const key = JSON.stringify([url, headers, ifNoneMatch]);
+      const start = async (signal: AbortSignal) => {
+        const alone = () =>
+          exchange(url, {
+            headers: { ...traced(headers), ...(ifNoneMatch ? { 'If-None-Match': ifNoneMatch } : {}) },
+            cache: ifNoneMatch ? 'no-store' : 'no-cache',
+            signal,
+          });
+        const together = batcher && read.batch !== false;
+        const answer = together ? batcher.load({ url, headers, ifNoneMatch, signal, alone }) : alone();
+        return parse<T>(await answer);
+      };
+      return flights.join(key, read.signal, start, () => options.watch?.({ type: 'joined', url }));
     },
 
     async write<T>(method: WriteMethod, path: string, body?: unknown, write: WriteOptions = {}) {
+      closed.signal.throwIfAborted();
       const headers = {
-        ...baseHeaders(),
+        ...traced(baseHeaders()),
         ...(body === undefined ? {} : { 'Content-Type': 'application/json' }),
       };
       const init: RequestInit = {
@@ -167,13 +214,15 @@ export function createApiClient(options: ApiClientOptions): ApiClient {
         ...(write.signal ? { signal: write.signal } : {}),
       };
       const url = withQuery(options.baseUrl + path, write.query);
-      return noteWrite(await exchange<T>(url, init, write.anonymous ?? false));
+      return noteWrite(parse<T>(await exchange(url, init), write.anonymous));
     },
 
     async upload<T>(path: string, form: FormData, upload: UploadOptions & WriteOptions = {}) {
+      closed.signal.throwIfAborted();
       const url = withQuery(options.baseUrl + path, upload.query);
-      const answer = await sendWithProgress(url, form, baseHeaders(), upload);
-      return noteWrite(parse<T>(answer.status, answer.statusText, answer.text, answer.headers, false));
+      const signal = upload.signal ? AbortSignal.any([upload.signal, closed.signal]) : closed.signal;
+      const answer = await sendWithProgress(url, form, traced(baseHeaders()), { ...upload, signal });
+      return noteWrite(parse<T>({ ...answer, body: parseBody(answer.text) }));
     },
   };
 }

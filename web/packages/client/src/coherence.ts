@@ -1,12 +1,8 @@
-import type { ApiClient, QueryParams } from './api.ts';
+import type { ApiClient, ApiResponse, QueryParams } from './api.ts';
 import type { LocalClock } from './clock.ts';
-import {
-  type InvalidationEvent,
-  LiveConnection,
-  type LiveConnectionOptions,
-  type LiveState,
-} from './live.ts';
+import type { Watch } from './events.ts';
 import { GroupRegistry } from './registry.ts';
+import type { InvalidationEvent, LiveSource, LiveState, OpenLive } from './source.ts';
 
 /**
  * One tab's coherence for one (tenant, user): it notes which query holds which groups, hears the live events,
@@ -22,33 +18,62 @@ export interface CoherenceOptions {
   api: ApiClient;
   clock: LocalClock;
   sink: StaleSink;
-  live: Omit<LiveConnectionOptions, 'listener'>;
-  onRevoked?: () => void;
-  /** How long the first reads wait for the socket's greeting. */
-  greetingWaitMs?: number;
+  /** Without it everything works, and changes of others show by stale times and on coming back. */
+  live?: OpenLive | undefined;
+  onRevoked?: (() => void) | undefined;
+  /** Hears every event, after the queries that it concerns were marked. */
+  onEvent?: ((event: InvalidationEvent) => void) | undefined;
+  watch?: Watch | undefined;
+  /** How long the first reads wait for the greeting. */
+  greetingWaitMs?: number | undefined;
 }
 
 export interface CoherentReadOptions {
-  query?: QueryParams;
+  query?: QueryParams | undefined;
+  /** Of one run of a query; reads of the same run add up. */
   signal?: AbortSignal | undefined;
+  /** What the store still holds of this read, unchanged since it was answered. */
+  known?: Known | undefined;
+  batch?: boolean | undefined;
+}
+
+/** The validator of an answer, and its groups, for a 304 that does not repeat them. */
+export interface Known {
+  url: string;
+  etag: string;
+  groups: readonly string[];
+}
+
+export interface CoherentAnswer<T> extends ApiResponse<T> {
+  /** What to give as `known` at the next read; undefined if the answer cannot be asked for conditionally. */
+  validator: Known | undefined;
 }
 
 /** How often one read may be overtaken by events before its answer is taken as it is and marked stale. */
 const OVERTAKEN_MAX = 3;
+/** However many hear an event, nobody waits longer. */
+const JITTER_MS_MAX = 5_000;
+
+const urlOf = (path: string, query: QueryParams | undefined) => JSON.stringify([path, query]);
+
+interface Run {
+  signal: AbortSignal | undefined;
+  reads: number;
+  /** The position that the last request carried. */
+  carried: string | undefined;
+}
 
 export class Coherence {
-  readonly #api: ApiClient;
-  readonly #sink: StaleSink;
+  readonly #options: CoherenceOptions;
   readonly #registry: GroupRegistry;
-  readonly #live: LiveConnection;
-  readonly #carried = new Map<string, string | undefined>();
+  readonly #live: LiveSource | undefined;
+  readonly #runs = new Map<string, Run>();
   readonly #stateListeners = new Set<() => void>();
   readonly #greeting: Promise<void>;
   #waiting = true;
 
   constructor(options: CoherenceOptions) {
-    this.#api = options.api;
-    this.#sink = options.sink;
+    this.#options = options;
     this.#registry = new GroupRegistry({ clock: options.clock });
     let greeted = () => {};
     this.#greeting = new Promise((resolve) => {
@@ -59,28 +84,27 @@ export class Coherence {
       greeted();
     };
     const timer = setTimeout(stopWaiting, options.greetingWaitMs ?? 300);
-    this.#live = new LiveConnection({
-      ...options.live,
-      listener: {
-        onInvalidation: (event) => this.#invalidated(event),
-        onResync: (_reason, position) => {
-          this.#registry.raiseFloor(position);
-          this.#sink.markAllStale();
-        },
-        onState: (state) => {
-          if (state !== 'catching-up') {
-            clearTimeout(timer);
-            stopWaiting();
-          }
-          for (const listener of this.#stateListeners) listener();
-        },
-        onRevoked: () => options.onRevoked?.(),
+    this.#live = options.live?.({
+      onInvalidation: (event) => this.#invalidated(event),
+      onResync: (reason, position) => {
+        options.watch?.({ type: 'resync', reason });
+        this.#registry.raiseFloor(position);
+        options.sink.markAllStale();
       },
+      onState: (state) => {
+        if (state !== 'catching-up') {
+          clearTimeout(timer);
+          stopWaiting();
+        }
+        this.#tellState();
+      },
+      onRevoked: () => options.onRevoked?.(),
     });
+    if (!this.#live) stopWaiting();
   }
 
   get state(): LiveState {
-    return this.#live.state;
+    return this.#live?.state ?? 'degraded';
   }
 
   subscribe = (listener: () => void): (() => void) => {
@@ -89,11 +113,11 @@ export class Coherence {
   };
 
   reconnect(): void {
-    this.#live.reconnect();
+    this.#live?.reconnect();
   }
 
   close(): void {
-    this.#live.close();
+    this.#live?.close();
     this.#stateListeners.clear();
   }
 
@@ -101,46 +125,101 @@ export class Coherence {
    * Reads for one query of the store. The answer is one that no event, heard so far, has declared wrong:
    * if an event overtook it, it is read again at that event's position.
    */
-  async read<T>(query: string, path: string, options: CoherentReadOptions = {}): Promise<T> {
+  async load<T>(query: string, path: string, options: CoherentReadOptions = {}): Promise<CoherentAnswer<T>> {
     // What is read before the socket listens may miss a change; a short wait saves reading it twice.
     if (this.#waiting) await this.#greeting;
+    const { api, sink, watch } = this.#options;
+    const { known, signal, ...rest } = options;
+    const url = urlOf(path, rest.query);
+    const usable = known?.url === url ? known : undefined;
+    const run = this.#begin(query, signal);
     for (let attempt = 1; ; attempt += 1) {
       const base = this.#registry.base();
       const after = this.#registry.required(query);
-      const carried = this.#api.positionFor(after);
-      this.#carried.set(query, carried);
-      const answer = await this.#api.get<T>(path, { ...options, after }).catch((error: unknown) => {
-        // It has seen nothing, so the next event must not be skipped for it.
-        this.#carried.delete(query);
-        throw error;
-      });
-      this.#registry.hold(query, answer.groups);
-      const moved = this.#registry.movedSince(base, answer.groups);
-      if (!moved || (carried !== undefined && moved.position === carried)) return answer.data;
-      if (attempt === OVERTAKEN_MAX) {
-        queueMicrotask(() => this.#sink.markStale(new Set([query])));
-        return answer.data;
-      }
+      const carried = api.positionFor(after);
+      run.carried = carried;
+      const answer = await api
+        .get<T>(path, { ...rest, signal, after, ifNoneMatch: usable?.etag })
+        .catch((error: unknown) => {
+          // It has seen nothing, so the next event must not be skipped for it.
+          run.carried = undefined;
+          throw error;
+        });
+      const { notModified, etag = usable?.etag } = answer;
+      const groups = notModified && usable && answer.groups.length === 0 ? [...usable.groups] : answer.groups;
+      this.#registry.hold(query, groups, run.reads > 1);
+      watch?.({ type: 'read', query, groups, notModified, attempt });
+      const moved = this.#registry.movedSince(base, groups);
+      const seen = !moved || (carried !== undefined && moved.position === carried);
+      if (!seen && attempt < OVERTAKEN_MAX) continue;
+      if (!seen) queueMicrotask(() => sink.markStale(new Set([query])));
+      const validator = etag && run.reads === 1 ? { url, etag, groups } : undefined;
+      return { ...answer, groups, validator };
     }
   }
 
   /** True if the last read of `query` already had to see `position`. */
   hasSeen(query: string, position: string | undefined): boolean {
-    return position !== undefined && this.#carried.get(query) === position;
+    return position !== undefined && this.#runs.get(query)?.carried === position;
+  }
+
+  /** Notes what an answer that was read elsewhere holds; returns the validator to give with the next read. */
+  adopt(
+    query: string,
+    path: string,
+    params: QueryParams | undefined,
+    answer: ApiResponse<unknown>,
+  ): Known | undefined {
+    const { etag, groups } = answer;
+    this.#registry.hold(query, groups);
+    return etag ? { url: urlOf(path, params), etag, groups } : undefined;
+  }
+
+  groupsOf(query: string): ReadonlySet<string> {
+    return this.#registry.groupsOf(query);
   }
 
   /** The query left the store. */
   release(query: string): void {
     this.#registry.release(query);
-    this.#carried.delete(query);
+    this.#runs.delete(query);
+  }
+
+  #begin(query: string, signal: AbortSignal | undefined): Run {
+    const before = this.#runs.get(query);
+    const same = before !== undefined && signal !== undefined && before.signal === signal;
+    const run = same ? before : { signal, reads: 0, carried: undefined };
+    run.reads += 1;
+    this.#runs.set(query, run);
+    return run;
+  }
+
+  #tellState(): void {
+    for (const listener of this.#stateListeners) listener();
+  }
+
+  /** Many hear the same: each refetches at a moment of its own. What is read meanwhile has seen it already. */
+  #markLater(affected: Set<string>, position: string, jitterMs: number): void {
+    const wait = Math.random() * Math.min(jitterMs, JITTER_MS_MAX);
+    setTimeout(() => {
+      for (const query of affected) if (this.hasSeen(query, position)) affected.delete(query);
+      this.#options.sink.markStale(affected);
+    }, wait);
   }
 
   #invalidated(event: InvalidationEvent): void {
-    const affected = this.#registry.invalidate(event.groups, event.position);
+    const { sink, watch, onEvent } = this.#options;
+    const { groups, position, jitter_ms: jitterMs = 0 } = event;
+    const affected = this.#registry.invalidate(groups, position);
+    const skipped: string[] = [];
     for (const query of affected) {
       // Our own write, already followed by a read at its position: the event says nothing new.
-      if (this.hasSeen(query, event.position)) affected.delete(query);
+      if (this.hasSeen(query, position)) skipped.push(query);
     }
-    if (affected.size > 0) this.#sink.markStale(affected);
+    for (const query of skipped) affected.delete(query);
+    watch?.({ type: 'invalidated', position, queries: [...affected], skipped });
+    if (affected.size > 0 && jitterMs > 0) this.#markLater(affected, position, jitterMs);
+    else if (affected.size > 0) sink.markStale(affected);
+    onEvent?.(event);
   }
 }

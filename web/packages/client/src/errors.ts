@@ -64,23 +64,13 @@ function fieldErrors(value: unknown): FieldError[] {
   );
 }
 
-/** Reads a problem from an answer's text; anything else (a proxy's HTML page) still gets a title. */
-export function problemFrom(status: number, statusText: string, text: string): Problem {
-  const fallback: Problem = {
-    type: 'about:blank',
-    title: statusText || `The server answered ${status}`,
-    status,
-  };
-  let body: unknown;
-  try {
-    body = JSON.parse(text);
-  } catch {
-    return fallback;
-  }
-  if (!isRecord(body)) return fallback;
+/** Reads a problem from an answer's body; anything else (a proxy's HTML page) still gets a title. */
+export function problemFrom(status: number, statusText: string, body: unknown): Problem {
+  const title = statusText || `The server answered ${status}`;
+  if (!isRecord(body)) return { type: 'about:blank', title, status };
   return {
-    type: typeof body.type === 'string' ? body.type : fallback.type,
-    title: typeof body.title === 'string' ? body.title : fallback.title,
+    type: typeof body.type === 'string' ? body.type : 'about:blank',
+    title: typeof body.title === 'string' ? body.title : title,
     status,
     ...(typeof body.detail === 'string' ? { detail: body.detail } : {}),
     errors: fieldErrors(body.errors),

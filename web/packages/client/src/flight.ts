@@ -2,8 +2,9 @@
  * The running loads of this tab: identical reads share one request.
  *
  * Invariants:
- * - a flight is aborted only when its last waiter has left; one impatient waiter never fails the others;
- * - a waiter that leaves gets its own abort reason at once;
+ * - a flight is aborted only when its last waiter has left, and nobody came back within the same turn: a component
+ *   that is unmounted and mounted again at once (StrictMode) finds its request still on its way;
+ * - a waiter that leaves gets its own abort reason at once, and one impatient waiter never fails the others;
  * - a flight that is settled or aborted is never joined.
  */
 interface Flight<T> {
@@ -23,10 +24,12 @@ export class Flights {
     key: string,
     signal: AbortSignal | undefined,
     start: (signal: AbortSignal) => Promise<T>,
+    onJoined?: () => void,
   ): Promise<T> {
     if (signal?.aborted) return Promise.reject(signal.reason);
-    const flight = (this.#flights.get(key) as Flight<T> | undefined) ?? this.#start(key, start);
-    return this.#wait(key, flight, signal);
+    const running = this.#flights.get(key) as Flight<T> | undefined;
+    if (running) onJoined?.();
+    return this.#wait(key, running ?? this.#start(key, start), signal);
   }
 
   #start<T>(key: string, start: (signal: AbortSignal) => Promise<T>): Flight<T> {
@@ -43,11 +46,12 @@ export class Flights {
     return new Promise<T>((resolve, reject) => {
       const leave = () => {
         flight.waiters -= 1;
-        if (flight.waiters === 0) {
+        reject(signal?.reason);
+        setTimeout(() => {
+          if (flight.waiters > 0 || this.#flights.get(key) !== flight) return;
           this.#forget(key, flight);
           flight.controller.abort(signal?.reason);
-        }
-        reject(signal?.reason);
+        });
       };
       signal?.addEventListener('abort', leave, { once: true });
       const settled = () => signal?.removeEventListener('abort', leave);

@@ -1,8 +1,11 @@
 export * from './api.ts';
+export type { BatchOptions } from './batch.ts';
 export * from './clock.ts';
 export * from './coherence.ts';
 export * from './errors.ts';
+export type { ClientEvent, Watch } from './events.ts';
 export { parseCacheGroups } from './groups.ts';
-export * from './live.ts';
 export { GroupRegistry, type GroupRegistryOptions } from './registry.ts';
+export * from './source.ts';
+export { traceparent } from './trace.ts';
 export type { UploadOptions, UploadProgress } from './upload.ts';

@@ -35,10 +35,15 @@ export class GroupRegistry {
     return this.#clock.now();
   }
 
-  /** Notes the groups of the answer `query` now shows; replaces what it held before. */
-  hold(query: string, groups: Iterable<string>): void {
+  /** The groups that `query` holds. */
+  groupsOf(query: string): ReadonlySet<string> {
+    return this.#groupsOf.get(query) ?? new Set();
+  }
+
+  /** Notes the groups of the answer `query` now shows; replaces what it held before, or adds to it. */
+  hold(query: string, groups: Iterable<string>, add = false): void {
+    const held = new Set([...(add ? this.groupsOf(query) : []), ...groups]);
     this.release(query);
-    const held = new Set(groups);
     this.#groupsOf.set(query, held);
     for (const group of held) {
       const holders = this.#holders.get(group);

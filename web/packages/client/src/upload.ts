@@ -10,7 +10,7 @@ export interface UploadOptions {
   onProgress?: (progress: UploadProgress) => void;
 }
 
-export interface RawAnswer {
+interface UploadAnswer {
   status: number;
   statusText: string;
   text: string;
@@ -32,7 +32,7 @@ export function sendWithProgress(
   form: FormData,
   headers: Readonly<Record<string, string>>,
   { signal, onProgress }: UploadOptions,
-): Promise<RawAnswer> {
+): Promise<UploadAnswer> {
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest();
     request.open('POST', url);

@@ -37,8 +37,9 @@ describe('reads', () => {
     controllers[0]?.abort();
     expect(calls[0]?.init.signal?.aborted).toBe(false);
     controllers[1]?.abort();
-    expect(calls[0]?.init.signal?.aborted).toBe(true);
     const results = await Promise.allSettled(reads);
+    await settle();
+    expect(calls[0]?.init.signal?.aborted).toBe(true);
     expect(results.map(({ status }) => status)).toEqual(['rejected', 'rejected']);
   });
 

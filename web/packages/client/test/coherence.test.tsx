@@ -79,6 +79,24 @@ describe('a pushed event', () => {
     expect(again.data()).toBe('new');
   });
 
+  it('that many hear is acted upon at a moment of its own, unless the query was read meanwhile', async () => {
+    show('flows');
+    await answer('old', ['a']);
+    const before = network.calls.length;
+    const spread = { type: 'cache_invalidation', groups: ['a'], data: {}, jitter_ms: 30 };
+    FakeSocket.last.push({ ...spread, position: 'p1' });
+    expect(session.queryClient.isFetching()).toBe(0);
+    await vi.waitFor(() => expect(urlsAfter(before)).toEqual(['/api/flows']));
+    await answer('new', ['a']);
+
+    FakeSocket.last.push({ ...spread, position: 'p2' });
+    void session.queryClient.refetchQueries({ queryKey: [...session.scope, 'flows'] });
+    await answer('newer', ['a']);
+    expect(network.calls.at(-1)?.headers.get('Unstale-Position')).toBe('p2');
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    expect(urlsAfter(before)).toEqual(['/api/flows', '/api/flows']);
+  });
+
   it('leaves alone what is shown again without having changed', async () => {
     const flows = show('flows');
     await answer('old', ['a']);

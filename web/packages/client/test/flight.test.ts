@@ -1,5 +1,6 @@
 import { describe, expect, it, vi } from 'vitest';
 import { Flights } from '../src/flight.ts';
+import { settle } from './support.ts';
 
 function pending<T>() {
   const signals: AbortSignal[] = [];
@@ -56,13 +57,28 @@ describe('flights', () => {
     controllers[0]?.abort();
     expect(load.signals[0]?.aborted).toBe(false);
     controllers[1]?.abort();
-    expect(load.signals[0]?.aborted).toBe(true);
     await Promise.allSettled(waiting);
+    await settle();
+    expect(load.signals[0]?.aborted).toBe(true);
 
     const again = flights.join('a', undefined, load.start);
     expect(load.start).toHaveBeenCalledTimes(2);
     load.land('new');
     expect(await again).toBe('new');
+  });
+
+  it('go on for who leaves and comes back in the same turn, as StrictMode does', async () => {
+    const flights = new Flights();
+    const load = pending<string>();
+    const first = new AbortController();
+    const leaving = flights.join('a', first.signal, load.start);
+    first.abort(new Error('unmounted'));
+    const again = flights.join('a', new AbortController().signal, load.start);
+    await expect(leaving).rejects.toThrow('unmounted');
+    await settle();
+    load.land('value');
+    expect(await again).toBe('value');
+    expect(load.start).toHaveBeenCalledOnce();
   });
 
   it('are forgotten after a failure, so that the next read tries again', async () => {

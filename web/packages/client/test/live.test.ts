@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { LiveConnection, type LiveListener } from '../src/index.ts';
-import { FakeSocket } from './support.ts';
+import type { LiveListener } from '../src/index.ts';
+import { LiveConnection } from '../src/live/index.ts';
+import { FakeSocket, passTimeUntil } from './support.ts';
 
 function connect() {
   const listener = {
@@ -27,8 +28,7 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-const opened = (count: number) =>
-  vi.waitFor(() => expect(FakeSocket.opened).toHaveLength(count), { timeout: 60_000, interval: 50 });
+const opened = (count: number) => passTimeUntil(() => FakeSocket.opened.length === count);
 
 describe('the live connection', () => {
   it('is live once greeted, and passes events on', async () => {
@@ -70,6 +70,30 @@ describe('the live connection', () => {
     FakeSocket.last.drop();
     await opened(4);
     expect(new URL(FakeSocket.last.url).searchParams.get('since')).toBe('p9');
+    live.close();
+  });
+
+  it('is not live before the resync that a greeting announces', async () => {
+    const { live, listener } = connect();
+    await opened(1);
+    FakeSocket.last.accept();
+    FakeSocket.last.push({ type: 'hello', position: '', missed: 'unknown' });
+    expect(live.state).toBe('catching-up');
+    expect(listener.onResync).not.toHaveBeenCalled();
+    FakeSocket.last.push({ type: 'resync', reason: 'unknown', position: 'p9' });
+    expect(listener.onResync).toHaveBeenCalledExactlyOnceWith('unknown', 'p9');
+    expect(live.state).toBe('live');
+    live.close();
+  });
+
+  it('of the page’s own origin goes to a WebSocket address', async () => {
+    const live = new LiveConnection({
+      url: () => '/events',
+      listener: { onInvalidation() {}, onResync() {}, onState() {}, onRevoked() {} },
+      WebSocket: FakeSocket,
+    });
+    await opened(1);
+    expect(FakeSocket.last.url).toMatch(/^wss?:\/\/[^/]+\/events$/);
     live.close();
   });
 

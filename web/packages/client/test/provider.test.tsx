@@ -5,7 +5,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import {
   type CoherentSession,
   createCoherentSession,
-  UnstaleProvider,
+  SessionBoundary,
   useCoherence,
   useCoherentSession,
 } from '../src/react/index.ts';
@@ -54,10 +54,10 @@ function State() {
 
 const tree = (session: CoherentSession) => (
   <StrictMode>
-    <UnstaleProvider key={session.id} session={session}>
+    <SessionBoundary session={session}>
       <Name />
       <State />
-    </UnstaleProvider>
+    </SessionBoundary>
   </StrictMode>
 );
 

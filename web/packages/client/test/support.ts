@@ -1,3 +1,5 @@
+import { vi } from 'vitest';
+
 /** The edges of the library, faked: the network's answers and the socket's wire. Everything between is real. */
 export interface Call {
   url: string;
@@ -11,14 +13,19 @@ export interface AnswerOptions {
   status?: number;
   groups?: string[];
   position?: string;
+  etag?: string;
 }
 
-function response(body: unknown, { status = 200, groups = [], position }: AnswerOptions = {}): Response {
+function response(
+  body: unknown,
+  { status = 200, groups = [], position, etag }: AnswerOptions = {},
+): Response {
   const headers = new Headers({ 'Content-Type': 'application/json' });
   if (groups.length > 0) headers.set('Cache-Groups', groups.map((group) => `"${group}"`).join(', '));
   if (position) headers.set('Unstale-Position', position);
+  if (etag) headers.set('ETag', etag);
   const text = typeof body === 'string' && body.startsWith('<') ? body : JSON.stringify(body);
-  return new Response(status === 204 ? null : text, { status, headers });
+  return new Response(status === 204 || status === 304 ? null : text, { status, headers });
 }
 
 /** A `fetch` whose calls wait until the test answers them. */
@@ -96,4 +103,50 @@ export class FakeSocket extends EventTarget {
 /** Lets everything happen that waits for nothing but its turn. */
 export async function settle(): Promise<void> {
   for (let turn = 0; turn < 5; turn += 1) await new Promise((resolve) => setTimeout(resolve, 0));
+}
+
+interface Held {
+  resolve: () => void;
+  reject: (error: unknown) => void;
+}
+
+/** Web Locks of one browser, as far as tabs use them: exclusive, in order, with theft. */
+export class FakeLocks {
+  readonly #held = new Map<string, Held>();
+  readonly #waiting = new Map<string, (() => void)[]>();
+
+  request(name: string, options: LockOptions, callback: () => Promise<void>): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const grant = () => {
+        const held: Held = { resolve, reject };
+        this.#held.set(name, held);
+        void callback().then(() => {
+          if (this.#held.get(name) !== held) return;
+          this.#held.delete(name);
+          resolve();
+          this.#waiting.get(name)?.shift()?.();
+        });
+      };
+      if (options.steal) {
+        this.#held.get(name)?.reject(new DOMException('stolen', 'AbortError'));
+        grant();
+      } else if (this.#held.has(name)) {
+        const queue = this.#waiting.get(name) ?? [];
+        this.#waiting.set(name, queue);
+        queue.push(grant);
+        options.signal?.addEventListener('abort', () => {
+          if (queue.includes(grant)) queue.splice(queue.indexOf(grant), 1);
+          reject(new DOMException('called off', 'AbortError'));
+        });
+      } else grant();
+    });
+  }
+}
+
+/** Lets faked time pass until `condition` holds; fails after a minute of it. */
+export async function passTimeUntil(condition: () => boolean): Promise<void> {
+  for (let passedMs = 0; !condition(); passedMs += 50) {
+    if (passedMs > 60_000) throw new Error('it did not happen within a minute of faked time');
+    await vi.advanceTimersByTimeAsync(50);
+  }
 }

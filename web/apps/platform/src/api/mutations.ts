@@ -1,6 +1,5 @@
-import { useMutation } from '@tanstack/react-query';
 import type { ApiClient } from '@unstale/client';
-import { type CoherentSession, useCoherentSession } from '@unstale/client/react';
+import { useWrite } from '@unstale/client/react';
 import type {
   AdminUser,
   Client,
@@ -13,66 +12,56 @@ import type {
 } from './types';
 
 /**
- * After a write the writer must see it at once. While live, the pushed event names exactly what changed, so
- * only the page's own queries are refreshed ahead of it; without the socket everything counts as changed.
+ * Every write of the app. The pushed event names exactly what changed; what a write `refreshes` ahead of it are first
+ * parts of keys, which are the addresses of reads. Each resolves with a receipt: `visible()` says when it is on screen.
  */
-export async function refreshAfterWrite(
-  session: CoherentSession,
-  names: readonly (readonly unknown[])[],
-): Promise<void> {
-  if (session.coherence.state !== 'live') return session.refreshAfterWrite({});
-  await Promise.all(
-    names.map((name) => session.refreshAfterWrite({ queryKey: [...session.scope, ...name] })),
-  );
-}
-
-function useWrite<V, T>(
-  send: (api: ApiClient, variables: V) => Promise<{ data: T }>,
-  refreshes: readonly (readonly unknown[])[],
-) {
-  const session = useCoherentSession();
-  return useMutation({
-    mutationFn: async (variables: V) => (await send(session.api, variables)).data,
-    onSuccess: () => refreshAfterWrite(session, refreshes),
-  });
-}
-
-const FLOWS = [['flows'], ['context', 'me']] as const;
+const FLOWS = [
+  ['discovery', 'flows'],
+  ['context', 'me'],
+] as const;
 const MAPPINGS = [['field-mappings'], ['assets']] as const;
 const USERS = [
   ['admin', 'users'],
   ['admin', 'pending-approvals'],
 ] as const;
-const ENGAGEMENTS = [['admin', 'engagements'], ['context', 'engagements'], ['engagements']] as const;
+const ENGAGEMENTS = [
+  ['admin', 'engagements'],
+  ['context-establishment', 'engagements'],
+  ['engagements'],
+] as const;
 const CLIENTS = [
   ['admin', 'clients'],
-  ['context', 'clients'],
+  ['context-establishment', 'clients'],
 ] as const;
 
 export const useCreateFlow = () =>
-  useWrite(
-    (api, body: { engagement_id: string; name: string }) => api.write<Flow>('POST', '/discovery/flows', body),
-    FLOWS,
-  );
+  useWrite({
+    send: (api: ApiClient, body: { engagement_id: string; name: string }) =>
+      api.write<Flow>('POST', '/discovery/flows', body),
+    refreshes: FLOWS,
+  });
 
 export const useUpdateFlow = (flowId: string) =>
-  useWrite(
-    (api, body: { name?: string; status?: FlowStatus }) =>
+  useWrite({
+    send: (api: ApiClient, body: { name?: string; status?: FlowStatus }) =>
       api.write<Flow>('PATCH', `/discovery/flows/${flowId}`, body),
-    FLOWS,
-  );
+    refreshes: FLOWS,
+  });
 
 export const useDeleteFlow = () =>
-  useWrite((api, flowId: string) => api.write<void>('DELETE', `/discovery/flows/${flowId}`), FLOWS);
+  useWrite({
+    send: (api: ApiClient, flowId: string) => api.write<void>('DELETE', `/discovery/flows/${flowId}`),
+    refreshes: FLOWS,
+  });
 
 export const useChooseTarget = (importId: string) =>
-  useWrite(
-    (api, { mappingId, target }: { mappingId: string; target: string | null }) =>
+  useWrite({
+    send: (api: ApiClient, { mappingId, target }: { mappingId: string; target: string | null }) =>
       api.write<FieldMapping>('PATCH', `/field-mappings/${importId}/${mappingId}`, {
         target_attribute: target,
       }),
-    MAPPINGS,
-  );
+    refreshes: MAPPINGS,
+  });
 
 export interface EngagementInput {
   client_account_id?: string;
@@ -84,13 +73,13 @@ export interface EngagementInput {
 }
 
 export const useSaveEngagement = () =>
-  useWrite(
-    (api, { id, ...body }: EngagementInput & { id: string | null }) =>
+  useWrite({
+    send: (api: ApiClient, { id, ...body }: EngagementInput & { id: string | null }) =>
       id === null
         ? api.write<Engagement>('POST', '/admin/engagements', body)
         : api.write<Engagement>('PUT', `/admin/engagements/${id}`, body),
-    ENGAGEMENTS,
-  );
+    refreshes: ENGAGEMENTS,
+  });
 
 interface Removal {
   id: string;
@@ -98,13 +87,13 @@ interface Removal {
 }
 
 export const useDeleteEngagement = () =>
-  useWrite(
-    (api, { id, cascade }: Removal) =>
+  useWrite({
+    send: (api: ApiClient, { id, cascade }: Removal) =>
       api.write<void>('DELETE', `/admin/engagements/${id}`, undefined, {
         query: { cascade: cascade || null },
       }),
-    ENGAGEMENTS,
-  );
+    refreshes: ENGAGEMENTS,
+  });
 
 export interface ClientInput {
   name: string;
@@ -113,20 +102,20 @@ export interface ClientInput {
 }
 
 export const useSaveClient = () =>
-  useWrite(
-    (api, { id, ...body }: ClientInput & { id: string | null }) =>
+  useWrite({
+    send: (api: ApiClient, { id, ...body }: ClientInput & { id: string | null }) =>
       id === null
         ? api.write<Client>('POST', '/admin/clients', body)
         : api.write<Client>('PUT', `/admin/clients/${id}`, body),
-    CLIENTS,
-  );
+    refreshes: CLIENTS,
+  });
 
 export const useDeleteClient = () =>
-  useWrite(
-    (api, { id, cascade }: Removal) =>
+  useWrite({
+    send: (api: ApiClient, { id, cascade }: Removal) =>
       api.write<void>('DELETE', `/admin/clients/${id}`, undefined, { query: { cascade: cascade || null } }),
-    CLIENTS,
-  );
+    refreshes: CLIENTS,
+  });
 
 interface Access {
   userId: string;
@@ -134,38 +123,42 @@ interface Access {
 }
 
 export const useSetRole = () =>
-  useWrite(
-    (api, { userId, clientId, role }: Access & { role: MembershipRole }) =>
+  useWrite({
+    send: (api: ApiClient, { userId, clientId, role }: Access & { role: MembershipRole }) =>
       api.write<AdminUser>('PUT', `/users/${userId}/roles`, { role, client_account_id: clientId }),
-    USERS,
-  );
+    refreshes: USERS,
+  });
 
 export const useGrantAccess = () =>
-  useWrite(
-    (api, { userId, clientId, role }: Access & { role: MembershipRole }) =>
+  useWrite({
+    send: (api: ApiClient, { userId, clientId, role }: Access & { role: MembershipRole }) =>
       api.write<AdminUser>('PUT', `/users/${userId}/clients/${clientId}`, { role }),
-    USERS,
-  );
+    refreshes: USERS,
+  });
 
 export const useRevokeAccess = () =>
-  useWrite(
-    (api, { userId, clientId }: Access) =>
+  useWrite({
+    send: (api: ApiClient, { userId, clientId }: Access) =>
       api.write<AdminUser>('DELETE', `/users/${userId}/clients/${clientId}`),
-    USERS,
-  );
+    refreshes: USERS,
+  });
 
 export const useApproveUser = () =>
-  useWrite(
-    (api, { userId, clientId, role }: Access & { role: MembershipRole }) =>
+  useWrite({
+    send: (api: ApiClient, { userId, clientId, role }: Access & { role: MembershipRole }) =>
       api.write<AdminUser>('POST', `/admin/pending-approvals/${userId}/approve`, {
         client_account_id: clientId,
         role,
       }),
-    USERS,
-  );
+    refreshes: USERS,
+  });
 
 export const useRejectUser = () =>
-  useWrite(
-    (api, userId: string) => api.write<void>('POST', `/admin/pending-approvals/${userId}/reject`),
-    USERS,
-  );
+  useWrite({
+    send: (api: ApiClient, userId: string) =>
+      api.write<void>('POST', `/admin/pending-approvals/${userId}/reject`),
+    refreshes: USERS,
+  });
+
+/** What an upload makes of the pages before its event arrives. */
+export const UPLOAD_REFRESHES = [['imports'], ...FLOWS] as const;

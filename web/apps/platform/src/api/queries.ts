@@ -1,72 +1,32 @@
-import { keepPreviousData, type UseQueryOptions, useQuery } from '@tanstack/react-query';
-import type { QueryParams } from '@unstale/client';
-import { useCoherence, useCoherentSession } from '@unstale/client/react';
-import type {
-  AdminUser,
-  AssetPage,
-  Client,
-  ClientSummary,
-  ContextMe,
-  Engagement,
-  FieldMappings,
-  Flow,
-  FlowState,
-  FlowSummary,
-  Import,
-  Items,
-  MappingStatistics,
-  PendingApproval,
-  TargetAttribute,
-} from './types';
+import { keepPreviousData } from '@tanstack/react-query';
+import { useCoherence, useCoherentQuery } from '@unstale/client/react';
+import * as reads from './reads';
+import type { FlowSummary, Import, Items } from './types';
 
 /**
- * Every read of the app. Query keys begin with [tenant, user]; what makes a query stale is said by the
- * server's groups, so nothing here maps events to keys.
+ * What pages show. Addresses, keys and types are generated (`reads`); here are the times for which an answer may be
+ * shown without being asked for again, and nothing that maps events to queries: the server's groups say what is stale.
  */
 const MINUTE_MS = 60_000;
 const HOUR_MS = 60 * MINUTE_MS;
 
-type Options<T> = Pick<
-  UseQueryOptions<T>,
-  'enabled' | 'staleTime' | 'gcTime' | 'refetchInterval' | 'placeholderData' | 'select'
->;
+const times = (staleTime: number, gcTime: number) => ({ staleTime, gcTime });
+const CONTEXT = times(HOUR_MS, 2 * HOUR_MS);
+const LISTS = times(30 * MINUTE_MS, HOUR_MS);
+const MAPPINGS = times(2 * MINUTE_MS, 5 * MINUTE_MS);
 
-export function useCoherentQuery<T>(
-  name: readonly unknown[],
-  path: string,
-  { query, ...options }: Options<T> & { query?: QueryParams } = {},
-) {
-  const session = useCoherentSession();
-  return useQuery<T>({
-    queryKey: [...session.scope, ...name],
-    queryFn: (context) => session.read<T>(context, path, query),
-    ...options,
-  });
-}
+export const useUserContext = () => useCoherentQuery(reads.getContextMe(), CONTEXT);
 
-export const useUserContext = () =>
-  useCoherentQuery<ContextMe>(['context', 'me'], '/context/me', { staleTime: HOUR_MS, gcTime: 2 * HOUR_MS });
-
-export const useClients = () =>
-  useCoherentQuery<Items<ClientSummary>>(['context', 'clients'], '/context-establishment/clients', {
-    staleTime: 30 * MINUTE_MS,
-    gcTime: HOUR_MS,
-  });
+export const useClients = () => useCoherentQuery(reads.listOwnClients(), LISTS);
 
 export const useEngagements = (clientId: string | null) =>
-  useCoherentQuery<Items<Engagement>>(
-    ['context', 'engagements', clientId],
-    '/context-establishment/engagements',
-    {
-      query: { client_id: clientId },
-      enabled: clientId !== null,
-      staleTime: 30 * MINUTE_MS,
-      gcTime: HOUR_MS,
-    },
-  );
+  useCoherentQuery(reads.listOwnEngagements({ client_id: clientId ?? '' }), {
+    ...LISTS,
+    enabled: clientId !== null,
+  });
 
 export const useEngagement = (engagementId: string) =>
-  useCoherentQuery<Engagement>(['engagements', engagementId], `/engagements/${engagementId}`);
+  useCoherentQuery(reads.getEngagement({ engagement_id: engagementId }));
 
 /** The order people look for, whatever order the server answers in. */
 function newestFirst<T>(at: (item: T) => string) {
@@ -79,56 +39,34 @@ const flowsByChange = newestFirst<FlowSummary>((flow) => flow.updated_at);
 const importsByStart = newestFirst<Import>((item) => item.created_at);
 
 export const useFlows = (engagementId: string) =>
-  useCoherentQuery<Items<FlowSummary>>(['flows', { engagementId }], '/discovery/flows', {
-    query: { engagement_id: engagementId },
-    select: flowsByChange,
-  });
+  useCoherentQuery(reads.listFlows({ engagement_id: engagementId }), { select: flowsByChange });
 
-export const useFlow = (flowId: string) =>
-  useCoherentQuery<Flow>(['flows', flowId], `/discovery/flows/${flowId}`);
+export const useFlow = (flowId: string) => useCoherentQuery(reads.getFlow({ flow_id: flowId }));
 
-export const useFlowState = (flowId: string) =>
-  useCoherentQuery<FlowState>(['flows', flowId, 'state'], `/discovery/flows/${flowId}/state`);
+export const useFlowState = (flowId: string) => useCoherentQuery(reads.getFlowState({ flow_id: flowId }));
 
 export const useImports = (engagementId: string) =>
-  useCoherentQuery<Items<Import>>(['imports', { engagementId }], '/imports', {
-    query: { engagement_id: engagementId },
-    select: importsByStart,
-  });
+  useCoherentQuery(reads.listImports({ engagement_id: engagementId }), { select: importsByStart });
 
 export const isRunning = (item: Pick<Import, 'status'>): boolean =>
   item.status !== 'completed' && item.status !== 'failed';
 
 export function useImport(importId: string) {
   const { state } = useCoherence();
-  return useCoherentQuery<Import>(['imports', importId], `/imports/${importId}`, {
-    // Progress is pushed; only without the socket is it asked for.
+  return useCoherentQuery(reads.getImport({ import_id: importId }), {
+    // Progress is pushed; only without a live connection is it asked for, and only while there is any.
     refetchInterval: ({ state: { data } }) =>
       state === 'degraded' && data && isRunning(data) ? 2_000 : false,
   });
 }
 
-export const useTargetAttributes = () =>
-  useCoherentQuery<Items<TargetAttribute>>(['target-attributes'], '/target-attributes', {
-    staleTime: HOUR_MS,
-    gcTime: 2 * HOUR_MS,
-  });
-
-const MAPPINGS_TIMES = { staleTime: 2 * MINUTE_MS, gcTime: 5 * MINUTE_MS };
+export const useTargetAttributes = () => useCoherentQuery(reads.listTargetAttributes(), CONTEXT);
 
 export const useFieldMappings = (importId: string) =>
-  useCoherentQuery<FieldMappings>(
-    ['field-mappings', importId],
-    `/field-mappings/${importId}`,
-    MAPPINGS_TIMES,
-  );
+  useCoherentQuery(reads.getFieldMappings({ import_id: importId }), MAPPINGS);
 
 export const useMappingStatistics = (importId: string, enabled = true) =>
-  useCoherentQuery<MappingStatistics>(
-    ['field-mappings', importId, 'statistics'],
-    `/field-mappings/${importId}/statistics`,
-    { ...MAPPINGS_TIMES, enabled },
-  );
+  useCoherentQuery(reads.getMappingStatistics({ import_id: importId }), { ...MAPPINGS, enabled });
 
 export interface AssetFilter {
   engagementId: string;
@@ -139,20 +77,22 @@ export interface AssetFilter {
 }
 
 export const useAssets = ({ engagementId, importId, search, page, pageSize }: AssetFilter) =>
-  useCoherentQuery<AssetPage>(['assets', { engagementId, importId, search, page, pageSize }], '/assets', {
-    query: { engagement_id: engagementId, import_id: importId, q: search, page, page_size: pageSize },
-    placeholderData: keepPreviousData,
-  });
+  useCoherentQuery(
+    reads.listAssets({
+      engagement_id: engagementId,
+      ...(importId ? { import_id: importId } : {}),
+      ...(search ? { q: search } : {}),
+      page,
+      page_size: pageSize,
+    }),
+    { placeholderData: keepPreviousData },
+  );
 
-export const useAdminClients = (enabled = true) =>
-  useCoherentQuery<Items<Client>>(['admin', 'clients'], '/admin/clients', { enabled });
+export const useAdminClients = (enabled = true) => useCoherentQuery(reads.adminListClients(), { enabled });
 
-export const useAdminEngagements = () =>
-  useCoherentQuery<Items<Engagement>>(['admin', 'engagements'], '/admin/engagements');
+export const useAdminEngagements = () => useCoherentQuery(reads.adminListEngagements());
 
-export const useAdminUsers = () => useCoherentQuery<Items<AdminUser>>(['admin', 'users'], '/admin/users');
+export const useAdminUsers = () => useCoherentQuery(reads.adminListUsers());
 
 export const usePendingApprovals = (enabled = true) =>
-  useCoherentQuery<Items<PendingApproval>>(['admin', 'pending-approvals'], '/admin/pending-approvals', {
-    enabled,
-  });
+  useCoherentQuery(reads.listPendingApprovals(), { enabled });

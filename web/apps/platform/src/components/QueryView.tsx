@@ -1,5 +1,6 @@
 import type { UseQueryResult } from '@tanstack/react-query';
-import type { ReactNode } from 'react';
+import { type ReactNode, useEffect } from 'react';
+import { pageShown } from '../session/vitals';
 import { Failure, SkeletonRows } from './states';
 
 interface QueryViewProps<T> {
@@ -10,7 +11,11 @@ interface QueryViewProps<T> {
 
 /** Shows a query in whichever state it is. Data once shown stays while a refetch fails in the background. */
 export function QueryView<T>({ query, loading, children }: QueryViewProps<T>) {
-  if (query.data !== undefined && !isGone(query)) return children(query.data);
+  const shows = query.data !== undefined && !isGone(query);
+  useEffect(() => {
+    if (shows) pageShown();
+  }, [shows]);
+  if (query.data !== undefined && shows) return children(query.data);
   if (query.isError) return <Failure error={query.error} onRetry={() => void query.refetch()} />;
   return loading ?? <SkeletonRows />;
 }

@@ -1,128 +1,136 @@
-import { type ApiClient, createApiClient, isApiError } from '@unstale/client';
-import { type CoherentSession, createCoherentSession } from '@unstale/client/react';
+import { type ApiClient, type ApiResponse, isApiError } from '@unstale/client';
+import { createSealedStore } from '@unstale/client/offline';
+import { adopt, createUnstale, type Identity, keyOf, useStore } from '@unstale/client/react';
+import { getContextMe } from '../api/reads';
 import type { ContextMe, LoginResult, UserDefaults } from '../api/types';
-import { openSessionChannel, type SessionMessage } from './channel';
-import { contextStorage } from './context-storage';
-import { type SignedOutReason, usePlatformStore } from './store';
+import { flags } from './flags';
+import { forgetShell, isOfflineWanted, keepShell, wantOffline } from './offline';
 
 /**
- * The life of a session, outside React: it starts once however often StrictMode renders, and ends as a whole.
- *
- * Invariant: the store's `context.clientId` is the tenant of the running coherent session. Changing it means
- * disposing that session and starting another, so no query or socket ever serves two tenants.
+ * What the platform adds to the life of a session: how one signs in, who is asking, and which engagement a tab is
+ * about. The rest (one session per client and user, and what its end takes with it) is the library's.
  */
-const API_BASE = '/api/v1';
+export const API_BASE = '/api/v1';
 const REFRESH_EVERY_MS = 10 * 60 * 1000;
 
-const store = usePlatformStore;
-let refreshTimer: ReturnType<typeof setInterval> | undefined;
+/** A type and not an interface, which would have no index signature. */
+type Chosen = { engagementId: string | null };
 
-/** For what happens outside any tenant: sign-in, registration, the first look at the context. */
-function plainApi(clientId?: string | null): ApiClient {
-  return createApiClient({ baseUrl: API_BASE, clientAccountId: () => clientId });
+export interface UiState {
+  navigationOpen: boolean;
 }
 
-function liveUrl(clientId: string | null): string {
-  const url = new URL(`${API_BASE}/events`, window.location.href);
-  url.protocol = url.protocol === 'https:' ? 'wss:' : 'ws:';
+const sealed = createSealedStore({ name: 'unstale-migrate' });
+const lastIdentity = () => sealed.open(['identity']);
+
+function liveUrl(path: string, clientId: string | null): string {
+  const url = new URL(API_BASE + path, window.location.href);
   if (clientId) url.searchParams.set('client_account_id', clientId);
   return url.href;
 }
 
-export const contextKey = (session: CoherentSession) => [...session.scope, 'context', 'me'];
-
-function disposeSession(): void {
-  clearInterval(refreshTimer);
-  const { auth } = store.getState();
-  if (auth.status === 'signed-in') auth.session.dispose();
+function identityOf(me: ContextMe, answer?: ApiResponse<ContextMe>): Identity<Chosen> {
+  const tenantId = me.client?.id ?? null;
+  const ours = me.engagement?.client_account_id === tenantId;
+  return {
+    userId: me.user.id,
+    tenantId,
+    selection: { engagementId: ours ? (me.engagement?.id ?? null) : null },
+    rights: JSON.stringify([me.role, me.permissions, me.user.is_platform_admin]),
+    seed: (session) => {
+      if (answer) adopt(session, getContextMe(), answer);
+      else session.queryClient.setQueryData(keyOf(session, getContextMe()), me);
+    },
+  };
 }
 
-function startSession(me: ContextMe, engagementId: string | null): void {
-  disposeSession();
-  const clientId = me.client?.id ?? null;
-  const session = createCoherentSession({
-    scope: [clientId ?? 'platform', me.user.id],
-    api: { baseUrl: API_BASE, clientAccountId: () => clientId, onUnauthorized: () => endSession('expired') },
-    live: { url: () => liveUrl(clientId) },
-    onRevoked: () => void recheckSession(),
-  });
-  session.queryClient.setQueryData(contextKey(session), me);
-  refreshTimer = setInterval(() => void refreshToken(), REFRESH_EVERY_MS);
-  contextStorage.write({ userId: me.user.id, clientId, engagementId }, Date.now());
-  store.setState({
-    auth: { status: 'signed-in', userId: me.user.id, session },
-    context: { clientId, engagementId },
-    ui: { navigationOpen: false },
-  });
-}
-
-function endSession(reason: SignedOutReason | null): void {
-  disposeSession();
-  contextStorage.clear();
-  store.setState({
-    auth: { status: 'signed-out', reason },
-    context: { clientId: null, engagementId: null },
-    ui: { navigationOpen: false },
-  });
-}
-
-async function loadContext(clientId: string | null): Promise<ContextMe> {
-  return (await plainApi(clientId).get<ContextMe>('/context/me')).data;
-}
-
-/** Enters the client the tab had, else the user's default. */
-async function enter(): Promise<void> {
-  const remembered = contextStorage.read(Date.now());
-  const me = await loadContext(remembered?.clientId ?? null).catch((error: unknown) => {
-    // The remembered client may be gone, or closed to this user, meanwhile.
-    if (remembered?.clientId && isApiError(error, 403, 404)) return loadContext(null);
-    throw error;
-  });
-  const sameContext = remembered?.userId === me.user.id && remembered.clientId === (me.client?.id ?? null);
-  startSession(me, (sameContext ? remembered.engagementId : null) ?? me.engagement?.id ?? null);
-}
-
-export async function bootSession(): Promise<void> {
+async function identify(api: ApiClient): Promise<Identity<Chosen>> {
   try {
-    await enter();
+    const answer = await api.get<ContextMe>('/context/me');
+    if (isOfflineWanted()) lastIdentity().keep('me', answer.data);
+    return identityOf(answer.data, answer);
   } catch (error) {
-    if (isApiError(error, 401)) endSession(null);
-    else store.setState({ auth: { status: 'unreachable' } });
+    const last = isApiError(error, 0) && isOfflineWanted() ? await lastIdentity().recall('me') : undefined;
+    if (!last) throw error;
+    return identityOf(last.data as ContextMe);
   }
 }
 
-/** The socket was closed for cause: the session is revoked, or its rights have changed. */
-async function recheckSession(): Promise<void> {
-  const before = store.getState().auth;
-  try {
-    await enter();
-  } catch (error) {
-    // Meanwhile the session may have ended for a reason that is already shown.
-    if (store.getState().auth === before) endSession(isApiError(error, 401) ? 'expired' : null);
-  }
-}
-
-const channel = openSessionChannel((message: SessionMessage) => {
-  const { auth } = store.getState();
-  if (message.type === 'signed-out' && auth.status === 'signed-in') endSession('other-tab');
-  // Cookies are the browser's, not the tab's: this tab now acts as whoever signed in.
-  if (message.type === 'signed-in' && !(auth.status === 'signed-in' && auth.userId === message.userId)) {
-    contextStorage.clear();
-    void bootSession();
-  }
+export const unstale = createUnstale<Chosen, UiState>({
+  name: 'unstale-migrate',
+  baseUrl: API_BASE,
+  storageVersion: 2,
+  selection: { engagementId: null },
+  ui: { navigationOpen: false },
+  identify,
+  live: (clientId) => ({
+    url: liveUrl('/events', clientId).replace(/^http/, 'ws'),
+    streamUrl: liveUrl('/events/stream', clientId),
+  }),
+  mode: () => (flags.get('USE_CUSTOM_API_CACHE') ? 'coherent' : 'plain'),
+  session: { onEvent: ({ data }) => data.entity === 'flags' && void flags.refresh() },
+  lastKnown: {
+    open: (scope) => (isOfflineWanted() ? sealed.open(scope) : undefined),
+    destroy: () => sealed.destroy(),
+  },
+  onEnd: () => {
+    wantOffline(false);
+    forgetShell();
+    flags.forget();
+  },
 });
 
-export async function signIn(email: string, password: string): Promise<void> {
-  contextStorage.clear();
-  const { data } = await plainApi().write<LoginResult>(
-    'POST',
-    '/auth/login',
-    { email, password },
-    { anonymous: true },
-  );
-  await enter();
-  channel.post({ type: 'signed-in', userId: data.user.id });
+const { store } = unstale;
+
+export const useAuth = () => useStore(store, ({ auth }) => auth);
+export const useClientId = () => useStore(store, ({ context }) => context.tenantId);
+export const useEngagementId = () => useStore(store, ({ context }) => context.selection.engagementId);
+export const useNavigationOpen = () => useStore(store, ({ ui }) => ui.navigationOpen);
+export const setNavigationOpen = (navigationOpen: boolean) => unstale.setUi({ navigationOpen });
+
+/** What goes on beside the pages: the token is renewed, flags are asked for, and the way of reading follows them. */
+export function watchSession(): void {
+  let userId: string | undefined;
+  store.subscribe(() => {
+    const { auth, context } = store.get();
+    if (auth.status === 'signed-in' && auth.userId !== userId) {
+      userId = auth.userId;
+      void flags.start(auth.userId, context.tenantId);
+    }
+    if (auth.status !== 'signed-in') userId = undefined;
+  });
+  let cached = flags.get('USE_CUSTOM_API_CACHE');
+  flags.subscribe(() => {
+    if (cached === flags.get('USE_CUSTOM_API_CACHE')) return;
+    cached = flags.get('USE_CUSTOM_API_CACHE');
+    if (store.get().auth.status === 'signed-in') void unstale.restart();
+  });
+  setInterval(() => {
+    const { auth } = store.get();
+    // A failed refresh is no loss by itself; a 401 ends the session.
+    if (auth.status === 'signed-in') auth.session.api.write('POST', '/auth/refresh').catch(() => {});
+  }, REFRESH_EVERY_MS);
 }
+
+/** Begins to keep what this tab reads, with what is on screen, or forgets all of it. */
+export async function setOffline(wanted: boolean): Promise<void> {
+  const { auth } = store.get();
+  if (auth.status !== 'signed-in') return;
+  if (!wanted) {
+    wantOffline(false);
+    forgetShell();
+    return sealed.destroy();
+  }
+  await keepShell();
+  wantOffline(true);
+  // The session begins anew, so that it reads with somewhere to keep what it reads.
+  await unstale.restart();
+}
+
+export const signIn = (email: string, password: string): Promise<void> =>
+  unstale.signIn((api) =>
+    api.write<LoginResult>('POST', '/auth/login', { email, password }, { anonymous: true }),
+  );
 
 export interface AccessRequest {
   email: string;
@@ -133,51 +141,30 @@ export interface AccessRequest {
 }
 
 export async function requestAccess(request: AccessRequest): Promise<void> {
-  await plainApi().write('POST', '/auth/register', request, { anonymous: true });
+  await unstale.plainApi().write('POST', '/auth/register', request, { anonymous: true });
 }
 
-export async function signOut(): Promise<void> {
-  const { auth } = store.getState();
-  if (auth.status === 'signed-in') auth.session.coherence.close();
-  try {
-    await plainApi().write('POST', '/auth/logout', undefined, { anonymous: true });
-  } finally {
-    // Also when the server could not be told: what this browser holds goes in any case.
-    endSession('signed-out');
-    channel.post({ type: 'signed-out' });
-  }
-}
-
-async function refreshToken(): Promise<void> {
-  const { auth } = store.getState();
-  if (auth.status !== 'signed-in') return;
-  // A failed refresh is no loss by itself; a 401 ends the session through `onUnauthorized`.
-  await auth.session.api.write('POST', '/auth/refresh').catch(() => {});
-}
+export const signOut = (): Promise<void> =>
+  unstale.endSession((api) => api.write('POST', '/auth/logout', undefined, { anonymous: true }));
 
 /** Makes a client, or the platform itself for its administrators, the acting tenant of this tab. */
 export async function switchClient(clientId: string | null): Promise<void> {
-  const { auth, context } = store.getState();
-  if (auth.status !== 'signed-in' || context.clientId === clientId) return;
+  const { auth, context } = store.get();
+  if (auth.status !== 'signed-in' || context.tenantId === clientId) return;
   if (clientId === null) await rememberDefaults(null, null);
-  const me = await loadContext(clientId);
-  const sameClient = me.engagement?.client_account_id === me.client?.id;
-  const engagementId = sameClient ? (me.engagement?.id ?? null) : null;
-  startSession(me, engagementId);
+  await unstale.switchTenant(clientId);
   // The next sign-in begins here; if that cannot be stored, nothing else is lost.
+  const { engagementId } = store.get().context.selection;
   await rememberDefaults(clientId, engagementId).catch(() => {});
 }
 
 export async function chooseEngagement(engagementId: string | null): Promise<void> {
-  const { auth, context } = store.getState();
-  if (auth.status !== 'signed-in') return;
-  store.setState({ context: { ...context, engagementId } });
-  contextStorage.write({ userId: auth.userId, clientId: context.clientId, engagementId }, Date.now());
-  await rememberDefaults(context.clientId, engagementId);
+  unstale.select({ engagementId });
+  await rememberDefaults(store.get().context.tenantId, engagementId);
 }
 
 async function rememberDefaults(clientId: string | null, engagementId: string | null): Promise<void> {
-  const { auth } = store.getState();
+  const { auth } = store.get();
   if (auth.status !== 'signed-in') return;
   await auth.session.api.write<UserDefaults>('PUT', `/users/${auth.userId}/defaults`, {
     client_account_id: clientId,

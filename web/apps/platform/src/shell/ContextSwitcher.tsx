@@ -3,8 +3,7 @@ import { IconCheck, IconSelector } from '@tabler/icons-react';
 import { useNavigate } from 'react-router';
 import { useClients, useEngagements, useUserContext } from '../api/queries';
 import { announceFailure } from '../components/feedback';
-import { chooseEngagement, switchClient } from '../session/session';
-import { useClientId, useEngagementId } from '../session/store';
+import { chooseEngagement, switchClient, useClientId, useEngagementId } from '../session/session';
 import classes from './ContextSwitcher.module.css';
 
 const failed = (error: unknown) => announceFailure('The context could not be changed', error);

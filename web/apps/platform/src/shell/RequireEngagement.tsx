@@ -1,7 +1,7 @@
 import { Navigate, Outlet, useLocation } from 'react-router';
 import { useEngagements } from '../api/queries';
 import { PageLoading } from '../components/states';
-import { useClientId, useEngagementId } from '../session/store';
+import { useClientId, useEngagementId } from '../session/session';
 
 /** Pages of an engagement need one that still exists; otherwise it is chosen first. */
 export function RequireEngagement() {

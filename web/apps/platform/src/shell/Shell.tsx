@@ -1,18 +1,21 @@
 import { AppShell, Box, Burger, Group, NavLink, Stack } from '@mantine/core';
+import { usePrefetchOnIntent } from '@unstale/client/react';
 import { Link, Outlet, useLocation } from 'react-router';
 import { Logo } from '../components/Logo';
+import { pages } from '../pages/pages';
 import { usePermissions } from '../session/permissions';
-import { useClientId, usePlatformStore } from '../session/store';
+import { setNavigationOpen, useClientId, useEngagementId, useNavigationOpen } from '../session/session';
 import { ColorSchemeToggle } from './ColorSchemeToggle';
 import { ConnectionBadge } from './ConnectionBadge';
+import { ConnectionBanner } from './ConnectionBanner';
 import { ContextSwitcher } from './ContextSwitcher';
+import { Devtools } from './Devtools';
 import { NAVIGATION } from './navigation';
 import classes from './Shell.module.css';
 import { UserMenu } from './UserMenu';
 
 export function Shell() {
-  const navigationOpen = usePlatformStore((state) => state.ui.navigationOpen);
-  const setNavigationOpen = usePlatformStore((state) => state.setNavigationOpen);
+  const navigationOpen = useNavigationOpen();
   return (
     <AppShell
       header={{ height: 60 }}
@@ -53,9 +56,11 @@ export function Shell() {
       </AppShell.Navbar>
       <AppShell.Main id="content" tabIndex={-1} className={classes.main ?? ''}>
         <div className={classes.page}>
+          <ConnectionBanner />
           <Outlet />
         </div>
       </AppShell.Main>
+      <Devtools />
     </AppShell>
   );
 }
@@ -64,12 +69,14 @@ function Navigation({ onChosen }: { onChosen: () => void }) {
   const { pathname } = useLocation();
   const allows = usePermissions();
   const hasClient = useClientId() !== null;
+  const engagementId = useEngagementId();
+  const onIntent = usePrefetchOnIntent();
   const shown = NAVIGATION.filter(
     (item) => (hasClient || !item.needsClient) && (!item.anyOf || item.anyOf.some(allows)),
   );
   return (
     <Stack component="div" gap={2}>
-      {shown.map(({ to, label, icon: Icon }) => {
+      {shown.map(({ to, label, icon: Icon, page, reads }) => {
         const active = isSection(pathname, to);
         return (
           <NavLink
@@ -81,6 +88,7 @@ function Navigation({ onChosen }: { onChosen: () => void }) {
             active={active}
             aria-current={active ? 'page' : undefined}
             onClick={onChosen}
+            {...onIntent(engagementId === null ? [] : reads(engagementId), () => void pages[page]())}
             className={classes.item ?? ''}
           />
         );

@@ -1,12 +1,12 @@
 import { ModalsProvider } from '@mantine/modals';
-import { UnstaleProvider } from '@unstale/client/react';
+import { SessionBoundary } from '@unstale/client/react';
 import { Navigate, useLocation } from 'react-router';
-import { usePlatformStore } from '../session/store';
+import { useAuth } from '../session/session';
 import { Shell } from './Shell';
 
-/** Everything below belongs to one (client, user): the key remounts it all when either changes. */
+/** Everything below belongs to one (client, user): the boundary remounts it all when either changes. */
 export function SignedIn() {
-  const auth = usePlatformStore((state) => state.auth);
+  const auth = useAuth();
   const location = useLocation();
   if (auth.status !== 'signed-in') {
     const voluntary = auth.status === 'signed-out' && auth.reason === 'signed-out';
@@ -15,10 +15,10 @@ export function SignedIn() {
     return <Navigate to={`/sign-in${search}`} replace />;
   }
   return (
-    <UnstaleProvider key={auth.session.id} session={auth.session}>
+    <SessionBoundary session={auth.session}>
       <ModalsProvider>
         <Shell />
       </ModalsProvider>
-    </UnstaleProvider>
+    </SessionBoundary>
   );
 }

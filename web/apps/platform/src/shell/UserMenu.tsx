@@ -1,10 +1,21 @@
 import { Avatar, Box, Menu, Text, UnstyledButton, VisuallyHidden } from '@mantine/core';
-import { IconArrowsLeftRight, IconLogout, IconMoon, IconSun } from '@tabler/icons-react';
+import {
+  IconArrowsLeftRight,
+  IconCloudDown,
+  IconCloudOff,
+  IconLogout,
+  IconMoon,
+  IconSun,
+} from '@tabler/icons-react';
+import { useStore } from '@unstale/client/react';
+import { useState } from 'react';
 import { Link } from 'react-router';
 import { useUserContext } from '../api/queries';
-import { announceFailure } from '../components/feedback';
+import { announce, announceFailure } from '../components/feedback';
 import { roleLabel } from '../lib/format';
-import { signOut } from '../session/session';
+import { flags } from '../session/flags';
+import { isOfflineSupported, isOfflineWanted } from '../session/offline';
+import { setOffline, signOut } from '../session/session';
 import { useColorSchemeToggle } from './ColorSchemeToggle';
 
 export function UserMenu() {
@@ -40,6 +51,7 @@ export function UserMenu() {
         <Menu.Item onClick={toggle} leftSection={dark ? <IconSun size={16} /> : <IconMoon size={16} />}>
           {dark ? 'Light colours' : 'Dark colours'}
         </Menu.Item>
+        <OfflineItem />
         <Menu.Divider />
         <Menu.Item
           leftSection={<IconLogout size={16} />}
@@ -53,5 +65,31 @@ export function UserMenu() {
         </Menu.Item>
       </Menu.Dropdown>
     </Menu>
+  );
+}
+
+/** Off by default: what one reads is then kept on this device, sealed, until one signs out. */
+function OfflineItem() {
+  const allowed = useStore(flags.store, ({ ENABLE_OFFLINE_READING }) => ENABLE_OFFLINE_READING);
+  const [wanted, setWanted] = useState(isOfflineWanted);
+  if (!allowed || !isOfflineSupported()) return null;
+  const toggle = async () => {
+    await setOffline(!wanted);
+    setWanted(!wanted);
+    announce(
+      wanted
+        ? 'Nothing is kept for reading offline any more.'
+        : 'What you read in this tab can now be read offline, until you sign out.',
+    );
+  };
+  return (
+    <Menu.Item
+      onClick={() =>
+        void toggle().catch((error: unknown) => announceFailure('This browser cannot keep pages', error))
+      }
+      leftSection={wanted ? <IconCloudOff size={16} /> : <IconCloudDown size={16} />}
+    >
+      {wanted ? 'Stop reading offline' : 'Keep for reading offline'}
+    </Menu.Item>
   );
 }

@@ -6,7 +6,10 @@ import {
   IconServer2,
   IconShieldCog,
 } from '@tabler/icons-react';
+import type { Read } from '@unstale/client/react';
+import * as reads from '../api/reads';
 import type { Permission } from '../api/types';
+import type { PageName } from '../pages/pages';
 
 export interface NavigationItem {
   to: string;
@@ -15,19 +18,63 @@ export interface NavigationItem {
   /** Shown to whoever has one of these; without it, to everyone. */
   anyOf?: readonly Permission[];
   needsClient: boolean;
+  page: PageName;
+  /** What the page begins with, read when somebody is about to go there. */
+  reads: (engagementId: string) => readonly Read<unknown>[];
 }
 
+const flows = (engagementId: string) => [reads.listFlows({ engagement_id: engagementId })];
+const imports = (engagementId: string) => [reads.listImports({ engagement_id: engagementId })];
+const lists = (engagementId: string) => [...flows(engagementId), ...imports(engagementId)];
+
 export const NAVIGATION: readonly NavigationItem[] = [
-  { to: '/overview', label: 'Overview', icon: IconLayoutDashboard, needsClient: true },
-  { to: '/flows', label: 'Discovery flows', icon: IconRoute, needsClient: true },
-  { to: '/imports', label: 'Data import', icon: IconDatabaseImport, needsClient: true },
-  { to: '/mappings', label: 'Field mappings', icon: IconArrowsExchange, needsClient: true },
-  { to: '/inventory', label: 'Asset inventory', icon: IconServer2, needsClient: true },
+  {
+    to: '/overview',
+    label: 'Overview',
+    icon: IconLayoutDashboard,
+    needsClient: true,
+    page: 'overview',
+    reads: lists,
+  },
+  {
+    to: '/flows',
+    label: 'Discovery flows',
+    icon: IconRoute,
+    needsClient: true,
+    page: 'flows',
+    reads: flows,
+  },
+  {
+    to: '/imports',
+    label: 'Data import',
+    icon: IconDatabaseImport,
+    needsClient: true,
+    page: 'imports',
+    reads: imports,
+  },
+  {
+    to: '/mappings',
+    label: 'Field mappings',
+    icon: IconArrowsExchange,
+    needsClient: true,
+    page: 'mappings',
+    reads: imports,
+  },
+  {
+    to: '/inventory',
+    label: 'Asset inventory',
+    icon: IconServer2,
+    needsClient: true,
+    page: 'inventory',
+    reads: imports,
+  },
   {
     to: '/admin',
     label: 'Administration',
     icon: IconShieldCog,
     anyOf: ['users:manage', 'engagements:manage', 'clients:manage'],
     needsClient: false,
+    page: 'administration',
+    reads: () => [reads.adminListUsers()],
   },
 ];

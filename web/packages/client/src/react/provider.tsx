@@ -1,17 +1,36 @@
 import { QueryClientProvider } from '@tanstack/react-query';
 import type { LiveState } from '@unstale/client';
-import { createContext, type ReactNode, useContext, useSyncExternalStore } from 'react';
+import { createContext, type ReactNode, useContext, useEffect, useSyncExternalStore } from 'react';
+import type { Unstale } from './life.ts';
 import type { CoherentSession } from './session.ts';
+import { useStore } from './store.ts';
 
 const SessionContext = createContext<CoherentSession | null>(null);
 
 /**
- * Give it the session's `id` as `key`: another session, of another tenant, user or set of rights, then gets a new
- * tree. A mounted observer stays with the query client it was made with, and would go on showing what that one had.
+ * The one provider, around the whole application: starts the life of the session, once, however often StrictMode
+ * renders. Its context value never changes, so nobody re-renders for it; what changes is read from `unstale.store`
+ * with `useStore`.
  */
-export function UnstaleProvider({ session, children }: { session: CoherentSession; children: ReactNode }) {
+export function UnstaleProvider({
+  unstale,
+  children,
+}: {
+  unstale: Pick<Unstale, 'start'>;
+  children: ReactNode;
+}) {
+  useEffect(() => void unstale.start(), [unstale]);
+  return children;
+}
+
+/**
+ * Around what belongs to a session. The session's `id` is the tree's key: another session, of another tenant, user or
+ * set of rights, then gets a new tree. A mounted observer stays with the query client it was made with, and would go
+ * on showing what that one had.
+ */
+export function SessionBoundary({ session, children }: { session: CoherentSession; children: ReactNode }) {
   return (
-    <SessionContext value={session}>
+    <SessionContext key={session.id} value={session}>
       <QueryClientProvider client={session.queryClient}>{children}</QueryClientProvider>
     </SessionContext>
   );
@@ -19,17 +38,20 @@ export function UnstaleProvider({ session, children }: { session: CoherentSessio
 
 export function useCoherentSession(): CoherentSession {
   const session = useContext(SessionContext);
-  if (!session) throw new Error('useCoherentSession needs an <UnstaleProvider> above it');
+  if (!session) throw new Error('useCoherentSession needs a <SessionBoundary> above it');
   return session;
 }
 
 export interface CoherenceView {
   state: LiveState;
+  /** While the server cannot be reached: from when the oldest of what is shown is. */
+  lastKnownAt: number | null;
   reconnect: () => void;
 }
 
 export function useCoherence(): CoherenceView {
-  const { coherence } = useCoherentSession();
+  const { coherence, activity } = useCoherentSession();
   const state = useSyncExternalStore(coherence.subscribe, () => coherence.state);
-  return { state, reconnect: () => coherence.reconnect() };
+  const lastKnownAt = useStore(activity.lastKnownAt, (at) => at);
+  return { state, lastKnownAt, reconnect: () => coherence.reconnect() };
 }

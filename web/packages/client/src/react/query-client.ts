@@ -18,11 +18,14 @@ export function retryDelayMs(failures: number): number {
 export interface CoherentQueryClientOptions {
   /** True while no event can reach this tab; then coming back to it is the moment to look again. */
   isDegraded?: () => boolean;
+  /** Queries are run although the browser says that it is offline: something may still answer them. */
+  readsOffline?: boolean;
   config?: QueryClientConfig;
 }
 
 export function createQueryClient({
   isDegraded = () => false,
+  readsOffline = false,
   config,
 }: CoherentQueryClientOptions = {}): QueryClient {
   return new QueryClient({
@@ -35,10 +38,39 @@ export function createQueryClient({
         // A plain `false` would also keep what an event has invalidated while it was off screen.
         refetchOnMount: (query) => query.state.isInvalidated || isDegraded(),
         refetchOnReconnect: true,
+        networkMode: readsOffline ? 'offlineFirst' : 'online',
         retry: shouldRetry,
         retryDelay: retryDelayMs,
       },
       mutations: { retry: false },
     },
+  });
+}
+
+/** The former way, kept as the way back: nothing is kept, and whatever is shown is asked for again. */
+export function createPlainQueryClient(): QueryClient {
+  return new QueryClient({
+    defaultOptions: {
+      queries: { staleTime: 0, gcTime: 0, retry: shouldRetry, retryDelay: retryDelayMs },
+      mutations: { retry: false },
+    },
+  });
+}
+
+/**
+ * Empties a query client for good. `clear()` alone does not: a mutation that is still under way writes its result, and
+ * its roll-back, into the emptied cache.
+ */
+export function sealQueryClient(client: QueryClient): void {
+  const queries = client.getQueryCache();
+  const mutations = client.getMutationCache();
+  void client.cancelQueries();
+  client.clear();
+  queries.subscribe((event) => {
+    // After the event: `setQueryData` adds a query first, and then gives it its data.
+    if (event.type === 'added' || event.type === 'updated') queueMicrotask(() => queries.clear());
+  });
+  mutations.subscribe((event) => {
+    if (event.type === 'added' || event.type === 'updated') queueMicrotask(() => mutations.clear());
   });
 }

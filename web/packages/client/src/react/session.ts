@@ -1,14 +1,25 @@
-import { hashKey, type InvalidateQueryFilters, type QueryClient, type QueryKey } from '@tanstack/react-query';
+import {
+  hashKey,
+  type InvalidateQueryFilters,
+  type QueryClient,
+  type QueryFunctionContext,
+  type QueryKey,
+} from '@tanstack/react-query';
 import {
   type ApiClient,
   type ApiClientOptions,
+  type ApiResponse,
   Coherence,
   createApiClient,
-  type LiveConnectionOptions,
+  type InvalidationEvent,
+  isApiError,
+  type Known,
   LocalClock,
   type QueryParams,
 } from '@unstale/client';
-import { createQueryClient } from './query-client.ts';
+import { type LiveOptions, openLive } from '@unstale/client/live';
+import { type Activity, createActivity } from './activity.ts';
+import { createPlainQueryClient, createQueryClient, sealQueryClient } from './query-client.ts';
 
 /**
  * Everything that belongs to one (tenant, user): API client, query client, live connection.
@@ -23,36 +34,76 @@ export interface CoherentSession {
   readonly api: ApiClient;
   readonly queryClient: QueryClient;
   readonly coherence: Coherence;
+  /** What happened, for the devtools panel. */
+  readonly activity: Activity;
   /** `queryFn` body for a coherent read; the query's groups are noted on the way. */
-  read<T>(
-    context: { queryKey: QueryKey; signal: AbortSignal },
-    path: string,
-    query?: QueryParams,
-  ): Promise<T>;
+  read<T>(context: ReadContext, path: string, query?: QueryParams, options?: ReadSettings): Promise<T>;
+  /** Takes over an answer that was read before the session began. */
+  adopt(queryKey: QueryKey, path: string, query: QueryParams | undefined, answer: ApiResponse<unknown>): void;
   /** After a write: marks `filters` stale, except what was already read at the write's position. */
   refreshAfterWrite(filters: InvalidateQueryFilters): Promise<void>;
+  /** Resolves when the event of `position` was heard and what it concerns on screen was read again. */
+  shown(position: string | undefined): Promise<void>;
   dispose(): void;
+}
+
+/** What a `queryFn` is given, as far as a read needs it. */
+export type ReadContext = Pick<QueryFunctionContext<QueryKey>, 'queryKey' | 'signal'>;
+
+export interface ReadSettings {
+  /** `false` for a read that is not to wait for others of its batch. */
+  batch?: boolean | undefined;
+}
+
+/** Last known answers, for when the server cannot be reached. */
+export interface LastKnown {
+  keep(query: string, data: unknown): void;
+  recall(query: string): Promise<{ data: unknown; at: number } | undefined>;
 }
 
 export interface CoherentSessionOptions {
   /** First parts of every query key, such as [tenant id, user id]. */
   scope: readonly string[];
-  api: Omit<ApiClientOptions, 'clock'>;
-  live: Omit<LiveConnectionOptions, 'listener'>;
-  onRevoked?: () => void;
-  greetingWaitMs?: number;
+  api: Omit<ApiClientOptions, 'clock' | 'watch'>;
+  /** Without it the session lives by stale times alone. */
+  live?: LiveOptions | undefined;
+  onRevoked?: (() => void) | undefined;
+  /** Hears every live event, such as that of a flag that was switched. */
+  onEvent?: ((event: InvalidationEvent) => void) | undefined;
+  lastKnown?: LastKnown | undefined;
+  /** `plain`: nothing is kept, deduplicated over time, or pushed: the way back if the coherent one is in doubt. */
+  mode?: 'coherent' | 'plain' | undefined;
+  greetingWaitMs?: number | undefined;
 }
+
+/** How long a receipt waits for the event of its write, which may concern nothing that this browser holds. */
+const EVENT_WAIT_MS = 1_000;
+/** Positions that were heard before the write they belong to was answered. */
+const HEARD_MAX = 64;
 
 let sessions = 0;
 
 export function createCoherentSession(options: CoherentSessionOptions): CoherentSession {
+  const { scope, live, lastKnown, onRevoked, greetingWaitMs, mode = 'coherent' } = options;
+  const plain = mode === 'plain';
   const clock = new LocalClock();
-  const api = createApiClient({ ...options.api, clock });
-  const queryClient = createQueryClient({ isDegraded: () => coherence.state === 'degraded' });
+  const activity = createActivity();
+  const { watch } = activity;
+  const api = createApiClient({ ...options.api, ...(plain ? { batch: false } : {}), clock, watch });
+  const queryClient = plain
+    ? createPlainQueryClient()
+    : createQueryClient({
+        isDegraded: () => coherence.state === 'degraded',
+        readsOffline: lastKnown !== undefined,
+      });
+  const heard = new EventTarget();
+  const heardLately: string[] = [];
+
   const coherence = new Coherence({
     api,
     clock,
-    live: options.live,
+    watch,
+    live: live && !plain ? openLive(live) : undefined,
     sink: {
       markStale: (queries) =>
         void queryClient.invalidateQueries({
@@ -61,24 +112,85 @@ export function createCoherentSession(options: CoherentSessionOptions): Coherent
         }),
       markAllStale: () => void queryClient.invalidateQueries({ refetchType: 'active' }),
     },
-    ...(options.onRevoked ? { onRevoked: options.onRevoked } : {}),
-    ...(options.greetingWaitMs === undefined ? {} : { greetingWaitMs: options.greetingWaitMs }),
+    onEvent: (event) => {
+      heardLately.push(event.position);
+      if (heardLately.length > HEARD_MAX) heardLately.shift();
+      heard.dispatchEvent(new Event(event.position));
+      options.onEvent?.(event);
+    },
+    onRevoked,
+    greetingWaitMs,
   });
+
+  // By the very object that the query client keeps: data that was changed on the way (foretold, rolled back) has no
+  // validator, so it is never taken for what the server last said.
+  const validators = new WeakMap<object, Known>();
+  const arrived = new Map<string, Known>();
+  /** Queries whose data is not the server's, but what was last known of it. */
+  const recalled = new Set<string>();
   const unsubscribe = queryClient.getQueryCache().subscribe((event) => {
-    if (event.type === 'removed') coherence.release(event.query.queryHash);
+    const { queryHash, state } = event.query;
+    if (event.type === 'removed') {
+      coherence.release(queryHash);
+      arrived.delete(queryHash);
+    } else if (event.type === 'updated' && event.action.type === 'success' && !event.action.manual) {
+      const known = arrived.get(queryHash);
+      arrived.delete(queryHash);
+      if (known && typeof state.data === 'object' && state.data !== null) validators.set(state.data, known);
+      if (recalled.delete(queryHash)) {
+        // It is shown for want of better: whoever shows it again is to ask again.
+        queueMicrotask(
+          () =>
+            void queryClient.invalidateQueries({
+              queryKey: event.query.queryKey,
+              exact: true,
+              refetchType: 'none',
+            }),
+        );
+      } else if (state.data !== undefined) lastKnown?.keep(queryHash, state.data);
+    }
   });
+
+  async function read<T>(
+    { queryKey, signal }: ReadContext,
+    path: string,
+    query?: QueryParams,
+    settings: ReadSettings = {},
+  ): Promise<T> {
+    const hash = hashKey(queryKey);
+    const held = queryClient.getQueryCache().get(hash)?.state.data;
+    const known = typeof held === 'object' && held !== null && !plain ? validators.get(held) : undefined;
+    try {
+      const answer = await coherence.load<T>(hash, path, { ...settings, query, signal, known });
+      if (answer.validator) arrived.set(hash, answer.validator);
+      else arrived.delete(hash);
+      activity.answered(null);
+      return answer.notModified ? (held as T) : answer.data;
+    } catch (error) {
+      if (!isApiError(error, 0)) throw error;
+      const last = await lastKnown?.recall(hash);
+      if (!last || signal.aborted) throw error;
+      activity.answered(last.at);
+      recalled.add(hash);
+      return last.data as T;
+    }
+  }
+
+  const fetching = () => queryClient.getQueryCache().findAll({ type: 'active', fetchStatus: 'fetching' });
 
   return {
     id: ++sessions,
-    scope: options.scope,
+    scope,
     api,
     queryClient,
     coherence,
-    read: (context, path, query) =>
-      coherence.read(hashKey(context.queryKey), path, {
-        signal: context.signal,
-        ...(query ? { query } : {}),
-      }),
+    activity,
+    read,
+    adopt: (queryKey, path, query, answer) => {
+      const data = queryClient.setQueryData(queryKey, answer.data);
+      const known = coherence.adopt(hashKey(queryKey), path, query, answer);
+      if (known && typeof data === 'object' && data !== null) validators.set(data, known);
+    },
     refreshAfterWrite: (filters) => {
       const position = api.positionFor();
       return queryClient.invalidateQueries({
@@ -88,11 +200,29 @@ export function createCoherentSession(options: CoherentSessionOptions): Coherent
           !coherence.hasSeen(query.queryHash, position) && (filters.predicate?.(query) ?? true),
       });
     },
+    shown: async (position) => {
+      if (position !== undefined && coherence.state === 'live' && !heardLately.includes(position)) {
+        await new Promise<void>((resolve) => {
+          const timer = setTimeout(resolve, EVENT_WAIT_MS);
+          heard.addEventListener(
+            position,
+            () => {
+              clearTimeout(timer);
+              resolve();
+            },
+            { once: true },
+          );
+        });
+      }
+      await Promise.allSettled(fetching().map((query) => query.promise));
+    },
     dispose: () => {
       unsubscribe();
       coherence.close();
-      void queryClient.cancelQueries();
-      queryClient.clear();
+      api.close();
+      sealQueryClient(queryClient);
+      arrived.clear();
+      activity.clear();
     },
   };
 }

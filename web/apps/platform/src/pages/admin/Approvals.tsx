@@ -9,7 +9,7 @@ import { announce, announceFailure, confirmRemoval } from '../../components/feed
 import { QueryView } from '../../components/QueryView';
 import { Notice } from '../../components/states';
 import { TimeAgo } from '../../components/TimeAgo';
-import { useClientId } from '../../session/store';
+import { useClientId } from '../../session/session';
 import { roleOptions } from './options';
 
 const columns: [Column<PendingApproval>, ...Column<PendingApproval>[]] = [

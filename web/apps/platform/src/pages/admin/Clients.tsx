@@ -129,7 +129,7 @@ function ClientForm({ client, onDone }: { client: Client | null; onDone: () => v
         description: description.trim() || null,
       },
       {
-        onSuccess: (saved) => {
+        onSuccess: ({ data: saved }) => {
           announce(`“${saved.name}” was saved.`);
           onDone();
         },

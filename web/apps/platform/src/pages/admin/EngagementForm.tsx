@@ -5,7 +5,7 @@ import { useSaveEngagement } from '../../api/mutations';
 import { useClients } from '../../api/queries';
 import type { Engagement, EngagementStatus } from '../../api/types';
 import { announce, announceFailure, fieldMessages } from '../../components/feedback';
-import { useClientId } from '../../session/store';
+import { useClientId } from '../../session/session';
 import { engagementStatusOptions } from './options';
 
 export function EngagementForm({
@@ -50,7 +50,7 @@ export function EngagementForm({
         ends_on: values.ends_on || null,
       },
       {
-        onSuccess: (saved) => {
+        onSuccess: ({ data: saved }) => {
           announce(`“${saved.name}” was saved.`);
           onDone();
         },

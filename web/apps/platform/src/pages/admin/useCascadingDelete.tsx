@@ -1,5 +1,5 @@
-import type { UseMutationResult } from '@tanstack/react-query';
 import { isApiError } from '@unstale/client';
+import type { Write } from '@unstale/client/react';
 import { announce, announceFailure, confirmRemoval } from '../../components/feedback';
 
 interface Thing {
@@ -7,7 +7,7 @@ interface Thing {
   name: string;
 }
 
-type Remove = UseMutationResult<void, Error, { id: string; cascade: boolean }>;
+type Remove = Write<{ id: string; cascade: boolean }, void>;
 
 /** Asks before deleting, and once more, with the server's own words, if the thing still has children. */
 export function useCascadingDelete(remove: Remove, kind: string): (thing: Thing) => void {
@@ -15,7 +15,8 @@ export function useCascadingDelete(remove: Remove, kind: string): (thing: Thing)
     remove.mutate(
       { id: thing.id, cascade },
       {
-        onSuccess: () => announce(`“${thing.name}” was deleted.`),
+        // Said when it has left the screen, and not while it still stands there.
+        onSuccess: (receipt) => void receipt.visible().then(() => announce(`“${thing.name}” was deleted.`)),
         onError: (error) => {
           if (isApiError(error, 409) && !cascade) askCascade(thing, error.detail ?? error.title);
           else announceFailure(`The ${kind} was not deleted`, error);

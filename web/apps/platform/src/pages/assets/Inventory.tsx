@@ -20,7 +20,7 @@ import { PageHeader } from '../../components/PageHeader';
 import { QueryView } from '../../components/QueryView';
 import { Notice, SkeletonRows } from '../../components/states';
 import { formatNumber, plural } from '../../lib/format';
-import { useEngagementId } from '../../session/store';
+import { useEngagementId } from '../../session/session';
 import { AssetTable } from './AssetTable';
 import { useHiddenColumns } from './useHiddenColumns';
 

@@ -12,8 +12,7 @@ import { Notice } from '../../components/states';
 import { formatPeriod, plural, roleLabel } from '../../lib/format';
 import { safeReturnPath } from '../../lib/return-path';
 import { usePermissions } from '../../session/permissions';
-import { chooseEngagement, switchClient } from '../../session/session';
-import { useClientId, useEngagementId } from '../../session/store';
+import { chooseEngagement, switchClient, useClientId, useEngagementId } from '../../session/session';
 import classes from './ChooseContext.module.css';
 
 const loading = (

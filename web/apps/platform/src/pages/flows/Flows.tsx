@@ -3,9 +3,11 @@ import { useForm } from '@mantine/form';
 import { useDisclosure } from '@mantine/hooks';
 import { IconPlus, IconRoute } from '@tabler/icons-react';
 import { isApiError } from '@unstale/client';
+import { usePrefetchOnIntent } from '@unstale/client/react';
 import { Link, useNavigate, useSearchParams } from 'react-router';
 import { useCreateFlow } from '../../api/mutations';
 import { useFlows } from '../../api/queries';
+import { getFlow, getFlowState } from '../../api/reads';
 import type { FlowStatus, FlowSummary } from '../../api/types';
 import { FlowBadge, ProgressCell } from '../../components/badges';
 import { type Column, DataTable } from '../../components/DataTable';
@@ -16,17 +18,14 @@ import { Notice } from '../../components/states';
 import { TimeAgo } from '../../components/TimeAgo';
 import { flowStatusLabel, phaseLabel } from '../../lib/format';
 import { usePermissions } from '../../session/permissions';
-import { useEngagementId } from '../../session/store';
+import { useEngagementId } from '../../session/session';
+import { pages } from '../pages';
 
 const columns: [Column<FlowSummary>, ...Column<FlowSummary>[]] = [
   {
     key: 'name',
     header: 'Flow',
-    render: (flow) => (
-      <Link to={`/flows/${flow.id}`} className="plain-link">
-        {flow.name}
-      </Link>
-    ),
+    render: (flow) => <FlowLink flow={flow} />,
   },
   { key: 'status', header: 'Status', render: (flow) => <FlowBadge status={flow.status} /> },
   { key: 'phase', header: 'Phase', render: (flow) => phaseLabel[flow.phase] },
@@ -38,6 +37,16 @@ const columns: [Column<FlowSummary>, ...Column<FlowSummary>[]] = [
   { key: 'owner', header: 'Owner', render: (flow) => flow.owner_name },
   { key: 'updated', header: 'Updated', render: (flow) => <TimeAgo at={flow.updated_at} /> },
 ];
+
+function FlowLink({ flow: { id, name } }: { flow: FlowSummary }) {
+  const onIntent = usePrefetchOnIntent();
+  const begins = [getFlow({ flow_id: id }), getFlowState({ flow_id: id })];
+  return (
+    <Link to={`/flows/${id}`} className="plain-link" {...onIntent(begins, () => void pages.flow())}>
+      {name}
+    </Link>
+  );
+}
 
 const statusOptions = Object.entries(flowStatusLabel).map(([value, label]) => ({ value, label }));
 
@@ -119,7 +128,7 @@ function CreateFlow({ engagementId, onCancel }: { engagementId: string; onCancel
     createFlow.mutate(
       { engagement_id: engagementId, name: name.trim() },
       {
-        onSuccess: (flow) => navigate(`/flows/${flow.id}`),
+        onSuccess: ({ data: flow }) => navigate(`/flows/${flow.id}`),
         onError: (error) => {
           form.setErrors(fieldMessages(error));
           if (!isApiError(error, 422)) announceFailure('The flow was not created', error);

@@ -11,7 +11,7 @@ import { Notice } from '../../components/states';
 import { TimeAgo } from '../../components/TimeAgo';
 import { formatBytes, formatFormat, formatNumber } from '../../lib/format';
 import { usePermissions } from '../../session/permissions';
-import { useEngagementId } from '../../session/store';
+import { useEngagementId } from '../../session/session';
 import { Uploader } from './Uploader';
 
 const columns: [Column<Import>, ...Column<Import>[]] = [

@@ -2,10 +2,10 @@ import { Alert, Button, Group, Progress, Stack, Text } from '@mantine/core';
 import { Dropzone, type FileRejection } from '@mantine/dropzone';
 import { IconFileSpreadsheet, IconUpload, IconX } from '@tabler/icons-react';
 import { isApiError, type UploadProgress } from '@unstale/client';
-import { useCoherentSession } from '@unstale/client/react';
+import { refreshAhead, useCoherentSession } from '@unstale/client/react';
 import { useEffect, useRef, useState } from 'react';
 import { useNavigate } from 'react-router';
-import { refreshAfterWrite } from '../../api/mutations';
+import { UPLOAD_REFRESHES } from '../../api/mutations';
 import type { ImportAccepted } from '../../api/types';
 import { formatBytes, formatPercent } from '../../lib/format';
 import classes from './Uploader.module.css';
@@ -41,7 +41,7 @@ export function Uploader({ engagementId, flowId }: { engagementId: string; flowI
         signal: controller.signal,
         onProgress: (progress) => setRunning({ fileName: file.name, progress }),
       });
-      void refreshAfterWrite(session, [['imports'], ['flows'], ['context', 'me']]);
+      void refreshAhead(session, UPLOAD_REFRESHES);
       navigate(`/imports/${data.import_id}`);
     } catch (error) {
       setRunning(null);

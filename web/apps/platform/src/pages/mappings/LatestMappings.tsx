@@ -5,7 +5,7 @@ import { useImports } from '../../api/queries';
 import { PageHeader } from '../../components/PageHeader';
 import { QueryView } from '../../components/QueryView';
 import { Notice, PageLoading } from '../../components/states';
-import { useEngagementId } from '../../session/store';
+import { useEngagementId } from '../../session/session';
 
 /** The navigation's entry: the newest import that has mappings. */
 export function Page() {

@@ -78,7 +78,7 @@ function ReviewBoard({ mappings: { import_id: importId, items }, targets }: Revi
     review.mutate(
       { verdict, ids },
       {
-        onSuccess: ({ updated }) => {
+        onSuccess: ({ data: { updated } }) => {
           setSelection(emptySelection);
           announce(`${plural(updated, 'mapping')} ${verdict === 'approve' ? 'approved' : 'rejected'}.`);
         },

@@ -1,4 +1,4 @@
-import { Checkbox, Select, type SelectProps, Table, Text } from '@mantine/core';
+import { Checkbox, Table, Text } from '@mantine/core';
 import { memo, useEffect, useRef } from 'react';
 import type { FieldMapping } from '../../api/types';
 import { MappingBadge } from '../../components/badges';
@@ -6,6 +6,7 @@ import { TimeAgo } from '../../components/TimeAgo';
 import { formatPercent } from '../../lib/format';
 import { confidenceLevel } from '../../lib/mappings';
 import classes from './Mappings.module.css';
+import { type TargetOption, TargetSelect } from './TargetSelect';
 
 interface MappingRowProps {
   mapping: FieldMapping;
@@ -17,23 +18,6 @@ interface MappingRowProps {
   onCurrent: (id: string) => void;
   onChoose: (id: string, target: string | null) => void;
 }
-
-export interface TargetOption {
-  value: string;
-  label: string;
-  description: string;
-}
-
-const renderTarget: NonNullable<SelectProps['renderOption']> = ({ option }) => (
-  <div>
-    <Text size="sm">{option.label}</Text>
-    {'description' in option && (
-      <Text size="xs" c="dimmed">
-        {String(option.description)}
-      </Text>
-    )}
-  </div>
-);
 
 export const MappingRow = memo(function MappingRow(props: MappingRowProps) {
   const { mapping, options, selected, current, mayReview, onSelect, onCurrent, onChoose } = props;
@@ -73,20 +57,7 @@ export const MappingRow = memo(function MappingRow(props: MappingRowProps) {
         <Samples values={mapping.sample_values} />
       </Table.Td>
       <Table.Td className={classes.target ?? ''}>
-        <Select
-          aria-label={`Target of ${mapping.source_column}`}
-          data={options}
-          value={mapping.target_attribute}
-          onChange={(target) => onChoose(mapping.id, target)}
-          placeholder="No target"
-          searchable
-          clearable
-          clearButtonProps={{ 'aria-label': `Remove the target of ${mapping.source_column}` }}
-          nothingFoundMessage="No such attribute"
-          disabled={!mayReview}
-          renderOption={renderTarget}
-          comboboxProps={{ width: 300, position: 'bottom-start' }}
-        />
+        <TargetSelect mapping={mapping} options={options} disabled={!mayReview} onChoose={onChoose} />
       </Table.Td>
       <Table.Td className={classes.confidence ?? ''}>
         <Confidence mapping={mapping} />

@@ -10,7 +10,7 @@ import { QueryView } from '../../components/QueryView';
 import { Notice, SkeletonRows } from '../../components/states';
 import { TimeAgo } from '../../components/TimeAgo';
 import { formatNumber, formatPercent, formatPeriod, phaseLabel, plural } from '../../lib/format';
-import { useEngagementId } from '../../session/store';
+import { useEngagementId } from '../../session/session';
 import classes from './Overview.module.css';
 
 export function Page() {

@@ -1,11 +1,11 @@
 import { Alert, Anchor, Button, PasswordInput, Stack, Text, TextInput } from '@mantine/core';
 import { useForm } from '@mantine/form';
 import { isApiError } from '@unstale/client';
+import type { SignedOutReason } from '@unstale/client/react';
 import { useEffect, useState } from 'react';
 import { Link, Navigate, useSearchParams } from 'react-router';
 import { safeReturnPath } from '../../lib/return-path';
-import { signIn } from '../../session/session';
-import { type SignedOutReason, usePlatformStore } from '../../session/store';
+import { signIn, useAuth } from '../../session/session';
 import { EntryLayout } from './EntryLayout';
 
 const NOTICE: Record<SignedOutReason, string> = {
@@ -16,7 +16,7 @@ const NOTICE: Record<SignedOutReason, string> = {
 
 export function Page() {
   const [search] = useSearchParams();
-  const auth = usePlatformStore((state) => state.auth);
+  const auth = useAuth();
   const [failure, setFailure] = useState<string | null>(null);
   const form = useForm({
     mode: 'uncontrolled',

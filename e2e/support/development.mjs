@@ -1,0 +1,72 @@
+import { spawnSync } from 'node:child_process';
+import { readFile, rm } from 'node:fs/promises';
+import { mkdtempSync } from 'node:fs';
+import http from 'node:http';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const APP = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../../web/apps/platform');
+const TYPES = { '.html': 'text/html', '.js': 'text/javascript', '.css': 'text/css', '.svg': 'image/svg+xml' };
+
+/** The pages built for development, where StrictMode renders and mounts everything twice. */
+export function buildForDevelopment() {
+  const folder = mkdtempSync(path.join(tmpdir(), 'unstale-development-'));
+  const vite = path.resolve(APP, '../../node_modules/vite/bin/vite.js');
+  const args = [vite, 'build', '--mode', 'development', '--outDir', folder, '--emptyOutDir', '--logLevel', 'error'];
+  const { status, stderr } = spawnSync(process.execPath, args, {
+    cwd: APP,
+    env: { ...process.env, NODE_ENV: 'development' },
+    encoding: 'utf8',
+  });
+  if (status !== 0) throw new Error(`The development build failed:\n${stderr}`);
+
+  return { folder, remove: () => rm(folder, { recursive: true, force: true }) };
+}
+
+/** Those pages at an address of their own; whatever is not one of them is passed on to the server, sockets too. */
+export async function serveDevelopment(folder, serverUrl) {
+  const { hostname, port } = new URL(serverUrl);
+  const passOn = ({ method, url, headers }) => http.request({ hostname, port, method, path: url, headers });
+
+  const server = http.createServer(async (request, response) => {
+    const { pathname } = new URL(request.url, serverUrl);
+    if (!/^\/(api|ofrep)\//.test(pathname)) {
+      const file = path.extname(pathname) === '' ? '/index.html' : pathname;
+      const body = await readFile(path.join(folder, file)).catch(() => null);
+      response.writeHead(body ? 200 : 404, { 'Content-Type': TYPES[path.extname(file)] ?? 'application/octet-stream' });
+      return response.end(body);
+    }
+    const passed = passOn(request);
+    passed.on('response', (answer) => {
+      response.writeHead(answer.statusCode, answer.headers);
+      answer.pipe(response);
+    });
+    passed.on('error', () => response.destroy());
+    return request.pipe(passed);
+  });
+  const sockets = new Set();
+  server.on('upgrade', (request, socket) => {
+    sockets.add(socket);
+    const passed = passOn(request);
+    passed.on('upgrade', (answer, upstream, first) => {
+      const head = Object.entries(answer.headers).map(([name, value]) => `${name}: ${value}`);
+      socket.write(['HTTP/1.1 101 Switching Protocols', ...head, '', ''].join('\r\n'));
+      socket.write(first);
+      upstream.pipe(socket).pipe(upstream);
+      for (const end of [upstream, socket]) {
+        end.on('error', () => {});
+        end.on('close', () => [upstream, socket].map((each) => each.destroy()));
+      }
+    });
+    passed.on('error', () => socket.destroy());
+    passed.end();
+  });
+  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const stop = () => {
+    for (const socket of sockets) socket.destroy();
+    server.closeAllConnections();
+    server.close();
+  };
+  return { url: `http://127.0.0.1:${server.address().port}`, stop };
+}

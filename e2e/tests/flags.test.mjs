@@ -1,0 +1,76 @@
+import { AxeBuilder } from '@axe-core/playwright';
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { ACCOUNTS, newPage, signIn, waitForLive } from '../support/browser.mjs';
+import { readsOf } from '../support/steps.mjs';
+import { suite } from '../support/suite.mjs';
+
+const shared = suite();
+
+/** A page for which flags are what the test says; what else it asks for is the real server's. */
+async function pageWithFlags(values) {
+  const page = await newPage(shared.browser, shared.url);
+  const asked = [];
+  let tell;
+  let position;
+  await page.route('**/ofrep/v1/evaluate/flags', (route) => {
+    asked.push(route.request().postDataJSON().context);
+    const flags = Object.entries(values).map(([key, value]) => ({ key, value, reason: 'STATIC', variant: String(value) }));
+    return route.fulfill({ json: { flags }, headers: { ETag: `"${JSON.stringify(values).length}"` } });
+  });
+  await page.routeWebSocket(/\/api\/v1\/events/, (route) => {
+    route.connectToServer().onMessage((message) => {
+      position = JSON.parse(message).position ?? position;
+      route.send(message);
+    });
+    tell = () =>
+      route.send(JSON.stringify({ type: 'cache_invalidation', position, groups: [], data: { entity: 'flags' } }));
+  });
+  return { page, asked, tell: () => tell() };
+}
+
+test('a switch that is thrown reaches an open page within a second', async () => {
+  const values = { USE_CUSTOM_API_CACHE: true, ENABLE_DEVTOOLS: false };
+  const { page, asked, tell } = await pageWithFlags(values);
+  await signIn(page, ACCOUNTS.acmeAnalyst);
+  await waitForLive(page);
+  await page.waitForFunction(() => performance.getEntriesByName(`${location.origin}/ofrep/v1/evaluate/flags`).length > 0);
+  assert.match(asked[0].targetingKey, /^[0-9a-f-]{36}$/);
+
+  values.USE_CUSTOM_API_CACHE = false;
+  const thrown = Date.now();
+  tell();
+  // Without the client's cache there is no live connection either: pages ask whenever they are shown.
+  await page.getByRole('button', { name: /^Connection: Offline/ }).waitFor();
+  assert.ok(Date.now() - thrown < 1_000, `it took ${Date.now() - thrown} ms`);
+  const reads = [];
+  page.on('request', (request) => reads.push(request.url().endsWith('/batch') ? 'batch' : readsOf(request)[0]));
+  for (let time = 0; time < 2; time += 1) {
+    await page.getByRole('link', { name: 'Discovery flows' }).click();
+    await page.getByRole('heading', { name: 'Discovery flows' }).waitFor();
+    await page.waitForLoadState('networkidle');
+    await page.getByRole('link', { name: 'Data import' }).click();
+    await page.getByRole('heading', { name: 'Data import' }).waitFor();
+    await page.waitForLoadState('networkidle');
+  }
+  assert.ok(reads.filter((path) => path === '/discovery/flows').length >= 2, `asked: ${reads}`);
+  assert.ok(!reads.includes('batch'));
+  await page.context().close();
+});
+
+test('developers see which query holds which groups, where the flag lets them', async () => {
+  const { page } = await pageWithFlags({ ENABLE_DEVTOOLS: true });
+  await signIn(page, ACCOUNTS.acmeAnalyst);
+  await page.goto('/flows');
+  await page.getByRole('heading', { name: 'Discovery flows' }).waitFor();
+  await waitForLive(page);
+  await page.waitForLoadState('networkidle');
+  await page.keyboard.press('Control+Alt+KeyU');
+  const panel = page.getByRole('complementary', { name: 'Unstale devtools' });
+  await panel.getByRole('row', { name: /discovery \/ flows/ }).waitFor();
+  const { violations } = await new AxeBuilder({ page }).include('aside').analyze();
+  assert.deepEqual(violations.map(({ id }) => id), []);
+  await panel.getByRole('button', { name: 'Close' }).click();
+  await panel.waitFor({ state: 'detached' });
+  await page.context().close();
+});

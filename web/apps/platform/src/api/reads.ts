@@ -1,0 +1,96 @@
+// Generated from the server's OpenAPI document by `npm run generate`. Do not edit.
+import { defineRead } from '@unstale/client/react';
+import type { components, operations } from './schema';
+import type { Items } from './types';
+
+type Schemas = components['schemas'];
+type Parameters<O extends keyof operations> = NonNullable<operations[O]['parameters']>;
+type Field<T, N extends string> = N extends keyof NonNullable<T> ? NonNullable<T>[N] : never;
+type Part<O extends keyof operations, P extends string> = P extends keyof Parameters<O> ? Parameters<O>[P] : never;
+type Asked<O extends keyof operations, N extends string> =
+  | Field<Part<O, 'path'>, N>
+  | Field<Part<O, 'query'>, N>;
+
+/** The clients the caller administers. `GET /admin/clients` */
+export const adminListClients = defineRead<Items<Schemas['Client']>>('/admin/clients');
+
+/** One client. `GET /admin/clients/{client_id}` */
+export const adminGetClient = defineRead<Schemas['Client'], { client_id: Asked<'admin_get_client', 'client_id'> }>('/admin/clients/{client_id}');
+
+/** The users of a client. `GET /admin/clients/{client_id}/users` */
+export const adminListClientUsers = defineRead<Items<Schemas['AdminUser']>, { client_id: Asked<'admin_list_client_users', 'client_id'> }>('/admin/clients/{client_id}/users');
+
+/** The engagements the caller administers: of the acting client, or all of them. `GET /admin/engagements` */
+export const adminListEngagements = defineRead<Items<Schemas['Engagement']>>('/admin/engagements');
+
+/** One engagement. `GET /admin/engagements/{engagement_id}` */
+export const adminGetEngagement = defineRead<Schemas['Engagement'], { engagement_id: Asked<'admin_get_engagement', 'engagement_id'> }>('/admin/engagements/{engagement_id}');
+
+/** The users who start in an engagement. `GET /admin/engagements/{engagement_id}/users` */
+export const adminListEngagementUsers = defineRead<Items<Schemas['AdminUser']>, { engagement_id: Asked<'admin_list_engagement_users', 'engagement_id'> }>('/admin/engagements/{engagement_id}/users');
+
+/** Those who wait for approval: by the acting client, or all of them. `GET /admin/pending-approvals` */
+export const listPendingApprovals = defineRead<Items<Schemas['PendingApproval']>>('/admin/pending-approvals');
+
+/** The users the caller administers: of the acting client, or all of them. `GET /admin/users` */
+export const adminListUsers = defineRead<Items<Schemas['AdminUser']>>('/admin/users');
+
+/** A page of assets. `GET /assets` */
+export const listAssets = defineRead<Schemas['AssetPage'], { engagement_id?: Asked<'list_assets', 'engagement_id'>; import_id?: Asked<'list_assets', 'import_id'>; q?: Asked<'list_assets', 'q'>; page?: Asked<'list_assets', 'page'>; page_size?: Asked<'list_assets', 'page_size'> }>('/assets', { query: ['engagement_id', 'import_id', 'q', 'page', 'page_size'], batch: false });
+
+/** The users of the acting client, last seen first. `GET /auth/active-users` */
+export const listActiveUsers = defineRead<Items<Schemas['ActiveUser']>>('/auth/active-users');
+
+/** The clients the caller may act for. `GET /context-establishment/clients` */
+export const listOwnClients = defineRead<Items<Schemas['ClientSummary']>>('/context-establishment/clients');
+
+/** The engagements of one of these clients. `GET /context-establishment/engagements` */
+export const listOwnEngagements = defineRead<Items<Schemas['Engagement']>, { client_id: Asked<'list_own_engagements', 'client_id'> }>('/context-establishment/engagements', { query: ['client_id'] });
+
+/** `context/me` with every client and engagement to choose from. `GET /context/full` */
+export const getContextFull = defineRead<Schemas['ContextFull']>('/context/full', { batch: false });
+
+/** The caller, their client and engagement, and their active flows. `GET /context/me` */
+export const getContextMe = defineRead<Schemas['ContextMe']>('/context/me');
+
+/** The acting client's flows. `GET /discovery/flows` */
+export const listFlows = defineRead<Items<Schemas['FlowSummary']>, { engagement_id?: Asked<'list_flows', 'engagement_id'>; status?: Asked<'list_flows', 'status'> }>('/discovery/flows', { query: ['engagement_id', 'status'] });
+
+/** One flow, complete. `GET /discovery/flows/{flow_id}` */
+export const getFlow = defineRead<Schemas['Flow'], { flow_id: Asked<'get_flow', 'flow_id'> }>('/discovery/flows/{flow_id}');
+
+/** What is kept with a flow. `GET /discovery/flows/{flow_id}/metadata` */
+export const getFlowMetadata = defineRead<Schemas['FlowMetadata'], { flow_id: Asked<'get_flow_metadata', 'flow_id'> }>('/discovery/flows/{flow_id}/metadata');
+
+/** How far a flow has come. `GET /discovery/flows/{flow_id}/state` */
+export const getFlowState = defineRead<Schemas['FlowState'], { flow_id: Asked<'get_flow_state', 'flow_id'> }>('/discovery/flows/{flow_id}/state');
+
+/** The acting client's engagements. `GET /engagements` */
+export const listEngagements = defineRead<Items<Schemas['Engagement']>>('/engagements');
+
+/** One engagement. `GET /engagements/{engagement_id}` */
+export const getEngagement = defineRead<Schemas['Engagement'], { engagement_id: Asked<'get_engagement', 'engagement_id'> }>('/engagements/{engagement_id}');
+
+/** An engagement's flows. `GET /engagements/{engagement_id}/flows` */
+export const listEngagementFlows = defineRead<Items<Schemas['FlowSummary']>, { engagement_id: Asked<'list_engagement_flows', 'engagement_id'> }>('/engagements/{engagement_id}/flows');
+
+/** The mappings of an import, in the order of its columns. `GET /field-mappings/{import_id}` */
+export const getFieldMappings = defineRead<Schemas['FieldMappings'], { import_id: Asked<'get_field_mappings', 'import_id'> }>('/field-mappings/{import_id}');
+
+/** How far the review has come. `GET /field-mappings/{import_id}/statistics` */
+export const getMappingStatistics = defineRead<Schemas['MappingStatistics'], { import_id: Asked<'get_mapping_statistics', 'import_id'> }>('/field-mappings/{import_id}/statistics');
+
+/** The acting client's imports, newest first. `GET /imports` */
+export const listImports = defineRead<Items<Schemas['Import']>, { engagement_id?: Asked<'list_imports', 'engagement_id'> }>('/imports', { query: ['engagement_id'] });
+
+/** One import, as far as it has come. `GET /imports/{import_id}` */
+export const getImport = defineRead<Schemas['Import'], { import_id: Asked<'get_import', 'import_id'> }>('/imports/{import_id}');
+
+/** Everything a column can be mapped to. `GET /target-attributes` */
+export const listTargetAttributes = defineRead<Items<Schemas['TargetAttribute']>>('/target-attributes');
+
+/** The clients a user has access to. `GET /users/{user_id}/clients` */
+export const listUserClients = defineRead<Items<Schemas['Membership']>, { user_id: Asked<'list_user_clients', 'user_id'> }>('/users/{user_id}/clients');
+
+/** Where a user starts. `GET /users/{user_id}/defaults` */
+export const getUserDefaults = defineRead<Schemas['UserDefaults'], { user_id: Asked<'get_user_defaults', 'user_id'> }>('/users/{user_id}/defaults');

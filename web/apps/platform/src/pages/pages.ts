@@ -1,0 +1,27 @@
+import type { ComponentType } from 'react';
+
+/** Pages in chunks of their own, by what they show; asked for by the router, and before it by who is about to. */
+export interface PageModule {
+  Page: ComponentType;
+}
+
+export const pages = {
+  signIn: () => import('./sign-in/SignIn'),
+  requestAccess: () => import('./sign-in/RequestAccess'),
+  choose: () => import('./choose/ChooseContext'),
+  overview: () => import('./overview/Overview'),
+  flows: () => import('./flows/Flows'),
+  flow: () => import('./flows/FlowDetail'),
+  imports: () => import('./imports/Imports'),
+  import: () => import('./imports/ImportDetail'),
+  mappings: () => import('./mappings/LatestMappings'),
+  review: () => import('./mappings/MappingReview'),
+  inventory: () => import('./assets/Inventory'),
+  administration: () => import('./admin/Administration'),
+  users: () => import('./admin/Users'),
+  approvals: () => import('./admin/Approvals'),
+  clients: () => import('./admin/Clients'),
+  engagements: () => import('./admin/Engagements'),
+} satisfies Record<string, () => Promise<PageModule>>;
+
+export type PageName = keyof typeof pages;

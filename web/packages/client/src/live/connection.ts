@@ -1,0 +1,266 @@
+import ReconnectingWebSocket from 'partysocket/ws';
+import type { LiveListener, LiveSource, LiveState } from '../source.ts';
+import { parseMessage } from './message.ts';
+import { Stream } from './stream.ts';
+
+/**
+ * The connection that carries invalidations: a WebSocket that reconnects by itself, with jitter; while none comes
+ * through, server-sent events; while these do not either, nothing but further attempts (`degraded`).
+ *
+ * What it reports is only what a listener acts on: events, and whether something may have been missed.
+ */
+export interface LiveConnectionOptions {
+  /** The WebSocket's address. */
+  url: () => string;
+  /** The address of the same events as server-sent events. */
+  streamUrl?: (() => string) | undefined;
+  listener: LiveListener;
+  /** The last position heard by an earlier connection of this session. */
+  since?: string | undefined;
+  WebSocket?: unknown;
+  reconnectMinMs?: number;
+  reconnectMaxMs?: number;
+  /** Failed attempts after which the stream is tried, and without one the state is `degraded`. */
+  attemptsBeforeDegraded?: number;
+  /** Silence after which a connection counts as dead; armed by the server's first ping. */
+  silenceMaxMs?: number;
+  onPing?: () => void;
+}
+
+export const CLOSE_REVOKED = 4401;
+/** A socket that is open and says nothing: something between here and the server takes it and passes nothing on. */
+const GREETING_MAX_MS = 10_000;
+/** Streams that failed at once, after which none is tried until `reconnect`: the server has none. */
+const STREAM_ATTEMPTS_MAX = 3;
+
+type Transport = 'socket' | 'stream';
+
+export class LiveConnection implements LiveSource {
+  readonly #options: LiveConnectionOptions;
+  readonly #listener: LiveListener;
+  readonly #silenceMaxMs: number;
+  #socket: ReconnectingWebSocket | undefined;
+  #stream: Stream | undefined;
+  #streamRetry: ReturnType<typeof setTimeout> | undefined;
+  #streamFailures = 0;
+  #state: LiveState = 'catching-up';
+  #position: string | undefined;
+  /** Which transports said from where on they must be told what was missed. */
+  readonly #resuming: Record<Transport, boolean> = { socket: false, stream: false };
+  /** The transport that greeted. */
+  #greeter: Transport | undefined;
+  #failures = 0;
+  #silence: ReturnType<typeof setInterval> | undefined;
+  #ungreeted: ReturnType<typeof setTimeout> | undefined;
+  #heardAt = 0;
+  #revoked = false;
+  #closing = false;
+
+  constructor(options: LiveConnectionOptions) {
+    this.#options = options;
+    this.#listener = options.listener;
+    this.#silenceMaxMs = options.silenceMaxMs ?? 90_000;
+    this.#position = options.since;
+    this.#start();
+    globalThis.addEventListener?.('online', this.#wake);
+    globalThis.document?.addEventListener('visibilitychange', this.#wake);
+  }
+
+  get state(): LiveState {
+    return this.#state;
+  }
+
+  get position(): string | undefined {
+    return this.#position;
+  }
+
+  reconnect(): void {
+    this.#stopWatching();
+    this.#revoked = false;
+    this.#greeter = undefined;
+    this.#failures = 0;
+    this.#streamFailures = 0;
+    this.#closeStream();
+    // A new socket and not the old one's own `reconnect`, which would first sit out a running back-off.
+    const replaced = this.#socket;
+    this.#socket = undefined;
+    replaced?.close();
+    this.#setState('catching-up');
+    this.#start();
+  }
+
+  close(): void {
+    this.#closing = true;
+    clearTimeout(this.#ungreeted);
+    globalThis.removeEventListener?.('online', this.#wake);
+    globalThis.document?.removeEventListener('visibilitychange', this.#wake);
+    this.#stopWatching();
+    this.#closeStream();
+    this.#socket?.close();
+  }
+
+  #start(): void {
+    if (this.#options.WebSocket ?? globalThis.WebSocket) this.#openSocket();
+    else this.#socketFailed();
+  }
+
+  #openSocket(): void {
+    const { WebSocket, reconnectMinMs = 500, reconnectMaxMs = 20_000 } = this.#options;
+    const socket = new ReconnectingWebSocket(() => this.#url('socket', this.#options.url), [], {
+      ...(WebSocket ? { WebSocket } : {}),
+      // Jitter, so that a restarted server is not met by every browser in the same instant.
+      minReconnectionDelay: reconnectMinMs * (1 + Math.random()),
+      maxReconnectionDelay: reconnectMaxMs,
+      reconnectionDelayGrowFactor: 1.6,
+      connectionTimeout: 8_000,
+      // Events are only received; nothing is ever queued for sending.
+      maxEnqueuedMessages: 0,
+    });
+    this.#socket = socket;
+    // A socket that was replaced has nothing more to say.
+    const current = () => socket === this.#socket && !this.#closing;
+    socket.addEventListener('message', (event) => current() && this.#receive('socket', event.data));
+    socket.addEventListener('open', () => {
+      if (!current()) return;
+      clearTimeout(this.#ungreeted);
+      this.#ungreeted = setTimeout(
+        () => current() && this.#greeter !== 'socket' && socket.reconnect(),
+        GREETING_MAX_MS,
+      );
+    });
+    socket.addEventListener('close', (event) => {
+      if (!current()) return;
+      clearTimeout(this.#ungreeted);
+      if (event.code === CLOSE_REVOKED) this.#endRevoked();
+      else this.#socketFailed();
+    });
+  }
+
+  /** Asked for anew at every attempt: with the last message's position, so that the server sends what came after. */
+  #url(transport: Transport, base: () => string): string {
+    const url = new URL(base(), globalThis.location?.href);
+    this.#resuming[transport] = this.#position !== undefined;
+    if (this.#position !== undefined) url.searchParams.set('since', this.#position);
+    // An address of the page's own origin is one of HTTP, which not every WebSocket takes.
+    return transport === 'socket' ? url.href.replace(/^http/, 'ws') : url.href;
+  }
+
+  /** The network is back, or somebody looks: no reason to sit out a back-off, or to trust a socket that slept. */
+  readonly #wake = (): void => {
+    if (this.#revoked || globalThis.document?.visibilityState === 'hidden') return;
+    if (this.#state === 'degraded' || this.#failures > 0 || this.#isSilent()) this.reconnect();
+  };
+
+  #receive(transport: Transport, data: unknown): void {
+    const message = parseMessage(data);
+    if (!message) return;
+    this.#heardAt = Date.now();
+    switch (message.type) {
+      case 'hello':
+        this.#greeted(transport, message.position, message.missed === 'unknown');
+        break;
+      case 'cache_invalidation':
+        this.#position = message.position;
+        this.#listener.onInvalidation(message);
+        break;
+      case 'resync':
+        this.#position = message.position ?? this.#position;
+        this.#listener.onResync(message.reason ?? 'requested by the server', this.#position);
+        if (this.#greeter) this.#setState('live');
+        break;
+      case 'ping':
+        this.#options.onPing?.();
+        this.#silence ??= setInterval(() => this.#isSilent() && this.reconnect(), this.#silenceMaxMs / 6);
+        break;
+    }
+  }
+
+  #greeted(transport: Transport, position: string | undefined, resyncFollows: boolean): void {
+    this.#failures = 0;
+    this.#streamFailures = 0;
+    this.#greeter = transport;
+    if (transport === 'socket') this.#closeStream();
+    // A resumed connection is sent what it missed, or a `resync` where that cannot be known. Without a position to
+    // resume from, whatever was read before the subscription began may be out of date.
+    if (!this.#resuming[transport] && !resyncFollows) this.#listener.onResync('connected', position);
+    this.#position = position || this.#position;
+    // What waits for the greeting is not to be read just to be read again.
+    if (!resyncFollows) this.#setState('live');
+  }
+
+  #socketFailed(): void {
+    if (this.#greeter === 'stream') return;
+    this.#lost();
+    this.#failures += 1;
+    const failedOften = this.#failures > (this.#options.attemptsBeforeDegraded ?? 2);
+    if (failedOften || !this.#socket) this.#openStream();
+    const down = (failedOften || !this.#socket) && !this.#stream;
+    this.#setState(down ? 'degraded' : 'catching-up');
+  }
+
+  #openStream(): void {
+    const { streamUrl } = this.#options;
+    if (this.#stream || this.#streamRetry || this.#closing) return;
+    if (!streamUrl || !Stream.supported || this.#streamFailures >= STREAM_ATTEMPTS_MAX) return;
+    const stream: Stream = new Stream({
+      url: () => this.#url('stream', streamUrl),
+      onMessage: (data) => this.#stream === stream && this.#receive('stream', data),
+      onClosed: (code) => {
+        if (this.#stream !== stream) return;
+        if (code === CLOSE_REVOKED) this.#endRevoked();
+        else this.#streamFailed();
+      },
+    });
+    this.#stream = stream;
+  }
+
+  #streamFailed(): void {
+    this.#stream = undefined;
+    this.#streamFailures += 1;
+    if (this.#greeter === 'stream') this.#lost();
+    this.#setState(this.#streamFailures > 1 ? 'degraded' : 'catching-up');
+    const { reconnectMinMs = 500, reconnectMaxMs = 20_000 } = this.#options;
+    const delay = Math.min(reconnectMinMs * 2 ** this.#streamFailures, reconnectMaxMs) * (1 + Math.random());
+    this.#streamRetry = setTimeout(() => {
+      this.#streamRetry = undefined;
+      if (this.#greeter === undefined) this.#openStream();
+    }, delay);
+  }
+
+  #closeStream(): void {
+    clearTimeout(this.#streamRetry);
+    this.#streamRetry = undefined;
+    this.#stream?.close();
+    this.#stream = undefined;
+  }
+
+  #lost(): void {
+    this.#greeter = undefined;
+    this.#stopWatching();
+  }
+
+  #endRevoked(): void {
+    this.#revoked = true;
+    this.#lost();
+    this.#closeStream();
+    this.#socket?.close();
+    this.#setState('catching-up');
+    this.#listener.onRevoked();
+  }
+
+  /** By the clock on the wall, which goes on while a laptop sleeps. */
+  #isSilent(): boolean {
+    return this.#silence !== undefined && Date.now() - this.#heardAt > this.#silenceMaxMs;
+  }
+
+  #stopWatching(): void {
+    clearInterval(this.#silence);
+    this.#silence = undefined;
+  }
+
+  #setState(state: LiveState): void {
+    if (state === this.#state) return;
+    this.#state = state;
+    this.#listener.onState(state);
+  }
+}

@@ -1,0 +1,313 @@
+import { type ApiClient, type ApiClientOptions, createApiClient, isApiError } from '@unstale/client';
+import {
+  type CoherentSession,
+  type CoherentSessionOptions,
+  createCoherentSession,
+  type LastKnown,
+} from './session.ts';
+import { type ContextStorage, createContextStorage } from './storage.ts';
+import { createStore, type Store } from './store.ts';
+
+/**
+ * The life of a session, outside React: who is signed in, for which tenant, and what that ends.
+ *
+ * Invariants:
+ * - `context.tenantId` is the tenant of the running session; another tenant is another session, so no query and no
+ *   socket ever serves two;
+ * - what a session held is gone when it ends: memory, storage, other tabs, and what is still on its way;
+ * - whatever was asked for a session that has ended meanwhile changes nothing.
+ */
+export type SignedOutReason = 'signed-out' | 'other-tab' | 'expired';
+
+export type AuthState =
+  | { status: 'starting' }
+  | { status: 'unreachable' }
+  | { status: 'signed-out'; reason: SignedOutReason | null }
+  | { status: 'signed-in'; userId: string; session: CoherentSession };
+
+/** What a tab works on within its tenant, such as an engagement. */
+export type Selection = Readonly<Record<string, string | null>>;
+
+export interface ContextState<S extends Selection> {
+  tenantId: string | null;
+  selection: S;
+}
+
+export interface UnstaleState<S extends Selection = Selection, U = unknown> {
+  auth: AuthState;
+  context: ContextState<S>;
+  ui: U;
+}
+
+/** Who the server says is asking, for which tenant. */
+export interface Identity<S extends Selection> {
+  userId: string;
+  tenantId: string | null;
+  selection: S;
+  /** What the user may do, in any words: while these are the same, a session whose socket was closed goes on. */
+  rights?: string;
+  /** Gives the new session what is known already. */
+  seed?: (session: CoherentSession) => void;
+}
+
+export interface UnstaleOptions<S extends Selection, U> {
+  /** Names storage and channels: one per application and origin. */
+  name: string;
+  baseUrl: string;
+  /** Asks the server who is signed in; for the tenant that was remembered, or null for the user's own choice. */
+  identify: (api: ApiClient, tenantId: string | null) => Promise<Identity<S>>;
+  /** Addresses of live events for a tenant. */
+  live?: (tenantId: string | null) => { url: string; streamUrl?: string } | undefined;
+  selection: S;
+  ui: U;
+  api?: Pick<ApiClientOptions, 'batch' | 'trace' | 'fetch'>;
+  session?: Pick<CoherentSessionOptions, 'onEvent' | 'greetingWaitMs'>;
+  /** Asked whenever a session begins. */
+  mode?: () => 'coherent' | 'plain';
+  /** Storage of last known answers; opened with a session, and destroyed at its end. */
+  lastKnown?: LastKnownStore | undefined;
+  /** Raised when the shape of the selection changes. */
+  storageVersion?: number;
+  /** For whatever else the application holds of a session. */
+  onEnd?: () => void;
+  WebSocket?: unknown;
+}
+
+export interface LastKnownStore {
+  /** Undefined while nothing is to be kept. */
+  open(scope: readonly string[]): LastKnown | undefined;
+  /** Forgets everything, and whatever it could be read with. */
+  destroy(): Promise<void>;
+}
+
+interface Remembered<S> {
+  userId: string;
+  tenantId: string | null;
+  selection: S;
+}
+
+type TabMessage = { type: 'ended' } | { type: 'began'; userId: string };
+
+export interface Unstale<S extends Selection = Selection, U = unknown> {
+  readonly store: Store<UnstaleState<S, U>>;
+  readonly storage: ContextStorage<Remembered<S>>;
+  /** Finds out who is signed in. Does so once; later calls do nothing. */
+  start(): void;
+  /** As `start`, again: after the server could not be reached. */
+  retry(): Promise<void>;
+  /** Signs in by `send`, and tells the other tabs. */
+  signIn(send: (api: ApiClient) => Promise<unknown>): Promise<void>;
+  /** Ends the session here and in the other tabs, whether or not `tell` reaches the server. */
+  endSession(tell?: (api: ApiClient) => Promise<unknown>): Promise<void>;
+  /** Works for another tenant from now on, or for none. Nothing of the one before is kept. */
+  switchTenant(tenantId: string | null): Promise<void>;
+  /** Begins the session anew: rights, or the way things are read, have changed. */
+  restart(): Promise<void>;
+  select(selection: S): void;
+  setUi(change: Partial<U>): void;
+  /** For what happens outside any session: sign-in, registration. */
+  plainApi(tenantId?: string | null): ApiClient;
+  /** Leaves the channel between tabs; for tests. */
+  close(): void;
+}
+
+export function createUnstale<S extends Selection, U>(options: UnstaleOptions<S, U>): Unstale<S, U> {
+  const { name, baseUrl, identify } = options;
+  const store = createStore<UnstaleState<S, U>>({
+    auth: { status: 'starting' },
+    context: { tenantId: null, selection: options.selection },
+    ui: options.ui,
+  });
+  const storage = createContextStorage<Remembered<S>>({
+    name: `${name}:context`,
+    version: options.storageVersion ?? 1,
+  });
+  const channel = openChannel(`${name}:session`, hear);
+  /** Counts beginnings and ends, so that an answer for one that is over can be told. */
+  let turn = 0;
+  let started = false;
+  let rights: string | undefined;
+
+  function plainApi(tenantId?: string | null): ApiClient {
+    return createApiClient({ ...options.api, batch: false, baseUrl, clientAccountId: () => tenantId });
+  }
+
+  function running(): CoherentSession | undefined {
+    const { auth } = store.get();
+    return auth.status === 'signed-in' ? auth.session : undefined;
+  }
+
+  function begin({ userId, tenantId, selection, seed, rights: found }: Identity<S>): void {
+    turn += 1;
+    rights = found;
+    const before = running();
+    const scope = [tenantId ?? 'platform', userId];
+    const live = options.live?.(tenantId);
+    const session = createCoherentSession({
+      ...options.session,
+      scope,
+      mode: options.mode?.() ?? 'coherent',
+      api: {
+        batch: {},
+        ...options.api,
+        baseUrl,
+        clientAccountId: () => tenantId,
+        onUnauthorized: () => running() === session && end('expired'),
+      },
+      live: live && {
+        url: () => live.url,
+        ...(live.streamUrl ? { streamUrl: () => live.streamUrl ?? '' } : {}),
+        ...(options.WebSocket ? { WebSocket: options.WebSocket } : {}),
+        shareAs: [name, ...scope].join(':'),
+      },
+      lastKnown: options.lastKnown?.open(scope),
+      onRevoked: () => running() === session && void recheck(),
+    });
+    seed?.(session);
+    storage.write({ userId, tenantId, selection });
+    store.set(({ ui }) => ({
+      auth: { status: 'signed-in', userId, session },
+      context: { tenantId, selection },
+      ui,
+    }));
+    // After the new one is in place: its tree replaces the old one's before that could show itself emptied.
+    before?.dispose();
+  }
+
+  function end(reason: SignedOutReason | null): void {
+    turn += 1;
+    const before = running();
+    store.set({
+      auth: { status: 'signed-out', reason },
+      context: { tenantId: null, selection: options.selection },
+      ui: options.ui,
+    });
+    before?.dispose();
+    storage.clear();
+    void options.lastKnown?.destroy();
+    options.onEnd?.();
+  }
+
+  /** Enters the tenant the tab had, else the user's own choice. */
+  async function enter(mayGoOn = false): Promise<void> {
+    const mine = ++turn;
+    const remembered = storage.read();
+    const found = await identify(plainApi(remembered?.tenantId), remembered?.tenantId ?? null).catch(
+      (error: unknown) => {
+        // The remembered tenant may be gone, or closed to this user, meanwhile.
+        if (remembered?.tenantId && isApiError(error, 403, 404)) return identify(plainApi(), null);
+        throw error;
+      },
+    );
+    if (mine !== turn) return;
+    const { auth, context } = store.get();
+    const unchanged =
+      auth.status === 'signed-in' &&
+      auth.userId === found.userId &&
+      context.tenantId === found.tenantId &&
+      found.rights !== undefined &&
+      found.rights === rights;
+    if (mayGoOn && unchanged) return auth.session.coherence.reconnect();
+    const same = remembered?.userId === found.userId && remembered.tenantId === found.tenantId;
+    begin(same ? { ...found, selection: { ...found.selection, ...given(remembered.selection) } } : found);
+  }
+
+  async function enterOr(otherwise: (error: unknown) => void, mayGoOn = false): Promise<void> {
+    const before = store.get().auth;
+    try {
+      await enter(mayGoOn);
+    } catch (error) {
+      // Meanwhile the session may have ended, or another begun, for a reason that is already shown.
+      if (store.get().auth === before) otherwise(error);
+    }
+  }
+
+  const retry = () =>
+    enterOr((error) => {
+      if (isApiError(error, 401)) end(null);
+      else store.set((state) => ({ ...state, auth: { status: 'unreachable' } }));
+    });
+
+  const lost = (error: unknown) => end(isApiError(error, 401) ? 'expired' : null);
+  const restart = () => enterOr(lost);
+  /** The server closed the socket for cause: the session is over, or something about its user has changed. */
+  const recheck = () => enterOr(lost, true);
+
+  function hear(message: TabMessage): void {
+    const { auth } = store.get();
+    if (message.type === 'ended' && auth.status === 'signed-in') end('other-tab');
+    // Cookies are the browser's, not the tab's: this tab now acts as whoever signed in.
+    if (message.type === 'began' && !(auth.status === 'signed-in' && auth.userId === message.userId)) {
+      storage.clear();
+      void retry();
+    }
+  }
+
+  return {
+    store,
+    storage,
+    plainApi,
+    retry,
+    restart,
+
+    start: () => {
+      if (started) return;
+      started = true;
+      void retry();
+    },
+
+    signIn: async (send) => {
+      storage.clear();
+      await send(plainApi());
+      await enter();
+      const { auth } = store.get();
+      if (auth.status === 'signed-in') channel.post({ type: 'began', userId: auth.userId });
+    },
+
+    endSession: async (tell) => {
+      running()?.coherence.close();
+      try {
+        await tell?.(plainApi());
+      } finally {
+        // Also when the server could not be told: what this browser holds goes in any case.
+        end('signed-out');
+        channel.post({ type: 'ended' });
+      }
+    },
+
+    switchTenant: async (tenantId) => {
+      const { auth, context } = store.get();
+      if (auth.status !== 'signed-in' || context.tenantId === tenantId) return;
+      const mine = ++turn;
+      const found = await identify(plainApi(tenantId), tenantId);
+      if (mine !== turn) return;
+      // What was kept of the old tenant goes before anything of the new one comes.
+      await options.lastKnown?.destroy();
+      if (mine === turn) begin(found);
+    },
+
+    select: (selection) => {
+      const { auth, context } = store.get();
+      if (auth.status !== 'signed-in') return;
+      store.set((state) => ({ ...state, context: { ...context, selection } }));
+      storage.write({ userId: auth.userId, tenantId: context.tenantId, selection });
+    },
+
+    setUi: (change) => store.set((state) => ({ ...state, ui: { ...state.ui, ...change } })),
+
+    close: () => channel.close(),
+  };
+}
+
+/** What was chosen, without what was left open. */
+function given<S extends Selection>(selection: S): Partial<S> {
+  return Object.fromEntries(Object.entries(selection).filter(([, value]) => value !== null)) as Partial<S>;
+}
+
+function openChannel(name: string, onMessage: (message: TabMessage) => void) {
+  // Without BroadcastChannel the other tabs notice at their next request, by its 401.
+  if (typeof BroadcastChannel === 'undefined') return { post: () => {}, close: () => {} };
+  const channel = new BroadcastChannel(name);
+  channel.onmessage = (event: MessageEvent<TabMessage>) => onMessage(event.data);
+  return { post: (message: TabMessage) => channel.postMessage(message), close: () => channel.close() };
+}

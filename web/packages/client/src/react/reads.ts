@@ -1,0 +1,123 @@
+import {
+  type QueryKey,
+  queryOptions,
+  type UseQueryOptions,
+  type UseQueryResult,
+  useQuery,
+} from '@tanstack/react-query';
+import type { ApiResponse, QueryParams } from '@unstale/client';
+import { useCallback } from 'react';
+import { useCoherentSession } from './provider.tsx';
+import type { CoherentSession } from './session.ts';
+
+/**
+ * What can be read, as values: an address with its parameters, typed by what it answers. `Reads` are generated from an
+ * OpenAPI document or written by hand; keys, `queryFn` and groups follow from them.
+ */
+export interface Read<T> {
+  readonly path: string;
+  readonly query: QueryParams | undefined;
+  /** The query key, behind the session's scope: the path's segments, then the query if there is one. */
+  readonly key: readonly unknown[];
+  readonly batch: boolean | undefined;
+  /** Only for the type checker. */
+  readonly answers?: T;
+}
+
+export interface ReadDefinition {
+  /** Names of the parameters that go into the query. */
+  query?: readonly string[];
+  /** `false` for answers that are large or slow, which a batch is not to wait for. */
+  batch?: boolean;
+}
+
+type Params = Readonly<Record<string, string | number | boolean | null | undefined>>;
+
+type NoParams = Record<never, never>;
+
+/** `defineRead<Flow, { flow_id: string }>('/flows/{flow_id}')` is a function from parameters to a `Read<Flow>`. */
+export function defineRead<T, P extends object = NoParams>(
+  template: string,
+  { query: names = [], batch }: ReadDefinition = {},
+): (...params: keyof P extends never ? [] : [params: P]) => Read<T> {
+  return (...[params]) => {
+    const given = (params ?? {}) as Params;
+    const segments = template
+      .split('/')
+      .filter((segment) => segment !== '')
+      .map((segment) => (segment.startsWith('{') ? String(given[segment.slice(1, -1)] ?? '') : segment));
+    const asked = names.filter((name) => given[name] !== undefined && given[name] !== null);
+    const query = asked.length > 0 ? Object.fromEntries(asked.map((name) => [name, given[name]])) : undefined;
+    return {
+      path: `/${segments.map(encodeURIComponent).join('/')}`,
+      query,
+      key: query ? [...segments, query] : segments,
+      batch,
+    };
+  };
+}
+
+export type ReadOptions<T> = Partial<
+  Pick<
+    UseQueryOptions<T>,
+    'enabled' | 'staleTime' | 'gcTime' | 'refetchInterval' | 'placeholderData' | 'select' | 'throwOnError'
+  >
+>;
+
+export const keyOf = (session: CoherentSession, read: Read<unknown>): QueryKey => [
+  ...session.scope,
+  ...read.key,
+];
+
+/** Gives a session what was read before it began, such as who is signed in. */
+export function adopt<T>(session: CoherentSession, read: Read<T>, answer: ApiResponse<T>): void {
+  session.adopt(keyOf(session, read), read.path, read.query, answer);
+}
+
+/** TanStack Query's options for a read of this session, to use with any of its functions and hooks. */
+export function coherentQueryOptions<T>(
+  session: CoherentSession,
+  read: Read<T>,
+  options: ReadOptions<T> = {},
+) {
+  return queryOptions<T>({
+    ...options,
+    queryKey: keyOf(session, read),
+    queryFn: (context) => session.read<T>(context, read.path, read.query, { batch: read.batch }),
+  });
+}
+
+export function useCoherentQuery<T>(read: Read<T>, options?: ReadOptions<T>): UseQueryResult<T> {
+  return useQuery(coherentQueryOptions(useCoherentSession(), read, options));
+}
+
+/** Handlers for a link or button: what it leads to is read when somebody is about to follow it. */
+export interface IntentHandlers {
+  onMouseEnter: () => void;
+  onFocus: () => void;
+  onTouchStart: () => void;
+}
+
+/** `also` is for what else it leads to, such as the page's code. */
+export type OnIntent = (reads: readonly Read<unknown>[], also?: () => void) => IntentHandlers;
+
+export function usePrefetchOnIntent(): OnIntent {
+  const session = useCoherentSession();
+  return useCallback<OnIntent>(
+    (reads, also) => {
+      const prefetch = () => {
+        prefetchReads(session, reads);
+        also?.();
+      };
+      return { onMouseEnter: prefetch, onFocus: prefetch, onTouchStart: prefetch };
+    },
+    [session],
+  );
+}
+
+/** Reads what is not there or stale. Does nothing for who asked their browser to save data. */
+export function prefetchReads(session: CoherentSession, reads: readonly Read<unknown>[]): void {
+  const { connection } = globalThis.navigator as Navigator & { connection?: { saveData?: boolean } };
+  if (connection?.saveData || session.coherence.state === 'degraded') return;
+  for (const read of reads) void session.queryClient.prefetchQuery(coherentQueryOptions(session, read));
+}

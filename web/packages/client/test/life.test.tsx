@@ -1,0 +1,284 @@
+import { useQuery } from '@tanstack/react-query';
+import { act, cleanup, render, screen } from '@testing-library/react';
+import { StrictMode } from 'react';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import {
+  type CoherentSession,
+  createUnstale,
+  SessionBoundary,
+  type Unstale,
+  UnstaleProvider,
+  useCoherentSession,
+  useStore,
+} from '../src/react/index.ts';
+import { expectNothingSurvives } from '../src/testing/index.ts';
+import { FakeSocket, settle } from './support.ts';
+
+type Chosen = { project: string | null };
+type App = Unstale<Chosen, { open: boolean }>;
+
+/** A server with two tenants, one of which is the user's own choice. */
+function fakeServer() {
+  const calls: string[] = [];
+  const state = {
+    rights: 'admin',
+    user: 'ann' as string | null,
+    slow: undefined as Promise<void> | undefined,
+  };
+  const fetch = async (url: string, init: RequestInit = {}) => {
+    const tenant = new Headers(init.headers).get('X-Client-Account-Id') ?? 'acme';
+    calls.push(`${init.method ?? 'GET'} ${url} ${tenant}`);
+    await state.slow;
+    if (init.signal?.aborted) throw init.signal.reason;
+    if (!state.user) return new Response('{}', { status: 401 });
+    if (tenant === 'gone') return new Response('{}', { status: 404 });
+    const body = url.endsWith('/me')
+      ? { user: state.user, tenant, rights: state.rights }
+      : { secret: `secret of ${tenant}` };
+    return new Response(JSON.stringify(body), { headers: { 'Content-Type': 'application/json' } });
+  };
+  return { calls, state, fetch: fetch as unknown as typeof globalThis.fetch };
+}
+
+let server: ReturnType<typeof fakeServer>;
+const apps: App[] = [];
+
+function makeApp(options: { onEnd?: () => void } = {}): App {
+  const app = createUnstale<Chosen, { open: boolean }>({
+    name: 'test',
+    baseUrl: '/api',
+    selection: { project: null },
+    ui: { open: false },
+    api: { fetch: server.fetch },
+    session: { greetingWaitMs: 0 },
+    live: (tenant) => ({ url: `ws://host/events?tenant=${tenant}` }),
+    WebSocket: FakeSocket,
+    identify: async (api) => {
+      const { data } = await api.get<{ user: string; tenant: string; rights: string }>('/me');
+      const { user: userId, tenant: tenantId, rights } = data;
+      return { userId, tenantId, rights, selection: { project: 'default' } };
+    },
+    ...options,
+  });
+  apps.push(app);
+  return app;
+}
+
+beforeEach(() => {
+  sessionStorage.clear();
+  FakeSocket.opened = [];
+  server = fakeServer();
+});
+
+afterEach(() => {
+  cleanup();
+  for (const app of apps.splice(0)) {
+    const { auth } = app.store.get();
+    if (auth.status === 'signed-in') auth.session.dispose();
+    app.close();
+  }
+});
+
+const signedIn = async (app: App): Promise<CoherentSession> => {
+  await vi.waitFor(() => expect(app.store.get().auth.status).toBe('signed-in'));
+  const { auth } = app.store.get();
+  if (auth.status !== 'signed-in') throw new Error('not signed in');
+  return auth.session;
+};
+
+function Secret() {
+  const { scope, read } = useCoherentSession();
+  const { data } = useQuery({
+    queryKey: [...scope, 'secret'],
+    queryFn: (context) => read<{ secret: string }>(context, '/secret'),
+  });
+  return <p>{data?.secret ?? 'loading'}</p>;
+}
+
+function Root({ app }: { app: App }) {
+  const auth = useStore(app.store, (state) => state.auth);
+  if (auth.status !== 'signed-in') return <p>{auth.status}</p>;
+  return (
+    <SessionBoundary session={auth.session}>
+      <Secret />
+    </SessionBoundary>
+  );
+}
+
+const tree = (app: App) => (
+  <StrictMode>
+    <UnstaleProvider unstale={app}>
+      <Root app={app} />
+    </UnstaleProvider>
+  </StrictMode>
+);
+
+describe('an application', () => {
+  it('begins once, however often StrictMode renders, with one request for each thing', async () => {
+    const app = makeApp();
+    app.start();
+    render(tree(app));
+    await act(async () => {
+      await signedIn(app);
+      await settle();
+    });
+    expect(await screen.findByText('secret of acme')).toBeTruthy();
+    expect(server.calls).toEqual(['GET /api/me acme', 'GET /api/secret acme']);
+  });
+
+  it('re-renders only who selected what changed', async () => {
+    const app = makeApp();
+    app.start();
+    await signedIn(app);
+    let renders = 0;
+    const Reader = () => {
+      renders += 1;
+      return <p>{useStore(app.store, ({ context }) => context.selection.project)}</p>;
+    };
+    const ids = Array.from({ length: 1000 }, (_, place) => `reader ${place}`);
+    render(ids.map((id) => <Reader key={id} />));
+    const before = renders;
+    act(() => app.setUi({ open: true }));
+    expect(renders - before).toBe(0);
+    act(() => app.select({ project: 'other' }));
+    expect(renders - before).toBe(1000);
+  });
+
+  it('begins with the tenant and selection that the tab had, if they are still to be had', async () => {
+    const before = makeApp();
+    before.start();
+    await signedIn(before);
+    await before.switchTenant('globex');
+    before.select({ project: 'p' });
+
+    const reloaded = makeApp();
+    reloaded.start();
+    await signedIn(reloaded);
+    expect(reloaded.store.get().context).toEqual({ tenantId: 'globex', selection: { project: 'p' } });
+
+    before.storage.write({ userId: 'ann', tenantId: 'gone', selection: { project: 'p' } });
+    const without = makeApp();
+    without.start();
+    await signedIn(without);
+    expect(without.store.get().context).toEqual({ tenantId: 'acme', selection: { project: 'default' } });
+  });
+});
+
+describe('a socket that the server closed for cause', () => {
+  it('is opened again while the rights are the same, and else the session begins anew', async () => {
+    const app = makeApp();
+    app.start();
+    const session = await signedIn(app);
+    await vi.waitFor(() => expect(FakeSocket.opened).toHaveLength(1));
+    FakeSocket.last.greet('p1');
+    FakeSocket.last.drop(4401);
+    await vi.waitFor(() => expect(FakeSocket.opened).toHaveLength(2));
+    expect(new URL(FakeSocket.last.url).searchParams.get('since')).toBe('p1');
+    expect(app.store.get().auth).toMatchObject({ session: { id: session.id } });
+
+    server.state.rights = 'reader';
+    FakeSocket.last.greet('p1');
+    FakeSocket.last.drop(4401);
+    await vi.waitFor(() => expect(FakeSocket.opened).toHaveLength(3));
+    const next = await signedIn(app);
+    expect(next.id).not.toBe(session.id);
+    await expectNothingSurvives({ secrets: [], sessions: [session] });
+  });
+
+  it('ends the session if there is none any more', async () => {
+    const app = makeApp();
+    app.start();
+    await signedIn(app);
+    await vi.waitFor(() => expect(FakeSocket.opened).toHaveLength(1));
+    server.state.user = null;
+    FakeSocket.last.drop(4401);
+    await vi.waitFor(() => expect(app.store.get().auth).toMatchObject({ reason: 'expired' }));
+  });
+});
+
+describe('the end of a session', () => {
+  async function shown() {
+    const onEnd = vi.fn();
+    const app = makeApp({ onEnd });
+    app.start();
+    render(tree(app));
+    const session = await act(() => signedIn(app));
+    expect(await screen.findByText('secret of acme')).toBeTruthy();
+    return { app, session, onEnd };
+  }
+
+  it('leaves nothing: in memory, in storage, on screen, or by writes that come late', async () => {
+    const { app, session, onEnd } = await shown();
+    await expect(expectNothingSurvives({ secrets: ['secret of acme'] })).rejects.toThrow('the page has');
+    await act(() => app.endSession((api) => api.write('POST', '/logout')));
+    await expectNothingSurvives({ secrets: ['secret of acme'], sessions: [session] });
+    expect(sessionStorage.length).toBe(0);
+    expect(onEnd).toHaveBeenCalledOnce();
+    expect(server.calls).toContain('POST /api/logout acme');
+  });
+
+  it('comes although the server cannot be told', async () => {
+    const { app, session } = await shown();
+    await act(() => app.endSession(() => Promise.reject(new Error('down'))).catch(() => {}));
+    expect(app.store.get().auth).toEqual({ status: 'signed-out', reason: 'signed-out' });
+    await expectNothingSurvives({ secrets: ['secret of acme'], sessions: [session] });
+  });
+
+  it('ends it in the other tabs', async () => {
+    const other = makeApp();
+    other.start();
+    const theirs = await signedIn(other);
+    const { app } = await shown();
+    await act(() => app.endSession());
+    await vi.waitFor(() => expect(other.store.get().auth).toMatchObject({ reason: 'other-tab' }));
+    await expectNothingSurvives({ secrets: ['secret of acme'], sessions: [theirs] });
+  });
+
+  it('is not undone by a switch of tenant that was under way', async () => {
+    const { app } = await shown();
+    let answer = () => {};
+    server.state.slow = new Promise((resolve) => {
+      answer = resolve;
+    });
+    const switching = app.switchTenant('globex');
+    await act(() => app.endSession());
+    answer();
+    await switching;
+    expect(app.store.get().auth.status).toBe('signed-out');
+    expect(sessionStorage.length).toBe(0);
+  });
+
+  it('follows a 401 of any read, but not one of a session that is over', async () => {
+    const { app } = await shown();
+    server.state.user = null;
+    const { auth } = app.store.get();
+    if (auth.status !== 'signed-in') throw new Error('not signed in');
+    await act(async () => {
+      await auth.session.api.get('/anything').catch(() => {});
+    });
+    expect(app.store.get().auth).toEqual({ status: 'signed-out', reason: 'expired' });
+  });
+
+  it('that a test must notice if it is not one', async () => {
+    const { session } = await shown();
+    session.queryClient.clear();
+    await expect(expectNothingSurvives({ secrets: [], sessions: [session] })).rejects.toThrow(
+      /keeps the query|still reads/,
+    );
+  });
+});
+
+describe('a switch of tenant', () => {
+  it('shows nothing of the old one, keeps nothing of it, and listens for the new one', async () => {
+    const app = makeApp();
+    app.start();
+    render(tree(app));
+    const acme = await act(() => signedIn(app));
+    expect(await screen.findByText('secret of acme')).toBeTruthy();
+    await act(() => app.switchTenant('globex'));
+    expect(screen.queryByText('secret of acme')).toBeNull();
+    expect(await screen.findByText('secret of globex')).toBeTruthy();
+    await expectNothingSurvives({ secrets: ['secret of acme', 'acme'], sessions: [acme] });
+    await vi.waitFor(() => expect(FakeSocket.last.url).toContain('tenant=globex'));
+  });
+});

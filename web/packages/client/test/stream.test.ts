@@ -1,0 +1,169 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { LiveConnection } from '../src/live/index.ts';
+import { FakeSocket, passTimeUntil } from './support.ts';
+
+class FakeStream {
+  static opened: FakeStream[] = [];
+  onmessage: ((event: { data: string }) => void) | null = null;
+  onerror: (() => void) | null = null;
+  onclose: ((event: { data: string }) => void) | null = null;
+  closed = false;
+
+  constructor(readonly url: string) {
+    FakeStream.opened.push(this);
+  }
+
+  addEventListener(_name: 'close', listener: (event: { data: string }) => void): void {
+    this.onclose = listener;
+  }
+
+  push(message: unknown): void {
+    this.onmessage?.({ data: JSON.stringify(message) });
+  }
+
+  close(): void {
+    this.closed = true;
+  }
+}
+
+beforeEach(() => {
+  vi.useFakeTimers();
+  FakeSocket.opened = [];
+  FakeStream.opened = [];
+  vi.stubGlobal('EventSource', FakeStream);
+});
+
+afterEach(() => {
+  vi.useRealTimers();
+  vi.unstubAllGlobals();
+});
+
+function connect(options: { socket?: boolean } = {}) {
+  const listener = { onInvalidation: vi.fn(), onResync: vi.fn(), onState: vi.fn(), onRevoked: vi.fn() };
+  if (options.socket === false) vi.stubGlobal('WebSocket', undefined);
+  const live = new LiveConnection({
+    url: () => 'ws://host/events',
+    streamUrl: () => 'http://host/events/stream',
+    listener,
+    reconnectMinMs: 100,
+    ...(options.socket === false ? {} : { WebSocket: FakeSocket }),
+  });
+  return { live, listener };
+}
+
+const opened = (sockets: number) => passTimeUntil(() => FakeSocket.opened.length === sockets);
+
+async function failSockets(times: number): Promise<void> {
+  for (let attempt = 1; attempt <= times; attempt += 1) {
+    await opened(attempt);
+    FakeSocket.last.drop();
+  }
+}
+
+const last = () => {
+  const stream = FakeStream.opened.at(-1);
+  if (!stream) throw new Error('no stream was opened');
+  return stream;
+};
+
+describe('where no WebSocket comes through', () => {
+  it('the same events come over a stream', async () => {
+    const { live, listener } = connect();
+    await failSockets(3);
+    expect(live.state).toBe('catching-up');
+    last().push({ type: 'hello', position: 'p1' });
+    expect(live.state).toBe('live');
+    const event = { type: 'cache_invalidation', position: 'p2', groups: ['a'], data: {} };
+    last().push(event);
+    expect(listener.onInvalidation).toHaveBeenCalledWith(event);
+    live.close();
+    expect(last().closed).toBe(true);
+  });
+
+  it('or is taken and passes nothing on, a stream is tried too', async () => {
+    const { live } = connect();
+    for (let attempt = 1; attempt <= 3; attempt += 1) {
+      await opened(attempt);
+      FakeSocket.last.accept();
+      await vi.advanceTimersByTimeAsync(10_000);
+    }
+    last().push({ type: 'hello', position: 'p1' });
+    expect(live.state).toBe('live');
+    live.close();
+  });
+
+  it('a stream that breaks comes back from where it was', async () => {
+    const { live } = connect();
+    await failSockets(3);
+    last().push({ type: 'hello', position: 'p1' });
+    last().onerror?.();
+    expect(live.state).toBe('catching-up');
+    await passTimeUntil(() => FakeStream.opened.length === 2);
+    expect(new URL(last().url).searchParams.get('since')).toBe('p1');
+    live.close();
+  });
+
+  it('a WebSocket that comes through after all takes over', async () => {
+    const { live } = connect();
+    await failSockets(3);
+    last().push({ type: 'hello', position: 'p1' });
+    await opened(4);
+    expect(new URL(FakeSocket.last.url).searchParams.get('since')).toBe('p1');
+    FakeSocket.last.greet('p1');
+    expect(last().closed).toBe(true);
+    expect(live.state).toBe('live');
+    live.close();
+  });
+
+  it('it is degraded where there is no stream either, and stops asking for one', async () => {
+    const { live } = connect();
+    await opened(1);
+    for (let attempt = 1; attempt < 8; attempt += 1) {
+      await opened(attempt);
+      FakeSocket.last.drop();
+      FakeStream.opened.at(-1)?.onerror?.();
+    }
+    expect(live.state).toBe('degraded');
+    expect(FakeStream.opened.length).toBeLessThanOrEqual(3);
+    live.close();
+  });
+
+  it('a stream that the server closes for cause stays closed', async () => {
+    const { live, listener } = connect({ socket: false });
+    last().push({ type: 'hello', position: 'p1' });
+    last().onclose?.({ data: '{"code":4401,"reason":"signed out"}' });
+    expect(listener.onRevoked).toHaveBeenCalledOnce();
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(FakeStream.opened).toHaveLength(1);
+    live.close();
+  });
+
+  it('a browser without WebSocket begins with the stream', () => {
+    const { live } = connect({ socket: false });
+    last().push({ type: 'hello', position: 'p1' });
+    expect(live.state).toBe('live');
+    live.close();
+  });
+
+  it('a browser with neither is degraded at once', () => {
+    vi.stubGlobal('EventSource', undefined);
+    const { live } = connect({ socket: false });
+    expect(live.state).toBe('degraded');
+    live.close();
+  });
+});
+
+describe('a laptop that slept', () => {
+  it('is noticed by the clock on the wall, and the connection is made anew', async () => {
+    const { live } = connect();
+    await opened(1);
+    FakeSocket.last.greet('p1');
+    FakeSocket.last.push({ type: 'ping' });
+    // Asleep: the clock goes on and no timer runs.
+    vi.setSystemTime(Date.now() + 3_600_000);
+    document.dispatchEvent(new Event('visibilitychange'));
+    await opened(2);
+    expect(new URL(FakeSocket.last.url).searchParams.get('since')).toBe('p1');
+    live.close();
+  });
+});

@@ -1,0 +1,139 @@
+import { act, cleanup, renderHook } from '@testing-library/react';
+import type { ReactNode } from 'react';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import {
+  type CoherentSession,
+  createCoherentSession,
+  defineRead,
+  foretell,
+  prefetchReads,
+  SessionBoundary,
+  useCoherentQuery,
+  useWrite,
+} from '../src/react/index.ts';
+import { FakeSocket, fakeNetwork, settle } from './support.ts';
+
+interface Flow {
+  name: string;
+}
+
+const readFlow = defineRead<Flow, { flow_id: string }>('/flows/{flow_id}');
+const listFlows = defineRead<{ items: Flow[] }, { status?: string }>('/flows', { query: ['status'] });
+
+let network: ReturnType<typeof fakeNetwork>;
+let session: CoherentSession;
+
+beforeEach(async () => {
+  FakeSocket.opened = [];
+  network = fakeNetwork();
+  session = createCoherentSession({
+    scope: ['t', 'u'],
+    api: { baseUrl: '', fetch: network.fetch },
+    live: { url: () => 'ws://host/events', WebSocket: FakeSocket },
+  });
+  await vi.waitFor(() => expect(FakeSocket.opened).toHaveLength(1));
+  FakeSocket.last.greet('p0');
+});
+
+afterEach(() => {
+  cleanup();
+  session.dispose();
+});
+
+describe('a read as a value', () => {
+  it('has its address, its key and its parameters', () => {
+    expect(readFlow({ flow_id: 'a b' })).toMatchObject({ path: '/flows/a%20b', key: ['flows', 'a b'] });
+    expect(listFlows({})).toMatchObject({ path: '/flows', key: ['flows'], query: undefined });
+    expect(listFlows({ status: 'draft' }).key).toEqual(['flows', { status: 'draft' }]);
+  });
+
+  it('is read ahead when somebody is about to want it', async () => {
+    prefetchReads(session, [readFlow({ flow_id: 'f' })]);
+    await settle();
+    expect(network.calls.map(({ url }) => url)).toEqual(['/flows/f']);
+    network.calls[0]?.answer({ name: 'x' }, { groups: ['a'] });
+    await settle();
+    prefetchReads(session, [readFlow({ flow_id: 'f' })]);
+    await settle();
+    expect(network.calls).toHaveLength(1);
+  });
+});
+
+async function open() {
+  const wrapper = ({ children }: { children: ReactNode }) => (
+    <SessionBoundary session={session}>{children}</SessionBoundary>
+  );
+  const { result } = renderHook(
+    () => ({
+      flow: useCoherentQuery(readFlow({ flow_id: 'f' })),
+      rename: useWrite({
+        send: (api, name: string) => api.write<Flow>('PATCH', '/flows/f', { name }),
+        refreshes: [['flows']],
+        optimistic: (name) => [foretell(readFlow({ flow_id: 'f' }), (before) => ({ ...before, name }))],
+      }),
+    }),
+    { wrapper },
+  );
+  await reply({ name: 'old' }, 'p0');
+  return { flow: () => result.current.flow.data?.name, rename: () => result.current.rename };
+}
+
+async function reply(body: unknown, position?: string, status = 200) {
+  await act(async () => {
+    await settle();
+    network.calls.at(-1)?.answer(body, { groups: ['a'], status, ...(position ? { position } : {}) });
+    await settle();
+  });
+}
+
+describe('a write', () => {
+  it('is shown before it is answered, and its receipt says when it is on screen for certain', async () => {
+    const page = await open();
+    let visible = false;
+    act(() => {
+      page.rename().mutate('new', {
+        onSuccess: (receipt) => {
+          void receipt.visible().then(() => {
+            visible = true;
+          });
+        },
+      });
+    });
+    await act(settle);
+    expect(page.flow()).toBe('new');
+
+    await reply({ name: 'new' }, 'p1');
+    expect(page.rename().data?.position).toBe('p1');
+    expect(network.calls.at(-1)?.headers.get('Unstale-Position')).toBe('p1');
+    expect(visible).toBe(false);
+    await reply({ name: 'new, as the server has it' });
+    await act(async () => {
+      FakeSocket.last.push({ type: 'cache_invalidation', groups: ['a'], position: 'p1', data: {} });
+      await settle();
+    });
+    expect(page.flow()).toBe('new, as the server has it');
+    await vi.waitFor(() => expect(visible).toBe(true));
+    expect(network.calls).toHaveLength(3);
+  });
+
+  it('is taken back if the server refuses, and read again', async () => {
+    const page = await open();
+    act(() => page.rename().mutate('refused'));
+    await act(settle);
+    expect(page.flow()).toBe('refused');
+    await reply({ title: 'No' }, undefined, 409);
+    expect(page.flow()).toBe('old');
+    await reply({ name: 'changed by somebody else meanwhile' });
+    expect(page.flow()).toBe('changed by somebody else meanwhile');
+  });
+
+  it('that is refused after the session has ended brings nothing back', async () => {
+    const page = await open();
+    act(() => page.rename().mutate('late'));
+    await act(settle);
+    act(() => session.dispose());
+    await reply({ title: 'No' }, undefined, 409);
+    expect(session.queryClient.getQueryCache().getAll()).toEqual([]);
+    expect(session.queryClient.getMutationCache().getAll()).toEqual([]);
+  });
+});
