@@ -125,7 +125,7 @@ impl World {
         let limits = HttpLimits { body_bytes_max: 1000, ..HttpLimits::default() };
         let layer = CacheLayer::new(cache.clone(), routes, SECRET).limits(limits).observer(watcher.clone());
         let service = layer.layer(BoxCloneSyncService::new(inner));
-        Self { layer, service, cache, time, calls, joined, watcher }
+        Self { layer, cache, time, calls, joined, watcher, service }
     }
 
     pub(crate) fn calls(&self) -> usize {
