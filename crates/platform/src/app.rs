@@ -18,6 +18,7 @@ use unstale::{CacheBuilder, CacheLimits};
 use unstale_http::CacheLayer;
 use unstale_server::{
     audit::{Audit, AuditKeys, AuditLayer, AuditMetrics, Writes},
+    flags::Flags,
     live::{LiveHub, LiveLimits},
     problem::Problem,
     run::Readiness,
@@ -25,7 +26,7 @@ use unstale_server::{
     secret::{Purpose, Secret},
     settings::CommonSettings,
     shared::{RECORD_LIMIT, SharedStore, record_pending},
-    telemetry::{BuildInfo, HttpTelemetry, Metrics},
+    telemetry::{BuildInfo, HttpTelemetry, Metrics, VitalsMetrics},
 };
 
 use crate::{
@@ -34,7 +35,8 @@ use crate::{
         admissions::Admissions, middleware::AuthLayer, passwords::Passwords, seen::Seen, sign_in::SignInAttempts,
         tokens::Tokens,
     },
-    coherence::Views,
+    coherence::{Views, tags},
+    flags::{FLAGS, FlagLayer},
     live::Live,
     records::Records,
     settings::Settings,
@@ -67,8 +69,11 @@ impl App {
         std::fs::create_dir_all(&data_dir)
             .with_context(|| format!("DATA_DIR {} cannot be made; name a directory that can", data_dir.display()))?;
         let secret = Secret::load_or_create(&data_dir)?;
-        let audit_metrics = AuditMetrics::default();
-        let metrics = Arc::new(Metrics::with_application(&BUILD, |registry| audit_metrics.register(registry)));
+        let (audit_metrics, vitals) = (AuditMetrics::default(), VitalsMetrics::default());
+        let metrics = Arc::new(Metrics::with_application(&BUILD, |registry| {
+            audit_metrics.register(registry);
+            vitals.register(registry);
+        }));
         let (url, limits) = (settings.common.database_url.expose(), PoolLimits::default());
         let store = Store::connect_with(url, &limits, settings.outbox, metrics.outbox());
         let store = store.await.context("the database cannot be opened")?;
@@ -89,7 +94,11 @@ impl App {
         };
         let cache = builder.observer(metrics.observer()).observer(hub.observer());
         let cache = with_sealing(cache, &settings, &secret, &store).await?;
+        let flags = Flags::new(&FLAGS, store.pool().clone(), tags::flags().id());
+        let cache = cache.observer(flags.observer());
         let cache = records.observe(cache.observer(Arc::new(warmer.clone()))).build().await?;
+        flags.read(cache.frontiers()).await.context("the feature flags cannot be read")?;
+        tokio::spawn(flags.run(&cache));
         records.start(&cache, writer);
         metrics.watch(&cache);
         let (live, listening) = (Live::new(hub.clone()), cache.clone());
@@ -113,6 +122,8 @@ impl App {
             inner: std::sync::OnceLock::new(),
             warmer,
             records,
+            flags,
+            vitals,
             settings,
             store,
             cache,
@@ -190,7 +201,8 @@ fn assemble(platform: &Platform, secret: &Secret, metrics: &Arc<Metrics>) -> any
     let audit = AuditLayer::new(platform.audit.clone(), Writes::ByApplication)
         .sensitive(policies::is_sensitive)
         .subject_parameter("user_id");
-    let recorded = ServiceBuilder::new().layer(audit.clone()).layer(cache.clone());
+    let switched = FlagLayer::new(platform.clone());
+    let recorded = ServiceBuilder::new().layer(audit.clone()).layer(switched.clone()).layer(cache.clone());
     let inner = private.clone().layer(recorded).fallback(nothing_here);
     platform.0.inner.set(BoxCloneSyncService::new(inner)).map_err(drop).expect("the application is assembled once");
     let document = api::document().to_json().context("the OpenAPI document cannot be written")?;
@@ -202,6 +214,7 @@ fn assemble(platform: &Platform, secret: &Secret, metrics: &Arc<Metrics>) -> any
             .layer(telemetry.clone())
             .layer(AuthLayer::new(platform.clone()))
             .layer(audit)
+            .layer(switched)
             .layer(platform.records.watch_layer(platform))
             .layer(cache.clone()),
     );

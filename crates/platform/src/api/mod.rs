@@ -16,6 +16,7 @@ pub mod context;
 pub mod engagements;
 pub mod events;
 pub mod field_mappings;
+pub mod flags;
 pub mod flows;
 pub mod imports;
 pub mod input;
@@ -23,6 +24,7 @@ pub mod openapi;
 pub mod policies;
 pub mod sign_in;
 pub mod users;
+pub mod vitals;
 pub mod wire;
 
 pub(crate) mod answer;
@@ -106,6 +108,9 @@ fn private_routes() -> OpenApiRouter<Platform> {
         .routes(routes!(admin::approvals::reject_user))
         .routes(routes!(admin::erasure::erase_user))
         .routes(routes!(admin::erasure::get_cache_report))
+        .routes(routes!(admin::flags::admin_list_flags))
+        .routes(routes!(admin::flags::admin_put_flag))
+        .routes(routes!(admin::flags::admin_list_flag_changes))
         .routes(routes!(admin::audit::search_audit))
         .routes(routes!(admin::audit::export_audit))
         .routes(routes!(admin::cache::get_cache_configuration, admin::cache::put_cache_configuration))
@@ -125,6 +130,7 @@ fn private_routes() -> OpenApiRouter<Platform> {
         .routes(routes!(batch::batch))
         .routes(routes!(events::events))
         .routes(routes!(events::event_stream))
+        .routes(routes!(vitals::report_vitals))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .merge(uploads)
 }
@@ -135,7 +141,8 @@ pub(crate) fn routers(platform: &Platform) -> (axum::Router, axum::Router) {
         let (router, _) = OpenApiRouter::new().nest(BASE, routes).split_for_parts();
         router.with_state(platform.clone())
     };
-    (mounted(public_routes()), mounted(private_routes()))
+    let private = mounted(private_routes()).merge(flags::routes().with_state(platform.clone()));
+    (mounted(public_routes()), private)
 }
 
 /// The OpenAPI document.

@@ -41,6 +41,7 @@ use crate::auth::acting;
         (name = "cache", description = "The cache itself"),
         (name = "batch", description = "Several reads in one request"),
         (name = "events", description = "Live events"),
+        (name = "telemetry", description = "What browsers measured"),
     )
 )]
 pub struct Head;

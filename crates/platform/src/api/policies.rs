@@ -4,6 +4,8 @@
 //! that its own cache cannot hide an invalidation. Answers are kept for each user, except where every user of a
 //! client gets the same and no role decides about it.
 
+use std::sync::LazyLock;
+
 use unstale_http::{RouteError, RoutePolicies, RoutePolicy, Sharing};
 
 use super::BASE;
@@ -11,8 +13,16 @@ use crate::{auth::acting, coherence::policies};
 
 /// The table of routes.
 pub fn table() -> Result<RoutePolicies, RouteError> {
+    routes()
+        .into_iter()
+        .fold(RoutePolicies::builder(), |table, (path, policy)| table.route(format!("{BASE}{path}"), policy))
+        .identified_by(["cookie", "authorization", acting::HEADER])
+        .build()
+}
+
+fn routes() -> Vec<(&'static str, RoutePolicy)> {
     let shared = |entity: &'static str, policy| RoutePolicy::cached(entity, policy).sharing(Sharing::Tenant);
-    let routes = [
+    vec![
         ("/auth/active-users", RoutePolicy::cached("active_users", policies::SEEN)),
         ("/context/me", RoutePolicy::cached("context", policies::CONTEXT)),
         ("/context/full", RoutePolicy::cached("context", policies::CONTEXT)),
@@ -41,18 +51,27 @@ pub fn table() -> Result<RoutePolicies, RouteError> {
         ("/admin/engagements/{engagement}/users", RoutePolicy::cached("admin_users", policies::SEEN)),
         ("/admin/users", RoutePolicy::cached("admin_users", policies::SEEN)),
         ("/admin/pending-approvals", RoutePolicy::cached("pending_approvals", policies::PENDING_APPROVALS)),
-    ];
-    routes
-        .into_iter()
-        .fold(RoutePolicies::builder(), |table, (path, policy)| table.route(format!("{BASE}{path}"), policy))
-        .identified_by(["cookie", "authorization", acting::HEADER])
-        .build()
+    ]
 }
 
 /// Whether reads of a route show who may do what, or what was done: they are recorded from the level `sensitive` on.
 pub fn is_sensitive(route: &str) -> bool {
     let below = route.strip_prefix(BASE).unwrap_or(route);
     ["/admin/", "/users/", "/auth/"].iter().any(|start| below.starts_with(start))
+}
+
+/// The kinds of response that flags can tell apart.
+pub fn endpoints() -> Vec<String> {
+    let mut kinds: Vec<_> = routes().into_iter().map(|(_, policy)| policy.entity.into_owned()).collect();
+    kinds.sort_unstable();
+    kinds.dedup();
+    kinds
+}
+
+/// The kind of response that a path is answered with, if it is kept.
+pub fn endpoint_of(path: &str) -> Option<&'static str> {
+    static TABLE: LazyLock<RoutePolicies> = LazyLock::new(|| table().expect("the table is built at start, too"));
+    TABLE.policy(path).map(|policy| policy.entity.as_ref())
 }
 
 #[cfg(test)]

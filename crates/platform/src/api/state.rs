@@ -5,7 +5,7 @@ use std::{ops::Deref, path::PathBuf, sync::Arc};
 use axum::http::StatusCode;
 use chrono::{DateTime, Utc};
 use unstale::{Cache, PositionSet, ReadOptions};
-use unstale_server::{audit::Audit, problem::Problem};
+use unstale_server::{audit::Audit, flags::Flags, problem::Problem, telemetry::VitalsMetrics};
 
 use super::{answer::Saved, batch::InnerService, import_job::ImportQueue};
 use crate::{
@@ -36,6 +36,8 @@ pub struct Shared {
     pub(crate) imports: ImportQueue,
     pub(crate) live: Live,
     pub(crate) warmer: Warmer,
+    pub(crate) flags: Flags,
+    pub(crate) vitals: VitalsMetrics,
     pub(crate) audit: Audit,
     pub(crate) records: Records,
     /// The signed-in part of the API with its cache, for batches. Set once, when the application is assembled.

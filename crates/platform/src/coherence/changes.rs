@@ -79,6 +79,8 @@ pub enum Change {
     SessionChanged { session: Uuid },
     /// All sessions of a user were revoked.
     SessionsRevoked { user: Uuid },
+    /// A feature flag is on for others now. Everybody is told.
+    FlagUpdated { flag: &'static str },
     /// Sessions that were over long ago were forgotten. Concerns no tag: they had not been good any more.
     SessionsOverDeleted,
 }
@@ -94,6 +96,9 @@ impl Change {
     pub fn invalidation(&self) -> Invalidation {
         let invalidation = Invalidation::of(self.tags());
         match self.note() {
+            Some(Value::Object(note)) if matches!(self, Self::FlagUpdated { .. }) => {
+                invalidation.note(live::note(None, note))
+            }
             Some(Value::Object(note)) => invalidation.note(live::note(Some(&self.told_to()), note)),
             _ => invalidation,
         }
@@ -120,6 +125,7 @@ impl Change {
             | Self::PendingApprovalsChanged { .. }
             | Self::SessionChanged { .. }
             | Self::SessionsRevoked { .. }
+            | Self::FlagUpdated { .. }
             | Self::SessionsOverDeleted => platform_tenant(),
         }
     }
@@ -127,6 +133,7 @@ impl Change {
     /// What live events say of it: entity, ids, action. None where no response shows it.
     pub fn note(&self) -> Option<Value> {
         Some(match self {
+            Self::FlagUpdated { flag } => json!({"entity": "flags", "flag": flag, "action": "updated"}),
             Self::UserRegistered { user } => json!({"entity": "user", "user_id": user, "action": "created"}),
             Self::UserUpdated { user, .. } => json!({"entity": "user", "user_id": user, "action": "updated"}),
             Self::UserClientAccessChanged { user, client, action } => {
@@ -170,6 +177,7 @@ impl Change {
     /// The tags that move.
     pub fn tags(&self) -> Vec<Tag> {
         match self {
+            Self::FlagUpdated { .. } => vec![tags::flags()],
             Self::UserRegistered { user } => vec![tags::user(*user), tags::users()],
             Self::UserUpdated { user, clients } => {
                 let lists = clients.iter().map(|client| tags::members_of(*client));

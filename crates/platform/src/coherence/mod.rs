@@ -34,7 +34,7 @@ mod writing;
 pub use self::{
     cacheable::schema_text,
     changes::Change,
-    reading::{Answer, Views},
+    reading::{Answer, CacheUse, Views},
     tenancy::{ClientId, PLATFORM_TENANT, platform_tenant},
     triggers::{ATTEMPTS_MAX, NotVisible, Triggers},
     writing::{Write, WriteError},

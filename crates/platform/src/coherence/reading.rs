@@ -28,6 +28,36 @@ use crate::{
     views,
 };
 
+tokio::task_local! {
+    static USE: CacheUse;
+}
+
+/// What of the cache a request may use, as flags decide for who asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CacheUse {
+    /// Whether views are kept at all.
+    pub is_on: bool,
+    /// Whether the shared store takes part.
+    pub uses_store: bool,
+}
+
+impl CacheUse {
+    const ALL: Self = Self { is_on: true, uses_store: true };
+
+    /// Reads views within `request` as this allows.
+    pub async fn within<F: Future>(self, request: F) -> F::Output {
+        USE.scope(self, request).await
+    }
+
+    fn here() -> Self {
+        USE.try_with(|allowed| *allowed).unwrap_or(Self::ALL)
+    }
+
+    fn limit(self, policy: Policy) -> Policy {
+        Policy { is_on: policy.is_on && self.is_on, uses_store: policy.uses_store && self.uses_store, ..policy }
+    }
+}
+
 /// The answer to a read.
 pub type Answer<V> = Result<Fetched<V>, FetchError<StoreError>>;
 
@@ -236,7 +266,7 @@ impl Views {
     {
         let policy = self.policy(key, policy);
         // What the watch loads is loaded as a read is, and not from what is watched.
-        let policy = if is_past_the_cache() { policy.on(false) } else { policy };
+        let policy = if is_past_the_cache() { policy.on(false) } else { CacheUse::here().limit(policy) };
         let ticket = self
             .governed
             .as_ref()

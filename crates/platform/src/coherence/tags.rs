@@ -119,6 +119,8 @@ pub fn pending_for(named: &str) -> Tag {
 const PENDING_FOR: &str = "pending_for";
 
 shared! {
+    /// The rules of the feature flags.
+    flags();
     /// A user's row.
     user(user);
     /// The rows of all users, with their memberships and defaults.

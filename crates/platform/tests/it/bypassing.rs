@@ -124,7 +124,7 @@ fn tables_of(change: &Change) -> &'static [&'static str] {
         Change::ImportFinished { .. } => &["imports", "field_mappings", "assets"],
         Change::FieldMappingBulkOperation { .. } => &["field_mappings"],
         Change::SessionChanged { .. } | Change::SessionsRevoked { .. } => &["sessions"],
-        Change::UserSeen { .. } | Change::SessionsOverDeleted => &[],
+        Change::UserSeen { .. } | Change::SessionsOverDeleted | Change::FlagUpdated { .. } => &[],
     }
 }
 

@@ -1,7 +1,7 @@
 //! Feature flags: switches that change while the system runs, for everybody, for some users, or for a share of them.
 //!
 //! An application declares its flags ([`Definition`]); an administrator gives one a [`Rule`]; every node evaluates them
-//! in memory, and browsers ask by the OpenFeature remote evaluation protocol ([`ofrep`]). Rules are kept in the
+//! in memory, and browsers ask by the `OpenFeature` remote evaluation protocol ([`ofrep`]). Rules are kept in the
 //! database; a change is a write like any other: it invalidates the flags' tag, by which other nodes read them anew
 //! ([`Flags::observer`]) and browsers that hold them are told.
 //!

@@ -1,4 +1,4 @@
-//! The OpenFeature remote evaluation protocol (OFREP 0.2): flags for browsers, evaluated here.
+//! The `OpenFeature` remote evaluation protocol (OFREP 0.2): flags for browsers, evaluated here.
 //!
 //! A bulk evaluation has an `ETag`; with `If-None-Match` the answer is 304 as long as nothing changed for the one who
 //! asks. Who that is the application has verified: the `targetingKey` of the request is not believed.
@@ -79,18 +79,16 @@ pub fn answer_all(snapshot: &Snapshot, asking: &Asking<'_>, headers: &HeaderMap)
 /// Answers the evaluation of one flag.
 pub fn answer_one(snapshot: &Snapshot, key: &str, asking: &Asking<'_>) -> Response {
     let found = snapshot.evaluate_all(asking).into_iter().find(|(flag, _)| flag.key == key);
-    match found {
-        Some((flag, evaluation)) => axum::Json(wire(flag, evaluation)).into_response(),
-        None => {
-            let known: Vec<&str> = snapshot.rules().map(|(flag, _)| flag.key).collect();
-            let failure = EvaluationFailure {
-                key: key.to_owned(),
-                error_code: "FLAG_NOT_FOUND",
-                error_details: format!("There are the flags {}.", known.join(", ")),
-            };
-            (StatusCode::NOT_FOUND, axum::Json(failure)).into_response()
-        }
+    if let Some((flag, evaluation)) = found {
+        return axum::Json(wire(flag, evaluation)).into_response();
     }
+    let known: Vec<&str> = snapshot.rules().map(|(flag, _)| flag.key).collect();
+    let failure = EvaluationFailure {
+        key: key.to_owned(),
+        error_code: "FLAG_NOT_FOUND",
+        error_details: format!("There are the flags {}.", known.join(", ")),
+    };
+    (StatusCode::NOT_FOUND, axum::Json(failure)).into_response()
 }
 
 fn wire(flag: &Definition, Evaluation { value, reason }: Evaluation) -> EvaluatedFlag {

@@ -156,7 +156,7 @@ impl Rule {
     }
 
     /// Everything that is wrong with it. `endpoints`: those that there are.
-    pub fn faults(&self, endpoints: &[&str]) -> Vec<Fault> {
+    pub fn faults(&self, endpoints: &[String]) -> Vec<Fault> {
         let mut faults = Vec::new();
         let shares = self.endpoints.iter().map(|(name, share)| (format!("endpoints.{name}"), *share));
         for (field, given) in [("percentage".to_owned(), self.percentage)].into_iter().chain(shares) {
@@ -178,7 +178,7 @@ impl Rule {
             faults.extend(unfit.map(|name| Fault::Name { field, bytes: name.len() }));
         }
         faults.extend(self.on_for.intersection(&self.off_for).next().cloned().map(Fault::Both));
-        let unknown = self.endpoints.keys().filter(|name| !endpoints.contains(&name.as_str()));
+        let unknown = self.endpoints.keys().filter(|name| !endpoints.contains(name));
         let tell = |given: &String| Fault::UnknownEndpoint { given: given.clone(), known: endpoints.join(", ") };
         faults.extend(unknown.map(tell));
         faults
@@ -289,7 +289,8 @@ mod tests {
         let twice = BTreeSet::from(["ada".to_owned(), "x".repeat(201)]);
         let endpoints = [("flows".to_owned(), 101), ("moon".to_owned(), 5)].into();
         let rule = Rule { percentage: 200, endpoints, on_for: twice.clone(), off_for: twice, killed: false };
-        let told: Vec<String> = rule.faults(&["flows", "context"]).iter().map(ToString::to_string).collect();
+        let told: Vec<String> =
+            rule.faults(&["flows", "context"].map(str::to_owned)).iter().map(ToString::to_string).collect();
         for expected in [
             "percentage is 200",
             "endpoints.flows is 101",

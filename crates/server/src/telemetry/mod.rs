@@ -14,6 +14,7 @@ mod engine;
 mod http;
 mod metrics;
 mod records;
+mod vitals;
 
 use tracing_subscriber::{
     EnvFilter,
@@ -28,6 +29,7 @@ pub use self::{
     http::{HttpTelemetry, HttpTelemetryService, RouteLabel, Watched, current_trace_id, record_tenant},
     metrics::{BuildInfo, CacheLatency, LiveMetrics, Metrics, OutboxMetrics, RedisLatency, RedisMetrics, WarmMetrics},
     records::{ConsistencyMetrics, RecordMetrics},
+    vitals::VitalsMetrics,
 };
 use crate::settings::LogFormat;
 

@@ -6,3 +6,4 @@ pub mod cache;
 pub mod clients;
 pub mod engagements;
 pub mod erasure;
+pub mod flags;

@@ -5,6 +5,7 @@ mod authentication;
 mod batch;
 mod conditional;
 mod erasure;
+mod flags;
 mod freshness;
 mod imports;
 mod isolation;

@@ -11,6 +11,33 @@ type Asked<O extends keyof operations, N extends string> =
   | Field<Part<O, 'path'>, N>
   | Field<Part<O, 'query'>, N>;
 
+/** Search the audit trail. `GET /admin/audit` */
+export const searchAudit = defineRead<Schemas['AuditPage'], { tenant?: Asked<'search_audit', 'tenant'>; actor?: Asked<'search_audit', 'actor'>; agent?: Asked<'search_audit', 'agent'>; subject?: Asked<'search_audit', 'subject'>; operation?: Asked<'search_audit', 'operation'>; outcome?: Asked<'search_audit', 'outcome'>; entity?: Asked<'search_audit', 'entity'>; key?: Asked<'search_audit', 'key'>; trace_id?: Asked<'search_audit', 'trace_id'>; since?: Asked<'search_audit', 'since'>; until?: Asked<'search_audit', 'until'>; cursor?: Asked<'search_audit', 'cursor'>; limit?: Asked<'search_audit', 'limit'>; format?: Asked<'search_audit', 'format'> }>('/admin/audit', { query: ['tenant', 'actor', 'agent', 'subject', 'operation', 'outcome', 'entity', 'key', 'trace_id', 'since', 'until', 'cursor', 'limit', 'format'] });
+
+/** How the cache is used (platform admins). `GET /admin/cache/configuration` */
+export const getCacheConfiguration = defineRead<Schemas['CacheConfiguration']>('/admin/cache/configuration');
+
+/** Versions of the configuration, the newest first (platform admins). `GET /admin/cache/configuration/history` */
+export const listCacheConfigurations = defineRead<Items<Schemas['Version']>, { before?: Asked<'list_cache_configurations', 'before'>; limit?: Asked<'list_cache_configurations', 'limit'> }>('/admin/cache/configuration/history', { query: ['before', 'limit'] });
+
+/** Hits that were incorrect, and why (platform admins). `GET /admin/cache/consistency` */
+export const getCacheConsistency = defineRead<Schemas['CacheConsistency']>('/admin/cache/consistency');
+
+/** The flags and their rules (platform admins). `GET /admin/cache/flags` */
+export const adminListFlags = defineRead<Items<Schemas['FeatureFlag']>>('/admin/cache/flags');
+
+/** The newest changes of a flag (platform admins). `GET /admin/cache/flags/{key}/history` */
+export const adminListFlagChanges = defineRead<Items<Schemas['FeatureFlagChange']>, { key: Asked<'admin_list_flag_changes', 'key'> }>('/admin/cache/flags/{key}/history');
+
+/** The keys that were cached lately, the most read first (platform admins). `GET /admin/cache/metadata` */
+export const listCacheMetadata = defineRead<Schemas['Page'], { client_id?: Asked<'list_cache_metadata', 'client_id'>; entity_type?: Asked<'list_cache_metadata', 'entity_type'>; entity_id?: Asked<'list_cache_metadata', 'entity_id'>; fresh?: Asked<'list_cache_metadata', 'fresh'>; page?: Asked<'list_cache_metadata', 'page'>; page_size?: Asked<'list_cache_metadata', 'page_size'> }>('/admin/cache/metadata', { query: ['client_id', 'entity_type', 'entity_id', 'fresh', 'page', 'page_size'] });
+
+/** How each node did, interval by interval, the newest first (platform admins). `GET /admin/cache/performance` */
+export const listCachePerformance = defineRead<Items<Schemas['Performance']>, { from?: Asked<'list_cache_performance', 'from'>; to?: Asked<'list_cache_performance', 'to'>; limit?: Asked<'list_cache_performance', 'limit'> }>('/admin/cache/performance', { query: ['from', 'to', 'limit'] });
+
+/** What was read and loaded, by hour or day, client and kind of entry (platform admins). `GET /admin/cache/statistics` */
+export const listCacheStatistics = defineRead<Items<Schemas['Aggregate']>, { from?: Asked<'list_cache_statistics', 'from'>; to?: Asked<'list_cache_statistics', 'to'>; by?: Asked<'list_cache_statistics', 'by'>; entity?: Asked<'list_cache_statistics', 'entity'>; client_id?: Asked<'list_cache_statistics', 'client_id'> }>('/admin/cache/statistics', { query: ['from', 'to', 'by', 'entity', 'client_id'] });
+
 /** The clients the caller administers. `GET /admin/clients` */
 export const adminListClients = defineRead<Items<Schemas['Client']>>('/admin/clients');
 
@@ -34,6 +61,9 @@ export const listPendingApprovals = defineRead<Items<Schemas['PendingApproval']>
 
 /** The users the caller administers: of the acting client, or all of them. `GET /admin/users` */
 export const adminListUsers = defineRead<Items<Schemas['AdminUser']>>('/admin/users');
+
+/** What the cache holds about a user (platform admins). `GET /admin/users/{user_id}/cache-report` */
+export const getCacheReport = defineRead<Schemas['CacheReport'], { user_id: Asked<'get_cache_report', 'user_id'> }>('/admin/users/{user_id}/cache-report');
 
 /** A page of assets. `GET /assets` */
 export const listAssets = defineRead<Schemas['AssetPage'], { engagement_id?: Asked<'list_assets', 'engagement_id'>; import_id?: Asked<'list_assets', 'import_id'>; q?: Asked<'list_assets', 'q'>; page?: Asked<'list_assets', 'page'>; page_size?: Asked<'list_assets', 'page_size'> }>('/assets', { query: ['engagement_id', 'import_id', 'q', 'page', 'page_size'], batch: false });

@@ -4,6 +4,40 @@
  */
 
 export interface paths {
+    "/api/v1/admin/audit": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Search the audit trail. */
+        get: operations["search_audit"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/admin/audit/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The audit trail as a file. */
+        get: operations["export_audit"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/admin/cache/configuration": {
         parameters: {
             query?: never;
@@ -65,6 +99,57 @@ export interface paths {
         };
         /** Hits that were incorrect, and why (platform admins). */
         get: operations["get_cache_consistency"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/admin/cache/flags": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The flags and their rules (platform admins). */
+        get: operations["admin_list_flags"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/admin/cache/flags/{key}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** Give a flag another rule: every node and every open page has it within a second (platform admins). */
+        put: operations["admin_put_flag"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/admin/cache/flags/{key}/history": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The newest changes of a flag (platform admins). */
+        get: operations["admin_list_flag_changes"];
         put?: never;
         post?: never;
         delete?: never;
@@ -294,6 +379,43 @@ export interface paths {
         get: operations["admin_list_users"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/admin/users/{user_id}/cache-report": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What the cache holds about a user (platform admins). */
+        get: operations["get_cache_report"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/admin/users/{user_id}/erase": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Erase a user (platform admins): their name and address in the database, and every cached copy of them on every server.
+         *     What they made stays, by nobody. Erasing again does no harm, and is what to do if this fails half-way.
+         */
+        post: operations["erase_user"];
         delete?: never;
         options?: never;
         head?: never;
@@ -780,6 +902,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/telemetry/vitals": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Tell how fast pages were. */
+        post: operations["report_vitals"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/users/{user_id}/clients": {
         parameters: {
             query?: never;
@@ -985,6 +1124,54 @@ export interface components {
             /** Format: int64 */
             total: number;
         };
+        /** @description Some of the trail, newest first. */
+        AuditPage: {
+            items: components["schemas"]["AuditRecord"][];
+            /** @description To be sent as `cursor` for what is older; null at the end. */
+            next_cursor: string | null;
+        };
+        /** @description A record, as it is shown. */
+        AuditRecord: {
+            /** @description By which agent, as the caller said it. */
+            agent: string;
+            /** @description When, by RFC 3339: of the first, if it stands for several. */
+            at: string;
+            /** @description More of it, in words. */
+            detail: string;
+            /** @description The kind of thing. */
+            entity: string;
+            /** @description The key, group or path. */
+            key: string;
+            /**
+             * Format: int64
+             * @description Its number in its tenant's chain.
+             */
+            number: number;
+            /** @description What. */
+            operation: string;
+            /** @description How it ended. */
+            outcome: string;
+            /** @description The position from which on it is seen. */
+            position: string;
+            /** @description Who, as it was verified; empty for the installation itself. */
+            principal: string;
+            /**
+             * Format: int32
+             * @description The status of the answer.
+             */
+            status: number | null;
+            /** @description Whose data it is about: a keyed hash. */
+            subject: string | null;
+            /** @description The tenant; empty for the installation's own chain. */
+            tenant: string;
+            /**
+             * Format: int32
+             * @description How many equal reads of one second it stands for.
+             */
+            times: number;
+            /** @description The trace: of the first, if it stands for several. */
+            trace_id: string | null;
+        };
         /** @description The answer to one read of a batch. */
         BatchAnswer: {
             /** @description What the read alone would answer; null where it has no body. */
@@ -1049,6 +1236,30 @@ export interface components {
             findings: components["schemas"]["Finding"][];
             /** @description Hits that are being watched at this moment. */
             watched: number;
+        };
+        /** @description What the cache holds about a user, as far as this server knows. */
+        CacheReport: {
+            /** @description Copies in this server's memory, and whether the shared store has them too. Other servers know of theirs. */
+            copies: components["schemas"]["CachedCopy"][];
+            /** @description Whether that was all of them. */
+            is_complete: boolean;
+            /** @description Entries that were looked at. */
+            looked_at: number;
+            /** Format: uuid */
+            user_id: string;
+        };
+        /** @description A cached value that shows something about a user. */
+        CachedCopy: {
+            bytes: number;
+            /** @description Whether the shared store has it; null if it did not answer. */
+            in_store: boolean | null;
+            /** @description Whether nothing that it shows has changed since. */
+            is_valid: boolean;
+            key: string;
+            /** Format: date-time */
+            since: string;
+            /** Format: date-time */
+            until: string;
         };
         /** @description A client account: a tenant. */
         Client: {
@@ -1313,6 +1524,39 @@ export interface components {
              * @default null
              */
             ttl_seconds: number | null;
+        };
+        /** @description Proof that a user was erased. Holds nothing personal. */
+        ErasureProof: {
+            /** @description Copies that were removed from this server's memory; the others remove theirs. */
+            copies_removed: number;
+            /** Format: date-time */
+            erased_at: string;
+            /**
+             * Format: int64
+             * @description Keys that were destroyed: what was sealed with them can never be read again, wherever it was written.
+             */
+            keys_destroyed: number;
+            /** @description Of those, copies that were removed from the shared store too. */
+            stored_copies_removed: number;
+            /** @description Who: a keyed hash, preceded by the id of the key; null if cached values are not sealed. */
+            subject: string | null;
+        };
+        /** @description A flag and its rule. */
+        FeatureFlag: {
+            description: string;
+            /** @description The endpoints that a rule can tell apart. */
+            endpoints: string[];
+            key: string;
+            /** @description For whom it is on. */
+            rule: components["schemas"]["Rule"];
+        };
+        /** @description A rule that was given to a flag. */
+        FeatureFlagChange: {
+            /** Format: date-time */
+            changed_at: string;
+            /** @description The user who did it. */
+            changed_by: string;
+            rule: components["schemas"]["Rule"];
         };
         /** @description One field at fault. */
         FieldError: {
@@ -1689,6 +1933,29 @@ export interface components {
                 status: components["schemas"]["EngagementStatus"];
                 /** Format: date-time */
                 updated_at: string;
+            }[];
+        };
+        /** @description A list on the wire. */
+        Items_FeatureFlag: {
+            /** @description The things. */
+            items: {
+                description: string;
+                /** @description The endpoints that a rule can tell apart. */
+                endpoints: string[];
+                key: string;
+                /** @description For whom it is on. */
+                rule: components["schemas"]["Rule"];
+            }[];
+        };
+        /** @description A list on the wire. */
+        Items_FeatureFlagChange: {
+            /** @description The things. */
+            items: {
+                /** Format: date-time */
+                changed_at: string;
+                /** @description The user who did it. */
+                changed_by: string;
+                rule: components["schemas"]["Rule"];
             }[];
         };
         /** @description A list on the wire. */
@@ -2124,6 +2391,24 @@ export interface components {
          * @enum {string}
          */
         Role: "client_admin" | "analyst" | "platform_admin";
+        /** @description For whom a flag is on. */
+        Rule: {
+            /** @description Other shares, by endpoint. */
+            endpoints: {
+                [key: string]: number;
+            };
+            /** @description The kill switch: off for everybody, whatever else the rule says. */
+            killed: boolean;
+            /** @description Users for whom it is off, whatever the share. */
+            off_for: string[];
+            /** @description Users for whom it is on, whatever the share. */
+            on_for: string[];
+            /**
+             * Format: int32
+             * @description The share of users for whom it is on, 0 to 100. Who is in it stays in it while it grows.
+             */
+            percentage: number;
+        };
         /** @description An access token, and whose it is. Browsers have it as a cookie too and need not keep it. */
         SignedIn: {
             access_token: string;
@@ -2283,6 +2568,23 @@ export interface components {
              */
             version: number;
         };
+        /** @description One measurement. */
+        Vital: {
+            /** @description When. */
+            at: string;
+            /** @description `CLS`, `FCP`, `INP`, `LCP`, `TTFB` or `page-shown`. */
+            name: string;
+            navigation_type: string;
+            /** @description The route, with ids taken out. */
+            page: string;
+            /** @description `good`, `needs-improvement` or `poor`. */
+            rating: string;
+            /**
+             * Format: double
+             * @description Milliseconds; of `CLS`, a score.
+             */
+            value: number;
+        };
     };
     responses: never;
     parameters: never;
@@ -2292,6 +2594,200 @@ export interface components {
 }
 export type $defs = Record<string, never>;
 export interface operations {
+    search_audit: {
+        parameters: {
+            query?: {
+                /** @description The tenant: a client's id, or `platform`. Only for platform administrators who act for no client. */
+                tenant?: string;
+                /** @description Who acted: a user's id. */
+                actor?: string;
+                /** @description By which agent, such as `mapping_agent`. */
+                agent?: string;
+                /** @description Whose data it is about: a user's id. It is looked up by its hash. */
+                subject?: string;
+                /** @description What was done, such as `invalidate`, `read` or `sign_in`. */
+                operation?: string;
+                /** @description How it ended, such as `done`, `refused` or `hit`. */
+                outcome?: string;
+                /** @description The kind of thing. */
+                entity?: string;
+                /** @description Exactly this key. */
+                key?: string;
+                /** @description In this trace: 32 hexadecimal digits. */
+                trace_id?: string;
+                /** @description At this time or later (RFC 3339). */
+                since?: string;
+                /** @description Before this time. */
+                until?: string;
+                /** @description Where the page before ended. */
+                cursor?: string;
+                /** @description Records of the page. */
+                limit?: number;
+                /** @description Of a file: `csv` or `jsonl`. */
+                format?: string;
+            };
+            header?: {
+                /** @description The client to act for; the user's default one if left out */
+                "x-client-account-id"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Search the audit trail. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AuditPage"];
+                };
+            };
+            /** @description The request is not well formed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not signed in, or no longer */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller's role does not allow it, or the request came from another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing for this caller */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server failed; the log says why */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    export_audit: {
+        parameters: {
+            query?: {
+                /** @description The tenant: a client's id, or `platform`. Only for platform administrators who act for no client. */
+                tenant?: string;
+                /** @description Who acted: a user's id. */
+                actor?: string;
+                /** @description By which agent, such as `mapping_agent`. */
+                agent?: string;
+                /** @description Whose data it is about: a user's id. It is looked up by its hash. */
+                subject?: string;
+                /** @description What was done, such as `invalidate`, `read` or `sign_in`. */
+                operation?: string;
+                /** @description How it ended, such as `done`, `refused` or `hit`. */
+                outcome?: string;
+                /** @description The kind of thing. */
+                entity?: string;
+                /** @description Exactly this key. */
+                key?: string;
+                /** @description In this trace: 32 hexadecimal digits. */
+                trace_id?: string;
+                /** @description At this time or later (RFC 3339). */
+                since?: string;
+                /** @description Before this time. */
+                until?: string;
+                /** @description Where the page before ended. */
+                cursor?: string;
+                /** @description Records of the page. */
+                limit?: number;
+                /** @description Of a file: `csv` or `jsonl`. */
+                format?: string;
+            };
+            header?: {
+                /** @description The client to act for; the user's default one if left out */
+                "x-client-account-id"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description All that was found, newest first */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/csv": string;
+                };
+            };
+            /** @description The request is not well formed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not signed in, or no longer */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller's role does not allow it, or the request came from another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing for this caller */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server failed; the log says why */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     get_cache_configuration: {
         parameters: {
             query?: never;
@@ -2638,6 +3134,240 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description Not signed in, or no longer */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller's role does not allow it, or the request came from another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing for this caller */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server failed; the log says why */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    admin_list_flags: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The client to act for; the user's default one if left out */
+                "x-client-account-id"?: string;
+                /** @description The ETag of the answer the caller has */
+                "If-None-Match"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The flags and their rules (platform admins). */
+            200: {
+                headers: {
+                    /** @description A strong validator */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Items_FeatureFlag"];
+                };
+            };
+            /** @description Unchanged since the ETag in If-None-Match */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Not signed in, or no longer */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller's role does not allow it, or the request came from another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing for this caller */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server failed; the log says why */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    admin_put_flag: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The client to act for; the user's default one if left out */
+                "x-client-account-id"?: string;
+            };
+            path: {
+                key: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Rule"];
+            };
+        };
+        responses: {
+            /** @description Give a flag another rule: every node and every open page has it within a second (platform admins). */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FeatureFlag"];
+                };
+            };
+            /** @description The request is not well formed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not signed in, or no longer */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller's role does not allow it, or the request came from another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing for this caller */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A field is not acceptable; `errors` says which and why */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server failed; the log says why */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    admin_list_flag_changes: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The client to act for; the user's default one if left out */
+                "x-client-account-id"?: string;
+                /** @description The ETag of the answer the caller has */
+                "If-None-Match"?: string;
+            };
+            path: {
+                key: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The newest changes of a flag (platform admins). */
+            200: {
+                headers: {
+                    /** @description A strong validator */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Items_FeatureFlagChange"];
+                };
+            };
+            /** @description Unchanged since the ETag in If-None-Match */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request is not well formed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
             };
             /** @description Not signed in, or no longer */
             401: {
@@ -4129,6 +4859,160 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description Not signed in, or no longer */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller's role does not allow it, or the request came from another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing for this caller */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server failed; the log says why */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_cache_report: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The client to act for; the user's default one if left out */
+                "x-client-account-id"?: string;
+                /** @description The ETag of the answer the caller has */
+                "If-None-Match"?: string;
+            };
+            path: {
+                user_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What the cache holds about a user (platform admins). */
+            200: {
+                headers: {
+                    /** @description A strong validator */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CacheReport"];
+                };
+            };
+            /** @description Unchanged since the ETag in If-None-Match */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request is not well formed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not signed in, or no longer */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller's role does not allow it, or the request came from another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing for this caller */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server failed; the log says why */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    erase_user: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The client to act for; the user's default one if left out */
+                "x-client-account-id"?: string;
+            };
+            path: {
+                user_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /**
+             * @description Erase a user (platform admins): their name and address in the database, and every cached copy of them on every server.
+             *     What they made stays, by nobody. Erasing again does no harm, and is what to do if this fails half-way.
+             */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErasureProof"];
+                };
+            };
+            /** @description The request is not well formed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
             };
             /** @description Not signed in, or no longer */
             401: {
@@ -6442,6 +7326,85 @@ export interface operations {
             };
             /** @description There is no such thing for this caller */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server failed; the log says why */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    report_vitals: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The client to act for; the user's default one if left out */
+                "x-client-account-id"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Vital"][];
+            };
+        };
+        responses: {
+            /** @description Counted; names that are not known are passed over */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request is not well formed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not signed in, or no longer */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller's role does not allow it, or the request came from another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing for this caller */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A field is not acceptable; `errors` says which and why */
+            422: {
                 headers: {
                     [name: string]: unknown;
                 };
