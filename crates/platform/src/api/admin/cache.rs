@@ -7,6 +7,7 @@ use unstale_server::{
     configuration::{Change, ChangeError, Configuration, Entry, Version},
     consistency::Finding,
     metadata::{self, Page},
+    outbox::SeenOmission,
     statistics::{Aggregate, By, Filter, Performance, aggregates, performance},
 };
 
@@ -266,6 +267,39 @@ pub(crate) async fn get_cache_consistency(
     caller.require_platform_admin()?;
     let watch = &platform.records.watch;
     Ok(Json(CacheConsistency { watched: watch.watched(), findings: watch.findings() }))
+}
+
+/// Code that forgot to say what it changed.
+#[derive(Serialize, ToSchema)]
+pub struct CacheOmission {
+    pub table: String,
+    /// `insert`, `update` or `delete`.
+    pub statement: String,
+    /// What was not declared; triggers said it instead.
+    pub tag: String,
+    pub count: u64,
+    pub last_seen: DateTime<Utc>,
+}
+
+/// What code of this node forgot to declare wrong since it began, the newest first (platform admins).
+#[utoipa::path(get, path = "/admin/cache/omissions", tag = "cache",
+    responses((status = 200, body = Items<CacheOmission>)))]
+pub(crate) async fn list_cache_omissions(
+    State(platform): State<Platform>,
+    caller: Caller,
+) -> Result<Json<Items<CacheOmission>>, Problem> {
+    caller.require_platform_admin()?;
+    let wire = |seen: SeenOmission| CacheOmission {
+        table: seen.omission.table.clone(),
+        statement: seen.omission.statement.as_str().to_owned(),
+        tag: seen.omission.tag_text(),
+        count: seen.count,
+        last_seen: i64::try_from(seen.last_seen.as_millis())
+            .ok()
+            .and_then(DateTime::from_timestamp_millis)
+            .unwrap_or(DateTime::<Utc>::MAX_UTC),
+    };
+    Ok(Json(Items { items: platform.store.outbox().omissions().into_iter().map(wire).collect() }))
 }
 
 fn period(

@@ -32,6 +32,9 @@ export const adminListFlagChanges = defineRead<Items<Schemas['FeatureFlagChange'
 /** The keys that were cached lately, the most read first (platform admins). `GET /admin/cache/metadata` */
 export const listCacheMetadata = defineRead<Schemas['Page'], { client_id?: Asked<'list_cache_metadata', 'client_id'>; entity_type?: Asked<'list_cache_metadata', 'entity_type'>; entity_id?: Asked<'list_cache_metadata', 'entity_id'>; fresh?: Asked<'list_cache_metadata', 'fresh'>; page?: Asked<'list_cache_metadata', 'page'>; page_size?: Asked<'list_cache_metadata', 'page_size'> }>('/admin/cache/metadata', { query: ['client_id', 'entity_type', 'entity_id', 'fresh', 'page', 'page_size'] });
 
+/** What code of this node forgot to declare wrong since it began, the newest first (platform admins). `GET /admin/cache/omissions` */
+export const listCacheOmissions = defineRead<Items<Schemas['CacheOmission']>>('/admin/cache/omissions');
+
 /** How each node did, interval by interval, the newest first (platform admins). `GET /admin/cache/performance` */
 export const listCachePerformance = defineRead<Items<Schemas['Performance']>, { from?: Asked<'list_cache_performance', 'from'>; to?: Asked<'list_cache_performance', 'to'>; limit?: Asked<'list_cache_performance', 'limit'> }>('/admin/cache/performance', { query: ['from', 'to', 'limit'] });
 

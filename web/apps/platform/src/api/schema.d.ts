@@ -175,6 +175,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/admin/cache/omissions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What code of this node forgot to declare wrong since it began, the newest first (platform admins). */
+        get: operations["list_cache_omissions"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/admin/cache/performance": {
         parameters: {
             query?: never;
@@ -1237,6 +1254,18 @@ export interface components {
             /** @description Hits that are being watched at this moment. */
             watched: number;
         };
+        /** @description Code that forgot to say what it changed. */
+        CacheOmission: {
+            /** Format: int64 */
+            count: number;
+            /** Format: date-time */
+            last_seen: string;
+            /** @description `insert`, `update` or `delete`. */
+            statement: string;
+            table: string;
+            /** @description What was not declared; triggers said it instead. */
+            tag: string;
+        };
         /** @description What the cache holds about a user, as far as this server knows. */
         CacheReport: {
             /** @description Copies in this server's memory, and whether the shared store has them too. Other servers know of theirs. */
@@ -1875,6 +1904,21 @@ export interface components {
                  * @description Reads that were answered with what its policy allows although it is not fresh.
                  */
                 stale: number;
+            }[];
+        };
+        /** @description A list on the wire. */
+        Items_CacheOmission: {
+            /** @description The things. */
+            items: {
+                /** Format: int64 */
+                count: number;
+                /** Format: date-time */
+                last_seen: string;
+                /** @description `insert`, `update` or `delete`. */
+                statement: string;
+                table: string;
+                /** @description What was not declared; triggers said it instead. */
+                tag: string;
             }[];
         };
         /** @description A list on the wire. */
@@ -3459,6 +3503,76 @@ export interface operations {
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
+            };
+            /** @description Not signed in, or no longer */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller's role does not allow it, or the request came from another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing for this caller */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server failed; the log says why */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_cache_omissions: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The client to act for; the user's default one if left out */
+                "x-client-account-id"?: string;
+                /** @description The ETag of the answer the caller has */
+                "If-None-Match"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What code of this node forgot to declare wrong since it began, the newest first (platform admins). */
+            200: {
+                headers: {
+                    /** @description A strong validator */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Items_CacheOmission"];
+                };
+            };
+            /** @description Unchanged since the ETag in If-None-Match */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description Not signed in, or no longer */
             401: {
