@@ -2,10 +2,14 @@
 //!
 //! A mark that is lost, by a crash or because too many waited, costs a second publication of the same.
 
-use std::time::Duration;
+use std::{
+    collections::VecDeque,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use sea_orm::DatabaseConnection;
-use tokio::sync::{Mutex, mpsc};
+use tokio::sync::{Mutex as AsyncMutex, Notify};
 use unstale::PositionSet;
 
 use super::{
@@ -17,58 +21,73 @@ use super::{
 /// Marks written at once.
 const BATCH_MAX: usize = 500;
 
+type Mark = (i64, PositionSet);
+
 #[derive(Debug)]
 pub(super) struct Marks {
-    sender: mpsc::Sender<(i64, PositionSet)>,
-    /// Held by the one who writes them.
-    waiting: Mutex<mpsc::Receiver<(i64, PositionSet)>>,
+    waiting: Mutex<VecDeque<Mark>>,
+    waiting_max: usize,
+    arrived: Notify,
+    /// Held by the one who writes, and by nobody who waits for marks: who ends must never wait for the next of them.
+    writing: AsyncMutex<()>,
 }
 
 impl Marks {
     pub(super) fn new(waiting_max: usize) -> Self {
-        let (sender, waiting) = mpsc::channel(waiting_max.max(1));
-        Self { sender, waiting: Mutex::new(waiting) }
+        Self {
+            waiting: Mutex::default(),
+            waiting_max: waiting_max.max(1),
+            arrived: Notify::new(),
+            writing: AsyncMutex::default(),
+        }
     }
 
     /// A row is published.
     pub(super) fn add(&self, row: i64, positions: PositionSet) {
+        let mut waiting = self.waiting();
         // No room: the relay will find the row, and publish it once more.
-        let _ = self.sender.try_send((row, positions));
+        if waiting.len() < self.waiting_max {
+            waiting.push_back((row, positions));
+        }
+        drop(waiting);
+        self.arrived.notify_one();
     }
 
     /// Writes marks for as long as it is polled.
     pub(super) async fn run(&self, pool: &DatabaseConnection, dialect: Dialect, every: Duration) {
         loop {
-            let mut batch = Vec::with_capacity(BATCH_MAX);
-            if self.waiting.lock().await.recv_many(&mut batch, 1).await == 0 {
-                return;
-            }
+            self.arrived.notified().await;
             tokio::time::sleep(every).await;
-            self.write(pool, dialect, batch).await;
+            self.flush(pool, dialect).await;
         }
     }
 
     /// Writes all that wait now.
     pub(super) async fn flush(&self, pool: &DatabaseConnection, dialect: Dialect) {
-        self.write(pool, dialect, Vec::with_capacity(BATCH_MAX)).await;
-    }
-
-    async fn write(&self, pool: &DatabaseConnection, dialect: Dialect, mut batch: Vec<(i64, PositionSet)>) {
-        let mut waiting = self.waiting.lock().await;
+        let _writing = self.writing.lock().await;
         loop {
-            while batch.len() < BATCH_MAX {
-                let Ok(mark) = waiting.try_recv() else { break };
-                batch.push(mark);
-            }
+            let batch = self.next_batch();
             if batch.is_empty() {
                 return;
             }
             steps::reached(Step::Marking);
-            let marks: Vec<_> = batch.drain(..).map(|(row, positions)| (row, position_text(&positions))).collect();
+            let marks: Vec<_> = batch.iter().map(|(row, positions)| (*row, position_text(positions))).collect();
             if let Err(error) = rows::mark(pool, dialect, &marks).await {
                 tracing::warn!(%error, rows = marks.len(), "published rows of the outbox were not marked so");
+                // Nobody is to wait once more for a database that is away.
+                return;
             }
             steps::reached(Step::Marked);
         }
+    }
+
+    fn next_batch(&self) -> Vec<Mark> {
+        let mut waiting = self.waiting();
+        let count = waiting.len().min(BATCH_MAX);
+        waiting.drain(..count).collect()
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, VecDeque<Mark>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -20,6 +20,7 @@ on_both_databases!(
     old_rows_are_forgotten_and_pending_ones_are_not,
     what_is_typed_is_published_while_the_relay_runs,
     rows_are_counted,
+    who_ends_does_not_wait_for_another_write,
 );
 
 async fn a_writer_has_its_time(database: TestDatabase) {
@@ -154,4 +155,17 @@ async fn rows_are_counted(database: TestDatabase) {
     let status = world.outbox.status().await.unwrap();
     assert_eq!(status.pending, 1);
     assert!((60_000..600_000).contains(&status.oldest_pending_ms), "{status:?}");
+}
+
+async fn who_ends_does_not_wait_for_another_write(database: TestDatabase) {
+    let world = World::with(database, OutboxSettings { mark_every: Duration::ZERO, ..OutboxSettings::default() }).await;
+    let relay = world.relay();
+    let running = tokio::spawn(async move { relay.run().await });
+    world.write("SELECT 1", &["acme/item/1"]).await;
+    // Until the relay has marked it, and waits for the next.
+    while world.pending().await > 0 {
+        tokio::task::yield_now().await;
+    }
+    tokio::time::timeout(Duration::from_secs(60), world.outbox.flush()).await.expect("nothing is left to be marked");
+    running.abort();
 }
