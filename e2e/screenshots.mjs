@@ -2,7 +2,7 @@
 import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import { launch, newPage } from './support/browser.mjs';
-import { CLIENT_PAGES, OPEN_PAGES, open, signInAsAdmin } from './support/pages.mjs';
+import { CLIENT_PAGES, OPEN_PAGES, OPERATOR_PAGES, open, signInAsAdmin, signInAsOperator } from './support/pages.mjs';
 import { startServer } from './support/server.mjs';
 
 const folder = process.argv[2] ?? 'artifacts/screenshots';
@@ -27,6 +27,9 @@ try {
     for (const target of OPEN_PAGES) await shoot(target);
     await signInAsAdmin(page);
     for (const target of CLIENT_PAGES) await shoot(target);
+    await page.context().clearCookies();
+    await signInAsOperator(page);
+    for (const target of OPERATOR_PAGES) await shoot(target);
     await page.context().close();
   }
 } finally {

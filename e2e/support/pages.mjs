@@ -29,6 +29,12 @@ export const CLIENT_PAGES = [
   { name: 'not-found', path: '/no/such/page' },
 ];
 
+/** What only administrators of the platform see. */
+export const OPERATOR_PAGES = [
+  { name: 'admin-flags', path: '/admin/flags' },
+  { name: 'admin-cache', path: '/admin/cache' },
+];
+
 /** Goes to a page and waits until it shows its data and nothing is loading. */
 export async function open(page, { path }) {
   const address = typeof path === 'string' ? path : await path(page);
@@ -46,3 +52,5 @@ export async function signInAsAdmin(page) {
   await signIn(page, ACCOUNTS.acmeAdmin);
   await chooseFirstEngagement(page);
 }
+
+export const signInAsOperator = (page) => signIn(page, ACCOUNTS.operator, { choose: false });

@@ -49,9 +49,13 @@ export async function startServer() {
   async function end() {
     if (child.exitCode === null && child.pid) {
       child.kill('SIGTERM');
-      const timer = setTimeout(() => child.kill('SIGKILL'), STOP_WITHIN_MS);
+      let isKilled = false;
+      const timer = setTimeout(() => {
+        isKilled = child.kill('SIGKILL');
+      }, STOP_WITHIN_MS);
       await exited;
       clearTimeout(timer);
+      if (isKilled) throw new Error(`the server did not stop within ${STOP_WITHIN_MS} ms of SIGTERM:\n${log.slice(-20).join('')}`);
     }
   }
 

@@ -2,7 +2,7 @@ import { AxeBuilder } from '@axe-core/playwright';
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { newPage } from '../support/browser.mjs';
-import { CLIENT_PAGES, OPEN_PAGES, open, signInAsAdmin } from '../support/pages.mjs';
+import { CLIENT_PAGES, OPEN_PAGES, OPERATOR_PAGES, open, signInAsAdmin, signInAsOperator } from '../support/pages.mjs';
 import { suite } from '../support/suite.mjs';
 
 const shared = suite();
@@ -31,6 +31,18 @@ for (const colorScheme of ['light', 'dark']) {
     await page.getByRole('button', { name: 'New engagement' }).click();
     await page.getByRole('dialog').waitFor();
     found.push(...(await violations(page, 'engagement dialog')));
+
+    const operator = await newPage(shared.browser, shared.url, { colorScheme, reducedMotion: 'reduce' });
+    await signInAsOperator(operator);
+    for (const target of OPERATOR_PAGES) {
+      await open(operator, target);
+      found.push(...(await violations(operator, target.name)));
+    }
+    await operator.getByRole('button', { name: /^Show all \d+$/ }).click();
+    await operator.getByRole('button', { name: 'Change how user:context is cached' }).click();
+    await operator.getByRole('dialog').waitFor();
+    found.push(...(await violations(operator, 'lifetime dialog')));
+    await operator.context().close();
 
     assert.deepEqual(found, []);
     await page.context().close();

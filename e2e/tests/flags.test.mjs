@@ -2,6 +2,7 @@ import { AxeBuilder } from '@axe-core/playwright';
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ACCOUNTS, newPage, signIn, waitForLive } from '../support/browser.mjs';
+import { signInAsOperator } from '../support/pages.mjs';
 import { readsOf } from '../support/steps.mjs';
 import { suite } from '../support/suite.mjs';
 
@@ -73,4 +74,56 @@ test('developers see which query holds which groups, where the flag lets them', 
   await panel.getByRole('button', { name: 'Close' }).click();
   await panel.waitFor({ state: 'detached' });
   await page.context().close();
+});
+
+test('a switch that an administrator throws reaches the open pages of others within a second', async () => {
+  const analyst = await newPage(shared.browser, shared.url);
+  await signIn(analyst, ACCOUNTS.acmeAnalyst);
+  await waitForLive(analyst);
+  const operator = await newPage(shared.browser, shared.url);
+  await signInAsOperator(operator);
+  await operator.goto('/admin/flags');
+  const row = operator.getByRole('row', { name: /USE_CUSTOM_API_CACHE/ });
+  await row.getByText('On', { exact: true }).waitFor();
+  const offline = analyst.getByRole('button', { name: /^Connection: Offline/ });
+
+  await row.getByRole('button', { name: 'Switch off USE_CUSTOM_API_CACHE' }).click();
+  const answered = operator.waitForResponse((response) => response.request().method() === 'PUT');
+  await operator.getByRole('button', { name: 'Switch it off' }).click();
+  await answered;
+  const thrown = Date.now();
+  await offline.waitFor();
+  assert.ok(Date.now() - thrown < 1_000, `it took ${Date.now() - thrown} ms`);
+  const bypassed = await analyst.request.get('/api/v1/context/me');
+  assert.equal(bypassed.headers()['x-cache'], 'BYPASS');
+  await row.getByText('Off for everybody').waitFor();
+
+  await row.getByRole('button', { name: 'Put USE_CUSTOM_API_CACHE back in force' }).click();
+  await row.getByText('On', { exact: true }).waitFor();
+  // No live connection told that page: it hears of it when it next asks.
+  await analyst.reload();
+  await waitForLive(analyst);
+  await operator.context().close();
+  await analyst.context().close();
+});
+
+test('a flag is given to a share and to named users, and tells who changed it', async () => {
+  const operator = await newPage(shared.browser, shared.url);
+  await signInAsOperator(operator);
+  await operator.goto('/admin/flags');
+  const row = operator.getByRole('row', { name: /ENABLE_DEVTOOLS/ });
+  await row.getByRole('button', { name: 'Edit ENABLE_DEVTOOLS' }).click();
+  const dialog = operator.getByRole('dialog');
+  await dialog.getByText('It was never changed').waitFor();
+  await dialog.getByLabel('Share of users').fill('10');
+  await dialog.getByLabel('On for these users').click();
+  await operator.getByRole('option', { name: new RegExp(ACCOUNTS.acmeAdmin) }).click();
+  await operator.keyboard.press('Escape');
+  await dialog.getByRole('button', { name: 'Save' }).click();
+  await dialog.waitFor({ state: 'hidden' });
+  await row.getByText('On for 10 % of users').waitFor();
+  await row.getByText('On for 1 named user').waitFor();
+  await row.getByRole('button', { name: 'Edit ENABLE_DEVTOOLS' }).click();
+  await dialog.getByRole('region', { name: 'Changes' }).getByText('On for 10 % of users · On for 1 named user').waitFor();
+  await operator.context().close();
 });

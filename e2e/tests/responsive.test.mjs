@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { newPage } from '../support/browser.mjs';
-import { CLIENT_PAGES, OPEN_PAGES, open, signInAsAdmin } from '../support/pages.mjs';
+import { CLIENT_PAGES, OPEN_PAGES, OPERATOR_PAGES, open, signInAsAdmin, signInAsOperator } from '../support/pages.mjs';
 import { suite } from '../support/suite.mjs';
 
 const shared = suite();
@@ -10,14 +10,18 @@ const WIDTH = 360;
 test(`no page scrolls sideways at ${WIDTH} pixels`, async () => {
   const page = await newPage(shared.browser, shared.url, { viewport: { width: WIDTH, height: 740 } });
   const tooWide = [];
-  const check = async (target) => {
-    await open(page, target);
-    const width = await page.evaluate(() => document.documentElement.scrollWidth);
+  const check = async (target, shown = page) => {
+    await open(shown, target);
+    const width = await shown.evaluate(() => document.documentElement.scrollWidth);
     if (width > WIDTH) tooWide.push(`${target.name}: ${width}`);
   };
   for (const target of OPEN_PAGES) await check(target);
   await signInAsAdmin(page);
   for (const target of CLIENT_PAGES) await check(target);
+  const operator = await newPage(shared.browser, shared.url, { viewport: { width: WIDTH, height: 740 } });
+  await signInAsOperator(operator);
+  for (const target of OPERATOR_PAGES) await check(target, operator);
+  await operator.context().close();
   assert.deepEqual(tooWide, []);
 
   await open(page, { path: '/overview' });

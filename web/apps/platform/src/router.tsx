@@ -32,6 +32,8 @@ const administration: RouteObject = {
     { path: 'approvals', lazy: page('approvals') },
     { path: 'clients', lazy: page('clients') },
     { path: 'engagements', lazy: page('engagements') },
+    { path: 'flags', lazy: page('flags') },
+    { path: 'cache', lazy: page('cache') },
   ],
 };
 

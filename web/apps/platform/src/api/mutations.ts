@@ -3,9 +3,13 @@ import { useWrite } from '@unstale/client/react';
 import type {
   AdminUser,
   Client,
+  Configuration,
+  ConfigurationVersion,
   Engagement,
   EngagementStatus,
+  FeatureFlag,
   FieldMapping,
+  FlagRule,
   Flow,
   FlowStatus,
   MembershipRole,
@@ -162,3 +166,32 @@ export const useRejectUser = () =>
 
 /** What an upload makes of the pages before its event arrives. */
 export const UPLOAD_REFRESHES = [['imports'], ...FLOWS] as const;
+
+export const useSaveFlag = () =>
+  useWrite({
+    send: (api: ApiClient, { key, rule }: { key: string; rule: FlagRule }) =>
+      api.write<FeatureFlag>('PUT', `/admin/cache/flags/${key}`, rule),
+    refreshes: [['admin', 'cache', 'flags']],
+  });
+
+const CONFIGURATION = [['admin', 'cache', 'configuration']] as const;
+
+/** `version`: the one that the change was made of. Should another be in force by now, nothing is changed. */
+interface ConfigurationChange {
+  reason: string;
+  version: number;
+}
+
+export const useSaveConfiguration = () =>
+  useWrite({
+    send: (api: ApiClient, body: ConfigurationChange & { configuration: Configuration }) =>
+      api.write<ConfigurationVersion>('PUT', '/admin/cache/configuration', body),
+    refreshes: CONFIGURATION,
+  });
+
+export const useUndoConfiguration = () =>
+  useWrite({
+    send: (api: ApiClient, body: ConfigurationChange) =>
+      api.write<ConfigurationVersion>('POST', '/admin/cache/configuration/undo', body),
+    refreshes: CONFIGURATION,
+  });

@@ -96,3 +96,25 @@ export const useAdminUsers = () => useCoherentQuery(reads.adminListUsers());
 
 export const usePendingApprovals = (enabled = true) =>
   useCoherentQuery(reads.listPendingApprovals(), { enabled });
+
+/** What is said of the cache is not cached, and nothing tells that it moved: who looks at it asks again. */
+const WATCHED = { staleTime: 0, refetchInterval: 10_000 };
+const PERFORMANCE_INTERVALS = 720;
+
+export const useFeatureFlags = () => useCoherentQuery(reads.adminListFlags(), WATCHED);
+
+export const useFeatureFlagChanges = (key: string) =>
+  useCoherentQuery(reads.adminListFlagChanges({ key }), { staleTime: 0 });
+
+export const useCacheStatistics = () => useCoherentQuery(reads.listCacheStatistics({}), WATCHED);
+
+export const useCachePerformance = () =>
+  useCoherentQuery(reads.listCachePerformance({ limit: PERFORMANCE_INTERVALS }), WATCHED);
+
+export const useCacheConsistency = () => useCoherentQuery(reads.getCacheConsistency(), WATCHED);
+
+export const useCacheOmissions = () => useCoherentQuery(reads.listCacheOmissions(), WATCHED);
+
+export const useCacheConfiguration = () => useCoherentQuery(reads.getCacheConfiguration(), WATCHED);
+
+export const useCacheConfigurations = () => useCoherentQuery(reads.listCacheConfigurations({}), WATCHED);

@@ -57,3 +57,19 @@ export type UserDefaults = Schemas['UserDefaults'];
 export type ContextMe = Schemas['ContextMe'];
 export type ContextFull = Schemas['ContextFull'];
 export type LoginResult = Schemas['SignedIn'];
+
+export type FeatureFlag = Schemas['FeatureFlag'];
+export type FeatureFlagChange = Schemas['FeatureFlagChange'];
+export type FlagRule = Schemas['Rule'];
+export type CacheAggregate = Schemas['Aggregate'];
+export type CachePerformance = Schemas['Performance'];
+export type CacheConsistency = Schemas['CacheConsistency'];
+export type CacheFinding = Schemas['Finding'];
+export type CacheOmission = Schemas['CacheOmission'];
+/** What administrators say of the cache, and what of it can be said. */
+export type CacheConfiguration = Schemas['CacheConfiguration'];
+export type Configuration = Schemas['Configuration'];
+export type EntrySettings = Schemas['EntrySettings'];
+export type EndpointSettings = Schemas['EndpointSettings'];
+export type Configurable = Schemas['Configurable'];
+export type ConfigurationVersion = Schemas['Version'];

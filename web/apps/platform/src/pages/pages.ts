@@ -22,6 +22,8 @@ export const pages = {
   approvals: () => import('./admin/Approvals'),
   clients: () => import('./admin/Clients'),
   engagements: () => import('./admin/Engagements'),
+  flags: () => import('./admin/flags/Flags'),
+  cache: () => import('./admin/cache/Cache'),
 } satisfies Record<string, () => Promise<PageModule>>;
 
 export type PageName = keyof typeof pages;

@@ -14,6 +14,8 @@ const SECTIONS: readonly { to: string; label: string; needs: Permission }[] = [
   { to: '/admin/approvals', label: 'Pending approvals', needs: 'users:manage' },
   { to: '/admin/clients', label: 'Clients', needs: 'users:manage' },
   { to: '/admin/engagements', label: 'Engagements', needs: 'engagements:manage' },
+  { to: '/admin/flags', label: 'Feature flags', needs: 'clients:manage' },
+  { to: '/admin/cache', label: 'Cache', needs: 'clients:manage' },
 ];
 
 export function Page() {

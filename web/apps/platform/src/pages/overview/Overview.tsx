@@ -1,10 +1,11 @@
-import { Box, Button, Group, Progress, SimpleGrid, Skeleton, Stack, Text, Title } from '@mantine/core';
+import { Box, Button, Group, Progress, SimpleGrid, Stack, Text, Title } from '@mantine/core';
 import { IconDatabaseImport } from '@tabler/icons-react';
 import type { ReactNode } from 'react';
 import { Link } from 'react-router';
 import { useAssets, useEngagement, useFlows, useImports, useMappingStatistics } from '../../api/queries';
 import type { FlowSummary, Import } from '../../api/types';
 import { EngagementBadge, FlowBadge, ImportBadge, ProgressCell } from '../../components/badges';
+import { Figure } from '../../components/Figure';
 import { PageHeader } from '../../components/PageHeader';
 import { QueryView } from '../../components/QueryView';
 import { Notice, SkeletonRows } from '../../components/states';
@@ -87,33 +88,6 @@ function Figures({ engagementId }: { engagementId: string }) {
         pending={imports.isPending || (latest !== undefined && statistics.isPending)}
       />
     </SimpleGrid>
-  );
-}
-
-interface FigureProps {
-  label: string;
-  value: string | undefined;
-  note: ReactNode;
-  pending: boolean;
-}
-
-function Figure({ label, value, note, pending }: FigureProps) {
-  return (
-    <Box className="card" p="md">
-      <Text size="sm" c="dimmed">
-        {label}
-      </Text>
-      {pending ? (
-        <Skeleton height={32} width={72} my={6} />
-      ) : (
-        <Text fz={30} fw={600} lh={1.4} lts="-0.02em">
-          {value ?? '–'}
-        </Text>
-      )}
-      <Text size="xs" c="dimmed" component="div">
-        {note}
-      </Text>
-    </Box>
   );
 }
 
