@@ -140,12 +140,18 @@ bench: ## Benchmarks, each against its yardstick in the same run
 	cargo bench --package platform --bench endpoint
 	cargo bench --package platform --bench records
 	@$(MAKE) bench-writes
+	@$(MAKE) bench-sockets
 	@$(MAKE) bench-http
 
 .PHONY: bench-writes
 bench-writes: ## What the outbox's triggers cost an import of 20,000 rows and a small write, on both databases
 	@scripts/setup test
 	cargo bench --package platform --bench writes
+
+.PHONY: bench-sockets
+bench-sockets: ## When the last of 10,000 live sockets has been told of a write, and what a socket weighs
+	@ulimit -n 11000 || { echo "bench-sockets wants 11,000 open files: raise the limit (ulimit -Hn)"; exit 1; }
+	cargo bench --package platform --bench sockets
 
 .PHONY: bench-http
 bench-http: ## The gateway beside nginx, Varnish and servers that answer from memory (ONLY=hit,304,passed,many,memory)

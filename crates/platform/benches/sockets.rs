@@ -1,0 +1,281 @@
+//! 10,000 live sockets on the real platform: when the last of them has been told of a write, counted from the write's
+//! answer, and what a socket weighs in the server's memory.
+//!
+//! The platform runs as a process of its own; this one signs users in, opens their sockets and listens, on the same
+//! cores, so that its own work is part of the times. Each user reads the list of flows once, so that all of them are
+//! concerned by a flow's new name. `make bench-sockets` runs it; it wants 11,000 open files for each of the two.
+#![allow(clippy::unwrap_used, clippy::cast_precision_loss, missing_docs, reason = "a benchmark")]
+
+use std::{
+    fmt::Write as _,
+    net::{Ipv4Addr, SocketAddr},
+    process::{Child, Command, Stdio},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use chrono::Utc;
+use futures_util::{StreamExt as _, stream};
+use platform::{
+    store::{
+        PoolLimits, Store,
+        repositories::{
+            memberships,
+            users::{self, NewUser},
+        },
+    },
+    views::Role,
+};
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpSocket, TcpStream},
+    sync::mpsc,
+    time::{sleep, timeout},
+};
+use tokio_tungstenite::{
+    WebSocketStream, client_async,
+    tungstenite::{Message, client::IntoClientRequest as _},
+};
+use unstale::{Cache, MemoryStore};
+use uuid::Uuid;
+
+const SOCKETS: usize = 10_000;
+/// As many as a user may have.
+const SOCKETS_OF_USER: usize = 16;
+const USERS: usize = SOCKETS.div_ceil(SOCKETS_OF_USER);
+const WRITES: usize = 20;
+/// Users that are signed in at a time.
+const AT_ONCE: usize = 8;
+const ADMIN: &str = "admin@acme.test";
+/// Nobody needs longer to be told.
+const TOLD_WITHIN: Duration = Duration::from_secs(20);
+
+fn main() {
+    // As many threads as cores: the server has as many.
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    runtime.block_on(measure());
+}
+
+async fn measure() {
+    let folder = std::env::temp_dir().join(format!("unstale-sockets-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let server = Server::start(&folder).await;
+    let admin = Person::sign_in(server.at, Ipv4Addr::LOCALHOST, ADMIN).await;
+    let context = admin.get("/context/full").await;
+    let client: Uuid = text(&context["client"]["id"]).parse().unwrap();
+    let engagement = text(&context["engagements"][0]["id"]).to_owned();
+    let flows = format!("/discovery/flows?engagement_id={engagement}");
+    let flow = text(&admin.get(&flows).await["items"][0]["id"]).to_owned();
+    create_users(&folder, client).await;
+
+    let before = server.memory_kb();
+    let people: Vec<Person> = stream::iter(0..USERS)
+        .map(|number| {
+            let flows = &flows;
+            // Sign-ins are limited by address: each user has one.
+            let from = Ipv4Addr::new(127, 1, u8::try_from(number / 250).unwrap(), u8::try_from(number % 250 + 1).unwrap());
+            async move {
+                let person = Person::sign_in(server.at, from, &address_of(number)).await;
+                person.get(flows).await;
+                person
+            }
+        })
+        .buffer_unordered(AT_ONCE)
+        .collect()
+        .await;
+    let signed_in = server.memory_kb();
+    let (tell, mut told) = mpsc::unbounded_channel();
+    for number in 0..SOCKETS {
+        let person = &people[number / SOCKETS_OF_USER];
+        tokio::spawn(listen(number, person.socket().await, tell.clone()));
+    }
+    let connected = server.memory_kb();
+
+    let mut rounds = Vec::new();
+    for number in 0..WRITES {
+        // What came of the round before is over.
+        while timeout(Duration::from_millis(500), told.recv()).await.is_ok() {}
+        let answered = admin.patch(&format!("/discovery/flows/{flow}"), &json!({ "name": format!("Flow {number}") })).await;
+        rounds.push(Round::hear(answered, &mut told).await);
+    }
+    let after = server.memory_kb();
+
+    println!("{SOCKETS} sockets of {USERS} users on one node, {WRITES} writes; milliseconds after the write's answer");
+    println!("| | median of the writes | best | worst |\n|---|---|---|---|");
+    row("half of the sockets told", &rounds, |round| round.at(0.5));
+    row("99 % told", &rounds, |round| round.at(0.99));
+    row("the last one told", &rounds, |round| round.at(1.0));
+    let each = |from: u64, to: u64, count: usize| (to.saturating_sub(from)) as f64 / count as f64;
+    println!("a signed-in user weighs {:.1} KB, a socket {:.1} KB more", each(before, signed_in, USERS), each(signed_in, connected, SOCKETS));
+    println!("the server's memory at the end: {:.0} MB ({:.1} KB for each socket, all in all)", after as f64 / 1024.0, each(before, after, SOCKETS));
+    drop(server);
+    _ = std::fs::remove_dir_all(&folder);
+}
+
+fn row(what: &str, rounds: &[Round], of: impl Fn(&Round) -> f64) {
+    let mut values: Vec<f64> = rounds.iter().map(of).collect();
+    values.sort_by(f64::total_cmp);
+    println!("| {what} | {:.1} | {:.1} | {:.1} |", values[values.len() / 2], values[0], values[values.len() - 1]);
+}
+
+/// When each socket was told of one write, in milliseconds after its answer, the first first; 0 for those before it.
+struct Round(Vec<f64>);
+
+impl Round {
+    async fn hear(answered: Instant, told: &mut mpsc::UnboundedReceiver<(usize, Instant)>) -> Self {
+        let mut heard = vec![None; SOCKETS];
+        let mut left = SOCKETS;
+        while left > 0 {
+            let (socket, at) = timeout(TOLD_WITHIN, told.recv()).await.expect("every socket is told").unwrap();
+            if heard[socket].is_none() {
+                heard[socket] = Some(at.saturating_duration_since(answered).as_secs_f64() * 1000.0);
+                left -= 1;
+            }
+        }
+        let mut heard: Vec<f64> = heard.into_iter().flatten().collect();
+        heard.sort_by(f64::total_cmp);
+        Self(heard)
+    }
+
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an index")]
+    fn at(&self, share: f64) -> f64 {
+        self.0[((self.0.len() - 1) as f64 * share) as usize]
+    }
+}
+
+async fn listen(number: usize, mut socket: WebSocketStream<TcpStream>, tell: mpsc::UnboundedSender<(usize, Instant)>) {
+    while let Some(Ok(message)) = socket.next().await {
+        if let Message::Text(text) = message
+            && text.contains("\"cache_invalidation\"")
+            && tell.send((number, Instant::now())).is_err()
+        {
+            return;
+        }
+    }
+}
+
+/// Users as the demo's are, with the same password. They are new, so no cache has to hear of them.
+async fn create_users(folder: &std::path::Path, client: Uuid) {
+    let url = format!("sqlite://{}", folder.join("unstale.db").display());
+    let store = Store::connect_within(&url, &PoolLimits::default()).await.unwrap();
+    let cache = Cache::builder(Arc::new(MemoryStore::default())).build().await.unwrap();
+    let known = users::credentials(store.read(), ADMIN).await.unwrap().expect("the demo's administrator");
+    for numbers in (0..USERS).collect::<Vec<_>>().chunks(100) {
+        let mut write = store.begin().await.unwrap();
+        for number in numbers {
+            let (w, now) = (&mut write, Utc::now());
+            let new = NewUser {
+                email: address_of(*number),
+                name: format!("User {number}"),
+                password_hash: known.password_hash.clone(),
+            };
+            let user = users::create_active(w, &new, false, now).await.unwrap().id;
+            memberships::grant(w, user, client, Role::Analyst, now).await.unwrap();
+        }
+        write.commit(&cache).await.unwrap();
+    }
+}
+
+fn address_of(number: usize) -> String {
+    format!("user-{number}@acme.test")
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().expect("a text")
+}
+
+/// Somebody signed in, from an address of their own.
+struct Person {
+    server: SocketAddr,
+    from: Ipv4Addr,
+    token: String,
+}
+
+impl Person {
+    async fn sign_in(server: SocketAddr, from: Ipv4Addr, email: &str) -> Self {
+        let mut person = Self { server, from, token: String::new() };
+        let body = json!({ "email": email, "password": "demo-password" });
+        text(&person.ask("POST", "/auth/login", Some(&body)).await["access_token"]).clone_into(&mut person.token);
+        person
+    }
+
+    async fn get(&self, path: &str) -> Value {
+        self.ask("GET", path, None).await
+    }
+
+    /// Returns when it was answered.
+    async fn patch(&self, path: &str, body: &Value) -> Instant {
+        self.ask("PATCH", path, Some(body)).await;
+        Instant::now()
+    }
+
+    async fn connect(&self) -> TcpStream {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind((self.from, 0).into()).unwrap();
+        socket.connect(self.server).await.unwrap()
+    }
+
+    async fn ask(&self, method: &str, path: &str, body: Option<&Value>) -> Value {
+        let body = body.map(Value::to_string).unwrap_or_default();
+        let mut head = format!("{method} /api/v1{path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n", self.server);
+        if !self.token.is_empty() {
+            write!(head, "Authorization: Bearer {}\r\n", self.token).unwrap();
+        }
+        write!(head, "Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}", body.len()).unwrap();
+        let mut stream = self.connect().await;
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).await.unwrap();
+        let end = answer.windows(4).position(|window| window == b"\r\n\r\n").expect("a whole head") + 4;
+        let head = String::from_utf8_lossy(&answer[..end]);
+        assert!(head.starts_with("HTTP/1.1 20"), "{method} {path}: {head}{}", String::from_utf8_lossy(&answer[end..]));
+        serde_json::from_slice(&answer[end..]).unwrap()
+    }
+
+    async fn socket(&self) -> WebSocketStream<TcpStream> {
+        let mut request = format!("ws://{}/api/v1/events", self.server).into_client_request().unwrap();
+        request.headers_mut().insert("authorization", format!("Bearer {}", self.token).parse().unwrap());
+        let (mut socket, _) = client_async(request, self.connect().await).await.unwrap();
+        let hello = socket.next().await.unwrap().unwrap();
+        assert!(hello.to_text().unwrap().contains("\"hello\""), "{hello}");
+        socket
+    }
+}
+
+/// The platform's process; ended when dropped, also when the benchmark panics.
+struct Server {
+    process: Child,
+    at: SocketAddr,
+}
+
+impl Server {
+    async fn start(folder: &std::path::Path) -> Self {
+        let at = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_platform"));
+        command.env("LISTEN_ADDR", at.to_string()).env("DATA_DIR", folder).env("DEMO", "1").env("LOG", "warn");
+        let process = command.stdout(Stdio::null()).stderr(Stdio::inherit()).spawn().unwrap();
+        let server = Self { process, at };
+        for _ in 0..1200 {
+            if TcpStream::connect(at).await.is_ok() {
+                return server;
+            }
+            sleep(Duration::from_millis(50)).await;
+        }
+        panic!("the server did not start within a minute");
+    }
+
+    /// What it holds of the machine's memory, in KB.
+    fn memory_kb(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("its resident memory");
+        line.split_whitespace().nth(1).unwrap().parse().unwrap()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        _ = self.process.kill();
+        _ = self.process.wait();
+    }
+}
