@@ -7,6 +7,7 @@ import { useDeleteClient, useSaveClient } from '../../api/mutations';
 import { useAdminClients } from '../../api/queries';
 import type { Client } from '../../api/types';
 import { type Column, DataTable } from '../../components/DataTable';
+import { FormActions } from '../../components/FormActions';
 import { announce, announceFailure, fieldMessages } from '../../components/feedback';
 import { QueryView } from '../../components/QueryView';
 import { Notice } from '../../components/states';
@@ -151,14 +152,9 @@ function ClientForm({ client, onDone }: { client: Client | null; onDone: () => v
           key={form.key('description')}
           {...form.getInputProps('description')}
         />
-        <Group justify="flex-end">
-          <Button variant="default" onClick={onDone}>
-            Cancel
-          </Button>
-          <Button type="submit" loading={save.isPending}>
-            Save
-          </Button>
-        </Group>
+        <FormActions onCancel={onDone} loading={save.isPending}>
+          Save
+        </FormActions>
       </Stack>
     </form>
   );

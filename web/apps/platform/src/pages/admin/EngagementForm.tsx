@@ -1,9 +1,10 @@
-import { Button, Group, Select, Stack, Textarea, TextInput } from '@mantine/core';
+import { Group, Select, Stack, Textarea, TextInput } from '@mantine/core';
 import { useForm } from '@mantine/form';
 import { isApiError } from '@unstale/client';
 import { useSaveEngagement } from '../../api/mutations';
 import { useClients } from '../../api/queries';
 import type { Engagement, EngagementStatus } from '../../api/types';
+import { FormActions } from '../../components/FormActions';
 import { announce, announceFailure, fieldMessages } from '../../components/feedback';
 import { useClientId } from '../../session/session';
 import { engagementStatusOptions } from './options';
@@ -101,14 +102,9 @@ export function EngagementForm({
             {...form.getInputProps('ends_on')}
           />
         </Group>
-        <Group justify="flex-end">
-          <Button variant="default" onClick={onDone}>
-            Cancel
-          </Button>
-          <Button type="submit" loading={save.isPending}>
-            Save
-          </Button>
-        </Group>
+        <FormActions onCancel={onDone} loading={save.isPending}>
+          Save
+        </FormActions>
       </Stack>
     </form>
   );

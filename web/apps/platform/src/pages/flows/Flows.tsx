@@ -11,6 +11,7 @@ import { getFlow, getFlowState } from '../../api/reads';
 import type { FlowStatus, FlowSummary } from '../../api/types';
 import { FlowBadge, ProgressCell } from '../../components/badges';
 import { type Column, DataTable } from '../../components/DataTable';
+import { FormActions } from '../../components/FormActions';
 import { announceFailure, fieldMessages } from '../../components/feedback';
 import { PageHeader } from '../../components/PageHeader';
 import { QueryView } from '../../components/QueryView';
@@ -148,14 +149,9 @@ function CreateFlow({ engagementId, onCancel }: { engagementId: string; onCancel
         <Text size="sm" c="dimmed">
           The data is imported in the next step.
         </Text>
-        <Group justify="flex-end">
-          <Button variant="default" onClick={onCancel}>
-            Cancel
-          </Button>
-          <Button type="submit" loading={createFlow.isPending}>
-            Create the flow
-          </Button>
-        </Group>
+        <FormActions onCancel={onCancel} loading={createFlow.isPending}>
+          Create the flow
+        </FormActions>
       </Stack>
     </form>
   );

@@ -1,16 +1,8 @@
-import {
-  Button,
-  Group,
-  NumberInput,
-  SegmentedControl,
-  SimpleGrid,
-  Stack,
-  Text,
-  TextInput,
-} from '@mantine/core';
+import { Group, NumberInput, SegmentedControl, SimpleGrid, Stack, Text, TextInput } from '@mantine/core';
 import { useForm } from '@mantine/form';
 import { useId } from 'react';
 import type { CacheConfiguration, EndpointSettings } from '../../../api/types';
+import { FormActions } from '../../../components/FormActions';
 import { type Item, inSeconds, withSettings } from '../../../lib/configuration';
 import { useConfigure } from './useConfigure';
 
@@ -107,14 +99,9 @@ export function ItemForm({ item, configuration, onDone }: ItemFormProps) {
           <ThreeWay label="Shared between nodes" {...form.getInputProps('store')} />
         </Group>
         <TextInput label="Why" withAsterisk {...form.getInputProps('reason')} />
-        <Group justify="flex-end">
-          <Button variant="default" onClick={onDone}>
-            Cancel
-          </Button>
-          <Button type="submit" loading={isPending}>
-            Put in force
-          </Button>
-        </Group>
+        <FormActions onCancel={onDone} loading={isPending}>
+          Put in force
+        </FormActions>
       </Stack>
     </form>
   );

@@ -1,6 +1,7 @@
-import { Box, Button, Group, Modal, Stack, Switch, Text, TextInput } from '@mantine/core';
+import { Box, Modal, Stack, Switch, Text, TextInput } from '@mantine/core';
 import { type FormEvent, useState } from 'react';
 import type { CacheConfiguration } from '../../../api/types';
+import { FormActions } from '../../../components/FormActions';
 import { Section } from '../../../components/Section';
 import { SWITCH_NAMES } from '../../../lib/configuration';
 import { useConfigure } from './useConfigure';
@@ -70,14 +71,14 @@ function Reason({ name, configuration, onDone }: ReasonProps) {
           value={reason}
           onChange={(event) => setReason(event.currentTarget.value)}
         />
-        <Group justify="flex-end">
-          <Button variant="default" onClick={onDone}>
-            Cancel
-          </Button>
-          <Button type="submit" color={isOn ? 'red' : 'spruce'} disabled={!reason.trim()} loading={isPending}>
-            {isOn ? 'Switch off' : 'Switch on'}
-          </Button>
-        </Group>
+        <FormActions
+          onCancel={onDone}
+          color={isOn ? 'red' : 'spruce'}
+          disabled={!reason.trim()}
+          loading={isPending}
+        >
+          {isOn ? 'Switch off' : 'Switch on'}
+        </FormActions>
       </Stack>
     </form>
   );

@@ -1,9 +1,10 @@
-import { Button, Divider, Group, MultiSelect, NumberInput, Stack, Text } from '@mantine/core';
+import { Divider, MultiSelect, NumberInput, Stack, Text } from '@mantine/core';
 import { useForm } from '@mantine/form';
 import { isApiError } from '@unstale/client';
 import { useSaveFlag } from '../../../api/mutations';
 import { useAdminUsers } from '../../../api/queries';
 import type { FeatureFlag, FlagRule } from '../../../api/types';
+import { FormActions } from '../../../components/FormActions';
 import { announce, announceFailure } from '../../../components/feedback';
 import { EndpointShares } from './EndpointShares';
 import { FlagHistory } from './FlagHistory';
@@ -84,14 +85,9 @@ export function FlagForm({ flag, onDone }: { flag: FeatureFlag; onDone: () => vo
           hidePickedOptions
           {...form.getInputProps('off_for')}
         />
-        <Group justify="flex-end">
-          <Button variant="default" onClick={onDone}>
-            Cancel
-          </Button>
-          <Button type="submit" loading={save.isPending}>
-            Save
-          </Button>
-        </Group>
+        <FormActions onCancel={onDone} loading={save.isPending}>
+          Save
+        </FormActions>
         <Divider />
         <FlagHistory flagKey={flag.key} />
       </Stack>
