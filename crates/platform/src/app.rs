@@ -135,7 +135,7 @@ impl App {
         }));
         import_job::clean_up(&platform).await?;
         ImportQueue::start(&platform).await;
-        platform.warmer.start(occasions, &platform.store, &platform.views);
+        platform.warmer.start(occasions, &platform.store, &platform.views, &platform.flags);
         let router = assemble(&platform, &secret, &metrics)?;
         Ok(Self { router, platform })
     }
