@@ -10,22 +10,30 @@ const APP = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../../we
 const TYPES = { '.html': 'text/html', '.js': 'text/javascript', '.css': 'text/css', '.svg': 'image/svg+xml' };
 
 /** The pages built for development, where StrictMode renders and mounts everything twice. */
-export function buildForDevelopment() {
-  const folder = mkdtempSync(path.join(tmpdir(), 'unstale-development-'));
+export const buildForDevelopment = () => build(['--mode', 'development'], { NODE_ENV: 'development' });
+
+/** The pages as they reached the server before, for measuring (`web/apps/platform/former`). */
+export const buildFormer = () => build(['--config', 'former/vite.config.ts'], {});
+
+/** The pages as they are released. */
+export const buildReleased = () => build([], {});
+
+function build(options, env) {
+  const folder = mkdtempSync(path.join(tmpdir(), 'unstale-pages-'));
   const vite = path.resolve(APP, '../../node_modules/vite/bin/vite.js');
-  const args = [vite, 'build', '--mode', 'development', '--outDir', folder, '--emptyOutDir', '--logLevel', 'error'];
+  const args = [vite, 'build', ...options, '--outDir', folder, '--emptyOutDir', '--logLevel', 'error'];
   const { status, stderr } = spawnSync(process.execPath, args, {
     cwd: APP,
-    env: { ...process.env, NODE_ENV: 'development' },
+    env: { ...process.env, ...env },
     encoding: 'utf8',
   });
-  if (status !== 0) throw new Error(`The development build failed:\n${stderr}`);
+  if (status !== 0) throw new Error(`The pages could not be built (${options.join(' ')}):\n${stderr}`);
 
   return { folder, remove: () => rm(folder, { recursive: true, force: true }) };
 }
 
-/** Those pages at an address of their own; whatever is not one of them is passed on to the server, sockets too. */
-export async function serveDevelopment(folder, serverUrl) {
+/** Built pages at an address of their own; whatever is not one of them is passed on to the server, sockets too. */
+export async function servePages(folder, serverUrl) {
   const { hostname, port } = new URL(serverUrl);
   const passOn = ({ method, url, headers }) => http.request({ hostname, port, method, path: url, headers });
 
@@ -34,7 +42,10 @@ export async function serveDevelopment(folder, serverUrl) {
     if (!/^\/(api|ofrep)\//.test(pathname)) {
       const file = path.extname(pathname) === '' ? '/index.html' : pathname;
       const body = await readFile(path.join(folder, file)).catch(() => null);
-      response.writeHead(body ? 200 : 404, { 'Content-Type': TYPES[path.extname(file)] ?? 'application/octet-stream' });
+      response.writeHead(body ? 200 : 404, {
+        'Content-Type': TYPES[path.extname(file)] ?? 'application/octet-stream',
+        'Cache-Control': pathname.startsWith('/assets/') ? 'public, max-age=31536000, immutable' : 'no-cache',
+      });
       return response.end(body);
     }
     const passed = passOn(request);

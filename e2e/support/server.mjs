@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { cp, mkdtemp, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -16,8 +16,14 @@ const STOP_WITHIN_MS = 10_000;
 
 export async function startServer() {
   if (process.env.BASE_URL) return { url: process.env.BASE_URL, stop: async () => {} };
+  return startOwnServer();
+}
+
+/** As `startServer`, never anybody else's: with settings of its own, and a copy of the data folder `dataFrom`. */
+export async function startOwnServer({ env = {}, dataFrom } = {}) {
   const port = await freePort();
   const dataDir = await mkdtemp(path.join(tmpdir(), 'unstale-e2e-'));
+  if (dataFrom) await cp(dataFrom, dataDir, { recursive: true });
   const url = `http://127.0.0.1:${port}`;
   const log = [];
   let child;
@@ -32,6 +38,7 @@ export async function startServer() {
         DATA_DIR: dataDir,
         DEMO: '1',
         REDIS_ENABLED: process.env.REDIS_ENABLED ?? 'false',
+        ...env,
       },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
@@ -73,7 +80,7 @@ export async function startServer() {
     await stop();
     throw new Error(`${error.message}\n${log.join('').slice(-4_000)}`);
   }
-  return { url, stop, end, begin };
+  return { url, dataDir, stop, end, begin };
 }
 
 async function ready(url, exited) {

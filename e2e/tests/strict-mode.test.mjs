@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ACCOUNTS, liveSockets, newPage, signIn, waitForLive, watchErrors, watchSockets } from '../support/browser.mjs';
-import { buildForDevelopment, serveDevelopment } from '../support/development.mjs';
+import { buildForDevelopment, servePages } from '../support/development.mjs';
 import { readsOf } from '../support/steps.mjs';
 import { suite } from '../support/suite.mjs';
 
@@ -9,7 +9,7 @@ const shared = suite();
 
 test('under StrictMode, where everything mounts twice, each thing is asked for once over one socket', async () => {
   const development = buildForDevelopment();
-  const pages = await serveDevelopment(development.folder, shared.url);
+  const pages = await servePages(development.folder, shared.url);
   try {
     const page = await newPage(shared.browser, pages.url);
     const errors = watchErrors(page);

@@ -26,7 +26,7 @@ use unstale_server::{
     secret::{Purpose, Secret},
     settings::CommonSettings,
     shared::{RECORD_LIMIT, SharedStore, record_pending},
-    telemetry::{BuildInfo, HttpTelemetry, Metrics, VitalsMetrics},
+    telemetry::{BuildInfo, DatabaseMetrics, HttpTelemetry, Metrics, VitalsMetrics},
 };
 
 use crate::{
@@ -40,7 +40,7 @@ use crate::{
     live::Live,
     records::Records,
     settings::Settings,
-    store::{PoolLimits, Store},
+    store::{PoolLimits, Store, StoreMetrics},
     warming::Warmer,
     web,
 };
@@ -70,12 +70,15 @@ impl App {
             .with_context(|| format!("DATA_DIR {} cannot be made; name a directory that can", data_dir.display()))?;
         let secret = Secret::load_or_create(&data_dir)?;
         let (audit_metrics, vitals) = (AuditMetrics::default(), VitalsMetrics::default());
+        let database = DatabaseMetrics::default();
         let metrics = Arc::new(Metrics::with_application(&BUILD, |registry| {
             audit_metrics.register(registry);
             vitals.register(registry);
+            database.register(registry);
         }));
         let (url, limits) = (settings.common.database_url.expose(), PoolLimits::default());
-        let store = Store::connect_with(url, &limits, settings.outbox, metrics.outbox());
+        let counted = StoreMetrics { outbox: metrics.outbox(), database };
+        let store = Store::connect_with(url, &limits, settings.outbox, counted);
         let store = store.await.context("the database cannot be opened")?;
         store.migrate_up().await.context("the database cannot be brought up to date")?;
 
@@ -132,7 +135,7 @@ impl App {
         }));
         import_job::clean_up(&platform).await?;
         ImportQueue::start(&platform).await;
-        platform.warmer.start(occasions, &platform.store, &platform.views);
+        platform.warmer.start(occasions, &platform.store, &platform.views, &platform.flags);
         let router = assemble(&platform, &secret, &metrics)?;
         Ok(Self { router, platform })
     }

@@ -6,7 +6,7 @@ use unstale_server::{
     settings::{CommonSettings, Reader, Setting, SettingsError, Sources},
 };
 
-use crate::{auth::passwords::Cost, imports::Limits};
+use crate::{auth::passwords::Cost, demo::Size, imports::Limits};
 
 const IMPORT_BYTES_MAX: Setting<u64> =
     Setting::new("IMPORT_BYTES_MAX", "a number of bytes from 1024 to 268435456 (256 MiB)", |text| {
@@ -22,6 +22,12 @@ const PASSWORD_COST: Setting<Cost> = Setting::new("PASSWORD_COST", "full or low"
     "low" => Some(Cost::Low),
     _ => None,
 });
+
+const DEMO_SIZE: Setting<Size> = Setting::new(
+    "DEMO_SIZE",
+    "organisations x clients of each x engagements of each x assets in all, such as 2x20x50x20000",
+    Size::parse,
+);
 
 /// Everything that can be set.
 #[derive(Clone, Debug)]
@@ -39,6 +45,8 @@ pub struct Settings {
     pub password_cost: Cost,
     /// `AUDIT_…`: what is recorded, and how.
     pub audit: AuditSettings,
+    /// `DEMO_SIZE`: how much data there is beside the demonstration's own; none by default, and without `DEMO`.
+    pub demo_size: Option<Size>,
 }
 
 impl Settings {
@@ -61,6 +69,7 @@ impl Settings {
             cookie_secure: reader.read_or(&COOKIE_SECURE, !is_local),
             password_cost,
             audit: AuditSettings::read(&mut reader, &common.data_dir),
+            demo_size: reader.read(&DEMO_SIZE),
             common,
         };
         reader.finish()?;
@@ -96,5 +105,7 @@ mod tests {
         assert!(told.contains("IMPORT_WORKERS (environment) is \"0\": expected a number from 1 to 16"), "{told}");
         assert!(told.contains("IMPORT_BYTES_MAX (environment) is \"lots\": expected a number of bytes"), "{told}");
         assert!(told.contains("did you mean COOKIE_SECURE?"), "{told}");
+        let told = read(&[("DEMO_SIZE", "2x20x50")]).unwrap_err();
+        assert!(told.contains("such as 2x20x50x20000"), "{told}");
     }
 }

@@ -32,12 +32,13 @@ use futures_util::{FutureExt as _, future::BoxFuture};
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use unstale::{Event, Observer, ReadOptions, WarmBudget, Warmed};
-use unstale_server::telemetry::WarmMetrics;
+use unstale_server::{flags::Flags, telemetry::WarmMetrics};
 use uuid::Uuid;
 
 use crate::{
     auth::acting::{self, Acting, Asked},
     coherence::{ClientId, Views},
+    flags::USE_CUSTOM_API_CACHE,
     store::{
         Store,
         repositories::{flows::FlowFilter, sessions},
@@ -132,10 +133,11 @@ impl Warmer {
     }
 
     /// Begins to work on what is noted, and on the start itself. Once.
-    pub(crate) fn start(&self, Occasions(occasions): Occasions, store: &Store, views: &Views) {
+    pub(crate) fn start(&self, Occasions(occasions): Occasions, store: &Store, views: &Views, flags: &Flags) {
         let occasions = Arc::new(tokio::sync::Mutex::new(occasions));
         for _ in 0..WORKERS {
-            let work = Work { warmer: self.clone(), store: store.clone(), views: views.clone() };
+            let (store, views, flags) = (store.clone(), views.clone(), flags.clone());
+            let work = Work { warmer: self.clone(), store, views, flags };
             let occasions = occasions.clone();
             tokio::spawn(async move {
                 loop {
@@ -163,6 +165,7 @@ struct Work {
     warmer: Warmer,
     store: Store,
     views: Views,
+    flags: Flags,
 }
 
 /// A read of a view.
@@ -184,6 +187,11 @@ macro_rules! reads {
 
 impl Work {
     async fn warm(&self, occasion: Occasion) {
+        // Nobody would be answered from what is kept.
+        if self.flags.current().is_off_for_all(USE_CUSTOM_API_CACHE) {
+            self.warmer.0.is_flushed.store(false, Release);
+            return;
+        }
         let (reads, budget) = match occasion {
             Occasion::SignIn(session) => (self.of_session(session).await, BUDGET),
             Occasion::Import(client, import) => (self.of_import(client, import), BUDGET),

@@ -215,7 +215,7 @@ async fn work_out(
         is_platform_admin: principal.user.is_platform_admin,
     };
     let acting = acting::decide(&asked).map_err(|_| Problem::not_found())?;
-    let mut facts = facts_of(principal);
+    let mut facts = facts_of(principal, named_client.is_some());
     let (client, role) = match acting {
         Acting::Member(client, role) => (Some(ClientId(client)), Some(role)),
         Acting::Visitor(client) => {
@@ -251,9 +251,15 @@ fn known_as(principal: &SessionPrincipal, role: Option<Role>) -> Vec<u8> {
 
 /// What the caller is made of. The session itself is not among it: it is asked anew with every request, and answers
 /// are shared between the sessions of a user.
-fn facts_of(principal: &SessionPrincipal) -> Vec<Tag> {
+///
+/// Who names a client acts for that one wherever they would begin: choosing another beginning ends nothing of theirs.
+fn facts_of(principal: &SessionPrincipal, is_client_named: bool) -> Vec<Tag> {
     let user = principal.user.id;
-    vec![tags::user(user), tags::memberships_of(user), tags::user_defaults(user)]
+    let mut facts = vec![tags::user(user), tags::memberships_of(user)];
+    if !is_client_named {
+        facts.push(tags::user_defaults(user));
+    }
+    facts
 }
 
 fn refuse_token(error: TokenError) -> Problem {

@@ -1,8 +1,12 @@
 //! Demonstration data: two clients, people who can sign in, and imports that went the usual way.
 //!
 //! Settings allow it on a loopback address only, because everybody knows the password. Seeding again changes nothing.
+//! `DEMO_SIZE` adds as much data as an installation in use has ([`sized`]).
 
 mod inventory;
+mod sized;
+
+pub use self::sized::Size;
 
 use anyhow::Context as _;
 use chrono::NaiveDate;
@@ -128,9 +132,13 @@ pub async fn seed(platform: &Platform) -> anyhow::Result<()> {
         Some(_) => existing(platform).await?,
     };
     for (demo, seeded) in DEMOS.iter().zip(ids) {
-        import(platform, demo, seeded).await.with_context(|| format!("the import of {}", demo.name))?;
+        let text = (demo.file)(ROWS);
+        import(platform, demo.file_name, text, seeded).await.with_context(|| format!("the import of {}", demo.name))?;
     }
-    Ok(())
+    match platform.settings.demo_size {
+        Some(size) => sized::seed(platform, size).await,
+        None => Ok(()),
+    }
 }
 
 /// Where a client's import goes.
@@ -241,19 +249,18 @@ async fn existing(platform: &Platform) -> anyhow::Result<Vec<Seeded>> {
 }
 
 /// Imports the client's inventory the usual way, unless an import went well before.
-async fn import(platform: &Platform, demo: &Demo, seeded: Seeded) -> anyhow::Result<()> {
+async fn import(platform: &Platform, file_name: &str, text: String, seeded: Seeded) -> anyhow::Result<()> {
     let Seeded { client, engagement, analyst } = seeded;
     let before = imports::list(platform.store.read(), client, Some(engagement)).await?;
     if before.items.iter().any(|import| import.status == ImportStatus::Completed) {
         return Ok(());
     }
-    let text = (demo.file)(ROWS);
     let file = TemporaryFile::at(platform.uploads().join(format!("demo-{}.upload", Uuid::now_v7())));
     tokio::fs::write(file.path(), &text).await?;
     let new = NewImport {
         engagement_id: engagement,
         flow_id: None,
-        file_name: demo.file_name.to_owned(),
+        file_name: file_name.to_owned(),
         size_bytes: text.len() as u64,
         created_by: analyst,
     };

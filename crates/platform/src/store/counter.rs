@@ -6,6 +6,7 @@ use std::{
 };
 
 use sea_orm::metric::Info;
+use unstale_server::telemetry::DatabaseMetrics;
 
 /// How many statements were run. Those that begin, commit or configure are not among them.
 #[derive(Debug, Default)]
@@ -13,14 +14,20 @@ pub struct QueryCounter {
     statements: AtomicU64,
     failed: AtomicU64,
     nanoseconds: AtomicU64,
+    metrics: DatabaseMetrics,
 }
 
 impl QueryCounter {
+    pub(super) fn new(metrics: DatabaseMetrics) -> Self {
+        Self { metrics, ..Self::default() }
+    }
+
     pub(super) fn count(&self, info: &Info<'_>) {
         self.statements.fetch_add(1, Relaxed);
         self.failed.fetch_add(u64::from(info.failed), Relaxed);
         let took = u64::try_from(info.elapsed.as_nanos()).unwrap_or(u64::MAX);
         self.nanoseconds.fetch_add(took, Relaxed);
+        self.metrics.ran(&info.statement.sql, info.elapsed, info.failed);
     }
 
     /// Statements so far.

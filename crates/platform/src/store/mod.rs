@@ -43,10 +43,17 @@ use unstale_server::{
     database,
     outbox::{Outbox, OutboxSettings},
     sealing::SqlSubjectKeys,
-    telemetry::OutboxMetrics,
+    telemetry::{DatabaseMetrics, OutboxMetrics},
 };
 
 use crate::coherence::Write;
+
+/// Where what happens to a store is counted. The default counts for nobody.
+#[derive(Clone, Debug, Default)]
+pub struct StoreMetrics {
+    pub outbox: OutboxMetrics,
+    pub database: DatabaseMetrics,
+}
 
 /// The database. Cheap to clone; all clones are one pool.
 #[derive(Clone, Debug)]
@@ -65,20 +72,20 @@ impl Store {
 
     /// Opens a database within the given limits.
     pub async fn connect_within(url: &str, limits: &PoolLimits) -> Result<Self, StoreError> {
-        Self::connect_with(url, limits, OutboxSettings::default(), OutboxMetrics::default()).await
+        Self::connect_with(url, limits, OutboxSettings::default(), StoreMetrics::default()).await
     }
 
-    /// Opens a database within the given limits, with an outbox that is set and counts.
+    /// Opens a database within the given limits, with an outbox that is set, and counted.
     pub async fn connect_with(
         url: &str,
         limits: &PoolLimits,
         settings: OutboxSettings,
-        metrics: OutboxMetrics,
+        metrics: StoreMetrics,
     ) -> Result<Self, StoreError> {
         let mut pool = database::connect(url, "platform", limits).await?;
         // What it does beside requests is not counted among their statements.
-        let outbox = Outbox::new(pool.clone(), settings, metrics);
-        let queries = Arc::new(QueryCounter::default());
+        let outbox = Outbox::new(pool.clone(), settings, metrics.outbox);
+        let queries = Arc::new(QueryCounter::new(metrics.database));
         let counter = queries.clone();
         pool.set_metric_callback(move |info| counter.count(info));
         Ok(Self { pool, queries, outbox, audit: None })

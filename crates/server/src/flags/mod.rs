@@ -134,6 +134,12 @@ impl Snapshot {
         self.evaluate(key, asking).is_some_and(|evaluation| evaluation.value)
     }
 
+    /// Whether a flag is on for nobody, whoever asks for whatever.
+    pub fn is_off_for_all(&self, key: &str) -> bool {
+        let definition = self.definitions.iter().find(|definition| definition.key == key);
+        definition.is_none_or(|definition| self.rule(definition).is_off_for_all())
+    }
+
     /// Evaluates all flags, in the order of their definitions.
     pub fn evaluate_all(&self, asking: &Asking<'_>) -> Vec<(&'static Definition, Evaluation)> {
         self.definitions.iter().map(|definition| (definition, self.evaluate_as(definition, asking))).collect()

@@ -139,6 +139,12 @@ impl Definition {
 }
 
 impl Rule {
+    /// Whether it is on for nobody.
+    pub fn is_off_for_all(&self) -> bool {
+        let is_shared = self.percentage > 0 || self.endpoints.values().any(|share| *share > 0);
+        self.killed || !(is_shared || !self.on_for.is_empty())
+    }
+
     /// On for a share of all users.
     pub fn share(percentage: u8) -> Self {
         Self {
@@ -243,6 +249,18 @@ mod tests {
             before = within;
         }
         assert_eq!(before.len(), users.len());
+    }
+
+    #[test]
+    fn off_for_all_is_off_for_everybody_who_could_be_meant() {
+        let of = |text: &str| Rule::read(text).unwrap().is_off_for_all();
+        assert!(of(r#"{"percentage":0}"#) && of(r#"{"percentage":100,"killed":true}"#));
+        let on_for_some = [
+            r#"{"percentage":1}"#,
+            r#"{"percentage":0,"endpoints":{"flows":5}}"#,
+            r#"{"percentage":0,"on_for":["ada"]}"#,
+        ];
+        assert!(on_for_some.iter().all(|text| !of(text)));
     }
 
     #[test]

@@ -10,6 +10,7 @@
 //! - Labels are bounded: routes and entities come from the code, methods and verdicts from a closed set.
 
 mod context;
+mod database;
 mod engine;
 mod http;
 mod metrics;
@@ -26,6 +27,7 @@ use tracing_subscriber::{
 pub(crate) use self::http::current_trace;
 pub use self::{
     context::TraceContext,
+    database::DatabaseMetrics,
     http::{HttpTelemetry, HttpTelemetryService, RouteLabel, Watched, current_trace_id, record_tenant},
     metrics::{BuildInfo, CacheLatency, LiveMetrics, Metrics, OutboxMetrics, RedisLatency, RedisMetrics, WarmMetrics},
     records::{ConsistencyMetrics, RecordMetrics},

@@ -1,7 +1,12 @@
 import { QueryClientProvider, QueryObserver, useQuery } from '@tanstack/react-query';
 import { act, cleanup, render, screen } from '@testing-library/react';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { type CoherentSession, createCoherentSession } from '../src/react/index.ts';
+import {
+  type CoherentSession,
+  coherentQueryOptions,
+  createCoherentSession,
+  defineRead,
+} from '../src/react/index.ts';
 import { FakeSocket, fakeNetwork, settle } from './support.ts';
 
 let network: ReturnType<typeof fakeNetwork>;
@@ -14,6 +19,7 @@ beforeEach(async () => {
     scope: ['t', 'u'],
     api: { baseUrl: '', fetch: network.fetch },
     live: { url: () => 'ws://host/events', WebSocket: FakeSocket },
+    rereadEveryMs: 0,
   });
   await vi.waitFor(() => expect(FakeSocket.opened).toHaveLength(1));
   FakeSocket.last.greet('p0');
@@ -143,6 +149,9 @@ describe('a session without its cache', () => {
       api: { baseUrl: '', fetch: network.fetch },
       live: { url: () => 'ws://host/events', WebSocket: FakeSocket },
     });
+    const read = defineRead<unknown>('/flows')();
+    const times = coherentQueryOptions(plain, read, { staleTime: 1_000, gcTime: 1_000 });
+    expect([times.staleTime, times.gcTime]).toEqual([undefined, undefined]);
     const count = network.calls.length;
     for (let time = 1; time <= 2; time += 1) {
       const observer = new QueryObserver(plain.queryClient, {

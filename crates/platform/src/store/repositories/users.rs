@@ -300,6 +300,10 @@ pub async fn set_defaults(
         let client = client.ok_or(StoreError::not_found("engagement"))?;
         engagements::exists(w.read(), client.into(), engagement).await?;
     }
+    // A choice that is repeated changes nothing, and need not be told to anybody.
+    if (before.client_account_id, before.engagement_id) == (client, engagement) {
+        return Ok(before);
+    }
     let change =
         Change::UserDefaultsUpdated { user, clients: before.client_account_id.into_iter().chain(client).collect() };
     let row = user_default::ActiveModel {

@@ -1,6 +1,6 @@
 import { Box, Group, Stack, Table, Text } from '@mantine/core';
 import { useMediaQuery } from '@mantine/hooks';
-import type { ReactNode } from 'react';
+import { memo, type ReactNode } from 'react';
 import { ScrollRegion } from './ScrollRegion';
 
 export interface Column<T> {
@@ -50,15 +50,7 @@ function Rows<T>({ label, rows, columns, rowKey, actions }: DataTableProps<T>) {
         <Table.Tbody>
           {rows.map((row) => (
             <Table.Tr key={rowKey(row)}>
-              {columns.map((column) => (
-                <Table.Td
-                  key={column.key}
-                  ta={column.align ?? 'left'}
-                  className={column.align === 'right' ? 'numeric' : ''}
-                >
-                  {column.render(row)}
-                </Table.Td>
-              ))}
+              <Cells row={row} columns={columns} />
               {actions && (
                 <Table.Td>
                   <Group gap="xs" wrap="nowrap" justify="flex-end">
@@ -73,6 +65,26 @@ function Rows<T>({ label, rows, columns, rowKey, actions }: DataTableProps<T>) {
     </ScrollRegion>
   );
 }
+
+interface CellsProps<T> {
+  row: T;
+  columns: readonly [Column<T>, ...Column<T>[]];
+}
+
+function CellsOf<T>({ row, columns }: CellsProps<T>): ReactNode {
+  return columns.map((column) => (
+    <Table.Td
+      key={column.key}
+      ta={column.align ?? 'left'}
+      className={column.align === 'right' ? 'numeric' : ''}
+    >
+      {column.render(row)}
+    </Table.Td>
+  ));
+}
+
+/** A row that is read again unchanged is the very object it was: its cells stay as they are. */
+const Cells = memo(CellsOf) as unknown as typeof CellsOf;
 
 function Cards<T>({ label, rows, columns, rowKey, actions }: DataTableProps<T>) {
   const [title, ...details] = columns;

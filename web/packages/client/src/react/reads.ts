@@ -80,8 +80,10 @@ export function coherentQueryOptions<T>(
   read: Read<T>,
   options: ReadOptions<T> = {},
 ) {
+  const { staleTime: _stale, gcTime: _kept, ...without } = options;
   return queryOptions<T>({
-    ...options,
+    // Times for which an answer may be kept mean nothing to a session that keeps none.
+    ...(session.keeps ? options : without),
     queryKey: keyOf(session, read),
     queryFn: (context) => session.read<T>(context, read.path, read.query, { batch: read.batch }),
   });

@@ -1,6 +1,7 @@
 import {
   hashKey,
   type InvalidateQueryFilters,
+  type Query,
   type QueryClient,
   type QueryFunctionContext,
   type QueryKey,
@@ -19,6 +20,7 @@ import {
 } from '@unstale/client';
 import { type LiveOptions, openLive } from '@unstale/client/live';
 import { type Activity, createActivity } from './activity.ts';
+import { createBursts } from './bursts.ts';
 import { createPlainQueryClient, createQueryClient, sealQueryClient } from './query-client.ts';
 
 /**
@@ -31,6 +33,8 @@ export interface CoherentSession {
   /** Different for every session, also for two of the same tenant and user: the `key` of their tree. */
   readonly id: number;
   readonly scope: readonly string[];
+  /** Whether answers are kept at all: not in the mode `plain`. */
+  readonly keeps: boolean;
   readonly api: ApiClient;
   readonly queryClient: QueryClient;
   readonly coherence: Coherence;
@@ -74,6 +78,8 @@ export interface CoherentSessionOptions {
   /** `plain`: nothing is kept, deduplicated over time, or pushed: the way back if the coherent one is in doubt. */
   mode?: 'coherent' | 'plain' | undefined;
   greetingWaitMs?: number | undefined;
+  /** What a burst of events concerns is read again at most so often. */
+  rereadEveryMs?: number | undefined;
 }
 
 /** How long a receipt waits for the event of its write, which may concern nothing that this browser holds. */
@@ -99,17 +105,25 @@ export function createCoherentSession(options: CoherentSessionOptions): Coherent
   const heard = new EventTarget();
   const heardLately: string[] = [];
 
+  // Marked at once, so that whoever is shown meanwhile reads anew; those on screen are read together.
+  const rereads = createBursts((queries) => {
+    const predicate = (query: Query) => queries.has(query.queryHash) && query.state.isInvalidated;
+    return queryClient.refetchQueries({ type: 'active', predicate });
+  }, options.rereadEveryMs);
+
   const coherence = new Coherence({
     api,
     clock,
     watch,
     live: live && !plain ? openLive(live) : undefined,
     sink: {
-      markStale: (queries) =>
+      markStale: (queries) => {
         void queryClient.invalidateQueries({
           predicate: (query) => queries.has(query.queryHash),
-          refetchType: 'active',
-        }),
+          refetchType: 'none',
+        });
+        rereads.add(queries);
+      },
       markAllStale: () => void queryClient.invalidateQueries({ refetchType: 'active' }),
     },
     onEvent: (event) => {
@@ -181,6 +195,7 @@ export function createCoherentSession(options: CoherentSessionOptions): Coherent
   return {
     id: ++sessions,
     scope,
+    keeps: !plain,
     api,
     queryClient,
     coherence,
@@ -214,10 +229,12 @@ export function createCoherentSession(options: CoherentSessionOptions): Coherent
           );
         });
       }
+      await rereads.begun();
       await Promise.allSettled(fetching().map((query) => query.promise));
     },
     dispose: () => {
       unsubscribe();
+      rereads.close();
       coherence.close();
       api.close();
       sealQueryClient(queryClient);

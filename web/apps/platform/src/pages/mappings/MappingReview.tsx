@@ -3,7 +3,13 @@ import { IconArrowsExchange, IconFilterOff } from '@tabler/icons-react';
 import { isApiError } from '@unstale/client';
 import { useMemo, useState } from 'react';
 import { Link, useNavigate, useParams } from 'react-router';
-import { useFieldMappings, useImport, useImports, useTargetAttributes } from '../../api/queries';
+import {
+  useFieldMappings,
+  useImport,
+  useImports,
+  useMappingStatistics,
+  useTargetAttributes,
+} from '../../api/queries';
 import { type Review, useReview } from '../../api/review';
 import type { FieldMappings, TargetAttribute } from '../../api/types';
 import { announce, announceFailure } from '../../components/feedback';
@@ -24,6 +30,8 @@ export function Page() {
   const { importId = '' } = useParams();
   const mappings = useFieldMappings(importId);
   const targets = useTargetAttributes();
+  // Shown further down, and asked for together with the rest.
+  useMappingStatistics(importId);
   return (
     <QueryView query={mappings} loading={<PageLoading />}>
       {(data) => (

@@ -16,33 +16,40 @@ import classes from './Overview.module.css';
 
 export function Page() {
   const engagementId = useEngagementId() ?? '';
+  return (
+    <>
+      {/* Beside each other, so that all of it is asked for at once. */}
+      <Header engagementId={engagementId} />
+      <Figures engagementId={engagementId} />
+      <div className={classes.columns}>
+        <Flows engagementId={engagementId} />
+        <RecentImports engagementId={engagementId} />
+      </div>
+    </>
+  );
+}
+
+function Header({ engagementId }: { engagementId: string }) {
   const engagement = useEngagement(engagementId);
   return (
-    <QueryView query={engagement}>
+    <QueryView query={engagement} loading={<SkeletonRows rows={2} />}>
       {(data) => (
-        <>
-          <PageHeader
-            title={data.name}
-            description={
-              <Group gap="xs">
-                <EngagementBadge status={data.status} />
-                <Text span c="dimmed" size="sm">
-                  {[data.client_name, formatPeriod(data.starts_on, data.ends_on)].filter(Boolean).join(' · ')}
-                </Text>
-              </Group>
-            }
-            actions={
-              <Button component={Link} to="/imports" leftSection={<IconDatabaseImport size={17} />}>
-                Import an inventory
-              </Button>
-            }
-          />
-          <Figures engagementId={data.id} />
-          <div className={classes.columns}>
-            <Flows engagementId={data.id} />
-            <RecentImports engagementId={data.id} />
-          </div>
-        </>
+        <PageHeader
+          title={data.name}
+          description={
+            <Group gap="xs">
+              <EngagementBadge status={data.status} />
+              <Text span c="dimmed" size="sm">
+                {[data.client_name, formatPeriod(data.starts_on, data.ends_on)].filter(Boolean).join(' · ')}
+              </Text>
+            </Group>
+          }
+          actions={
+            <Button component={Link} to="/imports" leftSection={<IconDatabaseImport size={17} />}>
+              Import an inventory
+            </Button>
+          }
+        />
       )}
     </QueryView>
   );

@@ -1,0 +1,69 @@
+/** Goes the journey on each path in turn, several times, and returns every step of every time. */
+import { rm } from 'node:fs/promises';
+import { launch, newPage } from '../support/browser.mjs';
+import { buildFormer, buildReleased, servePages } from '../support/development.mjs';
+import { startOwnServer } from '../support/server.mjs';
+import { COLLEAGUE, signedIn, switchOff } from './colleague.mjs';
+import { travel } from './journey.mjs';
+import { meter } from './meter.mjs';
+import { openTruth } from './truth.mjs';
+
+/** What differs between the paths, and nothing else does. */
+const PATHS = {
+  former: { build: buildFormer, prepare: switchOff, env: {} },
+  ours: { build: buildReleased, prepare: async () => {}, env: {} },
+};
+
+export async function measure({ size, runs, secondRound, redisUrl, log = () => {} }) {
+  const paths = { ...PATHS };
+  if (redisUrl) paths.redis = { ...PATHS.ours, env: { REDIS_ENABLED: 'true', REDIS_URL: redisUrl } };
+
+  log(`seeding ${size}`);
+  const seed = await startOwnServer({ env: { DEMO_SIZE: size } });
+  await seed.end();
+  const opened = [];
+  const browser = await launch();
+  try {
+    for (const [name, { build, prepare, env }] of Object.entries(paths)) {
+      log(`preparing ${name}`);
+      const server = await startOwnServer({ env: { DEMO_SIZE: size, ...env }, dataFrom: seed.dataDir });
+      const place = { name, server, runs: [] };
+      opened.push(place);
+      place.pages = build();
+      place.front = await servePages(place.pages.folder, server.url);
+      await prepare(server.url);
+      place.call = await signedIn(server.url, COLLEAGUE);
+      place.truth = openTruth(server.dataDir);
+    }
+    for (let run = 1; run <= runs; run += 1) {
+      for (const place of opened) {
+        log(`run ${run} of ${runs}, ${place.name}`);
+        place.runs.push(await once(browser, place, { secondRound, label: `v${run}` }));
+      }
+    }
+    return Object.fromEntries(opened.map(({ name, runs: each }) => [name, each]));
+  } finally {
+    await browser.close();
+    for (const { server, pages, front, truth } of opened) {
+      truth?.close();
+      front?.stop();
+      await pages?.remove();
+      await server.stop();
+    }
+    await rm(seed.dataDir, { recursive: true, force: true });
+  }
+}
+
+async function once(browser, { server, front, call, truth }, options) {
+  const page = await newPage(browser, front.url, { reducedMotion: 'reduce' });
+  const errors = [];
+  page.on('pageerror', (error) => errors.push(String(error)));
+  try {
+    const tools = { page, call, truth, meter: await meter(page, server.url) };
+    const steps = await travel(tools, options);
+    if (errors.length > 0) throw new Error(`the pages failed: ${errors.join('; ')}`);
+    return steps;
+  } finally {
+    await page.context().close();
+  }
+}

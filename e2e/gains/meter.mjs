@@ -1,0 +1,148 @@
+/** Counts, per step, what the page asks the server for and what that asks the database for. */
+import { readFile } from 'node:fs/promises';
+
+/** How far the server is: what an office reaches in a data centre of the same country. */
+export const NETWORK = { latencyMs: 40, downloadBytesPerS: 2_500_000, uploadBytesPerS: 1_250_000 };
+/** Longer than from an answer to what it leads to. */
+const QUIET_MS = 250;
+const TELEMETRY = '/api/v1/telemetry/';
+
+const isApi = (pathname) => /^\/(api|ofrep)\//.test(pathname) && !pathname.startsWith(TELEMETRY);
+
+/** The kind of thing that an address is about: ids are no part of it. */
+export const kindOf = (path) =>
+  path
+    .split('?')[0]
+    .replace('/api/v1/', '')
+    .replaceAll(/[0-9a-f]{8}-[0-9a-f-]{27}/g, '{id}');
+
+const isHit = (status) => /(^|;|,)\s*hit\b/.test(status ?? '');
+
+export async function meter(page, serverUrl) {
+  const session = await page.context().newCDPSession(page);
+  let now = empty();
+  const requests = new Map();
+  const bodies = [];
+  const underWay = new Set();
+  let lastChange = Date.now();
+  const ended = ({ requestId }) => {
+    if (underWay.delete(requestId)) lastChange = Date.now();
+  };
+  session.on('Network.loadingFinished', ended);
+  session.on('Network.loadingFailed', ended);
+
+  session.on('Network.requestWillBeSent', ({ requestId, request, type }) => {
+    const { pathname } = new URL(request.url);
+    if (!isApi(pathname)) return;
+    requests.set(requestId, request);
+    if (type === 'WebSocket' || pathname.includes('/events')) return;
+    const isBatch = pathname.endsWith('/batch');
+    const isRead = request.method === 'GET' || isBatch || pathname.startsWith('/ofrep/');
+    underWay.add(requestId);
+    lastChange = Date.now();
+    now.calls += 1;
+    now[isRead ? 'readCalls' : 'writeCalls'] += 1;
+    now.called.push(`${request.method} ${kindOf(pathname)}`);
+  });
+  session.on('Network.loadingFinished', ({ requestId, encodedDataLength }) => {
+    if (requests.has(requestId)) now.bytes += encodedDataLength;
+  });
+  session.on('Network.webSocketFrameReceived', ({ response }) => {
+    now.bytes += response.payloadData.length;
+    now.pushes += 1;
+  });
+  page.on('response', (response) => {
+    const request = response.request();
+    const { pathname } = new URL(request.url());
+    if (!isApi(pathname) || pathname.startsWith('/ofrep/')) return;
+    const into = now;
+    if (request.method() === 'GET') into.reads.push({ kind: kindOf(pathname), hit: isHit(response.headers()['cache-status']) });
+    else if (pathname.endsWith('/batch')) bodies.push(batch(into, request, response));
+  });
+
+  async function batch(into, request, response) {
+    const asked = request.postDataJSON().requests;
+    const { responses } = await response.json().catch(() => ({ responses: [] }));
+    for (const { id, path } of asked) {
+      const answer = responses.find((each) => each.id === id);
+      into.reads.push({ kind: kindOf(path), hit: isHit(answer?.headers['cache-status']) });
+    }
+  }
+
+  await page.addInitScript({ content: await readFile(new URL('./probe.js', import.meta.url), 'utf8') });
+  await session.send('Network.enable');
+  await session.send('Network.emulateNetworkConditions', {
+    offline: false,
+    latency: NETWORK.latencyMs,
+    downloadThroughput: NETWORK.downloadBytesPerS,
+    uploadThroughput: NETWORK.uploadBytesPerS,
+  });
+
+  /** Resolves when nothing has been under way for a moment. */
+  async function quiet() {
+    while (underWay.size > 0 || Date.now() - lastChange < QUIET_MS) await page.waitForTimeout(20);
+    await Promise.all(bodies.splice(0));
+  }
+
+  let statements = await databaseStatements(serverUrl);
+  let loaded = await loads(serverUrl);
+  let before = { commits: 0, mounts: 0, rerenders: 0 };
+  return {
+    quiet,
+    /** The document is another one: what is counted in it begins at nothing. */
+    reset: () => {
+      underWay.clear();
+      before = { commits: 0, mounts: 0, rerenders: 0 };
+    },
+    /** Does something whose statements are nobody's but its own. */
+    async aside(act) {
+      const from = await databaseStatements(serverUrl);
+      const result = await act();
+      const to = await databaseStatements(serverUrl);
+      statements = { read: statements.read + to.read - from.read, write: statements.write + to.write - from.write };
+      return result;
+    },
+    /** What has happened since the last call. */
+    async take() {
+      const counts = await page.evaluate(() => window.__gains.counts());
+      const queries = await databaseStatements(serverUrl);
+      const { observed, interactions, ...rendered } = counts;
+      const taken = {
+        ...now,
+        queries: queries.read - statements.read,
+        loads: difference(loaded, (loaded = await loads(serverUrl))),
+        databaseWrites: queries.write - statements.write,
+        commits: rendered.commits - before.commits,
+        mounts: rendered.mounts - before.mounts,
+        rerenders: rendered.rerenders - before.rerenders,
+        observed: observed.map(({ key, held }) => ({ kind: kindOf(key.filter((part) => typeof part === 'string').join('/')), held })),
+        interactionMs: Math.max(0, ...interactions.map(({ duration }) => duration)),
+      };
+      now = empty();
+      statements = queries;
+      before = rendered;
+      return taken;
+    },
+  };
+}
+
+const empty = () => ({ calls: 0, readCalls: 0, writeCalls: 0, bytes: 0, pushes: 0, reads: [], called: [] });
+
+const difference = (before, after) =>
+  Object.fromEntries(Object.entries(after).map(([entity, count]) => [entity, count - (before[entity] ?? 0)]).filter(([, count]) => count > 0));
+
+/** What the server has read from the database for its views, by entity. Whole answers are made of these. */
+async function loads(url) {
+  const text = await (await fetch(`${url}/metrics`)).text();
+  const counts = {};
+  for (const [, entity, count] of text.matchAll(/^cache_loads_total\{entity="([^"]+)",outcome="[^"]+"\} (\d+)/gm)) {
+    if (!entity.startsWith('http:')) counts[entity] = (counts[entity] ?? 0) + Number(count);
+  }
+  return counts;
+}
+
+async function databaseStatements(url) {
+  const text = await (await fetch(`${url}/metrics`)).text();
+  const of = (kind) => Number(new RegExp(`^database_statements_total\\{kind="${kind}"\\} (\\d+)`, 'm').exec(text)?.[1] ?? 0);
+  return { read: of('read'), write: of('write') };
+}
