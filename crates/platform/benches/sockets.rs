@@ -69,12 +69,12 @@ async fn measure() {
     let flow = text(&admin.get(&flows).await["items"][0]["id"]).to_owned();
     create_users(&folder, client).await;
 
-    let before = server.memory_kb();
     let people: Vec<Person> = stream::iter(0..USERS)
         .map(|number| {
             let flows = &flows;
             // Sign-ins are limited by address: each user has one.
-            let from = Ipv4Addr::new(127, 1, u8::try_from(number / 250).unwrap(), u8::try_from(number % 250 + 1).unwrap());
+            let from =
+                Ipv4Addr::new(127, 1, u8::try_from(number / 250).unwrap(), u8::try_from(number % 250 + 1).unwrap());
             async move {
                 let person = Person::sign_in(server.at, from, &address_of(number)).await;
                 person.get(flows).await;
@@ -96,7 +96,8 @@ async fn measure() {
     for number in 0..WRITES {
         // What came of the round before is over.
         while timeout(Duration::from_millis(500), told.recv()).await.is_ok() {}
-        let answered = admin.patch(&format!("/discovery/flows/{flow}"), &json!({ "name": format!("Flow {number}") })).await;
+        let answered =
+            admin.patch(&format!("/discovery/flows/{flow}"), &json!({ "name": format!("Flow {number}") })).await;
         rounds.push(Round::hear(answered, &mut told).await);
     }
     let after = server.memory_kb();
@@ -106,9 +107,9 @@ async fn measure() {
     row("half of the sockets told", &rounds, |round| round.at(0.5));
     row("99 % told", &rounds, |round| round.at(0.99));
     row("the last one told", &rounds, |round| round.at(1.0));
-    let each = |from: u64, to: u64, count: usize| (to.saturating_sub(from)) as f64 / count as f64;
-    println!("a signed-in user weighs {:.1} KB, a socket {:.1} KB more", each(before, signed_in, USERS), each(signed_in, connected, SOCKETS));
-    println!("the server's memory at the end: {:.0} MB ({:.1} KB for each socket, all in all)", after as f64 / 1024.0, each(before, after, SOCKETS));
+    let each = |with: u64| with.saturating_sub(signed_in) as f64 / SOCKETS as f64;
+    println!("a socket weighs {:.1} KB, {:.1} KB after the writes", each(connected), each(after));
+    println!("the server held {} MB with all users signed in, {} MB at the end", signed_in / 1024, after / 1024);
     drop(server);
     _ = std::fs::remove_dir_all(&folder);
 }

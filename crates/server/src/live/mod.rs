@@ -275,6 +275,7 @@ impl LiveHub {
         upgrade
             .max_message_size(socket::CLIENT_MESSAGE_BYTES_MAX)
             .max_frame_size(socket::CLIENT_MESSAGE_BYTES_MAX)
+            .read_buffer_size(socket::READ_BUFFER_BYTES)
             .on_upgrade(move |web_socket| socket::run(shared, web_socket, standing, seat, since))
     }
 

@@ -21,6 +21,8 @@ use super::{
 
 /// Longest message of a client; it has nothing to say but pongs.
 pub(super) const CLIENT_MESSAGE_BYTES_MAX: usize = 4096;
+/// What is read at once. A socket that is silent holds it all the same; by default it would be 128 KiB.
+pub(super) const READ_BUFFER_BYTES: usize = 512;
 /// How long the client may take to answer a close.
 const CLOSE_LIMIT: Duration = Duration::from_secs(5);
 
