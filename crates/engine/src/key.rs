@@ -83,6 +83,17 @@ impl<V> Key<V> {
         Self { raw, value: PhantomData }
     }
 
+    /// The key that differs from this one in its last part alone.
+    #[must_use]
+    pub fn with_last(&self, part: impl fmt::Display) -> Self {
+        // What stands in a part is escaped, so the last '/' is the one before the last part.
+        let kept = self.raw.text.rfind('/').map_or(self.raw.text.len(), |at| at + 1);
+        let mut text = self.raw.text[..kept].to_owned();
+        write!(Escaped(&mut text), "{part}").expect("writing to a String cannot fail");
+        let hash = hash::fields(&[text.as_bytes()]);
+        Self { raw: RawKey { hash, text: text.into(), ..self.raw.clone() }, value: PhantomData }
+    }
+
     /// The key without the type of its value, as stores and observers see it.
     pub fn raw(&self) -> &RawKey {
         &self.raw

@@ -39,7 +39,7 @@ pub(crate) enum Owner<'a> {
 }
 
 impl<'a> Owner<'a> {
-    fn tenant(self) -> &'a Tenant {
+    pub(crate) fn tenant(self) -> &'a Tenant {
         match self {
             Self::Principal(identity) => identity.tenant(),
             Self::Tenant(tenant) | Self::Public(tenant) => tenant,
@@ -92,6 +92,25 @@ impl Variant {
             u128::from_le_bytes(*digest.as_bytes().first_chunk().expect("a hash has 32 bytes"))
         }))
     }
+}
+
+impl Variant {
+    /// By what it is told apart from the others of its URL; none if nothing selects it.
+    pub(crate) fn digest(self) -> Option<u128> {
+        self.0
+    }
+}
+
+/// A hash of what all variants of a URL have in common, the owner included.
+pub(crate) fn url_hash(key: &unstale::Key<StoredResponse>) -> u128 {
+    let text = key.raw().as_str();
+    let common = text.rsplit_once('/').map_or(text, |(common, _)| common);
+    u128::from_le_bytes(*blake3::hash(common.as_bytes()).as_bytes().first_chunk().expect("a hash has 32 bytes"))
+}
+
+/// The key of another variant of the same URL.
+pub(crate) fn of_variant(key: &unstale::Key<StoredResponse>, digest: u128) -> unstale::Key<StoredResponse> {
+    key.with_last(Variant::selected(digest))
 }
 
 impl fmt::Display for Variant {
@@ -157,6 +176,17 @@ mod tests {
         let public = key("acme", "u1", Sharing::Public, "/a?b=1", &none);
         assert_eq!(public, "acme:http:response/*/host/%2Fa?b=1/-");
         assert_ne!(key("acme", "", Sharing::PerPrincipal, "/a", &none), key("acme", "", Sharing::Tenant, "/a", &none));
+    }
+
+    #[test]
+    fn another_variant_of_a_url_differs_in_nothing_else() {
+        let identity = Identity::new(Tenant::new("acme").unwrap(), "u1");
+        let uri = "/a?b=1%2f2".parse().unwrap();
+        let url = url::normalise(&uri, &Query::All, 2048).unwrap();
+        let made = |variant| of(Owner::Principal(&identity), "host", &url, variant);
+        let (first, other) = (made(Variant::FIRST), made(Variant::selected(7)));
+        assert_eq!(of_variant(&first, 7).raw(), other.raw());
+        assert_eq!(of_variant(&made(Variant::selected(1 << 99)), 7).raw(), other.raw());
     }
 
     #[test]

@@ -7,9 +7,11 @@ use unstale::{Cache, GroupKey, Tenant};
 
 use crate::{
     route::{RoutePolicies, RoutePolicy, RouteSettings, Tuning},
+    searches::Searches,
     served::{Observers, ServedObserver},
     service::CacheService,
     validator::ValidatorKey,
+    variants::Variants,
 };
 
 /// The tenant of public responses, if none is set.
@@ -30,11 +32,13 @@ pub struct HttpLimits {
     pub origin_groups_max: usize,
     /// Bytes of such a group's name; with a longer one the response is not kept.
     pub group_bytes_max: usize,
+    /// Variants of one URL that are kept for one owner; of more, those that are not used go.
+    pub variants_max: usize,
 }
 
 impl Default for HttpLimits {
     /// 1 MiB of body, 16 KiB of headers, 2 KiB of URL, 64 groups, of which the service names 48 of 256 bytes (RFC 9875
-    /// asks for 32 of 32 at least).
+    /// asks for 32 of 32 at least), 64 variants.
     fn default() -> Self {
         Self {
             body_bytes_max: 1 << 20,
@@ -43,6 +47,7 @@ impl Default for HttpLimits {
             groups_max: 64,
             origin_groups_max: 48,
             group_bytes_max: 256,
+            variants_max: 64,
         }
     }
 }
@@ -68,6 +73,8 @@ pub(crate) struct Shared {
     pub(crate) tuning: Tuning,
     /// Where public responses are kept.
     pub(crate) public_tenant: Tenant,
+    pub(crate) variants: Arc<Variants>,
+    pub(crate) searches: Arc<Searches>,
 }
 
 impl CacheLayer {
@@ -83,6 +90,8 @@ impl CacheLayer {
             observers: Observers::default(),
             tuning: Tuning::default(),
             public_tenant: Tenant::new(PUBLIC_TENANT).expect("it is a tenant's name"),
+            variants: Arc::default(),
+            searches: Arc::default(),
         };
         Self { shared: Arc::new(shared) }
     }

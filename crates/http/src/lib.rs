@@ -65,6 +65,7 @@ pub mod url;
 mod answer;
 mod body;
 mod future;
+mod generations;
 mod groups;
 mod identity;
 mod layer;
@@ -74,11 +75,13 @@ mod origin;
 mod position;
 mod problem;
 mod route;
+mod searches;
 mod served;
 mod service;
 mod stored;
 mod told;
 mod validator;
+mod variants;
 mod writes;
 
 pub use self::{

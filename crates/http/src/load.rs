@@ -11,13 +11,14 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
 use tower::Service;
-use unstale::{FetchError, Loaded, ReadOptions};
+use unstale::{FetchError, Key, Loaded, ReadOptions};
 
 use crate::{
     answer::Asked,
     body::{CacheBody, collect},
     decide::{Allowed, BypassReason, NotStoredReason, may_store},
     headers::{Account, Kept},
+    key,
     layer::Shared,
     position::Written,
     problem::Problem,
@@ -151,10 +152,25 @@ where
     let etag = shared.validators.validator(audience, &head.headers, &body);
     let misses = shared.cache.peek(&look_up.key).map_or(0, |old| old.misses()) + 1;
     let loaded = look_up.based(Loaded::value(StoredResponse::new(etag, &head.headers, body, misses)), tags);
+    if let Some(digest) = look_up.variant {
+        make_room(&shared, &look_up.key, digest).await;
+    }
     Ok(match life.filter(|life| *life < look_up.policy.ttl) {
         Some(life) => loaded.ttl(life),
         None => loaded,
     })
+}
+
+/// Makes room for a variant among those of its URL: if too many are kept, one goes that nobody uses.
+pub(crate) async fn make_room(shared: &Shared, key: &Key<StoredResponse>, digest: u128) {
+    let hits = |digest| shared.cache.peek(&key::of_variant(key, digest)).map(|kept| kept.hits());
+    let gone = shared.variants.admit(key::url_hash(key), digest, shared.limits.variants_max, hits);
+    if let Some(gone) = gone
+        && let Err(error) = shared.cache.remove(&key::of_variant(key, gone)).await
+    {
+        // It is gone from this node; what the store holds of it ends with its time.
+        tracing::debug!(%error, "a variant that is one too many was not removed from the store");
+    }
 }
 
 impl<S, ReqBody, ResBody: Body, E> Handover<S, ReqBody, ResBody, E> {

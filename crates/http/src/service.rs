@@ -35,11 +35,12 @@ use crate::{
     range::WantedRange,
     rfc9111::control::RequestControl,
     route::{Lifetime, Query, REVALIDATE, RouteId, Sharing},
+    searches::Searched,
     served::ValidatedAsKept,
     stored::StoredResponse,
     told,
     url::{self, UrlProblem},
-    writes::{Write, group_tag, uri_tag},
+    writes::{Write, group_tag, path_tag, uri_tag},
 };
 
 /// Answers reads from the cache and passes everything else on. Made by [`CacheLayer`](crate::CacheLayer).
@@ -66,6 +67,10 @@ pub(crate) struct LookUp {
     pub(crate) identity: Option<Identity>,
     /// Whether the service behind says how long responses are fresh.
     pub(crate) is_origin: bool,
+    /// What tells it apart from other variants of its URL that a route's `vary_on` selects, if anything does.
+    pub(crate) variant: Option<u128>,
+    /// The query, where responses of the path are for more than one.
+    pub(crate) searched: Option<Searched>,
     /// The URL for the service behind, if some of it does not count.
     reduced: Option<Uri>,
 }
@@ -96,6 +101,10 @@ impl LookUp {
     ) -> (Vec<Tag>, Result<(), NotStoredReason>) {
         let route = shared.routes.route(self.route);
         let mut tags = vec![uri_tag(self.tenant(), route, target.path(), target.query())];
+        if self.searched.is_some() {
+            // It may be the answer for other queries, too: a write to any of them ends it.
+            tags.push(path_tag(self.tenant(), target.path()));
+        }
         let named = named::of_response(route, target.path(), headers, &shared.limits);
         tags.extend(named.iter().flatten().map(|name| group_tag(self.tenant(), name)));
         (tags, named.map(drop))
@@ -228,7 +237,11 @@ impl<S> CacheService<S> {
         let url = || url::normalise(&head.uri, &route.query, shared.limits.url_bytes_max).ok();
         let place = |digest| {
             let owner = owner(shared, look_up.sharing, look_up.identity.as_ref()).ok()?;
-            Some(key::of(owner, &place_of(head).ok()?, &url()?, Variant::selected(digest)))
+            let (host, variant) = (place_of(head).ok()?, Variant::selected(digest));
+            Some(match &look_up.searched {
+                Some(searched) => key::of(owner, &host, &searched.url, variant),
+                None => key::of(owner, &host, &url()?, variant),
+            })
         };
         let variant = match origin::hit(shared, asked, head, look_up, options, place) {
             Ok(response) => return Ok(response),
@@ -242,7 +255,10 @@ impl<S> CacheService<S> {
             control: RequestControl::of(&head.headers),
             headers: head.headers.clone(),
             host: place_of(head).unwrap_or_default().into_owned(),
-            url: url().map_or_else(String::new, |url| url.to_string()),
+            url: match &look_up.searched {
+                Some(searched) => searched.url.clone(),
+                None => url().map_or_else(String::new, |url| url.to_string()),
+            },
             variant,
         }))
     }
@@ -285,10 +301,10 @@ fn look_up(
     if !tuned.is_on {
         return Err(BypassReason::Off);
     }
-    let (policy, is_origin) = match tuned.lifetime(route.policy.lifetime) {
+    let (policy, origin) = match tuned.lifetime(route.policy.lifetime) {
         Lifetime::Uncached => return Err(BypassReason::Route),
-        Lifetime::Route(policy) => (policy, false),
-        Lifetime::Origin(lifetime) => (lifetime.policy(), true),
+        Lifetime::Route(policy) => (policy, None),
+        Lifetime::Origin(lifetime) => (lifetime.policy(), Some(lifetime)),
     };
     let sharing = route.policy.sharing;
     let identity = head.extensions.get::<Identity>();
@@ -302,10 +318,19 @@ fn look_up(
         Query::Only(_) if url.query() != head.uri.query() => Some(reduced(&head.uri, &url)?),
         _ => None,
     };
+    let is_origin = origin.is_some();
     let variant = if is_origin { Variant::FIRST } else { Variant::of(&head.headers, shared.routes.vary_on()) };
-    let key = key::of(owner, &place_of(head)?, &url, variant);
+    let place = place_of(head)?;
+    let searched = origin
+        .filter(|lifetime| lifetime.reads_no_vary_search)
+        .and_then(|_| shared.searches.of(owner.tenant(), &place, &url));
+    let key = match &searched {
+        Some(searched) => key::of(owner, &place, &searched.url, variant),
+        None => key::of(owner, &place, &url, variant),
+    };
     let identity = identity.filter(|_| sharing != Sharing::Public).cloned();
-    Ok((wanted, LookUp { key, policy, sharing, route: id, identity, is_origin, reduced }))
+    let variant = variant.digest();
+    Ok((wanted, LookUp { key, policy, sharing, route: id, identity, is_origin, variant, searched, reduced }))
 }
 
 /// Whose the response is.

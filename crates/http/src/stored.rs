@@ -112,6 +112,11 @@ impl StoredResponse {
         self.misses
     }
 
+    /// How often it was used.
+    pub(crate) fn hits(&self) -> u64 {
+        self.hits.load(Relaxed)
+    }
+
     /// Counts a use; returns how many there were, this one included.
     pub(crate) fn count_hit(&self) -> u64 {
         self.hits.fetch_add(1, Relaxed) + 1
@@ -124,8 +129,8 @@ impl StoredResponse {
 }
 
 /// Raised with every change of the layout below.
-const LAYOUT: &str = "unstale-http stored response 2: misses u64, etag, headers u16 × (name, value), \
-     origin u8 × (status u16, terms 5 × u64, flags u8, part 0 or 3 × u64, selection u128, selected by u16 × name), body";
+const LAYOUT: &str = "unstale-http stored response 3: misses u64, etag, headers u16 × (name, value), \
+     origin u8 × (status u16, terms 5 × u64, flags u8, part 0 or 3 × u64, search 0 or u32 × text, u8, u32 × text, selection u128, selected by u16 × name), body";
 
 impl Cacheable for StoredResponse {
     fn fingerprint() -> Fingerprint {

@@ -103,6 +103,11 @@ fn segmented(path: &str) -> String {
 }
 
 impl NormalUrl<'_> {
+    /// The path.
+    pub fn path(&self) -> &str {
+        self.path
+    }
+
     /// The query that counts.
     pub fn query(&self) -> Option<&str> {
         self.query.as_deref()

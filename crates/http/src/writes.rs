@@ -31,7 +31,7 @@ use crate::{
     position::Written,
     problem::Problem,
     rfc9111::invalidation::targets,
-    route::{Route, Sharing, Writes, is_safe},
+    route::{Lifetime, Route, Sharing, Writes, is_safe},
     service::host,
     url,
 };
@@ -45,6 +45,8 @@ const FIRST_WAIT: Duration = Duration::from_millis(25);
 const GROUP: &str = "http-group";
 /// The kind of tag of a URI.
 const URI: &str = "http-uri";
+/// The kind of tag of a path.
+const PATH: &str = "http-path";
 
 /// The tag of a group in a tenant: what declares wrong every response that its route or its service put in this group.
 pub fn group_tag(tenant: &Tenant, name: &str) -> Tag {
@@ -57,6 +59,12 @@ pub fn group_tag(tenant: &Tenant, name: &str) -> Tag {
 /// another.
 pub(crate) fn uri_tag(tenant: &Tenant, route: &Route, path: &str, query: Option<&str>) -> Tag {
     Tag::of(tenant, URI, url::text(path, query, &route.policy.query))
+}
+
+/// The tag of all URIs of a path in a tenant, for responses that are the answer for more than one query
+/// (`No-Vary-Search`).
+pub(crate) fn path_tag(tenant: &Tenant, path: &str) -> Tag {
+    Tag::of(tenant, PATH, path)
 }
 
 /// What a request declares wrong if it is carried out.
@@ -129,6 +137,9 @@ impl Write {
         let public = (route.policy.sharing == Sharing::Public).then_some(&shared.public_tenant);
         for tenant in self.tenant.iter().chain(public) {
             self.tags.push(uri_tag(tenant, route, path, query));
+            if matches!(route.policy.lifetime, Lifetime::Origin(lifetime) if lifetime.reads_no_vary_search) {
+                self.tags.push(path_tag(tenant, path));
+            }
         }
     }
 

@@ -103,6 +103,12 @@ impl Readiness {
         unready
     }
 
+    /// The same with `/healthz` and `/readyz`, for who answers by a listener of their own.
+    pub(crate) fn around(self, app: Router) -> Answers {
+        let stopping = self.stopping.clone();
+        Answers { app: app.merge(self.routes()), stopping }
+    }
+
     /// `/healthz` and `/readyz`.
     fn routes(self) -> Router {
         let readiness = Arc::new(self);
@@ -112,6 +118,13 @@ impl Readiness {
         };
         Router::new().route("/healthz", get(|| async { well("alive") })).route("/readyz", get(ready))
     }
+}
+
+/// What answers requests, and how it is told that it is to stop.
+pub(crate) struct Answers {
+    pub(crate) app: Router,
+    /// From now on it is not ready.
+    pub(crate) stopping: Arc<AtomicBool>,
 }
 
 fn answer(unready: &[(&'static str, String)]) -> axum::response::Response {

@@ -21,6 +21,7 @@ use crate::{
     range::Part,
     rfc9111::control::RequestControl,
     route::{Sharing, VARY},
+    searches::Searched,
     stored::StoredResponse,
     validator::Audience,
 };
@@ -54,8 +55,13 @@ impl Came {
 
 impl Asked {
     /// What of the request counts for whether a stored response suits it.
-    pub(crate) fn sought<'a>(&'a self, headers: &'a HeaderMap, control: &'a RequestControl) -> Sought<'a> {
-        Sought { headers, control, wanted: self.wanted.unwrap_or(Wanted::Get), range: &self.range }
+    pub(crate) fn sought<'a>(
+        &'a self,
+        headers: &'a HeaderMap,
+        control: &'a RequestControl,
+        searched: Option<&'a Searched>,
+    ) -> Sought<'a> {
+        Sought { headers, control, wanted: self.wanted.unwrap_or(Wanted::Get), range: &self.range, searched }
     }
 
     /// The answer from a stored response of an origin; none if there is no such.

@@ -6,7 +6,10 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use bytes::{Buf as _, BufMut as _, Bytes};
 use http::{HeaderMap, HeaderName, StatusCode, header};
 
-use crate::rfc9111::{Terms, partial::Held, vary};
+use crate::{
+    rfc9111::{Terms, no_vary_search::Search, partial::Held, vary},
+    searches::Searched,
+};
 
 /// What the origin's word makes of a stored response.
 #[derive(Debug)]
@@ -19,6 +22,8 @@ pub(crate) struct Kept {
     pub(crate) selection: u128,
     /// Which part of the whole it is; none: it is the whole.
     pub(crate) part: Option<Held>,
+    /// Where it is kept for more than one query: the one that it was made for, and which others mean the same.
+    search: Option<(Search, Option<String>)>,
     /// Somebody asks the origin for another one while it is served stale.
     refreshing: AtomicBool,
 }
@@ -30,12 +35,43 @@ impl Kept {
         (selected_by, selection): (Vec<HeaderName>, u128),
         part: Option<Held>,
     ) -> Self {
-        Self { status, terms, selected_by: selected_by.into(), selection, part, refreshing: AtomicBool::new(false) }
+        let refreshing = AtomicBool::new(false);
+        Self { status, terms, selected_by: selected_by.into(), selection, part, search: None, refreshing }
     }
 
-    /// Whether it is the response that a request with these headers selects.
-    pub(crate) fn is_selected_by(&self, request: &HeaderMap) -> bool {
-        self.selected_by.is_empty() || self.selection == vary::digest(&self.selected_by, request)
+    /// Sets for which query it was made, and which others mean the same by its own word.
+    pub(crate) fn searched(self, search: Option<(Search, Option<String>)>) -> Self {
+        Self { search, ..self }
+    }
+
+    /// Whether it is the response that a request with these headers selects, and this query, where it is kept for more
+    /// than one.
+    pub(crate) fn is_selected_by(&self, request: &HeaderMap, searched: Option<&Searched>) -> bool {
+        self.is_of_query(searched)
+            && (self.selected_by.is_empty() || self.selection == vary::digest(&self.selected_by, request))
+    }
+
+    fn is_of_query(&self, searched: Option<&Searched>) -> bool {
+        match (&self.search, searched) {
+            (None, None) => true,
+            (Some((search, own)), Some(asked)) => search.is_same(own.as_deref(), asked.query.as_deref()),
+            _ => false,
+        }
+    }
+
+    /// Under which digest a response is to be looked for that this request selects, which does not select this one.
+    pub(crate) fn other(&self, request: &HeaderMap, searched: Option<&Searched>) -> u128 {
+        let digest = vary::digest(&self.selected_by, request);
+        if self.is_of_query(searched) {
+            return digest;
+        }
+        // By its own query: what this one's origin says of queries holds for this one alone.
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(&digest.to_le_bytes());
+        if let Some(query) = searched.and_then(|asked| asked.query.as_deref()) {
+            hasher.update(query.as_bytes());
+        }
+        u128::from_le_bytes(*hasher.finalize().as_bytes().first_chunk().expect("a hash has 32 bytes"))
     }
 
     /// What selects a part that cannot be cut, besides what the origin names.
@@ -62,10 +98,13 @@ impl Kept {
         for number in numbers(&self.terms) {
             out.put_u64(number);
         }
-        let flags = [no_cache, must_revalidate, immutable, self.part.is_some()];
+        let flags = [no_cache, must_revalidate, immutable, self.part.is_some(), self.search.is_some()];
         out.put_u8(flags.iter().enumerate().map(|(bit, flag)| u8::from(*flag) << bit).sum());
         if let Some(Held { first, end, whole }) = self.part {
             [first, end, whole].into_iter().for_each(|number| out.put_u64(number));
+        }
+        if let Some((search, query)) = &self.search {
+            encode_search(search, query.as_deref(), out);
         }
         out.put_u128(self.selection);
         // A response with more is not kept: its headers are limited.
@@ -103,6 +142,7 @@ impl Kept {
         } else {
             None
         };
+        let search = if flag(4) { Some(decode_search(bytes)?) } else { None };
         let selection = bytes.try_get_u128().ok()?;
         let count = bytes.try_get_u16().ok()?;
         let mut names = Vec::with_capacity(usize::from(count).min(16));
@@ -111,8 +151,32 @@ impl Kept {
             let name = (bytes.len() >= length).then(|| bytes.split_to(length))?;
             names.push(HeaderName::from_bytes(&name).ok()?);
         }
-        Some(Self::new(status, terms, (names, selection), part))
+        Some(Self::new(status, terms, (names, selection), part).searched(search))
     }
+}
+
+/// As the header says it, which is read again: it is limited as all headers are.
+fn encode_search(search: &Search, query: Option<&str>, out: &mut Vec<u8>) {
+    let said = search.to_string();
+    out.put_u32(u32::try_from(said.len()).unwrap_or(u32::MAX));
+    out.extend_from_slice(said.as_bytes());
+    out.put_u8(u8::from(query.is_some()));
+    let query = query.unwrap_or_default();
+    out.put_u32(u32::try_from(query.len()).unwrap_or(u32::MAX));
+    out.extend_from_slice(query.as_bytes());
+}
+
+fn decode_search(bytes: &mut Bytes) -> Option<(Search, Option<String>)> {
+    let text = |bytes: &mut Bytes| {
+        let length = usize::try_from(bytes.try_get_u32().ok()?).ok()?;
+        let text = (bytes.len() >= length).then(|| bytes.split_to(length))?;
+        String::from_utf8(text.to_vec()).ok()
+    };
+    let said = text(bytes)?;
+    let search = Search::parse(&said)?;
+    let has_query = bytes.try_get_u8().ok()? != 0;
+    let query = text(bytes)?;
+    Some((search, has_query.then_some(query)))
 }
 
 fn numbers(terms: &Terms) -> [u64; 5] {
@@ -125,6 +189,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::rfc9111::testing::headers;
 
     fn kept(part: Option<Held>) -> Kept {
         let terms = Terms {
@@ -143,17 +208,48 @@ mod tests {
 
     #[test]
     fn survives_its_encoding() {
-        for part in [None, Some(Held { first: 1, end: 2, whole: 3 })] {
-            let before = kept(part);
+        let search = |said: &str| Search::of(&headers(&[("no-vary-search", said)]));
+        let searches = [
+            None,
+            Some((Search::default(), None)),
+            Some((search("key-order, params=(\"a b\" \"\\\"%C3%A9\")"), Some("x=1".to_owned()))),
+            Some((search("params, except=()"), Some(String::new()))),
+        ];
+        let parts = [None, Some(Held { first: 1, end: 2, whole: 3 })];
+        for (part, search) in parts.into_iter().flat_map(|part| searches.clone().map(|search| (part, search))) {
+            let before = kept(part).searched(search.clone());
             let mut bytes = Vec::new();
             before.encode(&mut bytes);
             let after = Kept::decode(&mut bytes.clone().into()).unwrap();
             let parts = |kept: &Kept| (kept.status, kept.terms, kept.selected_by.clone(), kept.selection, kept.part);
             assert_eq!(parts(&after), parts(&before));
+            assert_eq!(after.search, search);
             for length in 0..bytes.len() {
                 assert!(Kept::decode(&mut Bytes::copy_from_slice(&bytes[..length])).is_none(), "{length}");
             }
         }
+    }
+
+    #[test]
+    fn a_response_is_for_the_queries_that_mean_the_same_by_its_own_word() {
+        let asks = |query: &str| Searched { query: Some(query.to_owned()), url: String::new() };
+        let nothing = HeaderMap::new();
+        let plain = |search: Option<Search>| {
+            let search = search.map(|search| (search, Some("x=1&utm=2".to_owned())));
+            Kept::new(StatusCode::OK, kept(None).terms, (Vec::new(), 0), None).searched(search)
+        };
+        let utm = plain(Some(Search::of(&headers(&[("no-vary-search", "params=(\"utm\")")]))));
+        assert!(utm.is_selected_by(&nothing, Some(&asks("x=1&utm=3"))));
+        assert!(!utm.is_selected_by(&nothing, Some(&asks("x=2&utm=2"))));
+        // One that says nothing of queries is for its own alone, wherever it is found.
+        let silent = plain(Some(Search::default()));
+        assert!(silent.is_selected_by(&nothing, Some(&asks("x=1&utm=2"))));
+        assert!(!silent.is_selected_by(&nothing, Some(&asks("x=1&utm=3"))));
+        assert_ne!(silent.other(&nothing, Some(&asks("x=1&utm=3"))), silent.other(&nothing, Some(&asks("x=1&utm=4"))));
+        // What was kept under its exact URL is not found otherwise.
+        assert!(plain(None).is_selected_by(&nothing, None));
+        assert!(!plain(None).is_selected_by(&nothing, Some(&asks("x=1&utm=2"))));
+        assert!(!utm.is_selected_by(&nothing, None));
     }
 
     #[test]

@@ -27,11 +27,12 @@ use crate::{
     decide::{BypassReason, NotStoredReason, Wanted},
     headers::{Account, Kept as Keeping},
     layer::Shared,
-    load::{Failed, Handed, Handover, Miss},
+    load::{self, Failed, Handed, Handover, Miss},
     position::Written,
     problem::Problem,
     rfc9111::{
         Received, Terms,
+        no_vary_search::Search,
         partial::Held,
         reuse::StaleUse,
         storing::{self, Keeper, may_keep},
@@ -82,7 +83,7 @@ enum Asking {
 
 impl Seeker {
     pub(super) fn sought(&self) -> Sought<'_> {
-        self.asked.sought(&self.read.headers, &self.read.control)
+        self.asked.sought(&self.read.headers, &self.read.control, self.look_up.searched.as_ref())
     }
 
     pub(super) fn suits(&self, fetched: &Fetched<StoredResponse>) -> Suit {
@@ -263,9 +264,10 @@ where
 {
     let nothing = || Ok(Loaded::absent().declined());
     let old = match old.as_ref().and_then(|old| old.origin()) {
-        Some(kept) if !kept.is_selected_by(&seeker.read.headers) => {
+        Some(kept) if !kept.is_selected_by(&seeker.read.headers, seeker.look_up.searched.as_ref()) => {
             if variant.is_none() {
-                seeker.note(Note::OtherVariant(vary::digest(&kept.selected_by, &seeker.read.headers)));
+                let searched = seeker.look_up.searched.as_ref();
+                seeker.note(Note::OtherVariant(kept.other(&seeker.read.headers, searched)));
                 return nothing();
             }
             None
@@ -293,7 +295,12 @@ where
     let arrived = Arrived { seeker: &seeker, target, at: now(&seeker.shared), delay };
     let brought = arrived.read(response, asking, old.as_deref()).await;
     match brought {
-        Brought::Kept(loaded) => Ok(*loaded),
+        Brought::Kept(loaded) => {
+            if let Some(digest) = variant {
+                load::make_room(&seeker.shared, &seeker.key(variant), digest).await;
+            }
+            Ok(*loaded)
+        }
         Brought::Passed(response, reason, tags) => {
             handover.put(Handed::Response(Box::new(*response), reason));
             Ok(seeker.look_up.based(Loaded::absent().declined(), tags))
@@ -505,6 +512,20 @@ impl Arrived<'_> {
         self.seeker.look_up.tags(&self.seeker.shared, &self.target, headers)
     }
 
+    /// What a response says of queries, and the one that it was made for, where it is kept for more than one. The next
+    /// request of the path goes by what it says.
+    fn search(&self, headers: &HeaderMap) -> Option<(Search, Option<String>)> {
+        let Seeker { shared, look_up, read, .. } = self.seeker;
+        if !read.lifetime.reads_no_vary_search {
+            return None;
+        }
+        let said = Search::of(headers);
+        if !said.is_default() {
+            shared.searches.learn(look_up.tenant(), &read.host, self.target.path(), said.clone());
+        }
+        look_up.searched.as_ref().map(|searched| (said, searched.query.clone()))
+    }
+
     fn loaded(
         &self,
         candidate: Candidate,
@@ -524,7 +545,8 @@ impl Arrived<'_> {
         }
         let selection = vary::digest(&names, &read.headers);
         let life = std::time::Duration::from_secs(terms.useful_for()) + read.lifetime.retain;
-        let kept = Kept::new(candidate.status, terms, (names, selection), part);
+        let search = self.search(&candidate.headers);
+        let kept = Kept::new(candidate.status, terms, (names, selection), part).searched(search);
         let misses = shared.cache.peek(&look_up.key).map_or(0, |old| old.misses()) + 1;
         let stored = StoredResponse::of_origin(etag, candidate.fields, body, misses, kept);
         look_up.based(Loaded::value(stored), tags).ttl(life)

@@ -8,8 +8,8 @@ use crate::{
     rfc9111::{
         control::RequestControl,
         reuse::{self, Reuse, StaleUse, Why},
-        vary,
     },
+    searches::Searched,
     stored::StoredResponse,
 };
 
@@ -20,6 +20,8 @@ pub(crate) struct Sought<'a> {
     pub(crate) control: &'a RequestControl,
     pub(crate) wanted: Wanted,
     pub(crate) range: &'a WantedRange,
+    /// The query, where responses of the path are for more than one.
+    pub(crate) searched: Option<&'a Searched>,
 }
 
 /// Whether a stored response suits a request, and if not, why.
@@ -53,8 +55,8 @@ impl Sought<'_> {
     /// Judges a stored response at `now`, in seconds since 1970.
     pub(crate) fn judge(&self, stored: &StoredResponse, now: u64) -> Suit {
         let Some(kept) = stored.origin() else { return Suit::Ask(Why::Stale) };
-        if !kept.is_selected_by(self.headers) {
-            return Suit::OtherVariant(vary::digest(&kept.selected_by, self.headers));
+        if !kept.is_selected_by(self.headers, self.searched) {
+            return Suit::OtherVariant(kept.other(self.headers, self.searched));
         }
         if kept.part.is_some() && self.place(stored).is_none() {
             return Suit::TooLittle;
@@ -81,7 +83,7 @@ impl Sought<'_> {
     /// Whether it may stand in for what the origin failed to give.
     pub(crate) fn may_stand_in(&self, stored: &StoredResponse, now: u64) -> bool {
         stored.origin().is_some_and(|kept| {
-            kept.is_selected_by(self.headers)
+            kept.is_selected_by(self.headers, self.searched)
                 && (kept.part.is_none() || self.place(stored).is_some())
                 && reuse::may_stand_in(&kept.terms, self.control, now)
         })

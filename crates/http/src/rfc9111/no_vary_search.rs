@@ -1,9 +1,12 @@
 //! Which part of the query does not matter, by the origin's word (`No-Vary-Search`).
 //!
-//! The layer does not look responses up by it: a route says which part counts ([`Query`](crate::Query)), so that every
-//! response of a URL has one key and one tag.
+//! After `draft-ietf-httpbis-no-vary-search`. It concerns routes whose lifetimes are the service's; of others, and beside
+//! it, the route says which part counts ([`Query`](crate::Query)).
+
+use std::fmt;
 
 use http::{HeaderMap, HeaderName};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use sfv::{BareItem, Dictionary, Item, ListEntry, Parser};
 
 /// What of a query does not matter.
@@ -34,8 +37,12 @@ impl Search {
     /// What a response says. What is malformed says nothing: then all matters.
     pub fn of(headers: &HeaderMap) -> Self {
         let lines: Option<Vec<&str>> = headers.get_all(NO_VARY_SEARCH).iter().map(|line| line.to_str().ok()).collect();
-        let parsed = lines.and_then(|lines| Parser::new(&lines.join(",")).parse::<Dictionary>().ok());
-        parsed.and_then(|said| Self::read(&said)).unwrap_or_default()
+        lines.and_then(|lines| Self::parse(&lines.join(","))).unwrap_or_default()
+    }
+
+    /// What a text says, in the header's form; none if it is malformed.
+    pub fn parse(said: &str) -> Option<Self> {
+        Self::read(&Parser::new(said).parse::<Dictionary>().ok()?)
     }
 
     fn read(said: &Dictionary) -> Option<Self> {
@@ -56,9 +63,29 @@ impl Search {
         Some(Self { key_order, counted })
     }
 
-    /// Whether two queries are the same as far as they matter.
+    /// Whether it says what holds anyway: that all matters.
+    pub fn is_default(&self) -> bool {
+        !self.key_order && self.counted.is_all()
+    }
+
+    /// Whether two queries are the same as far as they matter. Where nothing is said, only equal ones are.
     pub fn is_same(&self, one: Option<&str>, other: Option<&str>) -> bool {
-        self.counted_of(one) == self.counted_of(other)
+        one == other || (!self.is_default() && self.counted_of(one) == self.counted_of(other))
+    }
+
+    /// One text for all queries that are the same as far as they matter, and for no other.
+    pub fn simplified(&self, query: Option<&str>) -> String {
+        if self.is_default() {
+            return query.map_or_else(String::new, |query| format!("={query}"));
+        }
+        let mut text = String::new();
+        for (name, value) in self.counted_of(query) {
+            text.push('&');
+            text.extend(utf8_percent_encode(&name, NON_ALPHANUMERIC));
+            text.push('=');
+            text.extend(utf8_percent_encode(&value, NON_ALPHANUMERIC));
+        }
+        text
     }
 
     /// The parameters of a query that matter, decoded, in the order that matters.
@@ -81,6 +108,35 @@ impl Search {
     }
 }
 
+/// As the header says it.
+impl fmt::Display for Search {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.key_order { "key-order" } else { "key-order=?0" })?;
+        let (before, names) = match &self.counted {
+            Counted::All => return Ok(()),
+            Counted::AllBut(names) => (", params=(", names),
+            Counted::Only(names) => (", params, except=(", names),
+        };
+        f.write_str(before)?;
+        for (at, name) in names.iter().enumerate() {
+            f.write_str(if at > 0 { " \"" } else { "\"" })?;
+            utf8_percent_encode(name, NON_ALPHANUMERIC).fmt(f)?;
+            f.write_str("\"")?;
+        }
+        f.write_str(")")
+    }
+}
+
+impl Counted {
+    fn is_all(&self) -> bool {
+        match self {
+            Self::All => true,
+            Self::AllBut(names) => names.is_empty(),
+            Self::Only(_) => false,
+        }
+    }
+}
+
 fn boolean(entry: &ListEntry) -> Option<bool> {
     match entry {
         ListEntry::Item(Item { bare_item: BareItem::Boolean(value), .. }) => Some(*value),
@@ -91,7 +147,8 @@ fn boolean(entry: &ListEntry) -> Option<bool> {
 fn strings(entry: &ListEntry) -> Option<Vec<String>> {
     let ListEntry::InnerList(list) = entry else { return None };
     let text = |item: &Item| match &item.bare_item {
-        BareItem::String(text) => Some(text.as_str().to_owned()),
+        // Written as in a query, so that any name can be.
+        BareItem::String(text) => Some(crate::url::plain(text.as_str()).into_owned()),
         _ => None,
     };
     list.items.iter().map(text).collect()
@@ -105,6 +162,8 @@ mod tests {
     fn check(said: &str, one: &str, other: &str, expected: bool) {
         let search = Search::of(&headers(&[("no-vary-search", said)]));
         assert_eq!(search.is_same(Some(one), Some(other)), expected, "{said}: {one} and {other}");
+        let simplified = search.simplified(Some(one)) == search.simplified(Some(other));
+        assert_eq!(simplified, expected, "{said}: {one} and {other}");
     }
 
     #[test]
@@ -127,13 +186,48 @@ mod tests {
     fn parameters_are_compared_as_servers_read_them() {
         check("key-order", "%61=b+c", "a=b%20c", true);
         check("params=(\"a b\")", "a+b=1", "a%20b=2", true);
+        check("params=(\"%C3%A9+%E6%B0%97\")", "%C3%A9%20%E6%B0%97=3&a=x", "a=%78", true);
+        check("key-order", "a=%f6", "a=%ef%bf%bd", true);
+        check("key-order", "a=x&&&&", "a=x", true);
+        check("key-order", "a=", "a", true);
+        check("key-order", "a=b%26c=d", "a=b&c=d", false);
+    }
+
+    #[test]
+    fn where_nothing_is_said_only_equal_queries_are_the_same() {
+        for said in ["params=?0", "params=()", "key-order=?0", "unknown"] {
+            check(said, "a=b&&&c", "a=b&c=", false);
+            check(said, "a=%78", "a=x", false);
+            check(said, "a=x", "a=x", true);
+        }
+        let search = Search::default();
+        assert!(!search.is_same(None, Some("")) && search.simplified(None) != search.simplified(Some("")));
+        let search = Search { key_order: true, ..Search::default() };
+        assert!(search.is_same(None, Some("")));
+    }
+
+    #[test]
+    fn what_is_not_known_beside_the_rest_means_nothing() {
+        check("params=(\"utm\"), soon=1", "a=1&utm=x", "a=1", true);
     }
 
     #[test]
     fn what_is_malformed_says_nothing() {
-        for said in
-            ["", "params=1", "params=(a)", "except=(\"a\")", "params=?0, except=(\"a\")", "key-order=1", "params=("]
-        {
+        for said in [
+            "",
+            "params=1",
+            "params=(a)",
+            "except=(\"a\")",
+            "except=()",
+            "params=?0, except=(\"a\")",
+            "params=(), except=()",
+            "params=(\"a\"), except=(\"x\")",
+            "params, except=(a)",
+            "params, except=\"a\"",
+            "params, except=?1",
+            "key-order=1",
+            "params=(",
+        ] {
             check(said, "a=1", "a=1&b=2", false);
             assert_eq!(Search::of(&headers(&[("no-vary-search", said)])), Search::default(), "{said}");
         }

@@ -65,6 +65,9 @@ pub struct OriginLifetime {
     pub reads_cdn_cache_control: bool,
     /// Whether `Surrogate-Control` does, and the service is told so in `Surrogate-Capability`.
     pub reads_surrogate_control: bool,
+    /// Whether a response may say which part of its query does not matter (`No-Vary-Search`), and is then the answer for
+    /// all queries that differ in that alone.
+    pub reads_no_vary_search: bool,
     /// Whether responses that set a cookie are kept, and set it for everybody who is given them. RFC 9111, 7.3, allows
     /// it; hardly a service means it.
     pub keeps_cookies: bool,
@@ -236,7 +239,7 @@ impl RoutePolicy {
 
 impl Default for OriginLifetime {
     /// Nothing is fresh that does not say so; a day at most, kept for an hour more; no heuristics, nothing stale,
-    /// no cookies; `CDN-Cache-Control` is read; staleness between nodes bounded to one second; 30 s to answer.
+    /// no cookies; `CDN-Cache-Control` and `No-Vary-Search` are read; staleness between nodes bounded to one second; 30 s to answer.
     fn default() -> Self {
         Self {
             default_ttl: Duration::ZERO,
@@ -247,6 +250,7 @@ impl Default for OriginLifetime {
             stale_if_error: Duration::ZERO,
             reads_cdn_cache_control: true,
             reads_surrogate_control: false,
+            reads_no_vary_search: true,
             keeps_cookies: false,
             shares_authorized: false,
             mode: Mode::Bounded(Duration::from_secs(1)),

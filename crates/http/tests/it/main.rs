@@ -12,6 +12,7 @@ mod origin;
 mod parsers;
 mod passing;
 mod public;
+mod search;
 mod storing;
 mod tuning;
 mod waiting;

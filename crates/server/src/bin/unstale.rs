@@ -8,7 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use serde_json::json;
 use unstale_server::{
     audit::{self, cli::AuditCommand},
-    gateway::{Gateway, client, config},
+    gateway::{Gateway, client, config, openapi},
     run::stop_signal,
     settings::LogFormat,
     telemetry::{self, BuildInfo},
@@ -65,6 +65,8 @@ enum GatewayCommand {
     },
     /// Print the JSON schema of configuration files
     Schema,
+    /// Print the OpenAPI document of the API for backends
+    Openapi,
     /// Make a token for the API for backends, and print its hash for the configuration file
     Token,
 }
@@ -74,6 +76,9 @@ struct Invalidate {
     /// Where the gateway's [control] is
     #[arg(long, default_value = "http://127.0.0.1:8081")]
     url: String,
+    /// A PEM file with the authorities that vouch for an https address; without one, the system's
+    #[arg(long)]
+    ca: Option<PathBuf>,
     /// A file that holds the token; else the environment variable `UNSTALE_TOKEN` is read
     #[arg(long)]
     token_file: Option<PathBuf>,
@@ -135,6 +140,10 @@ async fn run(command: Command) -> anyhow::Result<()> {
             println!("{}", serde_json::to_string_pretty(&config::schema()).context("the schema cannot be written")?);
             Ok(())
         }
+        Command::Gateway(GatewayCommand::Openapi) => {
+            print!("{}", openapi());
+            Ok(())
+        }
         Command::Gateway(GatewayCommand::Token) => {
             let token = URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>());
             println!("token:        {token}");
@@ -159,7 +168,8 @@ async fn run_gateway(file: PathBuf) -> anyhow::Result<()> {
     if let Some(address) = gateway.control_addr() {
         tracing::info!(%address, "the API for backends answers");
     }
-    Ok(gateway.run(stop_signal()).await?)
+    gateway.run(stop_signal()).await;
+    Ok(())
 }
 
 async fn call(invalidate: Invalidate) -> anyhow::Result<()> {
@@ -173,7 +183,8 @@ async fn call(invalidate: Invalidate) -> anyhow::Result<()> {
         "tenant": tenant, "groups": groups, "principals": principals, "sessions": sessions,
         "dry_run": dry_run, "mode": mode,
     });
-    let (status, answer) = client::call(&invalidate.url, "/v1/purge", token.trim(), &body).await?;
+    let api = client::Api { address: invalidate.url.clone(), ca: invalidate.ca.clone() };
+    let (status, answer) = client::call(&api, "/v1/purge", token.trim(), &body).await?;
     println!("{}", serde_json::to_string_pretty(&answer).context("the answer cannot be written")?);
     if !status.is_success() {
         bail!("the gateway refused: {status}");

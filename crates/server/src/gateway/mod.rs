@@ -29,6 +29,7 @@ mod tls;
 pub mod upstream;
 
 pub use self::{
+    control::openapi,
     start::{Gateway, StartError},
     tls::TlsError,
 };

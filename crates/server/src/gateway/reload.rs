@@ -93,7 +93,8 @@ fn unchangeable(old: &Plan, new: &Plan) -> Vec<&'static str> {
     let (was, is) = (&old.file, &new.file);
     let mut listen = is.listen.clone();
     listen.request_body_max = was.listen.request_body_max;
-    let address = |file: &config::File| file.control.as_ref().map(|control| control.address.clone());
+    listen.trusted_proxies.clone_from(&was.listen.trusted_proxies);
+    let control = |file: &config::File| file.control.as_ref().map(|it| (it.address.clone(), it.tls.clone()));
     let memory = |file: &config::File| (file.cache.memory_max, file.cache.tenant_memory_max);
     let store = |plan: &Plan| {
         let file = &plan.file.cache;
@@ -109,7 +110,7 @@ fn unchangeable(old: &Plan, new: &Plan) -> Vec<&'static str> {
     };
     let differing = [
         ("[listen]", listen != was.listen),
-        ("control.address", address(was) != address(is)),
+        ("control.address, control.tls", control(was) != control(is)),
         ("cache.memory_max, cache.tenant_memory_max", memory(was) != memory(is)),
         ("cache.redis_url, cache.namespace, cache.version", store(old) != store(new)),
         ("cache.secret", old.secret != new.secret),

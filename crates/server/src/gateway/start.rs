@@ -1,8 +1,12 @@
 //! Starting a gateway from a configuration, and running it to its end.
 
-use std::{net::SocketAddr, num::NonZeroU32, path::PathBuf, sync::Arc};
+use std::{
+    net::SocketAddr,
+    num::NonZeroU32,
+    path::PathBuf,
+    sync::{Arc, atomic::Ordering::Relaxed},
+};
 
-use futures_util::FutureExt as _;
 use tokio::sync::watch;
 use unstale::{
     Cache, CacheLimits, CacheVersion, InvalidRedisSettings, KeyRing, L1Limits, MemoryStore, RedisSettings, RedisStore,
@@ -10,7 +14,7 @@ use unstale::{
 };
 
 use super::{
-    assembly::{Build, GatewayService, Shared, StateError, listen_settings},
+    assembly::{Build, GatewayService, Shared, StateError, control_settings, listen_settings},
     config::Plan,
     control,
     identity::tenancy,
@@ -22,7 +26,7 @@ use super::{
 use crate::{
     audit::{Audit, AuditKeys, AuditMetrics, AuditSettings, AuditTrail},
     database::{PoolLimits, connect, migrate_up},
-    run::{RunError, Server},
+    run::Answers,
     shared::{RECORD_LIMIT, SharedStore},
     telemetry::{BuildInfo, HttpTelemetry, Metrics},
 };
@@ -41,7 +45,7 @@ pub enum StartError {
     Listen(#[from] ListenError),
     /// The API for backends cannot be listened on.
     #[error("[control] {0}")]
-    Control(#[from] RunError),
+    Control(#[source] ListenError),
     /// The URL of Redis is none.
     #[error("the URL of Redis cannot be used: {0}")]
     Redis(#[from] InvalidRedisSettings),
@@ -72,7 +76,7 @@ pub struct Gateway {
     shared: Arc<Shared>,
     service: GatewayService,
     listener: Listener,
-    control: Option<(Server, axum::Router)>,
+    control: Option<(Listener, Answers)>,
     keeps_up: SharedStore,
     source: Option<PathBuf>,
 }
@@ -84,7 +88,7 @@ impl Gateway {
         let listener = Listener::bind(listen_settings(&plan)).await?;
         let control = match &plan.file.control {
             None => None,
-            Some(control) => Some(Server::bind(control.address.parse().expect("the file was checked")).await?),
+            Some(control) => Some(Listener::bind(control_settings(&plan, control)).await.map_err(StartError::Control)?),
         };
         let gateway_metrics = Arc::new(GatewayMetrics::default());
         let audit_metrics = AuditMetrics::default();
@@ -106,15 +110,17 @@ impl Gateway {
             },
             |secret| secret.expose().to_vec(),
         );
-        let forward = Forward::new(ForwardSettings::default());
+        // What is not to be believed was taken out before the cache; what is left was said by a proxy that is trusted.
+        let anybody = ["0.0.0.0/0", "::/0"].map(|all| all.parse().expect("these are networks"));
+        let forward = Forward::new(ForwardSettings { trusted: anybody.to_vec(), ..ForwardSettings::default() });
         let build = Build { cache, forward, metrics: gateway_metrics.clone(), secret, audit };
         let first = build.state(plan, None)?;
         let shared = Shared::new(build, first);
         gateway_metrics.watch(&shared);
         let service = GatewayService::new(&shared, &HttpTelemetry::new(metrics.clone()));
-        let control = control.map(|server| {
+        let control = control.map(|control| {
             let app = control::router(&shared, &service, &metrics, listener.handle());
-            (server.readiness(control::readiness(&shared)), app)
+            (control, control::readiness(&shared).around(app))
         });
         Ok(Self { shared, service, listener, control, keeps_up: store, source })
     }
@@ -126,7 +132,7 @@ impl Gateway {
 
     /// Where the API for backends is.
     pub fn control_addr(&self) -> Option<SocketAddr> {
-        self.control.as_ref().and_then(|(server, _)| server.local_addr().ok())
+        self.control.as_ref().and_then(|(listener, _)| listener.local_addr().ok())
     }
 
     /// A hold on the listener.
@@ -135,7 +141,7 @@ impl Gateway {
     }
 
     /// Answers until `stop` is over and what runs has ended.
-    pub async fn run(self, stop: impl Future<Output = ()> + Send + 'static) -> Result<(), RunError> {
+    pub async fn run(self, stop: impl Future<Output = ()> + Send + 'static) {
         let Self { shared, service, listener, control, keeps_up, source } = self;
         let (tell, told) = watch::channel(false);
         let stopping = move || {
@@ -148,20 +154,27 @@ impl Gateway {
             stop.await;
             let _ = tell.send(true);
         };
-        let answering = listener.run(service, stopping()).map(Ok);
+        let answering = listener.run(service, stopping());
         let controlled = async {
             match control {
-                Some((server, app)) => server.run(app, stopping()).await,
-                None => Ok(()),
+                None => {}
+                Some((listener, answers)) => {
+                    let stop = stopping();
+                    let stopping = answers.stopping;
+                    let stop = async move {
+                        stop.await;
+                        stopping.store(true, Relaxed);
+                    };
+                    listener.run(answers.app, stop).await;
+                }
             }
         };
-        let ((), answered, controlled) = tokio::join!(stopped, answering, controlled);
+        tokio::join!(stopped, answering, controlled);
         keeping_up.abort();
         following.iter().for_each(tokio::task::JoinHandle::abort);
         if let Some(audit) = &shared.build.audit {
             audit.close(RECORD_LIMIT).await;
         }
-        answered.and(controlled)
     }
 }
 

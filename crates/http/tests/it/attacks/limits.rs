@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use http::StatusCode;
 use unstale::{CacheLimits, L1Limits, MemoryStore};
-use unstale_http::{GroupHeader, Lifetime, OriginLifetime, RoutePolicies, RoutePolicy, Sharing};
+use unstale_http::{GroupHeader, HttpLimits, Lifetime, OriginLifetime, RoutePolicies, RoutePolicy, Sharing};
 
 use super::{Party, ROUTES, routes};
 use crate::world::{World, minute, request, user, with};
@@ -103,6 +103,50 @@ async fn variants_without_end_take_no_memory_without_end() {
     }
     let size = world.cache.size();
     assert!(size.bytes <= 64 << 10 && size.entries < 1000, "{size:?}");
+}
+
+/// Variants of one URL have a limit of their own, although there is memory for all; and those who use one keep it, however
+/// many somebody else makes up.
+#[tokio::test]
+async fn no_url_has_variants_without_end_and_the_one_in_use_stays() {
+    let max = HttpLimits::default().variants_max;
+    for lifetime in [Lifetime::Route(minute()), Lifetime::Origin(OriginLifetime::default())] {
+        for sharing in [Sharing::PerPrincipal, Sharing::Tenant, Sharing::Public] {
+            // By a header that the service varies by, and by one that routes count; by cookies where they reach it.
+            for (header, by_cookie) in [("accept", false), ("x-theme", false), ("cookie", true)] {
+                let is_route = matches!(lifetime, Lifetime::Route(_));
+                if (is_route && header != "accept") || (by_cookie && sharing == Sharing::Public) {
+                    continue;
+                }
+                let routes = RoutePolicies::builder()
+                    .vary_on(["accept"])
+                    .route("/x/*", RoutePolicy { lifetime, ..RoutePolicy::uncached("x") }.sharing(sharing))
+                    .build()
+                    .unwrap();
+                let world = World::new(routes, move |head| {
+                    let value = head.headers.get(header).map_or("", |value| value.to_str().unwrap()).to_owned();
+                    let headers = [("cache-control", "max-age=60"), ("vary", header)];
+                    Box::pin(async move { with(200, &headers[..if is_route { 1 } else { 2 }], &value) })
+                })
+                .await;
+                let evil = Party::Evil.identity().unwrap();
+                let told = format!("{header} {sharing:?} {lifetime:?}");
+                // The first one is the URL's own; the victim's is a variant.
+                world.get_with(&evil, "/x/1", &[(header, "first")]).await;
+                world.get_with(&evil, "/x/1", &[(header, "in use")]).await;
+                let other = world.get_with(&evil, "/x/2", &[(header, "another URL")]).await;
+                assert_eq!(other.x_cache(), "MISS", "{told}");
+                for number in 0..2 * max {
+                    world.get_with(&evil, "/x/1", &[(header, &number.to_string())]).await;
+                    let used = world.get_with(&evil, "/x/1", &[(header, "in use")]).await;
+                    assert_eq!((used.x_cache(), used.body.as_str()), ("HIT", "in use"), "{number} {told}");
+                }
+                assert!(world.cache.size().entries <= max + 2, "{:?} {told}", world.cache.size());
+                let other = world.get_with(&evil, "/x/2", &[(header, "another URL")]).await;
+                assert_eq!(other.x_cache(), "HIT", "{told}");
+            }
+        }
+    }
 }
 
 /// A service (or somebody who makes it echo) names very many groups, or very long ones.

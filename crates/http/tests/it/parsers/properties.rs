@@ -137,7 +137,11 @@ pub(crate) fn no_vary_search(data: &[u8]) {
     let search = Search::of(&lines(&NO_VARY_SEARCH, said));
     let query = String::from_utf8_lossy(query);
     assert!(search.is_same(Some(&query), Some(&query)));
+    // What is written again says the same, and one text stands for all that mean the same.
+    assert_eq!(Search::parse(&search.to_string()).as_ref(), Some(&search));
     let other = format!("{query}&evil=1");
+    let is_one = search.simplified(Some(&query)) == search.simplified(Some(&other));
+    assert_eq!(is_one, search.is_same(Some(&query), Some(&other)), "{query}");
     assert_eq!(search.is_same(Some(&query), Some(&other)), search.is_same(Some(&other), Some(&query)));
     if search == Search::default() {
         assert!(!search.is_same(Some(&query), Some(&other)), "{query}");

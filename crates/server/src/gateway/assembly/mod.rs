@@ -16,6 +16,6 @@ mod state;
 pub(crate) use self::{
     forwarding::{ask_upstream, ask_url},
     service::GatewayService,
-    settings::listen_settings,
+    settings::{control_settings, listen_settings},
     state::{Build, Shared, State, StateError},
 };

@@ -216,6 +216,7 @@ fn lifetime(cache: &RouteCache) -> Lifetime {
                 stale_while_revalidate: more.stale_while_revalidate.map_or(own.stale_while_revalidate, |time| time.0),
                 stale_if_error: more.stale_if_error.map_or(own.stale_if_error, |time| time.0),
                 reads_surrogate_control: more.surrogate_control,
+                reads_no_vary_search: more.no_vary_search.unwrap_or(own.reads_no_vary_search),
                 keeps_cookies: more.keep_cookies,
                 shares_authorized: more.share_authorized,
                 default_ttl: cache.ttl.map_or(own.default_ttl, |ttl| ttl.0),

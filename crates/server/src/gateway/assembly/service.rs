@@ -29,7 +29,7 @@ use crate::{
         config::file::OnCredentials,
         identity::{Identified, Outcome, Peer, Stranger},
         listen::{ClientConnection, PeerCertificate},
-        proxy::ForwardBody,
+        proxy::{ForwardBody, forwarded},
         upstream::{Target, Upstream},
     },
     problem::Problem,
@@ -132,6 +132,10 @@ impl Passage {
         let address = head.extensions.get().map(ClientConnection::peer);
         let certificate: Option<PeerCertificate> = head.extensions.get().cloned();
         let peer = Peer { address: address.map(|address| address.0.ip()), certificate: certificate.as_ref() };
+        if !self.state.believes(peer.address) {
+            // Before anything is looked up: it neither shapes an answer nor makes an entry of its own.
+            forwarded::drop_told(&mut head.headers);
+        }
         self.state.identities.strip(&mut head, peer).map_err(|Stranger| Refusal::Stranger)?;
         let (upstream, body_bytes_max) = self.target(&head.method)?;
         let length = head.headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());

@@ -3,7 +3,10 @@
 use http::Uri;
 
 use crate::gateway::{
-    config::{Plan, file::UpstreamFile},
+    config::{
+        Plan,
+        file::{self, Control, UpstreamFile},
+    },
     listen::{ClientAuthority, ListenSettings, ListenTls},
     upstream::{
         CertificateFiles, HealthSettings, RetrySettings, SentHost, ServerAddress, Timeouts, UpstreamSettings,
@@ -11,17 +14,14 @@ use crate::gateway::{
     },
 };
 
+/// Connections to the API for backends at a time.
+const CONTROL_CONNECTIONS_MAX: usize = 1000;
+
 /// The listener's settings.
 pub(crate) fn listen_settings(plan: &Plan) -> ListenSettings {
     let file = &plan.file.listen;
-    let tls = file.tls.as_ref().map(|tls| {
-        let files = CertificateFiles { certificate: plan.path(&tls.certificate), key: plan.path(&tls.key) };
-        let client_ca = tls.client_ca.as_ref();
-        let client_ca = client_ca.map(|ca| ClientAuthority { ca: plan.path(ca), required: tls.client_required });
-        ListenTls { client_ca, ..ListenTls::new(files) }
-    });
     ListenSettings {
-        tls,
+        tls: file.tls.as_ref().map(|tls| listen_tls(plan, tls)),
         http2: file.http2,
         connections_max: file.connections_max,
         head_bytes_max: file.head_bytes_max.as_usize(),
@@ -30,6 +30,22 @@ pub(crate) fn listen_settings(plan: &Plan) -> ListenSettings {
         drain_limit: file.drain_timeout.0,
         ..ListenSettings::new(file.address.parse().expect("the file was checked"))
     }
+}
+
+/// The settings of the listener of the API for backends.
+pub(crate) fn control_settings(plan: &Plan, file: &Control) -> ListenSettings {
+    ListenSettings {
+        tls: file.tls.as_ref().map(|tls| listen_tls(plan, tls)),
+        connections_max: CONTROL_CONNECTIONS_MAX,
+        ..ListenSettings::new(file.address.parse().expect("the file was checked"))
+    }
+}
+
+fn listen_tls(plan: &Plan, file: &file::ListenTls) -> ListenTls {
+    let files = CertificateFiles { certificate: plan.path(&file.certificate), key: plan.path(&file.key) };
+    let client_ca = file.client_ca.as_ref();
+    let client_ca = client_ca.map(|ca| ClientAuthority { ca: plan.path(ca), required: file.client_required });
+    ListenTls { client_ca, ..ListenTls::new(files) }
 }
 
 /// An upstream's settings.

@@ -1,6 +1,6 @@
 //! Everything that one configuration makes, and how it is exchanged for the next.
 
-use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, fmt, net::IpAddr, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
 use tower::Layer as _;
@@ -17,7 +17,7 @@ use crate::gateway::{
     },
     identity::{ANSWER_BYTES_MAX, HashKey, Identities, JWKS_BYTES_MAX},
     metrics::GatewayMetrics,
-    proxy::Forward,
+    proxy::{Forward, Network},
     upstream::{Upstream, UpstreamError},
 };
 
@@ -48,6 +48,7 @@ pub(crate) struct State {
     pub(crate) identities: Arc<Identities>,
     pub(crate) upstreams: BTreeMap<String, (UpstreamFile, Arc<Upstream>)>,
     pub(crate) fallback: Option<Arc<Upstream>>,
+    trusted_proxies: Vec<Network>,
     pub(crate) service: CacheService<Forwarding>,
 }
 
@@ -91,15 +92,23 @@ impl Build {
             body_bytes_max: file.response_body_max.as_usize(),
             header_bytes_max: file.response_headers_max.as_usize(),
             url_bytes_max: file.url_max.as_usize(),
+            variants_max: file.variants_max,
             ..HttpLimits::default()
         });
         let fallback = plan.file.fallback.as_deref().map(upstream);
         let service = layer.layer(Forwarding(self.forward.clone()));
-        Ok(State { plan, routing, identities, upstreams, fallback, service })
+        let proxies = plan.file.listen.trusted_proxies.iter();
+        let trusted_proxies = proxies.map(|network| network.parse().expect("the file was checked")).collect();
+        Ok(State { plan, routing, identities, upstreams, fallback, trusted_proxies, service })
     }
 }
 
 impl State {
+    /// Whether what a peer says of others' addresses and URLs is believed.
+    pub(crate) fn believes(&self, peer: Option<IpAddr>) -> bool {
+        peer.is_some_and(|peer| self.trusted_proxies.iter().any(|network| network.contains(peer)))
+    }
+
     pub(crate) fn on_bad(&self) -> OnCredentials {
         self.plan.file.credentials.bad
     }

@@ -208,6 +208,13 @@ fn identities_are_checked() {
 }
 
 #[test]
+fn no_tenant_has_the_name_under_which_public_answers_are_kept() {
+    check("[tenant]\nfixed = \"public\"", "6:9: tenant.fixed is \"public\", the name", "another name");
+    let hosts = "[tenant]\nhosts = { \"a.example\" = \"public\" }";
+    check(hosts, "6:25: tenant.hosts.\"a.example\" is \"public\", the name", "another name");
+}
+
+#[test]
 fn the_other_parts_are_checked() {
     check("[cache]\nsecret_env = \"SHORT\"", "6:14: cache.secret_env leads to a secret of 5 bytes", "32");
     check("[cache]\nredis_url = \"redis://h\"", "5:1: cache.secret_file is missing", "same on all nodes");
@@ -223,6 +230,16 @@ fn the_other_parts_are_checked() {
         "64",
     );
     check("[upstreams.b]\nservers = []", "6:11: upstreams.b.servers is an empty list", "at least 1");
+    let tls = "[control]\naddress = \"127.0.0.1:1\"\n[control.tls]\ncertificate = \"gone.pem\"\nkey = \"gone.key\"\n";
+    let told = told(&format!("{GOOD}{tls}client_required = true"));
+    for (told, begins) in told.iter().zip([
+        "8:15: control.tls.certificate names",
+        "9:7: control.tls.key names",
+        "10:19: control.tls.client_required is true, but nobody",
+    ]) {
+        assert!(told.starts_with(begins), "{told}");
+    }
+    assert_eq!(told.len(), 3, "{told:?}");
     check(
         "[upstreams.b]\nservers = [\"http://b\"]\ntls = { server_name = \"b\" }",
         "7:7: upstreams.b.tls is there for servers",

@@ -1,15 +1,15 @@
 //! Who calls, and for which tenants.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
-use axum::extract::{ConnectInfo, FromRequestParts};
+use axum::extract::FromRequestParts;
 use http::{header, request::Parts};
 use parking_lot::Mutex;
 use unstale::Tenant;
 
 use super::Control;
 use crate::{
-    gateway::{assembly::State, identity::tenancy},
+    gateway::{assembly::State, identity::tenancy, listen::ClientConnection},
     problem::{FieldError, Problem},
     rate_limit::{AttemptLimiter, AttemptLimits},
 };
@@ -65,8 +65,8 @@ impl FromRequestParts<Arc<Control>> for Caller {
         let now = control.shared.build.cache.now();
         let state = control.shared.current.load_full();
         let Some(caller) = token(parts).and_then(|token| known(&state, token)) else {
-            let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
-            let peer = peer.map_or_else(String::new, |peer| peer.0.ip().to_string());
+            let peer = parts.extensions.get::<ClientConnection>();
+            let peer = peer.map_or_else(String::new, |connection| connection.peer().0.ip().to_string());
             return Err(match control.access.wrong.attempt(&peer, now) {
                 Ok(()) => Problem::unauthorized().detail("Send the token of a credential: Authorization: Bearer …."),
                 Err(refused) => Problem::too_many_requests("Too many calls with wrong tokens.", refused.retry_after),

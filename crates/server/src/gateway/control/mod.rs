@@ -10,6 +10,7 @@
 #![allow(clippy::result_large_err, reason = "a problem is made once for a refused request, and moved a few times")]
 
 mod access;
+mod openapi;
 mod selection;
 mod status;
 mod warm;
@@ -18,11 +19,13 @@ use std::{sync::Arc, time::Duration};
 
 use axum::{
     Router,
-    extract::DefaultBodyLimit,
-    routing::{get, post},
+    extract::{DefaultBodyLimit, State},
+    response::Response,
 };
+use utoipa_axum::{router::OpenApiRouter, routes};
 
 use self::access::Access;
+pub use self::openapi::openapi;
 use super::{
     assembly::{GatewayService, Shared},
     listen::ListenHandle,
@@ -41,6 +44,7 @@ pub(crate) struct Control {
     shared: Arc<Shared>,
     service: GatewayService,
     listening: ListenHandle,
+    metrics: Arc<Metrics>,
     access: Access,
 }
 
@@ -51,19 +55,37 @@ pub(crate) fn router(
     metrics: &Arc<Metrics>,
     listening: ListenHandle,
 ) -> Router {
-    let control =
-        Arc::new(Control { shared: shared.clone(), service: service.clone(), listening, access: Access::default() });
-    let scraped = metrics.clone();
-    Router::new()
-        .route("/v1/invalidate", post(selection::invalidate))
-        .route("/v1/purge", post(selection::purge))
-        .route("/v1/warm", post(warm::warm))
-        .route("/v1/status", get(status::status))
-        .route("/metrics", get(move || async move { scraped.respond() }))
+    let control = Control {
+        shared: shared.clone(),
+        service: service.clone(),
+        listening,
+        metrics: metrics.clone(),
+        access: Access::default(),
+    };
+    let (router, _) = calls().split_for_parts();
+    router
         .fallback(|| async { Problem::not_found() })
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(HttpTelemetry::new(metrics.clone()))
-        .with_state(control)
+        .with_state(Arc::new(control))
+}
+
+/// Every call, and what the document says of it: from the same lines.
+fn calls() -> OpenApiRouter<Arc<Control>> {
+    OpenApiRouter::with_openapi(openapi::head())
+        .routes(routes!(selection::invalidate))
+        .routes(routes!(selection::purge))
+        .routes(routes!(warm::warm))
+        .routes(routes!(status::status))
+        .routes(routes!(scrape))
+}
+
+/// Metrics, for Prometheus
+#[utoipa::path(get, path = "/metrics", security(()), responses(
+    (status = 200, description = "All metrics", body = String, content_type = "application/openmetrics-text"),
+))]
+async fn scrape(State(control): State<Arc<Control>>) -> Response {
+    control.metrics.respond()
 }
 
 /// The gateway is ready while one server behind it is well.

@@ -10,6 +10,7 @@ use http::{HeaderValue, StatusCode};
 use serde::{Deserialize, Serialize};
 use unstale::{Cache, Census, InvalidateError, Invalidation, PositionSet, Tag, Tenant};
 use unstale_http::{WRITTEN_POSITION, group_tag};
+use utoipa::ToSchema;
 
 use super::{Control, access::Caller};
 use crate::{
@@ -26,38 +27,54 @@ const NAME_BYTES_MAX: usize = 512;
 const LOOKS_MAX: usize = 1_000_000;
 
 /// What is to be declared wrong.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Selection {
+    /// As the identity names it; `public` for what everybody may see.
     tenant: String,
+    /// Such as `import:7`.
     #[serde(default)]
+    #[schema(max_items = 1000)]
     groups: Vec<String>,
+    /// Whose own answers are wrong, as the identity names them.
     #[serde(default)]
+    #[schema(max_items = 1000)]
     principals: Vec<String>,
+    /// Which are over.
     #[serde(default)]
+    #[schema(max_items = 1000)]
     sessions: Vec<String>,
+    /// Only count what this node's memory holds of it.
     #[serde(default)]
     dry_run: bool,
 }
 
 /// What is to be purged, and how.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Purge {
+    /// As the identity names it; `public` for what everybody may see.
     tenant: String,
+    /// Such as `import:7`.
     #[serde(default)]
+    #[schema(max_items = 1000)]
     groups: Vec<String>,
+    /// Whose own answers are wrong, as the identity names them.
     #[serde(default)]
+    #[schema(max_items = 1000)]
     principals: Vec<String>,
+    /// Which are over.
     #[serde(default)]
+    #[schema(max_items = 1000)]
     sessions: Vec<String>,
+    /// Only count what this node's memory holds of it.
     #[serde(default)]
     dry_run: bool,
     #[serde(default)]
     mode: Mode,
 }
 
-#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq, ToSchema)]
 #[serde(rename_all = "snake_case")]
 enum Mode {
     /// Declare wrong: never served again, the bytes go in time.
@@ -68,7 +85,7 @@ enum Mode {
 }
 
 /// What was done.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default, Serialize, ToSchema)]
 struct Done {
     dry_run: bool,
     /// Names that were declared wrong.
@@ -84,14 +101,24 @@ struct Done {
     held: Option<Held>,
 }
 
-#[derive(Debug, Serialize)]
+/// What this node's memory holds of it, or held.
+#[derive(Debug, Serialize, ToSchema)]
 struct Held {
     entries: usize,
     bytes: u64,
+    /// Entries that were looked at.
     looked_at: usize,
+    /// Whether that was all of them.
     is_complete: bool,
 }
 
+/// Declare wrong what was kept of groups, principals and sessions
+///
+/// From now on it is served nowhere without being loaded anew.
+#[utoipa::path(post, path = "/v1/invalidate", request_body = Selection, responses(
+    (status = 200, description = "Done", body = Done, headers(("Unstale-Position" = String, description = "The position, as in the body"))),
+    (status = 202, description = "Done on this node; the shared store takes it later (`pending`)", body = Done),
+))]
 pub(super) async fn invalidate(
     State(control): State<Arc<Control>>,
     caller: Caller,
@@ -102,6 +129,11 @@ pub(super) async fn invalidate(
     carry_out(&control, &caller, &purge, "invalidate").await
 }
 
+/// The same; with `"mode": "hard"` the bytes that this node knows of are deleted, too
+#[utoipa::path(post, path = "/v1/purge", request_body = Purge, responses(
+    (status = 200, description = "Done", body = Done, headers(("Unstale-Position" = String, description = "The position, as in the body"))),
+    (status = 202, description = "Done on this node; the shared store takes it later (`pending`)", body = Done),
+))]
 pub(super) async fn purge(
     State(control): State<Arc<Control>>,
     caller: Caller,

@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use axum::{Json, extract::State, response::IntoResponse};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::{Control, access::Caller};
 
-#[derive(Serialize)]
+/// How the gateway is.
+#[derive(Serialize, ToSchema)]
 struct Status {
     routes: usize,
     connections: usize,
@@ -18,7 +20,7 @@ struct Status {
     upstreams: Vec<UpstreamStatus>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct CacheStatus {
     entries: usize,
     bytes: u64,
@@ -27,7 +29,7 @@ struct CacheStatus {
     loads: usize,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct UpstreamStatus {
     name: String,
     requests: u64,
@@ -36,7 +38,7 @@ struct UpstreamStatus {
     servers: Vec<ServerStatus>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct ServerStatus {
     address: String,
     well: bool,
@@ -44,6 +46,8 @@ struct ServerStatus {
     connections_unused: usize,
 }
 
+/// How the gateway is
+#[utoipa::path(get, path = "/v1/status", responses((status = 200, description = "Now", body = Status)))]
 pub(super) async fn status(State(control): State<Arc<Control>>, _caller: Caller) -> impl IntoResponse {
     let (state, build) = (control.shared.current.load_full(), &control.shared.build);
     let size = build.cache.size();

@@ -9,6 +9,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Request, Uri, header};
 use http_body_util::Empty;
 use serde::{Deserialize, Serialize};
 use tower::ServiceExt as _;
+use utoipa::ToSchema;
 
 use super::{Control, access::Caller};
 use crate::{
@@ -28,10 +29,11 @@ const READS_MAX: usize = 8;
 const TIME_MAX: Duration = Duration::from_secs(30);
 
 /// What is to be read.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Warm {
     /// Whole URLs: the host is that by which clients ask.
+    #[schema(max_items = 1000)]
     urls: Vec<String>,
     /// Headers of each request, such as the credentials of the principal for whom it is read. Without credentials only
     /// what is public is kept.
@@ -40,7 +42,7 @@ pub(super) struct Warm {
 }
 
 /// What became of it.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default, Serialize, ToSchema)]
 struct Warmed {
     /// Were there already.
     present: usize,
@@ -54,6 +56,10 @@ struct Warmed {
     left_out: usize,
 }
 
+/// Read URLs before somebody waits for them, as a client would
+#[utoipa::path(post, path = "/v1/warm", request_body = Warm, responses(
+    (status = 200, description = "What became of them", body = Warmed),
+))]
 pub(super) async fn warm(
     State(control): State<Arc<Control>>,
     caller: Caller,

@@ -7,5 +7,5 @@ mod listen;
 mod retry;
 mod stream;
 mod support;
-mod tls;
+pub(crate) mod tls;
 mod upgrade;

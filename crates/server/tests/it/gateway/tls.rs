@@ -22,13 +22,13 @@ use unstale_server::gateway::{
 use super::support::{Gateway, RawUpstream, app, local, soon, upstream_of};
 
 /// An authority, and files with what it signed.
-struct Authority {
+pub(crate) struct Authority {
     issuer: CertifiedIssuer<'static, KeyPair>,
     dir: tempfile::TempDir,
 }
 
 impl Authority {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let mut params = CertificateParams::new([]).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
@@ -37,13 +37,18 @@ impl Authority {
         Self { issuer, dir }
     }
 
-    fn path(&self, name: &str) -> std::path::PathBuf {
+    pub(crate) fn path(&self, name: &str) -> std::path::PathBuf {
         self.dir.path().join(name)
     }
 
-    fn sign(&self, file: &str, name: &str) -> CertificateFiles {
+    pub(crate) fn sign(&self, file: &str, name: &str) -> CertificateFiles {
+        self.sign_for(file, name, "acme")
+    }
+
+    pub(crate) fn sign_for(&self, file: &str, name: &str, organization: &str) -> CertificateFiles {
         let mut params = CertificateParams::new([name.to_owned()]).unwrap();
         params.distinguished_name.push(DnType::CommonName, name);
+        params.distinguished_name.push(DnType::OrganizationName, organization);
         params.subject_alt_names.push(SanType::URI(format!("spiffe://test/{name}").try_into().unwrap()));
         let key = KeyPair::generate().unwrap();
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
@@ -55,7 +60,7 @@ impl Authority {
     }
 }
 
-fn client(ca: &Path, identity: Option<&CertificateFiles>, alpn: &[&str]) -> TlsConnector {
+pub(crate) fn client(ca: &Path, identity: Option<&CertificateFiles>, alpn: &[&str]) -> TlsConnector {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_file(ca).unwrap()).unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -72,7 +77,10 @@ fn client(ca: &Path, identity: Option<&CertificateFiles>, alpn: &[&str]) -> TlsC
     TlsConnector::from(Arc::new(config))
 }
 
-async fn connect(connector: &TlsConnector, addr: std::net::SocketAddr) -> std::io::Result<TlsStream<TcpStream>> {
+pub(crate) async fn connect(
+    connector: &TlsConnector,
+    addr: std::net::SocketAddr,
+) -> std::io::Result<TlsStream<TcpStream>> {
     let stream = TcpStream::connect(addr).await?;
     soon(connector.connect(ServerName::try_from("gateway.test").unwrap(), stream)).await
 }

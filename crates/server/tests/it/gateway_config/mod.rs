@@ -2,8 +2,11 @@
 
 mod attacks;
 mod audit;
+mod certificates;
 mod control;
 mod identity;
+mod nodes;
+mod proxies;
 mod reload;
 mod sharing;
 mod world;

@@ -17,11 +17,12 @@ use http::{HeaderMap, StatusCode};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
 use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
     net::TcpStream,
     sync::oneshot,
     task::JoinHandle,
 };
+use tokio_rustls::TlsConnector;
 use unstale_server::{
     gateway::{
         Gateway,
@@ -29,6 +30,8 @@ use unstale_server::{
     },
     telemetry::BuildInfo,
 };
+
+use crate::gateway::tls::connect;
 
 /// How long a test waits for what must come.
 const LIMIT: Duration = Duration::from_secs(20);
@@ -66,6 +69,7 @@ impl Backend {
             .route("/shared/{name}", get(shared))
             .route("/public/{name}", get(public))
             .route("/jwks", get(|State(backend): State<Self>| async move { backend.0.lock().unwrap().jwks.clone() }))
+            .route("/search/{name}", get(search))
             .route("/upload", post(|body: axum::body::Bytes| async move { body.len().to_string() }))
             .route("/echo/{*rest}", axum::routing::any(echo))
             .fallback(|| async { "elsewhere" })
@@ -157,6 +161,17 @@ async fn public(State(backend): State<Backend>, Path(name): Path<String>, header
     let calls = backend.called(&format!("/public/{name}"));
     let credentials = headers.contains_key("authorization") || headers.contains_key("cookie");
     Json(json!({"credentials": credentials, "calls": calls})).into_response()
+}
+
+/// Says that all but `q` of its query does not matter; its answers say how often it was asked.
+async fn search(
+    State(backend): State<Backend>,
+    Path(name): Path<String>,
+    axum::extract::RawQuery(query): axum::extract::RawQuery,
+) -> Response {
+    let calls = backend.called(&format!("/search/{name}"));
+    let headers = [("cache-control", "max-age=60"), ("no-vary-search", "params, except=(\"q\")")];
+    (headers, Json(json!({"query": query, "calls": calls}))).into_response()
 }
 
 /// Echoes what it reads of a request, in its body and in a header. What it is declared to give alike to all of a tenant
@@ -272,14 +287,25 @@ impl World {
         Self::before(backend, upstream, more).await
     }
 
+    /// The same, where what is said first is of the table `[listen]`.
+    pub(super) async fn start_listening(more: &str) -> Self {
+        let (listen, more) = more.split_once('\n').unwrap();
+        let (backend, upstream) = Backend::start().await;
+        let text = head(upstream).replace("[listen]\n", &format!("[listen]\n{listen}\n"));
+        Self::with(backend, upstream, &format!("{text}{more}")).await
+    }
+
     /// A gateway before this backend.
     pub(super) async fn before(backend: Backend, upstream: SocketAddr, more: &str) -> Self {
+        Self::with(backend, upstream, &format!("{}{more}", head(upstream))).await
+    }
+
+    async fn with(backend: Backend, upstream: SocketAddr, text: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("gateway.toml");
-        let text = format!("{}{more}", head(upstream));
-        std::fs::write(&file, &text).unwrap();
+        std::fs::write(&file, text).unwrap();
         let env = |name: &str| (name == "SECRET").then(|| SECRET.to_owned());
-        let mut plan = config::parse(&text, &Surroundings { directory: directory.path(), env: &env })
+        let mut plan = config::parse(text, &Surroundings { directory: directory.path(), env: &env })
             .unwrap_or_else(|faults| panic!("{faults:#?}"));
         plan.files.push(ReadFile::new(&file, Some(text.as_bytes())));
         let build = BuildInfo { version: "test", commit: "test" };
@@ -287,7 +313,7 @@ impl World {
         let (addr, control) = (gateway.local_addr().unwrap(), gateway.control_addr().unwrap());
         let (stop, stopped) = oneshot::channel::<()>();
         let task = tokio::spawn(async move {
-            gateway.run(async move { drop(stopped.await) }).await.unwrap();
+            gateway.run(async move { drop(stopped.await) }).await;
         });
         Self { backend, addr, control, file, upstream, _directory: directory, _stop: stop, task }
     }
@@ -370,6 +396,13 @@ impl Answer {
 /// One request on a connection of its own.
 pub(super) async fn ask(addr: SocketAddr, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
     // A body that brings its own framing.
+    let mut stream = TcpStream::connect(addr).await.unwrap();
+    let text = written(method, path, headers, body);
+    read(&mut stream, &text).await.unwrap_or_else(|| panic!("no answer to {text:?}"))
+}
+
+/// A request as it is written on HTTP/1.1.
+fn written(method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> String {
     let (method, is_framed) = if method == "PUT-CHUNKED" { ("POST", true) } else { (method, false) };
     let mut text = format!("{method} {path} HTTP/1.1\r\nconnection: close\r\n");
     if !headers.iter().any(|(name, _)| *name == "host") {
@@ -380,16 +413,33 @@ pub(super) async fn ask(addr: SocketAddr, method: &str, path: &str, headers: &[(
         text.extend(["content-length: ", &body.len().to_string(), "\r\n"]);
     }
     text.extend(["\r\n", body]);
-    let mut stream = TcpStream::connect(addr).await.unwrap();
-    stream.write_all(text.as_bytes()).await.unwrap();
+    text
+}
+
+/// Sends a request and reads the answer up to the connection's end; none if there is none.
+async fn read(stream: &mut (impl AsyncRead + AsyncWrite + Unpin), text: &str) -> Option<Answer> {
+    stream.write_all(text.as_bytes()).await.ok()?;
     let mut bytes = Vec::new();
     let _ = soon(stream.read_to_end(&mut bytes)).await;
     let text = String::from_utf8(bytes).unwrap();
-    let (head, rest) = text.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no answer to {method} {path}: {text:?}"));
+    let (head, rest) = text.split_once("\r\n\r\n")?;
     let status = head.split(' ').nth(1).unwrap().parse().unwrap();
     let chunked = head.to_ascii_lowercase().contains("transfer-encoding: chunked");
     let body = if chunked { dechunked(rest) } else { rest.to_owned() };
-    Answer { status, head: head.to_owned(), body }
+    Some(Answer { status, head: head.to_owned(), body })
+}
+
+/// The same over TLS; none if the server refuses the connection.
+pub(super) async fn ask_over_tls(
+    connector: &TlsConnector,
+    addr: SocketAddr,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> Option<Answer> {
+    let mut stream = connect(connector, addr).await.ok()?;
+    read(&mut stream, &written(method, path, headers, body)).await
 }
 
 fn dechunked(mut text: &str) -> String {

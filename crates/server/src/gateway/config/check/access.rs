@@ -9,7 +9,7 @@ use unstale::CacheVersion;
 use super::{
     super::{
         fault::Path,
-        file::{Cache, ControlCredential, File},
+        file::{Cache, ControlCredential, File, ListenTls},
         secret::Material,
         structure::quoted,
     },
@@ -22,14 +22,7 @@ const TOKEN_BYTES_MIN: usize = 32;
 impl Checker<'_, '_> {
     pub(super) fn listen(&mut self, file: &File) {
         let at = Path::of("listen");
-        if let Some(tls) = &file.listen.tls {
-            let at = at.key("tls");
-            self.read(&at.key("certificate"), &tls.certificate);
-            self.read(&at.key("key"), &tls.key);
-            if let Some(client_ca) = &tls.client_ca {
-                self.read(&at.key("client_ca"), client_ca);
-            }
-        }
+        self.tls(&at, file.listen.tls.as_ref());
         if file.listen.head_timeout.0.is_zero() {
             self.fault(&at.key("head_timeout"), "is 0s", "a longer time, such as \"10s\"");
         }
@@ -39,9 +32,25 @@ impl Checker<'_, '_> {
         }
     }
 
+    fn tls(&mut self, at: &Path, tls: Option<&ListenTls>) {
+        let Some(tls) = tls else { return };
+        let at = at.key("tls");
+        self.read(&at.key("certificate"), &tls.certificate);
+        self.read(&at.key("key"), &tls.key);
+        match &tls.client_ca {
+            Some(client_ca) => drop(self.read(&at.key("client_ca"), client_ca)),
+            None if tls.client_required => {
+                let expected = "client_ca beside it: a file with the authorities of clients";
+                self.fault(&at.key("client_required"), "is true, but nobody vouches for clients", expected);
+            }
+            None => {}
+        }
+    }
+
     pub(super) fn control(&mut self, file: &File) -> Vec<blake3::Hash> {
         let Some(control) = &file.control else { return Vec::new() };
         let at = Path::of("control");
+        self.tls(&at, control.tls.as_ref());
         if control.address == file.listen.address && !control.address.ends_with(":0") {
             self.fault(&at.key("address"), "is that of [listen]", "an address of its own");
         }

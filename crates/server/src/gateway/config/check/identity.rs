@@ -4,6 +4,7 @@ use std::{collections::HashSet, time::Duration};
 
 use http::HeaderName;
 use unstale::CacheVersion;
+use unstale_http::PUBLIC_TENANT;
 
 use super::{
     super::{
@@ -44,10 +45,12 @@ impl Checker<'_, '_> {
                 let path = Path::of("tenant").key("hosts").key(host);
                 self.fault(&path, format!("is {}", quoted(tenant)), "a host without port, and the name of its tenant");
             }
+            self.not_reserved(&Path::of("tenant").key("hosts").key(host), tenant);
         }
         if rule.fixed.as_deref() == Some("") {
             self.fault(&Path::of("tenant").key("fixed"), "is empty", "the name of a tenant");
         }
+        rule.fixed.iter().for_each(|tenant| self.not_reserved(&Path::of("tenant").key("fixed"), tenant));
         let mut names = HashSet::new();
         let mut keys = Vec::new();
         for (place, identity) in file.identity.iter().enumerate() {
@@ -59,6 +62,15 @@ impl Checker<'_, '_> {
             keys.push(self.identity(&at, identity, file, has_rule));
         }
         keys
+    }
+
+    /// Public answers are kept in a tenant of their own, in which nobody may act: of whoever would, nothing is kept.
+    fn not_reserved(&mut self, path: &Path, tenant: &str) {
+        if tenant == PUBLIC_TENANT {
+            let advice = Some("for what everybody may see, give routes sharing = \"public\"".to_owned());
+            let found = format!("is {}, the name under which public answers are kept", quoted(tenant));
+            self.advise(path, found, "another name", advice);
+        }
     }
 
     fn identity(&mut self, at: &Path, identity: &IdentityFile, file: &File, has_rule: bool) -> Option<KeySource> {

@@ -86,6 +86,11 @@ pub struct Listen {
     /// How long a request's head may take to come.
     #[serde(default = "head_timeout")]
     pub head_timeout: Span,
+    /// Proxies in front, by their addresses or networks, whose `X-Forwarded-…` and `Forwarded` are believed and passed
+    /// on. Of everybody else's requests these are taken out, before anything is looked up.
+    #[serde(default)]
+    #[schemars(extend("x-each" = "network"))]
+    pub trusted_proxies: Vec<String>,
     /// Bytes of a request's body, where its route says nothing else.
     #[serde(default = "request_body_max")]
     pub request_body_max: Size,
@@ -94,7 +99,7 @@ pub struct Listen {
     pub drain_timeout: Span,
 }
 
-/// The listener's certificate.
+/// A listener's certificate.
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq)]
 #[serde(deny_unknown_fields)]
 pub struct ListenTls {
@@ -109,13 +114,16 @@ pub struct ListenTls {
     pub client_required: bool,
 }
 
-/// The API for backends. Its address cannot change while the gateway runs.
+/// The API for backends. Its address and its certificate's files cannot change while the gateway runs; what is in those
+/// files can.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Control {
     /// An IP address and a port, such as `127.0.0.1:8081`. Metrics and health are answered to everybody who reaches it.
     #[schemars(extend("x-text" = "address"))]
     pub address: String,
+    /// Certificate and key; without them it speaks plain HTTP, which is for this host or a network that is trusted.
+    pub tls: Option<ListenTls>,
     /// Who may use it.
     #[serde(default)]
     pub credentials: Vec<ControlCredential>,
@@ -176,6 +184,10 @@ pub struct Cache {
     pub secret_file: Option<PathBuf>,
     /// Request headers that tell responses apart, besides the identity.
     pub vary_on: Vec<String>,
+    /// Answers of one URL that are kept for one principal (or for all who share them) where headers select them; of more,
+    /// those that are not used go.
+    #[schemars(range(min = 1, max = 1000))]
+    pub variants_max: usize,
 }
 
 /// Log lines.
@@ -216,6 +228,7 @@ impl Default for Cache {
             secret_env: None,
             secret_file: None,
             vary_on: vec!["accept".to_owned()],
+            variants_max: 64,
         }
     }
 }

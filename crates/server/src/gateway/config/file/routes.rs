@@ -92,6 +92,9 @@ pub struct OriginFile {
     /// `Surrogate-Control` goes before `Cache-Control`, and the upstream is told so.
     #[serde(default)]
     pub surrogate_control: bool,
+    /// Answers say which part of the query does not matter (`No-Vary-Search`), and are given for all queries that differ in
+    /// that alone. `true` if nothing is said.
+    pub no_vary_search: Option<bool>,
     /// Answers that set a cookie are kept, and set it for everybody who is given them.
     #[serde(default)]
     pub keep_cookies: bool,
