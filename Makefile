@@ -147,6 +147,12 @@ bench-writes: ## What the outbox's triggers cost an import of 20,000 rows and a 
 	@scripts/setup test
 	cargo bench --package platform --bench writes
 
+SOCKETS ?= 10000
+
+.PHONY: bench-sockets
+bench-sockets: ## Authenticated live sockets on one server: when the last is told of a write, and what one costs (SOCKETS=n)
+	ulimit -n $$(ulimit -H -n) && SOCKETS=$(SOCKETS) cargo bench --package platform --bench sockets
+
 .PHONY: bench-http
 bench-http: ## The gateway beside nginx, Varnish and servers that answer from memory (ONLY=hit,304,passed,many,memory)
 	@scripts/setup bench

@@ -9,6 +9,8 @@ const FORMER = '#b4bdc8';
 const OURS = '#1f7a68';
 const MISSED = '#b7791f';
 const WIDTH = 1000;
+/** Where the keys of the parts are. */
+const KEYS = [32, 232, 590];
 
 const escape = (text) => String(text).replaceAll('&', '&amp;').replaceAll('<', '&lt;');
 const text = (x, y, words, { size = 14, fill = INK, anchor = 'start', weight = 400 } = {}) =>
@@ -33,7 +35,7 @@ const legend = (x, y) =>
 
 /** `rows`: { label, former, ours, show, aim } with the aim as a share that is to be saved. */
 export function overview(rows, note) {
-  const [left, right, each] = [220, 150, 86];
+  const [left, right, each] = [290, 150, 86];
   const span = WIDTH - left - right;
   const parts = rows.map(({ label, former, ours, show, aim }, place) => {
     const y = 120 + place * each;
@@ -103,7 +105,7 @@ export function answered(rows, note) {
     return text(left - 16, y + 16, label, { anchor: 'end', size: 13 }) + bars.join('') + text(x + 8, y + 16, parts.join(' · '), { size: 12, fill: DIM });
   });
   const height = 104 + rows.length * each + 48;
-  const key = names.map((name, place) => bar(32 + place * 290, height - 31, 14, 14, fills[place]) + text(54 + place * 290, height - 19, name, { fill: DIM }));
+  const key = names.map((name, place) => bar(KEYS[place], height - 31, 14, 14, fills[place]) + text(KEYS[place] + 22, height - 19, name, { fill: DIM }));
   return frame(height, 'Who answered what pages wanted', note, drawn.join('') + key.join(''));
 }
 

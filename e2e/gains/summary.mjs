@@ -53,6 +53,8 @@ function journey(steps) {
     shownQueries: sum(pages.map(({ queries }) => queries)),
     shownRerenders: sum(pages.map(({ rerenders }) => rerenders)),
     callsPerPage: sum(pages.map(({ calls }) => calls)) / pages.length,
+    queriesPerPage: sum(pages.map(({ queries }) => queries)) / pages.length,
+    rerendersPerPage: sum(pages.map(({ rerenders }) => rerenders)) / pages.length,
     pageMs: sum(pages.map(({ ms }) => ms)) / pages.length,
     interactionMs: Math.max(...steps.map(({ interactionMs }) => interactionMs)),
     wanted,
