@@ -34,7 +34,9 @@ const FIGURES = [
   ['… without what a colleague causes', 'rerendersOwn', whole],
   ['… components mounted', 'mounts', whole],
   ['… reads that pages wanted', 'wanted', whole],
-  ['longest interaction', 'interactionMs', ms],
+  ['longest interaction (INP)', 'interactionMs', ms],
+  ['first document: TTFB', 'ttfb', ms],
+  ['first document: LCP', 'lcp', ms],
 ];
 
 const columns = redis ? [former, ours, redis] : [former, ours];

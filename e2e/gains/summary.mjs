@@ -85,7 +85,8 @@ export function summarise(runs) {
   const journeys = runs.map(journey);
   const rounds = [1, 2].map((round) => mediansOf(runs.map((run) => journey(run.filter((step) => step.round === round)))));
   const worst = { stale: Math.max(...journeys.map(({ stale }) => stale)), staleAtFirst: Math.max(...journeys.map(({ staleAtFirst }) => staleAtFirst)) };
-  return { ...mediansOf(journeys), ...worst, kinds: journeys.at(-1).kinds, loadsOf: loadsOf(runs.at(-1)), rounds, steps };
+  const [{ ttfb, lcp }] = steps;
+  return { ...mediansOf(journeys), ttfb, lcp, ...worst, kinds: journeys.at(-1).kinds, loadsOf: loadsOf(runs.at(-1)), rounds, steps };
 }
 
 /** How much less of something: 0.8 is a fifth of it. */
