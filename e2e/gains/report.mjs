@@ -71,6 +71,14 @@ const steps = [
   }),
 ].join('\n');
 
+const share = ({ browser, server, database }) => (browser + server) / (browser + server + database);
+const byKind = Object.entries(ours.kinds).toSorted(([a], [b]) => a.localeCompare(b));
+const hits = [
+  row(['read', 'held by the browser', 'a whole answer from the cache', 'put together anew', 'hits']),
+  row(['---', ...Array(4).fill('---:')]),
+  ...byKind.map(([kind, counts]) => row([`\`${kind}\``, counts.browser, counts.server, counts.database, percent(share(counts))])),
+].join('\n');
+
 const generated = `_${raw.runs} runs of each path in turn, ${raw.size.split('x').join(' × ')} (organisations × clients × engagements, assets), medians; measured ${raw.at}, build \`${raw.build}\`._
 
 ${main}
@@ -79,10 +87,22 @@ ${main}
 
 ${rounds}
 
+### Hits by what was read
+
+Ours, both times, in the last run. What is put together anew may still find all its parts in the cache: from the database were read
+${Object.entries(ours.loadsOf).map(([entity, count]) => `${entity} ${count}`).join(', ')}.
+
+${hits}
+
 ### Each step
 
 ${steps}
 `;
+
+// The raw figures, without the lists of addresses that they were counted from.
+const numbers = (step) => Object.fromEntries(Object.entries(step).filter(([key, value]) => key === 'name' || typeof value === 'number'));
+const figures = Object.fromEntries(Object.entries(raw.paths).map(([name, runs]) => [name, runs.map((run) => run.map(numbers))]));
+await writeFile(path.join(docs, 'reference/gains.json'), `${JSON.stringify({ ...raw, paths: figures })}\n`);
 
 const page = path.join(docs, 'reference/gains.md');
 const before = await readFile(page, 'utf8');
