@@ -160,6 +160,13 @@ bench-http: ## The gateway beside nginx, Varnish and servers that answer from me
 	cargo build --release --manifest-path benches/Cargo.toml --package unstale-http-benches --target-dir target/benches --locked
 	UNSTALE_BIN=target/release/unstale target/benches/release/unstale-http-benches
 
+RUNS ?= 5
+
+.PHONY: gains
+gains: web/node_modules/.package-lock.json e2e/node_modules/.package-lock.json ## One journey through the platform, on the former path and on ours: tables and charts (RUNS=n of each)
+	cargo build --profile quick --package platform --bin platform --locked
+	cd e2e && PLATFORM_BIN=$(CURDIR)/$(PLATFORM) PATH=$(CURDIR)/web/node_modules/.bin:$$PATH RUNS=$(RUNS) OUT=$(CURDIR)/target/gains npm run gains
+
 .PHONY: example-fastapi-measure
 example-fastapi-measure: ## The FastAPI backend by itself, with fastapi-cache2, and behind the gateway
 	examples/fastapi/measure

@@ -5,10 +5,6 @@
 import { azureMigrateCsv, csvFile, serverName } from '../support/csv.mjs';
 import { PASSWORD } from '../support/browser.mjs';
 
-/** From pointing at something to pressing it. */
-const DWELL_MS = 150;
-/** What a colleague wrote is looked for on screen so long after it was acknowledged. */
-const HEARD_WITHIN_MS = 1_000;
 const IMPORT_ROWS = 300;
 const COLUMNS_APPROVED = ['*Server name', 'IP addresses', '*OS name', '*Cores'];
 const COLUMN_OF_COLLEAGUE = 'OS version';
@@ -18,11 +14,13 @@ export const ACCOUNT = 'admin@meridian.test';
 
 /**
  * `tools`: the page, its meter, the colleague's `call`, the truth. Returns what each step took.
- * `secondRound`: how the second time begins, `reload` in the same session or `sign-in` anew.
+ * `pace`: from pointing at something to pressing it (`dwellMs`), and from the acknowledgement of what a colleague wrote
+ * to looking for it on screen (`heardWithinMs`).
+ * `secondRound`: how the second time begins: in the `same session`, after a `reload`, or with a `sign-in` anew.
  */
-export async function travel(tools, { secondRound, label }) {
+export async function travel(tools, { secondRound, pace, label }) {
   const { page } = tools;
-  const walk = walker(tools);
+  const walk = walker(tools, pace);
   await walk.step('sign-in page', { heading: '.', selector: 'input[type="password"]' }, () => page.goto('/sign-in', { waitUntil: 'commit' }), {
     isLoad: true,
   });
@@ -37,6 +35,7 @@ export async function travel(tools, { secondRound, label }) {
 }
 
 const begin = {
+  'same session': async () => {},
   reload: async (walk, { page }) => {
     await walk.step('coming back', { path: '/overview', selector: 'main a[href^="/flows/"]' }, () => page.reload({ waitUntil: 'commit' }), { isLoad: true });
   },
@@ -149,14 +148,14 @@ async function tour(walk, { page, call, meter }, label) {
   await walk.step('overview once more', { path: '^/overview$', selector: 'main a[href^="/flows/"]' }, link('Overview'));
 }
 
-function walker({ page, meter, truth }) {
+function walker({ page, meter, truth }, { dwellMs, heardWithinMs }) {
   const steps = [];
   const walk = { round: 1, context: undefined, steps };
 
   /** As a person does: points at it, then presses it. */
   walk.press = async (locator) => {
     await locator.hover();
-    await page.waitForTimeout(DWELL_MS);
+    await page.waitForTimeout(dwellMs);
     await locator.click();
   };
 
@@ -201,7 +200,7 @@ function walker({ page, meter, truth }) {
   /** A colleague changes something; a second later the page is compared with the database. */
   walk.elsewhere = async (name, act) => {
     await act();
-    await page.waitForTimeout(HEARD_WITHIN_MS);
+    await page.waitForTimeout(heardWithinMs);
     await meter.quiet();
     const { compared, stale } = judge(await page.evaluate(() => window.__gains.facts()));
     steps.push({ name: `${name}, a colleague writes`, round: walk.round, ms: null, ...(await meter.take()), compared, staleAtFirst: [], stale });

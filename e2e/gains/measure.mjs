@@ -4,8 +4,8 @@ import { launch, newPage } from '../support/browser.mjs';
 import { buildFormer, buildReleased, servePages } from '../support/development.mjs';
 import { startOwnServer } from '../support/server.mjs';
 import { COLLEAGUE, signedIn, switchOff } from './colleague.mjs';
-import { travel } from './journey.mjs';
-import { meter } from './meter.mjs';
+import { ACCOUNT, travel } from './journey.mjs';
+import { meter, NETWORK } from './meter.mjs';
 import { openTruth } from './truth.mjs';
 
 /** What differs between the paths, and nothing else does. */
@@ -14,8 +14,12 @@ const PATHS = {
   ours: { build: buildReleased, prepare: async () => {}, env: {} },
 };
 
-export async function measure({ size, runs, secondRound, redisUrl, log = () => {} }) {
-  const paths = { ...PATHS };
+/** As fast as people are, and as far from the server. */
+const UNHURRIED = { dwellMs: 150, heardWithinMs: 1_000, quietMs: 250, network: NETWORK };
+
+/** `only`: one path alone. `pace`: for a journey whose times nobody looks at. */
+export async function measure({ size, runs, secondRound, redisUrl, only, pace = UNHURRIED, log = () => {} }) {
+  const paths = only ? { [only]: PATHS[only] } : { ...PATHS };
   if (redisUrl) paths.redis = { ...PATHS.ours, env: { REDIS_ENABLED: 'true', REDIS_URL: redisUrl } };
 
   log(`seeding ${size}`);
@@ -38,7 +42,7 @@ export async function measure({ size, runs, secondRound, redisUrl, log = () => {
     for (let run = 1; run <= runs; run += 1) {
       for (const place of opened) {
         log(`run ${run} of ${runs}, ${place.name}`);
-        place.runs.push(await once(browser, place, { secondRound, label: `v${run}` }));
+        place.runs.push(await once(browser, place, { secondRound, pace, label: `v${run}` }));
       }
     }
     return Object.fromEntries(opened.map(({ name, runs: each }) => [name, each]));
@@ -54,12 +58,20 @@ export async function measure({ size, runs, secondRound, redisUrl, log = () => {
   }
 }
 
+/** As somebody who has never chosen what to work on. */
+async function forgetChoice(url) {
+  const call = await signedIn(url, ACCOUNT);
+  const { user } = await call('GET', '/context/me');
+  await call('PUT', `/users/${user.id}/defaults`, { client_account_id: null, engagement_id: null });
+}
+
 async function once(browser, { server, front, call, truth }, options) {
+  await forgetChoice(server.url);
   const page = await newPage(browser, front.url, { reducedMotion: 'reduce' });
   const errors = [];
   page.on('pageerror', (error) => errors.push(String(error)));
   try {
-    const tools = { page, call, truth, meter: await meter(page, server.url) };
+    const tools = { page, call, truth, meter: await meter(page, server.url, options.pace) };
     const steps = await travel(tools, options);
     if (errors.length > 0) throw new Error(`the pages failed: ${errors.join('; ')}`);
     return steps;

@@ -3,8 +3,6 @@ import { readFile } from 'node:fs/promises';
 
 /** How far the server is: what an office reaches in a data centre of the same country. */
 export const NETWORK = { latencyMs: 40, downloadBytesPerS: 2_500_000, uploadBytesPerS: 1_250_000 };
-/** Longer than from an answer to what it leads to. */
-const QUIET_MS = 250;
 const TELEMETRY = '/api/v1/telemetry/';
 
 const isApi = (pathname) => /^\/(api|ofrep)\//.test(pathname) && !pathname.startsWith(TELEMETRY);
@@ -18,7 +16,8 @@ export const kindOf = (path) =>
 
 const isHit = (status) => /(^|;|,)\s*hit\b/.test(status ?? '');
 
-export async function meter(page, serverUrl) {
+/** `quietMs`: longer than from an answer to what it leads to. Without a `network` it is this machine's. */
+export async function meter(page, serverUrl, { quietMs, network }) {
   const session = await page.context().newCDPSession(page);
   let now = empty();
   const requests = new Map();
@@ -71,16 +70,18 @@ export async function meter(page, serverUrl) {
 
   await page.addInitScript({ content: await readFile(new URL('./probe.js', import.meta.url), 'utf8') });
   await session.send('Network.enable');
-  await session.send('Network.emulateNetworkConditions', {
-    offline: false,
-    latency: NETWORK.latencyMs,
-    downloadThroughput: NETWORK.downloadBytesPerS,
-    uploadThroughput: NETWORK.uploadBytesPerS,
-  });
+  if (network) {
+    await session.send('Network.emulateNetworkConditions', {
+      offline: false,
+      latency: network.latencyMs,
+      downloadThroughput: network.downloadBytesPerS,
+      uploadThroughput: network.uploadBytesPerS,
+    });
+  }
 
   /** Resolves when nothing has been under way for a moment. */
   async function quiet() {
-    while (underWay.size > 0 || Date.now() - lastChange < QUIET_MS) await page.waitForTimeout(20);
+    while (underWay.size > 0 || Date.now() - lastChange < quietMs) await page.waitForTimeout(20);
     await Promise.all(bodies.splice(0));
   }
 
@@ -96,10 +97,11 @@ export async function meter(page, serverUrl) {
     },
     /** Does something whose statements are nobody's but its own. */
     async aside(act) {
-      const from = await databaseStatements(serverUrl);
+      const [from, held] = await Promise.all([databaseStatements(serverUrl), loads(serverUrl)]);
       const result = await act();
-      const to = await databaseStatements(serverUrl);
+      const [to, holds] = await Promise.all([databaseStatements(serverUrl), loads(serverUrl)]);
       statements = { read: statements.read + to.read - from.read, write: statements.write + to.write - from.write };
+      for (const [entity, count] of Object.entries(difference(held, holds))) loaded[entity] = (loaded[entity] ?? 0) + count;
       return result;
     },
     /** What has happened since the last call. */
@@ -136,7 +138,8 @@ async function loads(url) {
   const text = await (await fetch(`${url}/metrics`)).text();
   const counts = {};
   for (const [, entity, count] of text.matchAll(/^cache_loads_total\{entity="([^"]+)",outcome="[^"]+"\} (\d+)/gm)) {
-    if (!entity.startsWith('http:')) counts[entity] = (counts[entity] ?? 0) + Number(count);
+    // Who is asking is read for every request, whichever path it takes.
+    if (!/^(http|session):/.test(entity)) counts[entity] = (counts[entity] ?? 0) + Number(count);
   }
   return counts;
 }

@@ -3,7 +3,7 @@
 //! | occasion | what is read |
 //! |---|---|
 //! | a sign-in | the session, the user's context and clients, and the client's engagements, flows and imports |
-//! | an import's end | the import, its mappings, what is approved of them and their statistics, the client's lists |
+//! | an import's end | the import, its mappings and their statistics, the imports and flows of its engagement |
 //! | the start | the same as at a sign-in, for the users with the newest sessions |
 //! | a broad invalidation | the same, for the sessions that this node has met last |
 //!
@@ -194,7 +194,7 @@ impl Work {
         }
         let (reads, budget) = match occasion {
             Occasion::SignIn(session) => (self.of_session(session).await, BUDGET),
-            Occasion::Import(client, import) => (self.of_import(client, import), BUDGET),
+            Occasion::Import(client, import) => (self.of_import(client, import).await, BUDGET),
             Occasion::Start => {
                 let newest = sessions::newest(self.store.read(), Utc::now(), USERS_MAX).await;
                 let newest = newest.unwrap_or_else(|error| {
@@ -266,15 +266,21 @@ impl Work {
         reads
     }
 
-    fn of_import(&self, client: ClientId, import: Uuid) -> Vec<Read> {
-        reads!(self.views =>
+    /// What the page of the import shows, and those that lead on from it: of its engagement, as pages ask for them.
+    async fn of_import(&self, client: ClientId, import: Uuid) -> Vec<Read> {
+        let mut reads = reads!(self.views =>
             import(client, import),
             field_mappings(client, import),
             mapping_statistics(client, import),
-            import_mappings(client, import),
-            imports(client, None),
-            flows(client, FlowFilter::default()),
-        )
+        );
+        let found = self.views.import(client, import, &ReadOptions::default()).await;
+        if let Some(engagement) = found.ok().and_then(unstale::Fetched::into_value).map(|found| found.engagement_id) {
+            reads.extend(reads!(self.views =>
+                imports(client, Some(engagement)),
+                flows(client, FlowFilter { engagement: Some(engagement), status: None }),
+            ));
+        }
+        reads
     }
 }
 

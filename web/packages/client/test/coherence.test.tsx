@@ -72,6 +72,8 @@ describe('a pushed event', () => {
     expect(urlsAfter(before)).toEqual([]);
 
     const again = show('flows');
+    // What is known to be wrong is not shown for want of better.
+    expect(again.data()).toBeUndefined();
     await settle();
     expect(urlsAfter(before)).toEqual(['/api/flows']);
     expect(network.calls.at(-1)?.headers.get('Unstale-Position')).toBe('p1');

@@ -95,15 +95,15 @@ async fn the_first_reads_after_an_import_ask_the_database_nothing() {
     // The demonstration's own imports were occasions too.
     let earlier = warmed(&world, "import").await;
     let accepted = admin.upload(&ids.engagement, "a.csv", b"Name,OS\nhost,linux\n").await.expect(202);
-    until_warmed(&world, "import", earlier + 6).await;
+    until_warmed(&world, "import", earlier + 5).await;
     let import = accepted.body["import_id"].as_str().unwrap();
     let before = loads(&world).await;
     for path in [
         format!("/imports/{import}"),
         format!("/field-mappings/{import}"),
         format!("/field-mappings/{import}/statistics"),
-        "/imports".to_owned(),
-        "/discovery/flows".to_owned(),
+        format!("/imports?engagement_id={}", ids.engagement),
+        format!("/discovery/flows?engagement_id={}", ids.engagement),
     ] {
         admin.get(&path).await.expect(200);
         assert_eq!(loads(&world).await, before, "{path}");

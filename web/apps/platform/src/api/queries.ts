@@ -76,17 +76,18 @@ export interface AssetFilter {
   pageSize: number;
 }
 
-export const useAssets = ({ engagementId, importId, search, page, pageSize }: AssetFilter) =>
-  useCoherentQuery(
-    reads.listAssets({
-      engagement_id: engagementId,
-      ...(importId ? { import_id: importId } : {}),
-      ...(search ? { q: search } : {}),
-      page,
-      page_size: pageSize,
-    }),
-    { placeholderData: keepPreviousData },
-  );
+export function useAssets({ engagementId, importId, search, page, pageSize }: AssetFilter) {
+  const read = reads.listAssets({
+    engagement_id: engagementId,
+    ...(importId ? { import_id: importId } : {}),
+    ...(search ? { q: search } : {}),
+    page,
+    page_size: pageSize,
+  });
+  // A page of one asset is asked for because of the count: small, and needed with the rest.
+  const together = pageSize === 1 ? { ...read, batch: true } : read;
+  return useCoherentQuery(together, { placeholderData: keepPreviousData });
+}
 
 export const useAdminClients = (enabled = true) => useCoherentQuery(reads.adminListClients(), { enabled });
 

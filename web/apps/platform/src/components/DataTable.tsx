@@ -49,16 +49,7 @@ function Rows<T>({ label, rows, columns, rowKey, actions }: DataTableProps<T>) {
         </Table.Thead>
         <Table.Tbody>
           {rows.map((row) => (
-            <Table.Tr key={rowKey(row)}>
-              <Cells row={row} columns={columns} />
-              {actions && (
-                <Table.Td>
-                  <Group gap="xs" wrap="nowrap" justify="flex-end">
-                    {actions(row)}
-                  </Group>
-                </Table.Td>
-              )}
-            </Table.Tr>
+            <Row key={rowKey(row)} row={row} columns={columns} actions={actions} />
           ))}
         </Table.Tbody>
       </Table>
@@ -66,25 +57,37 @@ function Rows<T>({ label, rows, columns, rowKey, actions }: DataTableProps<T>) {
   );
 }
 
-interface CellsProps<T> {
+interface RowProps<T> {
   row: T;
   columns: readonly [Column<T>, ...Column<T>[]];
+  actions: ((row: T) => ReactNode) | undefined;
 }
 
-function CellsOf<T>({ row, columns }: CellsProps<T>): ReactNode {
-  return columns.map((column) => (
-    <Table.Td
-      key={column.key}
-      ta={column.align ?? 'left'}
-      className={column.align === 'right' ? 'numeric' : ''}
-    >
-      {column.render(row)}
-    </Table.Td>
-  ));
+function RowOf<T>({ row, columns, actions }: RowProps<T>): ReactNode {
+  return (
+    <Table.Tr>
+      {columns.map((column) => (
+        <Table.Td
+          key={column.key}
+          ta={column.align ?? 'left'}
+          className={column.align === 'right' ? 'numeric' : ''}
+        >
+          {column.render(row)}
+        </Table.Td>
+      ))}
+      {actions && (
+        <Table.Td>
+          <Group gap="xs" wrap="nowrap" justify="flex-end">
+            {actions(row)}
+          </Group>
+        </Table.Td>
+      )}
+    </Table.Tr>
+  );
 }
 
-/** A row that is read again unchanged is the very object it was: its cells stay as they are. */
-const Cells = memo(CellsOf) as unknown as typeof CellsOf;
+/** What is read again unchanged is the very object it was; without actions of its own its row stays as it is. */
+const Row = memo(RowOf) as unknown as typeof RowOf;
 
 function Cards<T>({ label, rows, columns, rowKey, actions }: DataTableProps<T>) {
   const [title, ...details] = columns;

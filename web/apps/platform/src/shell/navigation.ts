@@ -25,7 +25,11 @@ export interface NavigationItem {
 
 const flows = (engagementId: string) => [reads.listFlows({ engagement_id: engagementId })];
 const imports = (engagementId: string) => [reads.listImports({ engagement_id: engagementId })];
-const lists = (engagementId: string) => [...flows(engagementId), ...imports(engagementId)];
+const overview = (engagementId: string) => [
+  reads.getEngagement({ engagement_id: engagementId }),
+  ...flows(engagementId),
+  ...imports(engagementId),
+];
 
 export const NAVIGATION: readonly NavigationItem[] = [
   {
@@ -34,7 +38,7 @@ export const NAVIGATION: readonly NavigationItem[] = [
     icon: IconLayoutDashboard,
     needsClient: true,
     page: 'overview',
-    reads: lists,
+    reads: overview,
   },
   {
     to: '/flows',
@@ -75,6 +79,6 @@ export const NAVIGATION: readonly NavigationItem[] = [
     anyOf: ['users:manage', 'engagements:manage', 'clients:manage'],
     needsClient: false,
     page: 'administration',
-    reads: () => [reads.adminListUsers()],
+    reads: () => [reads.adminListUsers(), reads.listPendingApprovals()],
   },
 ];

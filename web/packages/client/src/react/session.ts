@@ -105,6 +105,18 @@ export function createCoherentSession(options: CoherentSessionOptions): Coherent
   const heard = new EventTarget();
   const heardLately: string[] = [];
 
+  /**
+   * What is known to be wrong and on nobody's screen is not shown again while it is read anew. The query stays, and with
+   * it what is known of its groups: its next read must have seen the change.
+   */
+  function forget(queries: ReadonlySet<string>): void {
+    const cache = queryClient.getQueryCache();
+    for (const query of cache.findAll({ fetchStatus: 'idle' })) {
+      if (!queries.has(query.queryHash) || query.getObserversCount() > 0) continue;
+      query.setState({ ...query.state, data: undefined, dataUpdatedAt: 0, error: null, status: 'pending' });
+    }
+  }
+
   // Marked at once, so that whoever is shown meanwhile reads anew; those on screen are read together.
   const rereads = createBursts((queries) => {
     const predicate = (query: Query) => queries.has(query.queryHash) && query.state.isInvalidated;
@@ -118,6 +130,7 @@ export function createCoherentSession(options: CoherentSessionOptions): Coherent
     live: live && !plain ? openLive(live) : undefined,
     sink: {
       markStale: (queries) => {
+        forget(queries);
         void queryClient.invalidateQueries({
           predicate: (query) => queries.has(query.queryHash),
           refetchType: 'none',

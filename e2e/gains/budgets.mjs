@@ -1,0 +1,36 @@
+/**
+ * What the journey may cost, in counts that are the same on every machine. `node gains/budgets.mjs <gains.json>` fails
+ * where one is broken; a short journey is held to them within the tests.
+ */
+import { readFile } from 'node:fs/promises';
+import { saved, summarise } from './summary.mjs';
+
+/** For the whole journey, and for a hurried one on our path alone. */
+export const BUDGETS = JSON.parse(await readFile(new URL('./budgets.json', import.meta.url), 'utf8'));
+
+/**
+ * Every budget that is broken, in words: shares that ours has to save of what the former path takes, what it may take at
+ * most, and what it must reach.
+ */
+export function broken(paths, { savedAtLeast = {}, atMost = {}, atLeast = {} }) {
+  const { former, ours } = Object.fromEntries(Object.entries(paths).map(([name, runs]) => [name, summarise(runs)]));
+  const told = [];
+  for (const [key, share] of Object.entries(savedAtLeast)) {
+    const is = saved(former[key], ours[key]);
+    if (is < share) told.push(`${key}: ${former[key]} → ${ours[key]} saves ${is.toFixed(2)}, and must save ${share}`);
+  }
+  for (const [key, most] of Object.entries(atMost)) {
+    if (ours[key] > most) told.push(`${key}: ${ours[key]}, and at most ${most} may be`);
+  }
+  for (const [key, least] of Object.entries(atLeast)) {
+    if (ours[key] < least) told.push(`${key}: ${ours[key].toFixed(2)}, and at least ${least} must be`);
+  }
+  return told;
+}
+
+if (import.meta.main) {
+  const { paths } = JSON.parse(await readFile(process.argv[2], 'utf8'));
+  const told = broken(paths, BUDGETS.journey);
+  for (const line of told) process.stderr.write(`budget broken: ${line}\n`);
+  process.exitCode = told.length > 0 ? 1 : 0;
+}

@@ -1,0 +1,125 @@
+/** `node gains/report.mjs <gains.json> <docs folder>`: the charts, and the tables between the marks of gains.md. */
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { answered, overview, perStep, photograph } from './charts.mjs';
+import { saved, summarise } from './summary.mjs';
+
+const [file, docs] = process.argv.slice(2);
+const raw = JSON.parse(await readFile(file, 'utf8'));
+const { former, ours, redis } = Object.fromEntries(Object.entries(raw.paths).map(([name, runs]) => [name, summarise(runs)]));
+
+const number = new Intl.NumberFormat('en', { maximumFractionDigits: 0 });
+const whole = (value) => number.format(value);
+const one = (value) => value.toFixed(1);
+const ms = (value) => `${whole(value)} ms`;
+const kb = (value) => `${whole(value / 1000)} kB`;
+const percent = (value) => `${Math.round(100 * value)} %`;
+const less = (before, after) => `${after <= before ? '−' : '+'}${Math.abs(Math.round(100 * saved(before, after)))} %`;
+
+const FIGURES = [
+  ['API calls for a page, mean', 'callsPerPage', one, 0.8],
+  ['statements for a page, mean', 'queriesPerPage', one, 0.8],
+  ['until a page shows its data, mean', 'pageMs', ms, 0.5],
+  ['rendered again on a page, mean', 'rerendersPerPage', whole, 0.6],
+  ['hit ratio', 'hitRatio', percent],
+  ['stale values on screen', 'stale', whole, 1],
+  ['stale values at first sight', 'staleAtFirst', whole],
+  ['the whole journey: API calls', 'calls', whole],
+  ['… without what a colleague causes', 'callsOwn', whole],
+  ['… bytes of answers and events', 'bytes', kb],
+  ['… statements that read', 'queries', whole],
+  ['… without what a colleague causes', 'queriesOwn', whole],
+  ['… statements that write', 'databaseWrites', whole],
+  ['… components rendered again', 'rerenders', whole],
+  ['… without what a colleague causes', 'rerendersOwn', whole],
+  ['… components mounted', 'mounts', whole],
+  ['… reads that pages wanted', 'wanted', whole],
+  ['longest interaction (INP)', 'interactionMs', ms],
+  ['first document: TTFB', 'ttfb', ms],
+  ['first document: LCP', 'lcp', ms],
+];
+
+const columns = redis ? [former, ours, redis] : [former, ours];
+const row = (cells) => `| ${cells.join(' | ')} |`;
+const main = [
+  row(['', 'former', 'ours', ...(redis ? ['ours, with Redis'] : []), 'difference', 'aim']),
+  row(['---', ...columns.map(() => '---:'), '---:', '---:']),
+  ...FIGURES.map(([label, key, show, aim]) => {
+    const difference = ['hitRatio', 'stale', 'staleAtFirst'].includes(key) ? '' : less(former[key], ours[key]);
+    const aims = { hitRatio: '≥ 90 %', stale: '0' };
+    return row([label, ...columns.map((each) => show(each[key])), difference, aims[key] ?? (aim ? `−${percent(aim)}` : '')]);
+  }),
+].join('\n');
+
+const rounds = [
+  row(['of pages', 'API calls', '', 'statements that read', '', 'rendered again', '', 'shows its data, mean', '']),
+  row(['---', ...Array(8).fill('---:')]),
+  ...[0, 1].map((place) => {
+    const [a, b] = [former.rounds[place], ours.rounds[place]];
+    const cells = [['shownCalls', whole], ['shownQueries', whole], ['shownRerenders', whole], ['pageMs', ms]];
+    return row([place === 0 ? 'first time' : 'second time', ...cells.flatMap(([key, show]) => [`${show(a[key])} → ${show(b[key])}`, less(a[key], b[key])])]);
+  }),
+].join('\n');
+
+const steps = [
+  row(['step (first time, then second)', 'API calls', 'statements that read', 'rendered again', 'shows its data', 'stale']),
+  row(['---', ...Array(5).fill('---:')]),
+  ...former.steps.map((step, place) => {
+    const other = ours.steps[place];
+    const pair = (key, show) => (step[key] === null ? '' : `${show(step[key])} → ${show(other[key])}`);
+    return row([`${step.round} · ${step.name}`, pair('calls', whole), pair('queries', whole), pair('rerenders', whole), pair('ms', ms), pair('stale', whole)]);
+  }),
+].join('\n');
+
+const share = ({ browser, server, database }) => (browser + server) / (browser + server + database);
+const byKind = Object.entries(ours.kinds).toSorted(([a], [b]) => a.localeCompare(b));
+const hits = [
+  row(['read', 'held by the browser', 'a whole answer from the cache', 'put together anew', 'hits']),
+  row(['---', ...Array(4).fill('---:')]),
+  ...byKind.map(([kind, counts]) => row([`\`${kind}\``, counts.browser, counts.server, counts.database, percent(share(counts))])),
+].join('\n');
+
+const generated = `_${raw.runs} runs of each path in turn, ${raw.size.split('x').join(' × ')} (organisations × clients × engagements, assets), medians; measured ${raw.at}, build \`${raw.build}\`._
+
+${main}
+
+### Each time
+
+${rounds}
+
+### Hits by what was read
+
+Ours, both times, in the last run. What is put together anew may still find all its parts in the cache: from the database were read
+${Object.entries(ours.loadsOf).map(([entity, count]) => `${entity} ${count}`).join(', ')}.
+
+${hits}
+
+### Each step
+
+${steps}
+`;
+
+// The raw figures, without the lists of addresses that they were counted from.
+const numbers = (step) => Object.fromEntries(Object.entries(step).filter(([key, value]) => key === 'name' || typeof value === 'number'));
+const figures = Object.fromEntries(Object.entries(raw.paths).map(([name, runs]) => [name, runs.map((run) => run.map(numbers))]));
+await writeFile(path.join(docs, 'reference/gains.json'), `${JSON.stringify({ ...raw, paths: figures })}\n`);
+
+const page = path.join(docs, 'reference/gains.md');
+const before = await readFile(page, 'utf8');
+const marks = /(<!-- generated -->\n)[\s\S]*?(<!-- end of what is generated -->)/;
+if (!marks.test(before)) throw new Error(`${page} has no place for what is generated`);
+await writeFile(page, before.replace(marks, `$1\n${generated}\n$2`));
+
+const images = path.join(docs, 'images');
+await mkdir(images, { recursive: true });
+const note = `Medians of ${raw.runs} runs each; ${raw.size.split('x')[3]} assets, ${raw.size.split('x').slice(0, 3).map(Number).reduce((a, b) => a * b)} engagements, 40 ms to the server`;
+const rows = FIGURES.filter(([, , , aim]) => aim).map(([label, key, show, aim]) => ({ label: label.replace(', mean', ''), former: former[key], ours: ours[key], show, aim }));
+const both = (key) => former.steps.map((step, place) => ({ label: `${step.round} · ${step.name}`, former: step[key], ours: ours.steps[place][key] }));
+const kinds = Object.entries(ours.kinds).map(([label, { browser, server, database }]) => ({ label: label.replaceAll('{id}', '…'), parts: [browser, server, database] }));
+await photograph({
+  [path.join(images, 'gains.png')]: overview(rows, note),
+  [path.join(images, 'gains-calls.png')]: perStep(both('calls'), { title: 'API calls, step by step', note, show: whole }),
+  [path.join(images, 'gains-queries.png')]: perStep(both('queries'), { title: 'Statements that read the database, step by step', note, show: whole }),
+  [path.join(images, 'gains-answers.png')]: answered(kinds.toSorted((a, b) => b.parts.reduce((x, y) => x + y) - a.parts.reduce((x, y) => x + y)), 'Ours, both times: reads by their address, in the last run'),
+});
+process.stderr.write(`${page} and its pictures are written\n`);
