@@ -55,6 +55,8 @@ lint: web/node_modules/.package-lock.json ## Formatting, clippy, types, and the 
 	scripts/check-cache-patterns
 	cargo clippy --workspace --all-targets --all-features --locked -- -D warnings
 	cd web && npm run check
+	@if command -v cargo-deny >/dev/null; then $(MAKE) audit; \
+	else echo 'cargo-deny is not installed: licences, sources and bans of dependencies are not checked (make audit)'; fi
 
 .PHONY: test-rust
 test-rust: ## Unit, property, contract and integration tests
@@ -180,8 +182,15 @@ coverage: ## Line coverage of the Rust tests (needs cargo-llvm-cov)
 	cargo llvm-cov --workspace --all-features
 
 .PHONY: audit
-audit: ## Licences, sources and duplicates of dependencies (needs cargo-deny)
-	cargo deny --all-features check bans licenses sources
+audit: ## Licences, sources and bans of dependencies (needs cargo-deny, no network)
+	cargo deny --log-level error --locked --all-features check bans licenses sources
+	cargo deny --log-level error --locked --manifest-path benches/Cargo.toml --all-features check licenses sources
+
+.PHONY: advisories
+advisories: ## Known faults of dependencies (needs cargo-deny, and the network: the RustSec database, npm's registry)
+	cargo deny --locked --all-features check advisories
+	cd web && npm audit
+	cd e2e && npm audit
 
 .PHONY: generate
 generate: web/node_modules/.package-lock.json ## Generate what is generated: OpenAPI from Rust, TypeScript from OpenAPI

@@ -8,6 +8,7 @@ use axum::{
     response::Response,
 };
 use futures_util::{StreamExt as _, stream};
+use tokio::time::{Instant, timeout_at};
 use tower::{ServiceExt as _, util::BoxCloneSyncService};
 use unstale_http::Identity;
 
@@ -85,7 +86,7 @@ pub(crate) async fn batch(
     let reads: Vec<Option<Uri>> = wanted.requests.iter().map(|item| target(&item.path)).collect();
     for (place, (item, read)) in wanted.requests.iter().zip(&reads).enumerate() {
         let is_path = read.is_some();
-        let expected = "must be a path below /api/v1/ that can be read, other than /batch and /events";
+        let expected = "must be a path below /api/v1/ that can be read, other than /batch and live events";
         faults.unless(is_path, &format!("requests[{place}].path"), expected);
         let is_short = item.id.len() <= ID_BYTES_MAX;
         faults.unless(is_short, &format!("requests[{place}].id"), "must not be longer than 128 bytes");
@@ -121,17 +122,28 @@ fn target(path: &str) -> Option<Uri> {
     let uri: Uri = path.parse().ok()?;
     let below = uri.path().strip_prefix(BASE)?.strip_prefix('/')?;
     let is_ours = uri.scheme().is_none() && uri.authority().is_none() && !below.is_empty();
-    (is_ours && !matches!(below, "batch" | "events")).then_some(uri)
+    // Live events have no end, and a batch ends with the last of its answers.
+    let is_live = below == "events" || below.starts_with("events/");
+    (is_ours && !is_live && below != "batch").then_some(uri)
 }
 
 async fn answer(id: String, inner: InnerService, request: Request<Body>) -> BatchAnswer {
-    let response = match tokio::time::timeout(READ_MAX, inner.oneshot(request)).await {
+    let until = Instant::now() + READ_MAX;
+    let too_long = || axum::response::IntoResponse::into_response(Problem::unavailable("The answer took too long."));
+    let response = match timeout_at(until, inner.oneshot(request)).await {
         Ok(Ok(response)) => response,
         Ok(Err(never)) => match never {},
-        Err(_) => axum::response::IntoResponse::into_response(Problem::unavailable("The answer took too long.")),
+        Err(_) => too_long(),
     };
-    let (head, body) = response.into_parts();
-    let bytes = axum::body::to_bytes(body, BODY_BYTES_MAX).await;
+    let (mut head, body) = response.into_parts();
+    let bytes = match timeout_at(until, axum::body::to_bytes(body, BODY_BYTES_MAX)).await {
+        Ok(bytes) => bytes,
+        Err(_) => {
+            let (late, body) = too_long().into_parts();
+            head = late;
+            axum::body::to_bytes(body, BODY_BYTES_MAX).await
+        }
+    };
     let body = match &bytes {
         Ok(bytes) if bytes.is_empty() => serde_json::Value::Null,
         Ok(bytes) => serde_json::from_slice(bytes).unwrap_or_default(),
@@ -164,6 +176,8 @@ mod tests {
             "api/v1/x",
             "/api/v1/batch",
             "/api/v1/events?a=b",
+            "/api/v1/events/stream",
+            "/api/v1/events/stream?client_account_id=1",
             "http://elsewhere/api/v1/context/me",
             "//elsewhere/api/v1/x",
             "/api/v1/ x",

@@ -29,10 +29,11 @@ impl Caller {
     }
 
     /// What a socket of theirs stands on: what every answer to them follows from, and the session itself, which a
-    /// socket does not ask for with every message.
+    /// socket does not ask for with every message, nor whether its client is still there.
     pub(crate) fn standing(&self, identity: &Identity) -> Vec<Tag> {
         let session = [tags::session(self.session()), tags::sessions_of(self.id())];
-        identity.tags().iter().cloned().chain(session).collect()
+        let client = self.client.map(tags::under_client);
+        identity.tags().iter().cloned().chain(session).chain(client).collect()
     }
 
     /// The user's id.

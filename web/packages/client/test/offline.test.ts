@@ -56,7 +56,8 @@ describe('what was last known', () => {
     const found = await reloaded.open(['acme', 'ann']).recall('flows');
     expect(found?.data).toEqual({ secret: 'the plan' });
     expect(Date.now() - (found?.at ?? 0)).toBeLessThan(60_000);
-    expect(await reloaded.open(['globex', 'ann']).recall('flows')).toBeUndefined();
+    for (const other of [['globex', 'ann'], ['acme', 'bob'], ['ann', 'acme'], ['acme,ann'], ['acme'], []])
+      expect(await reloaded.open(other).recall('flows'), String(other)).toBeUndefined();
 
     sessionStorage.clear();
     const without = createSealedStore({ name: 'app' });

@@ -9,6 +9,7 @@ mod flags;
 mod freshness;
 mod imports;
 mod isolation;
+mod matrix;
 mod nodes;
 mod records;
 mod sockets;

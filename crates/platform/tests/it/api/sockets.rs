@@ -2,13 +2,16 @@
 
 use std::time::Duration;
 
+use axum::{body::Body, http::Request};
 use futures_util::{FutureExt as _, SinkExt as _, StreamExt as _};
+use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio_tungstenite::{
     MaybeTlsStream, WebSocketStream, connect_async,
     tungstenite::{Error, Message, client::IntoClientRequest as _},
 };
+use tower::ServiceExt as _;
 
 use super::world::{ADMIN, ANALYST, OTHER_ADMIN, Person, World};
 
@@ -54,6 +57,37 @@ fn status(refused: Result<Socket, Error>) -> u16 {
     }
 }
 
+/// Server-sent events, and what was told by them.
+pub(super) struct EventStream {
+    body: Body,
+    told: String,
+}
+
+impl EventStream {
+    pub(super) async fn open(world: &World, person: &Person) -> Self {
+        // A browser's own event stream sends its cookie, no header of ours and no origin.
+        let request = Request::get("/api/v1/events/stream")
+            .header("cookie", format!("platform_session={}", person.token))
+            .header("sec-fetch-site", "same-origin");
+        let answer = world.router.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+        let kind = &answer.headers()["content-type"];
+        assert_eq!((answer.status().as_u16(), kind.to_str().unwrap()), (200, "text/event-stream"));
+        let mut opened = Self { body: answer.into_body(), told: String::new() };
+        opened.until(r#""type":"hello""#).await;
+        opened
+    }
+
+    /// Waits until some text was told; returns all that was.
+    pub(super) async fn until(&mut self, text: &str) -> &str {
+        while !self.told.contains(text) {
+            let frame = tokio::time::timeout(WAIT, self.body.frame()).await.expect("an event comes");
+            let bytes = frame.expect("it goes on").unwrap().into_data().unwrap();
+            self.told.push_str(std::str::from_utf8(&bytes).unwrap());
+        }
+        &self.told
+    }
+}
+
 impl Socket {
     /// The next message that is not a ping.
     pub(super) async fn next(&mut self) -> Value {
@@ -79,8 +113,21 @@ impl Socket {
         }
     }
 
+    /// How many invalidations are told until the server closes.
+    pub(super) async fn told_until_closed(mut self) -> usize {
+        let mut told = 0;
+        loop {
+            match tokio::time::timeout(WAIT, self.0.next()).await.expect("the server closes") {
+                Some(Ok(Message::Text(text))) => told += usize::from(text.contains("\"cache_invalidation\"")),
+                Some(Ok(Message::Close(_))) | None => return told,
+                Some(Ok(_)) => {}
+                Some(Err(error)) => panic!("{error}"),
+            }
+        }
+    }
+
     /// Whether nothing has come, everything sent so far having arrived: the server answers a ping in its order.
-    async fn is_silent(&mut self) -> bool {
+    pub(super) async fn is_silent(&mut self) -> bool {
         self.0.send(Message::Ping("now".into())).await.unwrap();
         loop {
             match tokio::time::timeout(WAIT, self.0.next()).await.expect("a pong comes").unwrap().unwrap() {
@@ -194,35 +241,14 @@ async fn another_sites_page_and_another_client_get_no_socket() {
 
 #[tokio::test]
 async fn the_same_is_told_as_server_sent_events() {
-    use axum::{body::Body, http::Request};
-    use http_body_util::BodyExt as _;
-    use tower::ServiceExt as _;
-
     let world = World::new().await;
     let (admin, analyst) = (world.sign_in(ADMIN).await, world.sign_in(ANALYST).await);
     let ids = admin.ids().await;
     let mappings = format!("/field-mappings/{}", ids.import);
     admin.get(&mappings).await.expect(200);
-    // A browser's own event stream sends its cookie, no header of ours and no origin.
-    let request = Request::get("/api/v1/events/stream")
-        .header("cookie", format!("platform_session={}", admin.token))
-        .header("sec-fetch-site", "same-origin");
-    let answer = world.router.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
-    assert_eq!(
-        (answer.status().as_u16(), &answer.headers()["content-type"]),
-        (200, &"text/event-stream".parse().unwrap())
-    );
-    let mut body = answer.into_body();
-    let mut told = String::new();
-    let mut until = async |text: &str| {
-        while !told.contains(text) {
-            let frame = tokio::time::timeout(WAIT, body.frame()).await.expect("an event comes");
-            told.push_str(std::str::from_utf8(&frame.expect("it goes on").unwrap().into_data().unwrap()).unwrap());
-        }
-    };
-    until(r#""type":"hello""#).await;
+    let mut stream = EventStream::open(&world, &admin).await;
     analyst.post(&format!("{mappings}/bulk-approve"), json!({ "mapping_ids": [ids.mapping] })).await.expect(200);
-    until(r#""action":"bulk_operation""#).await;
+    stream.until(r#""action":"bulk_operation""#).await;
     admin.post("/auth/logout", json!({})).await;
-    until("event: close").await;
+    stream.until("event: close").await;
 }

@@ -35,6 +35,8 @@ pub(super) struct Person {
     pub(super) id: String,
     /// The client they act for, if they name one.
     acting_for: Option<String>,
+    /// Whether they ask as a browser's page does, with the session's cookie.
+    has_cookie: bool,
 }
 
 /// What was answered.
@@ -84,7 +86,14 @@ impl World {
             token: answer.body["access_token"].as_str().unwrap().to_owned(),
             id: answer.body["user"]["id"].as_str().unwrap().to_owned(),
             acting_for: None,
+            has_cookie: false,
         }
+    }
+
+    /// Somebody who is not signed in.
+    pub(super) fn nobody(&self) -> Person {
+        let (token, id) = (String::new(), UNKNOWN.to_owned());
+        Person { router: self.router.clone(), token, id, acting_for: None, has_cookie: false }
     }
 
     pub(super) async fn login(&self, email: &str, password: &str) -> Answer {
@@ -108,6 +117,16 @@ impl Person {
     /// The same person, naming the client they act for.
     pub(super) fn acting_for(&self, client: &str) -> Self {
         Self { acting_for: Some(client.to_owned()), ..self.clone() }
+    }
+
+    /// The same person, with another token.
+    pub(super) fn with_token(&self, token: String) -> Self {
+        Self { token, ..self.clone() }
+    }
+
+    /// The same person in a browser.
+    pub(super) fn by_cookie(&self) -> Self {
+        Self { has_cookie: true, ..self.clone() }
     }
 
     pub(super) async fn get(&self, path: &str) -> Answer {
@@ -147,7 +166,12 @@ impl Person {
         headers: &[(&str, &str)],
     ) -> Answer {
         let mut request = Request::builder().method(method).uri(format!("{}{path}", api::BASE));
-        request = request.header(header::AUTHORIZATION, format!("Bearer {}", self.token));
+        if self.has_cookie {
+            request = request.header(header::COOKIE, format!("platform_session={}", self.token));
+            request = request.header("sec-fetch-site", "same-origin");
+        } else if !self.token.is_empty() {
+            request = request.header(header::AUTHORIZATION, format!("Bearer {}", self.token));
+        }
         if let Some(client) = &self.acting_for {
             request = request.header("x-client-account-id", client);
         }
@@ -257,6 +281,16 @@ impl Answer {
 
     pub(super) fn is_hit(&self) -> bool {
         self.header("x-cache") == "HIT"
+    }
+
+    /// The only answer within an answer to a batch.
+    pub(super) fn batched(&self) -> Self {
+        let answer = &self.body["responses"][0];
+        let status = u16::try_from(answer["status"].as_u64().unwrap()).unwrap();
+        let headers = answer["headers"].as_object().unwrap().iter();
+        let headers = headers.map(|(name, value)| (name.parse().unwrap(), value.as_str().unwrap().parse().unwrap()));
+        let (status, headers) = (StatusCode::from_u16(status).unwrap(), headers.collect());
+        Self { status, headers, body: answer["body"].clone() }
     }
 
     pub(super) fn id(&self) -> String {
