@@ -9,5 +9,6 @@ mod nodes;
 mod proxies;
 mod reload;
 mod sharing;
+mod whole;
 mod world;
 mod writes;
