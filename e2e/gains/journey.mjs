@@ -14,13 +14,13 @@ export const ACCOUNT = 'admin@meridian.test';
 
 /**
  * `tools`: the page, its meter, the colleague's `call`, the truth. Returns what each step took.
- * `pace`: from pointing at something to pressing it (`dwellMs`), and from the acknowledgement of what a colleague wrote
+ * `isAlone`: no colleague writes anything. `pace`: from pointing at something to pressing it (`dwellMs`), and from the acknowledgement of what a colleague wrote
  * to looking for it on screen (`heardWithinMs`).
  * `secondRound`: how the second time begins: in the `same session`, after a `reload`, or with a `sign-in` anew.
  */
-export async function travel(tools, { secondRound, pace, label }) {
+export async function travel(tools, { secondRound, pace, label, isAlone = false }) {
   const { page } = tools;
-  const walk = walker(tools, pace);
+  const walk = walker(tools, pace, isAlone);
   await walk.step('sign-in page', { heading: '.', selector: 'input[type="password"]' }, () => page.goto('/sign-in', { waitUntil: 'commit' }), {
     isLoad: true,
   });
@@ -148,7 +148,7 @@ async function tour(walk, { page, call, meter }, label) {
   await walk.step('overview once more', { path: '^/overview$', selector: 'main a[href^="/flows/"]' }, link('Overview'));
 }
 
-function walker({ page, meter, truth }, { dwellMs, heardWithinMs }) {
+function walker({ page, meter, truth }, { dwellMs, heardWithinMs }, isAlone) {
   const steps = [];
   const walk = { round: 1, context: undefined, steps };
 
@@ -199,6 +199,7 @@ function walker({ page, meter, truth }, { dwellMs, heardWithinMs }) {
 
   /** A colleague changes something; a second later the page is compared with the database. */
   walk.elsewhere = async (name, act) => {
+    if (isAlone) return;
     await act();
     await page.waitForTimeout(heardWithinMs);
     await meter.quiet();

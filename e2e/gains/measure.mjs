@@ -18,7 +18,7 @@ const PATHS = {
 const UNHURRIED = { dwellMs: 150, heardWithinMs: 1_000, quietMs: 250, network: NETWORK };
 
 /** `only`: one path alone. `pace`: for a journey whose times nobody looks at. */
-export async function measure({ size, runs, secondRound, redisUrl, only, pace = UNHURRIED, log = () => {} }) {
+export async function measure({ size, runs, secondRound, isAlone, redisUrl, only, pace = UNHURRIED, log = () => {} }) {
   const paths = only ? { [only]: PATHS[only] } : { ...PATHS };
   if (redisUrl) paths.redis = { ...PATHS.ours, env: { REDIS_ENABLED: 'true', REDIS_URL: redisUrl } };
 
@@ -42,7 +42,7 @@ export async function measure({ size, runs, secondRound, redisUrl, only, pace = 
     for (let run = 1; run <= runs; run += 1) {
       for (const place of opened) {
         log(`run ${run} of ${runs}, ${place.name}`);
-        place.runs.push(await once(browser, place, { secondRound, pace, label: `v${run}` }));
+        place.runs.push(await once(browser, place, { secondRound, isAlone, pace, label: `v${run}` }));
       }
     }
     return Object.fromEntries(opened.map(({ name, runs: each }) => [name, each]));

@@ -1,11 +1,14 @@
-/** `node gains/report.mjs <gains.json> <docs folder>`: the charts, and the tables between the marks of gains.md. */
+/**
+ * `node gains/report.mjs <folder of run.mjs> <docs folder>`: the charts, and the tables between the marks of gains.md.
+ */
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { answered, overview, perStep, photograph } from './charts.mjs';
 import { saved, summarise } from './summary.mjs';
 
-const [file, docs] = process.argv.slice(2);
-const raw = JSON.parse(await readFile(file, 'utf8'));
+const [folder, docs] = process.argv.slice(2);
+const read = async (name) => JSON.parse(await readFile(path.join(folder, `${name}.json`), 'utf8'));
+const raw = await read('gains');
 const { former, ours, redis } = Object.fromEntries(Object.entries(raw.paths).map(([name, runs]) => [name, summarise(runs)]));
 
 const number = new Intl.NumberFormat('en', { maximumFractionDigits: 0 });
@@ -71,6 +74,27 @@ const steps = [
   }),
 ].join('\n');
 
+const VARIANTS = [
+  ['as above', 'gains'],
+  ['the second time without signing out and in again', 'same-session'],
+  ['nobody else writes', 'alone'],
+];
+const variantRows = [];
+for (const [label, name] of VARIANTS) {
+  const { paths, runs } = await read(name);
+  const [a, b] = [summarise(paths.former), summarise(paths.ours)];
+  const pair = (key, show) => `${show(a[key])} → ${show(b[key])} (${less(a[key], b[key])})`;
+  const second = (key, show) => `${show(a.rounds[1][key])} → ${show(b.rounds[1][key])} (${less(a.rounds[1][key], b.rounds[1][key])})`;
+  variantRows.push(
+    row([label, runs, pair('callsPerPage', one), second('callsPerPage', one), pair('queriesPerPage', one), second('queriesPerPage', one), pair('pageMs', ms), percent(b.hitRatio), `${whole(a.stale)} → ${whole(b.stale)}`]),
+  );
+}
+const variants = [
+  row(['', 'runs', 'API calls for a page', '… the second time', 'statements for a page', '… the second time', 'shows its data', 'hit ratio', 'stale']),
+  row(['---', ...Array(8).fill('---:')]),
+  ...variantRows,
+].join('\n');
+
 const share = ({ browser, server, database }) => (browser + server) / (browser + server + database);
 const byKind = Object.entries(ours.kinds).toSorted(([a], [b]) => a.localeCompare(b));
 const hits = [
@@ -86,6 +110,10 @@ ${main}
 ### Each time
 
 ${rounds}
+
+### Variants
+
+${variants}
 
 ### Hits by what was read
 
