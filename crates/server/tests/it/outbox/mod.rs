@@ -1,5 +1,6 @@
 //! The outbox over real databases of both kinds.
 
+mod failover;
 mod killed;
 mod relaying;
 mod seen_by_triggers;
