@@ -130,7 +130,7 @@ impl Asked {
         if self.is_origin {
             return self.pass_of_origin(shared, response, account, fetched).await;
         }
-        let deserves = self.deserves_validator(&response, shared.limits.body_bytes_max);
+        let deserves = self.deserves_validator(&response, shared);
         let response = if deserves { self.validated(shared, response).await } else { response };
         self.passed(shared, response, account, fetched)
     }
@@ -166,13 +166,14 @@ impl Asked {
 
     /// Whether a response that is passed on is to get a validator and be judged by the request's conditions: only
     /// what is known to be short, so that no stream is held up.
-    pub(crate) fn deserves_validator<B: Body>(&self, response: &Response<B>, body_bytes_max: usize) -> bool {
+    pub(crate) fn deserves_validator<B: Body>(&self, response: &Response<B>, shared: &Shared) -> bool {
         let no_store = |value: &HeaderValue| value.to_str().is_ok_and(|text| text.contains("no-store"));
         (self.is_get || self.wanted.is_some())
+            && (self.route.is_some() || shared.validates_unrouted)
             && response.status() == StatusCode::OK
             && !response.headers().contains_key(header::SET_COOKIE)
             && !response.headers().get_all(header::CACHE_CONTROL).iter().any(no_store)
-            && response.body().size_hint().exact().is_some_and(|length| length <= body_bytes_max as u64)
+            && response.body().size_hint().exact().is_some_and(|length| length <= shared.limits.body_bytes_max as u64)
     }
 
     /// Gives a response its validator, and judges it by the request's conditions.

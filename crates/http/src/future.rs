@@ -78,7 +78,7 @@ where
             StateProjection::Passed { inner, passed } => {
                 let response = ready!(inner.poll(cx))?;
                 let Passed { asked, account, shared } = *passed.take().expect("a future is not polled after its end");
-                let deserves = asked.deserves_validator(&response, shared.limits.body_bytes_max);
+                let deserves = asked.deserves_validator(&response, &shared);
                 let response = response.map(CacheBody::inner);
                 if !deserves {
                     return Poll::Ready(Ok(asked.passed(&shared, response, &account, None)));

@@ -73,6 +73,8 @@ pub(crate) struct Shared {
     pub(crate) tuning: Tuning,
     /// Where public responses are kept.
     pub(crate) public_tenant: Tenant,
+    /// Whether what no route covers gets a validator, too.
+    pub(crate) validates_unrouted: bool,
     pub(crate) variants: Arc<Variants>,
     pub(crate) searches: Arc<Searches>,
 }
@@ -90,6 +92,7 @@ impl CacheLayer {
             observers: Observers::default(),
             tuning: Tuning::default(),
             public_tenant: Tenant::new(PUBLIC_TENANT).expect("it is a tenant's name"),
+            validates_unrouted: true,
             variants: Arc::default(),
             searches: Arc::default(),
         };
@@ -115,6 +118,15 @@ impl CacheLayer {
     #[must_use]
     pub fn public_tenant(mut self, tenant: Tenant) -> Self {
         Arc::make_mut(&mut self.shared).public_tenant = tenant;
+        self
+    }
+
+    /// Sets whether a GET that no route covers gets a validator, and 304s, as every other GET does. To make it, the body is
+    /// waited for and hashed: where most requests are passed on to a service at a distance, they had better stream through
+    /// as they are.
+    #[must_use]
+    pub fn validate_unrouted(mut self, validates: bool) -> Self {
+        Arc::make_mut(&mut self.shared).validates_unrouted = validates;
         self
     }
 

@@ -273,7 +273,12 @@ fn asked(shared: &Shared, head: &request::Parts, route: Option<RouteId>, began: 
         cache_control: route.map_or(REVALIDATE, |id| shared.routes.route(id).cache_control.clone()),
         is_public: false,
         identity: head.extensions.get::<Identity>().cloned(),
-        preconditions: if is_read { Preconditions::of(&head.headers) } else { Preconditions::default() },
+        // Without a validator there is nothing to judge by them: they are the service's.
+        preconditions: if is_read && (route.is_some() || shared.validates_unrouted) {
+            Preconditions::of(&head.headers)
+        } else {
+            Preconditions::default()
+        },
         range: if head.method == Method::GET { WantedRange::of(&head.headers) } else { WantedRange::default() },
         is_get: head.method == Method::GET,
         is_read,

@@ -161,7 +161,7 @@ impl Asked {
     ) -> Response<CacheBody<B>> {
         let response = if response.headers().contains_key(header::ETAG) {
             self.conditioned(response)
-        } else if self.deserves_validator(&response, shared.limits.body_bytes_max) {
+        } else if self.deserves_validator(&response, shared) {
             self.validated(shared, response).await
         } else {
             response

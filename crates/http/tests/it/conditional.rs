@@ -163,6 +163,25 @@ async fn an_uncached_get_has_a_validator_too() {
     assert_eq!(world.calls(), 6);
 }
 
+/// Unless the layer is told to leave alone what no route covers.
+#[tokio::test]
+async fn what_no_route_covers_may_be_left_as_it_is() {
+    let world = World::new(routes(), |_| Box::pin(async { ok("x") })).await;
+    let ann = user("acme", "u1");
+    for (validates, path, has_one) in [
+        (true, "/elsewhere", true),
+        (false, "/elsewhere", false),
+        (false, "/uncached/1", true),
+        (false, "/cached/1", true),
+    ] {
+        let inner = tower::service_fn(|_: http::Request<String>| async { ok("x") });
+        let mut service = tower::Layer::layer(&world.layer.clone().validate_unrouted(validates), inner);
+        let answer = tower::Service::call(&mut service, crate::world::get(&ann, path, &[])).await.unwrap();
+        assert_eq!(answer.headers().contains_key("etag"), has_one, "{validates} {path}");
+        assert_eq!(answer.headers()["x-cache"], if path == "/cached/1" { "MISS" } else { "BYPASS" });
+    }
+}
+
 #[tokio::test]
 async fn observers_hear_of_hits_misses_and_304s() {
     let (world, me) = (world().await, user("acme", "u1"));

@@ -95,6 +95,8 @@ impl Build {
             variants_max: file.variants_max,
             ..HttpLimits::default()
         });
+        // What no route covers streams through as it is.
+        let layer = layer.validate_unrouted(false);
         let fallback = plan.file.fallback.as_deref().map(upstream);
         let service = layer.layer(Forwarding(self.forward.clone()));
         let proxies = plan.file.listen.trusted_proxies.iter();
