@@ -10,6 +10,7 @@ use super::{
     fetched::{Cached, FetchError, Fetched, ReadOptions},
     find::{Found, Lack, Old, Share, UNSUITABLE},
     load::{Loaded, error_of},
+    patience::Patience,
     turn::Errand,
 };
 use crate::{
@@ -156,7 +157,7 @@ impl Cache {
                 old: None,
                 share: Share::Next(patience.asked()),
             };
-            return self.load_or_join(key, policy, required, lack, accept, load).await;
+            return self.load_or_join(key, policy, required, (lack, patience), accept, load).await;
         }
         match self.shared.find(key, policy, &accept, patience).await {
             Found::Answer(entry, verdict) => Ok(self.answer(key.raw(), entry, verdict)),
@@ -169,7 +170,7 @@ impl Cache {
                 }
                 Ok(self.answer(key.raw(), entry, verdict))
             }
-            Found::Nothing(lack) => self.load_or_join(key, policy, required, lack, accept, load).await,
+            Found::Nothing(lack) => self.load_or_join(key, policy, required, (lack, patience), accept, load).await,
         }
     }
 
@@ -240,7 +241,7 @@ impl Cache {
         key: &Key<V>,
         policy: &Policy,
         required: PositionSet,
-        lack: Lack,
+        (lack, patience): (Lack, Patience),
         accept: A,
         load: F,
     ) -> Result<Fetched<V>, FetchError<E>>
@@ -251,7 +252,7 @@ impl Cache {
         F: FnOnce(Option<Cached<V>>) -> L + Send + 'static,
         L: Future<Output = Result<Loaded<V>, E>> + Send + 'static,
     {
-        let errand = Errand::read(&lack);
+        let errand = Errand::read(&lack, self.shared.is_busy(patience));
         let Lack { mut verdict, mut old, share } = lack;
         let known_tags = old.as_ref().map_or_else(TagIds::new, |old| TagIds::from_slice(old.entry.tags()));
         for _ in 0..JOINS_MAX {
