@@ -6,7 +6,7 @@ use futures_util::future::join;
 use smallvec::SmallVec;
 
 use super::{
-    Shared,
+    Shared, View,
     accept::{Accept, Anything},
     patience::{Patience, outage},
 };
@@ -372,10 +372,15 @@ impl Shared {
     /// Whether the view is known, without asking anybody, to hold what the policy demands.
     #[inline]
     pub(super) fn is_confirmed_at(&self, partition: Partition, policy: &Policy, now: Timestamp) -> bool {
-        let clocks = &self.view(partition).clocks;
+        self.is_confirmed(self.view(partition), partition, policy, now)
+    }
+
+    /// The same, for who has the partition's view at hand.
+    #[inline]
+    pub(super) fn is_confirmed(&self, view: &View, partition: Partition, policy: &Policy, now: Timestamp) -> bool {
         match &self.local_heads {
-            Some(heads) => clocks.is_at(heads.get(partition)),
-            None => is_recent(clocks.confirmed_at(), policy, now),
+            Some(heads) => view.clocks.is_at(heads.get(partition)),
+            None => is_recent(view.clocks.confirmed_at(), policy, now),
         }
     }
 }
