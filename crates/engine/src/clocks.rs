@@ -123,6 +123,7 @@ impl Clocks {
     }
 
     /// Whether the view is exactly at `head`; without a lock, for the path of a hit.
+    #[inline]
     pub fn is_at(&self, head: Position) -> bool {
         self.epoch.load(Acquire) == head.epoch.0 && self.frontier.load(Acquire) == head.sequence.0
     }
@@ -144,6 +145,7 @@ impl Clocks {
     }
 
     /// When the view was last known to be complete up to the log's head, if it ever was.
+    #[inline]
     pub fn confirmed_at(&self) -> Option<Timestamp> {
         self.confirmed_at.load(Acquire).checked_sub(1).map(Timestamp::from_millis)
     }

@@ -132,6 +132,11 @@ impl Flights {
         Seat::Lead(Lead { flights: self.clone(), key: key.clone(), flight, after: None, landed: false })
     }
 
+    /// Whether a load of `key` runs that `may_join` allows to join.
+    pub(crate) fn is_running(&self, key: &RawKey, may_join: impl FnOnce(&Flight) -> bool) -> bool {
+        self.shard(key).lock().get(key).is_some_and(|flight| may_join(flight))
+    }
+
     /// Joins the load of `key` that had not begun when the reader asked, or puts one behind the load that runs. For a
     /// reader who cannot judge what was loaded before.
     pub(crate) fn board_next(self: &Arc<Self>, key: &RawKey, asked: Asked, base: Position, known_tags: TagIds) -> Seat {

@@ -160,6 +160,12 @@ impl RawKey {
         table_hash(self.hash)
     }
 
+    /// The same key, with the hash of another: what chance hardly ever brings about.
+    #[cfg(test)]
+    pub(crate) fn hashed_as(&self, other: &Self) -> Self {
+        Self { hash: other.hash, ..self.clone() }
+    }
+
     /// Which of `count` shards it falls in. From other bits than the hash tables use.
     pub(crate) fn shard(&self, count: usize) -> usize {
         #[allow(clippy::cast_possible_truncation, reason = "24 bits are left")]

@@ -173,7 +173,9 @@ impl Observers {
 
     #[inline]
     pub(crate) fn tell(&self, event: &Event<'_>) {
-        self.0.iter().for_each(|observer| observer.on_event(event));
+        if !self.are_none() {
+            self.0.iter().for_each(|observer| observer.on_event(event));
+        }
     }
 }
 

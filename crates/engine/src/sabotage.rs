@@ -69,6 +69,7 @@ impl Sabotage {
     ];
 
     /// Whether this is the breach at hand; always false in a build without the feature `testing`.
+    #[inline]
     pub(crate) fn is(self, breach: Self) -> bool {
         cfg!(feature = "testing") && self == breach
     }

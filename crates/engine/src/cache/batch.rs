@@ -97,7 +97,7 @@ impl<V, F> Round<'_, V, F> {
             let missing = |place| Missing {
                 place,
                 known_tags: TagIds::new(),
-                errand: Errand::read(&Lack { verdict, old: None, share: Share::Next(patience.asked()) }),
+                errand: Errand::read(&Lack { verdict, old: None, share: Share::Next(patience.asked()) }, false),
             };
             places.into_iter().map(missing).collect()
         };
@@ -154,7 +154,7 @@ impl<V, F> Round<'_, V, F> {
                     answers[place] = Some(self.cache.answer(key.raw(), entry, verdict));
                 }
                 Found::Nothing(lack) => {
-                    let errand = Errand::read(&lack);
+                    let errand = Errand::read(&lack, self.cache.shared.is_busy(patience));
                     let known_tags = lack.old.map_or_else(TagIds::new, |old| TagIds::from_slice(old.entry.tags()));
                     missing.push(Missing { place, known_tags, errand });
                 }

@@ -189,7 +189,7 @@ impl<F: Send + Sync> BatchTurn<F> {
     /// Whether it is to be loaded now.
     async fn take_over_one<V: Cacheable>(&self, mut led: Led<V>, holder: LeaseToken) -> (Led<V>, bool) {
         let (key, request) = self.request(&led, Some(holder));
-        match self.shared.patience().wait_for(self.shared.store.lease(&key, &request)).await {
+        match self.shared.wait_while_busy(self.shared.store.lease(&key, &request)).await {
             Some(Ok(Leased { held_by: None, .. })) => {
                 led.lease = Some(HeldLease::new(&self.shared, &key, request.lease));
                 (led, true)
@@ -215,7 +215,7 @@ impl<F: Send + Sync> BatchTurn<F> {
             if requests.is_empty() {
                 return Some(Vec::new());
             }
-            match self.shared.patience().wait_for(self.shared.store.lease_many(requests)).await? {
+            match self.shared.wait_while_busy(self.shared.store.lease_many(requests)).await? {
                 Ok(answers) if answers.len() == requests.len() => Some(answers),
                 Ok(_) => None,
                 Err(error) => {
@@ -305,7 +305,8 @@ impl<F: Send + Sync> BatchTurn<F> {
         took: Duration,
         recorder: Recorder,
     ) -> Landing {
-        let kept = self.shared.keep(&led.key, &self.policy, led.lead.base(), loaded, took, &recorder).await;
+        let (lease, base) = (led.lease.take(), led.lead.base());
+        let kept = self.shared.keep(&led.key, &self.policy, base, loaded, took, &recorder, lease).await;
         self.shared.observers.tell(&Event::Loaded {
             key: led.key.raw(),
             took,
@@ -313,11 +314,6 @@ impl<F: Send + Sync> BatchTurn<F> {
             expires_at: kept.entry.expires_at,
             bytes: kept.entry.value_bytes(),
         });
-        if let Some(lease) = &mut led.lease
-            && kept.is_unkeepable
-        {
-            lease.open();
-        }
         landed(led, Outcome::Loaded(kept.entry, kept.not_stored), false)
     }
 
@@ -334,7 +330,7 @@ fn found<V>(led: Led<V>, entry: Arc<Entry>) -> Landing {
 
 fn landed<V>(led: Led<V>, outcome: Outcome, spared: bool) -> Landing {
     let Led { place, verdict, lead, lease, .. } = led;
-    // Given back after the fill, before anybody here can miss again.
+    // If it has not been given back with the fill: before anybody here can miss again.
     drop(lease);
     lead.land(outcome.clone());
     Landing { place, verdict, outcome, spared }

@@ -6,7 +6,7 @@ use futures_util::future::join;
 use smallvec::SmallVec;
 
 use super::{
-    Shared,
+    Shared, View,
     accept::{Accept, Anything},
     patience::{Patience, outage},
 };
@@ -21,6 +21,7 @@ use crate::{
     sabotage::Sabotage,
     scope,
     store::{Seal, StoredEntry},
+    tag::TagId,
     time::Timestamp,
     verdict::{BypassReason, MissReason, StaleReason, Verdict},
 };
@@ -109,6 +110,9 @@ impl Shared {
         let policy = &within_load(*policy);
         // What memory surely lacks is asked for while the view is being confirmed: one round trip for both. The order of
         // the answers does not matter: what came is judged by a view that was confirmed after the read began.
+        let is_coming = |place: usize, known_tags: &[TagId]| {
+            keys.len() == 1 && policy.uses_store && policy.lease && self.is_coming(keys[place].raw(), known_tags)
+        };
         let mut stored: OfKeys<Option<StoredEntry>> = keys.iter().map(|_| None).collect();
         let mut ahead: OfKeys<usize> = OfKeys::new();
         let mut outage = None;
@@ -116,7 +120,8 @@ impl Shared {
         if !self.is_confirmed_at(partition, policy, self.now()) {
             let fallback = keys.iter().all(|key| self.has_fallback(key.raw(), partition, policy));
             let patience = if fallback { self.patience_with_fallback(patience) } else { patience };
-            ahead = (0..keys.len()).filter(|place| self.l1.get(keys[*place].raw()).is_none()).collect();
+            let is_lacking = |place: &usize| self.l1.get(keys[*place].raw()).is_none() && !is_coming(*place, &[]);
+            ahead = (0..keys.len()).filter(is_lacking).collect();
             let asked = self.get_within(partition, keys, &ahead, policy, patience);
             let (confirmed, came) = join(self.catch_up_within(partition, patience), asked).await;
             outage = confirmed.err();
@@ -135,8 +140,14 @@ impl Shared {
         let missing: OfKeys<usize> = missing.map(|(place, _)| place).collect();
         // An unconfirmed view makes nothing fresh of what the store holds.
         if confirmed || matches!(policy.mode, Mode::StaleOk(_)) {
-            let behind = missing.iter().copied().filter(|place| ahead.binary_search(place).is_err());
-            let behind: OfKeys<usize> = behind.collect();
+            let is_to_be_asked_for = |place: &usize| {
+                let known_tags = match &found[*place] {
+                    Found::Nothing(Lack { old: Some(old), .. }) => old.entry.tags(),
+                    _ => &[],
+                };
+                ahead.binary_search(place).is_err() && !(by_rule && is_coming(*place, known_tags))
+            };
+            let behind: OfKeys<usize> = missing.iter().copied().filter(is_to_be_asked_for).collect();
             let came = self.get_within(partition, keys, &behind, policy, patience).await;
             failed = take_in(&mut stored, &behind, came).or(failed);
             for place in &missing {
@@ -224,6 +235,17 @@ impl Shared {
         }
     }
 
+    /// Whether a load of this key runs that a reader may join who knows of `known_tags`: a moment ago the store did not
+    /// have it, or that load would not be. So the reader need not ask too; of many who miss at once, only those ask who
+    /// come before the first has its answer. If nothing comes of that load, the next one asks for the lease, which shows
+    /// what the store holds.
+    fn is_coming(&self, key: &RawKey, known_tags: &[TagId]) -> bool {
+        self.flights.is_running(key, |flight| {
+            let base = flight.base();
+            self.may_serve(base, None, &flight.known_tags) && self.may_serve(base, None, known_tags)
+        })
+    }
+
     /// Judges what the store held, and takes it into memory if it may be used.
     pub(super) fn found_in_store<V: Cacheable>(
         &self,
@@ -283,7 +305,7 @@ impl Shared {
         }
     }
 
-    fn found<V: Cacheable>(
+    pub(super) fn found<V: Cacheable>(
         &self,
         key: &RawKey,
         entry: Arc<Entry>,
@@ -350,10 +372,15 @@ impl Shared {
     /// Whether the view is known, without asking anybody, to hold what the policy demands.
     #[inline]
     pub(super) fn is_confirmed_at(&self, partition: Partition, policy: &Policy, now: Timestamp) -> bool {
-        let clocks = &self.view(partition).clocks;
+        self.is_confirmed(self.view(partition), partition, policy, now)
+    }
+
+    /// The same, for who has the partition's view at hand.
+    #[inline]
+    pub(super) fn is_confirmed(&self, view: &View, partition: Partition, policy: &Policy, now: Timestamp) -> bool {
         match &self.local_heads {
-            Some(heads) => clocks.is_at(heads.get(partition)),
-            None => is_recent(clocks.confirmed_at(), policy, now),
+            Some(heads) => view.clocks.is_at(heads.get(partition)),
+            None => is_recent(view.clocks.confirmed_at(), policy, now),
         }
     }
 }

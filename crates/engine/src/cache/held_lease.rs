@@ -1,6 +1,9 @@
 //! A lease while its owner loads: kept up as long as the load runs, given back however it ends.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering::Relaxed},
+};
 
 use tokio::runtime::Handle;
 
@@ -16,19 +19,25 @@ pub(super) struct HeldLease {
     shared: Arc<Shared>,
     key: RawKey,
     lease: Lease,
-    /// Whether others must hear of a newer base.
-    is_newer: bool,
+    /// Whether others have not heard of a newer base yet.
+    is_newer: AtomicBool,
     after: AfterLease,
 }
 
 impl HeldLease {
     pub(super) fn new(shared: &Arc<Shared>, key: &RawKey, lease: Lease) -> Self {
-        Self { shared: shared.clone(), key: key.clone(), lease, is_newer: false, after: AfterLease::Free }
+        Self {
+            shared: shared.clone(),
+            key: key.clone(),
+            lease,
+            is_newer: AtomicBool::new(false),
+            after: AfterLease::Free,
+        }
     }
 
     /// Says that the load begins from here.
     pub(super) fn rebase(&mut self, base: Position) {
-        self.is_newer |= self.lease.base != base;
+        *self.is_newer.get_mut() |= self.lease.base != base;
         self.lease.base = base;
     }
 
@@ -56,7 +65,7 @@ impl HeldLease {
     pub(super) async fn keep(&self) {
         let limits = &self.shared.limits.lease;
         let request = LeaseRequest { lease: self.lease, ttl: limits.ttl, over: Some(self.lease.token) };
-        let mut at_once = self.is_newer;
+        let mut at_once = self.is_newer.swap(false, Relaxed);
         loop {
             if !at_once {
                 tokio::time::sleep(limits.renew_every()).await;

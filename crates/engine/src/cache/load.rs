@@ -97,8 +97,6 @@ impl<V> From<Option<V>> for Loaded<V> {
 pub(super) struct Landed {
     pub(super) entry: Arc<Entry>,
     pub(super) not_stored: Option<NotStored>,
-    /// Whether loading it again would be in vain for another node too: its store has it not, and never will.
-    pub(super) is_unkeepable: bool,
 }
 
 impl Shared {
@@ -134,9 +132,7 @@ impl Shared {
             Turn::Leave => return (Outcome::Aborted, true),
         };
         let recorder = Recorder::new(key.raw().tenant().clone(), required).unconfirmed(errand.share() != Share::ByRule);
-        let (outcome, lease) = self.fly_now(key, policy, &lead, recorder, start, load).await;
-        // Given back after the fill, before anybody here can miss again.
-        drop(lease);
+        let outcome = self.fly_now(key, policy, &lead, recorder, start, load).await;
         lead.land(outcome.clone());
         (outcome, false)
     }
@@ -149,13 +145,13 @@ impl Shared {
         recorder: Recorder,
         start: Start,
         load: F,
-    ) -> (Outcome, Option<HeldLease>)
+    ) -> Outcome
     where
         V: Cacheable,
         E: Clone + Send + Sync + 'static,
         F: Future<Output = Result<Loaded<V>, E>>,
     {
-        let Start { mut lease, permit } = start;
+        let Start { lease, permit } = start;
         let recorder = Arc::new(recorder);
         let base = lead.base();
         let began = tokio::time::Instant::now();
@@ -163,11 +159,11 @@ impl Shared {
         let loaded = HeldLease::keep_while(lease.as_ref(), self.run::<V, E, _>(policy, &recorder, load)).await;
         let took = began.elapsed();
         drop(permit);
-        let outcome = match loaded {
+        match loaded {
             Ok(loaded) => {
                 let late = self.sabotage.is(Sabotage::StampAfterLoad);
                 let base = if late { self.view(base.partition).clocks.frontier() } else { base };
-                let landed = self.keep(key, policy, base, loaded, took, &recorder).await;
+                let landed = self.keep(key, policy, base, loaded, took, &recorder, lease).await;
                 self.observers.tell(&Event::Loaded {
                     key: key.raw(),
                     took,
@@ -175,19 +171,13 @@ impl Shared {
                     expires_at: landed.entry.expires_at,
                     bytes: landed.entry.value_bytes(),
                 });
-                if let Some(lease) = &mut lease
-                    && landed.is_unkeepable
-                {
-                    lease.open();
-                }
                 Outcome::Loaded(landed.entry, landed.not_stored)
             }
             Err(failed) => {
                 self.observers.tell(&Event::LoadFailed { key: key.raw(), took });
                 failed
             }
-        };
-        (outcome, lease)
+        }
     }
 
     /// Runs a load within its time and catches what it throws.
@@ -210,7 +200,10 @@ impl Shared {
         }
     }
 
-    /// Makes an entry of a loaded value and stores it in L1 and L2, unless something speaks against it.
+    /// Makes an entry of a loaded value and stores it in L1 and L2, unless something speaks against it. The lease is
+    /// given back once the store has taken the value or refused it, which this waits for only a little: whoever asks for
+    /// the lease next must find the value. It is left open if loading again would be in vain for other nodes too.
+    #[allow(clippy::too_many_arguments, reason = "what is known of a load when it has ended")]
     pub(super) async fn keep<V: Cacheable>(
         self: &Arc<Self>,
         key: &Key<V>,
@@ -219,6 +212,7 @@ impl Shared {
         loaded: Loaded<V>,
         took: Duration,
         recorder: &Recorder,
+        mut lease: Option<HeldLease>,
     ) -> Landed {
         if self.sabotage.is(Sabotage::ForgetRecordedTags) {
             recorder.forget_tags();
@@ -268,6 +262,7 @@ impl Shared {
             is_sensitive,
         };
         let entry = Entry::new(loaded.value, &new);
+        // Its store has it not, and never will.
         let mut is_unkeepable = refused.is_some_and(|reason| reason != NotStored::Overtaken);
         if refused.is_none() {
             self.offer(key.raw(), entry.clone());
@@ -285,16 +280,19 @@ impl Shared {
                 is_sensitive,
                 seal: Seal::None,
             };
-            is_unkeepable = if !policy.uses_store {
-                false
+            if !policy.uses_store {
+                is_unkeepable = false;
             } else if let Some(reason) = self.unshared(&stored, &seen) {
                 self.observers.tell(&Event::NotShared { key: key.raw(), reason });
-                true
+                is_unkeepable = true;
             } else {
-                self.fill(key.raw().clone(), stored).await == Some(Filled::NotKept)
-            };
+                self.fill(key.raw().clone(), stored, lease.take()).await;
+            }
         }
-        Landed { entry, not_stored: refused, is_unkeepable }
+        if is_unkeepable && let Some(lease) = &mut lease {
+            lease.open();
+        }
+        Landed { entry, not_stored: refused }
     }
 
     /// Why an entry must not go to the store, if so. A store that shares nothing takes it into this process's memory at
@@ -311,20 +309,19 @@ impl Shared {
         }
     }
 
-    /// Gives an entry to the store; waits only a little for it to be taken. None if that is not known yet, or failed.
-    async fn fill(self: &Arc<Self>, key: RawKey, stored: StoredEntry) -> Option<Filled> {
+    /// Gives an entry to the store, and then the lease back; waits only a little for that.
+    async fn fill(self: &Arc<Self>, key: RawKey, stored: StoredEntry, mut lease: Option<HeldLease>) {
         let this = self.clone();
         let filling = async move {
             let partition = stored.base.partition;
-            let filled = this.store.fill(&key, stored).await;
-            filled.inspect_err(|error| this.tell_failed(partition, error)).ok()
-        };
-        match self.within(self.patience_to_fill(), filling).await {
-            Ok(filled) => filled,
-            Err(late) => {
-                self.go_on(late.map(drop));
-                None
+            let filled = HeldLease::keep_while(lease.as_ref(), this.store.fill(&key, stored)).await;
+            match filled.inspect_err(|error| this.tell_failed(partition, error)) {
+                Ok(Filled::NotKept) => lease.iter_mut().for_each(HeldLease::open),
+                Ok(_) | Err(_) => {}
             }
+        };
+        if let Err(late) = self.within(self.patience_to_fill(), filling).await {
+            self.go_on(late);
         }
     }
 

@@ -59,7 +59,7 @@ use crate::{
     position::{Epoch, Partition, PartitionCount, Position, PositionSet, Sequence},
     random::Random,
     refill::{Gate, RefillLimits},
-    resilience::{PendingLimits, Resilience, ResilientStore, pending::Pending},
+    resilience::{PendingLimits, Pulse, Resilience, ResilientStore, pending::Pending},
     sabotage::Sabotage,
     sealing::{SealedStore, Sealing},
     store::{LocalHeads, Moves, Store, StoreError},
@@ -153,6 +153,8 @@ struct Shared {
     observers: Observers,
     limits: CacheLimits,
     resilience: Option<Resilience>,
+    /// Whether the guarded store answers anybody.
+    pulse: Arc<Pulse>,
     /// Places for operations that go on without their reader.
     late_operations: Arc<Semaphore>,
     /// A task replays invalidations.
@@ -279,8 +281,12 @@ impl CacheBuilder {
             sabotage,
         } = self;
         let observers = Observers::new(observers);
+        let pulse = Arc::new(Pulse::default());
         let store = match resilience {
-            Some(guard) => Arc::new(ResilientStore::observed(store, guard, seed, time.clone(), observers.clone())),
+            Some(guard) => {
+                let (time, observers) = (time.clone(), observers.clone());
+                Arc::new(ResilientStore::observed(store, guard, seed, time, observers, pulse.clone()))
+            }
             None => store,
         };
         let store: Arc<dyn Store> = match &sealing {
@@ -343,6 +349,7 @@ impl CacheBuilder {
             observers,
             limits,
             resilience,
+            pulse,
             late_operations: Arc::new(Semaphore::new(late_operations.min(Semaphore::MAX_PERMITS))),
             replays: AtomicBool::new(false),
             sabotage,

@@ -3,7 +3,10 @@
 //! These are the soft time-outs. An operation that a read does not wait for any longer goes on by itself, until the
 //! store's own (hard) time-out ends it, so that what it learns is not lost: an answer fills memory, a failure counts.
 
-use std::{pin::Pin, time::Duration};
+use std::{
+    pin::{Pin, pin},
+    time::Duration,
+};
 
 use tokio::time::{Instant, timeout_at};
 
@@ -16,6 +19,8 @@ pub(super) struct Patience {
     /// None: as long as the store takes.
     until: Option<Instant>,
     asked: Asked,
+    /// What the store had answered when the read began.
+    answered: u64,
 }
 
 impl Patience {
@@ -47,6 +52,14 @@ impl Patience {
     }
 }
 
+/// A timer that fires as late as this was not fired by a process that had the processor when it needed it.
+const LATE: Duration = Duration::from_millis(5);
+
+/// Whether a timer fired late.
+fn is_late(until: Instant) -> bool {
+    Instant::now() >= until + LATE
+}
+
 /// Why a read goes on without the store.
 pub(super) fn outage(error: &StoreError) -> BypassReason {
     match error {
@@ -73,7 +86,31 @@ impl Shared {
 
     fn patience_of(&self, wait: impl FnOnce(Resilience) -> Duration) -> Patience {
         let until = self.resilience.map(|resilience| Instant::now() + wait(resilience));
-        Patience { until, asked: self.flights.asked() }
+        Patience { until, asked: self.flights.asked(), answered: self.pulse.beats() }
+    }
+
+    /// Whether the store, which has kept a read waiting, is busy rather than away: it has answered somebody since the
+    /// read began, or it may have and this process was too late itself to notice.
+    pub(super) fn is_busy(&self, patience: Patience) -> bool {
+        self.pulse.beats() != patience.answered || patience.until.is_some_and(is_late)
+    }
+
+    /// Waits for what decides whether a load is to begin here or at another node: for as long as the store is busy and
+    /// not away, within a bound of its own. None if that is over. What is waited for ends there.
+    pub(super) async fn wait_while_busy<T>(&self, what: impl Future<Output = T>) -> Option<T> {
+        let Some(resilience) = self.resilience else { return Some(what.await) };
+        let mut what = pin!(what);
+        let last = Instant::now() + resilience.busy_wait.max(resilience.read_wait);
+        loop {
+            let patience = self.patience();
+            let until = patience.until.map_or(last, |until| until.min(last));
+            if let Ok(output) = timeout_at(until, &mut what).await {
+                return Some(output);
+            }
+            if !self.is_busy(patience) || Instant::now() >= last {
+                return None;
+            }
+        }
     }
 
     /// Waits for an operation; an error is what remains of it.

@@ -10,13 +10,14 @@ use super::{
     fetched::{Cached, FetchError, Fetched, ReadOptions},
     find::{Found, Lack, Old, Share, UNSUITABLE},
     load::{Loaded, error_of},
+    patience::Patience,
     turn::Errand,
 };
 use crate::{
     codec::Cacheable,
     entry::{Entry, TagIds},
     flight::{Flight, Join, Lead, Outcome, Seat},
-    judge::{Judgement, judge},
+    judge::is_fresh,
     key::{KEY_BYTES_MAX, Key, RawKey},
     observe::Event,
     policy::Policy,
@@ -156,7 +157,7 @@ impl Cache {
                 old: None,
                 share: Share::Next(patience.asked()),
             };
-            return self.load_or_join(key, policy, required, lack, accept, load).await;
+            return self.load_or_join(key, policy, required, (lack, patience), accept, load).await;
         }
         match self.shared.find(key, policy, &accept, patience).await {
             Found::Answer(entry, verdict) => Ok(self.answer(key.raw(), entry, verdict)),
@@ -169,15 +170,17 @@ impl Cache {
                 }
                 Ok(self.answer(key.raw(), entry, verdict))
             }
-            Found::Nothing(lack) => self.load_or_join(key, policy, required, lack, accept, load).await,
+            Found::Nothing(lack) => self.load_or_join(key, policy, required, (lack, patience), accept, load).await,
         }
     }
 
     /// A fresh entry in this node's memory, if there is one. Synchronous: no task switch, no lock beyond L1's own.
     #[inline]
     pub fn hit<V: Cacheable>(&self, key: &Key<V>, policy: &Policy, options: &ReadOptions) -> Option<Fetched<V>> {
-        let entry = self.fresh(key.raw(), policy, options)?;
-        Some(self.answer(key.raw(), entry, Verdict::Hit))
+        let within_load = scope::is_recording();
+        let entry = self.fresh(key.raw(), policy, options, within_load)?;
+        self.give(key.raw(), &entry, Verdict::Hit, None, false, within_load);
+        Some(Fetched::new(entry, Verdict::Hit, None, false))
     }
 
     /// As [`hit`](Self::hit), if `accept` says yes to it; see [`fetch_accepting`](Self::fetch_accepting).
@@ -189,17 +192,18 @@ impl Cache {
         options: &ReadOptions,
         accept: impl FnOnce(&Fetched<V>) -> bool,
     ) -> Option<Fetched<V>> {
-        let hit = Fetched::new(self.fresh(key.raw(), policy, options)?, Verdict::Hit, None, false);
+        let within_load = scope::is_recording();
+        let hit = Fetched::new(self.fresh(key.raw(), policy, options, within_load)?, Verdict::Hit, None, false);
         if !accept(&hit) {
             return None;
         }
-        self.give(key.raw(), hit.entry(), Verdict::Hit, None, false);
+        self.give(key.raw(), hit.entry(), Verdict::Hit, None, false, within_load);
         Some(hit)
     }
 
     #[allow(clippy::inline_always, reason = "it is the whole of a hit, which is made in two ways")]
     #[inline(always)]
-    fn fresh(&self, key: &RawKey, policy: &Policy, options: &ReadOptions) -> Option<Arc<Entry>> {
+    fn fresh(&self, key: &RawKey, policy: &Policy, options: &ReadOptions, within_load: bool) -> Option<Arc<Entry>> {
         let shared = &self.shared;
         if !policy.is_on {
             return None;
@@ -207,18 +211,16 @@ impl Cache {
         if !options.at_least.iter().all(|position| shared.has_reached(position)) {
             return None;
         }
-        let has_seen_enough = || scope::required().iter().all(|position| shared.has_reached(position));
-        if scope::is_recording() && (scope::is_unconfirmed() || !has_seen_enough()) {
-            // The reader of the load around this read could not ask the store, or demands more than this node has seen.
+        if within_load && !shared.suits_load() {
             return None;
         }
         // Read once, for all that depends on it.
         let now = shared.now();
         let entry = shared.l1.get(key)?;
-        let clocks = &shared.view(entry.partition()).clocks;
-        let fresh = shared.is_confirmed_at(entry.partition(), policy, now)
-            && !shared.has_pending(entry.partition())
-            && judge(&entry, clocks, policy, true, now) == Judgement::Fresh
+        let view = shared.view(entry.partition());
+        let fresh = shared.is_confirmed(view, entry.partition(), policy, now)
+            && !shared.waits(view)
+            && is_fresh(&entry, &view.clocks, policy, now)
             && !shared.is_due_early(key, &entry, policy, now);
         fresh.then_some(entry)
     }
@@ -240,7 +242,7 @@ impl Cache {
         key: &Key<V>,
         policy: &Policy,
         required: PositionSet,
-        lack: Lack,
+        (lack, patience): (Lack, Patience),
         accept: A,
         load: F,
     ) -> Result<Fetched<V>, FetchError<E>>
@@ -251,7 +253,7 @@ impl Cache {
         F: FnOnce(Option<Cached<V>>) -> L + Send + 'static,
         L: Future<Output = Result<Loaded<V>, E>> + Send + 'static,
     {
-        let errand = Errand::read(&lack);
+        let errand = Errand::read(&lack, self.shared.is_busy(patience));
         let Lack { mut verdict, mut old, share } = lack;
         let known_tags = old.as_ref().map_or_else(TagIds::new, |old| TagIds::from_slice(old.entry.tags()));
         for _ in 0..JOINS_MAX {
@@ -442,21 +444,29 @@ impl Cache {
         not_stored: Option<NotStored>,
         collapsed: bool,
     ) -> Fetched<V> {
-        self.give(key, &entry, verdict, not_stored, collapsed);
+        self.give(key, &entry, verdict, not_stored, collapsed, scope::is_recording());
         Fetched::new(entry, verdict, not_stored, collapsed)
     }
 
     /// Notes that a value is given to a reader.
     #[allow(clippy::inline_always, reason = "as for what is given")]
     #[inline(always)]
-    fn give(&self, key: &RawKey, entry: &Entry, verdict: Verdict, not_stored: Option<NotStored>, collapsed: bool) {
+    fn give(
+        &self,
+        key: &RawKey,
+        entry: &Entry,
+        verdict: Verdict,
+        not_stored: Option<NotStored>,
+        collapsed: bool,
+        within_load: bool,
+    ) {
         self.shared.observers.tell(&Event::Read { key, verdict });
         // The read that loads a value is no use of what is kept of it: else eviction could not tell what is asked for
         // once from what is asked for again.
         if collapsed || matches!(verdict, Verdict::Hit | Verdict::Stale(_)) {
             entry.touch();
         }
-        if scope::is_recording() && !self.shared.sabotage.is(Sabotage::ForgetNested) {
+        if within_load && !self.shared.sabotage.is(Sabotage::ForgetNested) {
             tell_outer_load(key, entry, verdict, not_stored, collapsed);
         }
     }
@@ -503,6 +513,13 @@ fn is_overtaken(not_stored: Option<NotStored>) -> bool {
 }
 
 impl Shared {
+    /// Whether what memory holds may be used within the load that runs here: its reader may have been unable to ask the
+    /// store, or may demand more than this node has seen.
+    #[inline(never)]
+    fn suits_load(&self) -> bool {
+        !scope::is_unconfirmed() && scope::required().iter().all(|position| self.has_reached(position))
+    }
+
     /// Joins a running load that is young enough for this reader, or begins one.
     pub(super) fn board(&self, key: &RawKey, known_tags: &[TagId], required: &PositionSet, share: Share) -> Seat {
         if let Share::Next(asked) = share {

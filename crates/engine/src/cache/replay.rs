@@ -20,7 +20,7 @@ use std::{
 use bytes::Bytes;
 use tokio::sync::MutexGuard;
 
-use super::{Cache, Shared};
+use super::{Cache, Shared, View};
 use crate::{
     observe::Event,
     position::{Partition, Position},
@@ -53,7 +53,13 @@ impl Shared {
     /// Whether invalidations of the partition wait.
     #[inline]
     pub(super) fn has_pending(&self, partition: Partition) -> bool {
-        self.view(partition).has_pending.load(Acquire) && !self.sabotage.is(Sabotage::ServePending)
+        self.waits(self.view(partition))
+    }
+
+    /// The same, for who has the partition's view at hand.
+    #[inline]
+    pub(super) fn waits(&self, view: &View) -> bool {
+        view.has_pending.load(Acquire) && !self.sabotage.is(Sabotage::ServePending)
     }
 
     /// Whether an invalidation of one of `tags` waits.

@@ -20,7 +20,7 @@ use tokio::time::Instant;
 use super::{
     Shared,
     accept::Accept,
-    find::{Found, Lack, Share},
+    find::{Found, Lack, Share, UNSUITABLE},
     held_lease::HeldLease,
 };
 use crate::{
@@ -53,6 +53,8 @@ pub(super) struct Errand {
     /// Whose load will do: unless this node's view held, when the read began, what its policy demands, it cannot judge
     /// what others bring.
     share: Share,
+    /// Whether the store, should it have kept the read waiting for too long, is busy rather than away.
+    store_is_busy: bool,
     kind: Kind,
 }
 
@@ -69,20 +71,22 @@ enum Kind {
 
 impl Errand {
     /// For the reader at hand, who found `old`.
-    pub(super) fn read(lack: &Lack) -> Self {
+    pub(super) fn read(lack: &Lack, store_is_busy: bool) -> Self {
         let kind = if scope::is_recording() { Kind::Nested } else { Kind::Read };
         let was_used = lack.old.as_ref().is_some_and(|old| old.entry.is_used());
-        Self { verdict: lack.verdict, was_used, share: lack.share, kind }
+        Self { verdict: lack.verdict, was_used, share: lack.share, store_is_busy, kind }
     }
 
     /// To replace `old`, which is served meanwhile.
     pub(super) fn refresh(old: Arc<Entry>, share: Share) -> Self {
-        Self { verdict: Verdict::Miss(MissReason::Expired), was_used: true, share, kind: Kind::Refresh(old) }
+        let verdict = Verdict::Miss(MissReason::Expired);
+        Self { verdict, was_used: true, share, store_is_busy: false, kind: Kind::Refresh(old) }
     }
 
     /// For a load that begins at once.
     pub(super) fn alone(share: Share) -> Self {
-        Self { verdict: Verdict::Miss(MissReason::Absent), was_used: false, share, kind: Kind::Alone }
+        let verdict = Verdict::Miss(MissReason::Absent);
+        Self { verdict, was_used: false, share, store_is_busy: false, kind: Kind::Alone }
     }
 
     pub(super) fn verdict(&self) -> Verdict {
@@ -99,9 +103,18 @@ impl Errand {
     }
 
     /// Whether another node's load is asked about. What the store could not be asked, it cannot be asked for a lease
-    /// either.
+    /// either; unless it is only busy: then one of the many who wait for it asks.
     pub(super) fn may_lease(&self, policy: &Policy) -> bool {
-        policy.lease && policy.uses_store && !matches!(self.kind, Kind::Alone) && !self.is_next() && !self.lacks_store()
+        let is_only_busy = || self.verdict == Verdict::Bypass(BypassReason::StoreSlow) && self.store_is_busy;
+        let may_ask = policy.lease && policy.uses_store && !matches!(self.kind, Kind::Alone) && !self.is_next();
+        may_ask && (!self.lacks_store() || is_only_busy())
+    }
+
+    /// Whether what another load has brought meanwhile will do: the view is known to hold what the reader must see, and
+    /// nothing was refused that is right by the rule.
+    fn takes_news(&self) -> bool {
+        let may_take = matches!(self.kind, Kind::Read | Kind::Nested) && !self.is_next();
+        may_take && self.verdict != UNSUITABLE
     }
 
     /// Whether it comes of something that made many values unusable at once, perhaps.
@@ -154,6 +167,14 @@ impl Shared {
     ) -> Turn {
         if matches!(errand.kind, Kind::Alone) {
             return Turn::Load(Start::default());
+        }
+        // The one who loaded it may have landed since this reader looked: many who miss one key at once do not come here
+        // at once.
+        if errand.takes_news()
+            && let Some(entry) = self.l1.get(key.raw())
+            && let Some(entry) = hit(self.found(key.raw(), entry, (policy, accept), true, Share::ByRule))
+        {
+            return Turn::Found(entry);
         }
         let permit = self.admit(&[lead], errand).await;
         if !errand.may_lease(policy) || !self.store.shares_entries() {
@@ -239,7 +260,7 @@ impl<V: Cacheable, A: Accept<V>> Waiting<'_, V, A> {
             let lease = Lease { token, base: lead.base() };
             // A lease that is granted too late ends by its time.
             let request = LeaseRequest { lease, ttl: limits.ttl, over };
-            let leased = match shared.patience().wait_for(shared.store.lease(self.raw(), &request)).await {
+            let leased = match shared.wait_while_busy(shared.store.lease(self.raw(), &request)).await {
                 Some(Ok(leased)) => leased,
                 failed => {
                     if let Some(Err(error)) = failed {
@@ -342,8 +363,13 @@ pub(super) fn news<V: Cacheable>(
     stored: StoredEntry,
 ) -> Option<Arc<Entry>> {
     let lack = Lack { verdict: Verdict::Miss(MissReason::Absent), old: None, share: Share::ByRule };
-    match shared.found_in_store(key, wanted, true, stored, lack) {
-        Found::Answer(entry, _) => Some(entry),
+    hit(shared.found_in_store(key, wanted, true, stored, lack))
+}
+
+/// What was found, if it need not be loaded.
+fn hit(found: Found) -> Option<Arc<Entry>> {
+    match found {
+        Found::Answer(entry, verdict) => (verdict == Verdict::Hit).then_some(entry),
         Found::Refresh(entry, verdict, mine) => {
             if mine {
                 entry.release_refresh();

@@ -44,7 +44,17 @@ impl Table {
 
     #[inline]
     pub(super) fn get(&self, key: &RawKey) -> Option<Arc<Entry>> {
-        self.shard(key.stable_hash()).0.read().find(place(key.table_hash()), |entry| entry.is_of(key)).cloned()
+        let shard = self.shard(key.stable_hash()).0.read();
+        let (hash, place) = (key.table_hash(), place(key.table_hash()));
+        // The text is compared once the place is found, not on the way: a call there keeps the search out of registers.
+        let found = shard.find(place, |entry| entry.table_hash() == hash)?;
+        if found.is_of(key) { Some(found.clone()) } else { Self::find_by_text(&shard, place, key) }
+    }
+
+    /// For one key in four billion, which has the short hash of another.
+    #[cold]
+    fn find_by_text(shard: &HashTable<Arc<Entry>>, place: u64, key: &RawKey) -> Option<Arc<Entry>> {
+        shard.find(place, |entry| entry.is_of(key)).cloned()
     }
 
     /// Puts an entry in; returns the one that it replaces.

@@ -20,8 +20,12 @@ crate::catalogue! {
 const NOW: Timestamp = Timestamp::from_millis(1_000_000);
 
 fn entry_until(key: &Key<u8>, value_bytes: usize, expires_at: Timestamp) -> Arc<Entry> {
+    entry_of(key.raw(), value_bytes, expires_at)
+}
+
+fn entry_of(key: &RawKey, value_bytes: usize, expires_at: Timestamp) -> Arc<Entry> {
     let new = NewEntry {
-        key: key.raw(),
+        key,
         tags: TagIds::new(),
         base: Position { partition: Partition(0), epoch: Epoch(0), sequence: Sequence(0) },
         loaded_at: Timestamp::default(),
@@ -33,6 +37,20 @@ fn entry_until(key: &Key<u8>, value_bytes: usize, expires_at: Timestamp) -> Arc<
         is_sensitive: false,
     };
     Entry::new(None::<u8>, &new)
+}
+
+#[test]
+fn keys_of_one_hash_are_told_apart() {
+    let l1 = l1(1 << 20);
+    let keys: Vec<Key<u8>> = (0..4).map(|number| page(&tenant("t"), number)).collect();
+    let alike: Vec<RawKey> = keys.iter().map(|key| key.raw().hashed_as(keys[0].raw())).collect();
+    for key in &alike[..3] {
+        l1.insert(key, entry_of(key, 1, Timestamp::NEVER), NOW);
+    }
+    for key in &alike[..3] {
+        assert_eq!(l1.get(key).map(|entry| entry.text()), Some(key.as_str().to_owned()));
+    }
+    assert!(l1.get(&alike[3]).is_none(), "a key that is not there is not taken for one that is");
 }
 
 fn put(l1: &L1, key: &Key<u8>, value_bytes: usize) {

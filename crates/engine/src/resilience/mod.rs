@@ -14,7 +14,10 @@ pub(crate) mod pending;
 pub(crate) mod retry;
 mod store;
 
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    time::Duration,
+};
 
 pub use self::{
     breaker::{BreakerLimits, BreakerState},
@@ -45,13 +48,33 @@ pub struct Resilience {
     /// the loader. The operation goes on without it until the hard time-out, and what it still brings is put into
     /// memory.
     pub read_wait: Duration,
-    /// The same for a read that has something to answer with instead of loading: a value in memory that its
+    /// How long a load waits to hear whether another node loads the same, from a store that keeps it waiting and answers
+    /// others: it is busy, and a load more would make it no less so. From one that answers nobody for `read_wait`, no
+    /// longer than that.
+    pub busy_wait: Duration,
+    /// The same as `read_wait` for a read that has something to answer with instead of loading: a value in memory that its
     /// [`Mode::StaleOk`](crate::Mode::StaleOk) still allows.
     pub read_wait_with_fallback: Duration,
     /// How long the reader who loaded a value waits until the store has taken it. The store gets it all the same.
     pub fill_wait: Duration,
     /// Operations that go on without their reader at once; more are given up with their reader.
     pub late_operations_max: usize,
+}
+
+/// Counts what a store has answered: signs that it lives.
+#[derive(Debug, Default)]
+pub(crate) struct Pulse(AtomicU64);
+
+impl Pulse {
+    /// Notes an answer.
+    pub(crate) fn beat(&self) {
+        self.0.fetch_add(1, Relaxed);
+    }
+
+    /// How many there were.
+    pub(crate) fn beats(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
 }
 
 /// For what there is one breaker.
@@ -71,6 +94,7 @@ impl Default for Resilience {
             retry: RetryLimits::default(),
             operation_wait: Duration::from_secs(1),
             read_wait: Duration::from_millis(35),
+            busy_wait: Duration::from_millis(250),
             read_wait_with_fallback: Duration::from_millis(8),
             fill_wait: Duration::from_millis(10),
             late_operations_max: 1024,

@@ -15,7 +15,7 @@ use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::{
-    BreakerPer, BreakerState, Resilience,
+    BreakerPer, BreakerState, Pulse, Resilience,
     breaker::{Breaker, Permit},
     retry::{self, Budget},
 };
@@ -44,6 +44,7 @@ pub struct ResilientStore {
     random: Mutex<StdRng>,
     time: Arc<dyn TimeSource>,
     observers: Observers,
+    pulse: Arc<Pulse>,
 }
 
 struct Circuit {
@@ -85,7 +86,8 @@ impl Circuit {
 impl ResilientStore {
     /// Guards `inner`.
     pub fn new(inner: Arc<dyn Store>, resilience: Resilience) -> Self {
-        Self::observed(inner, resilience, rand::random(), Arc::new(SystemTimeSource::default()), Observers::default())
+        let (time, observers) = (Arc::new(SystemTimeSource::default()), Observers::default());
+        Self::observed(inner, resilience, rand::random(), time, observers, Arc::default())
     }
 
     pub(crate) fn observed(
@@ -94,6 +96,7 @@ impl ResilientStore {
         seed: u64,
         time: Arc<dyn TimeSource>,
         observers: Observers,
+        pulse: Arc<Pulse>,
     ) -> Self {
         let circuits = match resilience.breaker_per {
             BreakerPer::Store => 1,
@@ -108,6 +111,7 @@ impl ResilientStore {
             resilience,
             time,
             observers,
+            pulse,
         }
     }
 
@@ -133,6 +137,7 @@ impl ResilientStore {
         for failed in 1.. {
             let error = match timeout_at(deadline, operation()).await {
                 Ok(Ok(answer)) => {
+                    self.pulse.beat();
                     leave.end(|circuit, permit| circuit.breaker.succeeded(permit));
                     return Ok(answer);
                 }

@@ -1,8 +1,11 @@
 //! A store at a distance: every operation takes a while, and may fail.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering::Relaxed},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -30,6 +33,17 @@ pub struct Faults {
     pub lost_answers_percent: u32,
 }
 
+/// How long some operations take, beyond their way.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Delays {
+    /// Asking for entries.
+    pub get: Duration,
+    /// Asking for a lease.
+    pub lease: Duration,
+    /// Filling.
+    pub fill: Duration,
+}
+
 /// Another store, seen over a network: nothing of it is known without asking, and it answers after a random number
 /// of task switches (by seed).
 #[derive(Debug)]
@@ -37,6 +51,7 @@ pub struct DistantStore {
     inner: Arc<dyn Store>,
     random: Mutex<StdRng>,
     faults: Mutex<Faults>,
+    delays: Mutex<Delays>,
     stalled: watch::Sender<bool>,
     requests: AtomicU64,
 }
@@ -48,6 +63,7 @@ impl DistantStore {
             inner,
             random: Mutex::new(StdRng::seed_from_u64(seed)),
             faults: Mutex::default(),
+            delays: Mutex::default(),
             stalled: watch::Sender::new(false),
             requests: AtomicU64::new(0),
         }
@@ -56,6 +72,18 @@ impl DistantStore {
     /// Changes what goes wrong from now on.
     pub fn set_faults(&self, faults: Faults) {
         *self.faults.lock() = faults;
+    }
+
+    /// Changes how long operations take that begin from now on.
+    pub fn set_delays(&self, delays: Delays) {
+        *self.delays.lock() = delays;
+    }
+
+    async fn delay(&self, of: impl FnOnce(Delays) -> Duration) {
+        let delay = of(*self.delays.lock());
+        if !delay.is_zero() {
+            tokio::time::sleep(delay).await;
+        }
     }
 
     /// While it is stalled, no operation ends; when it goes on, all do.
@@ -131,11 +159,19 @@ impl Store for DistantStore {
     }
 
     fn get<'a>(&'a self, keys: &'a [RawKey]) -> BoxFuture<'a, Result<Vec<Option<StoredEntry>>, StoreError>> {
-        self.there_and_back(async move { self.inner.get(keys).await }).boxed()
+        let asked = async move {
+            self.delay(|delays| delays.get).await;
+            self.inner.get(keys).await
+        };
+        self.there_and_back(asked).boxed()
     }
 
     fn fill<'a>(&'a self, key: &'a RawKey, entry: StoredEntry) -> BoxFuture<'a, Result<Filled, StoreError>> {
-        self.there_and_back(async move { self.inner.fill(key, entry).await }).boxed()
+        let filling = async move {
+            self.delay(|delays| delays.fill).await;
+            self.inner.fill(key, entry).await
+        };
+        self.there_and_back(filling).boxed()
     }
 
     fn remove<'a>(&'a self, key: &'a RawKey) -> BoxFuture<'a, Result<(), StoreError>> {
@@ -147,7 +183,11 @@ impl Store for DistantStore {
     }
 
     fn lease<'a>(&'a self, key: &'a RawKey, request: &'a LeaseRequest) -> BoxFuture<'a, Result<Leased, StoreError>> {
-        self.there_and_back(async move { self.inner.lease(key, request).await }).boxed()
+        let asked = async move {
+            self.delay(|delays| delays.lease).await;
+            self.inner.lease(key, request).await
+        };
+        self.there_and_back(asked).boxed()
     }
 
     fn lease_many<'a>(

@@ -7,7 +7,7 @@ pub mod history;
 pub mod redis_server;
 
 pub use self::{
-    distant::{DistantStore, Faults},
+    distant::{Delays, DistantStore, Faults},
     history::{History, Violation},
 };
 pub use crate::sabotage::Sabotage;

@@ -3,6 +3,7 @@
 
 mod accepting;
 mod batch_lease;
+mod busy_store;
 mod coherence;
 #[cfg(feature = "redis")]
 mod eviction;

@@ -14,8 +14,8 @@ use tokio::{
     time::sleep,
 };
 use unstale::{
-    Cache, CacheLimits, Event, FetchError, Fetched, Invalidation, Loaded, MemoryLimits, MemoryStore, Observer, Policy,
-    PositionSet, ReadOptions, Tag, WaitedFor, record,
+    Cache, CacheBuilder, CacheLimits, Event, FetchError, Fetched, Invalidation, Loaded, MemoryLimits, MemoryStore,
+    Observer, Policy, PositionSet, ReadOptions, Resilience, Tag, WaitedFor, record,
     store::{Lease, LeaseRequest, LeaseToken, Store},
     testing::{DistantStore, Sabotage},
     time::ManualTime,
@@ -93,14 +93,23 @@ impl Nodes {
     }
 
     pub(crate) async fn with(limits: CacheLimits, sabotage: Sabotage) -> Self {
+        Self::built(|builder| builder.limits(limits).sabotage(sabotage)).await
+    }
+
+    /// Nodes that guard themselves against their store.
+    pub(crate) async fn guarded() -> Self {
+        Self::built(|builder| builder.resilience(Resilience::default())).await
+    }
+
+    async fn built(with: impl Fn(CacheBuilder) -> CacheBuilder) -> Self {
         let store = Arc::new(MemoryStore::new(MemoryLimits { entry_bytes_max: 1 << 20, ..MemoryLimits::default() }));
         let time = Arc::new(ManualTime::default());
         let mut all = Vec::new();
         for seed in 0..3 {
             let far = Arc::new(DistantStore::new(store.clone(), seed));
             let waits = Arc::new(Waits::default());
-            let cache = Cache::builder(far.clone()).limits(limits).time(time.clone()).seed(seed);
-            let cache = cache.observer(waits.clone()).sabotage(sabotage).build().await.unwrap();
+            let cache = with(Cache::builder(far.clone())).time(time.clone()).seed(seed);
+            let cache = cache.observer(waits.clone()).build().await.unwrap();
             all.push(Node { cache, far, waits });
         }
         Self { store, time, origin: Arc::default(), all }

@@ -38,9 +38,31 @@ pub struct Figures {
     invalidation: Reach,
     message: Reach,
     round_trip: Spread,
-    loads: Vec<u64>,
+    misses: Vec<Cost>,
+    /// What each round of many operations cost, of which the nodes' bursts consist.
+    operations: Vec<Cost>,
     bursts: Vec<Burst>,
     plain_bursts: Vec<Burst>,
+}
+
+/// What many reads at once cost.
+#[derive(Clone, Copy)]
+struct Cost {
+    /// Loads that began at the origin.
+    loads: u64,
+    /// Reads that went on without the store.
+    bypassed: u64,
+}
+
+impl Cost {
+    async fn so_far(stage: &Stage) -> Self {
+        Self { loads: stage.load.database.loads(), bypassed: stage.stats().await.bypassed }
+    }
+
+    async fn since(before: Self, stage: &Stage) -> Self {
+        let now = Self::so_far(stage).await;
+        Self { loads: now.loads - before.loads, bypassed: now.bypassed - before.bypassed }
+    }
 }
 
 /// How long it takes to reach every node.
@@ -101,20 +123,22 @@ pub async fn measure(own: &Path) -> Result<Figures, Failure> {
     ready(members).await?;
     let (invalidation, message, round_trip) = invalidations(members).await?;
     stage.load.database.set_look_ms_max(MISS_LOOK_MS_MAX);
-    let mut loads = Vec::new();
+    let mut missed = Vec::new();
     for round in 0..MISS_ROUNDS {
-        loads.push(misses(&stage, round).await?);
+        missed.push(misses(&stage, round).await?);
     }
     stage.load.database.set_look_ms_max(2);
-    let (mut bursts, mut plain_bursts) = (Vec::new(), Vec::new());
+    let (mut operations, mut bursts, mut plain_bursts) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..BURST_ROUNDS {
         // What the one before has left behind is nobody's.
         tokio::time::sleep(SETTLE).await;
+        let before = Cost::so_far(&stage).await;
         bursts.extend(all_at_once(members, |operations| Question::Burst { operations }).await?);
+        operations.push(Cost::since(before, &stage).await);
         tokio::time::sleep(SETTLE).await;
         plain_bursts.extend(all_at_once(members, |operations| Question::PlainBurst { operations }).await?);
     }
-    Ok(Figures { invalidation, message, round_trip, loads, bursts, plain_bursts })
+    Ok(Figures { invalidation, message, round_trip, misses: missed, operations, bursts, plain_bursts })
 }
 
 async fn ready(members: &[Arc<Member>]) -> Step {
@@ -197,16 +221,16 @@ async fn invalidations(members: &[Arc<Member>]) -> Step<(Reach, Reach, Spread)> 
 }
 
 /// How many loads begin when one page, which nobody holds, is read very often at once.
-async fn misses(stage: &Stage, round: usize) -> Step<u64> {
+async fn misses(stage: &Stage, round: usize) -> Step<Cost> {
     // Beyond the pages that anybody has read.
     let page = PageId { tenant: 0, number: TENANT_PAGES + u32::try_from(round).unwrap_or_default() };
-    let before = stage.load.database.loads();
+    let before = Cost::so_far(stage).await;
     let members = &stage.load.members;
     let reads = (0..MISSES)
         .map(|at| members[at % members.len()].ask(Question::Read { page, strict: false, at_least: String::new() }));
     let answers = join_all(reads).await;
     match answers.iter().find(|answer| !matches!(answer, Some(Answer::Page { .. }))) {
-        None => Ok(stage.load.database.loads() - before),
+        None => Ok(Cost::since(before, stage).await),
         Some(other) => Err(Failure::Failed(format!("a read was answered with {other:?}"))),
     }
 }
@@ -283,7 +307,9 @@ where
 
 impl fmt::Display for Figures {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { invalidation, message, round_trip, loads, bursts, plain_bursts } = self;
+        let Self { invalidation, message, round_trip, misses, operations, bursts, plain_bursts } = self;
+        let loads = |costs: &[Cost]| costs.iter().map(|cost| cost.loads).collect::<Vec<_>>();
+        let bypassed = |costs: &[Cost]| costs.iter().map(|cost| cost.bypassed).collect::<Vec<_>>();
         let errors: usize = bursts.iter().chain(plain_bursts).map(|burst| burst.errors).sum();
         let took = |bursts: &[Burst], which: &[Did]| -> Vec<u64> {
             let all = bursts.iter().flat_map(|burst| burst.took_ns.iter());
@@ -302,7 +328,8 @@ impl fmt::Display for Figures {
         row("begun invalidation → every node's L1 refuses", invalidation.since_begun, "")?;
         row("acknowledged bare message → every node has heard it", message.since_acknowledged, "the floor")?;
         row("begun bare message → every node has heard it", message.since_begun, "the floor")?;
-        writeln!(f, "| {MISSES} concurrent misses of one key: loads, each round | {loads:?} | | 1 |")?;
+        writeln!(f, "| {MISSES} concurrent misses of one key: loads, each round | {:?} | | 1 |", loads(misses))?;
+        writeln!(f, "| of them: went on without the store | {:?} | | |", bypassed(misses))?;
         let total = bursts.iter().map(|burst| burst.took_ns.len()).sum::<usize>().max(1);
         let every = [Did::Find, Did::FindStrictly, Did::Load, Did::Invalidate];
         let rows: [(&str, &[Did], &str); 5] = [
@@ -318,6 +345,8 @@ impl fmt::Display for Figures {
             let Spread { median, p99 } = Spread::of(took);
             writeln!(f, "| {count} {what}, µs | {median:.0} | {p99:.0} | {aim} |")?;
         }
+        writeln!(f, "| of them: loads, each round | {:?} | | |", loads(operations))?;
+        writeln!(f, "| of them: reads that went on without the store | {:?} | | |", bypassed(operations))?;
         let Spread { median, p99 } = Spread::of(took(plain_bursts, &[Did::Get]));
         writeln!(f, "| as many plain GETs, µs | {median:.0} | {p99:.0} | the floor |")?;
         write!(f, "| errors | {errors} | | 0 |")

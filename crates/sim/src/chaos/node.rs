@@ -143,6 +143,8 @@ pub(super) struct Stats {
     pub(super) store_failures: u64,
     /// Views that had to start anew: records lost or epoch changed.
     pub(super) skipped: u64,
+    /// Reads that went on without the store.
+    pub(super) bypassed: u64,
 }
 
 /// Runs a node until its standard input is closed, that is, until its driver ends.
@@ -200,6 +202,7 @@ pub(super) struct Node {
 struct Watch {
     store_failures: AtomicU64,
     skipped: AtomicU64,
+    bypassed: AtomicU64,
     notes: AtomicBool,
     applied: Mutex<Vec<(String, u64)>>,
 }
@@ -212,6 +215,9 @@ impl Observer for Watch {
             }
             Event::Skipped { .. } => {
                 self.skipped.fetch_add(1, Relaxed);
+            }
+            Event::Read { verdict: Verdict::Bypass(_), .. } => {
+                self.bypassed.fetch_add(1, Relaxed);
             }
             Event::Applied { record } if self.notes.load(Relaxed) => {
                 self.applied.lock().push((PositionSet::from(record.position).to_string(), monotonic_ns()));
@@ -268,6 +274,7 @@ impl Node {
             Question::Stats => Answer::Stats(Stats {
                 store_failures: self.watch.store_failures.load(Relaxed),
                 skipped: self.watch.skipped.load(Relaxed),
+                bypassed: self.watch.bypassed.load(Relaxed),
             }),
             Question::NoteApplied => {
                 self.watch.notes.store(true, Relaxed);

@@ -96,9 +96,10 @@ impl Stage {
     pub(super) async fn stats(&self) -> Stats {
         let mut sum = Stats::default();
         for member in &self.load.members {
-            let Stats { store_failures, skipped } = member.stats().await;
+            let Stats { store_failures, skipped, bypassed } = member.stats().await;
             sum.store_failures += store_failures;
             sum.skipped += skipped;
+            sum.bypassed += bypassed;
         }
         sum
     }

@@ -68,6 +68,7 @@ impl Nemesis {
                         doubled_percent: percent,
                         slow_percent: percent,
                         late_pages_percent: percent,
+                        late_wakes_percent: percent,
                     };
                     process.link.set_weather(|weather| *weather = storm);
                     sleep(a_while).await;

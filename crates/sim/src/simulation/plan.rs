@@ -106,6 +106,7 @@ impl Plan {
             doubled_percent: if stormy { dice.pick(0..20) } else { 0 },
             slow_percent: *dice.one(&[0, 0, 2, 20]),
             late_pages_percent: 0,
+            late_wakes_percent: 0,
         };
         let tiny = dice.percent(40);
         let mut plan = Self {
@@ -146,6 +147,7 @@ impl Plan {
             1 => plan.slow_loads_of_lonely_nodes(dice),
             2 => plan.lost_keys(),
             3 => plan.late_pages(dice),
+            4 => plan.lost_words(),
             _ => {}
         }
         plan
@@ -193,6 +195,19 @@ impl Plan {
         self.nodes = 2;
         self.clients = 16;
         self.bound = Duration::from_millis(*dice.one(&[50, 300]));
+    }
+
+    /// Messages come late or never, and so do answers of the log, now and then: what a node is told is next is seldom all
+    /// that there is, and it has no other way to know.
+    fn lost_words(&mut self) {
+        self.weather =
+            Weather { late_pages_percent: 50, late_wakes_percent: 50, lost_wakes_percent: 50, ..Weather::default() };
+        self.faults.clear();
+        self.become_busy();
+        self.nodes = 2;
+        self.clients = 16;
+        // Long enough for messages to be heard between two answers, short enough for what they leave out to matter.
+        self.bound = Duration::from_millis(300);
     }
 
     fn become_busy(&mut self) {

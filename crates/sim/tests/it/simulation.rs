@@ -28,7 +28,7 @@ fn the_same_seed_gives_the_same_run() {
 /// Some seeds, and their traces' hashes. Readers wait together for a load in all of them, a node crashes under its
 /// clients in the last.
 const RECORDED: [(u64, u64); 4] =
-    [(8, 0xc49f_7d41_ea43_21da), (11, 0x5b15_7690_fdba_3d47), (19, 0x6b82_5e64_f1b9_55b0), (44, 0x947d_d6ca_e8d9_ceb8)];
+    [(8, 0xde7c_1c76_8b75_962b), (11, 0xe821_2ee4_d4e4_0152), (19, 0x1fb0_0b28_c76f_a1c4), (44, 0x39e1_a420_cdd2_acf2)];
 
 /// Not only within one process: in every build and on every platform. What a run *is* changes whenever engine or
 /// simulation do something more or less, or say it in other words; then the hashes are recorded anew, from the list that
@@ -53,7 +53,7 @@ fn the_same_seed_gives_the_same_run_in_another_process() {
 }
 
 /// Everything that happens to a cache, as the trace counts it.
-const HAPPENS: [&str; 55] = [
+const HAPPENS: [&str; 56] = [
     "verdict: HIT",
     "verdict: STALE (grace)",
     "verdict: STALE (invalidated)",
@@ -108,6 +108,7 @@ const HAPPENS: [&str; 55] = [
     "fault: answer lost",
     "fault: request doubled",
     "fault: wake-up lost",
+    "fault: wake-up late",
     "fault: late page of the log",
 ];
 
@@ -156,8 +157,8 @@ const fn by_store(store: StoreBreach) -> Breach {
 /// A checker that has never failed proves nothing.
 #[test]
 fn every_breach_is_noticed() {
-    // `ConfirmByTold` needs a lost message and one that comes late within a short bound: the model catches it, and a test
-    // of the engine's own.
+    // `ConfirmByTold` is noticed by the model and by a test of the engine's own, and by none of 400 runs, although some have
+    // messages that are lost or late between late answers of the log.
     assert_eq!(BREACHES.len(), Sabotage::ALL.len() + StoreBreach::HARMFUL.len() - 1, "one is missing here");
     for (breach, seed) in BREACHES {
         let noticed = first_to_notice(breach, std::iter::once(seed).chain(0..SEEDS_TO_NOTICE));

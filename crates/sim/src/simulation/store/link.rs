@@ -46,6 +46,8 @@ pub(crate) struct Weather {
     pub(crate) slow_percent: u32,
     /// Answers of the log that take up to half a second; everything else is as fast as it is otherwise.
     pub(crate) late_pages_percent: u32,
+    /// Messages that take a tenth of a second; what they tell is old by then.
+    pub(crate) late_wakes_percent: u32,
 }
 
 /// The store as one node sees it.
@@ -117,7 +119,11 @@ impl Link {
         }
         let copies = if self.dice.percent(weather.doubled_percent) { 2 } else { 1 };
         for _ in 0..copies {
-            let (link, way, record) = (self.clone(), self.way(weather), record.cloned());
+            let (link, mut way, record) = (self.clone(), self.way(weather), record.cloned());
+            if self.dice.percent(weather.late_wakes_percent) {
+                self.trace.count("fault: wake-up late");
+                way.time += self.dice.millis(30..100);
+            }
             tokio::spawn(async move {
                 way.travel().await;
                 if !link.weather.lock().cut {
