@@ -315,9 +315,8 @@ impl Shared {
         let filling = async move {
             let partition = stored.base.partition;
             let filled = HeldLease::keep_while(lease.as_ref(), this.store.fill(&key, stored)).await;
-            match filled.inspect_err(|error| this.tell_failed(partition, error)) {
-                Ok(Filled::NotKept) => lease.iter_mut().for_each(HeldLease::open),
-                Ok(_) | Err(_) => {}
+            if let Ok(Filled::NotKept) = filled.inspect_err(|error| this.tell_failed(partition, error)) {
+                lease.iter_mut().for_each(HeldLease::open);
             }
         };
         if let Err(late) = self.within(self.patience_to_fill(), filling).await {
