@@ -3,12 +3,12 @@
 use std::{collections::BTreeMap, convert::Infallible, time::Duration};
 
 use axum::{
-    body::Body,
-    http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, header},
-    response::Response,
+    body::{Body, Bytes},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, header, response::Parts},
+    response::{IntoResponse as _, Response},
 };
 use futures_util::{StreamExt as _, stream};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::timeout;
 use tower::{ServiceExt as _, util::BoxCloneSyncService};
 use unstale_http::Identity;
 
@@ -127,22 +127,24 @@ fn target(path: &str) -> Option<Uri> {
     (is_ours && !is_live && below != "batch").then_some(uri)
 }
 
+/// A whole answer, whose body may be too large.
+type Whole = (Parts, Result<Bytes, axum::Error>);
+
+async fn read(response: Response) -> Whole {
+    let (head, body) = response.into_parts();
+    (head, axum::body::to_bytes(body, BODY_BYTES_MAX).await)
+}
+
 async fn answer(id: String, inner: InnerService, request: Request<Body>) -> BatchAnswer {
-    let until = Instant::now() + READ_MAX;
-    let too_long = || axum::response::IntoResponse::into_response(Problem::unavailable("The answer took too long."));
-    let response = match timeout_at(until, inner.oneshot(request)).await {
-        Ok(Ok(response)) => response,
-        Ok(Err(never)) => match never {},
-        Err(_) => too_long(),
-    };
-    let (mut head, body) = response.into_parts();
-    let bytes = match timeout_at(until, axum::body::to_bytes(body, BODY_BYTES_MAX)).await {
-        Ok(bytes) => bytes,
-        Err(_) => {
-            let (late, body) = too_long().into_parts();
-            head = late;
-            axum::body::to_bytes(body, BODY_BYTES_MAX).await
+    let reading = async {
+        match inner.oneshot(request).await {
+            Ok(response) => read(response).await,
+            Err(never) => match never {},
         }
+    };
+    let (head, bytes) = match timeout(READ_MAX, reading).await {
+        Ok(whole) => whole,
+        Err(_) => read(Problem::unavailable("The answer took too long.").into_response()).await,
     };
     let body = match &bytes {
         Ok(bytes) if bytes.is_empty() => serde_json::Value::Null,
