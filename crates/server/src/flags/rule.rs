@@ -142,7 +142,7 @@ impl Rule {
     /// Whether it is on for nobody.
     pub fn is_off_for_all(&self) -> bool {
         let is_shared = self.percentage > 0 || self.endpoints.values().any(|share| *share > 0);
-        self.killed || !(is_shared || !self.on_for.is_empty())
+        self.killed || (!is_shared && self.on_for.is_empty())
     }
 
     /// On for a share of all users.
