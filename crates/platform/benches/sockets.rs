@@ -169,13 +169,13 @@ async fn call(
     let body = body.map(|body| body.to_string()).unwrap_or_default();
     let mut head = format!("{method} /api/v1{path} HTTP/1.0\r\nHost: {at}\r\nContent-Length: {}\r\n", body.len());
     if !token.is_empty() {
-        head.push_str(&format!("Authorization: Bearer {token}\r\n"));
+        head.extend(["Authorization: Bearer ", token, "\r\n"]);
     }
     if !body.is_empty() {
         head.push_str("Content-Type: application/json\r\n");
     }
     if let Some(client) = client {
-        head.push_str(&format!("X-Client-Account-Id: {client}\r\n"));
+        head.extend(["X-Client-Account-Id: ", client, "\r\n"]);
     }
     let mut stream = TcpStream::connect(at).await.unwrap();
     stream.write_all(format!("{head}\r\n{body}").as_bytes()).await.unwrap();
