@@ -4,16 +4,22 @@
 //!
 //! | bytes | what |
 //! |---|---|
-//! | 0 | format: 1 |
+//! | 0 | format: 2 |
 //! | 1 | flags: 1 a value is within (else an absence), 2 it is compressed (LZ4 block), 4 it is sensitive |
 //! | 2 | how many of the entry's tags, the first ones, stand for people |
 //! | 3–6 | length of the value before compression; 0 if it is not compressed |
 //! | 7–14 | master key |
 //! | 15–30, 31–38 | salt of the key, number of the message under it |
-//! | then | ciphertext and, at the end, 16 bytes by which it is authenticated |
+//! | 39–54 | by which all of it is authenticated |
+//! | 55–63 | zeros, so that the value begins at a multiple of 16, as the cipher likes it |
+//! | then | ciphertext |
 //!
 //! Nothing that an entry is judged by can be altered: base, times, tags and schema are authenticated with the value,
-//! and so are the key, the tenant, the partition and the cache version that it stands under.
+//! and so are the key, the tenant, the partition and the cache version that it stands under. Master key, salt and number
+//! are not among it: they are the key and the nonce that it opens with, and with others it does not.
+//!
+//! What is authenticated beside the value goes through the cipher block by block, which takes several times as long as the
+//! same bytes of the value do. So it is kept short, and each text in it stands once.
 
 use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 use ring::aead::{Aad, LessSafeKey};
@@ -27,11 +33,21 @@ use crate::{
     store::StoredEntry,
 };
 
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
 const HAS_VALUE: u8 = 1;
 const COMPRESSED: u8 = 2;
 const SENSITIVE: u8 = 4;
-pub(super) const HEAD_BYTES: usize = 23 + SALT_BYTES;
+/// What of the head is authenticated as it stands.
+const JUDGED_BYTES: usize = 7;
+const HEAD_BYTES: usize = JUDGED_BYTES + 16 + SALT_BYTES;
+/// Where the ciphertext begins. What authenticates it stands before it: then opening leaves nothing over at the end, and
+/// the value keeps the memory it came in.
+const TAG_END: usize = HEAD_BYTES + TAG_BYTES;
+const TEXT_AT: usize = 64;
+/// What an entry has beside its key, its tags and the cache version.
+const FIXED_BYTES: usize = JUDGED_BYTES + 4 + 6 * 8 + 2 + 1 + 4 + 2;
+/// Longer than what is authenticated beside most values: it is put together without memory of its own.
+const ALONG_BYTES: usize = 256;
 
 /// What stands before the ciphertext.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,34 +90,37 @@ pub(super) fn seal(
     let Under { master, salt, counter } = under;
     let head = Head { flags, subjects: entry.subjects, length, master, salt, counter };
     let plain = smaller.as_deref().unwrap_or(plain);
-    let mut out = Vec::with_capacity(HEAD_BYTES + plain.len() + TAG_BYTES);
+    let mut out = Vec::with_capacity(TEXT_AT + plain.len());
     head.put(&mut out);
+    out.put_slice(&[0; TEXT_AT - HEAD_BYTES]);
     out.put_slice(plain);
-    let aad = along(key, version, entry, &out[..HEAD_BYTES]);
-    let tag = cipher
-        .seal_in_place_separate_tag(nonce(counter), Aad::from(aad), &mut out[HEAD_BYTES..])
-        .expect("a value is shorter than the cipher's limit");
-    out.put_slice(tag.as_ref());
+    let (head, text) = out.split_at_mut(TEXT_AT);
+    let tag =
+        along(key, version, entry, head, |aad| cipher.seal_in_place_separate_tag(nonce(counter), Aad::from(aad), text));
+    head[HEAD_BYTES..TAG_END].copy_from_slice(tag.expect("a value is shorter than the cipher's limit").as_ref());
     out.into()
 }
 
-/// Opens what [`seal`] made for the same place: the entry as it was. A value longer than `value_bytes_max` is not unpacked.
+/// Opens what [`seal`] made for the same place: the entry is then as it was. A value longer than `value_bytes_max` is not
+/// unpacked. What does not open has no value any more.
 pub(super) fn open(
     key: &RawKey,
     version: &CacheVersion,
-    mut entry: StoredEntry,
+    entry: &mut StoredEntry,
     value_bytes_max: usize,
     cipher: &LessSafeKey,
-) -> Result<StoredEntry, Unauthentic> {
+) -> Result<(), Unauthentic> {
     let sealed = entry.value.take().ok_or(Unauthentic)?;
     let head = Head::of(&sealed).ok_or(Unauthentic)?;
-    let aad = along(key, version, &entry, &sealed[..HEAD_BYTES]);
     // In place, unless somebody else holds the bytes.
     let mut bytes = sealed.try_into_mut().unwrap_or_else(|shared| BytesMut::from(&shared[..]));
-    let opened = cipher.open_in_place(nonce(head.counter), Aad::from(aad), &mut bytes[HEAD_BYTES..]);
-    let length = opened.map_err(|_| Unauthentic)?.len();
-    bytes.truncate(HEAD_BYTES + length);
-    bytes.advance(HEAD_BYTES);
+    let (before, text) = bytes.split_at_mut(TEXT_AT);
+    let tag: [u8; TAG_BYTES] = before[HEAD_BYTES..TAG_END].try_into().expect("it is so long");
+    let opened = along(key, version, entry, before, |aad| {
+        cipher.open_in_place_separate_tag(nonce(head.counter), Aad::from(aad), tag.into(), text, 0..).map(|_| ())
+    });
+    opened.map_err(|_| Unauthentic)?;
+    bytes.advance(TEXT_AT);
     entry.subjects = head.subjects;
     entry.is_sensitive = head.flags & SENSITIVE != 0;
     let unpacked_bytes = head.length as usize;
@@ -118,14 +137,14 @@ pub(super) fn open(
         }
         _ => return Err(Unauthentic),
     };
-    Ok(entry)
+    Ok(())
 }
 
 impl Head {
     /// The head of some bytes; none if they are of no known format.
     pub(super) fn of(bytes: &[u8]) -> Option<Self> {
         let mut bytes = bytes;
-        if bytes.len() < HEAD_BYTES + TAG_BYTES || bytes.get_u8() != FORMAT {
+        if bytes.len() < TEXT_AT || bytes[TAG_END..TEXT_AT] != [0; TEXT_AT - TAG_END] || bytes.get_u8() != FORMAT {
             return None;
         }
         let (flags, subjects, length) = (bytes.get_u8(), bytes.get_u8(), bytes.get_u32());
@@ -145,27 +164,46 @@ impl Head {
     }
 }
 
-/// What is authenticated beside the value. Texts are preceded by their lengths, so that no two places read alike.
-fn along(key: &RawKey, version: &CacheVersion, entry: &StoredEntry, head: &[u8]) -> Vec<u8> {
-    let texts = [version.as_str(), key.tenant().as_str(), key.as_str()];
-    let mut out =
-        Vec::with_capacity(96 + HEAD_BYTES + entry.tags.len() * 8 + texts.map(str::len).iter().sum::<usize>());
-    out.put_slice(head);
-    for text in texts {
-        out.put_u32(u32::try_from(text.len()).expect("a key is shorter than 4 GiB"));
-        out.put_slice(text.as_bytes());
+/// What is authenticated beside the value: what is of one length first, then what is preceded by its length, then the key's
+/// text, which begins with the tenant, to the end. So no two places read alike.
+fn along<T>(
+    key: &RawKey,
+    version: &CacheVersion,
+    entry: &StoredEntry,
+    sealed: &[u8],
+    then: impl FnOnce(&[u8]) -> T,
+) -> T {
+    let (version, key) = (version.as_str().as_bytes(), key.as_str().as_bytes());
+    let length = FIXED_BYTES + entry.tags.len() * 8 + version.len() + key.len();
+    let (mut here, mut elsewhere) = ([0; ALONG_BYTES], Vec::new());
+    let all = if length <= ALONG_BYTES {
+        &mut here[..length]
+    } else {
+        elsewhere.resize(length, 0);
+        &mut elsewhere[..]
+    };
+    let mut left = &mut all[..];
+    left.put_slice(&sealed[..JUDGED_BYTES]);
+    left.put_u32(u32::try_from(entry.base.partition.index()).expect("there are far fewer partitions"));
+    for number in [
+        entry.base.epoch.0,
+        entry.base.sequence.0,
+        entry.loaded_at.as_millis(),
+        entry.expires_at.as_millis(),
+        entry.dead_at.as_millis(),
+        entry.schema.0,
+    ] {
+        left.put_u64(number);
     }
-    out.put_u64(entry.base.partition.index() as u64);
-    out.put_u64(entry.base.epoch.0);
-    out.put_u64(entry.base.sequence.0);
-    for time in [entry.loaded_at, entry.expires_at, entry.dead_at] {
-        out.put_u64(time.as_millis());
-    }
-    out.put_u64(entry.schema.0);
-    out.put_u16(entry.load_ms);
-    out.put_u8(entry.has_tenant_tags.into());
-    entry.tags.iter().for_each(|tag| out.put_u64(tag.0));
-    out
+    left.put_u16(entry.load_ms);
+    left.put_u8(entry.has_tenant_tags.into());
+    left.put_u32(u32::try_from(entry.tags.len()).expect("there are fewer tags than bytes in a value"));
+    left.put_u16(u16::try_from(version.len()).expect("a cache version is short"));
+    entry.tags.iter().for_each(|tag| left.put_u64(tag.0));
+    left.put_slice(version);
+    left.put_slice(key);
+    debug_assert!(left.is_empty(), "the length was reckoned right");
+    then(all)
 }
 
 fn compressed(value: &[u8], compress_bytes_min: usize) -> Option<Vec<u8>> {

@@ -12,7 +12,7 @@ use std::{
     },
 };
 
-use quick_cache::sync::Cache;
+use quick_cache::{Equivalent, sync::Cache};
 use ring::aead::LessSafeKey;
 use smallvec::SmallVec;
 
@@ -32,6 +32,37 @@ pub(super) struct Whose {
     pub(super) master: KeyId,
     pub(super) tenant: Tenant,
     pub(super) subjects: SmallVec<[TagId; 2]>,
+}
+
+/// The same, looked up: nothing is counted or copied for it.
+#[derive(Clone, Copy, Hash)]
+pub(super) struct Of<'a> {
+    pub(super) master: KeyId,
+    pub(super) tenant: &'a Tenant,
+    pub(super) subjects: &'a [TagId],
+}
+
+impl Of<'_> {
+    pub(super) fn whose(&self) -> Whose {
+        let Self { master, tenant, subjects } = *self;
+        Whose { master, tenant: tenant.clone(), subjects: SmallVec::from_slice(subjects) }
+    }
+}
+
+impl Equivalent<Whose> for Of<'_> {
+    fn equivalent(&self, whose: &Whose) -> bool {
+        self.master == whose.master && *self.tenant == whose.tenant && *self.subjects == *whose.subjects
+    }
+}
+
+/// A cipher for opening, looked up.
+#[derive(Clone, Copy, Hash)]
+pub(super) struct OfSalt<'a>(pub(super) Of<'a>, pub(super) Salt);
+
+impl Equivalent<(Whose, Salt)> for OfSalt<'_> {
+    fn equivalent(&self, (whose, salt): &(Whose, Salt)) -> bool {
+        self.1 == *salt && self.0.equivalent(whose)
+    }
 }
 
 /// A cipher for sealing. Its salt is random and its messages are numbered, so no number is used twice with a key.
@@ -94,8 +125,8 @@ impl Held {
         }
     }
 
-    pub(super) fn session(&self, whose: &Whose) -> Option<Arc<Session>> {
-        self.sessions.get(whose)
+    pub(super) fn session(&self, of: &Of<'_>) -> Option<Arc<Session>> {
+        self.sessions.get(of)
     }
 
     pub(super) fn hold_session(&self, asked: Asked, whose: &Whose, session: Arc<Session>) {
@@ -105,7 +136,7 @@ impl Held {
         }
     }
 
-    pub(super) fn opener(&self, place: &(Whose, Salt)) -> Option<Arc<LessSafeKey>> {
+    pub(super) fn opener(&self, place: &OfSalt<'_>) -> Option<Arc<LessSafeKey>> {
         self.openers.get(place)
     }
 
@@ -150,6 +181,14 @@ mod tests {
         Whose { master: KeyId::from_u64(1), tenant, subjects: [TagId(subject)].into_iter().collect() }
     }
 
+    /// What is held about a subject: its key, a session, an opener.
+    fn held_of(held: &Held, subject: u64) -> [bool; 3] {
+        let whose = whose(subject);
+        let of = Of { master: whose.master, tenant: &whose.tenant, subjects: &whose.subjects };
+        let opener = held.opener(&OfSalt(of, [0; 16])).is_some();
+        [held.subject(&whose.tenant, TagId(subject)).is_some(), held.session(&of).is_some(), opener]
+    }
+
     fn session() -> Arc<Session> {
         Arc::new(Session::new(|_| cipher(&[1; 32])))
     }
@@ -165,13 +204,9 @@ mod tests {
             held.hold_opener(asked, &(whose(subject), [0; 16]), Arc::new(cipher(&[1; 32])));
         }
         held.forget(&[TagId(1)]);
-        let has = |subject| {
-            let opener = held.opener(&(whose(subject), [0; 16])).is_some();
-            (held.subject(&tenant, TagId(subject)).is_some(), held.session(&whose(subject)).is_some(), opener)
-        };
-        assert_eq!((has(1), has(2)), ((false, false, false), (true, true, true)));
+        assert_eq!((held_of(&held, 1), held_of(&held, 2)), ([false; 3], [true; 3]));
         held.forget_all();
-        assert_eq!(has(2), (false, false, false));
+        assert_eq!(held_of(&held, 2), [false; 3]);
     }
 
     #[test]
@@ -182,8 +217,20 @@ mod tests {
         held.hold_subject(asked, &whose(1).tenant, TagId(1), Arc::new(SubjectKey::random()));
         held.hold_session(asked, &whose(1), session());
         held.hold_opener(asked, &(whose(1), [0; 16]), Arc::new(cipher(&[1; 32])));
-        assert!(held.subject(&whose(1).tenant, TagId(1)).is_none());
-        assert!(held.session(&whose(1)).is_none() && held.opener(&(whose(1), [0; 16])).is_none());
+        assert_eq!(held_of(&held, 1), [false; 3]);
+    }
+
+    #[test]
+    fn what_is_looked_up_without_a_copy_is_found_by_all_of_its_name() {
+        let held = Held::new(&SealingLimits::default());
+        held.hold_session(held.asked(), &whose(1), session());
+        let (acme, globex) = (Tenant::new("acme").unwrap(), Tenant::new("globex").unwrap());
+        let find = |master, tenant, subjects: &[TagId]| {
+            held.session(&Of { master: KeyId::from_u64(master), tenant, subjects }).is_some()
+        };
+        assert!(find(1, &acme, &[TagId(1)]));
+        assert!(!find(2, &acme, &[TagId(1)]) && !find(1, &globex, &[TagId(1)]));
+        assert!(!find(1, &acme, &[]) && !find(1, &acme, &[TagId(1), TagId(2)]) && !find(1, &acme, &[TagId(2)]));
     }
 
     #[test]

@@ -31,7 +31,14 @@ mod master;
 mod store;
 mod subjects;
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::SeqCst},
+    },
+    time::Duration,
+};
 
 use parking_lot::RwLock;
 use ring::aead::LessSafeKey;
@@ -40,7 +47,7 @@ use smallvec::SmallVec;
 pub(crate) use self::store::SealedStore;
 use self::{
     envelope::{Head, Under},
-    held::{Held, Session, Whose},
+    held::{Held, Of, OfSalt, Session, Whose},
     keys::{Root, SubjectKey, TenantKey},
 };
 pub use self::{
@@ -95,6 +102,8 @@ pub struct Sealing(Arc<Inner>);
 
 struct Inner {
     ring: RwLock<KeyRing>,
+    /// The ring's current key: its id is all that sealing needs where its cipher is at hand.
+    current: AtomicU64,
     keys: Arc<dyn SubjectKeys>,
     version: CacheVersion,
     limits: SealingLimits,
@@ -111,13 +120,19 @@ enum Ready<T> {
 impl Sealing {
     /// With `ring`, for entries of the cache's generation `version`; subjects' keys are kept in `keys`.
     pub fn new(ring: KeyRing, keys: Arc<dyn SubjectKeys>, version: CacheVersion, limits: SealingLimits) -> Self {
-        Self(Arc::new(Inner { ring: RwLock::new(ring), keys, version, held: Held::new(&limits), limits }))
+        let current = ring.current_id().as_u64().into();
+        Self(Arc::new(Inner { ring: RwLock::new(ring), current, keys, version, held: Held::new(&limits), limits }))
     }
 
     /// Puts other master keys in force. What was sealed with a key that is still in the ring opens as before; a key that
     /// is not there any more opens nothing. Then have [`rewrap`](Self::rewrap) run.
     pub fn rotate(&self, ring: KeyRing) {
-        *self.0.ring.write() = ring;
+        {
+            let mut held = self.0.ring.write();
+            // Within the lock, so that of two rotations the later one is the last in both.
+            self.0.current.store(ring.current_id().as_u64(), SeqCst);
+            *held = ring;
+        }
         // Also what was derived from a key that is gone.
         self.0.held.forget_all();
     }
@@ -178,16 +193,16 @@ impl Sealing {
     }
 
     /// Seals an entry, as a cache does for its store; the reason if it cannot be.
-    pub async fn seal(&self, key: &RawKey, entry: StoredEntry) -> Result<StoredEntry, NotStored> {
-        let whose = self.whose(self.0.ring.read().current_id(), key.tenant(), &entry.tags, entry.subjects);
-        let whose = whose.ok_or(NotStored::TooManySubjects)?;
+    pub async fn seal(&self, key: &RawKey, mut entry: StoredEntry) -> Result<StoredEntry, NotStored> {
+        let master = KeyId::from_u64(self.0.current.load(SeqCst));
+        let of = of(master, key.tenant(), &entry.tags, entry.subjects).ok_or(NotStored::TooManySubjects)?;
         let (session, number) = loop {
-            let session = match self.session(&whose) {
+            let session = match self.session(&of) {
                 Ready::Now(session) => session,
                 Ready::No => return Err(NotStored::NoKey),
                 Ready::Ask => {
-                    self.ask(&whose, true).await.map_err(|()| NotStored::NoKey)?;
-                    match self.session(&whose) {
+                    self.ask(&of.whose(), true).await.map_err(|()| NotStored::NoKey)?;
+                    match self.session(&of) {
                         Ready::Now(session) => session,
                         // Forgotten at this moment, which an erasure does.
                         Ready::Ask | Ready::No => return Err(NotStored::NoKey),
@@ -200,54 +215,53 @@ impl Sealing {
             }
         };
         let length = entry.value.as_ref().map_or(0, bytes::Bytes::len);
+        let under = Under { master, salt: session.salt, counter: number };
         if length < self.0.limits.elsewhere_bytes_min {
-            return Ok(self.sealed(key, entry, whose.master, &session, number));
+            self.seal_now(key, &mut entry, &session, under);
+            return Ok(entry);
         }
         let (this, key) = (self.clone(), key.clone());
-        let sealing = tokio::task::spawn_blocking(move || this.sealed(&key, entry, whose.master, &session, number));
+        let sealing = tokio::task::spawn_blocking(move || {
+            this.seal_now(&key, &mut entry, &session, under);
+            entry
+        });
         // Not joined only if the runtime ends, and then nothing is kept.
         sealing.await.map_err(|_| NotStored::NoKey)
     }
 
-    fn sealed(
-        &self,
-        key: &RawKey,
-        mut entry: StoredEntry,
-        master: KeyId,
-        session: &Session,
-        counter: u64,
-    ) -> StoredEntry {
-        let under = Under { master, salt: session.salt, counter };
+    fn seal_now(&self, key: &RawKey, entry: &mut StoredEntry, session: &Session, under: Under) {
         let Inner { version, limits, .. } = &*self.0;
-        let value = envelope::seal(key, version, &entry, limits.compress_bytes_min, (&session.cipher, under));
+        let value = envelope::seal(key, version, entry, limits.compress_bytes_min, (&session.cipher, under));
         entry.value = Some(value);
         entry.seal = Seal::Sealed;
-        entry
     }
 
     /// Opens an entry, if it is one that was sealed for this key; else the reason why it is a miss.
-    pub async fn open(&self, key: &RawKey, entry: StoredEntry) -> Result<StoredEntry, MissReason> {
+    pub async fn open(&self, key: &RawKey, mut entry: StoredEntry) -> Result<StoredEntry, MissReason> {
         let head = match (&entry.seal, &entry.value) {
             (Seal::Sealed, Some(value)) => Head::of(value).ok_or(MissReason::Unauthentic)?,
             (Seal::Broken(reason), _) => return Err(*reason),
             // Whoever can write to the store must not choose that a value need not be sealed.
             _ => return Err(MissReason::Unauthentic),
         };
-        let whose = self.whose(head.master, key.tenant(), &entry.tags, head.subjects).ok_or(MissReason::Unauthentic)?;
-        let place = (whose, head.salt);
+        let of = of(head.master, key.tenant(), &entry.tags, head.subjects).ok_or(MissReason::Unauthentic)?;
         let asked = self.0.held.asked();
-        let (cipher, is_new) = match self.0.held.opener(&place) {
-            Some(cipher) => (cipher, false),
-            None => (self.opener(&place).await.ok_or(MissReason::NoKey)?, true),
+        let (cipher, new) = match self.0.held.opener(&OfSalt(of, head.salt)) {
+            Some(cipher) => (cipher, None),
+            None => {
+                let place = (of.whose(), head.salt);
+                (self.opener(&place).await.ok_or(MissReason::NoKey)?, Some(place))
+            }
         };
         let Inner { version, limits, .. } = &*self.0;
-        let opened = envelope::open(key, version, entry, limits.value_bytes_max, &cipher);
-        let opened = opened.map_err(|_| MissReason::Unauthentic)?;
-        if is_new {
+        let opened = envelope::open(key, version, &mut entry, limits.value_bytes_max, &cipher);
+        opened.map_err(|_| MissReason::Unauthentic)?;
+        entry.seal = Seal::None;
+        if let Some(place) = new {
             // Only now: salts that somebody made up are not worth remembering.
             self.0.held.hold_opener(asked, &place, cipher);
         }
-        Ok(StoredEntry { seal: Seal::None, ..opened })
+        Ok(entry)
     }
 
     async fn opener(&self, (whose, salt): &(Whose, keys::Salt)) -> Option<Arc<LessSafeKey>> {
@@ -265,22 +279,15 @@ impl Sealing {
         Some(Arc::new(root.cipher(salt)))
     }
 
-    /// Whose an entry is; none if it has fewer tags than it says to have subjects.
-    #[allow(clippy::unused_self, reason = "a name is made by what it is a name for")]
-    fn whose(&self, master: KeyId, tenant: &Tenant, tags: &[TagId], subjects: u8) -> Option<Whose> {
-        let subjects = SmallVec::from_slice(tags.get(..usize::from(subjects))?);
-        Some(Whose { master, tenant: tenant.clone(), subjects })
-    }
-
-    fn session(&self, whose: &Whose) -> Ready<Arc<Session>> {
-        if let Some(session) = self.0.held.session(whose) {
+    fn session(&self, of: &Of<'_>) -> Ready<Arc<Session>> {
+        if let Some(session) = self.0.held.session(of) {
             return Ready::Now(session);
         }
-        let asked = self.0.held.asked();
-        match self.root(whose) {
+        let (asked, whose) = (self.0.held.asked(), of.whose());
+        match self.root(&whose) {
             Ready::Now(root) => {
                 let session = Arc::new(Session::new(|salt| root.cipher(salt)));
-                self.0.held.hold_session(asked, whose, session.clone());
+                self.0.held.hold_session(asked, &whose, session.clone());
                 Ready::Now(session)
             }
             Ready::Ask => Ready::Ask,
@@ -336,6 +343,11 @@ impl Sealing {
         }
         Ok(true)
     }
+}
+
+/// Whose an entry is; none if it has fewer tags than it says to have subjects.
+fn of<'a>(master: KeyId, tenant: &'a Tenant, tags: &'a [TagId], subjects: u8) -> Option<Of<'a>> {
+    Some(Of { master, tenant, subjects: tags.get(..usize::from(subjects))? })
 }
 
 fn unwrapped(ring: &KeyRing, row: &SubjectKeyRow) -> Option<SubjectKey> {

@@ -81,6 +81,20 @@ async fn the_same_entry_is_never_sealed_alike() {
 }
 
 #[tokio::test]
+async fn every_flipped_bit_is_a_miss() {
+    let one = sealing(&[1, 2], &Arc::default());
+    let whole = sealed(&one, entry(1)).await;
+    let bytes = whole.value.clone().unwrap();
+    for bit in 0..bytes.len() * 8 {
+        let mut flipped = bytes.to_vec();
+        flipped[bit / 8] ^= 1 << (bit % 8);
+        let flipped = StoredEntry { value: Some(flipped.into()), ..whole.clone() };
+        assert!(one.open(&key("acme"), flipped).await.is_err(), "bit {bit}");
+    }
+    assert!(one.open(&key("acme"), whole).await.is_ok());
+}
+
+#[tokio::test]
 async fn what_is_not_sealed_or_sealed_for_another_tenant_does_not_open() {
     let one = sealing(&[1], &Arc::default());
     let unauthentic = MissReason::Unauthentic;

@@ -91,6 +91,8 @@ impl Operation {
     pub const CONFIGURE: Self = Self("configure");
     /// A subject was erased.
     pub const ERASE: Self = Self("erase");
+    /// It was listed what is cached about a subject.
+    pub const REPORT: Self = Self("report");
     /// Somebody signed in, or tried to.
     pub const SIGN_IN: Self = Self("sign_in");
     /// Somebody signed out.

@@ -1,16 +1,23 @@
 //! Erasing a person, and what the cache holds about one.
 
 use axum::{
-    http::header,
+    http::{HeaderMap, header},
     response::{IntoResponse as _, Response},
 };
 use chrono::{DateTime, Utc};
-use unstale::{SubjectCopy, Timestamp};
+use unstale::{Erasure, PositionSet, SubjectCopy, Timestamp};
+use unstale_server::audit::{Actor, Class, Entry, Operation, Outcome};
 
-use crate::{api::prelude::*, coherence::tags, store::repositories::users};
+use crate::{
+    api::prelude::*,
+    coherence::{platform_tenant, tags},
+    store::repositories::users,
+};
 
 /// Entries of this server's memory that a report looks at.
 const LOOKS_MAX: usize = 4_000_000;
+/// What the audit trail calls the record that proves an erasure.
+const PROOF: &str = "erasure_proof";
 
 /// Proof that a user was erased. Holds nothing personal.
 #[derive(Serialize, ToSchema)]
@@ -66,15 +73,38 @@ pub(crate) async fn erase_user(
     if user == caller.id() {
         return Err(Problem::conflict("You cannot erase yourself. Ask another platform administrator."));
     }
-    let mut write = platform.begin().await?;
-    users::erase(&mut write, user, platform.now()).await?;
-    let mut positions = platform.commit(write).await?;
-    // After it: what is loaded from here on shows nobody.
-    let erased = platform.cache.erase(&tags::user(user)).await.map_err(|error| {
-        tracing::error!(%error, "a user is erased from the database, and not from everywhere in the cache");
-        Problem::unavailable("The user is erased from the database, but not from every copy in the cache. Erase again.")
-    })?;
-    positions.extend(&erased.positions);
+    let (tenant, by) = (platform_tenant(), Actor::current());
+    let entry = Entry {
+        entity: "user",
+        subject: Some(platform.audit.subject(&user.to_string())),
+        ..by.entry(tenant.as_str(), Operation::ERASE, Outcome::Unknown)
+    };
+    // Also where it fails half-way: then nobody can say that nothing was done.
+    let intents = platform.audit.begin(Class::Mutation, &[entry]).await;
+    let intents = intents.map_err(|refused| Problem::from_refused_audit(&refused))?;
+    let done = erase(&platform, user).await;
+    let (outcome, status, position) = match &done {
+        Ok((_, positions)) => (Outcome::Done, StatusCode::OK, positions.to_string()),
+        Err(problem) if problem.status().is_client_error() => (Outcome::Failed, problem.status(), String::new()),
+        Err(problem) => (Outcome::Unknown, problem.status(), String::new()),
+    };
+    intents.end_synced(outcome, status.as_u16(), &position).await;
+    let (erased, positions) = done?;
+    let proof = Entry {
+        entity: PROOF,
+        key: erased.subject.as_deref().unwrap_or_default(),
+        detail: &format!(
+            "{} keys destroyed, {} copies removed from memory here, {} of them from the store",
+            erased.keys_destroyed, erased.memory_removed, erased.store_removed
+        ),
+        status: status.as_u16(),
+        position: &position,
+        ..Entry { outcome: Outcome::Done, ..entry }
+    };
+    if let Err(refused) = platform.audit.record(Class::Mutation, &proof).await {
+        // It is done, and on record; only its proof is in nothing but this answer.
+        tracing::error!(error = %refused, "the proof of an erasure is not in the audit trail");
+    }
     let proof = ErasureProof {
         subject: erased.subject,
         erased_at: time(erased.at),
@@ -85,16 +115,39 @@ pub(crate) async fn erase_user(
     Ok(Saved { status: StatusCode::OK, body: Some(proof), positions })
 }
 
+/// In the database, then in the cache: what is loaded from there on shows nobody.
+async fn erase(platform: &Platform, user: Uuid) -> Result<(Erasure, PositionSet), Problem> {
+    let mut write = platform.begin().await?;
+    users::erase(&mut write, user, platform.now()).await?;
+    let mut positions = platform.commit(write).await?;
+    let erased = platform.cache.erase(&tags::user(user)).await.map_err(|error| {
+        tracing::error!(%error, "a user is erased from the database, and not from everywhere in the cache");
+        Problem::unavailable("The user is erased from the database, but not from every copy in the cache. Erase again.")
+    })?;
+    positions.extend(&erased.positions);
+    Ok((erased, positions))
+}
+
 /// What the cache holds about a user (platform admins).
 #[utoipa::path(get, path = "/admin/users/{user_id}/cache-report", tag = "admin", params(("user_id" = Uuid, Path)),
     responses((status = 200, body = CacheReport)))]
 pub(crate) async fn get_cache_report(
     State(platform): State<Platform>,
     caller: Caller,
+    headers: HeaderMap,
     Path(user): Path<Uuid>,
 ) -> Result<Response, Problem> {
     require_platform_admin(&caller)?;
     users::by_id(platform.store.read(), user).await?;
+    let (tenant, by) = (platform_tenant(), Actor::new(caller.id().to_string()).by(&headers));
+    let entry = Entry {
+        entity: "user",
+        subject: Some(platform.audit.subject(&user.to_string())),
+        ..by.entry(tenant.as_str(), Operation::REPORT, Outcome::Done)
+    };
+    // As of a change: who asks what is known about somebody is on record, or is not told.
+    let recorded = platform.audit.record(Class::Mutation, &entry).await;
+    recorded.map_err(|refused| Problem::from_refused_audit(&refused))?;
     let report = platform.cache.report(&tags::user(user), LOOKS_MAX).await;
     let copy = |copy: SubjectCopy| CachedCopy {
         key: copy.key,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::world::{ADMIN, ANALYST, OPERATOR, OTHER_ADMIN, Person, World};
+use super::world::{ADMIN, ANALYST, OPERATOR, OTHER_ADMIN, Person, UNKNOWN, World};
 
 /// What the trail holds, when everything is in the database.
 async fn trail(world: &World, person: &Person, query: &str) -> Vec<Value> {
@@ -162,4 +162,32 @@ async fn every_read_is_recorded_once_also_those_of_a_batch() {
     assert_eq!(count("/api/v1/users/{user_id}/defaults"), 1, "{reads:?}");
     let about = trail(&world, &operator, &format!("operation=read&subject={}", analyst.id)).await;
     assert_eq!(of(&about, "key"), ["/api/v1/users/{user_id}/defaults"]);
+}
+
+#[tokio::test]
+async fn erasing_somebody_is_recorded_with_its_proof_and_so_is_who_asks_what_is_cached_about_them() {
+    let world = World::new().await;
+    let (operator, analyst) = (world.sign_in(OPERATOR).await, world.sign_in(ANALYST).await);
+    analyst.get("/context/full").await.expect(200);
+    operator.get(&format!("/admin/users/{}/cache-report", analyst.id)).await.expect(200);
+    operator.get(&format!("/admin/users/{UNKNOWN}/cache-report")).await.expect(404);
+    let erase = format!("/admin/users/{}/erase", analyst.id);
+    let proof = operator.post(&erase, Value::Null).await.expect(200);
+    operator.post(&format!("/admin/users/{UNKNOWN}/erase"), Value::Null).await.expect(404);
+
+    let about = |operation: &str| format!("operation={operation}&subject={}", analyst.id);
+    let reports = trail(&world, &operator, &about("report")).await;
+    assert_eq!((of(&reports, "principal"), of(&reports, "tenant")), (vec![operator.id.as_str()], vec!["platform"]));
+    let erasures = trail(&world, &operator, &about("erase")).await;
+    assert_eq!(of(&erasures, "entity"), ["erasure_proof", "user"], "{erasures:?}");
+    assert_eq!(of(&erasures, "outcome"), ["done", "done"]);
+    assert_eq!(of(&erasures, "position"), [proof.header("unstale-position"); 2]);
+    let removed = proof.body["copies_removed"].as_u64().unwrap();
+    assert!(removed >= 1 && of(&erasures, "detail")[0].contains(&format!("{removed} copies")), "{erasures:?}");
+    let text = json!([reports, erasures]).to_string();
+    assert!(!text.contains(&analyst.id) && !text.contains('@'), "{text}");
+    // What came to nothing is there, too.
+    let all = trail(&world, &operator, "operation=erase").await;
+    assert_eq!(of(&all, "outcome"), ["failed", "done", "done"], "{all:?}");
+    assert!(trail(&world, &world.sign_in(ADMIN).await, "operation=erase").await.is_empty(), "clients do not see it");
 }
