@@ -42,7 +42,7 @@ pub(super) struct Led<V> {
     lead: Lead,
     /// Whether it may wait for another node's load.
     may_wait: bool,
-    lease: Option<HeldLease>,
+    lease: Option<Box<HeldLease>>,
 }
 
 impl<V> Led<V> {
@@ -338,7 +338,7 @@ fn landed<V>(led: Led<V>, outcome: Outcome, spared: bool) -> Landing {
 
 /// Runs `work`, and keeps the leases of `leads` for as long as that takes.
 async fn keep_all_while<V, T>(leads: &[Led<V>], work: impl Future<Output = T>) -> T {
-    let leases = leads.iter().filter_map(|led| led.lease.as_ref());
+    let leases = leads.iter().filter_map(|led| led.lease.as_deref());
     let keeping: Vec<BoxFuture<'_, ()>> = leases.map(|lease| lease.keep().boxed()).collect();
     let keeping = join_all(keeping);
     let never = async {

@@ -25,14 +25,10 @@ pub(super) struct HeldLease {
 }
 
 impl HeldLease {
-    pub(super) fn new(shared: &Arc<Shared>, key: &RawKey, lease: Lease) -> Self {
-        Self {
-            shared: shared.clone(),
-            key: key.clone(),
-            lease,
-            is_newer: AtomicBool::new(false),
-            after: AfterLease::Free,
-        }
+    /// Boxed: it goes from hand to hand, through futures that are large enough without it.
+    pub(super) fn new(shared: &Arc<Shared>, key: &RawKey, lease: Lease) -> Box<Self> {
+        let (shared, key) = (shared.clone(), key.clone());
+        Box::new(Self { shared, key, lease, is_newer: AtomicBool::new(false), after: AfterLease::Free })
     }
 
     /// Says that the load begins from here.

@@ -156,7 +156,7 @@ impl Shared {
         let base = lead.base();
         let began = tokio::time::Instant::now();
         lead.begin(self.now());
-        let loaded = HeldLease::keep_while(lease.as_ref(), self.run::<V, E, _>(policy, &recorder, load)).await;
+        let loaded = HeldLease::keep_while(lease.as_deref(), self.run::<V, E, _>(policy, &recorder, load)).await;
         let took = began.elapsed();
         drop(permit);
         match loaded {
@@ -212,7 +212,7 @@ impl Shared {
         loaded: Loaded<V>,
         took: Duration,
         recorder: &Recorder,
-        mut lease: Option<HeldLease>,
+        mut lease: Option<Box<HeldLease>>,
     ) -> Landed {
         if self.sabotage.is(Sabotage::ForgetRecordedTags) {
             recorder.forget_tags();
@@ -310,13 +310,14 @@ impl Shared {
     }
 
     /// Gives an entry to the store, and then the lease back; waits only a little for that.
-    async fn fill(self: &Arc<Self>, key: RawKey, stored: StoredEntry, mut lease: Option<HeldLease>) {
+    async fn fill(self: &Arc<Self>, key: RawKey, stored: StoredEntry, mut lease: Option<Box<HeldLease>>) {
         let this = self.clone();
         let filling = async move {
             let partition = stored.base.partition;
-            let filled = HeldLease::keep_while(lease.as_ref(), this.store.fill(&key, stored)).await;
-            if let Ok(Filled::NotKept) = filled.inspect_err(|error| this.tell_failed(partition, error)) {
-                lease.iter_mut().for_each(HeldLease::open);
+            let filled = HeldLease::keep_while(lease.as_deref(), this.store.fill(&key, stored)).await;
+            let filled = filled.inspect_err(|error| this.tell_failed(partition, error));
+            if let (Ok(Filled::NotKept), Some(lease)) = (filled, &mut lease) {
+                lease.open();
             }
         };
         if let Err(late) = self.within(self.patience_to_fill(), filling).await {

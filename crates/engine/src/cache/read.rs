@@ -10,7 +10,6 @@ use super::{
     fetched::{Cached, FetchError, Fetched, ReadOptions},
     find::{Found, Lack, Old, Share, UNSUITABLE},
     load::{Loaded, error_of},
-    patience::Patience,
     turn::Errand,
 };
 use crate::{
@@ -157,7 +156,7 @@ impl Cache {
                 old: None,
                 share: Share::Next(patience.asked()),
             };
-            return self.load_or_join(key, policy, required, (lack, patience), accept, load).await;
+            return self.load_or_join(key, policy, required, (lack, self.shared.is_busy(patience)), accept, load).await;
         }
         match self.shared.find(key, policy, &accept, patience).await {
             Found::Answer(entry, verdict) => Ok(self.answer(key.raw(), entry, verdict)),
@@ -170,7 +169,9 @@ impl Cache {
                 }
                 Ok(self.answer(key.raw(), entry, verdict))
             }
-            Found::Nothing(lack) => self.load_or_join(key, policy, required, (lack, patience), accept, load).await,
+            Found::Nothing(lack) => {
+                self.load_or_join(key, policy, required, (lack, self.shared.is_busy(patience)), accept, load).await
+            }
         }
     }
 
@@ -242,7 +243,7 @@ impl Cache {
         key: &Key<V>,
         policy: &Policy,
         required: PositionSet,
-        (lack, patience): (Lack, Patience),
+        (lack, store_is_busy): (Lack, bool),
         accept: A,
         load: F,
     ) -> Result<Fetched<V>, FetchError<E>>
@@ -253,7 +254,7 @@ impl Cache {
         F: FnOnce(Option<Cached<V>>) -> L + Send + 'static,
         L: Future<Output = Result<Loaded<V>, E>> + Send + 'static,
     {
-        let errand = Errand::read(&lack, self.shared.is_busy(patience));
+        let errand = Errand::read(&lack, store_is_busy);
         let Lack { mut verdict, mut old, share } = lack;
         let known_tags = old.as_ref().map_or_else(TagIds::new, |old| TagIds::from_slice(old.entry.tags()));
         for _ in 0..JOINS_MAX {

@@ -151,7 +151,7 @@ pub(super) enum Turn {
 /// What a load holds while it runs.
 #[derive(Default)]
 pub(super) struct Start {
-    pub(super) lease: Option<HeldLease>,
+    pub(super) lease: Option<Box<HeldLease>>,
     pub(super) permit: Option<Permit>,
 }
 
@@ -308,7 +308,7 @@ impl<V: Cacheable, A: Accept<V>> Waiting<'_, V, A> {
 
     /// Loads after a wait: with a permit again, and from the newest base that can be had, because what was waited for
     /// was overtaken, most likely.
-    async fn load_after_all(&self, mut lease: Option<HeldLease>, permit: Option<Permit>) -> Turn {
+    async fn load_after_all(&self, mut lease: Option<Box<HeldLease>>, permit: Option<Permit>) -> Turn {
         let ready = async {
             let permit = match permit {
                 Some(permit) => Some(permit),
@@ -317,7 +317,7 @@ impl<V: Cacheable, A: Accept<V>> Waiting<'_, V, A> {
             self.capture_newest_base().await;
             permit
         };
-        let permit = HeldLease::keep_while(lease.as_ref(), ready).await;
+        let permit = HeldLease::keep_while(lease.as_deref(), ready).await;
         if let Some(lease) = &mut lease {
             lease.rebase(self.lead.base());
         }

@@ -200,7 +200,7 @@ async fn a_page_of_another_tenants_page_does_not_outlive_an_invalidation_that_wa
         async move { cache.fetch(&key, &policy(Mode::Strict), &ReadOptions::default(), load).await }
     };
     let read_outer = || {
-        let inner = read_inner(nodes.caches[0].clone(), number(&globex, "inner"));
+        let inner = Box::pin(read_inner(nodes.caches[0].clone(), number(&globex, "inner")));
         let load =
             move || async move { inner.await.map(|inner| Loaded::value(*inner.value().unwrap())).map_err(|_| ()) };
         let cache = nodes.caches[0].clone();
