@@ -9,6 +9,7 @@
 use std::{
     net::{SocketAddr, TcpListener},
     process::{Child, Command, Stdio},
+    sync::atomic::{AtomicU8, Ordering::Relaxed},
     time::{Duration, Instant},
 };
 
@@ -16,7 +17,7 @@ use futures_util::{SinkExt as _, StreamExt as _, stream};
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::TcpStream,
+    net::{TcpSocket, TcpStream},
     sync::mpsc,
 };
 use tokio_tungstenite::tungstenite::{Message, client::IntoClientRequest as _};
@@ -29,6 +30,8 @@ const STAFF_PER_CLIENT: usize = 6;
 const OPENING: usize = 32;
 /// Between two writes.
 const PAUSE: Duration = Duration::from_millis(250);
+/// Requests so far.
+static SENT: AtomicU8 = AtomicU8::new(0);
 /// What is not told by then was lost.
 const TOLD_WITHIN: Duration = Duration::from_secs(30);
 
@@ -177,7 +180,11 @@ async fn call(
     if let Some(client) = client {
         head.extend(["X-Client-Account-Id: ", client, "\r\n"]);
     }
-    let mut stream = TcpStream::connect(at).await.unwrap();
+    // As from many machines: attempts to sign in are limited for each address.
+    let from = [127, 0, 1, SENT.fetch_add(1, Relaxed) % 200 + 1];
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind(SocketAddr::from((from, 0))).unwrap();
+    let mut stream = socket.connect(at).await.unwrap();
     stream.write_all(format!("{head}\r\n{body}").as_bytes()).await.unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.unwrap();
