@@ -136,13 +136,12 @@ async fn answer(id: String, inner: InnerService, request: Request<Body>) -> Batc
         Err(_) => too_long(),
     };
     let (mut head, body) = response.into_parts();
-    let bytes = match timeout_at(until, axum::body::to_bytes(body, BODY_BYTES_MAX)).await {
-        Ok(bytes) => bytes,
-        Err(_) => {
-            let (late, body) = too_long().into_parts();
-            head = late;
-            axum::body::to_bytes(body, BODY_BYTES_MAX).await
-        }
+    let bytes = if let Ok(bytes) = timeout_at(until, axum::body::to_bytes(body, BODY_BYTES_MAX)).await {
+        bytes
+    } else {
+        let (late, body) = too_long().into_parts();
+        head = late;
+        axum::body::to_bytes(body, BODY_BYTES_MAX).await
     };
     let body = match &bytes {
         Ok(bytes) if bytes.is_empty() => serde_json::Value::Null,
