@@ -209,13 +209,14 @@ impl Operation {
                 json!({ "mapping_ids": [ids.mapping] })
             }
             ("PATCH", "/field-mappings/{import_id}/{mapping_id}") => json!({ "target_attribute": "hostname" }),
-            ("PATCH", "/discovery/flows/{flow_id}") | ("PUT", "/admin/clients/{client_id}") => json!({ "name": "x" }),
+            ("PATCH", "/discovery/flows/{flow_id}")
+            | ("PUT", "/admin/clients/{client_id}")
+            | ("POST", "/admin/clients") => json!({ "name": "x" }),
             ("POST", "/admin/engagements") => json!({ "name": "x", "client_account_id": ids.client }),
             ("PUT", "/admin/engagements/{engagement_id}") => json!({ "name": "x", "status": "active" }),
             ("POST", "/admin/pending-approvals/{user_id}/approve") => {
                 json!({ "client_account_id": ids.client, "role": "analyst" })
             }
-            ("POST", "/admin/clients") => json!({ "name": "x" }),
             ("PUT", "/admin/cache/configuration") => json!({ "configuration": {}, "reason": "x" }),
             ("POST", "/admin/cache/configuration/undo") => json!({ "reason": "x" }),
             ("PUT", "/admin/cache/flags/{key}") => json!({ "percentage": 0 }),
