@@ -246,12 +246,11 @@ impl Sealing {
         };
         let of = of(head.master, key.tenant(), &entry.tags, head.subjects).ok_or(MissReason::Unauthentic)?;
         let asked = self.0.held.asked();
-        let (cipher, new) = match self.0.held.opener(&OfSalt(of, head.salt)) {
-            Some(cipher) => (cipher, None),
-            None => {
-                let place = (of.whose(), head.salt);
-                (self.opener(&place).await.ok_or(MissReason::NoKey)?, Some(place))
-            }
+        let (cipher, new) = if let Some(cipher) = self.0.held.opener(&OfSalt(of, head.salt)) {
+            (cipher, None)
+        } else {
+            let place = (of.whose(), head.salt);
+            (self.opener(&place).await.ok_or(MissReason::NoKey)?, Some(place))
         };
         let Inner { version, limits, .. } = &*self.0;
         let opened = envelope::open(key, version, &mut entry, limits.value_bytes_max, &cipher);
