@@ -145,6 +145,10 @@ bench: ## Benchmarks, each against its yardstick in the same run
 	@$(MAKE) bench-sockets
 	@$(MAKE) bench-http
 
+.PHONY: bench-hit
+bench-hit: ## A hit in memory beside bare gets of other caches (ONLY=unstale: no table, for callgrind and perf)
+	cargo bench --manifest-path benches/Cargo.toml --target-dir target/benches --bench hit --locked
+
 .PHONY: bench-writes
 bench-writes: ## What the outbox's triggers cost an import of 20,000 rows and a small write, on both databases
 	@scripts/setup test
@@ -178,8 +182,16 @@ lint-benches: ## Clippy for the benchmarks beside other caches, which `lint` lea
 	cargo clippy --manifest-path benches/Cargo.toml --target-dir target/benches --workspace --all-targets --locked -- -D warnings
 
 .PHONY: coverage
-coverage: ## Line coverage of the Rust tests (needs cargo-llvm-cov)
-	cargo llvm-cov --workspace --all-features
+coverage: ## Line coverage of the engine's tests, and the lines that nothing runs (target/coverage/lines.txt)
+	@scripts/setup coverage
+	scripts/coverage
+
+MUTANTS ?=
+
+.PHONY: mutants
+mutants: ## Does a test fail for each change of what the engine decides? (needs cargo-mutants; MUTANTS='--shard 0/16' for some)
+	@command -v cargo-mutants >/dev/null || { echo 'cargo install cargo-mutants --locked'; exit 1; }
+	cargo mutants --package unstale --output target --baseline skip $(MUTANTS)
 
 .PHONY: audit
 audit: ## Licences, sources and bans of dependencies (needs cargo-deny, no network)
