@@ -23,10 +23,11 @@ export const MappingRow = memo(function MappingRow(props: MappingRowProps) {
   const { mapping, options, selected, current, mayReview, onSelect, onCurrent, onChoose } = props;
   const row = useRef<HTMLTableRowElement>(null);
   useEffect(() => {
-    if (!current) return;
+    // Who is in the row already, in its select, say, or with the pointer on its checkbox, stays where they are: a row that
+    // moves between pressing and releasing the button is not clicked.
+    if (!current || row.current?.contains(document.activeElement)) return;
     row.current?.scrollIntoView({ block: 'nearest' });
-    // Focus that is already inside the row, such as in its select, stays there.
-    if (!row.current?.contains(document.activeElement)) row.current?.focus({ preventScroll: true });
+    row.current?.focus({ preventScroll: true });
   }, [current]);
 
   return (
