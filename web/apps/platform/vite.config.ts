@@ -1,7 +1,9 @@
-import react from '@vitejs/plugin-react';
-import { defaultClientConditions, defineConfig } from 'vite';
+import babel from '@rolldown/plugin-babel';
+import react, { reactCompilerPreset } from '@vitejs/plugin-react';
+import { defaultClientConditions, defineConfig, mergeConfig } from 'vite';
 
-export default defineConfig({
+/** All but the compiler: measured is also how the pages were before it. */
+export const shared = defineConfig({
   plugins: [react()],
   // Sources of the workspace's packages, not what they publish.
   resolve: { conditions: ['@unstale/source', ...defaultClientConditions] },
@@ -22,3 +24,6 @@ export default defineConfig({
     proxy: { '/api': { target: 'http://127.0.0.1:8080', ws: true }, '/ofrep': 'http://127.0.0.1:8080' },
   },
 });
+
+// Closures and elements of which nothing changed stay the very same, so that what they belong to is not rendered again.
+export default mergeConfig(shared, defineConfig({ plugins: [babel({ presets: [reactCompilerPreset()] })] }));

@@ -1,6 +1,6 @@
 import path from 'node:path';
 import { defineConfig, mergeConfig, type Plugin } from 'vite';
-import product from '../vite.config';
+import { shared } from '../vite.config';
 
 const FORMER = import.meta.dirname;
 const SRC = path.resolve(FORMER, '../src');
@@ -29,4 +29,4 @@ const former: Plugin = {
   },
 };
 
-export default mergeConfig(product, defineConfig({ plugins: [former] }));
+export default mergeConfig(shared, defineConfig({ plugins: [former] }));
