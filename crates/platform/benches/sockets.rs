@@ -34,8 +34,8 @@ use tokio::{
     time::{sleep, timeout},
 };
 use tokio_tungstenite::{
-    WebSocketStream, client_async,
-    tungstenite::{Message, client::IntoClientRequest as _},
+    WebSocketStream, client_async_with_config,
+    tungstenite::{Message, client::IntoClientRequest as _, protocol::WebSocketConfig},
 };
 use unstale::{Cache, MemoryStore};
 use uuid::Uuid;
@@ -239,7 +239,10 @@ impl Person {
     async fn socket(&self) -> WebSocketStream<TcpStream> {
         let mut request = format!("ws://{}/api/v1/events", self.server).into_client_request().unwrap();
         request.headers_mut().insert("authorization", format!("Bearer {}", self.token).parse().unwrap());
-        let (mut socket, _) = client_async(request, self.connect().await).await.unwrap();
+        // What this process does is part of the times: it is to do little.
+        let small = WebSocketConfig::default().read_buffer_size(1024);
+        let connection = self.connect().await;
+        let (mut socket, _) = client_async_with_config(request, connection, Some(small)).await.unwrap();
         let hello = socket.next().await.unwrap().unwrap();
         assert!(hello.to_text().unwrap().contains("\"hello\""), "{hello}");
         socket
