@@ -108,4 +108,27 @@ mod tests {
         let told = read(&[("DEMO_SIZE", "2x20x50")]).unwrap_err();
         assert!(told.contains("such as 2x20x50x20000"), "{told}");
     }
+
+    #[test]
+    fn no_secret_among_them_is_shown_whoever_prints_them() {
+        const PLANTED: &str = "0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f9";
+        const DATABASE: &str = "postgres://app:0a1b2c3d4e5f6071@localhost/app";
+        const REDIS: &str = "redis+sentinel://app:0a1b2c3d4e5f6071@localhost:26379/main";
+        let sources = Sources::default().with_env([
+            ("SEALING_KEY", PLANTED),
+            ("DATABASE_URL", DATABASE),
+            ("REDIS_URL", REDIS),
+            ("REDIS_SENTINEL_USER", "node"),
+            ("REDIS_SENTINEL_PASSWORD", PLANTED),
+        ]);
+        let shown = format!("{sources:?} {sources:#?}");
+        let settings = Settings::read(sources).unwrap();
+        let told = format!("{shown} {settings:?} {settings:#?} {:?}", settings.common);
+        assert!(!told.contains("0a1b2c3d"), "{told}");
+        assert!(told.contains("REDIS_SENTINEL_PASSWORD"), "names are no secret");
+        let fault =
+            read(&[("SEALING_KEY", "0a1b2c3d"), ("DATABASE_URL", "nosql://0a1b2c3d"), ("REDIS_URL", "x://0a1b2c3d")]);
+        let told = fault.unwrap_err();
+        assert!(!told.contains("0a1b2c3d"), "{told}");
+    }
 }

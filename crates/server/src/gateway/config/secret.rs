@@ -29,3 +29,16 @@ impl fmt::Debug for Material {
         f.write_str("Material(…)")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_of_it_is_shown() {
+        let material = Material::new(b"planted-secret\r\n");
+        assert_eq!(material.expose(), b"planted-secret");
+        let told = format!("{material:?} {material:#?} {:?}", Some(&material));
+        assert!(!told.contains("planted") && !told.contains("112"), "{told}");
+    }
+}

@@ -112,3 +112,13 @@ fn known(state: &State, token: &str) -> Option<Caller> {
     }
     found.map(|credential| Caller { name: credential.name.clone(), tenants: credential.tenants.clone() })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens_are_kept_as_what_compares_in_constant_time() {
+        let _: fn(&State) -> &[blake3::Hash] = |state| &state.plan.tokens;
+    }
+}
