@@ -6,7 +6,7 @@ use axum::{body::Body, http::Request};
 use futures_util::{FutureExt as _, SinkExt as _, StreamExt as _};
 use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
-use tokio::net::TcpStream;
+use tokio::{net::TcpStream, sync::mpsc};
 use tokio_tungstenite::{
     MaybeTlsStream, WebSocketStream, connect_async,
     tungstenite::{Error, Message, client::IntoClientRequest as _},
@@ -18,7 +18,36 @@ use super::world::{ADMIN, ANALYST, OTHER_ADMIN, Person, World};
 /// Beyond it an event is not coming.
 const WAIT: Duration = Duration::from_secs(10);
 
-pub(super) struct Socket(WebSocketStream<MaybeTlsStream<TcpStream>>);
+/// A socket that is listened to all the time, as a browser's is: one that answers no ping for long is dropped.
+pub(super) struct Socket {
+    heard: mpsc::UnboundedReceiver<Result<Message, Error>>,
+    say: mpsc::UnboundedSender<Message>,
+}
+
+/// Carries messages between a socket and its [`Socket`], until either ends.
+async fn carry(
+    mut socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
+    heard: mpsc::UnboundedSender<Result<Message, Error>>,
+    mut say: mpsc::UnboundedReceiver<Message>,
+) {
+    loop {
+        tokio::select! {
+            message = socket.next() => {
+                let Some(message) = message else { return };
+                if heard.send(message).is_err() {
+                    return;
+                }
+            }
+            message = say.recv() => {
+                let Some(message) = message else { return };
+                if let Err(error) = socket.send(message).await {
+                    _ = heard.send(Err(error));
+                    return;
+                }
+            }
+        }
+    }
+}
 
 /// A world that listens on the loopback interface.
 async fn listening() -> (World, String) {
@@ -41,7 +70,10 @@ async fn connect(address: &str, headers: &[(&'static str, String)], query: &str)
     for (name, value) in headers {
         request.headers_mut().insert(*name, value.parse().unwrap());
     }
-    let mut socket = Socket(connect_async(request).await?.0);
+    let (stream, _) = connect_async(request).await?;
+    let ((tell, heard), (say, said)) = (mpsc::unbounded_channel(), mpsc::unbounded_channel());
+    tokio::spawn(carry(stream, tell, said));
+    let mut socket = Socket { heard, say };
     assert_eq!(socket.next().await["type"], "hello");
     Ok(socket)
 }
@@ -92,7 +124,8 @@ impl Socket {
     /// The next message that is not a ping.
     pub(super) async fn next(&mut self) -> Value {
         loop {
-            let message = tokio::time::timeout(WAIT, self.0.next()).await.expect("a message comes").unwrap().unwrap();
+            let message =
+                tokio::time::timeout(WAIT, self.heard.recv()).await.expect("a message comes").unwrap().unwrap();
             if let Message::Text(text) = message {
                 let message: Value = serde_json::from_str(&text).unwrap();
                 if message["type"] != "ping" {
@@ -105,7 +138,7 @@ impl Socket {
     /// The code with which the server closes.
     pub(super) async fn closed(mut self) -> u16 {
         loop {
-            match tokio::time::timeout(WAIT, self.0.next()).await.expect("the server closes") {
+            match tokio::time::timeout(WAIT, self.heard.recv()).await.expect("the server closes") {
                 Some(Ok(Message::Close(frame))) => return frame.unwrap().code.into(),
                 Some(Ok(_)) => {}
                 other => panic!("{other:?}"),
@@ -117,7 +150,7 @@ impl Socket {
     pub(super) async fn told_until_closed(mut self) -> usize {
         let mut told = 0;
         loop {
-            match tokio::time::timeout(WAIT, self.0.next()).await.expect("the server closes") {
+            match tokio::time::timeout(WAIT, self.heard.recv()).await.expect("the server closes") {
                 Some(Ok(Message::Text(text))) => told += usize::from(text.contains("\"cache_invalidation\"")),
                 Some(Ok(Message::Close(_))) | None => return told,
                 Some(Ok(_)) => {}
@@ -128,10 +161,10 @@ impl Socket {
 
     /// Whether nothing has come, everything sent so far having arrived: the server answers a ping in its order.
     pub(super) async fn is_silent(&mut self) -> bool {
-        self.0.send(Message::Ping("now".into())).await.unwrap();
+        self.say.send(Message::Ping("now".into())).unwrap();
         loop {
-            match tokio::time::timeout(WAIT, self.0.next()).await.expect("a pong comes").unwrap().unwrap() {
-                Message::Pong(_) => return self.0.next().now_or_never().is_none(),
+            match tokio::time::timeout(WAIT, self.heard.recv()).await.expect("a pong comes").unwrap().unwrap() {
+                Message::Pong(_) => return self.heard.recv().now_or_never().is_none(),
                 Message::Text(text) if !text.contains("\"ping\"") => return false,
                 _ => {}
             }
