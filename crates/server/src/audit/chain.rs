@@ -214,7 +214,7 @@ mod tests {
 
     #[test]
     fn macs_are_of_the_type_that_compares_in_constant_time_and_keys_are_not_shown() {
-        let _: fn(&AuditKeys, &Head) -> [blake3::Hash; 3] = |keys, head| [keys.seal(head), head.mac, head.pruned_mac];
+        let _: fn(&AuditKeys, &Head) -> [Hash; 3] = |keys, head| [keys.seal(head), head.mac, head.pruned_mac];
         let keys = AuditKeys::derive(&[0xAB; 32]);
         let told = format!("{keys:?} {keys:#?}").to_lowercase();
         assert!(!told.contains("ab, ") && !told.contains("171") && !told.contains('['), "{told}");
