@@ -212,7 +212,7 @@ async fn add_flows(
     owner: Uuid,
     planned: &Planned,
 ) -> anyhow::Result<()> {
-    let flows: &[(&str, FlowStatus, FlowPhase, u8)] = match planned.2 {
+    let flows: &[DemoFlow] = match planned.2 {
         EngagementStatus::Active => &[
             ("Storage and backup inventory", FlowStatus::Running, FlowPhase::DataImport, 10),
             ("Network devices", FlowStatus::Draft, FlowPhase::DataImport, 0),
@@ -220,7 +220,21 @@ async fn add_flows(
         EngagementStatus::Planned => &[("First look", FlowStatus::Draft, FlowPhase::DataImport, 0)],
         EngagementStatus::Completed => &[("Plant servers", FlowStatus::Completed, FlowPhase::AssetInventory, 100)],
     };
-    for (name, status, phase, progress_percent) in flows.iter().copied() {
+    create_flows(platform, write, client, engagement, owner, flows).await
+}
+
+/// A flow of a demonstration: its name, how far it is, and its progress in percent.
+type DemoFlow = (&'static str, FlowStatus, FlowPhase, u8);
+
+async fn create_flows(
+    platform: &Platform,
+    write: &mut Write,
+    client: ClientId,
+    engagement: Uuid,
+    owner: Uuid,
+    planned: &[DemoFlow],
+) -> anyhow::Result<()> {
+    for (name, status, phase, progress_percent) in planned.iter().copied() {
         let metadata = json!({ "source": "demonstration" });
         let new = NewFlow { engagement_id: engagement, owner_id: owner, name: name.to_owned(), metadata };
         let flow = flows::create(write, client, &new, platform.now()).await?.summary.id;

@@ -3,17 +3,15 @@
 //! The same size gives the same names and numbers on every machine (ids and times are not the same). A client is made
 //! in one write and its inventory is imported the usual way, so a start that was cut short is completed by the next.
 
-use serde_json::json;
 use uuid::Uuid;
 
-use super::{PASSWORD, Seeded, import, inventory};
+use super::{DemoFlow, PASSWORD, Seeded, create_flows, import, inventory};
 use crate::{
     api::Platform,
     coherence::{ClientId, Write},
     store::repositories::{
         clients::{self, ClientData},
         engagements::{self, EngagementData},
-        flows::{self, FlowUpdate, NewFlow},
         memberships,
         users::{self, NewUser},
     },
@@ -64,7 +62,7 @@ const TOWNS: [&str; 20] = [
 const INDUSTRIES: [&str; 5] = ["Logistics", "Manufacturing", "Retail", "Insurance", "Energy"];
 const PROGRAMMES: [&str; 5] =
     ["Data centre exit", "SAP to the cloud", "Branch servers", "Network assessment", "Archive clean-up"];
-const FLOWS: [(&str, FlowStatus, FlowPhase, u8); 3] = [
+const FLOWS: [DemoFlow; 3] = [
     ("Server inventory", FlowStatus::Running, FlowPhase::DataImport, 20),
     ("Storage and backup", FlowStatus::Draft, FlowPhase::DataImport, 0),
     ("Applications", FlowStatus::Completed, FlowPhase::AssetInventory, 100),
@@ -191,18 +189,7 @@ async fn engagement(
         ends_on: None,
     };
     let engagement = engagements::create(write, client, &data, platform.now()).await?.id;
-    for (name, status, phase, progress_percent) in FLOWS {
-        let metadata = json!({ "source": "demonstration" });
-        let new = NewFlow { engagement_id: engagement, owner_id: owner, name: name.to_owned(), metadata };
-        let flow = flows::create(write, client, &new, platform.now()).await?.summary.id;
-        let update = FlowUpdate {
-            status: Some(status),
-            phase: Some(phase),
-            progress_percent: Some(progress_percent),
-            ..FlowUpdate::default()
-        };
-        flows::update(write, client, flow, &update, platform.now()).await?;
-    }
+    create_flows(platform, write, client, engagement, owner, &FLOWS).await?;
     Ok(engagement)
 }
 
