@@ -95,6 +95,12 @@ export const useAdminEngagements = () => useCoherentQuery(reads.adminListEngagem
 
 export const useAdminUsers = () => useCoherentQuery(reads.adminListUsers());
 
+/** Says who a user is by their id, as far as they are still there. */
+export function useNameOf(): (userId: string) => string {
+  const users = useAdminUsers();
+  return (userId) => users.data?.items.find(({ id }) => id === userId)?.name ?? 'A user who is gone';
+}
+
 export const usePendingApprovals = (enabled = true) =>
   useCoherentQuery(reads.listPendingApprovals(), { enabled });
 

@@ -24,7 +24,7 @@ interface Confirmation {
   onConfirm: () => void;
 }
 
-export function confirmRemoval({ title, body, action, onConfirm }: Confirmation): void {
+export function confirmRisk({ title, body, action, onConfirm }: Confirmation): void {
   modals.openConfirmModal({
     title,
     children: (
@@ -42,4 +42,9 @@ export function confirmRemoval({ title, body, action, onConfirm }: Confirmation)
 export function fieldMessages(error: unknown): Record<string, string> {
   if (!isApiError(error)) return {};
   return Object.fromEntries(error.errors.map(({ field, message }) => [field, message]));
+}
+
+/** All that the server says of a refused document, for a form that cannot show it field by field; empty for any other failure. */
+export function faultMessages(error: unknown): string[] {
+  return isApiError(error, 422) ? error.errors.map(({ message }) => message) : [];
 }

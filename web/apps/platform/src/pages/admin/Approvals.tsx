@@ -5,7 +5,7 @@ import { useApproveUser, useRejectUser } from '../../api/mutations';
 import { useClients, usePendingApprovals } from '../../api/queries';
 import type { MembershipRole, PendingApproval } from '../../api/types';
 import { type Column, DataTable } from '../../components/DataTable';
-import { announce, announceFailure, confirmRemoval } from '../../components/feedback';
+import { announce, announceFailure, confirmRisk } from '../../components/feedback';
 import { QueryView } from '../../components/QueryView';
 import { Notice } from '../../components/states';
 import { TimeAgo } from '../../components/TimeAgo';
@@ -47,7 +47,7 @@ export function Page() {
   const reject = useRejectUser();
 
   const askRejection = (request: PendingApproval) =>
-    confirmRemoval({
+    confirmRisk({
       title: 'Reject this request?',
       body: `${request.name} (${request.email}) will not be able to sign in.`,
       action: 'Reject the request',

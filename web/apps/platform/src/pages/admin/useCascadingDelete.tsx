@@ -1,6 +1,6 @@
 import { isApiError } from '@unstale/client';
 import type { Write } from '@unstale/client/react';
-import { announce, announceFailure, confirmRemoval } from '../../components/feedback';
+import { announce, announceFailure, confirmRisk } from '../../components/feedback';
 
 interface Thing {
   id: string;
@@ -25,7 +25,7 @@ export function useCascadingDelete(remove: Remove, kind: string): (thing: Thing)
     );
 
   const askCascade = (thing: Thing, detail: string) =>
-    confirmRemoval({
+    confirmRisk({
       title: `Delete “${thing.name}” with everything in it?`,
       body: <>{detail} Deleting it removes all of that too, for everyone. This cannot be undone.</>,
       action: 'Delete everything',
@@ -33,7 +33,7 @@ export function useCascadingDelete(remove: Remove, kind: string): (thing: Thing)
     });
 
   return (thing) =>
-    confirmRemoval({
+    confirmRisk({
       title: `Delete this ${kind}?`,
       body: `“${thing.name}” is removed for everyone.`,
       action: `Delete the ${kind}`,

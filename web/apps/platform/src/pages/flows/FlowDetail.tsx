@@ -6,7 +6,7 @@ import { useFlow, useFlowState } from '../../api/queries';
 import type { Flow, FlowStatus } from '../../api/types';
 import { FlowBadge, ProgressCell } from '../../components/badges';
 import { Facts } from '../../components/Facts';
-import { announce, announceFailure, confirmRemoval } from '../../components/feedback';
+import { announce, announceFailure, confirmRisk } from '../../components/feedback';
 import { PageHeader } from '../../components/PageHeader';
 import { QueryView } from '../../components/QueryView';
 import { PageLoading, SkeletonRows } from '../../components/states';
@@ -125,7 +125,7 @@ function FlowActions({ flow }: { flow: Flow }) {
     );
 
   const askRemoval = () =>
-    confirmRemoval({
+    confirmRisk({
       title: 'Delete this flow?',
       body: `“${flow.name}” and its state are removed for everyone. This cannot be undone.`,
       action: 'Delete the flow',

@@ -1,10 +1,10 @@
 import { Button, Stack, Text } from '@mantine/core';
 import { IconArrowBackUp } from '@tabler/icons-react';
 import { useUndoConfiguration } from '../../../api/mutations';
-import { useAdminUsers, useCacheConfigurations } from '../../../api/queries';
+import { useCacheConfigurations, useNameOf } from '../../../api/queries';
 import type { ConfigurationVersion } from '../../../api/types';
 import { type Column, DataTable } from '../../../components/DataTable';
-import { announce, announceFailure, confirmRemoval } from '../../../components/feedback';
+import { announce, announceFailure, confirmRisk } from '../../../components/feedback';
 import { QueryView } from '../../../components/QueryView';
 import { Section } from '../../../components/Section';
 import { TimeAgo } from '../../../components/TimeAgo';
@@ -19,10 +19,8 @@ interface Row extends ConfigurationVersion {
 /** Who put what in force and why, the newest first, and the way back. */
 export function ConfigurationHistory({ version }: { version: number }) {
   const history = useCacheConfigurations();
-  const users = useAdminUsers();
   const undo = useUndoConfiguration();
-  const nameOf = (id: string) =>
-    users.data?.items.find((user) => user.id === id)?.name ?? 'A user who is gone';
+  const nameOf = useNameOf();
 
   const columns: [Column<Row>, ...Column<Row>[]] = [
     {
@@ -52,7 +50,7 @@ export function ConfigurationHistory({ version }: { version: number }) {
     { key: 'at', header: 'When', render: ({ changed_at }) => <TimeAgo at={changed_at} /> },
   ];
   const askUndo = () =>
-    confirmRemoval({
+    confirmRisk({
       title: 'Take the last change back?',
       body: 'What was in force before it is in force again, on every node. The change stays in the history.',
       action: 'Take it back',

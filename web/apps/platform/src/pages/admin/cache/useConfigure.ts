@@ -1,7 +1,6 @@
-import { isApiError } from '@unstale/client';
 import { useSaveConfiguration } from '../../../api/mutations';
 import type { CacheConfiguration, Configuration } from '../../../api/types';
-import { announce, announceFailure } from '../../../components/feedback';
+import { announce, announceFailure, faultMessages } from '../../../components/feedback';
 
 /** Puts another configuration in force. `onFaults` is told what the server says of single fields. */
 export function useConfigure({ version }: CacheConfiguration) {
@@ -19,7 +18,7 @@ export function useConfigure({ version }: CacheConfiguration) {
           on.done();
         },
         onError: (error) => {
-          const faults = isApiError(error, 422) ? error.errors.map(({ message }) => message) : [];
+          const faults = faultMessages(error);
           if (faults.length > 0 && on.faults) on.faults(faults);
           else announceFailure('Nothing was changed', error);
         },

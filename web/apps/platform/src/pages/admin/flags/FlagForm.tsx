@@ -1,11 +1,10 @@
 import { Divider, MultiSelect, NumberInput, Stack, Text } from '@mantine/core';
 import { useForm } from '@mantine/form';
-import { isApiError } from '@unstale/client';
 import { useSaveFlag } from '../../../api/mutations';
 import { useAdminUsers } from '../../../api/queries';
 import type { FeatureFlag, FlagRule } from '../../../api/types';
 import { FormActions } from '../../../components/FormActions';
-import { announce, announceFailure } from '../../../components/feedback';
+import { announce, announceFailure, faultMessages } from '../../../components/feedback';
 import { EndpointShares } from './EndpointShares';
 import { FlagHistory } from './FlagHistory';
 
@@ -31,7 +30,7 @@ export function FlagForm({ flag, onDone }: { flag: FeatureFlag; onDone: () => vo
           onDone();
         },
         onError: (error) => {
-          const faults = isApiError(error, 422) ? error.errors.map(({ message }) => message) : [];
+          const faults = faultMessages(error);
           if (faults.length > 0) form.setFieldError('percentage', faults.join(' '));
           else announceFailure('The flag was not changed', error);
         },

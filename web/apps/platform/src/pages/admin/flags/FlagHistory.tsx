@@ -1,5 +1,5 @@
 import { Group, Stack, Text, Title } from '@mantine/core';
-import { useAdminUsers, useFeatureFlagChanges } from '../../../api/queries';
+import { useFeatureFlagChanges, useNameOf } from '../../../api/queries';
 import { QueryView } from '../../../components/QueryView';
 import { TimeAgo } from '../../../components/TimeAgo';
 import { inWords } from '../../../lib/flags';
@@ -9,9 +9,7 @@ const SHOWN_MAX = 8;
 /** Who changed a flag to what, the newest first. */
 export function FlagHistory({ flagKey }: { flagKey: string }) {
   const changes = useFeatureFlagChanges(flagKey);
-  const users = useAdminUsers();
-  const nameOf = (id: string) =>
-    users.data?.items.find((user) => user.id === id)?.name ?? 'A user who is gone';
+  const nameOf = useNameOf();
   return (
     <section aria-label="Changes">
       <Title order={3} fz="sm" mb="xs">

@@ -5,7 +5,7 @@ import { useFeatureFlags } from '../../../api/queries';
 import type { FeatureFlag } from '../../../api/types';
 import { Badge, type Tone } from '../../../components/badges';
 import { type Column, DataTable } from '../../../components/DataTable';
-import { announce, announceFailure, confirmRemoval } from '../../../components/feedback';
+import { announce, announceFailure, confirmRisk } from '../../../components/feedback';
 import { QueryView } from '../../../components/QueryView';
 import { inWords, type RuleInWords } from '../../../lib/flags';
 import { FlagForm } from './FlagForm';
@@ -69,7 +69,7 @@ export function Page() {
       },
     );
   const askKill = (flag: FeatureFlag) =>
-    confirmRemoval({
+    confirmRisk({
       title: `Switch ${flag.key} off for everybody?`,
       body: 'Every node and every open page follows within a second. Its rule is kept and can be put back in force.',
       action: 'Switch it off',
