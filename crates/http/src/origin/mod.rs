@@ -20,9 +20,12 @@
 //! reads while it validates is what the entry depends on.
 
 mod answer;
+mod arrived;
+mod asking;
 mod kept;
 mod load;
 mod refresh;
+mod seeker;
 mod suit;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Response, header, request};

@@ -8,11 +8,7 @@ use http_body::Body;
 use tower::Service;
 use unstale::Fetched;
 
-use super::{
-    answer::Came,
-    load::{Seeker, fetch},
-    suit::Suit,
-};
+use super::{answer::Came, load::fetch, seeker::Seeker, suit::Suit};
 use crate::{body::CacheBody, load::Handover, rfc9111::reuse::StaleUse, stored::StoredResponse};
 
 /// The answer from what is in memory and may be used while the origin is asked; one of those who are given it asks.
