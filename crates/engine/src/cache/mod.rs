@@ -1,8 +1,8 @@
 //! The cache: the one place that knows both what is decided and what is done.
 //!
 //! [`Cache`] is a cheap handle. Reads are in [`read`] (what is there already in [`find`], what is given out in
-//! [`fetched`], what a reader may refuse in [`accept`]), batches in [`batch`], when a load may begin in [`turn`] (a batch's
-//! in [`batch_turn`]), loads in [`load`], invalidation in [`invalidate`], following the log in [`follow`], warming in
+//! [`fetched`], what a reader may refuse in [`accept`], who loads for it in [`boarding`]), batches in [`batch`], when a load
+//! may begin in [`turn`] (a batch's in [`batch_turn`]), loads in [`load`], invalidation in [`invalidate`], following the log in [`follow`], warming in
 //! [`warm`], what carries a tag in [`census`], why the rule says
 //! what it says in [`explain`]. How long a read waits for the store is in
 //! [`patience`], invalidations that it did not take in [`replay`].
@@ -10,6 +10,7 @@
 mod accept;
 mod batch;
 mod batch_turn;
+mod boarding;
 mod census;
 mod erase;
 mod explain;

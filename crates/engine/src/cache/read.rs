@@ -8,14 +8,14 @@ use super::{
     Cache, Shared,
     accept::{Accept, Anything, Chosen},
     fetched::{Cached, FetchError, Fetched, ReadOptions},
-    find::{Found, Lack, Old, Share, UNSUITABLE},
+    find::{Found, Lack, Old, Share},
     load::{Loaded, error_of},
     turn::Errand,
 };
 use crate::{
     codec::Cacheable,
-    entry::{Entry, TagIds},
-    flight::{Flight, Join, Lead, Outcome, Seat},
+    entry::Entry,
+    flight::Outcome,
     judge::is_fresh,
     key::{KEY_BYTES_MAX, Key, RawKey},
     observe::Event,
@@ -23,12 +23,8 @@ use crate::{
     position::PositionSet,
     sabotage::Sabotage,
     scope::{self, Nested},
-    tag::TagId,
     verdict::{BypassReason, NotStored, StaleReason, Verdict},
 };
-
-/// Flights a reader joins before it loads for itself: each may land with a value that was overtaken meanwhile.
-const JOINS_MAX: usize = 3;
 
 impl Cache {
     /// Reads `key`: from memory, from the store, or by `load`.
@@ -238,169 +234,6 @@ impl Cache {
         self.shared.store.remove(key.raw()).await
     }
 
-    async fn load_or_join<V, E, A, F, L>(
-        &self,
-        key: &Key<V>,
-        policy: &Policy,
-        required: PositionSet,
-        (lack, store_is_busy): (Lack, bool),
-        accept: A,
-        load: F,
-    ) -> Result<Fetched<V>, FetchError<E>>
-    where
-        V: Cacheable,
-        E: Clone + Send + Sync + 'static,
-        A: Accept<V>,
-        F: FnOnce(Option<Cached<V>>) -> L + Send + 'static,
-        L: Future<Output = Result<Loaded<V>, E>> + Send + 'static,
-    {
-        let errand = Errand::read(&lack, store_is_busy);
-        let Lack { mut verdict, mut old, share } = lack;
-        let known_tags = old.as_ref().map_or_else(TagIds::new, |old| TagIds::from_slice(old.entry.tags()));
-        for _ in 0..JOINS_MAX {
-            match self.shared.board(key.raw(), &known_tags, &required, share) {
-                Seat::Lead(lead) => {
-                    let load = loading(load, old.as_ref());
-                    let (outcome, spared) = self.lead(key, policy, &accept, lead, required, errand, load).await;
-                    return self.landed(key.raw(), outcome, verdict, old, &accept, spared);
-                }
-                Seat::Full => {
-                    verdict = Verdict::Bypass(BypassReason::TooManyWaiters);
-                    break;
-                }
-                Seat::Join(join) => {
-                    self.shared.joined(key.raw(), &join);
-                    let flight = join.flight().clone();
-                    match join.outcome().await {
-                        Outcome::Loaded(entry, not_stored)
-                            if self.shared.may_share(key.raw(), &flight, (&entry, not_stored), share) =>
-                        {
-                            if accept.accepts(&entry, verdict, not_stored, true) {
-                                let outcome = Outcome::Loaded(entry, not_stored);
-                                return self.landed(key.raw(), outcome, verdict, old, &accept, true);
-                            }
-                            verdict = UNSUITABLE;
-                            old = Some(Old::refused(entry, policy));
-                            break;
-                        }
-                        Outcome::Loaded(_, not_stored) if !is_overtaken(not_stored) => break,
-                        Outcome::Loaded(..) | Outcome::Aborted => {}
-                        failed => return self.landed(key.raw(), failed, verdict, old, &accept, true),
-                    }
-                }
-            }
-        }
-        let lead = self.shared.alone(key.raw());
-        let load = loading(load, old.as_ref());
-        let (outcome, _) = self.lead(key, policy, &accept, lead, required, Errand::alone(share), load).await;
-        self.landed(key.raw(), outcome, verdict, old, &accept, false)
-    }
-
-    async fn load_uncached<V, E, F, L>(
-        &self,
-        key: &Key<V>,
-        policy: &Policy,
-        required: PositionSet,
-        reason: BypassReason,
-        load: F,
-    ) -> Result<Fetched<V>, FetchError<E>>
-    where
-        V: Cacheable,
-        E: Clone + Send + Sync + 'static,
-        F: FnOnce(Option<Cached<V>>) -> L + Send + 'static,
-        L: Future<Output = Result<Loaded<V>, E>> + Send + 'static,
-    {
-        let declining = move |_| async move { load(None).await.map(Loaded::declined) };
-        self.load_alone(key, policy, required, reason, declining).await
-    }
-
-    /// Loads for this reader alone.
-    async fn load_alone<V, E, F, L>(
-        &self,
-        key: &Key<V>,
-        policy: &Policy,
-        required: PositionSet,
-        reason: BypassReason,
-        load: F,
-    ) -> Result<Fetched<V>, FetchError<E>>
-    where
-        V: Cacheable,
-        E: Clone + Send + Sync + 'static,
-        F: FnOnce(Option<Cached<V>>) -> L + Send + 'static,
-        L: Future<Output = Result<Loaded<V>, E>> + Send + 'static,
-    {
-        let lead = self.shared.alone(key.raw());
-        let load = move || load(None);
-        let errand = Errand::alone(Share::ByRule);
-        let (outcome, _) = self.lead(key, policy, &Anything, lead, required, errand, load).await;
-        self.landed(key.raw(), outcome, Verdict::Bypass(reason), None, &Anything, false)
-    }
-
-    /// Loads a value anew in the background, unless as many as the limit do so already. The one who calls holds the
-    /// entry's claim; it is given back if nothing comes of it.
-    fn refresh<V, E, F, L>(
-        &self,
-        key: &Key<V>,
-        policy: &Policy,
-        required: PositionSet,
-        old: Arc<Entry>,
-        errand: Errand,
-        load: F,
-    ) where
-        V: Cacheable,
-        E: Clone + Send + Sync + 'static,
-        F: FnOnce(Option<Cached<V>>) -> L + Send + 'static,
-        L: Future<Output = Result<Loaded<V>, E>> + Send + 'static,
-    {
-        let Ok(one_of_few) = self.shared.refreshes.clone().try_acquire_owned() else {
-            self.shared.observers.tell(&Event::RefreshSkipped { key: key.raw() });
-            return old.release_refresh();
-        };
-        let Seat::Lead(lead) = self.shared.board(key.raw(), old.tags(), &required, Share::ByRule) else {
-            return old.release_refresh();
-        };
-        let (this, key, policy) = (self.clone(), key.clone(), *policy);
-        let found = old.clone();
-        let load = move || load(Cached::of(found));
-        tokio::spawn(async move {
-            // Nobody waits who could refuse anything: whatever lives longer will do.
-            let (outcome, _) = this.lead(&key, &policy, &Anything, lead, required, errand, load).await;
-            if matches!(outcome, Outcome::Failed(_) | Outcome::TimedOut) {
-                old.rest(this.now() + policy.fail_safe_retry);
-            }
-            if !matches!(outcome, Outcome::Loaded(_, None)) {
-                old.release_refresh();
-            }
-            drop(one_of_few);
-        });
-    }
-
-    /// Runs the load in a task of its own and waits for it. Says whether another node spared it.
-    #[allow(clippy::too_many_arguments, reason = "what a load depends on; two of them are of its own types")]
-    async fn lead<V, E, A, F, L>(
-        &self,
-        key: &Key<V>,
-        policy: &Policy,
-        accept: &A,
-        lead: Lead,
-        required: PositionSet,
-        errand: Errand,
-        load: F,
-    ) -> (Outcome, bool)
-    where
-        V: Cacheable,
-        E: Clone + Send + Sync + 'static,
-        A: Accept<V>,
-        F: FnOnce() -> L + Send + 'static,
-        L: Future<Output = Result<Loaded<V>, E>> + Send + 'static,
-    {
-        let (shared, key, policy, accept) = (self.shared.clone(), key.clone(), *policy, accept.clone());
-        let span = tracing::debug_span!("cache.load", cache.entity = key.raw().entity(), cache.tier = "loader");
-        let flight =
-            async move { shared.fly(&key, (&policy, &accept), lead, required, &errand, async { load().await }).await };
-        tokio::spawn(flight.instrument(span)).await.unwrap_or((Outcome::Aborted, false))
-    }
-
     pub(super) fn landed<V: Cacheable, E: Clone + 'static>(
         &self,
         key: &RawKey,
@@ -473,15 +306,6 @@ impl Cache {
     }
 }
 
-/// A load that is told what was found instead of an answer.
-fn loading<V: Cacheable, L>(
-    load: impl FnOnce(Option<Cached<V>>) -> L + Send + 'static,
-    old: Option<&Old>,
-) -> impl FnOnce() -> L + Send + 'static {
-    let found = old.map(|old| old.entry.clone());
-    move || load(found.and_then(Cached::of))
-}
-
 /// A load within a load: the outer value depends on all that the inner one does.
 #[cold]
 fn tell_outer_load(key: &RawKey, entry: &Entry, verdict: Verdict, not_stored: Option<NotStored>, collapsed: bool) {
@@ -509,42 +333,11 @@ pub(super) fn required(options: &ReadOptions) -> PositionSet {
     required
 }
 
-fn is_overtaken(not_stored: Option<NotStored>) -> bool {
-    matches!(not_stored, None | Some(NotStored::Overtaken))
-}
-
 impl Shared {
     /// Whether what memory holds may be used within the load that runs here: its reader may have been unable to ask the
     /// store, or may demand more than this node has seen.
     #[inline(never)]
     fn suits_load(&self) -> bool {
         !scope::is_unconfirmed() && scope::required().iter().all(|position| self.has_reached(position))
-    }
-
-    /// Joins a running load that is young enough for this reader, or begins one.
-    pub(super) fn board(&self, key: &RawKey, known_tags: &[TagId], required: &PositionSet, share: Share) -> Seat {
-        if let Share::Next(asked) = share {
-            return self.flights.board_next(key, asked, self.frontier_of(key), TagIds::from_slice(known_tags));
-        }
-        let needed = required.in_partition(self.partition(key.tenant()));
-        let may_join = |flight: &Flight| {
-            let base = flight.base();
-            self.sabotage.is(Sabotage::JoinUnjudged)
-                || (self.may_serve(base, needed, &flight.known_tags) && self.may_serve(base, needed, known_tags))
-        };
-        self.flights.board(key, self.frontier_of(key), TagIds::from_slice(known_tags), may_join)
-    }
-
-    /// Notes that a reader waits for a flight; if the reader is a load, so that it does not wait for its turn.
-    pub(super) fn joined(&self, key: &RawKey, join: &Join) {
-        self.observers.tell(&Event::Joined { key });
-        if scope::is_recording() && join.hasten() {
-            self.refills.look_again();
-        }
-    }
-
-    /// A load that nobody joins.
-    pub(super) fn alone(&self, key: &RawKey) -> Lead {
-        self.flights.alone(key, self.frontier_of(key))
     }
 }
