@@ -1,16 +1,75 @@
 //! The readers of what comes from outside that have no other public name, for fuzzing. No part of the interface.
 
-use http::request;
+use std::sync::Arc;
 
-use super::{config::file::JwtFile, identity::claims::Rules, listen::hygiene};
+use http::{HeaderMap, request, response};
+use jsonwebtoken::Algorithm;
+use rustls::pki_types::CertificateDer;
+use unstale::{Tag, Tenant};
+
+use super::{
+    config::file::{self, IntrospectionFile, JwtFile},
+    control::{Purge, Warm},
+    identity::{HashKey, Known, claims::Rules, cookies, introspect, keys::KeySet},
+    listen::{PeerCertificate, hygiene},
+    proxy::attempt,
+};
 
 /// Whether a request's head is one that everybody reads alike. What `Connection` names is then taken out of it.
 pub fn hygiene(head: &mut request::Parts) -> bool {
     hygiene::clean(head).is_ok()
 }
 
+/// Whether a server's answer can be passed on. What concerned the connection to it is then taken out of its head.
+pub fn answer_head(head: &mut response::Parts) -> bool {
+    attempt::clean(head).is_ok()
+}
+
 /// Whether the head of a token may be believed by such rules, and the algorithm that it names.
 pub fn token_head(rules: &JwtFile, token: &str) -> Option<String> {
     let rules = Rules::of("fuzzed", rules, true);
     rules.head(token).ok().map(|head| format!("{:?}", head.alg))
+}
+
+/// How many keys a JWKS has, and how many of them would verify a token that is signed with a secret.
+pub fn keys(text: &str) -> Option<(usize, usize)> {
+    let keys = KeySet::parse(text).ok()?;
+    let of_secrets = [Algorithm::HS256, Algorithm::HS384, Algorithm::HS512];
+    Some((keys.len(), of_secrets.iter().flat_map(|algorithm| keys.candidates(None, *algorithm)).count()))
+}
+
+/// Who an answer to an introspection says it is: the tenant, the subject, and what else tells their answers apart.
+pub fn identity_answer(rule: &IntrospectionFile, body: &[u8]) -> Option<(Option<Tenant>, String, [u8; 32])> {
+    let key = HashKey::derive(b"fuzzed");
+    let value = serde_json::from_slice(body).ok()?;
+    let read = introspect::read(rule, &Arc::from("fuzzed"), &value, &key.digest(&[]), &key).ok()?;
+    Some((read.tenant, read.subject, *read.apart?.bytes()))
+}
+
+/// Every cookie of a request, with its value.
+pub fn cookie_pairs(headers: &HeaderMap) -> Vec<(Vec<u8>, Vec<u8>)> {
+    cookies(headers).map(|(name, value)| (name.to_vec(), value.to_vec())).collect()
+}
+
+/// By what a request's credentials are known; none if it has none.
+pub fn credentials(known: &file::Credentials, headers: &HeaderMap) -> Option<[u8; 32]> {
+    let known = Known::of(known);
+    known.digest(headers, &HashKey::derive(b"fuzzed")).map(|digest| *digest.bytes())
+}
+
+/// What is known of a client's certificate.
+pub fn certificate(der: &[u8]) -> Option<PeerCertificate> {
+    PeerCertificate::read(&CertificateDer::from_slice(der))
+}
+
+/// What the body of a purge declares wrong in a tenant.
+pub fn purge(body: &[u8], tenant: &Tenant) -> Option<Vec<Tag>> {
+    let purge: Purge = serde_json::from_slice(body).ok()?;
+    purge.tags(tenant).ok()
+}
+
+/// The heads of the requests that the body of a warming means.
+pub fn warm(body: &[u8]) -> Option<Vec<request::Parts>> {
+    let warm: Warm = serde_json::from_slice(body).ok()?;
+    Some(warm.requests().ok()?.into_iter().map(|request| request.into_parts().0).collect())
 }

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode, Uri, header};
 use unstale::Cacheable as _;
 use unstale_http::{
-    Query, StoredResponse,
+    Query, RoutePolicies, RoutePolicy, StoredResponse,
     conditional::{Condition, Preconditions},
     decide::may_look_up,
     headers::{CACHE_GROUPS, WRITTEN_POSITION},
@@ -27,7 +27,7 @@ use unstale_http::{
 /// By this name each is called with bytes.
 pub(crate) type Property = (&'static str, fn(&[u8]));
 
-pub(crate) const ALL: [Property; 12] = [
+pub(crate) const ALL: [Property; 13] = [
     ("cache-control", cache_control),
     ("age-expires", age_expires),
     ("vary", vary_names),
@@ -40,6 +40,7 @@ pub(crate) const ALL: [Property; 12] = [
     ("stored-response", stored_response),
     ("position", position),
     ("request-head", request_head),
+    ("route-pattern", route_pattern),
 ];
 
 /// Lines of a header from bytes; a line that is no value is left out.
@@ -241,4 +242,22 @@ pub(crate) fn request_head(data: &[u8]) {
     head.headers.remove(header::TRANSFER_ENCODING);
     head.method = http::Method::POST;
     assert!(may_look_up(&head).is_err() && (is_looked_up || !data.is_empty()));
+}
+
+/// A pattern that is one finds what it means, and nothing of another number of segments; twice it is refused.
+pub(crate) fn route_pattern(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    let mut lines = text.splitn(3, '\n');
+    let mut line = || lines.next().unwrap_or_default();
+    let (pattern, group, path) = (line(), line(), line());
+    let policy = || RoutePolicy::uncached("a").groups([group]);
+    let Ok(routes) = RoutePolicies::builder().route(pattern, policy()).build() else { return };
+    assert!(RoutePolicies::builder().route(pattern, policy()).route(pattern, policy()).build().is_err());
+    let open = pattern.strip_suffix("/*");
+    let meant = open.map_or_else(|| pattern.to_owned(), |before| format!("{before}/x/y"));
+    assert!(routes.find(&meant).is_some(), "{pattern} does not find {meant}");
+    if routes.find(path).is_some() {
+        let (wanted, got) = (pattern.split('/').count(), path.split('/').count());
+        assert!(got == wanted || open.is_some() && got > wanted, "{pattern} finds {path}");
+    }
 }

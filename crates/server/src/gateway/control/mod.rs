@@ -26,6 +26,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use self::access::Access;
 pub use self::openapi::openapi;
+pub(super) use self::{selection::Purge, warm::Warm};
 use super::{
     assembly::{GatewayService, Shared},
     listen::ListenHandle,

@@ -52,7 +52,7 @@ pub(super) struct Selection {
 /// What is to be purged, and how.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Purge {
+pub(in crate::gateway) struct Purge {
     /// As the identity names it; `public` for what everybody may see.
     tenant: String,
     /// Such as `import:7`.
@@ -211,7 +211,8 @@ impl Purge {
         groups.chain(principals).chain(sessions).collect()
     }
 
-    fn tags(&self, tenant: &Tenant) -> Result<Vec<Tag>, Problem> {
+    /// What it declares wrong.
+    pub(in crate::gateway) fn tags(&self, tenant: &Tenant) -> Result<Vec<Tag>, Problem> {
         let lists = [("groups", &self.groups), ("principals", &self.principals), ("sessions", &self.sessions)];
         let count: usize = lists.iter().map(|(_, names)| names.len()).sum();
         let mut errors = Vec::new();

@@ -17,6 +17,7 @@ use crate::{
     gateway::{
         assembly::GatewayService,
         identity::{Identified, Outcome, Peer},
+        listen::hygiene,
     },
     problem::{FieldError, Json, Problem},
 };
@@ -31,7 +32,7 @@ const TIME_MAX: Duration = Duration::from_secs(30);
 /// What is to be read.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Warm {
+pub(in crate::gateway) struct Warm {
     /// Whole URLs: the host is that by which clients ask.
     #[schema(max_items = 1000)]
     urls: Vec<String>,
@@ -114,7 +115,8 @@ impl Control {
 }
 
 impl Warm {
-    fn requests(&self) -> Result<Vec<Request<Empty<Bytes>>>, Problem> {
+    /// The requests that it means.
+    pub(in crate::gateway) fn requests(&self) -> Result<Vec<Request<Empty<Bytes>>>, Problem> {
         let mut headers = HeaderMap::new();
         for (name, value) in &self.headers {
             let wrong = || {
@@ -137,10 +139,15 @@ impl Warm {
             let uri: Uri = url.parse().map_err(|_| wrong())?;
             let host = uri.authority().and_then(|host| HeaderValue::try_from(host.as_str()).ok()).ok_or_else(wrong)?;
             let path = uri.path_and_query().map_or("/", |path| path.as_str());
-            let mut request = Request::get(path).body(Empty::new()).map_err(|_| wrong())?;
+            let mut request = Request::get(path).body(()).map_err(|_| wrong())?;
             *request.headers_mut() = headers.clone();
             request.headers_mut().insert(header::HOST, host);
-            Ok(request)
+            let (mut head, ()) = request.into_parts();
+            // It did not come by the listener, which refuses what servers read in different ways.
+            hygiene::clean(&mut head).map_err(|refusal| {
+                Problem::unprocessable([FieldError::new(format!("urls[{at}]"), refusal.detail())])
+            })?;
+            Ok(Request::from_parts(head, Empty::new()))
         };
         self.urls.iter().enumerate().map(request).collect()
     }

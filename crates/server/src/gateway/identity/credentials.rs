@@ -69,6 +69,11 @@ impl Known {
         self.headers.iter().any(|name| headers.contains_key(name)) || self.cookies_of(headers).next().is_some()
     }
 
+    /// All credentials of a request, as a hash; none if it has none.
+    pub(crate) fn digest(&self, headers: &HeaderMap, key: &HashKey) -> Option<Digest> {
+        self.rest(headers, Accounted::Nothing, key)
+    }
+
     /// The credentials of a request that were not accounted for, as a hash; none if it has none.
     pub(crate) fn rest(&self, headers: &HeaderMap, accounted: Accounted<'_>, key: &HashKey) -> Option<Digest> {
         let mut hasher: Option<blake3::Hasher> = None;

@@ -99,7 +99,7 @@ impl Introspection {
 
     /// A hash of a request's credentials; none if it has none.
     pub(crate) fn credentials(&self, headers: &HeaderMap) -> Option<Digest> {
-        self.known.rest(headers, super::credentials::Accounted::Nothing, &self.key)
+        self.known.digest(headers, &self.key)
     }
 
     /// What is remembered of credentials, and still holds. `tenant` is the one by rule, for answers that name none.
@@ -181,7 +181,7 @@ impl Introspection {
             Err(_) => format!("no answer within {} ms", self.rule.timeout.0.as_millis()),
             Ok(Err(error)) => error.to_string(),
             Ok(Ok((status, body))) if status.is_success() => match serde_json::from_slice(&body) {
-                Ok(value) => match self.verified(&value, credentials) {
+                Ok(value) => match read(&self.rule, &self.way, &value, credentials, &self.key) {
                     Ok(verified) => return answered(Some(verified)),
                     Err(path) => format!("the answer does not name {path:?}"),
                 },
@@ -198,25 +198,30 @@ impl Introspection {
         tracing::warn!(way = &*self.way, path = self.rule.path, reason, "an identity could not be asked for");
         Asked::Failed
     }
+}
 
-    /// Reads an answer; the place of what it lacks.
-    fn verified(&self, value: &Value, credentials: &Digest) -> Result<Verified, String> {
-        let rule = &self.rule;
-        let subject = text_at(value, &rule.principal).ok_or_else(|| rule.principal.clone())?;
-        let tenant = match &rule.tenant {
-            None => None,
-            Some(path) => {
-                let name = text_at(value, path).ok_or_else(|| path.clone())?;
-                Some(tenancy::tenant(&name).ok_or_else(|| path.clone())?)
-            }
-        };
-        let session = rule.session.as_ref().and_then(|path| text_at(value, path));
-        let said = match &rule.distinguish {
-            Some(paths) => digest_of(value, paths, &self.key),
-            None => self.key.digest(&[value.to_string().as_bytes()]),
-        };
-        let own: &[u8] = if rule.share_sessions { &[] } else { credentials.bytes() };
-        let apart = self.key.digest(&[said.bytes(), own]);
-        Ok(Verified { way: self.way.clone(), subject, apart: Some(apart), tenant, session })
-    }
+/// Reads an answer; the place of what it lacks.
+pub(crate) fn read(
+    rule: &IntrospectionFile,
+    way: &Arc<str>,
+    value: &Value,
+    credentials: &Digest,
+    key: &HashKey,
+) -> Result<Verified, String> {
+    let subject = text_at(value, &rule.principal).ok_or_else(|| rule.principal.clone())?;
+    let tenant = match &rule.tenant {
+        None => None,
+        Some(path) => {
+            let name = text_at(value, path).ok_or_else(|| path.clone())?;
+            Some(tenancy::tenant(&name).ok_or_else(|| path.clone())?)
+        }
+    };
+    let session = rule.session.as_ref().and_then(|path| text_at(value, path));
+    let said = match &rule.distinguish {
+        Some(paths) => digest_of(value, paths, key),
+        None => key.digest(&[value.to_string().as_bytes()]),
+    };
+    let own: &[u8] = if rule.share_sessions { &[] } else { credentials.bytes() };
+    let apart = key.digest(&[said.bytes(), own]);
+    Ok(Verified { way: way.clone(), subject, apart: Some(apart), tenant, session })
 }

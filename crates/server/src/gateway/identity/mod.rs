@@ -16,7 +16,7 @@ mod ask;
 mod certificate;
 pub(crate) mod claims;
 mod credentials;
-mod introspect;
+pub(crate) mod introspect;
 mod jwks;
 pub(crate) mod keys;
 pub(crate) mod tenancy;
@@ -33,13 +33,13 @@ use unstale_http::Identity;
 
 pub(crate) use self::{
     ask::{Ask, AskError},
-    credentials::HashKey,
+    credentials::{HashKey, Known, cookies},
     introspect::ANSWER_BYTES_MAX,
     keys::JWKS_BYTES_MAX,
 };
 use self::{
     claims::Rules,
-    credentials::{Accounted, Digest, Known},
+    credentials::{Accounted, Digest},
     introspect::{Asked, Introspection},
     jwks::Keys,
     keys::KeySet,

@@ -67,6 +67,11 @@ impl Refusal {
         }
     }
 
+    /// What to do.
+    pub(crate) fn detail(&self) -> String {
+        self.told().1
+    }
+
     /// The answer to such a request.
     pub(crate) fn problem(&self) -> Problem {
         let (status, detail) = self.told();

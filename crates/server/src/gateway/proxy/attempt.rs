@@ -160,7 +160,7 @@ async fn answer(
 }
 
 /// Removes what concerned the connection to the server.
-fn clean(head: &mut response::Parts) -> Result<(), BadAnswer> {
+pub(crate) fn clean(head: &mut response::Parts) -> Result<(), BadAnswer> {
     let headers = &mut head.headers;
     if headers.contains_key(header::TRANSFER_ENCODING) {
         let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();

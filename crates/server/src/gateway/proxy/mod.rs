@@ -15,7 +15,7 @@
 //! Choose an upstream, know a principal, or cache. An answer gets no `Via`: a gateway need not (RFC 9110 §7.6.3), and
 //! clients have no use for it. WebSocket over HTTP/2 (RFC 8441) is not offered.
 
-mod attempt;
+pub(crate) mod attempt;
 mod body;
 mod failure;
 pub(crate) mod forwarded;

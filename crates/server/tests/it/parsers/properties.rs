@@ -3,17 +3,32 @@
 
 use std::path::Path;
 
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version, header};
-use unstale_server::gateway::{
-    config::{self, Surroundings, file::JwtFile},
-    parsers,
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri, Version, header};
+use unstale::Tenant;
+use unstale_server::{
+    gateway::{
+        config::{self, Surroundings, file::JwtFile},
+        parsers,
+    },
+    telemetry::TraceContext,
 };
 
 /// By this name each is called with bytes.
 pub(crate) type Property = (&'static str, fn(&[u8]));
 
-pub(crate) const ALL: [Property; 3] =
-    [("hygiene", hygiene), ("token-head", token_head), ("configuration", configuration)];
+pub(crate) const ALL: [Property; 11] = [
+    ("hygiene", hygiene),
+    ("answer-head", answer_head),
+    ("token-head", token_head),
+    ("keys", keys),
+    ("identity-answer", identity_answer),
+    ("credentials", credentials),
+    ("certificate", certificate),
+    ("trace-context", trace_context),
+    ("purge", purge),
+    ("warm", warm),
+    ("configuration", configuration),
+];
 
 /// A head from a text in the form of HTTP/1, as far as the library's types can hold it.
 fn head(data: &[u8]) -> Option<http::request::Parts> {
@@ -50,6 +65,23 @@ pub(crate) fn hygiene(data: &[u8]) {
     assert_eq!(head.headers, before, "what Connection names was gone before");
 }
 
+/// What passes has one length at most, and nothing that concerned the connection; and passes again, unchanged.
+pub(crate) fn answer_head(data: &[u8]) {
+    let Some(read) = head(&[b"GET / HTTP/1.1\n", data].concat()) else { return };
+    let (mut head, ()) = Response::new(()).into_parts();
+    head.headers = read.headers;
+    if !parsers::answer_head(&mut head) {
+        return;
+    }
+    let headers = head.headers.clone();
+    for name in ["connection", "keep-alive", "proxy-connection", "te", "transfer-encoding", "upgrade"] {
+        assert!(!headers.contains_key(name), "{headers:?}");
+    }
+    assert!(headers.get_all(header::CONTENT_LENGTH).iter().count() <= 1, "{headers:?}");
+    assert!(parsers::answer_head(&mut head), "what has passed passes again");
+    assert_eq!(head.headers, headers);
+}
+
 /// No token is believed whose head names another algorithm than the rules do.
 pub(crate) fn token_head(data: &[u8]) {
     let rules: JwtFile =
@@ -57,6 +89,97 @@ pub(crate) fn token_head(data: &[u8]) {
             .expect("these are rules");
     if let Some(algorithm) = parsers::token_head(&rules, &String::from_utf8_lossy(data)) {
         assert_eq!(algorithm, "HS256");
+    }
+}
+
+/// A published key never verifies what is signed with a secret: whoever reads it could sign.
+pub(crate) fn keys(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    if let Some((count, of_secrets)) = parsers::keys(&text) {
+        assert!((1..=100).contains(&count));
+        assert_eq!(of_secrets, 0, "{text}");
+        assert_eq!(parsers::keys(&text), Some((count, 0)));
+    }
+}
+
+/// Two answers that say something else are of two identities.
+pub(crate) fn identity_answer(data: &[u8]) {
+    let rule = serde_json::from_str(r#"{"upstream": "u", "path": "/me", "principal": "sub", "tenant": "org"}"#)
+        .expect("this is a rule");
+    let mut texts = data.splitn(2, |byte| *byte == b'\n');
+    let (one, other) = (texts.next().unwrap_or_default(), texts.next().unwrap_or_default());
+    let (Some(read), Some(read_other)) = (parsers::identity_answer(&rule, one), parsers::identity_answer(&rule, other))
+    else {
+        return;
+    };
+    assert!(read.0.is_some() && !read.1.is_empty(), "an identity has a tenant and a name");
+    if read == read_other {
+        let value = |text: &[u8]| serde_json::from_slice::<serde_json::Value>(text).expect("it was read");
+        assert_eq!(value(one), value(other));
+    }
+}
+
+/// Requests whose cookies or keys differ are of two identities, and one that brings nothing is of none.
+pub(crate) fn credentials(data: &[u8]) {
+    let known = serde_json::from_str(r#"{"headers": ["authorization", "x-api-key"], "cookies": ["*"]}"#);
+    let known = known.expect("these are credentials");
+    let request = |lines: &[u8]| {
+        let mut headers = HeaderMap::new();
+        for line in lines.split(|byte| *byte == b'\n').take(20) {
+            let (name, value) = match line.split_first() {
+                Some((b'k', value)) => (HeaderName::from_static("x-api-key"), value),
+                Some((b'a', value)) => (header::AUTHORIZATION, value),
+                Some((_, value)) => (header::COOKIE, value),
+                None => continue,
+            };
+            if let Ok(value) = HeaderValue::from_bytes(value) {
+                headers.append(&name, value);
+            }
+        }
+        headers
+    };
+    let said = |headers: &HeaderMap| {
+        let of = |name: &str| headers.get_all(name).iter().cloned().collect::<Vec<_>>();
+        (of("authorization"), of("x-api-key"), parsers::cookie_pairs(headers))
+    };
+    let (one, other) = data.split_at(data.len() / 2);
+    let (one, other) = (request(one), request(other));
+    let digest = |headers| parsers::credentials(&known, headers);
+    assert_eq!(digest(&one) == digest(&other), said(&one) == said(&other), "{one:?} {other:?}");
+    assert_eq!(digest(&one).is_none(), said(&one) == (vec![], vec![], vec![]), "{one:?}");
+}
+
+/// What is no certificate has no names; what is one has a fingerprint, of its bytes.
+pub(crate) fn certificate(data: &[u8]) {
+    let Some(read) = parsers::certificate(data) else { return };
+    assert!(read.fingerprint().len() == 64 && read.fingerprint().bytes().all(|byte| byte.is_ascii_hexdigit()));
+    assert!(data.windows(read.subject_der().len().max(1)).any(|part| part == read.subject_der()));
+}
+
+/// What is read and written again reads the same.
+pub(crate) fn trace_context(data: &[u8]) {
+    if let Some(context) = TraceContext::parse(&String::from_utf8_lossy(data)) {
+        assert_eq!(TraceContext::parse(&context.to_string()), Some(context));
+    }
+}
+
+/// What a purge declares wrong is of its tenant alone, and not without end.
+pub(crate) fn purge(data: &[u8]) {
+    let tenants = ["acme", "globex"].map(|name| Tenant::new(name).expect("a name"));
+    let [Some(own), Some(other)] = tenants.map(|tenant| parsers::purge(data, &tenant)) else { return };
+    assert!((1..=1000).contains(&own.len()) && own.len() == other.len());
+    assert!(own.iter().all(|tag| !other.contains(tag)), "{own:?} {other:?}");
+}
+
+/// What is warmed is asked for as by a client whose request has passed: one host, and no body.
+pub(crate) fn warm(data: &[u8]) {
+    for mut head in parsers::warm(data).into_iter().flatten() {
+        assert_eq!(head.method, Method::GET);
+        assert!(!head.headers.contains_key(header::CONTENT_LENGTH));
+        assert!(!head.headers.contains_key(header::TRANSFER_ENCODING));
+        let before = head.headers.clone();
+        assert!(parsers::hygiene(&mut head), "{head:?}");
+        assert_eq!(head.headers, before);
     }
 }
 
