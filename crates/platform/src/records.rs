@@ -1,6 +1,6 @@
 //! What is kept about the cache, how it is governed, and the watch over it: the platform's part of it.
 
-use std::sync::Arc;
+use std::{num::NonZeroU32, sync::Arc};
 
 use anyhow::Context as _;
 use axum::{body::Body, http::Extensions};
@@ -63,7 +63,7 @@ impl Records {
 
     /// Begins to govern a cache, and to write about it.
     pub(crate) fn start(&self, cache: &Cache, writer: Writer) {
-        self.kept.start(cache, writer);
+        self.kept.start(cache, writer, |_| NonZeroU32::MIN);
     }
 
     /// What a layer has to tell of what it serves.

@@ -7,10 +7,10 @@
 //! - Nothing here is asked while a request waits: connections are the records' own, few, and used beside the reads.
 //! - A database that is away costs sums their writing, not the reads their answers; what was in force stays so.
 
-use std::{sync::Arc, time::Duration};
+use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
 use sea_orm::{DatabaseConnection, DbErr};
-use unstale::{Cache, CacheBuilder};
+use unstale::{Cache, CacheBuilder, Tenant};
 use unstale_http::ServedObserver;
 
 use crate::{
@@ -68,9 +68,15 @@ impl Records {
         Arc::new(self.bookkeeper.clone())
     }
 
-    /// Begins to govern a cache, and to write about it. What is returned ends when its tasks are aborted.
-    pub fn start(&self, cache: &Cache, writer: Writer) -> [tokio::task::JoinHandle<()>; 2] {
-        self.configuration.govern(cache);
+    /// Begins to govern a cache, and to write about it. `usual` says what a tenant weighs of which the configuration
+    /// says nothing. What is returned ends when its tasks are aborted.
+    pub fn start(
+        &self,
+        cache: &Cache,
+        writer: Writer,
+        usual: impl Fn(&Tenant) -> NonZeroU32 + Send + Sync + 'static,
+    ) -> [tokio::task::JoinHandle<()>; 2] {
+        self.configuration.govern(cache, usual);
         let following = tokio::spawn(self.configuration.clone().follow());
         let configuration = self.configuration.clone();
         let retention = move || configuration.effective().configuration.retention;
