@@ -154,6 +154,18 @@ bench-writes: ## What the outbox's triggers cost an import of 20,000 rows and a 
 	@scripts/setup test
 	cargo bench --package platform --bench writes
 
+# `quick` builds in a third of the time and is a little slower.
+PROFILE ?= release
+
+.PHONY: bench-data
+bench-data: ## What records, audit trail, outbox and sealing cost, each beside its aim (PROFILE=quick to build it sooner)
+	@scripts/setup bench
+	@scripts/setup test
+	cargo bench --profile $(PROFILE) --package platform --bench records --locked
+	cargo bench --profile $(PROFILE) --package platform --bench endpoint --locked -- --audit
+	cargo bench --profile $(PROFILE) --package platform --bench writes --locked
+	cargo bench --profile $(PROFILE) --package unstale --all-features --bench engine --locked -- sealing
+
 .PHONY: bench-sockets
 bench-sockets: ## When the last of 10,000 live sockets has been told of a write, and what a socket weighs
 	@ulimit -n 11000 || { echo "bench-sockets wants 11,000 open files: raise the limit (ulimit -Hn)"; exit 1; }

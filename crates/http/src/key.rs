@@ -1,11 +1,14 @@
 //! The keys of stored responses: the crate's whole catalogue.
 
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
 use http::{HeaderMap, HeaderName};
-use unstale::Tenant;
+use unstale::{RawKey, Tenant};
 
 use crate::{identity::Identity, stored::StoredResponse};
+
+/// The name of the responses' pattern.
+const RESPONSE: &str = "http:response";
 
 unstale::catalogue! {
     /// Every key of this crate.
@@ -113,6 +116,24 @@ pub(crate) fn of_variant(key: &unstale::Key<StoredResponse>, digest: u128) -> un
     key.with_last(Variant::selected(digest))
 }
 
+/// The path of the URL whose response has this key; none if it is the key of something else.
+///
+/// For who adds up by route what observers were told by key.
+pub fn path_of(key: &RawKey) -> Option<Cow<'_, str>> {
+    if key.entity() != RESPONSE {
+        return None;
+    }
+    // `tenant:http:response/owner/host/url/variant`; a tenant's name may hold a '/' as little as a part does.
+    let url = key.as_str().split('/').nth(3)?;
+    // What stands in a key is escaped; a query begins behind the first '?'.
+    let path = url.split_once('?').map_or(url, |(path, _)| path);
+    Some(if path.contains('%') {
+        Cow::Owned(path.replace("%2F", "/").replace("%25", "%"))
+    } else {
+        Cow::Borrowed(path)
+    })
+}
+
 impl fmt::Display for Variant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
@@ -164,6 +185,19 @@ mod tests {
         assert_eq!(own(&admin), own(&again));
         assert!(own(&admin) != own(&reader) && own(&admin) != own(&plain), "{}", own(&admin));
         assert_eq!(text(Owner::Tenant(admin.tenant())), text(Owner::Tenant(reader.tenant())));
+    }
+
+    #[test]
+    fn the_path_is_read_back() {
+        let path = |uri: &str| {
+            let uri = uri.parse().unwrap();
+            let url = url::normalise(&uri, &Query::All, 2048).unwrap();
+            let key = of(Owner::Tenant(&Tenant::new("acme").unwrap()), "host", &url, Variant(None));
+            path_of(key.raw()).map(Cow::into_owned)
+        };
+        for (uri, expected) in [("/a/b%20c?d=/e", "/a/b%20c"), ("/", "/"), ("/a%2Cb?", "/a%2Cb")] {
+            assert_eq!(path(uri).as_deref(), Some(expected), "{uri}");
+        }
     }
 
     #[test]

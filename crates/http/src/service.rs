@@ -311,6 +311,7 @@ fn look_up(
         Lifetime::Route(policy) => (policy, None),
         Lifetime::Origin(lifetime) => (lifetime.policy(), Some(lifetime)),
     };
+    let policy = Policy { uses_store: policy.uses_store && tuned.uses_store, ..policy };
     let sharing = route.policy.sharing;
     let identity = head.extensions.get::<Identity>();
     let owner = owner(shared, sharing, identity)?;

@@ -76,7 +76,7 @@ fn tell(what: &str, count: u32, mut with: impl FnMut() -> Duration, mut without:
     let ratio = median(pairs.iter().map(|(with, without)| with / without).collect());
     let [with, without] = [|pair: &(f64, f64)| pair.0, |pair: &(f64, f64)| pair.1]
         .map(|side| median(pairs.iter().map(side).collect()) / f64::from(count));
-    println!("{what:<44} {with:>10.1} {without:>10.1} {ratio:>6.2}×");
+    println!("{what:<44} {with:>10.1} {without:>10.1} {ratio:>6.2}×  (aim: within noise)");
 }
 
 /// A cache, with its books or without.

@@ -1,6 +1,6 @@
 //! What is kept about the cache, how it is governed, and the watch over it: the platform's part of it.
 
-use std::{sync::Arc, time::Duration};
+use std::{num::NonZeroU32, sync::Arc};
 
 use anyhow::Context as _;
 use axum::{body::Body, http::Extensions};
@@ -10,8 +10,9 @@ use unstale_http::{CacheLayer, Lifetime, ServedObserver};
 use unstale_server::{
     configuration::{Effective, Known, LiveConfiguration},
     consistency::{self, Watch, WatchLayer},
-    database::{PoolLimits, connect},
-    statistics::{Bookkeeper, Flushed, Limits, Writer},
+    database::connect,
+    records,
+    statistics::{Limits, Writer},
     telemetry::Metrics,
 };
 
@@ -22,10 +23,6 @@ use crate::{
     store::Store,
 };
 
-/// Connections for records: few, so that they never take one that a request waits for.
-const CONNECTIONS_MAX: u32 = 2;
-/// How long the end waits for the last records to be written.
-const FLUSH_LIMIT: Duration = Duration::from_secs(5);
 /// Kinds of response that show when somebody was last seen, which moves without an invalidation.
 const TIMELESS: &[&str] = &["active_users", "admin_users"];
 
@@ -35,8 +32,7 @@ pub(crate) struct Records {
     pub(crate) configuration: LiveConfiguration,
     pub(crate) watch: Watch,
     pub(crate) pool: DatabaseConnection,
-    bookkeeper: Bookkeeper,
-    flushed: Flushed,
+    kept: records::Records,
 }
 
 impl Records {
@@ -46,42 +42,33 @@ impl Records {
         let pool = if url.contains(":memory:") || url.contains("mode=memory") {
             store.pool().clone()
         } else {
-            let limits = PoolLimits { connections_max: CONNECTIONS_MAX, ..PoolLimits::default() };
-            connect(url, "platform records", &limits).await.context("the database cannot be opened for records")?
+            let pool = connect(url, "platform records", &records::pool_limits()).await;
+            pool.context("the database cannot be opened for records")?
         };
         let known = known().context("the table of routes is not sound")?;
-        let configuration =
-            LiveConfiguration::open(pool.clone(), known).await.context("the cache's configuration cannot be read")?;
-        let (bookkeeper, writer) = Writer::new(pool.clone(), Limits::default(), metrics.records());
-        let books = bookkeeper.clone();
+        let opened = records::Records::open(pool.clone(), known, Limits::default(), metrics).await;
+        let (kept, writer) = opened.context("the cache's configuration cannot be read")?;
+        let books = kept.bookkeeper.clone();
         let told = move |is_incorrect| books.checked(is_incorrect);
         let watch = Watch::telling(consistency::Limits::default(), metrics.consistency(), told);
-        let (tuned, version) = (watch.clone(), metrics.records().configuration_version);
-        configuration.on_change(move |effective| {
-            tuned.tune(&effective.configuration.consistency);
-            version.set(effective.version);
-        });
-        let flushed = writer.flushed();
-        Ok((Self { configuration, watch, pool, bookkeeper, flushed }, writer))
+        let tuned = watch.clone();
+        kept.configuration.on_change(move |effective| tuned.tune(&effective.configuration.consistency));
+        Ok((Self { configuration: kept.configuration.clone(), watch, pool, kept }, writer))
     }
 
     /// Lets them observe a cache that is to be built.
     pub(crate) fn observe(&self, cache: CacheBuilder) -> CacheBuilder {
-        cache.observer(self.configuration.observer()).observer(self.bookkeeper.observer())
+        self.kept.observe(cache)
     }
 
     /// Begins to govern a cache, and to write about it.
     pub(crate) fn start(&self, cache: &Cache, writer: Writer) {
-        self.configuration.govern(cache);
-        tokio::spawn(self.configuration.clone().follow());
-        let configuration = self.configuration.clone();
-        let retention = move || configuration.effective().configuration.retention;
-        tokio::spawn(writer.run(cache.clone(), retention));
+        self.kept.start(cache, writer, |_| NonZeroU32::MIN);
     }
 
     /// What a layer has to tell of what it serves.
     pub(crate) fn response_observers(&self) -> [Arc<dyn ServedObserver>; 2] {
-        [Arc::new(self.bookkeeper.clone()), Watch::response_observer()]
+        [self.kept.response_observer(), Watch::response_observer()]
     }
 
     /// Governs a layer's routes.
@@ -103,9 +90,7 @@ impl Records {
 
     /// Writes what is left.
     pub(crate) async fn finish(&self) {
-        if !self.flushed.within(FLUSH_LIMIT).await {
-            tracing::warn!("the last records about the cache could not be written");
-        }
+        self.kept.finish().await;
     }
 }
 

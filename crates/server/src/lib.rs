@@ -7,6 +7,7 @@
 //! | [`telemetry`] | logs, request spans with W3C trace context, Prometheus metrics |
 //! | [`live`] | real-time invalidation over WebSocket |
 //! | [`metadata`], [`statistics`] | what is kept about the cache: keys, hours and days, how nodes did |
+//! | [`records`] | configuration and books of one cache, put together |
 //! | [`run`] | start, readiness, graceful stop |
 //! | [`audit`] | who did what: a tamper-evident, searchable trail |
 //! | [`database`] | the relational side: SQLite or PostgreSQL, and this crate's tables |
@@ -37,6 +38,7 @@ pub mod metadata;
 pub mod outbox;
 pub mod problem;
 pub mod rate_limit;
+pub mod records;
 pub mod run;
 pub mod sealing;
 pub mod secret;

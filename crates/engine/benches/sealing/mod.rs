@@ -33,6 +33,8 @@ const VALUE_LENGTH: usize = 2048;
 const BESIDE_BYTES: usize = 120;
 const ROUNDS: usize = 101;
 const OPERATIONS: u64 = 2_000;
+/// Operations of one that runs alone.
+const ALONE: u64 = 100_000;
 const NODES: usize = 3;
 const ENTRIES: u64 = 1_000_000;
 /// One entry in so many is about the person who is erased.
@@ -41,7 +43,9 @@ const ONE_IN: u64 = 1_000;
 pub(super) fn rows(runtime: &Runtime) {
     assert_eq!(PATTERNS.len(), 1);
     against_the_cipher(runtime);
-    erasure();
+    if std::env::var_os("ONLY").is_none() {
+        erasure();
+    }
 }
 
 fn sealing() -> Sealing {
@@ -92,14 +96,15 @@ fn against_the_cipher(runtime: &Runtime) {
     };
     // What authenticating an entry's key, tags and times costs the cipher alone.
     let (beside, mut counter) = ([7; BESIDE_BYTES], 1);
-    let pairs = paired(
+    compare(
+        "beside",
+        &format!("the cipher, {BESIDE_BYTES} bytes beside | none"),
         || {
             counter += 2;
             drop(seal_beside(counter, &beside));
         },
         || drop(bare_seal(0)),
     );
-    report(&format!("the cipher, {BESIDE_BYTES} bytes beside | none"), &pairs, "ns");
     for subjects in [0, 1] {
         let about = if subjects == 0 { "" } else { " about a person" };
         let entry = entry(subjects);
@@ -112,7 +117,9 @@ fn against_the_cipher(runtime: &Runtime) {
         // One entry goes round: what else it consists of is there already when a cache seals or opens.
         let mut counter = 1;
         let mut at_hand = Some(entry);
-        let pairs = paired(
+        compare(
+            if subjects == 0 { "seal" } else { "seal-person" },
+            &format!("seal 2 KB{about} | the bare cipher, aim ≤ 1.3×"),
             || {
                 let plain = StoredEntry { value: Some(value.clone()), seal: Seal::None, ..at_hand.take().unwrap() };
                 at_hand = Some(sealing.seal(&key, plain).now_or_never().unwrap().unwrap());
@@ -122,10 +129,11 @@ fn against_the_cipher(runtime: &Runtime) {
                 drop(bare_seal(counter));
             },
         );
-        report(&format!("seal 2 KB{about} | the bare cipher"), &pairs, "ns");
         let bytes = sealed.value.clone().unwrap();
         let mut at_hand = Some(sealed);
-        let pairs = paired(
+        compare(
+            if subjects == 0 { "open" } else { "open-person" },
+            &format!("open 2 KB{about} | the bare cipher, aim ≤ 1.3×"),
             || {
                 // As it comes from the network: in memory of its own.
                 let value = Some(Bytes::from(bytes.to_vec()));
@@ -134,7 +142,17 @@ fn against_the_cipher(runtime: &Runtime) {
             },
             || assert_eq!(bare_open(), VALUE_LENGTH),
         );
-        report(&format!("open 2 KB{about} | the bare cipher"), &pairs, "ns");
+    }
+}
+
+/// Reports ours beside the yardstick. With `ONLY=name` or `ONLY=bare-name` that one alone runs, without a table: for
+/// callgrind and perf.
+fn compare(name: &str, what: &str, mut ours: impl FnMut(), mut yardstick: impl FnMut()) {
+    match std::env::var("ONLY") {
+        Err(_) => report(what, &paired(ours, yardstick), "ns"),
+        Ok(only) if only == name => (0..ALONE).for_each(|_| ours()),
+        Ok(only) if only.strip_prefix("bare-") == Some(name) => (0..ALONE).for_each(|_| yardstick()),
+        Ok(_) => {}
     }
 }
 

@@ -18,6 +18,8 @@ pub struct RouteSettings {
     pub is_on: bool,
     /// In place of the route's own policy. Of a route whose lifetimes are the service's, nothing changes by it.
     pub policy: Option<Policy>,
+    /// Whether nodes share its responses through the store, where the policy in force lets them.
+    pub uses_store: bool,
     /// Whether answers tell what the cache did: `X-Cache` and the like, `Cache-Status`, `Server-Timing`. Validators and
     /// groups are told in any case.
     pub tells: bool,
@@ -26,7 +28,7 @@ pub struct RouteSettings {
 impl Default for RouteSettings {
     /// As the table says.
     fn default() -> Self {
-        Self { is_on: true, policy: None, tells: true }
+        Self { is_on: true, policy: None, uses_store: true, tells: true }
     }
 }
 

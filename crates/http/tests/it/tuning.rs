@@ -1,8 +1,8 @@
 //! What is changed of routes while the layer is in use.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use unstale::Policy;
+use unstale::{MemoryLimits, MemoryStore, Policy};
 use unstale_http::RouteSettings;
 
 use crate::world::{World, ok, routes, user};
@@ -48,4 +48,18 @@ async fn an_answer_need_not_tell_what_the_cache_did() {
         assert!(!got.header("etag").is_empty(), "coherence needs validators");
     }
     assert_eq!(world.calls(), 1, "it is kept all the same");
+}
+
+#[tokio::test]
+async fn a_route_need_not_be_shared_through_the_store() {
+    let store = Arc::new(MemoryStore::new(MemoryLimits { entry_bytes_max: 1 << 20, ..MemoryLimits::default() }));
+    let node = || World::over(store.clone(), routes(), |_| Box::pin(async { ok("page") }));
+    let (one, other, me) = (node().await, node().await, user("acme", "u1"));
+    one.layer.tune(|_, _| RouteSettings { uses_store: false, ..RouteSettings::default() });
+    one.get(&me, "/cached/1").await;
+    assert_eq!(one.get(&me, "/cached/1").await.x_cache(), "HIT", "this node keeps it");
+    assert_eq!(other.get(&me, "/cached/1").await.x_cache(), "MISS", "and no other gets it");
+    one.layer.tune(|_, _| RouteSettings::default());
+    one.get(&me, "/cached/2").await;
+    assert_eq!(other.get(&me, "/cached/2").await.x_cache(), "HIT");
 }

@@ -8,7 +8,7 @@ use axum::{
 use serde::Serialize;
 use unstale::{Cacheable, Cached, FetchError, PositionSet};
 use unstale_http::Written;
-use unstale_server::problem::Problem;
+use unstale_server::problem::{Problem, sentence};
 
 use crate::{
     auth::passwords::Busy,
@@ -102,13 +102,6 @@ impl From<Busy> for Problem {
     fn from(busy: Busy) -> Self {
         Self::unavailable(sentence(&busy.to_string())).retry_after(std::time::Duration::from_secs(5))
     }
-}
-
-/// An error's text as a sentence for people.
-pub(crate) fn sentence(text: &str) -> String {
-    let mut chars = text.chars();
-    let first = chars.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
-    format!("{first}{}.", chars.as_str())
 }
 
 #[cfg(test)]

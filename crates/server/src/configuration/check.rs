@@ -24,10 +24,19 @@ const RETENTION_DAYS_MAX: u32 = 3650;
 const NAMES_LISTED_MAX: usize = 60;
 
 /// What can be configured, and within which bounds.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Known {
     entries: BTreeMap<String, Entry>,
     endpoints: BTreeMap<String, Entry>,
+    is_watched: bool,
+    tenant: fn(&str) -> Option<Tenant>,
+}
+
+impl Default for Known {
+    fn default() -> Self {
+        let tenant = |name: &str| Tenant::new(name).ok();
+        Self { entries: BTreeMap::new(), endpoints: BTreeMap::new(), is_watched: true, tenant }
+    }
 }
 
 /// A key pattern or a route.
@@ -37,11 +46,13 @@ pub struct Entry {
     pub is_strict: bool,
     /// The longest life that it may have.
     pub ttl_max: Duration,
+    /// How long it is kept is the service's to say, with each answer: no lifetime and no mode can be given.
+    pub is_origins: bool,
 }
 
 impl Default for Entry {
     fn default() -> Self {
-        Self { is_strict: false, ttl_max: Duration::from_secs(TTL_SECONDS_MAX) }
+        Self { is_strict: false, ttl_max: Duration::from_secs(TTL_SECONDS_MAX), is_origins: false }
     }
 }
 
@@ -58,6 +69,23 @@ impl Known {
     pub fn endpoints<'a>(mut self, routes: impl IntoIterator<Item = (&'a str, Entry)>) -> Self {
         self.endpoints.extend(routes.into_iter().map(|(pattern, bounds)| (pattern.to_owned(), bounds)));
         self
+    }
+
+    /// There is no consistency watch here: nothing can be said of it.
+    #[must_use]
+    pub fn unwatched(self) -> Self {
+        Self { is_watched: false, ..self }
+    }
+
+    /// How a tenant is found by the name that people give it, if not by its own.
+    #[must_use]
+    pub fn tenants(self, tenant: fn(&str) -> Option<Tenant>) -> Self {
+        Self { tenant, ..self }
+    }
+
+    /// The tenant that people call so.
+    pub fn tenant(&self, name: &str) -> Option<Tenant> {
+        (self.tenant)(name)
     }
 
     /// Every key pattern that can be named, with its bounds.
@@ -86,8 +114,9 @@ impl Known {
         }
         for (name, tenant) in tenants {
             let at = format!("tenants.{name}");
-            if let Err(error) = Tenant::new(name.as_str()) {
-                faults.add(&at, error.to_string());
+            if self.tenant(name).is_none() {
+                let why = Tenant::new(name.as_str()).err();
+                faults.add(&at, why.map_or_else(|| "is no name of a tenant".to_owned(), |why| why.to_string()));
             }
             let bytes = tenant.memory_bytes_max.map(|bytes| (bytes, TENANT_BYTES_MIN..=u64::MAX));
             faults.within(&at, "memory_bytes_max", bytes);
@@ -97,6 +126,9 @@ impl Known {
         faults.within("consistency", "sample_per_million", Some((consistency.sample_per_million, 0..=1_000_000)));
         let checks = Some((consistency.checks_per_second_max, 1..=CHECKS_PER_SECOND_MAX));
         faults.within("consistency", "checks_per_second_max", checks);
+        if !self.is_watched && *consistency != super::ConsistencySettings::default() {
+            faults.add("consistency", "must be left out: there is no consistency watch here".to_owned());
+        }
         let retention = &configuration.retention;
         for (field, days) in [
             ("metadata_days", retention.metadata_days),
@@ -164,6 +196,12 @@ impl Faults {
             let more = if all.len() > NAMES_LISTED_MAX { ", …" } else { "" };
             return self.add(&at, format!("is not known; use one of {}{more}", names.join(", ")));
         };
+        let EntrySettings { ttl_seconds, grace_seconds, fail_safe_seconds, mode, .. } = settings;
+        let numbers = [ttl_seconds, grace_seconds, fail_safe_seconds];
+        if known.is_origins && (mode.is_some() || numbers.into_iter().any(Option::is_some)) {
+            let message = "can be told \"cache\", \"store\" and \"headers\" only: how long its answers are kept is the service's to say, with each";
+            return self.add(&at, message.to_owned());
+        }
         self.within(&at, "ttl_seconds", settings.ttl_seconds.map(|ttl| (ttl, 1..=known.ttl_max.as_secs())));
         let grace = |seconds: Option<u64>| seconds.map(|seconds| (seconds, 0..=GRACE_SECONDS_MAX));
         self.within(&at, "grace_seconds", grace(settings.grace_seconds));
@@ -273,6 +311,31 @@ mod tests {
         {
             check(json!({ "entries": { "session": loosened } }), &[("entries.session.mode", told)]);
         }
+    }
+
+    #[test]
+    fn of_answers_whose_lifetimes_are_the_services_none_can_be_given() {
+        let origins = Entry { is_origins: true, ..Entry::default() };
+        let known = Known::default().endpoints([("/files", origins)]);
+        let faults = |endpoint: serde_json::Value| {
+            known.faults(&serde_json::from_value(json!({ "endpoints": { "/files": endpoint } })).unwrap())
+        };
+        assert_eq!(faults(json!({ "cache": false, "store": false, "headers": false })), []);
+        for lifetime in
+            [json!({ "ttl_seconds": 1 }), json!({ "mode": { "kind": "strict" } }), json!({ "grace_seconds": 0 })]
+        {
+            let told = faults(lifetime);
+            assert!(told.len() == 1 && told[0].message.contains("the service's to say"), "{told:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_there_cannot_be_configured() {
+        let known = Known::default().unwatched().tenants(|name| Tenant::new(name.replace(' ', "-")).ok());
+        let faults = |configuration| known.faults(&serde_json::from_value(configuration).unwrap());
+        assert_eq!(faults(json!({ "tenants": { "Acme Inc": { "weight": 2 } } })), []);
+        let told = faults(json!({ "consistency": { "sample_per_million": 1 }, "tenants": { "": {} } }));
+        assert_eq!(told.iter().map(|fault| &*fault.field).collect::<Vec<_>>(), ["tenants.", "consistency"]);
     }
 
     #[test]

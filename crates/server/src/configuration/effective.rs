@@ -45,6 +45,7 @@ impl Effective {
         RouteSettings {
             is_on: switches.cache && own.cache != Some(false),
             policy: policy.filter(|policy| Some(policy) != default && policy.is_on),
+            uses_store: switches.store && own.store != Some(false),
             tells: own.headers.unwrap_or(switches.headers),
         }
     }
@@ -100,6 +101,12 @@ mod tests {
         let named = effective(json!({ "endpoints": { "/flows": { "grace_seconds": 5 } } }));
         assert_eq!(named.route("/flows", Some(&DEFAULT)).policy, Some(DEFAULT.grace(Duration::from_secs(5))));
         assert_eq!(named.route("/flows", None), RouteSettings::default(), "of the service's lifetimes nothing changes");
+        let own = effective(json!({ "endpoints": { "/flows": { "store": false } } })).route("/flows", None);
+        assert_eq!(
+            own,
+            RouteSettings { uses_store: false, ..RouteSettings::default() },
+            "who shares them is ours to say"
+        );
     }
 
     #[test]

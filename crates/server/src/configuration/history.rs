@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::document::Configuration;
-use crate::problem::FieldError;
+use crate::problem::{FieldError, Problem, sentence};
 
 /// Longest reason of a change, in characters.
 const REASON_CHARS_MAX: usize = 500;
@@ -44,6 +44,19 @@ pub struct Change {
     pub at: DateTime<Utc>,
 }
 
+impl Change {
+    /// A change that somebody asks for: refused if they do not say why.
+    #[expect(clippy::result_large_err, reason = "a problem is made once for a refused request")]
+    pub fn asked(by: String, reason: &str, based_on: Option<i64>, at: DateTime<Utc>) -> Result<Self, Problem> {
+        let reason = reason.trim();
+        if !(1..=REASON_CHARS_MAX).contains(&reason.chars().count()) {
+            let message = format!("must say why, in 1 to {REASON_CHARS_MAX} characters");
+            return Err(Problem::unprocessable([FieldError::new("reason", message)]));
+        }
+        Ok(Self { by, reason: reason.to_owned(), based_on, at })
+    }
+}
+
 /// Why a change was not made.
 #[derive(Debug, thiserror::Error)]
 pub enum ChangeError {
@@ -62,6 +75,20 @@ pub enum ChangeError {
     /// The database did not take it.
     #[error(transparent)]
     Database(#[from] DbErr),
+}
+
+impl From<ChangeError> for Problem {
+    fn from(error: ChangeError) -> Self {
+        match error {
+            ChangeError::Faulty(faults) => {
+                let within =
+                    |fault: FieldError| FieldError { field: format!("configuration.{}", fault.field), ..fault };
+                Self::unprocessable(faults.into_iter().map(within))
+            }
+            ChangeError::Outdated { .. } | ChangeError::NothingToUndo => Self::conflict(sentence(&error.to_string())),
+            ChangeError::Database(error) => Self::internal(&error),
+        }
+    }
 }
 
 /// A row of the table.

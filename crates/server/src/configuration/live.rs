@@ -1,12 +1,12 @@
 //! The version in force on this node, and how it comes to be.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{collections::HashSet, fmt, num::NonZeroU32, sync::Arc, time::Duration};
 
 use arc_swap::{ArcSwap, Guard};
 use parking_lot::Mutex;
 use sea_orm::{DatabaseConnection, DbErr};
 use tokio::{sync::Notify, time::timeout};
-use unstale::{Cache, Event, Invalidation, Observer, Policy, Tag, TagId};
+use unstale::{Cache, Event, Invalidation, Observer, Policy, Tag, TagId, Tenant};
 
 use super::{
     check::Known,
@@ -14,6 +14,7 @@ use super::{
     effective::Effective,
     history::{self, Change, ChangeError, Row, Version},
 };
+use crate::problem::FieldError;
 
 /// How often the database is asked for a newer version: what bounds how long a node may not know of one, should word of
 /// it be lost.
@@ -32,11 +33,18 @@ pub struct LiveConfiguration(Arc<Shared>);
 
 struct Shared {
     pool: DatabaseConnection,
-    known: Known,
+    known: ArcSwap<Known>,
     current: ArcSwap<Effective>,
-    /// Held while a version is put into force, so that they come in their order.
-    on_change: Mutex<Vec<OnChange>>,
+    /// Held while something is put into force, so that versions come in their order.
+    force: Mutex<Force>,
     word: Arc<Word>,
+}
+
+#[derive(Default)]
+struct Force {
+    /// What is in force as it is stored, with what was left out of it.
+    stored: Configuration,
+    on_change: Vec<OnChange>,
 }
 
 /// Hears from the log that there is a new version.
@@ -61,9 +69,9 @@ impl LiveConfiguration {
     pub async fn open(pool: DatabaseConnection, known: Known) -> Result<Self, DbErr> {
         let live = Self(Arc::new(Shared {
             pool,
-            known,
+            known: ArcSwap::from_pointee(known),
             current: ArcSwap::default(),
-            on_change: Mutex::default(),
+            force: Mutex::default(),
             word: Arc::new(Word { tag: changed().id(), heard: Notify::new() }),
         }));
         live.catch_up().await?;
@@ -83,37 +91,57 @@ impl LiveConfiguration {
     }
 
     /// What can be configured.
-    pub fn known(&self) -> &Known {
-        &self.0.known
+    pub fn known(&self) -> Guard<Arc<Known>> {
+        self.0.known.load()
+    }
+
+    /// The version in force as it would be if this could be configured.
+    pub fn among(&self, known: &Known) -> Effective {
+        let force = self.0.force.lock();
+        let (configuration, _) = known.without_faults(force.stored.clone());
+        Effective::new(self.version(), configuration)
+    }
+
+    /// Says that other things can be configured from now on, such as other routes. What is stored of those that are new
+    /// counts at once; what is stored of others is left out.
+    pub fn replace_known(&self, known: Known) {
+        let force = self.0.force.lock();
+        let (configuration, faults) = known.without_faults(force.stored.clone());
+        left_out(self.version(), &faults);
+        let effective = Arc::new(Effective::new(self.version(), configuration));
+        self.0.known.store(Arc::new(known));
+        self.0.current.store(effective.clone());
+        force.on_change.iter().for_each(|apply| apply(&effective));
     }
 
     /// Calls `apply` now, and whenever another version comes into force. It must be quick.
     pub fn on_change(&self, apply: impl Fn(&Effective) + Send + Sync + 'static) {
-        let mut on_change = self.0.on_change.lock();
+        let mut force = self.0.force.lock();
         apply(&self.effective());
-        on_change.push(Box::new(apply));
+        force.on_change.push(Box::new(apply));
     }
 
-    /// Applies quotas of tenants to a cache, now and from now on.
-    pub fn govern(&self, cache: &Cache) {
-        let (cache, governed) = (cache.clone(), Mutex::new(Vec::new()));
+    /// Applies quotas of tenants to a cache, now and from now on. What a tenant weighs of which the configuration says
+    /// nothing, `usual` says.
+    pub fn govern(&self, cache: &Cache, usual: impl Fn(&Tenant) -> NonZeroU32 + Send + Sync + 'static) {
+        let (cache, shared) = (cache.clone(), Arc::downgrade(&self.0));
+        let governed = Mutex::new(HashSet::<Tenant>::new());
         self.on_change(move |effective| {
+            let Some(shared) = shared.upgrade() else { return };
+            let known = shared.known.load();
             let mut governed = governed.lock();
             let tenants = &effective.configuration.tenants;
-            let of_name = |name: &String| unstale::Tenant::new(name.as_str()).ok();
-            for gone in governed.drain(..).filter(|name| !tenants.contains_key(name)) {
-                if let Some(tenant) = of_name(&gone) {
-                    cache.set_tenant_bytes_max(&tenant, None);
-                    cache.set_tenant_weight(&tenant, std::num::NonZeroU32::MIN);
-                }
+            let tenants: Vec<_> =
+                tenants.iter().filter_map(|(name, settings)| Some((known.tenant(name)?, settings))).collect();
+            for gone in governed.drain().filter(|gone| !tenants.iter().any(|(tenant, _)| tenant == gone)) {
+                cache.set_tenant_bytes_max(&gone, None);
+                cache.set_tenant_weight(&gone, usual(&gone));
             }
-            for (name, settings) in tenants {
-                if let Some(tenant) = of_name(name) {
-                    cache.set_tenant_bytes_max(&tenant, settings.memory_bytes_max);
-                    let weight = settings.weight.and_then(std::num::NonZeroU32::new);
-                    cache.set_tenant_weight(&tenant, weight.unwrap_or(std::num::NonZeroU32::MIN));
-                }
-                governed.push(name.clone());
+            for (tenant, settings) in tenants {
+                cache.set_tenant_bytes_max(&tenant, settings.memory_bytes_max);
+                let weight = settings.weight.and_then(NonZeroU32::new);
+                cache.set_tenant_weight(&tenant, weight.unwrap_or_else(|| usual(&tenant)));
+                governed.insert(tenant);
             }
         });
     }
@@ -154,33 +182,22 @@ impl LiveConfiguration {
     }
 
     fn put_into_force(&self, row: &Row) {
-        let (configuration, faults) = match row.configuration() {
-            Ok(configuration) => self.0.known.without_faults(configuration),
-            Err(error) => {
-                tracing::error!(%error, version = row.version, "another build's configuration cannot be read; what was in force stays so");
-                (self.effective().configuration.clone(), Vec::new())
-            }
-        };
-        for fault in faults {
-            tracing::warn!(
-                version = row.version,
-                field = fault.field,
-                "left out of the configuration: {}",
-                fault.message
-            );
-        }
-        self.apply(Effective::new(row.version, configuration));
-    }
-
-    fn apply(&self, effective: Effective) {
-        let on_change = self.0.on_change.lock();
-        if effective.version <= self.version() {
+        let mut force = self.0.force.lock();
+        if row.version <= self.version() {
             return;
         }
-        tracing::info!(version = effective.version, "another version of the configuration is in force");
-        let effective = Arc::new(effective);
+        match row.configuration() {
+            Ok(stored) => force.stored = stored,
+            Err(error) => {
+                tracing::error!(%error, version = row.version, "another build's configuration cannot be read; what was in force stays so");
+            }
+        }
+        let (configuration, faults) = self.known().without_faults(force.stored.clone());
+        left_out(row.version, &faults);
+        tracing::info!(version = row.version, "another version of the configuration is in force");
+        let effective = Arc::new(Effective::new(row.version, configuration));
         self.0.current.store(effective.clone());
-        on_change.iter().for_each(|apply| apply(&effective));
+        force.on_change.iter().for_each(|apply| apply(&effective));
     }
 
     /// Puts a configuration into force, on this node before it returns, on others when they hear of it.
@@ -190,7 +207,7 @@ impl LiveConfiguration {
         configuration: &Configuration,
         change: &Change,
     ) -> Result<Version, ChangeError> {
-        let faults = self.0.known.faults(configuration);
+        let faults = self.known().faults(configuration);
         if !faults.is_empty() {
             return Err(ChangeError::Faulty(faults));
         }
@@ -216,6 +233,12 @@ impl LiveConfiguration {
     /// The newest `limit` versions before `before`, the newest first.
     pub async fn history(&self, before: Option<i64>, limit: u64) -> Result<Vec<Version>, DbErr> {
         history::list(&self.0.pool, before, limit).await
+    }
+}
+
+fn left_out(version: i64, faults: &[FieldError]) {
+    for fault in faults {
+        tracing::warn!(version, field = fault.field, "left out of the configuration: {}", fault.message);
     }
 }
 

@@ -115,6 +115,7 @@ fn unchangeable(old: &Plan, new: &Plan) -> Vec<&'static str> {
         ("cache.redis_url, cache.namespace, cache.version", store(old) != store(new)),
         ("cache.secret", old.secret != new.secret),
         ("[audit], but for level and sensitive", audit(old) != audit(new)),
+        ("[records]", was.records != is.records || old.records_url != new.records_url),
         ("[log]", was.log != is.log),
     ];
     differing.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name).collect()

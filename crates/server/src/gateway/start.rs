@@ -7,14 +7,14 @@ use std::{
     sync::{Arc, atomic::Ordering::Relaxed},
 };
 
-use tokio::sync::watch;
+use tokio::{sync::watch, task::JoinHandle};
 use unstale::{
     Cache, CacheLimits, CacheVersion, InvalidRedisSettings, KeyRing, L1Limits, MemoryStore, RedisSettings, RedisStore,
     Sealing, SealingLimits, StoreError, sealing::MemorySubjectKeys,
 };
 
 use super::{
-    assembly::{Build, GatewayService, Shared, StateError, control_settings, listen_settings},
+    assembly::{Build, GatewayService, Shared, StateError, control_settings, known, listen_settings},
     config::Plan,
     control,
     identity::tenancy,
@@ -26,8 +26,10 @@ use super::{
 use crate::{
     audit::{Audit, AuditKeys, AuditMetrics, AuditSettings, AuditTrail},
     database::{PoolLimits, connect, migrate_up},
+    records::{self, Records},
     run::Answers,
     shared::{RECORD_LIMIT, SharedStore},
+    statistics::{Limits, Writer},
     telemetry::{BuildInfo, HttpTelemetry, Metrics},
 };
 
@@ -60,6 +62,9 @@ pub enum StartError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// The records' database cannot be used.
+    #[error("[records] the database cannot be used: {0}")]
+    RecordsDatabase(#[source] sea_orm::DbErr),
     /// The store refuses this node.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -78,6 +83,7 @@ pub struct Gateway {
     listener: Listener,
     control: Option<(Listener, Answers)>,
     keeps_up: SharedStore,
+    keeping: Vec<JoinHandle<()>>,
     source: Option<PathBuf>,
 }
 
@@ -98,7 +104,8 @@ impl Gateway {
         }));
         let audit = open_audit(&plan, audit_metrics).await?;
         let store = open_store(&plan)?;
-        let cache = build_cache(&plan, &store, &metrics).await?;
+        let (records, writer) = open_records(&plan, &metrics).await.map_err(StartError::RecordsDatabase)?.unzip();
+        let cache = build_cache(&plan, &store, records.as_ref(), &metrics).await?;
         metrics.watch(&cache);
         if let SharedStore::Redis(redis) = &store {
             metrics.watch_redis(redis);
@@ -113,16 +120,17 @@ impl Gateway {
         // What is not to be believed was taken out before the cache; what is left was said by a proxy that is trusted.
         let anybody = ["0.0.0.0/0", "::/0"].map(|all| all.parse().expect("these are networks"));
         let forward = Forward::new(ForwardSettings { trusted: anybody.to_vec(), ..ForwardSettings::default() });
-        let build = Build { cache, forward, metrics: gateway_metrics.clone(), secret, audit };
+        let build = Build { cache, forward, metrics: gateway_metrics.clone(), secret, audit, records };
         let first = build.state(plan, None)?;
         let shared = Shared::new(build, first);
         gateway_metrics.watch(&shared);
+        let keeping = writer.map_or_else(Vec::new, |writer| shared.keep_records(writer));
         let service = GatewayService::new(&shared, &HttpTelemetry::new(metrics.clone()));
         let control = control.map(|control| {
             let app = control::router(&shared, &service, &metrics, listener.handle());
             (control, control::readiness(&shared).around(app))
         });
-        Ok(Self { shared, service, listener, control, keeps_up: store, source })
+        Ok(Self { shared, service, listener, control, keeps_up: store, keeping, source })
     }
 
     /// Where it listens; the port is known even if 0 was asked for.
@@ -142,7 +150,7 @@ impl Gateway {
 
     /// Answers until `stop` is over and what runs has ended.
     pub async fn run(self, stop: impl Future<Output = ()> + Send + 'static) {
-        let Self { shared, service, listener, control, keeps_up, source } = self;
+        let Self { shared, service, listener, control, keeps_up, keeping, source } = self;
         let (tell, told) = watch::channel(false);
         let stopping = move || {
             let mut told = told.clone();
@@ -171,7 +179,11 @@ impl Gateway {
         };
         tokio::join!(stopped, answering, controlled);
         keeping_up.abort();
-        following.iter().for_each(tokio::task::JoinHandle::abort);
+        following.iter().for_each(JoinHandle::abort);
+        if let Some(records) = &shared.build.records {
+            records.finish().await;
+        }
+        keeping.iter().for_each(JoinHandle::abort);
         if let Some(audit) = &shared.build.audit {
             audit.close(RECORD_LIMIT).await;
         }
@@ -207,7 +219,21 @@ fn open_store(plan: &Plan) -> Result<SharedStore, StartError> {
     Ok(SharedStore::Redis(Arc::new(RedisStore::new(settings)?)))
 }
 
-async fn build_cache(plan: &Plan, store: &SharedStore, metrics: &Metrics) -> Result<Cache, StartError> {
+async fn open_records(plan: &Plan, metrics: &Metrics) -> Result<Option<(Records, Writer)>, sea_orm::DbErr> {
+    let (Some(file), Some(url)) = (&plan.file.records, &plan.records_url) else { return Ok(None) };
+    let url = url.expose_text().expect("the file was checked");
+    let pool = connect(url, "unstale gateway records", &records::pool_limits()).await?;
+    migrate_up(&pool).await?;
+    let limits = Limits { write_every: file.write_every.0, ..Limits::default() };
+    Records::open(pool, known(plan), limits, metrics).await.map(Some)
+}
+
+async fn build_cache(
+    plan: &Plan,
+    store: &SharedStore,
+    records: Option<&Records>,
+    metrics: &Metrics,
+) -> Result<Cache, StartError> {
     let file = &plan.file.cache;
     let usual = L1Limits::default();
     let value = file.response_body_max.as_usize() + file.response_headers_max.as_usize() + ENCODING_BYTES;
@@ -221,6 +247,9 @@ async fn build_cache(plan: &Plan, store: &SharedStore, metrics: &Metrics) -> Res
     let mut builder = store.cache().limits(limits).observer(metrics.observer());
     for (tenant, weight) in weights(file) {
         builder = builder.tenant_weight(tenant, weight);
+    }
+    if let Some(records) = records {
+        builder = records.observe(builder);
     }
     if let Some(sealing) = sealing(plan) {
         builder = builder.sealing(sealing);

@@ -18,7 +18,7 @@ mod table;
 pub use self::table::{Filter, Metadata, Page, forget, list};
 pub(crate) use self::{
     accesses::{Access, Accesses, Noted},
-    table::{prune, write},
+    table::{PAGE_SIZE_MAX, prune, write},
 };
 
 /// Longest key of a row, in bytes: an index holds it.

@@ -11,6 +11,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{KEY_BYTES_MAX, Noted};
+use crate::statistics::{Naming, ledger::Entity};
 
 const TABLE: &str = "cache_metadata";
 const COLUMNS: [&str; 9] = [
@@ -81,17 +82,21 @@ pub struct Page {
 }
 
 /// Writes what was noted of keys: what is known already is brought up to date.
-pub(crate) async fn write(db: &impl ConnectionTrait, noted: &[(RawKey, Noted)]) -> Result<(), DbErr> {
+pub(crate) async fn write(
+    db: &impl ConnectionTrait,
+    noted: &[(RawKey, Noted)],
+    naming: Option<&Naming>,
+) -> Result<(), DbErr> {
     let (kept, read): (Vec<_>, Vec<_>) = noted.iter().partition(|(_, noted)| noted.kept.is_some());
     for (rows, is_kept) in [(kept, true), (read, false)] {
         for chunk in rows.chunks(ROWS_MAX) {
-            db.execute(&upsert(chunk, is_kept)).await?;
+            db.execute(&upsert(chunk, is_kept, naming)).await?;
         }
     }
     Ok(())
 }
 
-fn upsert(rows: &[&(RawKey, Noted)], is_kept: bool) -> sea_orm::sea_query::InsertStatement {
+fn upsert(rows: &[&(RawKey, Noted)], is_kept: bool, naming: Option<&Naming>) -> sea_orm::sea_query::InsertStatement {
     let mut insert = Query::insert().into_table(TABLE).columns(COLUMNS).to_owned();
     for (key, noted) in rows {
         let text = key.as_str();
@@ -102,7 +107,7 @@ fn upsert(rows: &[&(RawKey, Noted)], is_kept: bool) -> sea_orm::sea_query::Inser
         insert.values_panic([
             Uuid::now_v7().into(),
             shortened(text).into(),
-            key.entity().into(),
+            Entity::of(key, naming).as_str().into(),
             entity_id.into(),
             key.tenant().as_str().into(),
             created_at.into(),

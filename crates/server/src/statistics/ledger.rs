@@ -1,11 +1,11 @@
 //! Adding up what was noted, until it is written. *Decides*; time is an argument.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use chrono::{DateTime, DurationRound as _, TimeDelta, Utc};
 use unstale::{RawKey, Tenant, Verdict};
 
-use super::bookkeeper::Note;
+use super::{Naming, bookkeeper::Note};
 use crate::metadata::{Access, Accesses};
 
 /// What was read and loaded.
@@ -27,11 +27,35 @@ pub(super) struct Of {
     pub(super) hour: DateTime<Utc>,
     /// None: of all tenants that have no place of their own.
     pub(super) tenant: Option<Tenant>,
-    pub(super) entity: &'static str,
+    pub(super) entity: Entity,
 }
 
 /// What stands for the tenants that have no place of their own; no tenant's name.
 pub(super) const OTHER: &str = "(other)";
+
+/// A kind of entry.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Entity {
+    /// By its key's pattern.
+    Pattern(&'static str),
+    /// As its [`Naming`] calls it.
+    Named(Arc<str>),
+}
+
+impl Entity {
+    /// The kind of a key's entry.
+    pub(crate) fn of(key: &RawKey, naming: Option<&Naming>) -> Self {
+        let named = naming.and_then(|name| name(key));
+        named.map_or(Self::Pattern(key.entity()), Self::Named)
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        match self {
+            Self::Pattern(name) => name,
+            Self::Named(name) => name,
+        }
+    }
+}
 
 impl Of {
     pub(super) fn tenant(&self) -> &str {
@@ -40,13 +64,13 @@ impl Of {
 }
 
 /// What was added up and is not written.
-#[derive(Debug)]
 pub(super) struct Ledger {
     /// Of the hours that are not over, or not written since: this node's totals.
     hours: HashMap<Of, (Sums, IsNew)>,
     pub(super) interval: Sums,
     pub(super) accesses: Accesses,
     pairs_max: usize,
+    naming: Option<Naming>,
 }
 
 /// Whether it was added to since it was written.
@@ -54,7 +78,16 @@ type IsNew = bool;
 
 impl Ledger {
     pub(super) fn new(pairs_max: usize, keys_max: usize) -> Self {
-        Self { hours: HashMap::new(), interval: Sums::default(), accesses: Accesses::new(keys_max), pairs_max }
+        let accesses = Accesses::new(keys_max);
+        Self { hours: HashMap::new(), interval: Sums::default(), accesses, pairs_max, naming: None }
+    }
+
+    pub(super) fn name_by(&mut self, naming: Naming) {
+        self.naming = Some(naming);
+    }
+
+    pub(super) fn naming(&self) -> Option<&Naming> {
+        self.naming.as_ref()
     }
 
     /// Adds what was noted up to `now`.
@@ -99,7 +132,7 @@ impl Ledger {
     fn sum(&mut self, key: &RawKey, now: DateTime<Utc>, add: impl Fn(&mut Sums)) {
         add(&mut self.interval);
         let hour = now.duration_trunc(TimeDelta::hours(1)).expect("an hour of the calendar");
-        let mut of = Of { hour, tenant: Some(key.tenant().clone()), entity: key.entity() };
+        let mut of = Of { hour, tenant: Some(key.tenant().clone()), entity: Entity::of(key, self.naming()) };
         if self.hours.len() >= self.pairs_max && !self.hours.contains_key(&of) {
             of.tenant = None;
         }
@@ -142,6 +175,19 @@ mod tests {
 
     fn at(seconds: i64) -> DateTime<Utc> {
         DateTime::from_timestamp(1_795_003_200 + seconds, 0).unwrap()
+    }
+
+    #[test]
+    fn who_knows_better_names_what_was_read() {
+        let mut ledger = Ledger::new(10, 10);
+        ledger.name_by(Arc::new(|key| key.as_str().ends_with('1').then(|| "/flows/{id}".into())));
+        let other = flow(&Tenant::new("acme").unwrap(), 2).raw().clone();
+        for key in [key("acme"), other] {
+            ledger.add(&Note::Read { key, verdict: Verdict::Hit, count: 1 }, at(0));
+        }
+        let mut named: Vec<_> = ledger.totals().iter().map(|(of, _)| of.entity.as_str().to_owned()).collect();
+        named.sort();
+        assert_eq!(named, ["/flows/{id}", "flow"]);
     }
 
     fn key(tenant: &str) -> RawKey {

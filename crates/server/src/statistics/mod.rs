@@ -19,19 +19,25 @@
 
 mod bookkeeper;
 mod histogram;
-mod ledger;
+pub(crate) mod ledger;
 mod query;
 pub(crate) mod sampling;
 mod tables;
 mod writer;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
+
+use unstale::RawKey;
 
 pub use self::{
     bookkeeper::Bookkeeper,
     query::{Aggregate, By, Filter, Performance, aggregates, performance},
     writer::{Flushed, Writer},
 };
+
+/// Names the kind of entry of a key, where its pattern says too little; none: the pattern's name. Asked beside the
+/// reads, for each note.
+pub type Naming = Arc<dyn Fn(&RawKey) -> Option<Arc<str>> + Send + Sync>;
 
 /// The limits of what is kept, each with its default.
 #[derive(Clone, Copy, Debug)]

@@ -48,7 +48,7 @@ pub(super) async fn write_totals(db: &impl ConnectionTrait, node: &str, totals: 
     for chunk in totals.chunks(ROWS_MAX) {
         let mut insert = Query::insert().into_table(HOURLY).columns(key.into_iter().chain(SUMS)).to_owned();
         for (of, sums) in chunk {
-            let head: [Value; 4] = [of.hour.into(), of.tenant().into(), of.entity.into(), node.into()];
+            let head: [Value; 4] = [of.hour.into(), of.tenant().into(), of.entity.as_str().into(), node.into()];
             let sums = sums.each().map(|sum| Value::from(number(sum)));
             insert.values_panic(head.into_iter().chain(sums).map(SimpleExpr::from));
         }

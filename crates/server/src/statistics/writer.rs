@@ -13,7 +13,7 @@ use unstale::{Cache, RawKey};
 use uuid::Uuid;
 
 use super::{
-    Limits,
+    Limits, Naming,
     bookkeeper::{Bookkeeper, Note},
     ledger::{Ledger, Of, Sums},
     tables::{self, DAILY, HOURLY, Interval, PERFORMANCE},
@@ -52,6 +52,7 @@ struct Batch {
     totals: Vec<(Of, Sums)>,
     accesses: Vec<(RawKey, Noted)>,
     intervals: Vec<Interval>,
+    naming: Option<Naming>,
 }
 
 /// Waits until what was noted up to now is written.
@@ -85,6 +86,13 @@ impl Writer {
             metrics,
         };
         (bookkeeper, writer)
+    }
+
+    /// Names kinds of entry by this.
+    #[must_use]
+    pub fn named_by(mut self, naming: Naming) -> Self {
+        self.ledger.name_by(naming);
+        self
     }
 
     /// What waits until everything is written: for the end.
@@ -190,6 +198,7 @@ impl Writer {
             totals: self.ledger.totals(),
             accesses: self.ledger.accesses.take(),
             intervals: std::mem::take(&mut self.intervals),
+            naming: self.ledger.naming().cloned(),
         }
     }
 
@@ -231,7 +240,7 @@ impl Batch {
             tables::write_interval(&transaction, node, interval).await?;
         }
         tables::write_totals(&transaction, node, &self.totals).await?;
-        metadata::write(&transaction, &self.accesses).await?;
+        metadata::write(&transaction, &self.accesses, self.naming.as_ref()).await?;
         transaction.commit().await
     }
 }

@@ -1,6 +1,6 @@
 //! Changing the configuration of running nodes, over both databases.
 
-use std::{sync::Arc, time::Duration};
+use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
 use chrono::DateTime;
 use serde_json::json;
@@ -18,6 +18,7 @@ unstale_server::on_both_databases!(
     of_two_changes_of_one_version_the_second_is_refused,
     what_makes_no_sense_is_refused_and_changes_nothing,
     a_tenants_quota_comes_and_goes,
+    what_can_be_configured_may_change_while_it_runs,
 );
 
 const FLOW: KeyPattern = KeyPattern { name: "flow", parts: &[] };
@@ -32,7 +33,7 @@ async fn node(database: &TestDatabase, store: &Arc<MemoryStore>) -> Node {
     let known = Known::default().entries(&[FLOW], |_| Entry::default());
     let configuration = LiveConfiguration::open(database.migrated().await, known).await.unwrap();
     let cache = Cache::builder(store.clone()).observer(configuration.observer()).build().await.unwrap();
-    configuration.govern(&cache);
+    configuration.govern(&cache, |_| NonZeroU32::MIN);
     tokio::spawn(configuration.clone().follow());
     Node { configuration, cache }
 }
@@ -148,4 +149,21 @@ async fn a_tenants_quota_comes_and_goes(database: TestDatabase) {
     assert_eq!(node.cache.tenant_quota(&acme), 70_000);
     node.undo().await.unwrap();
     assert_eq!(node.cache.tenant_quota(&acme), whole);
+}
+
+async fn what_can_be_configured_may_change_while_it_runs(database: TestDatabase) {
+    let node = node(&database, &Arc::default()).await;
+    let stored: Configuration = serde_json::from_value(json!({
+        "entries": { "flow": { "ttl_seconds": 60 } }, "tenants": { "acme": { "memory_bytes_max": 70_000 } },
+    }))
+    .unwrap();
+    let version = node.put(&stored).await;
+    node.configuration.replace_known(Known::default());
+    assert_eq!((node.seconds(), node.configuration.effective().version), (300, version), "it cannot be named now");
+    assert_eq!(node.cache.tenant_quota(&Tenant::new("acme").unwrap()), 70_000, "and the rest counts");
+    let again = Known::default().entries(&[FLOW], |_| Entry::default());
+    assert_eq!(node.configuration.among(&again).policy("flow", &POLICY).ttl.as_secs(), 60);
+    assert_eq!(node.seconds(), 300, "it was only asked for");
+    node.configuration.replace_known(again);
+    assert_eq!(node.seconds(), 60, "nothing that is stored was lost");
 }

@@ -4,7 +4,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use unstale_server::{
-    configuration::{Change, ChangeError, Configuration, Entry, Version},
+    configuration::{Change, Configuration, Entry, Version},
     consistency::Finding,
     metadata::{self, Page},
     outbox::SeenOmission,
@@ -18,7 +18,6 @@ const HISTORY_MAX: u64 = 100;
 /// Rows of a page.
 const PAGE_SIZE: u64 = 50;
 const PAGE_SIZE_MAX: u64 = 500;
-const REASON_CHARS_MAX: usize = 500;
 const INTERVALS_MAX: u64 = 1000;
 
 /// The configuration in force, and what can be configured.
@@ -74,6 +73,7 @@ pub(crate) async fn get_cache_configuration(
 ) -> Result<Json<CacheConfiguration>, Problem> {
     caller.require_platform_admin()?;
     let live = &platform.records.configuration;
+    let known = live.known();
     let configurable = |(name, entry): (&str, Entry)| Configurable {
         name: name.to_owned(),
         ttl_seconds_max: entry.ttl_max.as_secs(),
@@ -83,8 +83,8 @@ pub(crate) async fn get_cache_configuration(
     Ok(Json(CacheConfiguration {
         version: effective.version,
         configuration: effective.configuration.clone(),
-        entries: live.known().each_entry().map(configurable).collect(),
-        endpoints: live.known().each_endpoint().map(configurable).collect(),
+        entries: known.each_entry().map(configurable).collect(),
+        endpoints: known.each_endpoint().map(configurable).collect(),
     }))
 }
 
@@ -99,7 +99,7 @@ pub(crate) async fn put_cache_configuration(
     caller.require_platform_admin()?;
     let change = change(&platform, &caller, &wanted.reason, wanted.version)?;
     let put = platform.records.configuration.put(&platform.cache, &wanted.configuration, &change).await;
-    put.map(Json).map_err(of_change)
+    Ok(Json(put?))
 }
 
 /// Versions of the configuration, the newest first (platform admins).
@@ -139,7 +139,7 @@ pub(crate) async fn undo_cache_configuration(
 ) -> Result<Json<Version>, Problem> {
     caller.require_platform_admin()?;
     let change = change(&platform, &caller, &wanted.reason, wanted.version)?;
-    platform.records.configuration.undo(&platform.cache, &change).await.map(Json).map_err(of_change)
+    Ok(Json(platform.records.configuration.undo(&platform.cache, &change).await?))
 }
 
 /// Which statistics.
@@ -316,28 +316,7 @@ fn period(
 }
 
 fn change(platform: &Platform, caller: &Caller, reason: &str, based_on: Option<i64>) -> Result<Change, Problem> {
-    let reason = reason.trim();
-    let mut faults = Faults::default();
-    let is_good = !reason.is_empty() && reason.chars().count() <= REASON_CHARS_MAX;
-    faults.unless(is_good, "reason", "must say why, in 1 to 500 characters");
-    faults.finish()?;
-    Ok(Change { by: caller.user().id.to_string(), reason: reason.to_owned(), based_on, at: platform.now() })
-}
-
-fn of_change(error: ChangeError) -> Problem {
-    match error {
-        ChangeError::Faulty(faults) => {
-            let within = |mut fault: unstale_server::problem::FieldError| {
-                fault.field.insert_str(0, "configuration.");
-                fault
-            };
-            Problem::unprocessable(faults.into_iter().map(within))
-        }
-        ChangeError::Outdated { .. } | ChangeError::NothingToUndo => {
-            Problem::conflict(crate::api::answer::sentence(&error.to_string()))
-        }
-        ChangeError::Database(error) => internal(&error),
-    }
+    Change::asked(caller.user().id.to_string(), reason, based_on, platform.now())
 }
 
 fn internal(error: &sea_orm::DbErr) -> Problem {

@@ -15,6 +15,7 @@ mod state;
 
 pub(crate) use self::{
     forwarding::{ask_upstream, ask_url},
+    routing::known,
     service::GatewayService,
     settings::{control_settings, listen_settings},
     state::{Build, Shared, State, StateError},

@@ -12,12 +12,14 @@ use unstale_http::{
     RoutePolicies, RoutePolicy, Sharing, Writes,
 };
 
+use crate::configuration::{Entry, Known};
 use crate::gateway::{
     config::{
         Plan,
         file::{Browser, CacheMode, GroupSource, LifetimeOf, QueryOf, RouteCache, RouteFile, SharingOf},
         group::{numbered, renamed},
     },
+    identity::tenancy,
     tags,
     upstream::Upstream,
 };
@@ -60,21 +62,13 @@ impl Routing {
         upstream: impl Fn(&str) -> Arc<Upstream>,
         identified_by: &[http::HeaderName],
     ) -> Result<Self, RouteError> {
-        let mut grouped: Vec<(String, Vec<&RouteFile>)> = Vec::new();
-        for route in &plan.file.routes {
-            let path = numbered(&route.path);
-            match grouped.iter_mut().find(|(known, _)| *known == path) {
-                Some((_, routes)) => routes.push(route),
-                None => grouped.push((path, vec![route])),
-            }
-        }
         let mut builder = RoutePolicies::builder()
             .vary_on(plan.file.cache.vary_on.iter().cloned())
             .identified_by(identified_by.iter().map(|name| name.as_str().to_owned()));
         let mut paths = Vec::new();
-        for (place, (path, files)) in grouped.into_iter().enumerate() {
+        for (place, (path, files)) in grouped(plan).into_iter().enumerate() {
             let label = label(&files[0].path, place);
-            let reads = files.iter().find(|file| takes(file, "GET")).unwrap_or(&files[0]);
+            let reads = reads(&files);
             builder = builder.route(path.as_str(), policy(&label, reads, &files));
             let routes = files.iter().map(|file| Route {
                 methods: file.methods.iter().map(|method| method.parse().expect("the file was checked")).collect(),
@@ -129,6 +123,38 @@ impl PathRoutes {
         let all: Vec<&str> = self.routes.iter().flat_map(|route| &route.methods).map(Method::as_str).collect();
         all.join(", ")
     }
+}
+
+/// The routes of each path, in the order in which the file names paths first.
+fn grouped(plan: &Plan) -> Vec<(String, Vec<&RouteFile>)> {
+    let mut grouped: Vec<(String, Vec<&RouteFile>)> = Vec::new();
+    for route in &plan.file.routes {
+        let path = numbered(&route.path);
+        match grouped.iter_mut().find(|(known, _)| *known == path) {
+            Some((_, routes)) => routes.push(route),
+            None => grouped.push((path, vec![route])),
+        }
+    }
+    grouped
+}
+
+/// The one of a path's routes that answers its reads.
+fn reads<'a>(files: &[&'a RouteFile]) -> &'a RouteFile {
+    files.iter().find(|file| takes(file, "GET")).unwrap_or(&files[0])
+}
+
+/// What of a file's routes can be configured while the gateway runs: those whose answers are kept, by their labels.
+pub(crate) fn known(plan: &Plan) -> Known {
+    let grouped = grouped(plan);
+    let kept = grouped.iter().enumerate().filter_map(|(place, (_, files))| {
+        let reads = reads(files);
+        let cache = reads.cache.as_ref().filter(|_| takes(reads, "GET"))?;
+        let is_origins = cache.lifetime == LifetimeOf::Origin;
+        Some((label(&files[0].path, place), Entry { is_origins, ..Entry::default() }))
+    });
+    let kept: Vec<_> = kept.collect();
+    let kept = kept.iter().map(|(label, entry)| (label.as_str(), *entry));
+    Known::default().unwatched().tenants(tenancy::tenant).endpoints(kept)
 }
 
 /// A text of at most [`ENTITY_BYTES_MAX`] bytes that no other path has.

@@ -1,13 +1,18 @@
 //! Everything that one configuration makes, and how it is exchanged for the next.
 
-use std::{collections::BTreeMap, fmt, net::IpAddr, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, fmt, net::IpAddr, num::NonZeroU32, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
+use tokio::task::JoinHandle;
 use tower::Layer as _;
-use unstale::{Cache, InvalidateError, Invalidation, Tag};
-use unstale_http::{CacheLayer, CacheService, HttpLimits, RouteError};
+use unstale::{Cache, InvalidateError, Invalidation, RawKey, Tag, Tenant};
+use unstale_http::{CacheLayer, CacheService, HttpLimits, Lifetime, RouteError, key::path_of};
 
-use super::{forwarding::Forwarding, routing::Routing, settings::upstream_settings};
+use super::{
+    forwarding::Forwarding,
+    routing::{Routing, known},
+    settings::upstream_settings,
+};
 use crate::audit::{Actor, Audit, Class, Entry, Intents, Operation, Outcome};
 use crate::gateway::{
     assembly::{ask_upstream, ask_url},
@@ -18,8 +23,10 @@ use crate::gateway::{
     identity::{ANSWER_BYTES_MAX, HashKey, Identities, JWKS_BYTES_MAX},
     metrics::GatewayMetrics,
     proxy::{Forward, Network},
+    start::weights,
     upstream::{Upstream, UpstreamError},
 };
+use crate::{configuration::Effective, records::Records, statistics::Writer};
 
 /// How often it is looked whether a state that was replaced has answered its last request.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -33,6 +40,7 @@ pub(crate) struct Build {
     pub(crate) metrics: Arc<GatewayMetrics>,
     pub(crate) secret: Vec<u8>,
     pub(crate) audit: Option<Audit>,
+    pub(crate) records: Option<Records>,
 }
 
 /// What all requests share.
@@ -49,6 +57,7 @@ pub(crate) struct State {
     pub(crate) upstreams: BTreeMap<String, (UpstreamFile, Arc<Upstream>)>,
     pub(crate) fallback: Option<Arc<Upstream>>,
     trusted_proxies: Vec<Network>,
+    layer: CacheLayer,
     pub(crate) service: CacheService<Forwarding>,
 }
 
@@ -96,16 +105,42 @@ impl Build {
             ..HttpLimits::default()
         });
         // What no route covers streams through as it is.
-        let layer = layer.validate_unrouted(false);
+        let mut layer = layer.validate_unrouted(false);
+        if let Some(records) = &self.records {
+            layer = layer.observer(records.response_observer());
+            tune(&layer, &records.configuration.among(&known(&plan)));
+        }
         let fallback = plan.file.fallback.as_deref().map(upstream);
         let service = layer.layer(Forwarding(self.forward.clone()));
         let proxies = plan.file.listen.trusted_proxies.iter();
         let trusted_proxies = proxies.map(|network| network.parse().expect("the file was checked")).collect();
-        Ok(State { plan, routing, identities, upstreams, fallback, trusted_proxies, service })
+        Ok(State { plan, routing, identities, upstreams, fallback, trusted_proxies, layer, service })
     }
 }
 
+/// Lets a configuration say how the routes of a layer are used. They are named as in the file.
+fn tune(layer: &CacheLayer, effective: &Effective) {
+    layer.tune(|_, policy| {
+        let own = match &policy.lifetime {
+            Lifetime::Route(own) => Some(own),
+            Lifetime::Uncached | Lifetime::Origin(_) => None,
+        };
+        effective.route(&policy.entity, own)
+    });
+}
+
 impl State {
+    /// The route that a key's response is of, as the file names it.
+    fn label_of(&self, key: &RawKey) -> Option<Arc<str>> {
+        let place = self.routing.find(&path_of(key)?)?;
+        Some(self.routing.at(place).label.clone())
+    }
+
+    /// What a tenant weighs by the file.
+    fn weight(&self, tenant: &Tenant) -> NonZeroU32 {
+        weights(&self.plan.file.cache).find(|(own, _)| own == tenant).map_or(NonZeroU32::MIN, |(_, weight)| weight)
+    }
+
     /// Whether what a peer says of others' addresses and URLs is believed.
     pub(crate) fn believes(&self, peer: Option<IpAddr>) -> bool {
         peer.is_some_and(|peer| self.trusted_proxies.iter().any(|network| network.contains(peer)))
@@ -144,11 +179,16 @@ impl Shared {
     /// Lets a configuration count from now on. Requests that run end as they began.
     pub(crate) async fn exchange(&self, plan: Plan) -> Result<(), StateError> {
         let old = self.current.load_full();
+        let known = known(&plan);
         let level = plan.file.audit.as_ref().map(|audit| audit.level.into());
         let new = Arc::new(self.build.state(plan, Some(&old))?);
         self.record_exchange(level).await;
         let wrong = Invalidation::of(old.changed(&new));
         self.current.store(new);
+        if let Some(records) = &self.build.records {
+            // What was changed since `new` was made, and the weights that the file has just set.
+            records.configuration.replace_known(known);
+        }
         if !wrong.tags().is_empty() {
             declare_wrong(&self.build.cache, &wrong).await;
             tokio::spawn(declare_wrong_once_more(self.build.cache.clone(), old, wrong));
@@ -158,6 +198,22 @@ impl Shared {
 }
 
 impl Shared {
+    /// Lets what the records say count, now and from now on, and writes them. What is returned ends when it is aborted.
+    pub(crate) fn keep_records(self: &Arc<Self>, writer: Writer) -> Vec<JoinHandle<()>> {
+        let Some(records) = &self.build.records else { return Vec::new() };
+        let (tuned, weighed, named) = (Arc::downgrade(self), Arc::downgrade(self), Arc::downgrade(self));
+        records.configuration.on_change(move |effective| {
+            if let Some(shared) = tuned.upgrade() {
+                tune(&shared.current.load().layer, effective);
+            }
+        });
+        let usual = move |tenant: &Tenant| {
+            weighed.upgrade().map_or(NonZeroU32::MIN, |shared| shared.current.load().weight(tenant))
+        };
+        let writer = writer.named_by(Arc::new(move |key| named.upgrade()?.current.load().label_of(key)));
+        records.start(&self.build.cache, writer, usual).into()
+    }
+
     /// Records that another configuration counts from now on, and lets it say what is recorded.
     async fn record_exchange(&self, level: Option<crate::audit::Level>) {
         let Some(audit) = &self.build.audit else { return };

@@ -14,6 +14,7 @@ fn parse_in(text: &str, directory: &FilePath) -> Result<Plan, Vec<Fault>> {
         "SHORT" => Some("short".to_owned()),
         "LONG" => Some("a secret of thirty-two bytes, or more".to_owned()),
         "NO_REDIS" => Some("http://user:planted@host".to_owned()),
+        "DATABASE" => Some("sqlite://user:planted@records.db".to_owned()),
         _ => None,
     };
     parse(text, &Surroundings { directory, env: &env })
@@ -229,6 +230,12 @@ fn the_other_parts_are_checked() {
         "10:16: control.credentials[0].token_blake3 is malf",
         "64",
     );
+    let some = credential.replace("\"*\"", "\"a\"");
+    check(
+        &format!("{some}operates = true\ntoken_blake3 = \"{}\"", "0".repeat(64)),
+        "10:12: control.credentials[0].operates is true beside some tenants",
+        "credential of its own",
+    );
     check("[upstreams.b]\nservers = []", "6:11: upstreams.b.servers is an empty list", "at least 1");
     let tls = "[control]\naddress = \"127.0.0.1:1\"\n[control.tls]\ncertificate = \"gone.pem\"\nkey = \"gone.key\"\n";
     let told = told(&format!("{GOOD}{tls}client_required = true"));
@@ -245,6 +252,21 @@ fn the_other_parts_are_checked() {
         "7:7: upstreams.b.tls is there for servers",
         "https",
     );
+}
+
+#[test]
+fn records_are_checked() {
+    let good = "[records]\ndatabase_url_env = \"DATABASE\"\n";
+    assert_eq!(told(&format!("{GOOD}{good}")), Vec::<String>::new());
+    check("[records]", "5:1: records.database_url_env is missing", "database_url_file");
+    let other = "[records]\ndatabase_url_env = \"NO_REDIS\"";
+    check(other, "6:20: records.database_url_env leads to something else", "sqlite: or postgres://");
+    let two = format!("{good}database_url_file = \"url\"");
+    check(&two, "7:21: records.database_url_file stands beside the other", "one of");
+    for every in ["1ms", "1h"] {
+        let wrong = format!("{good}write_every = \"{every}\"");
+        check(&wrong, &format!("7:15: records.write_every is {every}"), "100ms to 10m");
+    }
 }
 
 #[test]

@@ -42,6 +42,23 @@ fn limiter(attempts_max: usize) -> Arc<AttemptLimiter> {
 pub(super) struct Caller {
     pub(super) name: String,
     tenants: Vec<String>,
+    operates: bool,
+}
+
+/// One who may read records of all tenants and change how the cache is used.
+pub(super) struct Operator(pub(super) Caller);
+
+impl FromRequestParts<Arc<Control>> for Operator {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, control: &Arc<Control>) -> Result<Self, Problem> {
+        let caller = Caller::from_request_parts(parts, control).await?;
+        if caller.operates {
+            Ok(Self(caller))
+        } else {
+            Err(Problem::forbidden("This token does not operate the gateway: its credential needs operates = true."))
+        }
+    }
 }
 
 impl Caller {
@@ -110,7 +127,11 @@ fn known(state: &State, token: &str) -> Option<Caller> {
             found = Some(credential);
         }
     }
-    found.map(|credential| Caller { name: credential.name.clone(), tenants: credential.tenants.clone() })
+    found.map(|credential| Caller {
+        name: credential.name.clone(),
+        tenants: credential.tenants.clone(),
+        operates: credential.operates,
+    })
 }
 
 #[cfg(test)]

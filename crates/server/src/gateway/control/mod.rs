@@ -1,4 +1,5 @@
-//! The API for backends, on a listener of its own: declaring groups wrong, purging, warming, and how the gateway is.
+//! The API for backends, on a listener of its own: declaring groups wrong, purging, warming, and how the gateway is; and
+//! for operators: how the cache is used, and what was kept about it.
 //!
 //! Every call but `/metrics`, `/healthz` and `/readyz` needs the token of a credential, which is good for the tenants that
 //! the configuration names. See `docs/reference/gateway-api.md`.
@@ -7,10 +8,13 @@
 //! - Tokens are compared as hashes, in constant time, and never shown.
 //! - What a call may name, and how often one may call, is limited.
 
+#![allow(unused_qualifications, reason = "the documentation macro repeats types with a path of their own")]
 #![allow(clippy::result_large_err, reason = "a problem is made once for a refused request, and moved a few times")]
 
 mod access;
 mod openapi;
+mod operate;
+mod search;
 mod selection;
 mod status;
 mod warm;
@@ -78,6 +82,13 @@ fn calls() -> OpenApiRouter<Arc<Control>> {
         .routes(routes!(selection::purge))
         .routes(routes!(warm::warm))
         .routes(routes!(status::status))
+        .routes(routes!(operate::get_configuration, operate::put_configuration))
+        .routes(routes!(operate::list_versions))
+        .routes(routes!(operate::undo))
+        .routes(routes!(search::statistics))
+        .routes(routes!(search::performance))
+        .routes(routes!(search::metadata))
+        .routes(routes!(search::audit))
         .routes(routes!(scrape))
 }
 

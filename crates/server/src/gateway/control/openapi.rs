@@ -23,6 +23,9 @@ struct Head;
 
 const BEARER_SCHEME: &str = "token";
 const PROBLEM: &str = "Problem";
+/// The tag of the calls for operators.
+const OPERATORS: &str = "operators";
+const NO_OPERATOR: &str = "The token does not operate the gateway";
 
 /// What stands at the head of the document.
 pub(super) fn head() -> utoipa::openapi::OpenApi {
@@ -42,7 +45,8 @@ fn document() -> utoipa::openapi::OpenApi {
     components.schemas.insert("FieldError".to_owned(), FieldError::schema());
     document.security = Some(vec![SecurityRequirement::new(BEARER_SCHEME, [""; 0])]);
     for item in document.paths.paths.values_mut() {
-        item.get.iter_mut().chain(item.post.iter_mut()).for_each(complete);
+        let calls = item.get.iter_mut().chain(item.post.iter_mut()).chain(item.put.iter_mut());
+        calls.for_each(complete);
     }
     document
 }
@@ -57,13 +61,29 @@ fn complete(operation: &mut Operation) {
         ("401", "No token, or one that is not known"),
         ("429", "This credential calls too often, or this address has sent too many wrong tokens"),
     ];
+    let is_operators = operation.tags.iter().flatten().any(|tag| tag == OPERATORS);
     if operation.request_body.is_some() {
         problems.extend([
             ("400", "The body is no JSON"),
-            ("403", "The token is not for this tenant"),
+            ("403", if is_operators { NO_OPERATOR } else { "The token is not for this tenant" }),
             ("413", "The body is too large"),
             ("422", "A field is not acceptable; `errors` says which and why"),
             ("503", "The audit trail or the cache cannot take it now; nothing is said to be done"),
+        ]);
+    }
+    if is_operators {
+        problems.extend([
+            ("403", NO_OPERATOR),
+            ("404", "The gateway keeps none of it: its file has no [records], or no [audit]"),
+        ]);
+        if operation.request_body.is_some() {
+            problems.push(("409", "Another version is in force by now, or there is nothing to take back"));
+        }
+    }
+    if operation.parameters.is_some() {
+        problems.extend([
+            ("400", "The query cannot be read"),
+            ("422", "A parameter is not acceptable; `errors` says which and why"),
         ]);
     }
     for (status, description) in problems {
@@ -98,11 +118,28 @@ mod tests {
         let paths = document["paths"].as_object().unwrap();
         assert_eq!(
             paths.keys().collect::<Vec<_>>(),
-            ["/metrics", "/v1/invalidate", "/v1/purge", "/v1/status", "/v1/warm"]
+            [
+                "/metrics",
+                "/v1/audit",
+                "/v1/configuration",
+                "/v1/configuration/history",
+                "/v1/configuration/undo",
+                "/v1/invalidate",
+                "/v1/metadata",
+                "/v1/performance",
+                "/v1/purge",
+                "/v1/statistics",
+                "/v1/status",
+                "/v1/warm"
+            ]
         );
         for (path, item) in paths.iter().filter(|(path, _)| path.starts_with("/v1/")) {
-            let (_, call) = item.as_object().unwrap().iter().next().unwrap();
-            assert!(call["responses"].get("401").is_some() && call["summary"].is_string(), "{path}");
+            for call in item.as_object().unwrap().values() {
+                assert!(call["responses"].get("401").is_some() && call["summary"].is_string(), "{path}");
+                let is_operators = call["tags"].as_array().is_some_and(|tags| tags.contains(&super::OPERATORS.into()));
+                let of_backends = ["/v1/invalidate", "/v1/purge", "/v1/status", "/v1/warm"].contains(&path.as_str());
+                assert!(is_operators != of_backends, "{path}");
+            }
         }
     }
 }

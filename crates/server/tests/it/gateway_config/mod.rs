@@ -7,6 +7,7 @@ mod control;
 mod identity;
 mod nodes;
 mod proxies;
+mod records;
 mod reload;
 mod sharing;
 mod whole;

@@ -215,7 +215,7 @@ fn head(upstream: SocketAddr) -> String {
     format!(
         "fallback = \"api\"\n[listen]\naddress = \"127.0.0.1:0\"\nrequest_body_max = \"1KiB\"\n\
          [control]\naddress = \"127.0.0.1:0\"\n\
-         [[control.credentials]]\nname = \"backend\"\ntenants = [\"*\"]\ntoken_blake3 = \"{hash}\"\n\
+         [[control.credentials]]\nname = \"backend\"\ntenants = [\"*\"]\noperates = true\ntoken_blake3 = \"{hash}\"\n\
          [[control.credentials]]\nname = \"globex\"\ntenants = [\"globex\"]\ntoken_blake3 = \"{other}\"\n\
          [upstreams.api]\nservers = [\"http://{upstream}\"]\n"
     )
@@ -347,6 +347,18 @@ impl World {
         let authorization = format!("Bearer {token}");
         let headers = [("authorization", authorization.as_str()), ("content-type", "application/json")];
         ask(self.control, "POST", path, &headers, &body.to_string()).await
+    }
+
+    /// Calls the API as an operator; without a body if it is null.
+    pub(super) async fn operate(&self, method: &str, path: &str, body: &Value) -> Answer {
+        self.operate_as(CONTROL_TOKEN, method, path, body).await
+    }
+
+    pub(super) async fn operate_as(&self, token: &str, method: &str, path: &str, body: &Value) -> Answer {
+        let authorization = format!("Bearer {token}");
+        let headers = [("authorization", authorization.as_str()), ("content-type", "application/json")];
+        let body = if body.is_null() { String::new() } else { body.to_string() };
+        ask(self.control, method, path, &headers, &body).await
     }
 
     pub(super) async fn metrics(&self) -> String {

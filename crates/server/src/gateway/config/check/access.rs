@@ -1,6 +1,6 @@
 //! The tables `[listen]`, `[control]`, `[cache]` and `[log]`.
 
-use std::{collections::HashSet, path::PathBuf};
+use std::{collections::HashSet, path::PathBuf, time::Duration};
 
 use http::HeaderName;
 use tracing_subscriber::EnvFilter;
@@ -12,12 +12,16 @@ use super::{
         file::{Cache, ControlCredential, File, ListenTls},
         secret::Material,
         structure::quoted,
+        values::Span,
     },
     Checker,
 };
 
 /// Shortest token of the API for backends, in bytes: they are stored as plain hashes, so they must not be guessable.
 const TOKEN_BYTES_MIN: usize = 32;
+/// How often records are written, at the most and at the least: hours are made of them.
+const WRITE_EVERY_MIN: Duration = Duration::from_millis(100);
+const WRITE_EVERY_MAX: Duration = Duration::from_secs(600);
 
 impl Checker<'_, '_> {
     pub(super) fn listen(&mut self, file: &File) {
@@ -65,6 +69,11 @@ impl Checker<'_, '_> {
             for (place, tenant) in credential.tenants.iter().enumerate().filter(|(_, tenant)| tenant.is_empty()) {
                 let found = format!("is {}", quoted(tenant));
                 self.fault(&at.key("tenants").item(place), found, "the name of a tenant, or \"*\" for all");
+            }
+            if credential.operates && !credential.tenants.iter().any(|tenant| tenant == "*") {
+                let advice = Some("give who invalidates for some tenants a credential of its own".to_owned());
+                let expected = "tenants = [\"*\"], as operating concerns all tenants";
+                self.advise(&at.key("operates"), "is true beside some tenants", expected, advice);
             }
             match self.token(&at, credential) {
                 Some(token) if tokens.contains(&token) => {
@@ -114,12 +123,26 @@ impl Checker<'_, '_> {
                 self.fault(&at.key("sensitive").item(place), found, "the path of a route, as it is written there");
             }
         }
-        let env = ("database_url_env", audit.database_url_env.as_ref());
-        let named = ("database_url_file", audit.database_url_file.as_ref());
-        if env.1.is_none() && named.1.is_none() {
+        self.database(&at, audit.database_url_env.as_ref(), audit.database_url_file.as_ref())
+    }
+
+    pub(super) fn records(&mut self, file: &File) -> Option<Material> {
+        let records = file.records.as_ref()?;
+        let at = Path::of("records");
+        let every = records.write_every;
+        if !(WRITE_EVERY_MIN..=WRITE_EVERY_MAX).contains(&every.0) {
+            let expected = format!("{} to {}", Span(WRITE_EVERY_MIN), Span(WRITE_EVERY_MAX));
+            self.fault(&at.key("write_every"), format!("is {every}"), expected);
+        }
+        self.database(&at, records.database_url_env.as_ref(), records.database_url_file.as_ref())
+    }
+
+    /// The URL of a database, from the one of two places that is given.
+    fn database(&mut self, at: &Path, env: Option<&String>, file: Option<&PathBuf>) -> Option<Material> {
+        if env.is_none() && file.is_none() {
             self.fault(&at.key("database_url_env"), "is missing", "one of database_url_env and database_url_file");
         }
-        let (url, path) = self.secret(&at, env, named)?;
+        let (url, path) = self.secret(at, ("database_url_env", env), ("database_url_file", file))?;
         let is_url = |text: &str| ["sqlite:", "postgres://", "postgresql://"].iter().any(|kind| text.starts_with(kind));
         if !url.expose_text().is_some_and(is_url) {
             self.fault(&path, "leads to something else", "a URL that begins with sqlite: or postgres://");

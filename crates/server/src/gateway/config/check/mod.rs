@@ -67,6 +67,8 @@ pub struct Plan {
     pub secret: Option<Material>,
     /// The URL of the audit trail's database.
     pub audit_url: Option<Material>,
+    /// The URL of the records' database.
+    pub records_url: Option<Material>,
     /// Where the keys of each `[[identity]]`'s tokens are; none for other kinds.
     pub keys: Vec<Option<KeySource>>,
     /// The hashes of the tokens of each `[[control.credentials]]`.
@@ -99,9 +101,10 @@ pub(crate) fn check(
     checker.routes(&file);
     let tokens = checker.control(&file);
     let audit_url = checker.audit(&file);
+    let records_url = checker.records(&file);
     let Checker { faults, files, .. } = checker;
     let directory = surroundings.directory.to_owned();
-    (Plan { file, redis_url, secret, audit_url, keys, tokens, files, directory }, faults)
+    (Plan { file, redis_url, secret, audit_url, records_url, keys, tokens, files, directory }, faults)
 }
 
 struct Checker<'a, 't> {

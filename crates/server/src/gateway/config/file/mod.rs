@@ -5,6 +5,7 @@
 
 mod audit;
 mod identity;
+mod records;
 mod routes;
 mod upstreams;
 
@@ -19,6 +20,7 @@ pub use self::{
         CertificateField, Credentials, IdentityFile, IntrospectionFile, JwtAlgorithm, JwtFile, MutualTlsFile,
         OnCredentials, OnStrangers, TenantRule, TrustedHeaderFile,
     },
+    records::Records,
     routes::{Browser, CacheMode, GroupSource, LifetimeOf, OriginFile, QueryOf, RouteCache, RouteFile, SharingOf},
     upstreams::{Health, Retry, Timeouts, UpstreamFile, UpstreamTls},
 };
@@ -55,6 +57,8 @@ pub struct File {
     pub fallback: Option<String>,
     /// The audit trail. Without it there is none.
     pub audit: Option<Audit>,
+    /// Records about the cache, and its configuration while it runs. Without it there are none.
+    pub records: Option<Records>,
     /// Log lines.
     #[serde(default)]
     pub log: Log,
@@ -147,6 +151,9 @@ pub struct ControlCredential {
     pub token_blake3: Option<String>,
     /// A file that holds the token.
     pub token_file: Option<PathBuf>,
+    /// Whether it operates the gateway: reads records of all tenants and changes how the cache is used.
+    #[serde(default)]
+    pub operates: bool,
 }
 
 /// The cache. Its store, its secret and its memory cannot change while the gateway runs.
