@@ -40,6 +40,8 @@ pub(crate) struct Asked {
     pub(crate) is_read: bool,
     /// The validator of what is passed on is that of what is kept.
     pub(crate) as_kept: bool,
+    /// Somebody outside of the layer may encode the answer.
+    pub(crate) takes_encoded: bool,
     /// What a request that may be looked up wants.
     pub(crate) wanted: Option<Wanted>,
     pub(crate) began: Instant,
@@ -60,7 +62,7 @@ impl Asked {
         let last_modified = stored.header(&header::LAST_MODIFIED);
         let mut response = match self.preconditions.evaluate(stored.etag().as_bytes(), last_modified) {
             Condition::Send => match self.range.part(stored.etag(), stored.body().len()) {
-                Part::Whole => whole(stored, self.wanted),
+                Part::Whole => self.whole(stored),
                 Part::Bytes(part) => partial(stored, part),
                 Part::Unsatisfiable => unsatisfiable(stored),
             },
@@ -90,6 +92,14 @@ impl Asked {
         self.tell_served(shared, fetched);
         self.tell(shared, &account, &mut response);
         Some(response)
+    }
+
+    fn whole<B: Body>(&self, stored: &StoredResponse) -> Response<CacheBody<B>> {
+        let mut response = whole(stored, self.wanted);
+        if self.takes_encoded {
+            response.extensions_mut().insert(stored.encoded().clone());
+        }
+        response
     }
 
     /// In which tenant's groups the answer is.

@@ -64,6 +64,7 @@ pub mod url;
 
 mod answer;
 mod body;
+mod compression;
 mod future;
 mod generations;
 mod groups;
@@ -86,6 +87,7 @@ mod writes;
 
 pub use self::{
     body::CacheBody,
+    compression::{CompressionFuture, CompressionLayer, CompressionLimits, CompressionService},
     decide::Uncached,
     future::ResponseFuture,
     headers::WRITTEN_POSITION,

@@ -20,6 +20,7 @@ use unstale::{Key, Loaded, Mode, Policy, ReadOptions, Tag, Tenant};
 use crate::{
     answer::Asked,
     body::CacheBody,
+    compression::TakesEncoded,
     conditional::Preconditions,
     decide::{BypassReason, NotStoredReason, Wanted, may_look_up},
     future::ResponseFuture,
@@ -283,6 +284,7 @@ fn asked(shared: &Shared, head: &request::Parts, route: Option<RouteId>, began: 
         is_get: head.method == Method::GET,
         is_read,
         as_kept: false,
+        takes_encoded: head.extensions.get::<TakesEncoded>().is_some(),
         wanted: None,
         began,
     }

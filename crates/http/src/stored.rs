@@ -13,7 +13,7 @@ use bytes::{Buf as _, BufMut as _, Bytes};
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use unstale::{Cacheable, CodecError, Fingerprint};
 
-use crate::{headers, origin::Kept, rfc9111::update::Fields};
+use crate::{compression::EncodedForm, headers, origin::Kept, rfc9111::update::Fields};
 
 /// A response, its body and its validator: with status 200, or what its origin said.
 #[derive(Debug)]
@@ -25,6 +25,7 @@ pub struct StoredResponse {
     misses: u64,
     hits: AtomicU64,
     groups: OnceLock<Option<HeaderValue>>,
+    encoded: EncodedForm,
     /// What its origin said, where the origin says how long it is fresh.
     origin: Option<Box<Kept>>,
 }
@@ -75,13 +76,23 @@ impl StoredResponse {
             .filter(|(name, _)| !named.iter().any(|other| other.eq_ignore_ascii_case(name.as_str())))
             .map(|(name, value)| (name.clone(), value.clone()))
             .collect();
-        Self { etag, headers: kept, body, misses, hits: AtomicU64::new(0), groups: OnceLock::new(), origin: None }
+        Self::made(etag, kept, body, misses, None)
     }
 
     /// Of a response whose origin says how long it is fresh.
     pub(crate) fn of_origin(etag: HeaderValue, fields: Fields, body: Bytes, misses: u64, kept: Kept) -> Self {
-        let (hits, groups) = (AtomicU64::new(0), OnceLock::new());
-        Self { etag, headers: fields.into(), body, misses, hits, groups, origin: Some(Box::new(kept)) }
+        Self::made(etag, fields.into(), body, misses, Some(Box::new(kept)))
+    }
+
+    fn made(
+        etag: HeaderValue,
+        headers: Box<[(HeaderName, HeaderValue)]>,
+        body: Bytes,
+        misses: u64,
+        origin: Option<Box<Kept>>,
+    ) -> Self {
+        let (hits, groups, encoded) = (AtomicU64::new(0), OnceLock::new(), EncodedForm::default());
+        Self { etag, headers, body, misses, hits, groups, encoded, origin }
     }
 
     /// What its origin said; none if the route says how long it is kept.
@@ -106,6 +117,11 @@ impl StoredResponse {
 
     pub(crate) fn body(&self) -> &Bytes {
         &self.body
+    }
+
+    /// The place for its encoded form.
+    pub(crate) fn encoded(&self) -> &EncodedForm {
+        &self.encoded
     }
 
     pub(crate) fn misses(&self) -> u64 {
@@ -173,8 +189,7 @@ impl Cacheable for StoredResponse {
             0 => None,
             _ => Some(Box::new(Kept::decode(&mut rest).ok_or_else(no_origin)?)),
         };
-        let (hits, groups) = (AtomicU64::new(0), OnceLock::new());
-        Ok(Self { etag, headers: headers.into(), body: rest, misses, hits, groups, origin })
+        Ok(Self::made(etag, headers.into(), rest, misses, origin))
     }
 }
 

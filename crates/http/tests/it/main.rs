@@ -4,6 +4,7 @@
 
 mod attacks;
 mod coherence;
+mod compression;
 mod conditional;
 mod groups;
 mod isolation;

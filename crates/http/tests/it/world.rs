@@ -17,7 +17,7 @@ use unstale_http::{
 
 pub(crate) type Body = UnsyncBoxBody<Bytes, &'static str>;
 pub(crate) type Answer = Result<Response<Body>, &'static str>;
-type Inner = BoxCloneSyncService<Request<String>, Response<Body>, &'static str>;
+pub(crate) type Inner = BoxCloneSyncService<Request<String>, Response<Body>, &'static str>;
 
 pub(crate) const SECRET: &[u8] = b"a secret of the tests";
 
@@ -126,6 +126,11 @@ impl World {
         let layer = CacheLayer::new(cache.clone(), routes, SECRET).limits(limits).observer(watcher.clone());
         let service = layer.layer(BoxCloneSyncService::new(inner));
         Self { layer, cache, time, calls, joined, watcher, service }
+    }
+
+    /// The layer around its service.
+    pub(crate) fn service(&self) -> CacheService<Inner> {
+        self.service.clone()
     }
 
     pub(crate) fn calls(&self) -> usize {
