@@ -1,20 +1,22 @@
-import { useHotkeys } from '@mantine/hooks';
-import type { Review } from '../../api/review';
+import { type HotkeyItem, useHotkeys } from '@mantine/hooks';
 import { emptySelection, type Selection, toggle } from '../../lib/selection';
 
-interface ReviewKeys {
+interface RowKeys {
+  searchId: string;
   shownIds: readonly string[];
   selectedIds: readonly string[];
   currentId: string | null;
   setCurrentId: (id: string) => void;
   setSelection: (update: (selection: Selection) => Selection) => void;
-  decide: (review: Review) => void;
+  /** Whether rows can be selected. */
   enabled: boolean;
+  /** By key: what is done with the selection, or else with the current row. */
+  actions: Readonly<Record<string, (ids: readonly string[]) => void>>;
 }
 
-/** The review by keyboard. Keys typed into a text field are text; checkboxes let them through. */
-export function useReviewKeys(keys: ReviewKeys): void {
-  const { shownIds, selectedIds, currentId, setCurrentId, setSelection, decide, enabled } = keys;
+/** Rows by keyboard. Keys typed into a text field are text; checkboxes let them through. */
+export function useRowKeys(keys: RowKeys): void {
+  const { searchId, shownIds, selectedIds, currentId, setCurrentId, setSelection, enabled, actions } = keys;
   const index = currentId === null ? -1 : shownIds.indexOf(currentId);
 
   const move = (by: number) => {
@@ -22,25 +24,24 @@ export function useReviewKeys(keys: ReviewKeys): void {
     if (next !== undefined) setCurrentId(next);
   };
   const subject = selectedIds.length > 0 ? selectedIds : index < 0 || currentId === null ? [] : [currentId];
-  const guarded = (action: () => void) => (event: KeyboardEvent) => {
-    if (isTyping(event.target)) return;
-    event.preventDefault();
-    action();
-  };
+  const on = (key: string, action: () => void): HotkeyItem => [
+    key,
+    (event) => {
+      if (isTyping(event.target)) return;
+      event.preventDefault();
+      action();
+    },
+    { preventDefault: false },
+  ];
 
   useHotkeys(
     [
-      ['j', guarded(() => move(1)), { preventDefault: false }],
-      ['k', guarded(() => move(-1)), { preventDefault: false }],
-      [
-        'x',
-        guarded(() => enabled && index >= 0 && currentId && setSelection((s) => toggle(s, currentId))),
-        { preventDefault: false },
-      ],
-      ['a', guarded(() => decide({ verdict: 'approve', ids: subject })), { preventDefault: false }],
-      ['r', guarded(() => decide({ verdict: 'reject', ids: subject })), { preventDefault: false }],
-      ['/', guarded(() => document.getElementById('mapping-search')?.focus()), { preventDefault: false }],
-      ['Escape', guarded(() => setSelection(() => emptySelection)), { preventDefault: false }],
+      on('j', () => move(1)),
+      on('k', () => move(-1)),
+      on('x', () => enabled && index >= 0 && currentId && setSelection((s) => toggle(s, currentId))),
+      on('/', () => document.getElementById(searchId)?.focus()),
+      on('Escape', () => setSelection(() => emptySelection)),
+      ...Object.entries(actions).map(([key, act]) => on(key, () => act(subject))),
     ],
     [],
   );
