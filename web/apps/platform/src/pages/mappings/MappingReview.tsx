@@ -6,6 +6,7 @@ import { Link, useParams } from 'react-router';
 import { useFieldMappings, useImport, useMappingStatistics, useTargetAttributes } from '../../api/queries';
 import { type Review, useReview } from '../../api/review';
 import type { FieldMappings, TargetAttribute } from '../../api/types';
+import { CleansingLink } from '../../components/CleansingLink';
 import { announce, announceFailure } from '../../components/feedback';
 import { ImportChoice } from '../../components/ImportChoice';
 import { PageHeader } from '../../components/PageHeader';
@@ -53,7 +54,12 @@ function ReviewPage({ mappings, targets }: ReviewPageProps) {
         title="Field mappings"
         back={{ to: `/imports/${importId}`, label: mappings.file_name }}
         description="Approve where each source column goes. Approved columns appear in the asset inventory."
-        actions={<ImportChoice importId={importId} engagementId={mappings.engagement_id} page="mappings" />}
+        actions={
+          <>
+            <ImportChoice importId={importId} engagementId={mappings.engagement_id} page="mappings" />
+            {items.length > 0 && <CleansingLink importId={importId}>Next: data cleansing</CleansingLink>}
+          </>
+        }
       />
       {items.length === 0 ? (
         <NotMappedYet importId={importId} />
