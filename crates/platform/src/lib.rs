@@ -12,6 +12,7 @@ pub mod settings;
 pub mod store;
 pub mod views;
 
+mod cleansing;
 mod imports;
 mod live;
 mod records;

@@ -12,6 +12,7 @@
 pub mod admin;
 pub mod assets;
 pub mod batch;
+pub mod cleansing;
 pub mod context;
 pub mod engagements;
 pub mod events;
@@ -86,6 +87,9 @@ fn private_routes() -> OpenApiRouter<Platform> {
         .routes(routes!(field_mappings::bulk_approve_mappings))
         .routes(routes!(field_mappings::bulk_reject_mappings))
         .routes(routes!(field_mappings::patch_field_mapping))
+        .routes(routes!(cleansing::get_data_quality))
+        .routes(routes!(cleansing::correct_values))
+        .routes(routes!(cleansing::undo_corrections))
         .routes(routes!(assets::list_assets));
     let administration = OpenApiRouter::new()
         .routes(routes!(admin::clients::admin_list_clients, admin::clients::admin_create_client))

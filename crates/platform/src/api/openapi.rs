@@ -36,6 +36,7 @@ use crate::auth::acting;
         (name = "flows", description = "Discovery flows"),
         (name = "imports", description = "CSV files"),
         (name = "field-mappings", description = "What columns mean"),
+        (name = "data-cleansing", description = "How good imported values are, and corrections of them"),
         (name = "assets", description = "What the imports brought"),
         (name = "admin", description = "Administration"),
         (name = "cache", description = "The cache itself"),

@@ -42,6 +42,7 @@ fn routes() -> Vec<(&'static str, RoutePolicy)> {
         ("/target-attributes", RoutePolicy::cached("target_attributes", policies::LISTS)),
         ("/field-mappings/{import}", shared("field_mappings", policies::FIELD_MAPPINGS)),
         ("/field-mappings/{import}/statistics", shared("field_mappings", policies::FIELD_MAPPINGS)),
+        ("/data-cleansing/{import}", shared("data_quality", policies::DATA_QUALITY)),
         ("/assets", shared("assets", policies::ASSETS)),
         ("/admin/clients", RoutePolicy::cached("admin_clients", policies::ADMIN_LISTS)),
         ("/admin/clients/{client}", RoutePolicy::cached("admin_clients", policies::ADMIN_LISTS)),

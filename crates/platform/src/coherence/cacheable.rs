@@ -25,6 +25,7 @@ cacheable_views!(
     views::Client,
     views::ContextFull,
     views::ContextMe,
+    views::DataQuality,
     views::Engagement,
     views::FieldMappings,
     views::Flow,

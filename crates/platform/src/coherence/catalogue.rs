@@ -4,9 +4,9 @@
 //! [platform tenant](super::platform_tenant). What differs between readers of one tenant carries the user.
 
 use crate::views::{
-    ActiveUser, AdminUser, AgentResult, AssetPage, Client, ClientSummary, ContextFull, ContextMe, Engagement,
-    FieldMappings, Flow, FlowMetadata, FlowState, FlowSummary, Import, ImportMappings, Items, MappingStatistics,
-    Membership, PendingApproval, SessionPrincipal, UserDefaults,
+    ActiveUser, AdminUser, AgentResult, AssetPage, Client, ClientSummary, ContextFull, ContextMe, DataQuality,
+    Engagement, FieldMappings, Flow, FlowMetadata, FlowState, FlowSummary, Import, ImportMappings, Items,
+    MappingStatistics, Membership, PendingApproval, SessionPrincipal, UserDefaults,
 };
 
 unstale::catalogue! {
@@ -61,6 +61,8 @@ unstale::catalogue! {
     pub fn import_mappings(import) -> ImportMappings = "import:mappings";
     /// How far the review of an import's mappings has come.
     pub fn mapping_statistics(import) -> MappingStatistics = "import:mapping_statistics";
+    /// How good the values of an import are.
+    pub fn data_quality(import) -> DataQuality = "import:data_quality";
     /// A page of assets; `engagement` and `import` are ids or `any`.
     pub fn asset_page(engagement, import, search, page, page_size) -> AssetPage = "assets:page";
 

@@ -75,6 +75,8 @@ pub enum Change {
     ImportDeleted { client: ClientId, engagement: Uuid, import: Uuid },
     /// Mappings of an import were reviewed or changed.
     FieldMappingBulkOperation { client: ClientId, import: Uuid, action: MappingAction },
+    /// Values of an import were corrected, or were given back: its assets show others.
+    ValuesCorrected { client: ClientId, engagement: Uuid, import: Uuid },
     /// A session began, was extended or revoked.
     SessionChanged { session: Uuid },
     /// All sessions of a user were revoked.
@@ -115,7 +117,8 @@ impl Change {
             | Self::ImportProgressed { client, .. }
             | Self::ImportFinished { client, .. }
             | Self::ImportDeleted { client, .. }
-            | Self::FieldMappingBulkOperation { client, .. } => client.tenant(),
+            | Self::FieldMappingBulkOperation { client, .. }
+            | Self::ValuesCorrected { client, .. } => client.tenant(),
             Self::UserUpdated { clients, .. } | Self::UserDefaultsUpdated { clients, .. } => match clients[..] {
                 [client] => ClientId(client).tenant(),
                 _ => platform_tenant(),
@@ -167,6 +170,9 @@ impl Change {
                 };
                 json!({"entity": "field_mappings", "import_id": import, "action": action})
             }
+            Self::ValuesCorrected { engagement, import, .. } => json!({
+                "entity": "assets", "import_id": import, "engagement_id": engagement, "action": "bulk_operation",
+            }),
             Self::UserSeen { .. }
             | Self::SessionChanged { .. }
             | Self::SessionsRevoked { .. }
@@ -214,18 +220,14 @@ impl Change {
                 if matches!(self, Self::ImportDeleted { .. }) {
                     tags.push(tags::under_import(*client, *import));
                 }
-                tags.extend([
-                    tags::mappings_of(*client, *import),
-                    tags::mappings(*client),
-                    tags::assets_of(*client, *import),
-                    tags::assets_in(*client, *engagement),
-                    tags::assets(*client),
-                ]);
+                tags.extend([tags::mappings_of(*client, *import), tags::mappings(*client)]);
+                tags.extend(asset_tags(*client, *engagement, *import));
                 tags
             }
             Self::FieldMappingBulkOperation { client, import, .. } => {
                 vec![tags::mappings_of(*client, *import), tags::mappings(*client)]
             }
+            Self::ValuesCorrected { client, engagement, import } => asset_tags(*client, *engagement, *import).to_vec(),
             Self::SessionChanged { session } => vec![tags::session(*session)],
             Self::SessionsRevoked { user } => vec![tags::sessions_of(*user)],
         }
@@ -238,6 +240,10 @@ fn import_note(engagement: Uuid, import: Uuid, action: &str) -> Value {
 
 fn import_tags(client: ClientId, engagement: Uuid, import: Uuid) -> Vec<Tag> {
     vec![tags::import(client, import), tags::imports(client), tags::imports_in(client, engagement)]
+}
+
+fn asset_tags(client: ClientId, engagement: Uuid, import: Uuid) -> [Tag; 3] {
+    [tags::assets_of(client, import), tags::assets_in(client, engagement), tags::assets(client)]
 }
 
 fn access_tags(user: Uuid, client: Uuid, action: Action) -> Vec<Tag> {
@@ -309,6 +315,7 @@ mod tests {
             Change::ImportProgressed { client: CLIENT, engagement: ID, import: ID, is_new: false },
             Change::ImportFinished { client: CLIENT, engagement: ID, import: ID },
             Change::FieldMappingBulkOperation { client: CLIENT, import: ID, action: MappingAction::Updated },
+            Change::ValuesCorrected { client: CLIENT, engagement: ID, import: ID },
         ];
         for change in often {
             let tags = change.tags();

@@ -37,6 +37,8 @@ pub const FLOWS: Policy = hot(300);
 pub const IMPORTS: Policy = hot(300);
 /// Field mappings and what is computed from them.
 pub const FIELD_MAPPINGS: Policy = hot(120);
+/// How good the values of an import are: every row is read for it.
+pub const DATA_QUALITY: Policy = hot(300);
 /// Pages of assets.
 pub const ASSETS: Policy = hot(120);
 /// Sessions: a revoked one must be refused at once, on every node.

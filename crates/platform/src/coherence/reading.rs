@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 use super::{ClientId, catalogue, governed::TIMELESS_MEMBERS, platform_tenant, policies};
 use crate::{
+    cleansing,
     store::{
         Store, StoreError,
         repositories::{
@@ -183,6 +184,10 @@ views! {
     mapping_statistics(client: ClientId, import: Uuid) -> views::MappingStatistics {
         catalogue::mapping_statistics(&client.tenant(), import), policies::FIELD_MAPPINGS,
         |store| mappings::statistics(store.read(), client, import),
+    }
+    data_quality(client: ClientId, import: Uuid) -> views::DataQuality {
+        catalogue::data_quality(&client.tenant(), import), policies::DATA_QUALITY,
+        |store| cleansing::report(store.read(), client, import),
     }
     asset_page(client: ClientId, query: AssetQuery, vocabulary: Vocabulary) -> views::AssetPage {
         {

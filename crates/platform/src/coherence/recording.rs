@@ -75,6 +75,7 @@ fn said(change: &Change) -> Option<Said> {
             };
             of("field_mappings", action, "import", import)
         }
+        Change::ValuesCorrected { import, .. } => of("assets", "corrected", "import", import),
         Change::SessionChanged { session } => of("session", "changed", "session", session),
         Change::SessionsRevoked { user } => of_user("session", "revoked", user),
         Change::FlagUpdated { flag } => Said { entity: "flags", action: flag, key: None, user: None },

@@ -33,6 +33,7 @@ pub fn tables() -> Vec<TableTriggers> {
         imports_table(),
         field_mappings(),
         assets_table(),
+        value_corrections(),
         sessions(),
         access_requests(),
     ]
@@ -131,6 +132,16 @@ fn field_mappings() -> TableTriggers {
 
 fn assets_table() -> TableTriggers {
     TableTriggers::new("assets", &["id"])
+        .always(assets_of(CLIENT, IMPORT))
+        .always(assets_in(CLIENT, ENGAGEMENT))
+        .always(assets(CLIENT))
+        .covered_by(under_client(CLIENT))
+        .covered_by(under_import(CLIENT, IMPORT))
+}
+
+/// The same tags as of the assets that it changes, because whoever reads corrections reads them.
+fn value_corrections() -> TableTriggers {
+    TableTriggers::new("value_corrections", &["id"])
         .always(assets_of(CLIENT, IMPORT))
         .always(assets_in(CLIENT, ENGAGEMENT))
         .always(assets(CLIENT))

@@ -59,6 +59,26 @@ impl Server {
         self.cores * 4096
     }
 
+    /// The environment as somebody typed it: not always in the same way.
+    fn environment(&self) -> &'static str {
+        match (self.row % 23, ENVIRONMENTS[self.environment].1) {
+            (3, "Production") => "production",
+            (11, "Production") => "PRODUCTION",
+            (7, "Test") => "test ",
+            (_, environment) => environment,
+        }
+    }
+
+    /// The owner, where anybody knows one.
+    fn owner(&self) -> &'static str {
+        if self.row % 31 == 9 { "n/a" } else { WORKLOADS[self.workload].3 }
+    }
+
+    /// The memory in MB; some tools write it with another unit.
+    fn memory(&self) -> String {
+        if self.row % 47 == 20 { format!("{} GB", self.memory_mb() / 1024) } else { self.memory_mb().to_string() }
+    }
+
     fn address(&self, network: u32) -> String {
         format!("10.{network}.{}.{}", self.row / 200 + 1, self.row % 200 + 10)
     }
@@ -68,8 +88,8 @@ impl Server {
 pub(super) fn azure_migrate(count: u32) -> String {
     let mut text = format!("{AZURE_HEADERS}\r\n");
     for server in Server::all(count) {
-        let (_, application, os, owner) = WORKLOADS[server.workload];
-        let (cores, memory, used) = (server.cores, server.memory_mb(), server.used_percent);
+        let (_, application, os, _) = WORKLOADS[server.workload];
+        let (cores, memory, used, owner) = (server.cores, server.memory(), server.used_percent, server.owner());
         let disk_gb = 60 + server.row % 12 * 40;
         let firmware = if server.row % 3 == 0 { "BIOS" } else { "UEFI" };
         write!(
@@ -84,7 +104,7 @@ pub(super) fn azure_migrate(count: u32) -> String {
             server.row % 25,
             1 + server.row % 3,
             disk_gb * used / 100,
-            ENVIRONMENTS[server.environment].1,
+            server.environment(),
         )
         .expect("writing to a String cannot fail");
     }

@@ -15,21 +15,25 @@ pub(super) struct Clues {
 }
 
 impl Clues {
-    /// The values tell one asset from another, so they hardly repeat.
     pub(super) fn identifies(&self) -> bool {
-        matches!(
-            self.target,
-            "name"
-                | "hostname"
-                | "fqdn"
-                | "ip_address"
-                | "mac_address"
-                | "vm_id"
-                | "smbios_uuid"
-                | "external_id"
-                | "serial_number"
-        )
+        identifies(self.target)
     }
+}
+
+/// Whether the values of an attribute tell one asset from another, so that they hardly repeat.
+pub(crate) fn identifies(target: &str) -> bool {
+    matches!(
+        target,
+        "name"
+            | "hostname"
+            | "fqdn"
+            | "ip_address"
+            | "mac_address"
+            | "vm_id"
+            | "smbios_uuid"
+            | "external_id"
+            | "serial_number"
+    )
 }
 
 /// What the values must look like.

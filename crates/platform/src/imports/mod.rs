@@ -51,6 +51,7 @@ mod vocabulary;
 
 #[allow(unused_imports, reason = "the facade names the whole interface, whether or not a caller spells each type")]
 pub(crate) use self::{
+    clues::identifies,
     dialect::{Delimiter, Dialect},
     encoding::TextEncoding,
     error::{ErrorCode, ImportError},
@@ -60,6 +61,7 @@ pub(crate) use self::{
     reader::{FileShape, Inspection, Record, Records, inspect_with, records},
     suggest::{Suggestion, suggest},
     targets::{DataType, TargetAttribute, all as target_attributes, find as find_target},
+    value::{ValueKind, classify},
 };
 
 #[cfg(test)]

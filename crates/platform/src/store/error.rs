@@ -56,6 +56,18 @@ pub enum Conflict {
     /// Another reviewer approved another column for the same target at the same moment.
     #[error("another column was approved for one of these targets at the same moment; reload the mappings")]
     ReviewedMeanwhile,
+    /// A value is shown nowhere in its column.
+    #[error("no cell of this column shows {value:?} any more; reload the page")]
+    NothingToCorrect {
+        /// The value.
+        value: String,
+    },
+    /// The import has as many corrections as it may have.
+    #[error("an import can have {most} corrections at most; correct the file and import it again")]
+    TooManyCorrections {
+        /// How many.
+        most: usize,
+    },
     /// The import is not, or no longer, in a state for this.
     #[error("the import is {status}; {remedy}")]
     ImportState {

@@ -9,7 +9,9 @@ use platform::{
     store::{
         StoreError,
         repositories::{
-            Scope, clients, engagements,
+            Scope, clients,
+            corrections::{self, NewCorrection},
+            engagements,
             flows::{self, FlowUpdate},
             imports, mappings, memberships, sessions, users,
         },
@@ -95,6 +97,10 @@ fn operations() -> Vec<(&'static str, Operation)> {
             let id = world.mapping(world.acme, world.acme_import, "Owner").await;
             mappings::retarget(w, world.acme, world.acme_import, id, Some("owner"), "carl", at(30)).await
         };
+        "values corrected" => |world, w| async move {
+            let corrections = [NewCorrection { position: 0, value: "Srv-2".to_owned(), replacement: "x".to_owned() }];
+            corrections::correct(w, world.acme, world.acme_import, &corrections, world.carl, at(30)).await
+        };
         "session created" => |world, w| sessions::create(w, world.carl, at(30), at(90));
         "session extended" => |world, w| sessions::extend(w, world.carl_session, at(30), at(99_000));
         "session revoked" => |world, w| sessions::revoke(w, world.carl_session, at(30));
@@ -123,6 +129,7 @@ fn tables_of(change: &Change) -> &'static [&'static str] {
         Change::ImportProgressed { .. } | Change::ImportDeleted { .. } => &["imports"],
         Change::ImportFinished { .. } => &["imports", "field_mappings", "assets"],
         Change::FieldMappingBulkOperation { .. } => &["field_mappings"],
+        Change::ValuesCorrected { .. } => &["assets", "value_corrections"],
         Change::SessionChanged { .. } | Change::SessionsRevoked { .. } => &["sessions"],
         Change::UserSeen { .. } | Change::SessionsOverDeleted | Change::FlagUpdated { .. } => &[],
     }
@@ -250,6 +257,13 @@ async fn what_is_typed_invalidates_what_shows_it(database: Database) {
         format!("DELETE FROM assets WHERE import_id = {import} AND row_number = 3"),
         "UPDATE assets SET import_id = import_id, search_text = 'x', raw = '[\"a\",\"b\",\"c\"]' WHERE row_number = 2"
             .to_owned(),
+        format!(
+            "INSERT INTO value_corrections (id, client_account_id, engagement_id, import_id, position, original, \
+             replacement, corrected_at) \
+             VALUES ({carl}, {acme}, {dc}, {import}, 2, 'Owner 4', 'typed', '2026-11-21 00:00:00+00:00')"
+        ),
+        "UPDATE value_corrections SET replacement = 'typed again'".to_owned(),
+        "DELETE FROM value_corrections".to_owned(),
         format!("UPDATE access_requests SET requested_client = ' GLOBEX' WHERE user_id = {paul}"),
         format!("DELETE FROM access_requests WHERE user_id = {paul}"),
         format!("UPDATE sessions SET revoked_at = created_at WHERE id = {session}"),

@@ -14,6 +14,7 @@ use platform::{
             Scope,
             assets::AssetQuery,
             clients::{self, ClientsOf},
+            corrections::{self, NewCorrection},
             engagements,
             flows::{self, FlowFilter, FlowUpdate},
             imports, mappings, memberships, sessions, users,
@@ -136,6 +137,8 @@ pub fn reads(world: &World) -> BTreeMap<&'static str, Read> {
         "acme/field mappings" => field_mappings(acme, acme_import);
         "acme/import mappings" => import_mappings(acme, acme_import);
         "acme/statistics" => mapping_statistics(acme, acme_import);
+        "acme/data quality" => data_quality(acme, acme_import);
+        "globex/data quality" => data_quality(globex, globex_import);
         "acme/assets" => asset_page(acme, assets(None, None), VOCABULARY);
         "acme/assets dc" => asset_page(acme, assets(Some(acme_dc), None), VOCABULARY);
         "acme/assets apps" => asset_page(acme, assets(Some(acme_apps), None), VOCABULARY);
@@ -337,7 +340,7 @@ check! { on_client_renamed: |world, w| clients::update(w, world.acme.0, &client_
 check! { on_client_deleted: |world, w| clients::delete(w, world.globex.0, true);
     changed [
         "acme/clients anna", "acme/defaults anna", "globex/admin users", "globex/assets", "globex/client",
-        "globex/client users", "globex/clients gus", "globex/context anna", "globex/context gus",
+        "globex/client users", "globex/clients gus", "globex/context anna", "globex/context gus", "globex/data quality",
         "globex/engagement users", "globex/engagements", "globex/field mappings", "globex/flow", "globex/flows",
         "globex/import", "globex/imports", "globex/pending approvals", "globex/state", "globex/statistics",
         "platform/active users", "platform/admin clients", "platform/admin engagements", "platform/admin users",
@@ -372,7 +375,7 @@ check! { on_engagement_deleted: |world, w| engagements::delete(w, Scope::All, wo
     changed [
         "acme/active flows carl", "acme/admin clients carl", "acme/admin engagements", "acme/admin users",
         "acme/assets", "acme/assets dc", "acme/assets import", "acme/client", "acme/client users",
-        "acme/clients anna", "acme/clients carl", "acme/context anna", "acme/context carl", "acme/defaults carl",
+        "acme/clients anna", "acme/clients carl", "acme/context anna", "acme/context carl", "acme/data quality", "acme/defaults carl",
         "acme/engagement dc", "acme/engagement users dc", "acme/engagements", "acme/field mappings",
         "acme/flow servers", "acme/flows", "acme/flows dc", "acme/flows reviewed", "acme/full carl", "acme/import",
         "acme/import mappings", "acme/imports", "acme/imports dc", "acme/metadata servers", "acme/state servers",
@@ -409,7 +412,7 @@ check! { on_flow_updated: |world, w| {
 check! { on_flow_deleted: |world, w| flows::delete(w, world.acme, world.acme_flow);
     changed [
         "acme/active flows carl", "acme/admin engagements", "acme/assets", "acme/assets dc", "acme/assets import",
-        "acme/context carl", "acme/engagement dc", "acme/engagements", "acme/field mappings", "acme/flow servers",
+        "acme/context carl", "acme/data quality", "acme/engagement dc", "acme/engagements", "acme/field mappings", "acme/flow servers",
         "acme/flows", "acme/flows dc", "acme/flows reviewed", "acme/full carl", "acme/import",
         "acme/import mappings", "acme/imports", "acme/imports dc", "acme/metadata servers", "acme/state servers",
         "acme/statistics", "platform/admin engagements", "platform/engagement dc", "platform/engagements acme",
@@ -449,9 +452,17 @@ check! { on_field_mapping_bulk_operation: |world, w| async {
         mappings::approve(w, world.acme, world.acme_import, &ids, world.carl, at(30)).await
     };
     changed [
-        "acme/assets", "acme/assets dc", "acme/assets import", "acme/field mappings", "acme/import mappings",
+        "acme/assets", "acme/assets dc", "acme/assets import", "acme/data quality", "acme/field mappings", "acme/import mappings",
         "acme/state servers", "acme/statistics",
     ];
+    reloaded []
+}
+
+check! { on_values_corrected: |world, w| async {
+        let corrections = [NewCorrection { position: 0, value: "Srv-2".to_owned(), replacement: "x".to_owned() }];
+        corrections::correct(w, world.acme, world.acme_import, &corrections, world.carl, at(30)).await
+    };
+    changed ["acme/assets", "acme/assets dc", "acme/assets import", "acme/data quality"];
     reloaded []
 }
 
@@ -461,7 +472,7 @@ check! { on_field_mapping_updated: |world, w| async {
 };
     changed ["acme/field mappings", "acme/statistics"];
     reloaded [
-        "acme/assets", "acme/assets dc", "acme/assets import", "acme/import mappings", "acme/state servers",
+        "acme/assets", "acme/assets dc", "acme/assets import", "acme/data quality", "acme/import mappings", "acme/state servers",
     ]
 }
 

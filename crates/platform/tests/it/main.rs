@@ -5,6 +5,7 @@
 mod api;
 #[cfg(feature = "testing")]
 mod bypassing;
+mod cleansing;
 mod coherence;
 mod isolation;
 mod killed;

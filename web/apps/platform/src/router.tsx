@@ -13,6 +13,7 @@ const engagementPages: RouteObject[] = [
   { path: 'flows', lazy: page('flows') },
   { path: 'imports', lazy: page('imports') },
   { path: 'mappings', lazy: page('mappings') },
+  { path: 'cleansing', lazy: page('latestCleansing') },
   { path: 'inventory', lazy: page('inventory') },
 ];
 
@@ -21,6 +22,7 @@ const detailPages: RouteObject[] = [
   { path: 'flows/:flowId', lazy: page('flow') },
   { path: 'imports/:importId', lazy: page('import') },
   { path: 'imports/:importId/mappings', lazy: page('review') },
+  { path: 'imports/:importId/cleansing', lazy: page('cleansing') },
 ];
 
 const administration: RouteObject = {

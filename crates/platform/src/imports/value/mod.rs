@@ -93,7 +93,7 @@ impl ValueKind {
 
 /// A set of kinds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Kinds(u32);
+pub(crate) struct Kinds(u32);
 
 impl Kinds {
     fn with(self, kind: ValueKind) -> Self {
@@ -104,7 +104,7 @@ impl Kinds {
         if holds { self.with(kind) } else { self }
     }
 
-    pub(super) fn contains(self, kind: ValueKind) -> bool {
+    pub(crate) fn contains(self, kind: ValueKind) -> bool {
         self.0 & 1 << kind as u32 != 0
     }
 }
@@ -117,7 +117,7 @@ const MEMORY_MB: RangeInclusive<f64> = 128.0..=50_000_000.0;
 const MEMORY_GB: RangeInclusive<f64> = 0.1..=4096.0;
 
 /// The kinds `value` could be; it is trimmed and not empty.
-pub(super) fn classify(value: &str) -> Kinds {
+pub(crate) fn classify(value: &str) -> Kinds {
     let none = Kinds::default();
     if value.len() > CLASSIFIED_BYTES_MAX {
         return none;

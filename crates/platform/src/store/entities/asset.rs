@@ -12,8 +12,10 @@ pub struct Model {
     pub row_number: i64,
     /// JSON text: the values in the order of the import's headers.
     pub raw: String,
-    /// The values in lower case, a line each. Databases differ in what they hold for the lower case of a letter.
+    /// The values as they are shown in lower case, a line each. Databases differ in what they hold for the lower case of a letter.
     pub search_text: String,
+    /// JSON text: the values with the corrections of the import, where one applies to the row.
+    pub cleansed: Option<String>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -13,3 +13,4 @@ pub mod membership;
 pub mod session;
 pub mod user;
 pub mod user_default;
+pub mod value_correction;

@@ -77,7 +77,7 @@ pub async fn page(
         record(&tags::assets(client));
     }
     if let Some(search) = query.search.as_deref().filter(|search| !search.is_empty()) {
-        select = select.filter(asset::Column::SearchText.like(contains(search)));
+        select = select.filter(asset::Column::SearchText.like(containing(search)));
     }
     let (page, page_size) = (query.page.max(1), query.page_size.clamp(1, PAGE_SIZE_MAX));
     let total = select.clone().count(&db).await?;
@@ -102,7 +102,7 @@ pub async fn page(
 }
 
 /// Matches a text anywhere, whatever signs it holds.
-fn contains(text: &str) -> LikeExpr {
+pub(super) fn containing(text: &str) -> LikeExpr {
     let mut pattern = String::from("%");
     for letter in text.to_lowercase().chars() {
         if matches!(letter, '%' | '_' | '\\') {
@@ -112,6 +112,11 @@ fn contains(text: &str) -> LikeExpr {
     }
     pattern.push('%');
     LikeExpr::new(pattern).escape('\\')
+}
+
+/// What a row is found by.
+pub(super) fn search_text(values: &[String]) -> String {
+    values.join("\n").to_lowercase()
 }
 
 /// The attributes that the shown imports have, those of the first columns first.
@@ -128,7 +133,7 @@ fn columns(mappings: &BTreeMap<Uuid, Vec<field_mapping::Model>>, vocabulary: Voc
 }
 
 fn view(row: &asset::Model, mappings: &[field_mapping::Model], vocabulary: Vocabulary) -> Result<Asset, StoreError> {
-    let values: Vec<String> = json(&row.raw)?;
+    let values: Vec<String> = json(row.cleansed.as_ref().unwrap_or(&row.raw))?;
     let (mut attributes, mut unmapped) = (BTreeMap::new(), BTreeMap::new());
     for mapping in mappings {
         let value = usize::try_from(mapping.position).ok().and_then(|at| values.get(at));

@@ -8,7 +8,8 @@ use std::path::Path;
 
 use chrono::{DateTime, Utc};
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
+    ActiveValue::{NotSet, Set},
+    ColumnTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
     sea_query::Expr,
 };
 use tracing::instrument;
@@ -16,7 +17,9 @@ use unstale::record;
 use uuid::Uuid;
 
 use super::{
-    LIST_ROWS_MAX, engagements,
+    LIST_ROWS_MAX,
+    assets::search_text,
+    engagements,
     flows::{self, FlowUpdate, NewFlow},
     rows::{count, json, new_id, number, stamp, to_json, warn_if_cut, word},
 };
@@ -233,7 +236,8 @@ pub async fn insert_rows(w: &mut Write, client: ClientId, import: Uuid, rows: &[
             import_id: Set(import),
             row_number: Set(number(row.row_number)),
             raw: Set(to_json(&row.values)),
-            search_text: Set(row.values.join("\n").to_lowercase()),
+            search_text: Set(search_text(&row.values)),
+            cleansed: NotSet,
         });
         asset::Entity::insert_many(rows).exec_without_returning(tx).await?;
     }

@@ -6,6 +6,7 @@
 pub mod assets;
 pub mod clients;
 pub mod context;
+pub mod corrections;
 pub mod engagements;
 pub mod flows;
 pub mod imports;

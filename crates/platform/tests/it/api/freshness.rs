@@ -210,6 +210,20 @@ async fn imports(covered: &mut Covered, admin: &Person, analyst: &Person) {
             analyst.patch(&format!("{mappings}/{}", ids.mapping), json!({ "target_attribute": "description" })).await
         })
         .await;
+    let quality = format!("/data-cleansing/{}", ids.import);
+    let readers = [(admin, quality.as_str()), (admin, assets.as_str()), (admin, "/assets")];
+    let corrected = covered
+        .check("POST /data-cleansing/{import_id}/corrections", &readers, async || {
+            let correction = json!({ "position": 0, "value": ids.value, "replacement": "x" });
+            analyst.post(&format!("{quality}/corrections"), json!({ "corrections": [correction] })).await
+        })
+        .await;
+    let undone = json!({ "correction_ids": corrected.body["corrections"] });
+    covered
+        .check("POST /data-cleansing/{import_id}/corrections/undo", &readers, async || {
+            analyst.post(&format!("{quality}/corrections/undo"), undone.clone()).await
+        })
+        .await;
 }
 
 async fn engagements(covered: &mut Covered, admin: &Person, analyst: &Person, operator: &Person) {

@@ -37,6 +37,12 @@ fn bodies(method: &Method, path: &str, ids: &Ids) -> Option<Value> {
         ) => {
             json!({ "mapping_ids": [ids.mapping] })
         }
+        ("POST", "/api/v1/data-cleansing/{import_id}/corrections") => {
+            json!({ "corrections": [{ "position": 0, "value": ids.value, "replacement": "x" }] })
+        }
+        ("POST", "/api/v1/data-cleansing/{import_id}/corrections/undo") => {
+            json!({ "correction_ids": [ids.correction] })
+        }
         ("PATCH", "/api/v1/field-mappings/{import_id}/{mapping_id}") => json!({ "target_attribute": "hostname" }),
         ("PATCH", "/api/v1/discovery/flows/{flow_id}") | ("PUT", "/api/v1/admin/clients/{client_id}") => {
             json!({ "name": "x" })

@@ -3,6 +3,7 @@
 mod audit;
 mod authentication;
 mod batch;
+mod cleansing;
 mod conditional;
 mod erasure;
 mod flags;

@@ -231,12 +231,15 @@ impl Person {
         let text = |value: &Value| value.as_str().unwrap().to_owned();
         let import_id = text(&import["id"]);
         let mappings = self.get(&format!("/field-mappings/{import_id}")).await.body;
+        let quality = self.get(&format!("/data-cleansing/{import_id}")).await.body;
         Ids {
             user: self.id.clone(),
             client: text(&import["client_account_id"]),
             engagement: text(&import["engagement_id"]),
             flow: text(&import["flow_id"]),
             mapping: text(&mappings["items"][0]["id"]),
+            value: text(&mappings["items"][0]["sample_values"][0]),
+            correction: quality["corrections"][0]["id"].as_str().unwrap_or(UNKNOWN).to_owned(),
             import: import_id,
         }
     }
@@ -251,12 +254,25 @@ pub(super) struct Ids {
     pub(super) flow: String,
     pub(super) import: String,
     pub(super) mapping: String,
+    /// A value of the import's first column.
+    pub(super) value: String,
+    /// A correction of the import, if it has one.
+    pub(super) correction: String,
 }
 
 impl Ids {
     pub(super) fn unknown() -> Self {
         let id = || UNKNOWN.to_owned();
-        Self { user: id(), client: id(), engagement: id(), flow: id(), import: id(), mapping: id() }
+        Self {
+            user: id(),
+            client: id(),
+            engagement: id(),
+            flow: id(),
+            import: id(),
+            mapping: id(),
+            value: id(),
+            correction: id(),
+        }
     }
 
     /// A documented path with these ids in it, below the base.

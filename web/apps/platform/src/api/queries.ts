@@ -68,6 +68,9 @@ export const useFieldMappings = (importId: string) =>
 export const useMappingStatistics = (importId: string, enabled = true) =>
   useCoherentQuery(reads.getMappingStatistics({ import_id: importId }), { ...MAPPINGS, enabled });
 
+export const useDataQuality = (importId: string) =>
+  useCoherentQuery(reads.getDataQuality({ import_id: importId }), MAPPINGS);
+
 export interface AssetFilter {
   engagementId: string;
   importId: string | null;
@@ -99,6 +102,16 @@ export const useAdminUsers = () => useCoherentQuery(reads.adminListUsers());
 export function useNameOf(): (userId: string) => string {
   const users = useAdminUsers();
   return (userId) => users.data?.items.find(({ id }) => id === userId)?.name ?? 'A user who is gone';
+}
+
+/** As `useNameOf`, for everybody: of those who were seen lately, as far as they are asked for. */
+export function useColleagueName(enabled: boolean): (userId: string | null) => string {
+  const me = useUserContext().data?.user;
+  const colleagues = useCoherentQuery(reads.listActiveUsers(), { ...LISTS, enabled });
+  return (userId) => {
+    if (userId !== null && userId === me?.id) return 'You';
+    return colleagues.data?.items.find(({ id }) => id === userId)?.name ?? 'A colleague';
+  };
 }
 
 export const usePendingApprovals = (enabled = true) =>

@@ -86,6 +86,9 @@ export const getContextFull = defineRead<Schemas['ContextFull']>('/context/full'
 /** The caller, their client and engagement, and their active flows. `GET /context/me` */
 export const getContextMe = defineRead<Schemas['ContextMe']>('/context/me');
 
+/** How good the values of an import are, and what was corrected in them. `GET /data-cleansing/{import_id}` */
+export const getDataQuality = defineRead<Schemas['DataQuality'], { import_id: Asked<'get_data_quality', 'import_id'> }>('/data-cleansing/{import_id}');
+
 /** The acting client's flows. `GET /discovery/flows` */
 export const listFlows = defineRead<Items<Schemas['FlowSummary']>, { engagement_id?: Asked<'list_flows', 'engagement_id'>; status?: Asked<'list_flows', 'status'> }>('/discovery/flows', { query: ['engagement_id', 'status'] });
 

@@ -626,6 +626,57 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/data-cleansing/{import_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** How good the values of an import are, and what was corrected in them. */
+        get: operations["get_data_quality"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/data-cleansing/{import_id}/corrections": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Correct values, wherever they stand in their columns. The file's own values are kept. */
+        post: operations["correct_values"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/data-cleansing/{import_id}/corrections/undo": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Take corrections back: the values of the file are shown again. */
+        post: operations["undo_corrections"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/discovery/flows": {
         parameters: {
             query?: never;
@@ -1141,6 +1192,36 @@ export interface components {
             /** Format: int64 */
             total: number;
         };
+        /** @description How good the values of an attribute are, as they are shown now. */
+        AttributeQuality: {
+            data_type: components["schemas"]["DataType"];
+            /**
+             * Format: int64
+             * @description Different values, as far as they were told apart.
+             */
+            distinct: number;
+            /**
+             * Format: int64
+             * @description Rows that have a value.
+             */
+            filled: number;
+            /** @description Those of the most rows first. */
+            issues: components["schemas"]["QualityIssue"][];
+            /**
+             * Format: int64
+             * @description Issues beyond those listed.
+             */
+            issues_left_out: number;
+            label: string;
+            /**
+             * Format: int32
+             * @description The column's place in the file, from 0.
+             */
+            position: number;
+            required: boolean;
+            source_column: string;
+            target_attribute: string;
+        };
         /** @description Some of the trail, newest first. */
         AuditPage: {
             items: components["schemas"]["AuditRecord"][];
@@ -1424,6 +1505,22 @@ export interface components {
             role: components["schemas"]["Role"] | null;
             user: components["schemas"]["User"];
         };
+        /** @description The values to correct. */
+        CorrectValuesRequest: {
+            corrections: components["schemas"]["CorrectionRequest"][];
+        };
+        /** @description What is to stand for a value, wherever it stands in a column. */
+        CorrectionRequest: {
+            /**
+             * Format: int32
+             * @description The column's place in the file, from 0.
+             */
+            position: number;
+            /** @description What is to be shown in its place; empty for no value. */
+            replacement: string;
+            /** @description The value as it is shown now; empty for cells that have none. */
+            value: string;
+        };
         /** @description A new client. */
         CreateClientRequest: {
             description?: string | null;
@@ -1451,6 +1548,34 @@ export interface components {
             engagement_id: string;
             metadata?: components["schemas"]["Metadata"] | null;
             name: string;
+        };
+        /** @description How good the values of an import are, seen through its approved mappings and corrections. */
+        DataQuality: {
+            attributes: components["schemas"]["AttributeQuality"][];
+            /** @description The latest first. */
+            corrections: components["schemas"]["ValueCorrection"][];
+            /**
+             * Format: int64
+             * @description Cells with an issue, what is missing included.
+             */
+            doubtful: number;
+            /** Format: uuid */
+            engagement_id: string;
+            file_name: string;
+            /** Format: uuid */
+            import_id: string;
+            /** Format: int64 */
+            rows: number;
+            /**
+             * Format: int64
+             * @description Rows that were looked at: the first ones of a very large file.
+             */
+            rows_inspected: number;
+            /**
+             * Format: int64
+             * @description Cells of approved columns that have a value.
+             */
+            values: number;
         };
         /**
          * @description What the values of an attribute are.
@@ -1808,6 +1933,11 @@ export interface components {
          * @enum {string}
          */
         ImportStatus: "queued" | "reading" | "mapping" | "completed" | "failed";
+        /**
+         * @description What is doubtful about a value.
+         * @enum {string}
+         */
+        IssueKind: "missing" | "placeholder" | "wrong_type" | "spelling" | "duplicate";
         /** @description A list on the wire. */
         Items_ActiveUser: {
             /** @description The things. */
@@ -2383,6 +2513,21 @@ export interface components {
              */
             version?: number | null;
         };
+        /** @description A value of a column that somebody should look at. */
+        QualityIssue: {
+            kind: components["schemas"]["IssueKind"];
+            /** @description Some of the rows, as numbered in the file: at most five. */
+            row_numbers: number[];
+            /**
+             * Format: int64
+             * @description How many rows show it.
+             */
+            rows: number;
+            /** @description What it may be meant to be; empty for "no value". */
+            suggestion: string | null;
+            /** @description As it is shown now; empty for what is missing. */
+            value: string;
+        };
         /** @description Asks for an account. */
         RegisterRequest: {
             /** Format: email */
@@ -2521,6 +2666,10 @@ export interface components {
              */
             version?: number | null;
         };
+        /** @description The corrections to take back. */
+        UndoCorrectionsRequest: {
+            correction_ids: string[];
+        };
         /** @description A client's new texts. */
         UpdateClientRequest: {
             description?: string | null;
@@ -2588,6 +2737,42 @@ export interface components {
          * @enum {string}
          */
         UserStatus: "active" | "pending" | "disabled";
+        /** @description A value that stands for another in a column. */
+        ValueCorrection: {
+            /** Format: date-time */
+            corrected_at: string;
+            /** Format: uuid */
+            corrected_by: string | null;
+            /** Format: uuid */
+            id: string;
+            /** @description The value in the file. */
+            original: string;
+            /**
+             * Format: int32
+             * @description The column's place in the file, from 0.
+             */
+            position: number;
+            /** @description What is shown in its place; empty for "no value". */
+            replacement: string;
+            /**
+             * Format: int64
+             * @description How many rows of the file have it.
+             */
+            rows: number;
+            source_column: string;
+            /** @description None if the column has no approved mapping any more. */
+            target_attribute: string | null;
+        };
+        /** @description What was corrected, or taken back. */
+        ValuesCorrected: {
+            /** @description Corrections that were made, changed or taken back. */
+            corrections: string[];
+            /**
+             * Format: int64
+             * @description Rows that show something else now.
+             */
+            rows: number;
+        };
         /** @description A version of the configuration. */
         Version: {
             /**
@@ -5886,6 +6071,244 @@ export interface operations {
             };
             /** @description There is no such thing for this caller */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server failed; the log says why */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_data_quality: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The client to act for; the user's default one if left out */
+                "x-client-account-id"?: string;
+                /** @description The ETag of the answer the caller has */
+                "If-None-Match"?: string;
+            };
+            path: {
+                import_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description How good the values of an import are, and what was corrected in them. */
+            200: {
+                headers: {
+                    /** @description A strong validator */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DataQuality"];
+                };
+            };
+            /** @description Unchanged since the ETag in If-None-Match */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request is not well formed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not signed in, or no longer */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing for this caller */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server failed; the log says why */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    correct_values: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The client to act for; the user's default one if left out */
+                "x-client-account-id"?: string;
+            };
+            path: {
+                import_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CorrectValuesRequest"];
+            };
+        };
+        responses: {
+            /** @description Correct values, wherever they stand in their columns. The file's own values are kept. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ValuesCorrected"];
+                };
+            };
+            /** @description The request is not well formed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not signed in, or no longer */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller's role does not allow it, or the request came from another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing for this caller */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A field is not acceptable; `errors` says which and why */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server failed; the log says why */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    undo_corrections: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The client to act for; the user's default one if left out */
+                "x-client-account-id"?: string;
+            };
+            path: {
+                import_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["UndoCorrectionsRequest"];
+            };
+        };
+        responses: {
+            /** @description Take corrections back: the values of the file are shown again. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ValuesCorrected"];
+                };
+            };
+            /** @description The request is not well formed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not signed in, or no longer */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller's role does not allow it, or the request came from another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing for this caller */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A field is not acceptable; `errors` says which and why */
+            422: {
                 headers: {
                     [name: string]: unknown;
                 };

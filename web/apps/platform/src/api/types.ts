@@ -50,6 +50,16 @@ export type TargetAttribute = Schemas['TargetAttribute'];
 export type Asset = Schemas['Asset'];
 export type AssetColumn = Schemas['AssetColumn'];
 export type AssetPage = Schemas['AssetPage'];
+export type DataType = Schemas['DataType'];
+export type IssueKind = Schemas['IssueKind'];
+export type QualityIssue = Schemas['QualityIssue'];
+export type AttributeQuality = Schemas['AttributeQuality'];
+/** A value that stands for another in a column. */
+export type ValueCorrection = Schemas['ValueCorrection'];
+export type DataQuality = Schemas['DataQuality'];
+/** What is to stand for a value. */
+export type Correction = Schemas['CorrectionRequest'];
+export type ValuesCorrected = Schemas['ValuesCorrected'];
 export type AdminUser = Schemas['AdminUser'];
 export type ActiveUser = Schemas['ActiveUser'];
 export type PendingApproval = Schemas['PendingApproval'];

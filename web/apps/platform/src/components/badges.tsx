@@ -1,6 +1,14 @@
 import { Group, Progress, Text } from '@mantine/core';
 import type { ReactNode } from 'react';
-import type { EngagementStatus, FlowStatus, ImportStatus, MappingStatus, UserStatus } from '../api/types';
+import type {
+  EngagementStatus,
+  FlowStatus,
+  ImportStatus,
+  IssueKind,
+  MappingStatus,
+  UserStatus,
+} from '../api/types';
+import { issueLabel } from '../lib/cleansing';
 import { flowStatusLabel, formatPercent } from '../lib/format';
 
 export type Tone = 'neutral' | 'good' | 'busy' | 'attention' | 'bad';
@@ -46,6 +54,14 @@ const mappingLook: Record<MappingStatus, Look> = {
   rejected: { tone: 'bad', label: 'Rejected' },
 };
 
+const issueTone: Record<IssueKind, Tone> = {
+  missing: 'bad',
+  placeholder: 'attention',
+  wrong_type: 'bad',
+  spelling: 'busy',
+  duplicate: 'attention',
+};
+
 const userLook: Record<UserStatus, Look> = {
   active: { tone: 'good', label: 'Active' },
   pending: { tone: 'attention', label: 'Pending' },
@@ -63,6 +79,9 @@ export const EngagementBadge = ({ status }: { status: EngagementStatus }) => (
 );
 export const MappingBadge = ({ status }: { status: MappingStatus }) => (
   <StatusBadge {...mappingLook[status]} />
+);
+export const IssueBadge = ({ kind }: { kind: IssueKind }) => (
+  <StatusBadge tone={issueTone[kind]} label={issueLabel[kind]} />
 );
 export const UserBadge = ({ status }: { status: UserStatus }) => <StatusBadge {...userLook[status]} />;
 

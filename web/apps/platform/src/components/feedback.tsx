@@ -1,4 +1,4 @@
-import { Text } from '@mantine/core';
+import { Button, Group, Text } from '@mantine/core';
 import { modals } from '@mantine/modals';
 import { notifications } from '@mantine/notifications';
 import { isApiError } from '@unstale/client';
@@ -6,6 +6,33 @@ import type { ReactNode } from 'react';
 
 export function announce(message: string): void {
   notifications.show({ message, color: 'spruce', autoClose: 4_000 });
+}
+
+let reversible: string | undefined;
+
+/** As `announce`, with a way back. The next one takes its place: who works fast is not to collect them. */
+export function announceReversible(message: string, undo: () => void): void {
+  if (reversible) notifications.hide(reversible);
+  const id = notifications.show({
+    message: (
+      <Group justify="space-between" wrap="nowrap">
+        <span>{message}</span>
+        <Button
+          size="compact-sm"
+          variant="subtle"
+          onClick={() => {
+            notifications.hide(id);
+            undo();
+          }}
+        >
+          Undo
+        </Button>
+      </Group>
+    ),
+    color: 'spruce',
+    autoClose: 12_000,
+  });
+  reversible = id;
 }
 
 export function announceFailure(title: string, error: unknown): void {

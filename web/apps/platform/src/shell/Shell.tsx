@@ -97,10 +97,11 @@ function Navigation({ onChosen }: { onChosen: () => void }) {
   );
 }
 
-/** The review of an import belongs to the mappings, although its address is below the imports. */
+/** Pages of an import that have an entry of their own, although their address is below the imports. */
+const STEPS_OF_IMPORTS = ['/mappings', '/cleansing'];
+
 function isSection(pathname: string, to: string): boolean {
-  const review = pathname.startsWith('/imports/') && pathname.endsWith('/mappings');
-  if (to === '/mappings') return review || pathname === to;
-  if (to === '/imports' && review) return false;
+  const step = STEPS_OF_IMPORTS.find((step) => pathname.startsWith('/imports/') && pathname.endsWith(step));
+  if (step !== undefined) return to === step;
   return pathname === to || pathname.startsWith(`${to}/`);
 }

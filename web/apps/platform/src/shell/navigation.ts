@@ -5,6 +5,7 @@ import {
   IconRoute,
   IconServer2,
   IconShieldCog,
+  IconSparkles,
 } from '@tabler/icons-react';
 import type { Read } from '@unstale/client/react';
 import * as reads from '../api/reads';
@@ -62,6 +63,14 @@ export const NAVIGATION: readonly NavigationItem[] = [
     icon: IconArrowsExchange,
     needsClient: true,
     page: 'mappings',
+    reads: imports,
+  },
+  {
+    to: '/cleansing',
+    label: 'Data cleansing',
+    icon: IconSparkles,
+    needsClient: true,
+    page: 'latestCleansing',
     reads: imports,
   },
   {

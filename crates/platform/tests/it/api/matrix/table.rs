@@ -88,6 +88,9 @@ const TABLE: &[(&str, Needs, Does)] = &[
     ("POST /field-mappings/{import_id}/bulk-approve", Membership, Changes),
     ("POST /field-mappings/{import_id}/bulk-reject", Membership, Changes),
     ("PATCH /field-mappings/{import_id}/{mapping_id}", Membership, Changes),
+    ("GET /data-cleansing/{import_id}", Membership, Reads),
+    ("POST /data-cleansing/{import_id}/corrections", Membership, Changes),
+    ("POST /data-cleansing/{import_id}/corrections/undo", Membership, Changes),
     ("GET /assets", Membership, Reads),
     ("GET /admin/clients", Administrator, Reads),
     ("POST /admin/clients", Operator, Changes),
@@ -208,6 +211,10 @@ impl Operation {
             ("POST", "/field-mappings/{import_id}/bulk-approve" | "/field-mappings/{import_id}/bulk-reject") => {
                 json!({ "mapping_ids": [ids.mapping] })
             }
+            ("POST", "/data-cleansing/{import_id}/corrections") => {
+                json!({ "corrections": [{ "position": 0, "value": ids.value, "replacement": "x" }] })
+            }
+            ("POST", "/data-cleansing/{import_id}/corrections/undo") => json!({ "correction_ids": [ids.correction] }),
             ("PATCH", "/field-mappings/{import_id}/{mapping_id}") => json!({ "target_attribute": "hostname" }),
             ("PATCH", "/discovery/flows/{flow_id}")
             | ("PUT", "/admin/clients/{client_id}")

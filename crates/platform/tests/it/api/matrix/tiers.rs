@@ -28,6 +28,12 @@ pub(super) struct Owners {
 impl Owners {
     pub(super) async fn of(world: &World) -> Self {
         let (admin, analyst) = (world.sign_in(OTHER_ADMIN).await, world.sign_in(OTHER_ANALYST).await);
+        // So that there is one to be read, and to be taken back.
+        let ids = admin.ids().await;
+        let address = &admin.get(&format!("/field-mappings/{}", ids.import)).await.body["items"][1]["sample_values"][0];
+        let correction = json!({ "position": 1, "value": address, "replacement": "corrected" });
+        let path = format!("/data-cleansing/{}/corrections", ids.import);
+        admin.post(&path, json!({ "corrections": [correction] })).await.expect(200);
         Self { ids: admin.ids().await, admin, analyst }
     }
 

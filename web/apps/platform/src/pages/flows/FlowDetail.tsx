@@ -5,6 +5,7 @@ import { useDeleteFlow, useUpdateFlow } from '../../api/mutations';
 import { useFlow, useFlowState } from '../../api/queries';
 import type { Flow, FlowStatus } from '../../api/types';
 import { FlowBadge, ProgressCell } from '../../components/badges';
+import { CleansingLink } from '../../components/CleansingLink';
 import { Facts } from '../../components/Facts';
 import { announce, announceFailure, confirmRisk } from '../../components/feedback';
 import { PageHeader } from '../../components/PageHeader';
@@ -59,7 +60,7 @@ function Detail({ flow }: { flow: Flow }) {
             </Box>
           </Group>
           <QueryView query={state} loading={<SkeletonRows rows={4} />}>
-            {({ steps }) => <FlowSteps steps={steps} />}
+            {({ steps }) => <FlowSteps steps={steps} importId={flow.import_id} />}
           </QueryView>
         </Box>
         <Box component="section" className="card" p="lg" aria-labelledby="about">
@@ -101,6 +102,7 @@ function NextStep({ flow }: { flow: Flow }) {
       <Button component={Link} to={`/imports/${flow.import_id}`} variant="default">
         Import
       </Button>
+      <CleansingLink importId={flow.import_id} />
       <Button component={Link} to={`/imports/${flow.import_id}/mappings`}>
         Field mappings
       </Button>

@@ -1,7 +1,8 @@
 import { Text, Timeline } from '@mantine/core';
 import { IconCheck, IconPointFilled } from '@tabler/icons-react';
 import type { ReactNode } from 'react';
-import type { FlowStep } from '../../api/types';
+import { Link } from 'react-router';
+import type { FlowPhase, FlowStep } from '../../api/types';
 import { phaseLabel } from '../../lib/format';
 
 const STATE_TEXT: Record<FlowStep['status'], string> = {
@@ -16,14 +17,36 @@ const BULLET: Record<FlowStep['status'], ReactNode> = {
   pending: <span />,
 };
 
-export function FlowSteps({ steps }: { steps: readonly FlowStep[] }) {
+/** Where the work of a phase is done. */
+const PLACE: Record<FlowPhase, (importId: string) => string> = {
+  data_import: (importId) => `/imports/${importId}`,
+  field_mapping: (importId) => `/imports/${importId}/mappings`,
+  data_cleansing: (importId) => `/imports/${importId}/cleansing`,
+  asset_inventory: (importId) => `/inventory?import=${importId}`,
+};
+
+interface FlowStepsProps {
+  steps: readonly FlowStep[];
+  /** Without an import there is nowhere to go yet. */
+  importId: string | null;
+}
+
+export function FlowSteps({ steps, importId }: FlowStepsProps) {
   const reached = steps.findLastIndex(({ status }) => status !== 'pending');
   return (
     <Timeline active={reached} bulletSize={24} lineWidth={2}>
       {steps.map((step) => (
         <Timeline.Item
           key={step.phase}
-          title={phaseLabel[step.phase]}
+          title={
+            importId === null ? (
+              phaseLabel[step.phase]
+            ) : (
+              <Link to={PLACE[step.phase](importId)} className="plain-link">
+                {phaseLabel[step.phase]}
+              </Link>
+            )
+          }
           bullet={BULLET[step.status]}
           lineVariant={step.status === 'pending' ? 'dashed' : 'solid'}
         >

@@ -4,6 +4,7 @@ import { Link, useParams } from 'react-router';
 import { isRunning, useImport } from '../../api/queries';
 import type { Import, ImportError } from '../../api/types';
 import { ImportBadge } from '../../components/badges';
+import { CleansingLink } from '../../components/CleansingLink';
 import { Facts } from '../../components/Facts';
 import { PageHeader } from '../../components/PageHeader';
 import { QueryView } from '../../components/QueryView';
@@ -41,9 +42,12 @@ function Detail({ item }: { item: Import }) {
               Flow
             </Button>
             {item.status === 'completed' && (
-              <Button component={Link} to={`/imports/${item.id}/mappings`}>
-                Review field mappings
-              </Button>
+              <>
+                <CleansingLink importId={item.id} />
+                <Button component={Link} to={`/imports/${item.id}/mappings`}>
+                  Review field mappings
+                </Button>
+              </>
             )}
           </>
         }

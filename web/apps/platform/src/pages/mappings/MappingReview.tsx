@@ -1,20 +1,17 @@
-import { Alert, Button, Group, Select, Text } from '@mantine/core';
+import { Alert, Button, Group, Text } from '@mantine/core';
 import { IconArrowsExchange, IconFilterOff } from '@tabler/icons-react';
 import { isApiError } from '@unstale/client';
 import { useMemo, useState } from 'react';
-import { Link, useNavigate, useParams } from 'react-router';
-import {
-  useFieldMappings,
-  useImport,
-  useImports,
-  useMappingStatistics,
-  useTargetAttributes,
-} from '../../api/queries';
+import { Link, useParams } from 'react-router';
+import { useFieldMappings, useImport, useMappingStatistics, useTargetAttributes } from '../../api/queries';
 import { type Review, useReview } from '../../api/review';
 import type { FieldMappings, TargetAttribute } from '../../api/types';
+import { CleansingLink } from '../../components/CleansingLink';
 import { announce, announceFailure } from '../../components/feedback';
+import { ImportChoice } from '../../components/ImportChoice';
 import { PageHeader } from '../../components/PageHeader';
 import { QueryView } from '../../components/QueryView';
+import { useRowKeys } from '../../components/review/useRowKeys';
 import { Notice, PageLoading } from '../../components/states';
 import { plural } from '../../lib/format';
 import { filterMappings, type MappingFilter, missingRequired } from '../../lib/mappings';
@@ -22,9 +19,8 @@ import { emptySelection, visibleSelection } from '../../lib/selection';
 import { usePermissions } from '../../session/permissions';
 import { BulkBar } from './BulkBar';
 import { MappingTable } from './MappingTable';
-import { MappingToolbar } from './MappingToolbar';
+import { MappingToolbar, SEARCH_ID } from './MappingToolbar';
 import { StatisticsHeader } from './StatisticsHeader';
-import { useReviewKeys } from './useReviewKeys';
 
 export function Page() {
   const { importId = '' } = useParams();
@@ -58,7 +54,12 @@ function ReviewPage({ mappings, targets }: ReviewPageProps) {
         title="Field mappings"
         back={{ to: `/imports/${importId}`, label: mappings.file_name }}
         description="Approve where each source column goes. Approved columns appear in the asset inventory."
-        actions={<ImportChoice importId={importId} engagementId={mappings.engagement_id} />}
+        actions={
+          <>
+            <ImportChoice importId={importId} engagementId={mappings.engagement_id} page="mappings" />
+            {items.length > 0 && <CleansingLink importId={importId}>Next: data cleansing</CleansingLink>}
+          </>
+        }
       />
       {items.length === 0 ? (
         <NotMappedYet importId={importId} />
@@ -97,7 +98,19 @@ function ReviewBoard({ mappings: { import_id: importId, items }, targets }: Revi
     );
   };
 
-  useReviewKeys({ shownIds, selectedIds, currentId, setCurrentId, setSelection, decide, enabled: mayReview });
+  useRowKeys({
+    searchId: SEARCH_ID,
+    shownIds,
+    selectedIds,
+    currentId,
+    setCurrentId,
+    setSelection,
+    enabled: mayReview,
+    actions: {
+      a: (ids) => decide({ verdict: 'approve', ids }),
+      r: (ids) => decide({ verdict: 'reject', ids }),
+    },
+  });
 
   return (
     <>
@@ -180,25 +193,6 @@ function Conflict({ error, onDismiss }: ConflictProps) {
         Nothing was changed.
       </Text>
     </Alert>
-  );
-}
-
-function ImportChoice({ importId, engagementId }: { importId: string; engagementId: string }) {
-  const imports = useImports(engagementId);
-  const navigate = useNavigate();
-  const options = (imports.data?.items ?? [])
-    .filter(({ status }) => status === 'completed')
-    .map(({ id, file_name }) => ({ value: id, label: file_name }));
-  if (options.length < 2) return null;
-  return (
-    <Select
-      aria-label="Import"
-      data={options}
-      value={importId}
-      allowDeselect={false}
-      onChange={(id) => id && navigate(`/imports/${id}/mappings`)}
-      w={{ base: '100%', xs: 280 }}
-    />
   );
 }
 

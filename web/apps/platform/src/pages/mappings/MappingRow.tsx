@@ -2,6 +2,7 @@ import { Checkbox, Table, Text } from '@mantine/core';
 import { memo, useEffect, useRef } from 'react';
 import type { FieldMapping } from '../../api/types';
 import { MappingBadge } from '../../components/badges';
+import review from '../../components/review/Review.module.css';
 import { TimeAgo } from '../../components/TimeAgo';
 import { formatPercent } from '../../lib/format';
 import { confidenceLevel } from '../../lib/mappings';
@@ -34,13 +35,13 @@ export const MappingRow = memo(function MappingRow(props: MappingRowProps) {
     <Table.Tr
       ref={row}
       tabIndex={current ? 0 : -1}
-      className={classes.row ?? ''}
+      className={`${review.row} ${classes.row}`}
       data-current={current}
       data-selected={selected}
       data-status={mapping.status}
       onFocus={() => onCurrent(mapping.id)}
     >
-      <Table.Td className={classes.check ?? ''}>
+      <Table.Td className={review.check ?? ''}>
         {mayReview && (
           <Checkbox
             aria-label={`Select ${mapping.source_column}`}

@@ -3,6 +3,7 @@ import { useCallback, useEffect, useMemo, useRef } from 'react';
 import { useChooseTarget } from '../../api/mutations';
 import type { FieldMapping, TargetAttribute } from '../../api/types';
 import { announceFailure } from '../../components/feedback';
+import review from '../../components/review/Review.module.css';
 import { extend, type Selection, toggle, toggleAll } from '../../lib/selection';
 import { MappingRow } from './MappingRow';
 import classes from './Mappings.module.css';
@@ -50,11 +51,11 @@ export function MappingTable(props: MappingTableProps) {
 
   const selected = shownIds.filter((id) => selection.ids.has(id)).length;
   return (
-    <section className={`card ${classes.tableCard}`} aria-label="Field mappings">
-      <Table className={classes.table ?? ''} horizontalSpacing="md" verticalSpacing={10}>
+    <section className={`card ${review.tableCard}`} aria-label="Field mappings">
+      <Table className={`${review.table} ${classes.table}`} horizontalSpacing="md" verticalSpacing={10}>
         <Table.Thead>
           <Table.Tr>
-            <Table.Th className={classes.check ?? ''} scope="col">
+            <Table.Th className={review.check ?? ''} scope="col">
               {mayReview && (
                 <Checkbox
                   aria-label="Select all shown mappings"

@@ -1,18 +1,11 @@
-import {
-  CloseButton,
-  Group,
-  Kbd,
-  Popover,
-  SegmentedControl,
-  Table,
-  Text,
-  TextInput,
-  UnstyledButton,
-} from '@mantine/core';
-import { IconKeyboard, IconSearch } from '@tabler/icons-react';
+import { Group, SegmentedControl } from '@mantine/core';
 import type { FieldMapping } from '../../api/types';
+import classes from '../../components/review/Review.module.css';
+import { SearchInput } from '../../components/review/SearchInput';
+import { type Shortcut, Shortcuts } from '../../components/review/Shortcuts';
 import { type MappingFilter, matchesFilter } from '../../lib/mappings';
-import classes from './Mappings.module.css';
+
+export const SEARCH_ID = 'mapping-search';
 
 const FILTERS: readonly [MappingFilter, string][] = [
   ['all', 'All'],
@@ -20,6 +13,16 @@ const FILTERS: readonly [MappingFilter, string][] = [
   ['approved', 'Approved'],
   ['rejected', 'Rejected'],
   ['unmapped', 'No target'],
+];
+
+const SHORTCUTS: readonly Shortcut[] = [
+  ['j', 'Next column'],
+  ['k', 'Previous column'],
+  ['x', 'Select or unselect'],
+  ['a', 'Approve the selection, or the current column'],
+  ['r', 'Reject the selection, or the current column'],
+  ['/', 'Search'],
+  ['Esc', 'Clear the selection'],
 ];
 
 interface MappingToolbarProps {
@@ -47,59 +50,15 @@ export function MappingToolbar({ items, filter, onFilter, search, onSearch }: Ma
         />
       </div>
       <Group gap="xs" wrap="nowrap" className={classes.search ?? ''}>
-        <TextInput
-          id="mapping-search"
-          aria-label="Search columns and targets"
+        <SearchInput
+          id={SEARCH_ID}
+          label="Search columns and targets"
           placeholder="Search columns"
-          leftSection={<IconSearch size={16} aria-hidden />}
-          rightSection={
-            search && <CloseButton size="sm" aria-label="Clear the search" onClick={() => onSearch('')} />
-          }
           value={search}
-          onChange={(event) => onSearch(event.currentTarget.value)}
-          style={{ flex: 1 }}
+          onChange={onSearch}
         />
-        <Shortcuts />
+        <Shortcuts keys={SHORTCUTS} />
       </Group>
     </Group>
-  );
-}
-
-const SHORTCUTS: readonly [string, string][] = [
-  ['j', 'Next column'],
-  ['k', 'Previous column'],
-  ['x', 'Select or unselect'],
-  ['a', 'Approve the selection, or the current column'],
-  ['r', 'Reject the selection, or the current column'],
-  ['/', 'Search'],
-  ['Esc', 'Clear the selection'],
-];
-
-function Shortcuts() {
-  return (
-    <Popover position="bottom-end" withArrow>
-      <Popover.Target>
-        <UnstyledButton aria-label="Keyboard shortcuts" className={classes.keys ?? ''}>
-          <IconKeyboard size={20} stroke={1.6} aria-hidden />
-        </UnstyledButton>
-      </Popover.Target>
-      <Popover.Dropdown>
-        <Text fw={580} size="sm" mb="xs">
-          Keyboard
-        </Text>
-        <Table withRowBorders={false} verticalSpacing={4} horizontalSpacing={6}>
-          <Table.Tbody>
-            {SHORTCUTS.map(([key, text]) => (
-              <Table.Tr key={key}>
-                <Table.Td>
-                  <Kbd>{key}</Kbd>
-                </Table.Td>
-                <Table.Td>{text}</Table.Td>
-              </Table.Tr>
-            ))}
-          </Table.Tbody>
-        </Table>
-      </Popover.Dropdown>
-    </Popover>
   );
 }

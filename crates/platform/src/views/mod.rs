@@ -46,6 +46,10 @@ macro_rules! words {
     };
 }
 
+mod quality;
+
+pub use self::quality::{AttributeQuality, DataQuality, IssueKind, QualityIssue, ValueCorrection};
+
 words!(
     /// What a user may do within a client.
     Role { ClientAdmin = "client_admin", Analyst = "analyst", PlatformAdmin = "platform_admin" }
