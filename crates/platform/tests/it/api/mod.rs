@@ -3,6 +3,7 @@
 mod audit;
 mod authentication;
 mod batch;
+mod compression;
 mod conditional;
 mod erasure;
 mod flags;
