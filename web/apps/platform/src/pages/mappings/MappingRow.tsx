@@ -1,8 +1,9 @@
-import { Checkbox, Table, Text } from '@mantine/core';
+import { Checkbox, Text } from '@mantine/core';
 import { memo, useEffect, useRef } from 'react';
 import type { FieldMapping } from '../../api/types';
 import { MappingBadge } from '../../components/badges';
 import { TimeAgo } from '../../components/TimeAgo';
+import { cell, row as rowProps } from '../../components/table';
 import { formatPercent } from '../../lib/format';
 import { confidenceLevel } from '../../lib/mappings';
 import classes from './Mappings.module.css';
@@ -31,16 +32,18 @@ export const MappingRow = memo(function MappingRow(props: MappingRowProps) {
   }, [current]);
 
   return (
-    <Table.Tr
+    <tr
+      {...rowProps}
       ref={row}
+      data-hover={undefined}
       tabIndex={current ? 0 : -1}
-      className={classes.row ?? ''}
+      className={`${rowProps.className} ${classes.row}`}
       data-current={current}
       data-selected={selected}
       data-status={mapping.status}
       onFocus={() => onCurrent(mapping.id)}
     >
-      <Table.Td className={classes.check ?? ''}>
+      <td {...cell(classes.check)}>
         {mayReview && (
           <Checkbox
             aria-label={`Select ${mapping.source_column}`}
@@ -48,30 +51,30 @@ export const MappingRow = memo(function MappingRow(props: MappingRowProps) {
             onChange={(event) => onSelect(mapping.id, (event.nativeEvent as MouseEvent).shiftKey)}
           />
         )}
-      </Table.Td>
-      <Table.Td className={classes.source ?? ''}>
+      </td>
+      <td {...cell(classes.source)}>
         <Text span fw={550} className="mono" style={{ overflowWrap: 'anywhere' }}>
           {mapping.source_column}
         </Text>
-      </Table.Td>
-      <Table.Td className={classes.samples ?? ''} data-label="Samples">
+      </td>
+      <td {...cell(classes.samples)} data-label="Samples">
         <Samples values={mapping.sample_values} />
-      </Table.Td>
-      <Table.Td className={classes.target ?? ''}>
+      </td>
+      <td {...cell(classes.target)}>
         <TargetSelect mapping={mapping} options={options} disabled={!mayReview} onChoose={onChoose} />
-      </Table.Td>
-      <Table.Td className={classes.confidence ?? ''}>
+      </td>
+      <td {...cell(classes.confidence)}>
         <Confidence mapping={mapping} />
-      </Table.Td>
-      <Table.Td className={classes.status ?? ''}>
+      </td>
+      <td {...cell(classes.status)}>
         <MappingBadge status={mapping.status} />
         {mapping.reviewed_at && mapping.status !== 'suggested' && (
           <Text size="xs" c="dimmed" mt={2} className={classes.reviewed ?? ''}>
             <TimeAgo at={mapping.reviewed_at} />
           </Text>
         )}
-      </Table.Td>
-    </Table.Tr>
+      </td>
+    </tr>
   );
 });
 
