@@ -15,7 +15,7 @@ use axum::{
 };
 use tower::{ServiceBuilder, util::BoxCloneSyncService};
 use unstale::{CacheBuilder, CacheLimits};
-use unstale_http::CacheLayer;
+use unstale_http::{CacheLayer, CompressionLayer};
 use unstale_server::{
     audit::{Audit, AuditKeys, AuditLayer, AuditMetrics, Writes},
     flags::Flags,
@@ -205,7 +205,9 @@ fn assemble(platform: &Platform, secret: &Secret, metrics: &Arc<Metrics>) -> any
         .sensitive(policies::is_sensitive)
         .subject_parameter("user_id");
     let switched = FlagLayer::new(platform.clone());
-    let recorded = ServiceBuilder::new().layer(audit.clone()).layer(switched.clone()).layer(cache.clone());
+    let compression = CompressionLayer::default();
+    // Within a batch nothing is encoded by itself; but browsers name there what they were given alone.
+    let recorded = ServiceBuilder::new().layer(compression.clone()).layer(audit.clone()).layer(switched.clone()).layer(cache.clone());
     let inner = private.clone().layer(recorded).fallback(nothing_here);
     platform.0.inner.set(BoxCloneSyncService::new(inner)).map_err(drop).expect("the application is assembled once");
     let document = api::document().to_json().context("the OpenAPI document cannot be written")?;
@@ -215,6 +217,7 @@ fn assemble(platform: &Platform, secret: &Secret, metrics: &Arc<Metrics>) -> any
     let private = private.method_not_allowed_fallback(wrong_method).layer(
         ServiceBuilder::new()
             .layer(telemetry.clone())
+            .layer(compression.clone())
             .layer(AuthLayer::new(platform.clone()))
             .layer(audit)
             .layer(switched)
@@ -223,7 +226,7 @@ fn assemble(platform: &Platform, secret: &Secret, metrics: &Arc<Metrics>) -> any
     );
     let public = public
         .method_not_allowed_fallback(wrong_method)
-        .layer(ServiceBuilder::new().layer(telemetry.clone()).layer(cache));
+        .layer(ServiceBuilder::new().layer(telemetry.clone()).layer(compression).layer(cache));
     let router = Router::new()
         .route(&format!("{}/openapi.json", api::BASE), get(move || std::future::ready(openapi(document.clone()))))
         .route("/metrics", get(move || async move { scraped.respond() }))

@@ -38,7 +38,7 @@ use self::{kept::Room, negotiation::NamedForms};
 pub(crate) use self::kept::{EncodedForm, TakesEncoded};
 use crate::{body::{CacheBody, collect}, headers::number};
 
-/// Of ten steps: most of what the later ones gain, in a third of their time.
+/// Of ten steps: the later ones take much longer, for little.
 const LEVEL: u32 = 5;
 
 /// The limits of the layer, each with its default.

@@ -4,6 +4,7 @@ mod audit;
 mod authentication;
 mod batch;
 mod cleansing;
+mod compression;
 mod conditional;
 mod erasure;
 mod flags;

@@ -2,6 +2,7 @@ import { Box, Group, Stack, Table, Text } from '@mantine/core';
 import { useMediaQuery } from '@mantine/hooks';
 import { memo, type ReactNode } from 'react';
 import { ScrollRegion } from './ScrollRegion';
+import { cell, row as rowProps } from './table';
 
 export interface Column<T> {
   key: string;
@@ -65,24 +66,24 @@ interface RowProps<T> {
 
 function RowOf<T>({ row, columns, actions }: RowProps<T>): ReactNode {
   return (
-    <Table.Tr>
+    <tr {...rowProps}>
       {columns.map((column) => (
-        <Table.Td
+        <td
           key={column.key}
-          ta={column.align ?? 'left'}
-          className={column.align === 'right' ? 'numeric' : ''}
+          style={{ textAlign: column.align ?? 'left' }}
+          {...cell(column.align === 'right' ? 'numeric' : '')}
         >
           {column.render(row)}
-        </Table.Td>
+        </td>
       ))}
       {actions && (
-        <Table.Td>
+        <td {...cell()}>
           <Group gap="xs" wrap="nowrap" justify="flex-end">
             {actions(row)}
           </Group>
-        </Table.Td>
+        </td>
       )}
-    </Table.Tr>
+    </tr>
   );
 }
 

@@ -44,7 +44,8 @@ const columns: [Column<PendingApproval>, ...Column<PendingApproval>[]] = [
 export function Page() {
   const requests = usePendingApprovals();
   const [approved, setApproved] = useState<PendingApproval | null>(null);
-  const reject = useRejectUser();
+  // The write itself is another object with every render, and with it every row.
+  const { mutate: reject } = useRejectUser();
 
   const askRejection = (request: PendingApproval) =>
     confirmRisk({
@@ -52,11 +53,28 @@ export function Page() {
       body: `${request.name} (${request.email}) will not be able to sign in.`,
       action: 'Reject the request',
       onConfirm: () =>
-        reject.mutate(request.user_id, {
+        reject(request.user_id, {
           onSuccess: () => announce(`The request of ${request.name} was rejected.`),
           onError: (error) => announceFailure('The request was not rejected', error),
         }),
     });
+
+  // Here and not where the rows are, so that it stays the same, and with it every row that did not change.
+  const actions = (request: PendingApproval) => (
+    <>
+      <Button size="xs" onClick={() => setApproved(request)} aria-label={`Approve ${request.name}`}>
+        Approve
+      </Button>
+      <Button
+        size="xs"
+        variant="default"
+        onClick={() => askRejection(request)}
+        aria-label={`Reject ${request.name}`}
+      >
+        Reject
+      </Button>
+    </>
+  );
 
   return (
     <>
@@ -72,25 +90,7 @@ export function Page() {
               rows={items}
               columns={columns}
               rowKey={({ user_id }) => user_id}
-              actions={(request) => (
-                <>
-                  <Button
-                    size="xs"
-                    onClick={() => setApproved(request)}
-                    aria-label={`Approve ${request.name}`}
-                  >
-                    Approve
-                  </Button>
-                  <Button
-                    size="xs"
-                    variant="default"
-                    onClick={() => askRejection(request)}
-                    aria-label={`Reject ${request.name}`}
-                  >
-                    Reject
-                  </Button>
-                </>
-              )}
+              actions={actions}
             />
           )
         }

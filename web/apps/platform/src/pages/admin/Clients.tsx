@@ -49,12 +49,37 @@ export function Page() {
   const clients = useAdminClients();
   const [edited, setEdited] = useState<Edited>(undefined);
   const mayManage = usePermissions()('clients:manage');
-  const remove = useCascadingDelete(useDeleteClient(), 'client');
+  const remove = useCascadingDelete(useDeleteClient().mutate, 'client');
   const close = () => setEdited(undefined);
   const create = mayManage && (
     <Button leftSection={<IconPlus size={17} />} onClick={() => setEdited(null)}>
       New client
     </Button>
+  );
+
+  // Here and not where the rows are, so that it stays the same, and with it every row that did not change.
+  const actions = (client: Client) => (
+    <>
+      <Button
+        size="xs"
+        variant="default"
+        onClick={() => setEdited(client)}
+        aria-label={`Edit ${client.name}`}
+      >
+        Edit
+      </Button>
+      {mayManage && (
+        <Button
+          size="xs"
+          variant="subtle"
+          color="red"
+          onClick={() => remove(client)}
+          aria-label={`Delete ${client.name}`}
+        >
+          Delete
+        </Button>
+      )}
+    </>
   );
 
   return (
@@ -76,29 +101,7 @@ export function Page() {
               rows={items}
               columns={columns}
               rowKey={({ id }) => id}
-              actions={(client) => (
-                <>
-                  <Button
-                    size="xs"
-                    variant="default"
-                    onClick={() => setEdited(client)}
-                    aria-label={`Edit ${client.name}`}
-                  >
-                    Edit
-                  </Button>
-                  {mayManage && (
-                    <Button
-                      size="xs"
-                      variant="subtle"
-                      color="red"
-                      onClick={() => remove(client)}
-                      aria-label={`Delete ${client.name}`}
-                    >
-                      Delete
-                    </Button>
-                  )}
-                </>
-              )}
+              actions={actions}
             />
           )
         }

@@ -49,12 +49,35 @@ type Edited = Engagement | null | undefined;
 export function Page() {
   const engagements = useAdminEngagements();
   const [edited, setEdited] = useState<Edited>(undefined);
-  const remove = useCascadingDelete(useDeleteEngagement(), 'engagement');
+  const remove = useCascadingDelete(useDeleteEngagement().mutate, 'engagement');
   const close = () => setEdited(undefined);
   const create = (
     <Button leftSection={<IconPlus size={17} />} onClick={() => setEdited(null)}>
       New engagement
     </Button>
+  );
+
+  // Here and not where the rows are, so that it stays the same, and with it every row that did not change.
+  const actions = (engagement: Engagement) => (
+    <>
+      <Button
+        size="xs"
+        variant="default"
+        onClick={() => setEdited(engagement)}
+        aria-label={`Edit ${engagement.name}`}
+      >
+        Edit
+      </Button>
+      <Button
+        size="xs"
+        variant="subtle"
+        color="red"
+        onClick={() => remove(engagement)}
+        aria-label={`Delete ${engagement.name}`}
+      >
+        Delete
+      </Button>
+    </>
   );
 
   return (
@@ -74,27 +97,7 @@ export function Page() {
               rows={items}
               columns={columns}
               rowKey={({ id }) => id}
-              actions={(engagement) => (
-                <>
-                  <Button
-                    size="xs"
-                    variant="default"
-                    onClick={() => setEdited(engagement)}
-                    aria-label={`Edit ${engagement.name}`}
-                  >
-                    Edit
-                  </Button>
-                  <Button
-                    size="xs"
-                    variant="subtle"
-                    color="red"
-                    onClick={() => remove(engagement)}
-                    aria-label={`Delete ${engagement.name}`}
-                  >
-                    Delete
-                  </Button>
-                </>
-              )}
+              actions={actions}
             />
           )
         }

@@ -55,6 +55,18 @@ export function Page() {
   const edited = users.data?.items.find(({ id }) => id === editedId);
   const needle = search.trim().toLowerCase();
 
+  // Here and not where the rows are, so that it stays the same, and with it every row that did not change.
+  const actions = (user: AdminUser) => (
+    <Button
+      variant="default"
+      size="xs"
+      onClick={() => setEditedId(user.id)}
+      aria-label={`Edit access of ${user.name}`}
+    >
+      Edit access
+    </Button>
+  );
+
   return (
     <>
       <TextInput
@@ -76,16 +88,7 @@ export function Page() {
               rows={shown}
               columns={columns}
               rowKey={({ id }) => id}
-              actions={(user) => (
-                <Button
-                  variant="default"
-                  size="xs"
-                  onClick={() => setEditedId(user.id)}
-                  aria-label={`Edit access of ${user.name}`}
-                >
-                  Edit access
-                </Button>
-              )}
+              actions={actions}
             />
           );
         }}

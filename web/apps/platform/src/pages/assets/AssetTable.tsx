@@ -1,6 +1,7 @@
 import { Table, Text } from '@mantine/core';
 import type { Asset, AssetPage } from '../../api/types';
 import { ScrollRegion } from '../../components/ScrollRegion';
+import { cell, head, row } from '../../components/table';
 import classes from './AssetTable.module.css';
 
 interface AssetTableProps {
@@ -37,19 +38,21 @@ export function AssetTable({ page, hidden, showUnmapped, busy }: AssetTableProps
         </Table.Thead>
         <Table.Tbody>
           {page.items.map((asset) => (
-            <Table.Tr key={asset.id}>
-              <Table.Th className={classes.name ?? ''} scope="row" fw={550}>
+            <tr key={asset.id} {...row}>
+              <th scope="row" style={{ fontWeight: 550 }} {...head(classes.name)}>
                 {asset.name ?? `Row ${asset.row_number}`}
-              </Table.Th>
+              </th>
               {columns.map(({ name }) => (
-                <Table.Td key={name}>{asset.attributes[name] ?? ''}</Table.Td>
+                <td key={name} {...cell()}>
+                  {asset.attributes[name] ?? ''}
+                </td>
               ))}
               {unmapped.map((name) => (
-                <Table.Td key={name} className={classes.unmapped ?? ''}>
+                <td key={name} {...cell(classes.unmapped)}>
                   {asset.unmapped[name] ?? ''}
-                </Table.Td>
+                </td>
               ))}
-            </Table.Tr>
+            </tr>
           ))}
         </Table.Tbody>
       </Table>

@@ -1,9 +1,10 @@
-import { Checkbox, Table, Text } from '@mantine/core';
+import { Checkbox, Text } from '@mantine/core';
 import { memo, useEffect, useRef } from 'react';
 import type { FieldMapping } from '../../api/types';
 import { MappingBadge } from '../../components/badges';
 import review from '../../components/review/Review.module.css';
 import { TimeAgo } from '../../components/TimeAgo';
+import { cell, row as rowProps } from '../../components/table';
 import { formatPercent } from '../../lib/format';
 import { confidenceLevel } from '../../lib/mappings';
 import classes from './Mappings.module.css';
@@ -32,16 +33,18 @@ export const MappingRow = memo(function MappingRow(props: MappingRowProps) {
   }, [current]);
 
   return (
-    <Table.Tr
+    <tr
+      {...rowProps}
       ref={row}
+      data-hover={undefined}
       tabIndex={current ? 0 : -1}
-      className={`${review.row} ${classes.row}`}
+      className={`${rowProps.className} ${review.row} ${classes.row}`}
       data-current={current}
       data-selected={selected}
       data-status={mapping.status}
       onFocus={() => onCurrent(mapping.id)}
     >
-      <Table.Td className={review.check ?? ''}>
+      <td {...cell(review.check)}>
         {mayReview && (
           <Checkbox
             aria-label={`Select ${mapping.source_column}`}
@@ -49,30 +52,30 @@ export const MappingRow = memo(function MappingRow(props: MappingRowProps) {
             onChange={(event) => onSelect(mapping.id, (event.nativeEvent as MouseEvent).shiftKey)}
           />
         )}
-      </Table.Td>
-      <Table.Td className={classes.source ?? ''}>
+      </td>
+      <td {...cell(classes.source)}>
         <Text span fw={550} className="mono" style={{ overflowWrap: 'anywhere' }}>
           {mapping.source_column}
         </Text>
-      </Table.Td>
-      <Table.Td className={classes.samples ?? ''} data-label="Samples">
+      </td>
+      <td {...cell(classes.samples)} data-label="Samples">
         <Samples values={mapping.sample_values} />
-      </Table.Td>
-      <Table.Td className={classes.target ?? ''}>
+      </td>
+      <td {...cell(classes.target)}>
         <TargetSelect mapping={mapping} options={options} disabled={!mayReview} onChoose={onChoose} />
-      </Table.Td>
-      <Table.Td className={classes.confidence ?? ''}>
+      </td>
+      <td {...cell(classes.confidence)}>
         <Confidence mapping={mapping} />
-      </Table.Td>
-      <Table.Td className={classes.status ?? ''}>
+      </td>
+      <td {...cell(classes.status)}>
         <MappingBadge status={mapping.status} />
         {mapping.reviewed_at && mapping.status !== 'suggested' && (
           <Text size="xs" c="dimmed" mt={2} className={classes.reviewed ?? ''}>
             <TimeAgo at={mapping.reviewed_at} />
           </Text>
         )}
-      </Table.Td>
-    </Table.Tr>
+      </td>
+    </tr>
   );
 });
 
