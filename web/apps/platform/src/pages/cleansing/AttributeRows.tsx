@@ -144,7 +144,7 @@ function AttributeName({ group: { attribute, issues }, isOpen, onOpened }: Attri
 function Completeness({ label, filled, rows }: { label: string; filled: number; rows: number }) {
   const percent = rows === 0 ? 0 : (100 * filled) / rows;
   return (
-    <Group gap="xs" wrap="nowrap" className={classes.completeness ?? ''}>
+    <Group gap="xs" wrap="nowrap">
       <Progress.Root size={6} w={88}>
         <Progress.Section value={percent} aria-label={`Rows that have ${label}`} />
       </Progress.Root>
