@@ -45,3 +45,21 @@ export function wideCsv(columns) {
   const row = (index) => names.map((_, place) => (place < 6 ? azureMigrateCsv(3).split('\r\n')[index].split(',')[place] : `n${place}`));
   return [names.join(','), ...[1, 2, 3].map((index) => row(index).join(',')), ''].join('\r\n');
 }
+
+/**
+ * Servers of which some values are doubtful: an environment that is spelled in two ways and not known at all, memory with
+ * a unit, an address that is none, a name that two have.
+ */
+export function doubtfulCsv(rows, prefix = 'srv') {
+  const lines = Array.from({ length: rows }, (_, index) =>
+    [
+      serverName(index === 9 ? 8 : index, prefix),
+      index === 4 ? '10.0.0.300' : `10.9.0.${index + 1}`,
+      2 << (index % 4),
+      index === 5 ? '16 GB' : 4096 << (index % 3),
+      'Windows Server 2019',
+      index < 2 ? 'production' : index === 2 ? 'n/a' : 'Production',
+    ].join(','),
+  );
+  return ['*Server name,IP addresses,*Cores,*Memory (In MB),*OS name,Environment', ...lines, ''].join('\r\n');
+}

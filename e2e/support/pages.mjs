@@ -21,6 +21,7 @@ export const CLIENT_PAGES = [
   { name: 'imports', path: '/imports' },
   { name: 'import-detail', path: firstHref('/imports', '/imports/') },
   { name: 'mappings', path: '/mappings' },
+  { name: 'cleansing', path: '/cleansing' },
   { name: 'inventory', path: '/inventory' },
   { name: 'admin-users', path: '/admin/users' },
   { name: 'admin-approvals', path: '/admin/approvals' },

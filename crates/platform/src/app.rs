@@ -13,6 +13,7 @@ use axum::{
     response::{IntoResponse as _, Response},
     routing::get,
 };
+use chrono::Utc;
 use tower::{ServiceBuilder, util::BoxCloneSyncService};
 use unstale::{CacheBuilder, CacheLimits};
 use unstale_http::{CacheLayer, CompressionLayer};
@@ -36,6 +37,7 @@ use crate::{
         tokens::Tokens,
     },
     coherence::{Views, tags},
+    experience::Experience,
     flags::{FLAGS, FlagLayer},
     live::Live,
     records::Records,
@@ -77,6 +79,7 @@ impl App {
             database.register(registry);
         }));
         let (url, limits) = (settings.common.database_url.expose(), PoolLimits::default());
+        let experience = Experience::new(database.clone(), Utc::now());
         let counted = StoreMetrics { outbox: metrics.outbox(), database };
         let store = Store::connect_with(url, &limits, settings.outbox, counted);
         let store = store.await.context("the database cannot be opened")?;
@@ -127,6 +130,7 @@ impl App {
             records,
             flags,
             vitals,
+            experience,
             settings,
             store,
             cache,

@@ -13,7 +13,8 @@ use axum::{extract::Request, http::HeaderMap, response::Response};
 use futures_util::future::{BoxFuture, Either, FutureExt as _};
 use tower::{Layer, Service};
 use unstale_http::Uncached;
-use unstale_server::flags::{Asking, Definition};
+use unstale_server::flags::{Asking, Definition, Flags};
+use uuid::Uuid;
 
 use crate::{
     api::{Platform, policies},
@@ -56,6 +57,12 @@ pub static FLAGS: [Definition; 5] = [
         default: false,
     },
 ];
+
+/// Whether what `user` asks for is answered from the cache, where no endpoint is treated otherwise.
+pub(crate) fn uses_cache(flags: &Flags, user: Uuid) -> bool {
+    let user = user.to_string();
+    flags.are_default() || flags.current().is_on(USE_CUSTOM_API_CACHE, &Asking { user: Some(&user), endpoint: None })
+}
 
 /// Lets flags decide what of the cache a request may use. Inside of authentication, outside of the cache.
 #[derive(Clone)]

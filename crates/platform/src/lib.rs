@@ -7,6 +7,7 @@ pub mod app;
 pub mod auth;
 pub mod coherence;
 pub mod demo;
+pub mod experience;
 pub mod flags;
 pub mod settings;
 pub mod store;

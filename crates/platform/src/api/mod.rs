@@ -124,6 +124,7 @@ fn private_routes() -> OpenApiRouter<Platform> {
         .routes(routes!(admin::cache::list_cache_performance))
         .routes(routes!(admin::cache::list_cache_metadata))
         .routes(routes!(admin::cache::get_cache_consistency))
+        .routes(routes!(admin::cache::get_cache_experience))
         .routes(routes!(admin::cache::list_cache_omissions));
     // The upload counts its bytes itself, while it streams.
     let uploads = OpenApiRouter::new()

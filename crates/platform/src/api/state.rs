@@ -11,6 +11,7 @@ use super::{answer::Saved, batch::InnerService, import_job::ImportQueue};
 use crate::{
     auth::{admissions::Admissions, passwords::Passwords, seen::Seen, sign_in::SignInAttempts, tokens::Tokens},
     coherence::{Views, Write},
+    experience::Experience,
     live::Live,
     records::Records,
     settings::Settings,
@@ -38,6 +39,7 @@ pub struct Shared {
     pub(crate) warmer: Warmer,
     pub(crate) flags: Flags,
     pub(crate) vitals: VitalsMetrics,
+    pub(crate) experience: Experience,
     pub(crate) audit: Audit,
     pub(crate) records: Records,
     /// The signed-in part of the API with its cache, for batches. Set once, when the application is assembled.

@@ -1,6 +1,7 @@
 //! How fast pages were for those who used them, as their browsers measured it.
 
 use super::prelude::*;
+use crate::{experience::Measured, flags};
 
 /// Most measurements of one report.
 const REPORT_MAX: usize = 50;
@@ -8,9 +9,9 @@ const REPORT_MAX: usize = 50;
 /// One measurement.
 #[derive(Deserialize, ToSchema)]
 pub struct Vital {
-    /// `CLS`, `FCP`, `INP`, `LCP`, `TTFB` or `page-shown`.
+    /// `CLS`, `FCP`, `INP`, `LCP`, `TTFB`, `page-shown` or `page-calls`.
     pub name: String,
-    /// Milliseconds; of `CLS`, a score.
+    /// Milliseconds; of `CLS`, a score; of `page-calls`, how many calls a page made.
     pub value: f64,
     /// `good`, `needs-improvement` or `poor`.
     pub rating: String,
@@ -26,7 +27,7 @@ pub struct Vital {
     responses((status = 204, description = "Counted; names that are not known are passed over")))]
 pub(crate) async fn report_vitals(
     State(platform): State<Platform>,
-    _caller: Caller,
+    caller: Caller,
     Json(vitals): Json<Vec<Vital>>,
 ) -> Result<StatusCode, Problem> {
     if vitals.len() > REPORT_MAX {
@@ -34,6 +35,11 @@ pub(crate) async fn report_vitals(
     }
     for vital in &vitals {
         platform.vitals.measured(&vital.name, &vital.rating, vital.value);
+    }
+    let measured: Vec<Measured> = vitals.iter().filter_map(|vital| Measured::of(&vital.name, vital.value)).collect();
+    if !measured.is_empty() {
+        let is_cached = flags::uses_cache(&platform.flags, caller.id());
+        platform.experience.note(platform.now(), is_cached, &measured);
     }
     Ok(StatusCode::NO_CONTENT)
 }

@@ -47,6 +47,11 @@ impl DatabaseMetrics {
         registry.register("database_busy_seconds", "How long all statements took together", self.busy.clone());
     }
 
+    /// Statements so far that read only.
+    pub fn reads_total(&self) -> u64 {
+        self.reads.get()
+    }
+
     /// Notes a statement.
     pub fn ran(&self, sql: &str, took: Duration, has_failed: bool) {
         let first = sql.trim_start().get(..6).unwrap_or_default();

@@ -1,6 +1,15 @@
 import { describe, expect, it } from 'vitest';
 import type { CacheAggregate, CachePerformance } from '../src/api/types';
-import { byEntity, loadMs, memory, minutes, servedPercent, total } from '../src/lib/cache-figures';
+import {
+  byEntity,
+  difference,
+  loadMs,
+  memory,
+  minutes,
+  servedPercent,
+  statementsPerPage,
+  total,
+} from '../src/lib/cache-figures';
 
 const aggregate = (said: Partial<CacheAggregate>): CacheAggregate => ({
   at: '2026-11-20T18:00:00Z',
@@ -100,5 +109,22 @@ describe('intervals', () => {
       interval({ measured_at: '2026-11-20T17:40:00Z', node: 'gone', entries: 1_000, bytes: 1_000 }),
     ];
     expect(memory(rows, now, 60_000)).toEqual({ nodes: 2, entries: 8, bytes: 80 });
+  });
+});
+
+describe('what pages take', () => {
+  const took = (pages: number) => ({ pages, calls_mean: null, shown_ms_p50: null, shown_ms_p75: null });
+
+  it('is compared where both sides are known', () => {
+    expect(difference(0.5, 2)).toBe(-75);
+    expect(difference(3, 2)).toBe(50);
+    expect(difference(null, 2)).toBeNull();
+    expect(difference(1, 0)).toBeNull();
+  });
+
+  it('says how many statements a page cost', () => {
+    const hour = { since: '2026-11-21T10:00:00Z', by_minute: [], statements: 30 };
+    expect(statementsPerPage({ ...hour, cached: took(8), uncached: took(2) })).toBe(3);
+    expect(statementsPerPage({ ...hour, cached: took(0), uncached: took(0) })).toBeNull();
   });
 });

@@ -41,6 +41,16 @@ describe('measurements', () => {
     vitals.stop();
   });
 
+  it('count what is counted', async () => {
+    const { vitals, sent } = start();
+    vitals.count('page-calls', 3);
+    await vi.advanceTimersByTimeAsync(200);
+    expect(sent[0]?.body).toEqual([
+      expect.objectContaining({ name: 'page-calls', value: 3, page: '/flows' }),
+    ]);
+    vitals.stop();
+  });
+
   it('leave the ids out of addresses', () => {
     expect(routeOf('/imports/0b61d3a2-7c5e-4f9e-9a0e-2f1d0c9b8a77/mappings')).toBe('/imports/:id/mappings');
     expect(routeOf('/admin/users')).toBe('/admin/users');

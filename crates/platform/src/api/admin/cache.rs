@@ -11,7 +11,7 @@ use unstale_server::{
     statistics::{Aggregate, By, Filter, Performance, aggregates, performance},
 };
 
-use crate::api::prelude::*;
+use crate::{api::prelude::*, experience::CacheExperience};
 
 /// Versions of one answer.
 const HISTORY_MAX: u64 = 100;
@@ -86,6 +86,16 @@ pub(crate) async fn get_cache_configuration(
         entries: known.each_entry().map(configurable).collect(),
         endpoints: known.each_endpoint().map(configurable).collect(),
     }))
+}
+
+/// What those who use pages get: the last hour of the node that answers (platform admins).
+#[utoipa::path(get, path = "/admin/cache/experience", tag = "cache", responses((status = 200, body = CacheExperience)))]
+pub(crate) async fn get_cache_experience(
+    State(platform): State<Platform>,
+    caller: Caller,
+) -> Result<Json<CacheExperience>, Problem> {
+    caller.require_platform_admin()?;
+    Ok(Json(platform.experience.last_hour(platform.now())))
 }
 
 /// Change how the cache is used, on every node within a second or so (platform admins).

@@ -126,3 +126,24 @@ async fn what_browsers_measured_is_counted() {
     assert!(metrics.contains(r#"web_vitals_total{name="LCP",rating="good"} 1"#), "{metrics}");
     assert!(!metrics.contains("unknown\",rating"));
 }
+
+#[tokio::test]
+async fn pages_of_those_past_the_cache_are_told_apart() {
+    let world = World::new().await;
+    let (operator, analyst) = (world.sign_in(OPERATOR).await, world.sign_in(ANALYST).await);
+    let vital = |name, value| {
+        json!({ "name": name, "value": value, "rating": "good", "page": "/flows", "navigation_type": "soft",
+            "at": "2026-11-21T10:00:00Z" })
+    };
+    let page = |ms, calls| json!([vital("page-shown", ms), vital("page-calls", calls)]);
+    analyst.post("/telemetry/vitals", page(40.0, 1.0)).await.expect(204);
+    operator.put(CACHE, json!({ "percentage": 100, "off_for": [analyst.id] })).await.expect(200);
+    analyst.post("/telemetry/vitals", page(400.0, 4.0)).await.expect(204);
+    operator.post("/telemetry/vitals", page(20.0, 0.0)).await.expect(204);
+    let hour = operator.get("/admin/cache/experience").await.expect(200).body;
+    assert_eq!((&hour["cached"]["pages"], &hour["cached"]["calls_mean"]), (&json!(2), &json!(0.5)));
+    assert_eq!((&hour["uncached"]["pages"], &hour["uncached"]["calls_mean"]), (&json!(1), &json!(4.0)));
+    assert!(hour["uncached"]["shown_ms_p75"].as_f64().unwrap() > hour["cached"]["shown_ms_p75"].as_f64().unwrap());
+    assert!(hour["statements"].as_u64().unwrap() > 0, "{hour}");
+    analyst.get("/admin/cache/experience").await.expect(403);
+}

@@ -131,6 +131,8 @@ export const useCacheStatistics = () => useCoherentQuery(reads.listCacheStatisti
 export const useCachePerformance = () =>
   useCoherentQuery(reads.listCachePerformance({ limit: PERFORMANCE_INTERVALS }), WATCHED);
 
+export const useCacheExperience = () => useCoherentQuery(reads.getCacheExperience(), WATCHED);
+
 export const useCacheConsistency = () => useCoherentQuery(reads.getCacheConsistency(), WATCHED);
 
 export const useCacheOmissions = () => useCoherentQuery(reads.listCacheOmissions(), WATCHED);

@@ -23,6 +23,9 @@ export const listCacheConfigurations = defineRead<Items<Schemas['Version']>, { b
 /** Hits that were incorrect, and why (platform admins). `GET /admin/cache/consistency` */
 export const getCacheConsistency = defineRead<Schemas['CacheConsistency']>('/admin/cache/consistency');
 
+/** What those who use pages get: the last hour of the node that answers (platform admins). `GET /admin/cache/experience` */
+export const getCacheExperience = defineRead<Schemas['CacheExperience']>('/admin/cache/experience');
+
 /** The flags and their rules (platform admins). `GET /admin/cache/flags` */
 export const adminListFlags = defineRead<Items<Schemas['FeatureFlag']>>('/admin/cache/flags');
 

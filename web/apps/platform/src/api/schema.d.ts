@@ -107,6 +107,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/admin/cache/experience": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What those who use pages get: the last hour of the node that answers (platform admins). */
+        get: operations["get_cache_experience"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/admin/cache/flags": {
         parameters: {
             query?: never;
@@ -1335,6 +1352,25 @@ export interface components {
             /** @description Hits that are being watched at this moment. */
             watched: number;
         };
+        /** @description The last hour of this node. */
+        CacheExperience: {
+            /** @description The oldest first; minutes without anything are left out. */
+            by_minute: components["schemas"]["ExperienceMinute"][];
+            /** @description Of those whose answers come from the cache. */
+            cached: components["schemas"]["PagesTook"];
+            /**
+             * Format: date-time
+             * @description Since when: a node that runs for less than an hour knows less.
+             */
+            since: string;
+            /**
+             * Format: int64
+             * @description Statements that read, whoever caused them.
+             */
+            statements: number;
+            /** @description Of those whom flags send past it. */
+            uncached: components["schemas"]["PagesTook"];
+        };
         /** @description Code that forgot to say what it changed. */
         CacheOmission: {
             /** Format: int64 */
@@ -1694,6 +1730,20 @@ export interface components {
             stored_copies_removed: number;
             /** @description Who: a keyed hash, preceded by the id of the key; null if cached values are not sealed. */
             subject: string | null;
+        };
+        /** @description A minute of it, all pages together. */
+        ExperienceMinute: {
+            /** Format: date-time */
+            at: string;
+            /** Format: int64 */
+            calls: number;
+            /** Format: int64 */
+            pages: number;
+            /**
+             * Format: int64
+             * @description Statements that read, whoever caused them.
+             */
+            statements: number;
         };
         /** @description A flag and its rule. */
         FeatureFlag: {
@@ -2408,6 +2458,29 @@ export interface components {
              */
             total: number;
         };
+        /** @description What pages took. */
+        PagesTook: {
+            /**
+             * Format: double
+             * @description Calls of a page, on the average; none if no page was left yet.
+             */
+            calls_mean: number | null;
+            /**
+             * Format: int64
+             * @description Pages that showed their data.
+             */
+            pages: number;
+            /**
+             * Format: double
+             * @description Until half of the pages showed their data, in milliseconds.
+             */
+            shown_ms_p50: number | null;
+            /**
+             * Format: double
+             * @description Until three of four pages did.
+             */
+            shown_ms_p75: number | null;
+        };
         /** @description What is to change; what is left out stays. */
         PatchFlowRequest: {
             metadata?: components["schemas"]["Metadata"] | null;
@@ -2801,7 +2874,7 @@ export interface components {
         Vital: {
             /** @description When. */
             at: string;
-            /** @description `CLS`, `FCP`, `INP`, `LCP`, `TTFB` or `page-shown`. */
+            /** @description `CLS`, `FCP`, `INP`, `LCP`, `TTFB`, `page-shown` or `page-calls`. */
             name: string;
             navigation_type: string;
             /** @description The route, with ids taken out. */
@@ -2810,7 +2883,7 @@ export interface components {
             rating: string;
             /**
              * Format: double
-             * @description Milliseconds; of `CLS`, a score.
+             * @description Milliseconds; of `CLS`, a score; of `page-calls`, how many calls a page made.
              */
             value: number;
         };
@@ -3355,6 +3428,76 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["CacheConsistency"];
+                };
+            };
+            /** @description Unchanged since the ETag in If-None-Match */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Not signed in, or no longer */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller's role does not allow it, or the request came from another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing for this caller */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server failed; the log says why */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_cache_experience: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The client to act for; the user's default one if left out */
+                "x-client-account-id"?: string;
+                /** @description The ETag of the answer the caller has */
+                "If-None-Match"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What those who use pages get: the last hour of the node that answers (platform admins). */
+            200: {
+                headers: {
+                    /** @description A strong validator */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CacheExperience"];
                 };
             };
             /** @description Unchanged since the ETag in If-None-Match */

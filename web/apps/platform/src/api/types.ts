@@ -74,6 +74,7 @@ export type FlagRule = Schemas['Rule'];
 export type CacheAggregate = Schemas['Aggregate'];
 export type CachePerformance = Schemas['Performance'];
 export type CacheConsistency = Schemas['CacheConsistency'];
+export type CacheExperience = Schemas['CacheExperience'];
 export type CacheFinding = Schemas['Finding'];
 export type CacheOmission = Schemas['CacheOmission'];
 /** What administrators say of the cache, and what of it can be said. */

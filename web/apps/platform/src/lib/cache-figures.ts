@@ -1,4 +1,4 @@
-import type { CacheAggregate, CachePerformance } from '../api/types';
+import type { CacheAggregate, CacheExperience, CachePerformance } from '../api/types';
 
 /** Figures about the cache, added up for whom they are shown. Pure. */
 export interface Figures {
@@ -80,4 +80,18 @@ export function memory(rows: readonly CachePerformance[], now: number, withinMs:
     entries: alive.reduce((sum, { entries }) => sum + entries, 0),
     bytes: alive.reduce((sum, { bytes }) => sum + bytes, 0),
   };
+}
+
+/** By how much `ours` is more than `theirs`, in whole percent; nothing where one of them is not known. */
+export const difference = (
+  ours: number | null | undefined,
+  theirs: number | null | undefined,
+): number | null =>
+  typeof ours === 'number' && typeof theirs === 'number' && theirs > 0
+    ? Math.round((100 * (ours - theirs)) / theirs)
+    : null;
+
+export function statementsPerPage({ cached, uncached, statements }: CacheExperience): number | null {
+  const pages = cached.pages + uncached.pages;
+  return pages === 0 ? null : statements / pages;
 }

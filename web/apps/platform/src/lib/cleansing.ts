@@ -129,7 +129,7 @@ export function replacementOf(
 
 /** Several rows with one name cannot be told apart by correcting it: they would share the new one. */
 export function isCorrectable({ kind, value, rows, suggestion }: QualityIssue): boolean {
-  if ([...value].length > VALUE_CHARS_MAX) return false;
+  if (value.length > VALUE_CHARS_MAX && [...value].length > VALUE_CHARS_MAX) return false;
   return kind !== 'duplicate' || suggestion !== null || rows === 1;
 }
 

@@ -20,6 +20,30 @@ export function startVitals(): void {
   start();
 }
 
-/** From the moment a page is asked for until it shows its data. */
-export const pageAsked = () => vitals?.begin('page-shown');
-export const pageShown = () => vitals?.end('page-shown');
+/** Calls that this session had made when the page that is shown was asked for; none before the first. */
+let callsBefore: number | undefined;
+let isShown = false;
+
+function callsSoFar(): number {
+  const { auth } = unstale.store.get();
+  return auth.status === 'signed-in' ? auth.session.activity.counters.requests : 0;
+}
+
+/** From the moment a page is asked for until it shows its data; its calls until the next one is asked for. */
+export function pageAsked(): void {
+  if (isShown) {
+    const calls = callsSoFar();
+    // Another session counts anew.
+    if (callsBefore !== undefined)
+      vitals?.count('page-calls', calls < callsBefore ? calls : calls - callsBefore);
+    callsBefore = calls;
+    isShown = false;
+  }
+  callsBefore ??= callsSoFar();
+  vitals?.begin('page-shown');
+}
+
+export function pageShown(): void {
+  isShown = true;
+  vitals?.end('page-shown');
+}

@@ -27,6 +27,8 @@ export interface Vitals {
   begin(name: string): void;
   /** Its end; the second one of a name counts for nothing. */
   end(name: string): void;
+  /** Something that was counted, such as the calls that a page made. */
+  count(name: string, value: number): void;
   flush(): void;
   stop(): void;
 }
@@ -115,6 +117,7 @@ export function reportVitals(options: VitalsOptions): Vitals {
       performance.clearMarks(name);
       add('measures', { name, value: duration, rating: ratingOf(duration), navigation_type: 'soft' });
     },
+    count: (name, value) => add('measures', { name, value, rating: 'good', navigation_type: 'soft' }),
     flush,
     stop,
   };

@@ -114,6 +114,7 @@ const TABLE: &[(&str, Needs, Does)] = &[
     ("GET /admin/cache/configuration/history", Operator, ReadsAnew),
     ("POST /admin/cache/configuration/undo", Operator, Aside),
     ("GET /admin/cache/consistency", Operator, ReadsAnew),
+    ("GET /admin/cache/experience", Operator, ReadsAnew),
     ("GET /admin/cache/flags", Operator, ReadsAnew),
     ("PUT /admin/cache/flags/{key}", Operator, Aside),
     ("GET /admin/cache/flags/{key}/history", Operator, ReadsAnew),

@@ -1,5 +1,6 @@
 import { Button, Group, Paper, Text, Transition } from '@mantine/core';
 import type { ReactNode } from 'react';
+import { formatNumber } from '../../lib/format';
 import classes from './Review.module.css';
 
 interface SelectionBarProps {
@@ -19,7 +20,7 @@ export function SelectionBar({ label, count, busy, onClear, children }: Selectio
         <div className={classes.bulkPlace} style={style}>
           <Paper shadow="lg" withBorder className={classes.bulk ?? ''} role="region" aria-label={label}>
             <Text size="sm" fw={550} className="numeric" aria-live="polite">
-              {count} selected
+              {formatNumber(count)} selected
             </Text>
             <Group gap="xs" wrap="nowrap">
               {children}

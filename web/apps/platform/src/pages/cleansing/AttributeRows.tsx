@@ -6,7 +6,7 @@ import { type Drafts, type IssueGroup, isCorrectable, issueId, issuesIn } from '
 import { formatNumber, plural } from '../../lib/format';
 import classes from './Cleansing.module.css';
 import { IssueRow } from './IssueRow';
-import { type Opened, type RowActions, SOME, shownOf } from './IssueTable';
+import { type Opened, type RowActions, SOME, selectionState, shownOf } from './IssueTable';
 
 interface AttributeRowsProps extends RowActions {
   importId: string;
@@ -28,19 +28,19 @@ export function AttributeRows(props: AttributeRowsProps) {
   const { attribute, issues } = group;
   const { position, label } = attribute;
   const shown = shownOf(group, opened);
-  const selectable = shown.filter(isCorrectable).map((issue) => issueId(position, issue));
+  const selectable = issues.filter(isCorrectable).map((issue) => issueId(position, issue));
   const chosen = selectable.filter((id) => selected.has(id)).length;
+  const all = selectionState(chosen, selectable.length);
   const isOpen = opened !== 'closed';
   const hidden = isOpen ? issues.length - shown.length : 0;
   return (
     <Table.Tbody aria-label={label}>
       <Table.Tr className={classes.attribute ?? ''}>
         <Table.Td className={review.check ?? ''}>
-          {mayCorrect && selectable.length > 0 && (
+          {mayCorrect && all && (
             <Checkbox
-              aria-label={`Select all shown of ${label}`}
-              checked={chosen === selectable.length}
-              indeterminate={chosen > 0 && chosen < selectable.length}
+              aria-label={`Select all of ${label}`}
+              {...all}
               onChange={() => onSelectMany(selectable)}
             />
           )}
@@ -49,7 +49,7 @@ export function AttributeRows(props: AttributeRowsProps) {
           <div className={classes.attributeHead}>
             <AttributeName group={group} isOpen={isOpen} onOpened={onOpened} />
             <Completeness label={label} filled={attribute.filled} rows={rows} />
-            <IssueCount group={group} />
+            <IssueCount group={group} selected={chosen} />
           </div>
         </Table.Th>
       </Table.Tr>
@@ -144,7 +144,7 @@ function AttributeName({ group: { attribute, issues }, isOpen, onOpened }: Attri
 function Completeness({ label, filled, rows }: { label: string; filled: number; rows: number }) {
   const percent = rows === 0 ? 0 : (100 * filled) / rows;
   return (
-    <Group gap="xs" wrap="nowrap" className={classes.completeness ?? ''}>
+    <Group gap="xs" wrap="nowrap">
       <Progress.Root size={6} w={88}>
         <Progress.Section value={percent} aria-label={`Rows that have ${label}`} />
       </Progress.Root>
@@ -155,14 +155,21 @@ function Completeness({ label, filled, rows }: { label: string; filled: number; 
   );
 }
 
-function IssueCount({ group: { attribute, issues } }: { group: IssueGroup }) {
+function IssueCount({ group: { attribute, issues }, selected }: { group: IssueGroup; selected: number }) {
   const count = issuesIn(attribute);
   if (count === 0) return <Badge tone="good">Nothing doubtful</Badge>;
   const matching = issues.length < attribute.issues.length ? `${formatNumber(issues.length)} of ` : '';
   return (
-    <Badge tone="attention">
-      {matching}
-      {plural(count, 'value')} to look at
-    </Badge>
+    <Group gap="xs">
+      {selected > 0 && (
+        <Text span size="xs" c="dimmed" className="numeric">
+          {formatNumber(selected)} selected
+        </Text>
+      )}
+      <Badge tone="attention">
+        {matching}
+        {plural(count, 'value')} to look at
+      </Badge>
+    </Group>
   );
 }

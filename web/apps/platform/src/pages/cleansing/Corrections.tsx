@@ -107,7 +107,7 @@ export function Corrections({
       }
     >
       <DataTable
-        label="Corrections made"
+        label="Values that were corrected"
         rows={shown}
         columns={columns}
         rowKey={({ id }) => id}

@@ -33,7 +33,7 @@ function CleansingPage({ quality }: { quality: DataQuality }) {
       <PageHeader
         title="Data cleansing"
         back={{ to: `/imports/${importId}`, label: quality.file_name }}
-        description="Correct doubtful values before they reach the inventory. A correction holds wherever the value stands in its column; the file’s own values are kept."
+        description="A correction holds wherever the value stands in its column. The file’s own values are kept, so each can be undone."
         actions={
           <>
             <ImportChoice importId={importId} engagementId={engagementId} page="cleansing" />

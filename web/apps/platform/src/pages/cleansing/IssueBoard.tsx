@@ -14,13 +14,14 @@ import {
   issueId,
   issuesOf,
   noFilter,
+  type Place,
   placesOf,
   replacementOf,
 } from '../../lib/cleansing';
 import { emptySelection, extend, toggle, toggleAll, visibleSelection } from '../../lib/selection';
 import { usePermissions } from '../../session/permissions';
 import { CorrectionBar } from './CorrectionBar';
-import { IssueTable, type Opened, shownOf } from './IssueTable';
+import { IssueTable, type Opened, selectionState, shownOf } from './IssueTable';
 import { IssueToolbar, SEARCH_ID } from './IssueToolbar';
 import { useCorrect } from './useCorrect';
 
@@ -51,25 +52,14 @@ export function IssueBoard({ quality }: { quality: DataQuality }) {
       ),
     [groups, opened],
   );
-  const shownIds = useMemo(
-    () => shown.map(({ attribute, issue }) => issueId(attribute.position, issue)),
-    [shown],
-  );
-  const selectableIds = useMemo(
-    () =>
-      shown
-        .filter(({ issue }) => isCorrectable(issue))
-        .map(({ attribute, issue }) => issueId(attribute.position, issue)),
-    [shown],
-  );
+  const shownIds = useMemo(() => shown.map(idOf), [shown]);
+  // What a filter hides is not acted on; what is folded away is, and its attribute says how much of it is selected.
+  const selectableIds = useMemo(() => places.filter(({ issue }) => isCorrectable(issue)).map(idOf), [places]);
   const selectedIds = visibleSelection(selection, selectableIds);
-  const chosen = shown.filter(({ attribute, issue }) =>
-    selectedIds.includes(issueId(attribute.position, issue)),
-  );
   const ready = places.filter(
-    ({ attribute, issue }) =>
-      isCorrectable(issue) && replacementOf(issue, drafts.get(issueId(attribute.position, issue))) !== null,
+    (place) => isCorrectable(place.issue) && replacementOf(place.issue, drafts.get(idOf(place))) !== null,
   );
+  const chosen = ready.filter((place) => selection.ids.has(idOf(place)));
 
   const forgetDrafts = (ids: ReadonlySet<string>) =>
     setDrafts((before) => new Map([...before].filter(([id]) => !ids.has(id))));
@@ -77,7 +67,7 @@ export function IssueBoard({ quality }: { quality: DataQuality }) {
   const correctIds = (ids: readonly string[]) => {
     const wanted = new Set(ids);
     const corrections = correctionsOf(
-      shown.filter(({ attribute, issue }) => wanted.has(issueId(attribute.position, issue))),
+      places.filter((place) => wanted.has(idOf(place))),
       drafts,
     );
     if (corrections.length === 0 || !mayCorrect) return;
@@ -96,15 +86,13 @@ export function IssueBoard({ quality }: { quality: DataQuality }) {
   };
 
   // Rows are memoised; through the ref their handlers stay the same while what they act on changes.
-  const latest = useRef({ correctIds, selectableIds });
+  const latest = useRef({ correctIds, shownIds });
   useEffect(() => {
-    latest.current = { correctIds, selectableIds };
+    latest.current = { correctIds, shownIds };
   });
   const onSelect = useCallback(
     (id: string, range: boolean) =>
-      setSelection((before) =>
-        range ? extend(before, id, latest.current.selectableIds) : toggle(before, id),
-      ),
+      setSelection((before) => (range ? extend(before, id, latest.current.shownIds) : toggle(before, id))),
     [],
   );
   const onCurrent = useCallback(
@@ -132,17 +120,6 @@ export function IssueBoard({ quality }: { quality: DataQuality }) {
     [],
   );
 
-  const selectReady = () => {
-    // Nothing is selected unseen: what is folded away comes to sight with it.
-    setOpened((before) => {
-      const after = new Map(before);
-      for (const { attribute } of ready) after.set(attribute.position, 'all');
-      return after;
-    });
-    const ids = ready.map(({ attribute, issue }) => issueId(attribute.position, issue));
-    setSelection({ ids: new Set(ids), anchor: null });
-  };
-
   useRowKeys({
     searchId: SEARCH_ID,
     shownIds,
@@ -168,7 +145,7 @@ export function IssueBoard({ quality }: { quality: DataQuality }) {
           filter={filter}
           onFilter={setFilter}
           ready={mayCorrect ? ready.length : null}
-          onSelectReady={selectReady}
+          onSelectReady={() => setSelection({ ids: new Set(ready.map(idOf)), anchor: null })}
         />
       )}
       {groups.length === 0 ? (
@@ -189,8 +166,8 @@ export function IssueBoard({ quality }: { quality: DataQuality }) {
           opened={opened}
           onOpened={onOpened}
           drafts={drafts}
-          selectedIds={selectedIds}
-          selectableIds={selectableIds}
+          selected={selection.ids}
+          all={selectionState(selectedIds.length, selectableIds.length)}
           current={current}
           mayCorrect={mayCorrect}
           onSelect={onSelect}
@@ -204,7 +181,7 @@ export function IssueBoard({ quality }: { quality: DataQuality }) {
       {mayCorrect && (
         <CorrectionBar
           selected={selectedIds.length}
-          ready={correctionsOf(chosen, drafts).length}
+          ready={chosen.length}
           busy={busy}
           onCorrect={() => correctIds(selectedIds)}
           onClear={() => setSelection(emptySelection)}
@@ -213,6 +190,8 @@ export function IssueBoard({ quality }: { quality: DataQuality }) {
     </div>
   );
 }
+
+const idOf = ({ attribute, issue }: Place): string => issueId(attribute.position, issue);
 
 /** All of `ids` beside what is selected, or none of them if all are. */
 function toggleSome(before: ReadonlySet<string>, ids: readonly string[]) {

@@ -85,7 +85,7 @@ export const IssueRow = memo(function IssueRow(props: IssueRowProps) {
         <Text span size="sm" className="numeric">
           {plural(issue.rows, 'row')}
         </Text>{' '}
-        <Text span size="xs" c="dimmed" className="numeric">
+        <Text span size="xs" c="dimmed" className={`numeric ${classes.rowNumbers}`}>
           {rowNumbers(issue)}
         </Text>
       </Table.Td>
@@ -202,7 +202,7 @@ function InInventory({ importId, value }: { importId: string; value: string }) {
 
 function rowNumbers({ rows, row_numbers }: QualityIssue): string {
   const numbers = row_numbers.map(formatNumber).join(', ');
-  return rows > row_numbers.length ? `${numbers}, …` : `no. ${numbers}`;
+  return rows > row_numbers.length ? `no. ${numbers}, …` : `no. ${numbers}`;
 }
 
 function Suggestion({ issue, mayCorrect }: { issue: QualityIssue; mayCorrect: boolean }) {

@@ -24,6 +24,17 @@ export interface RowActions {
   onCorrect: (id: string) => void;
 }
 
+/** How a checkbox for several rows stands. */
+export interface SelectionState {
+  checked: boolean;
+  indeterminate: boolean;
+}
+
+export const selectionState = (selected: number, selectable: number): SelectionState | null =>
+  selectable === 0
+    ? null
+    : { checked: selected === selectable, indeterminate: selected > 0 && selected < selectable };
+
 interface IssueTableProps extends RowActions {
   importId: string;
   /** Rows of the file that were looked at. */
@@ -32,8 +43,9 @@ interface IssueTableProps extends RowActions {
   opened: ReadonlyMap<number, Opened>;
   onOpened: (position: number, how: Opened) => void;
   drafts: Drafts;
-  selectedIds: readonly string[];
-  selectableIds: readonly string[];
+  selected: ReadonlySet<string>;
+  /** Of all that are looked for; null if none of them can be corrected. */
+  all: SelectionState | null;
   current: { id: string; editing: boolean } | null;
   mayCorrect: boolean;
   onSelectMany: (ids: readonly string[]) => void;
@@ -41,8 +53,7 @@ interface IssueTableProps extends RowActions {
 }
 
 export function IssueTable(props: IssueTableProps) {
-  const { groups, opened, selectedIds, selectableIds, mayCorrect, onSelectAll, ...shared } = props;
-  const selected = new Set(selectedIds);
+  const { groups, opened, all, mayCorrect, onSelectAll, ...shared } = props;
   const headers = ['Issue', 'Value', 'Rows', mayCorrect ? 'Correct to' : 'Suggestion'];
   return (
     <section className={`card ${review.tableCard}`} aria-label="Values by attribute">
@@ -50,13 +61,8 @@ export function IssueTable(props: IssueTableProps) {
         <Table.Thead>
           <Table.Tr>
             <Table.Th className={review.check ?? ''} scope="col">
-              {mayCorrect && selectableIds.length > 0 && (
-                <Checkbox
-                  aria-label="Select all shown values"
-                  checked={selected.size > 0 && selected.size === selectableIds.length}
-                  indeterminate={selected.size > 0 && selected.size < selectableIds.length}
-                  onChange={onSelectAll}
-                />
+              {mayCorrect && all && (
+                <Checkbox aria-label="Select all values" {...all} onChange={onSelectAll} />
               )}
             </Table.Th>
             {headers.map((header) => (
@@ -75,7 +81,6 @@ export function IssueTable(props: IssueTableProps) {
             {...shared}
             group={group}
             opened={opened.get(group.attribute.position) ?? 'some'}
-            selected={selected}
             mayCorrect={mayCorrect}
           />
         ))}

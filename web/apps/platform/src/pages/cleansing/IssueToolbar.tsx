@@ -1,4 +1,4 @@
-import { Button, Group, SegmentedControl, Select } from '@mantine/core';
+import { Button, Group, SegmentedControl, Select, Stack } from '@mantine/core';
 import { IconWand } from '@tabler/icons-react';
 import { useMemo } from 'react';
 import type { AttributeQuality } from '../../api/types';
@@ -39,56 +39,59 @@ export function IssueToolbar({ attributes, filter, onFilter, ready, onSelectRead
     label: issues.length > 0 ? `${label} (${formatNumber(issues.length)})` : label,
   }));
   return (
-    <Group mb="md" gap="sm">
-      <div className={review.filters}>
-        <SegmentedControl
-          aria-label="Filter by kind"
-          data={[
-            { value: 'all', label: `All ${formatNumber(total)}` },
-            ...kinds.map((kind) => ({
-              value: kind,
-              label: `${issueLabel[kind]} ${formatNumber(counts[kind])}`,
-            })),
-          ]}
-          value={filter.kind}
-          onChange={(kind) => onFilter({ ...filter, kind: kind as IssueFilter['kind'] })}
-          size="sm"
+    <Stack mb="md" gap="sm">
+      <Group gap="sm">
+        <div className={review.filters}>
+          <SegmentedControl
+            aria-label="Filter by kind"
+            data={[
+              { value: 'all', label: `All ${formatNumber(total)}` },
+              ...kinds.map((kind) => ({
+                value: kind,
+                label: `${issueLabel[kind]} ${formatNumber(counts[kind])}`,
+              })),
+            ]}
+            value={filter.kind}
+            onChange={(kind) => onFilter({ ...filter, kind: kind as IssueFilter['kind'] })}
+            size="sm"
+          />
+        </div>
+        <Select
+          aria-label="Filter by attribute"
+          placeholder="All attributes"
+          data={columns}
+          value={filter.position === null ? null : String(filter.position)}
+          onChange={(position) =>
+            onFilter({ ...filter, position: position === null ? null : Number(position) })
+          }
+          searchable
+          clearable
+          clearButtonProps={{ 'aria-label': 'Show all attributes' }}
+          w={{ base: '100%', xs: 220 }}
         />
-      </div>
-      <Select
-        aria-label="Filter by attribute"
-        placeholder="All attributes"
-        data={columns}
-        value={filter.position === null ? null : String(filter.position)}
-        onChange={(position) =>
-          onFilter({ ...filter, position: position === null ? null : Number(position) })
-        }
-        searchable
-        clearable
-        clearButtonProps={{ 'aria-label': 'Show all attributes' }}
-        w={{ base: '100%', xs: 220 }}
-      />
-      <Group gap="xs" wrap="nowrap" className={review.search ?? ''}>
-        <SearchInput
-          id={SEARCH_ID}
-          label="Search values and attributes"
-          placeholder="Search values"
-          value={filter.search}
-          onChange={(search) => onFilter({ ...filter, search })}
-        />
-        {ready !== null && <Shortcuts keys={SHORTCUTS} />}
       </Group>
-      {ready !== null && (
-        <Button
-          variant="light"
-          ml={{ base: 0, lg: 'auto' }}
-          leftSection={<IconWand size={17} aria-hidden />}
-          disabled={ready === 0}
-          onClick={onSelectReady}
-        >
-          Select all with a suggestion
-        </Button>
-      )}
-    </Group>
+      <Group gap="sm" justify="space-between">
+        <Group gap="xs" wrap="nowrap" className={review.search ?? ''}>
+          <SearchInput
+            id={SEARCH_ID}
+            label="Search values and attributes"
+            placeholder="Search values"
+            value={filter.search}
+            onChange={(search) => onFilter({ ...filter, search })}
+          />
+          {ready !== null && <Shortcuts keys={SHORTCUTS} />}
+        </Group>
+        {ready !== null && (
+          <Button
+            variant="light"
+            leftSection={<IconWand size={17} aria-hidden />}
+            disabled={ready === 0}
+            onClick={onSelectReady}
+          >
+            Select all with a suggestion
+          </Button>
+        )}
+      </Group>
+    </Stack>
   );
 }

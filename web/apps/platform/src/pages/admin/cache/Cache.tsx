@@ -5,6 +5,7 @@ import { loadMs, memory, servedPercent, total } from '../../../lib/cache-figures
 import { formatBytes, formatNumber, plural } from '../../../lib/format';
 import { ByEntity } from './ByEntity';
 import { Correctness } from './Correctness';
+import { Experience } from './Experience';
 import { HowItIsUsed } from './HowItIsUsed';
 import { LastHour } from './LastHour';
 
@@ -17,6 +18,7 @@ export function Page() {
     <Stack gap="lg">
       <Figures />
       <LastHour />
+      <Experience />
       <ByEntity />
       <Correctness />
       <HowItIsUsed />
