@@ -12,7 +12,7 @@ pub const TIMELESS_MEMBERS: &[&str] = &["last_seen_at"];
 /// The bounds of a key pattern.
 pub fn entry(pattern: &str) -> Entry {
     match pattern {
-        "session:principal" => Entry { is_strict: true, ttl_max: policies::SESSION.ttl },
+        "session:principal" => Entry { is_strict: true, ttl_max: policies::SESSION.ttl, ..Entry::default() },
         "client:users" | "engagement:users" | "admin:users" | "admin:active_users" => seen(),
         _ => Entry::default(),
     }
