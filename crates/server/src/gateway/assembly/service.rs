@@ -129,9 +129,13 @@ impl Passage {
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
-        let address = head.extensions.get().map(ClientConnection::peer);
+        let connection: Option<ClientConnection> = head.extensions.get().cloned();
         let certificate: Option<PeerCertificate> = head.extensions.get().cloned();
-        let peer = Peer { address: address.map(|address| address.0.ip()), certificate: certificate.as_ref() };
+        let peer = Peer {
+            address: connection.as_ref().map(|connection| connection.peer().0.ip()),
+            certificate: certificate.as_ref(),
+            last_token: connection.as_ref().map(ClientConnection::last_token),
+        };
         if !self.state.believes(peer.address) {
             // Before anything is looked up: it neither shapes an answer nor makes an entry of its own.
             forwarded::drop_told(&mut head.headers);
