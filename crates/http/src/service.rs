@@ -55,6 +55,11 @@ impl<S> CacheService<S> {
     pub(crate) fn new(inner: S, shared: Arc<Shared>) -> Self {
         Self { inner, shared }
     }
+
+    /// The service behind, to be told of the request that comes next what it needs to know of it.
+    pub fn inner_mut(&mut self) -> &mut S {
+        &mut self.inner
+    }
 }
 
 /// A read that may be answered from the cache.

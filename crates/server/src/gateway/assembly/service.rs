@@ -74,7 +74,7 @@ where
         let label = place.map(|place| RouteLabel(state.routing.at(place).label.clone()));
         self.telemetry.watch(label, request, |request| {
             let (head, body) = request.into_parts();
-            let passage = Passage { shared: self.shared.clone(), state, place };
+            let passage = Passage { shared: self.shared.clone(), state, place, goes: None };
             passage.begin(head, body).unwrap_or_else(|refusal| Answering::ready(self.shared.refuse(refusal)))
         })
     }
@@ -121,10 +121,11 @@ struct Passage {
     shared: Arc<Shared>,
     state: Arc<State>,
     place: Option<RouteId>,
+    goes: Option<Goes>,
 }
 
 impl Passage {
-    fn begin<B>(self, mut head: request::Parts, body: B) -> Result<Answering, Refusal>
+    fn begin<B>(mut self, mut head: request::Parts, body: B) -> Result<Answering, Refusal>
     where
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
@@ -147,7 +148,7 @@ impl Passage {
             return Err(Refusal::TooLarge);
         }
         let tag = self.path().map(|path| path.tag.clone());
-        head.extensions.insert(Goes { target: Target(upstream), tag });
+        self.goes = Some(Goes { target: Target(upstream), tag });
         let body = Limited::new(body, usize::try_from(body_bytes_max).unwrap_or(usize::MAX));
         let Some(path) = self.path() else {
             // No route: passed on, whoever it is.
@@ -229,12 +230,13 @@ impl Passage {
         Ok(())
     }
 
-    fn pass<B>(&self, request: Request<B>) -> Answering
+    fn pass<B>(mut self, request: Request<B>) -> Answering
     where
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
         let (mut service, place) = (self.state.service.clone(), self.place);
+        service.inner_mut().goes = self.goes.take();
         let is_read = is_read(request.method());
         let audit = self.shared.build.audit.as_ref();
         let audit = audit.filter(|it| it.records(if is_read { Class::Sensitive } else { Class::Mutation }));
