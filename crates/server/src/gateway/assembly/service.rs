@@ -33,7 +33,7 @@ use crate::{
         upstream::{Target, Upstream},
     },
     problem::Problem,
-    telemetry::{HttpTelemetry, RouteLabel, Watched, record_tenant},
+    telemetry::{HttpTelemetry, Watched, record_tenant},
 };
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -71,8 +71,8 @@ where
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let state = self.shared.current.load_full();
         let place = state.routing.find(request.uri().path());
-        let label = place.map(|place| RouteLabel(state.routing.at(place).label.clone()));
-        self.telemetry.watch(label, request, |request| {
+        let watched = place.map(|place| state.routing.at(place).watched.clone());
+        self.telemetry.watch(watched, request, |request| {
             let (head, body) = request.into_parts();
             let passage = Passage { shared: self.shared.clone(), state, place, goes: None };
             passage.begin(head, body).unwrap_or_else(|refusal| Answering::ready(self.shared.refuse(refusal)))
