@@ -69,7 +69,7 @@ pub(crate) struct LookUp {
     pub(crate) policy: Policy,
     pub(crate) sharing: Sharing,
     pub(crate) route: RouteId,
-    /// Who asked; nobody, where everybody gets the same.
+    /// Who asked, once that matters: what is found is answered without. Nobody, where everybody gets the same.
     pub(crate) identity: Option<Identity>,
     /// Whether the service behind says how long responses are fresh.
     pub(crate) is_origin: bool,
@@ -187,11 +187,13 @@ impl<S> CacheService<S> {
                     }
                 }
             }
-            Ok((wanted, look_up)) => {
+            Ok((wanted, mut look_up)) => {
                 asked.wanted = Some(wanted);
                 asked.is_public = look_up.sharing == Sharing::Public;
                 let options = ReadOptions { at_least };
+                let who = asked.identity.as_ref().filter(|_| !asked.is_public);
                 let origin = if look_up.is_origin {
+                    look_up.identity = who.cloned();
                     // What selects variants is what the origin is given.
                     strip(&mut head, &self.shared, &look_up);
                     match self.origin_hit(&asked, (&head, notable), &look_up, &options) {
@@ -204,6 +206,7 @@ impl<S> CacheService<S> {
                     {
                         return ResponseFuture::ready(response);
                     }
+                    look_up.identity = who.cloned();
                     strip(&mut head, &self.shared, &look_up);
                     None
                 };
@@ -347,9 +350,8 @@ fn look_up(
         Some(searched) => key::of(owner, &place, &searched.url, variant),
         None => key::of(owner, &place, &url, variant),
     };
-    let identity = identity.filter(|_| sharing != Sharing::Public).cloned();
     let variant = variant.digest();
-    Ok((wanted, LookUp { key, policy, sharing, route: id, identity, is_origin, variant, searched, reduced }))
+    Ok((wanted, LookUp { key, policy, sharing, route: id, identity: None, is_origin, variant, searched, reduced }))
 }
 
 /// Whose the response is.
