@@ -211,13 +211,23 @@ pub(crate) fn table_hash(stable_hash: u64) -> u32 {
     stable_hash as u32
 }
 
+/// Where the first byte is that must be escaped.
+fn escaped_at(bytes: &[u8]) -> Option<usize> {
+    let is_escaped = |byte: &u8| matches!(byte, b'/' | b'%');
+    let (chunks, _) = bytes.as_chunks::<16>();
+    // Most hold none. Without a way out within a chunk, all of it is looked at in one step.
+    let clear = chunks.iter().take_while(|chunk| !chunk.iter().fold(false, |any, byte| any | is_escaped(byte))).count();
+    let rest = &bytes[clear * 16..];
+    rest.iter().position(is_escaped).map(|at| clear * 16 + at)
+}
+
 struct Escaped<'a>(&'a mut String);
 
 impl fmt::Write for Escaped<'_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         let mut rest = text;
         // Both are one byte: no need to look at characters.
-        while let Some(at) = rest.bytes().position(|byte| matches!(byte, b'/' | b'%')) {
+        while let Some(at) = escaped_at(rest.as_bytes()) {
             self.0.push_str(&rest[..at]);
             self.0.push_str(if rest.as_bytes()[at] == b'/' { "%2F" } else { "%25" });
             rest = &rest[at + 1..];

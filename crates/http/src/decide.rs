@@ -11,6 +11,7 @@ use http::{HeaderMap, HeaderName, Method, StatusCode, header, request};
 
 use crate::{
     headers::WRITTEN_POSITION,
+    notable::Notable,
     route::{Sharing, VARY},
 };
 
@@ -142,10 +143,10 @@ pub enum Wanted {
 pub struct Uncached;
 
 /// Request headers by which some servers read a request as one of another method.
-const METHOD_OVERRIDES: [&str; 3] = ["x-http-method-override", "x-http-method", "x-method-override"];
+pub(crate) const METHOD_OVERRIDES: [&str; 3] = ["x-http-method-override", "x-http-method", "x-method-override"];
 
 /// Request headers by which some servers read a request as one of another URL.
-const URL_OVERRIDES: [&str; 5] =
+pub(crate) const URL_OVERRIDES: [&str; 5] =
     ["x-original-url", "x-rewrite-url", "x-original-uri", "x-original-path", "x-envoy-original-path"];
 
 /// Whether a server may read a request as one of another method.
@@ -157,6 +158,11 @@ pub(crate) fn may_be_another_method(headers: &HeaderMap) -> bool {
 /// map for each.
 fn names_one_of(headers: &HeaderMap, rare: &[&str]) -> bool {
     headers.keys().map(HeaderName::as_str).any(|name| name.starts_with("x-") && rare.contains(&name))
+}
+
+/// Whether some servers read a request with a field of this name as one of another method or URL.
+pub(crate) fn is_override(name: &str) -> bool {
+    METHOD_OVERRIDES.contains(&name) || URL_OVERRIDES.contains(&name)
 }
 
 /// The paths and queries of other URLs that a server may read a request as one of.
@@ -173,6 +179,11 @@ pub(crate) fn urls_in_headers(headers: &HeaderMap) -> impl Iterator<Item = (&str
 /// `no-cache` and `max-age=0` in a request change nothing: stored entries are coherent, so the answer is as new as the
 /// origin's, and a browser that revalidates gets its 304.
 pub fn may_look_up(head: &request::Parts) -> Result<Wanted, BypassReason> {
+    may_look_up_noted(head, Notable::of(&head.headers))
+}
+
+/// As [`may_look_up`], for who knows what the head has.
+pub(crate) fn may_look_up_noted(head: &request::Parts, notable: Notable) -> Result<Wanted, BypassReason> {
     let wanted = match head.method {
         Method::GET => Wanted::Get,
         Method::HEAD => Wanted::Head,
@@ -182,19 +193,23 @@ pub fn may_look_up(head: &request::Parts) -> Result<Wanted, BypassReason> {
         return Err(BypassReason::Uncached);
     }
     let headers = &head.headers;
-    if headers.contains_key(header::UPGRADE) {
-        return Err(BypassReason::Upgrade);
+    if notable.more_than_read {
+        if headers.contains_key(header::UPGRADE) {
+            return Err(BypassReason::Upgrade);
+        }
+        let empty = |length: &http::HeaderValue| length.as_bytes() == b"0";
+        // `Expect` tells of a body that is to come, and of nothing else.
+        let tells_of_body = [header::TRANSFER_ENCODING, header::EXPECT].iter().any(|name| headers.contains_key(name));
+        if tells_of_body || !headers.get_all(header::CONTENT_LENGTH).iter().all(empty) {
+            return Err(BypassReason::RequestBody);
+        }
     }
-    let empty = |length: &http::HeaderValue| length.as_bytes() == b"0";
-    // `Expect` tells of a body that is to come, and of nothing else.
-    let tells_of_body = [header::TRANSFER_ENCODING, header::EXPECT].iter().any(|name| headers.contains_key(name));
-    if tells_of_body || !headers.get_all(header::CONTENT_LENGTH).iter().all(empty) {
-        return Err(BypassReason::RequestBody);
-    }
-    if may_be_another_method(headers) || names_one_of(headers, &URL_OVERRIDES) {
+    if notable.overrides {
         return Err(BypassReason::OverrideHeader);
     }
-    if directives(headers, &header::CACHE_CONTROL).any(|(name, _)| name.eq_ignore_ascii_case("no-store")) {
+    if notable.directives
+        && directives(headers, &header::CACHE_CONTROL).any(|(name, _)| name.eq_ignore_ascii_case("no-store"))
+    {
         return Err(BypassReason::NoStore);
     }
     Ok(wanted)

@@ -202,6 +202,21 @@ fn hit_status(ttl: Seconds) -> HeaderValue {
 
 /// A number as a header, in one allocation.
 pub(crate) fn number(mut number: u64) -> HeaderValue {
+    static DIGITS: [HeaderValue; 10] = [
+        HeaderValue::from_static("0"),
+        HeaderValue::from_static("1"),
+        HeaderValue::from_static("2"),
+        HeaderValue::from_static("3"),
+        HeaderValue::from_static("4"),
+        HeaderValue::from_static("5"),
+        HeaderValue::from_static("6"),
+        HeaderValue::from_static("7"),
+        HeaderValue::from_static("8"),
+        HeaderValue::from_static("9"),
+    ];
+    if let Some(digit) = usize::try_from(number).ok().and_then(|number| DIGITS.get(number)) {
+        return digit.clone();
+    }
     let mut digits = [0; 20];
     let mut first = digits.len();
     loop {

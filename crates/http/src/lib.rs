@@ -72,6 +72,7 @@ mod identity;
 mod layer;
 mod load;
 mod named;
+mod notable;
 mod origin;
 mod position;
 mod problem;

@@ -15,14 +15,14 @@ use http::{
 };
 use http_body::Body;
 use tower::Service;
-use unstale::{Key, Loaded, Mode, Policy, ReadOptions, Tag, Tenant};
+use unstale::{Key, Loaded, Mode, Policy, PositionSet, ReadOptions, Tag, Tenant};
 
 use crate::{
     answer::Asked,
     body::CacheBody,
     compression::TakesEncoded,
     conditional::Preconditions,
-    decide::{BypassReason, NotStoredReason, Wanted, may_look_up},
+    decide::{BypassReason, NotStoredReason, Wanted, may_look_up_noted},
     future::ResponseFuture,
     headers::Account,
     identity::Identity,
@@ -30,6 +30,7 @@ use crate::{
     layer::Shared,
     load::{self, Miss},
     named,
+    notable::Notable,
     origin::{self, OriginRead},
     position::{self, AtLeast},
     problem::Problem,
@@ -55,6 +56,11 @@ impl<S> CacheService<S> {
     pub(crate) fn new(inner: S, shared: Arc<Shared>) -> Self {
         Self { inner, shared }
     }
+
+    /// The service behind, to be told of the request that comes next what it needs to know of it.
+    pub fn inner_mut(&mut self) -> &mut S {
+        &mut self.inner
+    }
 }
 
 /// A read that may be answered from the cache.
@@ -64,7 +70,7 @@ pub(crate) struct LookUp {
     pub(crate) policy: Policy,
     pub(crate) sharing: Sharing,
     pub(crate) route: RouteId,
-    /// Who asked; nobody, where everybody gets the same.
+    /// Who asked, once that matters: what is found is answered without. Nobody, where everybody gets the same.
     pub(crate) identity: Option<Identity>,
     /// Whether the service behind says how long responses are fresh.
     pub(crate) is_origin: bool,
@@ -157,12 +163,14 @@ impl<S> CacheService<S> {
     {
         let began = Instant::now();
         let (mut head, body) = request.into_parts();
-        let mut asked = asked(&self.shared, &head, route, began);
-        let Ok(at_least) = position::demanded(&head.headers) else {
+        let notable = Notable::of(&head.headers);
+        let mut asked = asked(&self.shared, &head, notable, route, began);
+        let demanded = if notable.position { position::demanded(&head.headers) } else { Ok(PositionSet::default()) };
+        let Ok(at_least) = demanded else {
             let response = asked.problem(&self.shared, Problem::BadPosition, "bad-position");
             return ResponseFuture::ready(response);
         };
-        match look_up(&self.shared, &head, route, !body.is_end_stream()) {
+        match look_up(&self.shared, &head, notable, route, !body.is_end_stream()) {
             Err(reason) => {
                 if reason == BypassReason::Url {
                     // The service may read the URL as one that another route covers.
@@ -180,14 +188,16 @@ impl<S> CacheService<S> {
                     }
                 }
             }
-            Ok((wanted, look_up)) => {
+            Ok((wanted, mut look_up)) => {
                 asked.wanted = Some(wanted);
                 asked.is_public = look_up.sharing == Sharing::Public;
                 let options = ReadOptions { at_least };
+                let who = asked.identity.as_ref().filter(|_| !asked.is_public);
                 let origin = if look_up.is_origin {
+                    look_up.identity = who.cloned();
                     // What selects variants is what the origin is given.
                     strip(&mut head, &self.shared, &look_up);
-                    match self.origin_hit(&asked, &head, &look_up, &options) {
+                    match self.origin_hit(&asked, (&head, notable), &look_up, &options) {
                         Ok(response) => return ResponseFuture::ready(response),
                         Err(read) => Some(read),
                     }
@@ -197,6 +207,7 @@ impl<S> CacheService<S> {
                     {
                         return ResponseFuture::ready(response);
                     }
+                    look_up.identity = who.cloned();
                     strip(&mut head, &self.shared, &look_up);
                     None
                 };
@@ -229,7 +240,7 @@ impl<S> CacheService<S> {
     fn origin_hit<B: Body>(
         &self,
         asked: &Asked,
-        head: &request::Parts,
+        (head, notable): (&request::Parts, Notable),
         look_up: &LookUp,
         options: &ReadOptions,
     ) -> Result<Response<CacheBody<B>>, Box<OriginRead>> {
@@ -238,7 +249,7 @@ impl<S> CacheService<S> {
         let url = || url::normalise(&head.uri, &route.query, shared.limits.url_bytes_max).ok();
         let place = |digest| {
             let owner = owner(shared, look_up.sharing, look_up.identity.as_ref()).ok()?;
-            let (host, variant) = (place_of(head).ok()?, Variant::selected(digest));
+            let (host, variant) = (place_of(head, notable).ok()?, Variant::selected(digest));
             Some(match &look_up.searched {
                 Some(searched) => key::of(owner, &host, &searched.url, variant),
                 None => key::of(owner, &host, &url()?, variant),
@@ -255,7 +266,7 @@ impl<S> CacheService<S> {
             lifetime,
             control: RequestControl::of(&head.headers),
             headers: head.headers.clone(),
-            host: place_of(head).unwrap_or_default().into_owned(),
+            host: place_of(head, notable).unwrap_or_default().into_owned(),
             url: match &look_up.searched {
                 Some(searched) => searched.url.clone(),
                 None => url().map_or_else(String::new, |url| url.to_string()),
@@ -265,7 +276,7 @@ impl<S> CacheService<S> {
     }
 }
 
-fn asked(shared: &Shared, head: &request::Parts, route: Option<RouteId>, began: Instant) -> Asked {
+fn asked(shared: &Shared, head: &request::Parts, notable: Notable, route: Option<RouteId>, began: Instant) -> Asked {
     let is_read = head.method == Method::GET || head.method == Method::HEAD;
     let is_of_origin = |id| matches!(shared.routes.route(id).policy.lifetime, Lifetime::Origin(_));
     Asked {
@@ -275,12 +286,17 @@ fn asked(shared: &Shared, head: &request::Parts, route: Option<RouteId>, began: 
         is_public: false,
         identity: head.extensions.get::<Identity>().cloned(),
         // Without a validator there is nothing to judge by them: they are the service's.
-        preconditions: if is_read && (route.is_some() || shared.validates_unrouted) {
+        preconditions: if notable.conditions && is_read && (route.is_some() || shared.validates_unrouted) {
             Preconditions::of(&head.headers)
         } else {
             Preconditions::default()
         },
-        range: if head.method == Method::GET { WantedRange::of(&head.headers) } else { WantedRange::default() },
+        // `If-Range` is nothing without `Range`.
+        range: if notable.range && head.method == Method::GET {
+            WantedRange::of(&head.headers)
+        } else {
+            WantedRange::default()
+        },
         is_get: head.method == Method::GET,
         is_read,
         as_kept: false,
@@ -294,10 +310,11 @@ fn asked(shared: &Shared, head: &request::Parts, route: Option<RouteId>, began: 
 fn look_up(
     shared: &Shared,
     head: &request::Parts,
+    notable: Notable,
     route: Option<RouteId>,
     has_body: bool,
 ) -> Result<(Wanted, LookUp), BypassReason> {
-    let wanted = may_look_up(head)?;
+    let wanted = may_look_up_noted(head, notable)?;
     if has_body {
         // In HTTP/2, nothing in the head need tell of it.
         return Err(BypassReason::RequestBody);
@@ -328,7 +345,7 @@ fn look_up(
     };
     let is_origin = origin.is_some();
     let variant = if is_origin { Variant::FIRST } else { Variant::of(&head.headers, shared.routes.vary_on()) };
-    let place = place_of(head)?;
+    let place = place_of(head, notable)?;
     let searched = origin
         .filter(|lifetime| lifetime.reads_no_vary_search)
         .and_then(|_| shared.searches.of(owner.tenant(), &place, &url));
@@ -336,9 +353,8 @@ fn look_up(
         Some(searched) => key::of(owner, &place, &searched.url, variant),
         None => key::of(owner, &place, &url, variant),
     };
-    let identity = identity.filter(|_| sharing != Sharing::Public).cloned();
     let variant = variant.digest();
-    Ok((wanted, LookUp { key, policy, sharing, route: id, identity, is_origin, variant, searched, reduced }))
+    Ok((wanted, LookUp { key, policy, sharing, route: id, identity: None, is_origin, variant, searched, reduced }))
 }
 
 /// Whose the response is.
@@ -400,9 +416,9 @@ pub(crate) fn host(head: &request::Parts) -> Result<&str, BypassReason> {
 
 /// The host as part of a key, with what else the request says of where its client has asked. A blank parts them, which
 /// no host has.
-fn place_of(head: &request::Parts) -> Result<Cow<'_, str>, BypassReason> {
+fn place_of(head: &request::Parts, notable: Notable) -> Result<Cow<'_, str>, BypassReason> {
     let host = host(head)?;
-    let told = told::digest(&head.headers);
+    let told = notable.told.then(|| told::digest(&head.headers)).flatten();
     Ok(told.map_or(Cow::Borrowed(host), |told| Cow::Owned(format!("{host} {told:032x}"))))
 }
 

@@ -12,7 +12,7 @@ use http::{HeaderMap, HeaderName, header};
 
 /// Fields, beside `X-Forwarded-…`, that tell services another URL than the one that is asked for, or by which way. (`Via`
 /// cannot be taken out instead: by it requests are found that go round in a circle.)
-const OF_URL: [&str; 7] =
+pub(crate) const OF_URL: [&str; 7] =
     ["forwarded", "via", "x-forwarded", "x-host", "x-http-host-override", "x-original-host", "front-end-https"];
 
 /// Fields that tell services who the client is.
@@ -28,7 +28,7 @@ const OF_CLIENT: [&str; 8] = [
 ];
 
 /// Whether a field tells services under which URL a client has asked.
-fn is_of_url(name: &HeaderName) -> bool {
+pub(crate) fn is_of_url(name: &HeaderName) -> bool {
     let name = name.as_str();
     // Hardly a name begins so: most are told by their first byte.
     match name.as_bytes().first() {

@@ -127,12 +127,30 @@ impl fmt::Display for NormalUrl<'_> {
     }
 }
 
+/// In one look at its bytes: every look-up begins with it.
 fn unambiguous_path(path: &str) -> bool {
+    let mut rest = path.as_bytes();
+    let mut before = 0;
+    while let [byte, after @ ..] = rest {
+        let is_plain = match byte {
+            b'/' => before != b'/',
+            b'.' => before != b'/' || !leads_up(rest),
+            b'%' => hex_byte(after).is_some_and(|byte| !is_suspect(byte)),
+            b'\\' | b';' | b'#' => false,
+            byte => byte.is_ascii_graphic(),
+        };
+        if !is_plain {
+            return false;
+        }
+        before = *byte;
+        rest = after;
+    }
     path.starts_with('/')
-        && !path.contains("//")
-        && path.split('/').all(|segment| segment != "." && segment != "..")
-        && path.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'\\' | b';' | b'#'))
-        && escapes(path).all(|escape| escape.is_some_and(|byte| !is_suspect(byte)))
+}
+
+/// Whether what follows a slash is a segment of dots.
+fn leads_up(rest: &[u8]) -> bool {
+    matches!(rest, b"." | b".." | [b'.', b'/', ..] | [b'.', b'.', b'/', ..])
 }
 
 /// Whether a byte in a path is escaped only to be read twice: it needs no escape, or means something as itself.
@@ -367,6 +385,24 @@ mod tests {
             if let Ok(once) = text(&format!("/x?{query}"), &Query::All) {
                 prop_assert_eq!(text(&once, &Query::All), Ok(once.clone()));
             }
+        }
+    }
+
+    /// What it means, as it reads best.
+    fn is_unambiguous(path: &str) -> bool {
+        path.starts_with('/')
+            && !path.contains("//")
+            && path.split('/').all(|segment| segment != "." && segment != "..")
+            && path.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'\\' | b';' | b'#'))
+            && escapes(path).all(|escape| escape.is_some_and(|byte| !is_suspect(byte)))
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2000))]
+
+        #[test]
+        fn one_look_sees_what_many_do(path in "/?([ab./%;#\\\\ é]|%[0-9a-f]{2}|/\\.|/\\.\\.){0,8}") {
+            prop_assert_eq!(unambiguous_path(&path), is_unambiguous(&path), "{}", path);
         }
     }
 }

@@ -17,15 +17,22 @@ pub(crate) struct EncodedForm(Arc<OnceLock<Held>>);
 
 #[derive(Debug)]
 struct Held {
-    /// None, if encoding makes it no shorter.
-    bytes: Option<Bytes>,
+    form: Form,
     _place: Option<Place>,
 }
 
+/// What is known of a response's encoded form.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    Encoded(Bytes),
+    /// Encoding makes it no shorter.
+    None,
+}
+
 impl EncodedForm {
-    /// What is known of it; inside, none if there is none.
-    pub(super) fn get(&self) -> Option<Option<&Bytes>> {
-        self.0.get().map(|held| held.bytes.as_ref())
+    /// What is known of it, if it was made before.
+    pub(super) fn get(&self) -> Option<&Form> {
+        self.0.get().map(|held| &held.form)
     }
 
     /// Keeps it, if there is room; who came first stays.
@@ -38,7 +45,7 @@ impl EncodedForm {
             },
         };
         // If it is there already, the place is given back.
-        let _ = self.0.set(Held { bytes: bytes.cloned(), _place: place });
+        let _ = self.0.set(Held { form: bytes.cloned().map_or(Form::None, Form::Encoded), _place: place });
     }
 }
 
@@ -84,19 +91,20 @@ mod tests {
         let six = Bytes::from_static(b"123456");
         first.keep(Some(&six), &room);
         second.keep(Some(&six), &room);
-        assert_eq!((first.get(), second.get()), (Some(Some(&six)), None));
+        let encoded = Form::Encoded(six.clone());
+        assert_eq!((first.get(), second.get()), (Some(&encoded), None));
         // Kept once only.
         first.keep(Some(&Bytes::from_static(b"1234")), &room);
         assert_eq!(room.free.load(Relaxed), 4);
         drop(first);
         second.keep(Some(&six), &room);
-        assert_eq!((second.get(), room.free.load(Relaxed)), (Some(Some(&six)), 4));
+        assert_eq!((second.get(), room.free.load(Relaxed)), (Some(&encoded), 4));
     }
 
     #[test]
     fn that_there_is_none_is_known_and_takes_no_room() {
         let (room, form) = (Arc::new(Room::new(0)), EncodedForm::default());
         form.keep(None, &room);
-        assert_eq!(form.get(), Some(None));
+        assert_eq!(form.get(), Some(&Form::None));
     }
 }

@@ -34,9 +34,15 @@ use http_body::Body;
 use pin_project_lite::pin_project;
 use tower::{Layer, Service};
 
-use self::{kept::Room, negotiation::NamedForms};
 pub(crate) use self::kept::{EncodedForm, TakesEncoded};
-use crate::{body::{CacheBody, collect}, headers::number};
+use self::{
+    kept::{Form, Room},
+    negotiation::NamedForms,
+};
+use crate::{
+    body::{CacheBody, collect},
+    headers::number,
+};
 
 /// Of ten steps: the later ones take much longer, for little.
 const LEVEL: u32 = 5;
@@ -169,14 +175,13 @@ impl Asked {
             describe(&mut head, None);
             return Formed::Done(Response::from_parts(head, CacheBody::inner(body)));
         }
-        match head.extensions.get::<EncodedForm>().map(EncodedForm::get) {
-            Some(Some(Some(kept))) => {
-                let kept = kept.clone();
+        match head.extensions.get::<EncodedForm>().and_then(EncodedForm::get).cloned() {
+            Some(Form::Encoded(kept)) => {
                 describe(&mut head, Some(&kept));
                 Formed::Done(Response::from_parts(head, CacheBody::full(kept)))
             }
-            Some(Some(None)) => Formed::Done(Response::from_parts(head, CacheBody::inner(body))),
-            _ => Formed::ToEncode(head, body),
+            Some(Form::None) => Formed::Done(Response::from_parts(head, CacheBody::inner(body))),
+            None => Formed::ToEncode(head, body),
         }
     }
 

@@ -61,15 +61,10 @@ fn comes_from_elsewhere(headers: &HeaderMap) -> bool {
 /// Whether a response has an encoded form, if it is neither too short nor too long for it.
 pub(super) fn has_encoded_form(is_read: bool, status: StatusCode, headers: &HeaderMap) -> bool {
     let is_whole = status.is_success() && status != StatusCode::PARTIAL_CONTENT && status != StatusCode::NO_CONTENT;
-    is_whole
-        && is_text(headers)
-        && !headers.contains_key(header::CONTENT_ENCODING)
-        && !headers.contains_key(header::CONTENT_RANGE)
-        // Credentials are given in such answers.
-        && !headers.contains_key(header::SET_COOKIE)
-        // Of what is no read it is said in any case, by the layer within.
-        && !(is_read && says(headers, "no-store"))
-        && !says(headers, "no-transform")
+    let is_encoded = headers.contains_key(header::CONTENT_ENCODING) || headers.contains_key(header::CONTENT_RANGE);
+    // Of what is no read, `no-store` is said in any case, by the layer within.
+    let gives_credentials = headers.contains_key(header::SET_COOKIE) || (is_read && says(headers, "no-store"));
+    is_whole && is_text(headers) && !is_encoded && !gives_credentials && !says(headers, "no-transform")
 }
 
 fn says(headers: &HeaderMap, directive: &str) -> bool {
@@ -114,7 +109,8 @@ impl NamedForms {
             let lines: Vec<HeaderValue> = headers.get_all(&name).iter().cloned().collect();
             headers.remove(&name);
             for line in lines {
-                let plain = line.to_str().ok().filter(|line| line.contains(ENDING)).map(|line| line.replace(ENDING, "\""));
+                let plain =
+                    line.to_str().ok().filter(|line| line.contains(ENDING)).map(|line| line.replace(ENDING, "\""));
                 if let Some(plain) = plain.and_then(|plain| HeaderValue::try_from(plain).ok()) {
                     headers.append(&name, plain);
                     if name == header::IF_NONE_MATCH {
@@ -156,10 +152,31 @@ mod tests {
     #[test]
     fn gzip_is_taken_by_who_says_so_and_prefers_it() {
         let taken = |accepted| accepts_gzip(&headers(&[("accept-encoding", accepted)]));
-        for yes in ["gzip", "gzip, deflate, br, zstd", "GZIP;q=0.5", "*", "br;q=1, x-gzip; q=0.001", "gzip;q=1.000", "*;q=0.1, identity;q=0"] {
+        for yes in [
+            "gzip",
+            "gzip, deflate, br, zstd",
+            "GZIP;q=0.5",
+            "*",
+            "br;q=1, x-gzip; q=0.001",
+            "gzip;q=1.000",
+            "*;q=0.1, identity;q=0",
+        ] {
             assert!(taken(yes), "{yes}");
         }
-        for no in ["", "br", "identity", "gzip;q=0", "gzip;q=0.000", "*;q=0", "gzip;q=0, *", "gzip;q=0.5, identity", "gzip;q=x", "gzip;q=2", "gzip;level=9", "gzipped"] {
+        for no in [
+            "",
+            "br",
+            "identity",
+            "gzip;q=0",
+            "gzip;q=0.000",
+            "*;q=0",
+            "gzip;q=0, *",
+            "gzip;q=0.5, identity",
+            "gzip;q=x",
+            "gzip;q=2",
+            "gzip;level=9",
+            "gzipped",
+        ] {
             assert!(!taken(no), "{no}");
         }
         assert!(!accepts_gzip(&HeaderMap::new()));
@@ -168,14 +185,18 @@ mod tests {
 
     #[test]
     fn pages_of_other_sites_are_given_the_plain_form() {
-        for (site, taken) in [("same-origin", true), ("none", true), ("same-site", false), ("cross-site", false), ("?", false)] {
+        for (site, taken) in
+            [("same-origin", true), ("none", true), ("same-site", false), ("cross-site", false), ("?", false)]
+        {
             assert_eq!(is_taken(&headers(&[("accept-encoding", "gzip"), ("sec-fetch-site", site)])), taken, "{site}");
         }
     }
 
     #[test]
     fn text_that_is_whole_and_gives_no_credential_has_an_encoded_form() {
-        let judge = |status, pairs| has_encoded_form(true, StatusCode::from_u16(status).unwrap(), &headers(pairs));
+        fn judge(status: u16, pairs: &[(&'static str, &'static str)]) -> bool {
+            has_encoded_form(true, StatusCode::from_u16(status).unwrap(), &headers(pairs))
+        }
         for kind in ["application/json", "Application/Problem+JSON; charset=utf-8", "text/csv", "image/svg+xml"] {
             assert!(judge(200, &[("content-type", kind), ("cache-control", "private, no-cache")]), "{kind}");
         }
@@ -212,9 +233,11 @@ mod tests {
 
     #[test]
     fn a_condition_on_the_encoded_form_is_one_on_either() {
-        let mut asked = headers(&[("if-none-match", "\"a;gz\", W/\"b\""), ("if-none-match", "\"c\""), ("if-match", "\"d;gz\"")]);
+        let mut asked =
+            headers(&[("if-none-match", "\"a;gz\", W/\"b\""), ("if-none-match", "\"c\""), ("if-match", "\"d;gz\"")]);
         let named = NamedForms::widen(&mut asked);
-        let lines = |name: &str| asked.get_all(name).iter().map(|line| line.to_str().unwrap()).collect::<Vec<_>>().join(" | ");
+        let lines =
+            |name: &str| asked.get_all(name).iter().map(|line| line.to_str().unwrap()).collect::<Vec<_>>().join(" | ");
         assert_eq!(lines("if-none-match"), "\"a\", W/\"b\" | \"a;gz\", W/\"b\" | \"c\"");
         assert_eq!(lines("if-match"), "\"d\" | \"d;gz\"");
         assert_eq!(named.confirmed(&HeaderValue::from_static("\"a\"")).unwrap(), "\"a;gz\"");

@@ -18,7 +18,7 @@ use unstale_http::CacheVerdict;
 
 use super::{
     TraceContext,
-    metrics::{Answered, Metrics},
+    metrics::{Answered, Metrics, RouteCounters},
 };
 
 /// What the caller hung up on is counted with this status, as proxies do.
@@ -38,11 +38,25 @@ tokio::task_local! {
 #[derive(Clone, Debug)]
 pub struct RouteLabel(pub Arc<str>);
 
+/// A route that is known without a router. Its counters are found once, and then by every request.
+#[derive(Debug)]
+pub(crate) struct WatchedRoute {
+    label: Arc<str>,
+    counters: RouteCounters,
+}
+
+impl WatchedRoute {
+    pub(crate) fn new(label: Arc<str>) -> Self {
+        Self { label, counters: RouteCounters::default() }
+    }
+}
+
 /// Where a request's label comes from.
 #[derive(Clone, Debug)]
 enum Label {
     Matched(MatchedPath),
     Given(Arc<str>),
+    Watched(Arc<WatchedRoute>),
 }
 
 /// What a request is known by while it is answered.
@@ -130,14 +144,14 @@ impl HttpTelemetry {
     /// Watches a request that `call` answers, for who knows its route without a router.
     pub(crate) fn watch<In, Out, E, F>(
         &self,
-        route: Option<RouteLabel>,
+        route: Option<Arc<WatchedRoute>>,
         request: Request<In>,
         call: impl FnOnce(Request<In>) -> F,
     ) -> Watched<F>
     where
         F: Future<Output = Result<Response<Out>, E>>,
     {
-        let route = route.map(|label| Label::Given(label.0));
+        let route = route.map(Label::Watched);
         watch(&self.metrics, route, request, |request, _| call(request))
     }
 }
@@ -222,7 +236,11 @@ impl Counted {
     fn tell(&mut self, status: u16, verdict: Option<&str>) {
         self.told = true;
         let answered = Answered { method: self.method, status, verdict, took: self.began.elapsed() };
-        self.metrics.answered(route_label(self.route.as_ref()), &answered);
+        let counters = match &self.route {
+            Some(Label::Watched(route)) => Some(&route.counters),
+            _ => None,
+        };
+        self.metrics.answered(route_label(self.route.as_ref()), counters, &answered);
     }
 }
 
@@ -259,6 +277,7 @@ fn route_label(route: Option<&Label>) -> &str {
         None => UNMATCHED,
         Some(Label::Matched(path)) => path.as_str(),
         Some(Label::Given(label)) => label,
+        Some(Label::Watched(route)) => &route.label,
     }
 }
 

@@ -21,8 +21,7 @@ use crate::gateway::{
     upstream::{Target, Upstream},
 };
 
-/// Where a request goes if it is forwarded, and by which route: an extension of the request, the only one of the
-/// gateway's, as each costs an allocation also where nothing is forwarded.
+/// Where a request goes if it is forwarded, and by which route.
 #[derive(Clone, Debug)]
 pub(crate) struct Goes {
     pub(crate) target: Target,
@@ -31,7 +30,18 @@ pub(crate) struct Goes {
 
 /// Forwards, and notes by which route.
 #[derive(Clone, Debug)]
-pub(crate) struct Forwarding(pub(crate) Forward);
+pub(crate) struct Forwarding {
+    forward: Forward,
+    /// Of the one request that this clone is for. No extension of it: each costs an allocation, also where nothing is
+    /// forwarded.
+    pub(crate) goes: Option<Goes>,
+}
+
+impl Forwarding {
+    pub(crate) fn new(forward: Forward) -> Self {
+        Self { forward, goes: None }
+    }
+}
 
 impl<B> Service<Request<B>> for Forwarding
 where
@@ -43,16 +53,16 @@ where
     type Future = BoxFuture<'static, Result<Response<ForwardBody>, Infallible>>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Service::<Request<B>>::poll_ready(&mut self.0, cx)
+        Service::<Request<B>>::poll_ready(&mut self.forward, cx)
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        if let Some(Goes { target, tag }) = request.extensions_mut().remove() {
+        if let Some(Goes { target, tag }) = self.goes.take() {
             // How the route was configured is one of the facts that the answer is made of.
             tag.iter().for_each(|tag| unstale::record(tag));
             request.extensions_mut().insert(target);
         }
-        self.0.call(request)
+        self.forward.call(request)
     }
 }
 

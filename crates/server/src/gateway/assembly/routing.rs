@@ -12,16 +12,19 @@ use unstale_http::{
     RoutePolicies, RoutePolicy, Sharing, Writes,
 };
 
-use crate::configuration::{Entry, Known};
-use crate::gateway::{
-    config::{
-        Plan,
-        file::{Browser, CacheMode, GroupSource, LifetimeOf, QueryOf, RouteCache, RouteFile, SharingOf},
-        group::{numbered, renamed},
+use crate::{
+    configuration::{Entry, Known},
+    gateway::{
+        config::{
+            Plan,
+            file::{Browser, CacheMode, GroupSource, LifetimeOf, QueryOf, RouteCache, RouteFile, SharingOf},
+            group::{numbered, renamed},
+        },
+        identity::tenancy,
+        tags,
+        upstream::Upstream,
     },
-    identity::tenancy,
-    tags,
-    upstream::Upstream,
+    telemetry::WatchedRoute,
 };
 
 /// How long another node's invalidation may go unheard of, if the file says nothing.
@@ -38,6 +41,7 @@ pub(crate) struct Routing {
 #[derive(Debug)]
 pub(crate) struct PathRoutes {
     pub(crate) label: Arc<str>,
+    pub(crate) watched: Arc<WatchedRoute>,
     /// Told apart from what it was before the file changed.
     pub(crate) tag: Arc<Tag>,
     pub(crate) is_public: bool,
@@ -76,8 +80,10 @@ impl Routing {
                 body_bytes_max: file.request_body_max.unwrap_or(plan.file.listen.request_body_max).0,
                 invalidates: !file.invalidates.is_empty(),
             });
+            let shared_label: Arc<str> = label.as_str().into();
             let entry = PathRoutes {
-                label: label.as_str().into(),
+                watched: Arc::new(WatchedRoute::new(shared_label.clone())),
+                label: shared_label,
                 tag: Arc::new(tags::route(&path)),
                 is_public: reads.sharing == SharingOf::Public,
                 routes: routes.collect(),

@@ -33,7 +33,7 @@ use crate::{
         upstream::{Target, Upstream},
     },
     problem::Problem,
-    telemetry::{HttpTelemetry, RouteLabel, Watched, record_tenant},
+    telemetry::{HttpTelemetry, Watched, record_tenant},
 };
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -71,10 +71,10 @@ where
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let state = self.shared.current.load_full();
         let place = state.routing.find(request.uri().path());
-        let label = place.map(|place| RouteLabel(state.routing.at(place).label.clone()));
-        self.telemetry.watch(label, request, |request| {
+        let watched = place.map(|place| state.routing.at(place).watched.clone());
+        self.telemetry.watch(watched, request, |request| {
             let (head, body) = request.into_parts();
-            let passage = Passage { shared: self.shared.clone(), state, place };
+            let passage = Passage { shared: self.shared.clone(), state, place, goes: None };
             passage.begin(head, body).unwrap_or_else(|refusal| Answering::ready(self.shared.refuse(refusal)))
         })
     }
@@ -121,17 +121,22 @@ struct Passage {
     shared: Arc<Shared>,
     state: Arc<State>,
     place: Option<RouteId>,
+    goes: Option<Goes>,
 }
 
 impl Passage {
-    fn begin<B>(self, mut head: request::Parts, body: B) -> Result<Answering, Refusal>
+    fn begin<B>(mut self, mut head: request::Parts, body: B) -> Result<Answering, Refusal>
     where
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
-        let address = head.extensions.get().map(ClientConnection::peer);
+        let connection: Option<ClientConnection> = head.extensions.get().cloned();
         let certificate: Option<PeerCertificate> = head.extensions.get().cloned();
-        let peer = Peer { address: address.map(|address| address.0.ip()), certificate: certificate.as_ref() };
+        let peer = Peer {
+            address: connection.as_ref().map(|connection| connection.peer().0.ip()),
+            certificate: certificate.as_ref(),
+            last_token: connection.as_ref().map(ClientConnection::last_token),
+        };
         if !self.state.believes(peer.address) {
             // Before anything is looked up: it neither shapes an answer nor makes an entry of its own.
             forwarded::drop_told(&mut head.headers);
@@ -143,7 +148,7 @@ impl Passage {
             return Err(Refusal::TooLarge);
         }
         let tag = self.path().map(|path| path.tag.clone());
-        head.extensions.insert(Goes { target: Target(upstream), tag });
+        self.goes = Some(Goes { target: Target(upstream), tag });
         let body = Limited::new(body, usize::try_from(body_bytes_max).unwrap_or(usize::MAX));
         let Some(path) = self.path() else {
             // No route: passed on, whoever it is.
@@ -225,12 +230,13 @@ impl Passage {
         Ok(())
     }
 
-    fn pass<B>(&self, request: Request<B>) -> Answering
+    fn pass<B>(mut self, request: Request<B>) -> Answering
     where
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
         let (mut service, place) = (self.state.service.clone(), self.place);
+        service.inner_mut().goes = self.goes.take();
         let is_read = is_read(request.method());
         let audit = self.shared.build.audit.as_ref();
         let audit = audit.filter(|it| it.records(if is_read { Class::Sensitive } else { Class::Mutation }));

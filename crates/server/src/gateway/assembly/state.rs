@@ -111,7 +111,7 @@ impl Build {
             tune(&layer, &records.configuration.among(&known(&plan)));
         }
         let fallback = plan.file.fallback.as_deref().map(upstream);
-        let service = layer.layer(Forwarding(self.forward.clone()));
+        let service = layer.layer(Forwarding::new(self.forward.clone()));
         let proxies = plan.file.listen.trusted_proxies.iter();
         let trusted_proxies = proxies.map(|network| network.parse().expect("the file was checked")).collect();
         Ok(State { plan, routing, identities, upstreams, fallback, trusted_proxies, layer, service })

@@ -36,6 +36,7 @@ pub(crate) use self::{
     credentials::{HashKey, Known, cookies},
     introspect::ANSWER_BYTES_MAX,
     keys::JWKS_BYTES_MAX,
+    tokens::LastToken,
 };
 use self::{
     claims::Rules,
@@ -102,6 +103,8 @@ pub(crate) struct Peer<'a> {
     pub(crate) address: Option<IpAddr>,
     /// The certificate that the connection was verified by.
     pub(crate) certificate: Option<&'a PeerCertificate>,
+    /// The token that came last on the connection.
+    pub(crate) last_token: Option<&'a LastToken>,
 }
 
 /// A stranger has sent a header that is a proxy's to set, and the configuration refuses that.
@@ -201,7 +204,7 @@ impl Identities {
     pub(crate) fn identify(self: &Arc<Self>, head: &request::Parts, peer: Peer<'_>, now: Duration) -> Identified {
         for way in &self.ways {
             let outcome = match way {
-                Way::Tokens(tokens) => match tokens.look(&head.headers, now, &self.key) {
+                Way::Tokens(tokens) => match tokens.look(&head.headers, now, &self.key, peer.last_token) {
                     Look::None => continue,
                     Look::Believed(believed) => self.believed(&believed, tokens.accounted(), head),
                     Look::Refused(fault) => {
@@ -290,7 +293,7 @@ impl Identities {
         let (this, head) = (self.clone(), head.clone());
         let outcome = async move {
             tokens.keys().refresh().await;
-            match tokens.judge(&token, now, &this.key) {
+            match tokens.judge(&token, now, &this.key, None) {
                 Look::Believed(believed) => this.believed(&believed, tokens.accounted(), &head),
                 // The keys were asked for just now, or are there: it is the token that is wrong.
                 Look::AskKeys(_) if tokens.keys().now().is_some() => Outcome::Bad,

@@ -4,13 +4,21 @@
 //! - What is remembered of a token is a keyed hash. Its times are judged at every request, and it is verified anew when
 //!   the keys have changed.
 //! - At most [`SEEN_MAX`] tokens are remembered; those that were refused are not.
+//! - The connection that has sent a token holds its text as long as it is in use ([`LastToken`]), and compares it in
+//!   constant time: several clients may share a connection.
 
 use std::{
-    sync::{Arc, OnceLock},
+    fmt,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
+use constant_time_eq::constant_time_eq;
 use http::{HeaderMap, header};
+use parking_lot::Mutex;
 use quick_cache::sync::Cache as Seen;
 use unstale::{Position, Tenant};
 use unstale_http::Identity;
@@ -24,6 +32,10 @@ use super::{
 
 /// Tokens that are remembered, of one way.
 const SEEN_MAX: usize = 50_000;
+/// Longest token that a connection holds, in bytes.
+const LAST_BYTES_MAX: usize = 2048;
+/// Tells ways from each other, also from those of a former configuration.
+static WAYS: AtomicU64 = AtomicU64::new(0);
 
 /// A way of verifying by tokens.
 #[derive(Debug)]
@@ -32,18 +44,59 @@ pub(crate) struct Tokens {
     keys: Keys,
     cookie: Option<String>,
     seen: Seen<Digest, Arc<Remembered>>,
+    number: u64,
+}
+
+/// The token that came last on a connection, if it was believed: most connections send one and the same again and
+/// again, and to hash it costs more than all else that an identity does.
+#[derive(Default)]
+pub(crate) struct LastToken(Mutex<Option<(Box<[u8]>, Arc<Remembered>)>>);
+
+impl LastToken {
+    /// Lets go of it.
+    pub(crate) fn forget(&self) {
+        *self.0.lock() = None;
+    }
+
+    fn find(&self, token: &str) -> Option<Arc<Remembered>> {
+        let last = self.0.lock();
+        let (text, held) = last.as_ref()?;
+        constant_time_eq(text, token.as_bytes()).then(|| held.clone())
+    }
+
+    fn note(&self, token: &str, held: &Arc<Remembered>) {
+        if token.len() <= LAST_BYTES_MAX {
+            *self.0.lock() = Some((token.as_bytes().into(), held.clone()));
+        }
+    }
+}
+
+impl fmt::Debug for LastToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("LastToken(…)")
+    }
 }
 
 /// A token that was believed.
 #[derive(Debug)]
 pub(crate) struct Remembered {
     believed: Believed,
+    /// By which way, and with which keys.
+    way: u64,
     generation: u64,
     /// The identity of requests that bring nothing else to tell them apart by, made at the first one.
     identity: OnceLock<Identity>,
 }
 
 impl Remembered {
+    /// What it tells at this time.
+    fn judged(self: Arc<Self>, now: Duration) -> Look {
+        match self.believed.times.judge(now) {
+            Ok(()) => Look::Believed(self),
+            Err(fault) => Look::Refused(fault),
+        }
+    }
+
     /// Who has it.
     pub(crate) fn verified(&self) -> &Verified {
         &self.believed.verified
@@ -71,7 +124,7 @@ pub(crate) enum Look {
 
 impl Tokens {
     pub(crate) fn new(rules: Rules, keys: Keys, cookie: Option<String>) -> Self {
-        Self { rules, keys, cookie, seen: Seen::new(SEEN_MAX) }
+        Self { rules, keys, cookie, seen: Seen::new(SEEN_MAX), number: WAYS.fetch_add(1, Relaxed) }
     }
 
     /// What of a request's credentials it accounts for.
@@ -86,30 +139,34 @@ impl Tokens {
         &self.keys
     }
 
-    /// Looks at a request; `now` is the time since 1970.
-    pub(crate) fn look(&self, headers: &HeaderMap, now: Duration, key: &HashKey) -> Look {
+    /// Looks at a request; `now` is the time since 1970, `last` what its connection sent before.
+    pub(crate) fn look(&self, headers: &HeaderMap, now: Duration, key: &HashKey, last: Option<&LastToken>) -> Look {
         match self.token(headers) {
             Ok(None) => Look::None,
             Err(fault) => Look::Refused(fault),
-            Ok(Some(token)) => self.judge(token, now, key),
+            Ok(Some(token)) => self.judge(token, now, key, last),
         }
     }
 
     /// Judges a token by the keys that are there.
-    pub(crate) fn judge(&self, token: &str, now: Duration, key: &HashKey) -> Look {
+    pub(crate) fn judge(&self, token: &str, now: Duration, key: &HashKey, last: Option<&LastToken>) -> Look {
         let Some(keys) = self.keys.now() else { return Look::AskKeys(token.to_owned()) };
+        let holds = |held: &Arc<Remembered>| held.way == self.number && held.generation == keys.generation;
+        if let Some(held) = last.and_then(|last| last.find(token)).filter(holds) {
+            return held.judged(now);
+        }
         let digest = key.digest(&[self.rules.way.as_bytes(), token.as_bytes()]);
-        if let Some(held) = self.seen.get(&digest).filter(|held| held.generation == keys.generation) {
-            return match held.believed.times.judge(now) {
-                Ok(()) => Look::Believed(held),
-                Err(fault) => Look::Refused(fault),
-            };
+        let note = |held: &Arc<Remembered>| last.iter().for_each(|last| last.note(token, held));
+        if let Some(held) = self.seen.get(&digest).filter(holds) {
+            note(&held);
+            return held.judged(now);
         }
         match self.rules.verify(token, &keys.set, now, key) {
             Ok(believed) => {
-                let generation = keys.generation;
-                let remembered = Arc::new(Remembered { believed, generation, identity: OnceLock::new() });
+                let (way, generation) = (self.number, keys.generation);
+                let remembered = Arc::new(Remembered { believed, way, generation, identity: OnceLock::new() });
                 self.seen.insert(digest, remembered.clone());
+                note(&remembered);
                 Look::Believed(remembered)
             }
             Err(TokenFault::UnknownKey) => Look::AskKeys(token.to_owned()),
@@ -138,5 +195,70 @@ impl Tokens {
             // Another scheme: some other way may know it.
             _ => None,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jsonwebtoken::{EncodingKey, Header, encode};
+    use serde_json::json;
+
+    use super::*;
+    use crate::gateway::identity::keys::KeySet;
+
+    const SECRET: &[u8] = b"a secret of thirty-two bytes, or more";
+
+    fn tokens(audience: &str) -> Tokens {
+        let file = json!({"secret_env": "S", "issuers": ["i"], "audiences": [audience], "tenant": "org"});
+        let rules = Rules::of("own", &serde_json::from_value(file).unwrap(), true);
+        Tokens::new(rules, Keys::fixed(KeySet::secret(SECRET)), None)
+    }
+
+    fn token(subject: &str) -> String {
+        let claims = json!({"iss": "i", "aud": "a", "sub": subject, "org": "acme", "exp": 1000});
+        encode(&Header::default(), &claims, &EncodingKey::from_secret(SECRET)).unwrap()
+    }
+
+    fn judged(tokens: &Tokens, token: &str, now: u64, last: &LastToken) -> Option<String> {
+        match tokens.judge(token, Duration::from_secs(now), &HashKey::derive(b"key"), Some(last)) {
+            Look::Believed(held) => Some(held.verified().subject.clone()),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn a_connection_knows_its_last_token_and_no_other() {
+        let (tokens, last) = (tokens("a"), LastToken::default());
+        let (ann, bob) = (token("ann"), token("bob"));
+        for (token, subject) in [(&ann, "ann"), (&ann, "ann"), (&bob, "bob"), (&ann, "ann")] {
+            assert_eq!(judged(&tokens, token, 10, &last).as_deref(), Some(subject));
+            assert!(last.find(token).is_some());
+        }
+        assert!(last.find(&bob).is_none());
+        for other in [format!("{ann}x"), ann[..ann.len() - 1].to_owned(), ann.to_uppercase(), String::new()] {
+            assert_eq!(judged(&tokens, &other, 10, &last), None, "{other}");
+        }
+        last.forget();
+        assert!(last.find(&ann).is_none());
+    }
+
+    #[test]
+    fn what_a_connection_knows_ends_with_its_time_and_with_the_configuration() {
+        let (one, other, last) = (tokens("a"), tokens("b"), LastToken::default());
+        let ann = token("ann");
+        assert_eq!(judged(&one, &ann, 10, &last).as_deref(), Some("ann"));
+        assert_eq!(judged(&one, &ann, 2000, &last), None);
+        // As after a reload, with another audience.
+        assert_eq!(judged(&other, &ann, 10, &last), None);
+    }
+
+    #[test]
+    fn a_long_token_is_not_held_by_a_connection() {
+        let (tokens, last) = (tokens("a"), LastToken::default());
+        let claims =
+            json!({"iss": "i", "aud": "a", "sub": "u", "org": "o", "exp": 1000, "more": "x".repeat(LAST_BYTES_MAX)});
+        let long = encode(&Header::default(), &claims, &EncodingKey::from_secret(SECRET)).unwrap();
+        assert!(judged(&tokens, &long, 10, &last).is_some() && last.find(&long).is_none());
+        assert!(!format!("{last:?}").contains("ey"));
     }
 }

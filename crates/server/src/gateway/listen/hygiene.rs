@@ -11,7 +11,7 @@
 //! A fragment (`#…`) cannot be refused here: the URL type drops it while it is parsed, so that cache and server both see
 //! the URL without it.
 
-use http::{HeaderValue, Method, StatusCode, Uri, Version, header, request, uri::Scheme};
+use http::{HeaderName, HeaderValue, Method, StatusCode, Uri, Version, header, request, uri::Scheme};
 
 use crate::{
     gateway::proxy::hop::{self, NamedInVain},
@@ -93,11 +93,20 @@ pub(crate) fn clean(head: &mut request::Parts) -> Result<(), Refusal> {
     check_target(head)?;
     check_host(head)?;
     check_path(&head.uri)?;
+    // Most requests have none of them; one look at all names is cheaper than a search for each.
+    if !head.headers.keys().any(is_of_connection) {
+        return Ok(());
+    }
     check_framing(head)?;
     if head.headers.get(header::EXPECT).is_some_and(|expect| !expect.as_bytes().eq_ignore_ascii_case(b"100-continue")) {
         return Err(Refusal::Expectation);
     }
     hop::remove_named(&mut head.headers).map_err(Refusal::Named)
+}
+
+/// Whether a field of this name is looked at here, besides `Host`.
+fn is_of_connection(name: &HeaderName) -> bool {
+    matches!(name.as_str(), "connection" | "expect" | "transfer-encoding" | "upgrade")
 }
 
 /// A path, a whole URL, or `*` with OPTIONS. An authority alone is for CONNECT.

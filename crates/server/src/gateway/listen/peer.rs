@@ -7,7 +7,10 @@ use rustls::pki_types::CertificateDer;
 use x509_parser::{extensions::GeneralName, prelude::FromDer as _, x509::AttributeTypeAndValue};
 
 use super::state::ConnectionState;
-use crate::gateway::proxy::forwarded::{Hop, HopText};
+use crate::gateway::{
+    identity::LastToken,
+    proxy::forwarded::{Hop, HopText},
+};
 
 /// The address of who connected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -139,6 +142,11 @@ impl ClientConnection {
     /// Whether it is TLS.
     pub fn is_tls(&self) -> bool {
         self.state.is_tls()
+    }
+
+    /// The token that came last on it.
+    pub(crate) fn last_token(&self) -> &LastToken {
+        self.state.last_token()
     }
 
     /// Whether early hints can be sent: on HTTP/1.1. In HTTP/2 hyper lets a server send no interim answer.

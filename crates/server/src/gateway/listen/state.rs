@@ -21,7 +21,10 @@ use http::HeaderMap;
 use parking_lot::Mutex;
 
 use super::registry::Place;
-use crate::gateway::proxy::forwarded::{Hop, HopText};
+use crate::gateway::{
+    identity::LastToken,
+    proxy::forwarded::{Hop, HopText},
+};
 
 /// What a connection is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -102,6 +105,7 @@ pub(crate) struct ConnectionState {
     has_hints: AtomicBool,
     /// How it was last told to a server.
     hop: Mutex<Option<HopText>>,
+    last_token: LastToken,
     /// Where it is counted as open until it is dropped.
     _place: Option<Place>,
 }
@@ -126,6 +130,7 @@ impl ConnectionState {
             hints: Mutex::default(),
             has_hints: AtomicBool::new(false),
             hop: Mutex::default(),
+            last_token: LastToken::default(),
             _place: place,
         }
     }
@@ -185,6 +190,13 @@ impl ConnectionState {
 
     pub(crate) fn set_awake(&self, awake: bool) {
         self.awake.store(awake, Relaxed);
+        if !awake {
+            self.last_token.forget();
+        }
+    }
+
+    pub(crate) fn last_token(&self) -> &LastToken {
+        &self.last_token
     }
 
     pub(crate) fn phase(&self) -> Phase {

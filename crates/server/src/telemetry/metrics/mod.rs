@@ -27,8 +27,8 @@ use prometheus_client::{
 };
 use unstale::{Cache, Observer, RedisStats, RedisStore};
 
-pub(super) use self::requests::Answered;
 use self::requests::RequestMetrics;
+pub(super) use self::requests::{Answered, RouteCounters};
 pub use self::{
     live::LiveMetrics,
     outbox::OutboxMetrics,
@@ -244,8 +244,8 @@ impl Metrics {
     }
 
     /// Counts a request that was answered, and the verdict that the answer tells in `X-Cache`.
-    pub(super) fn answered(&self, route: &str, answered: &Answered<'_>) {
-        self.requests.answered(route, answered);
+    pub(super) fn answered(&self, route: &str, counters: Option<&RouteCounters>, answered: &Answered<'_>) {
+        self.requests.answered(route, counters, answered);
     }
 
     fn refresh(&self) {

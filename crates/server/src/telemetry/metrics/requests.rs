@@ -58,7 +58,8 @@ impl RequestMetrics {
     }
 
     /// Counts a request that was answered, and the verdict that the answer tells in `X-Cache`.
-    pub(super) fn answered(&self, route: &str, answered: &Answered<'_>) {
+    /// `counters` is where those of the route are kept, for who has a place for them.
+    pub(super) fn answered(&self, route: &str, counters: Option<&RouteCounters>, answered: &Answered<'_>) {
         let Answered { method, status, verdict, took } = *answered;
         let resolve = || Requests {
             method,
@@ -66,8 +67,15 @@ impl RequestMetrics {
             count: self.counts.get_or_create_owned(&Request { method, route: route.to_owned(), status }),
             duration: self.durations.get_or_create_owned(&RequestDuration { method, route: route.to_owned() }),
         };
-        let metrics = self.route(route);
-        match &metrics {
+        let found;
+        let metrics = match counters {
+            Some(counters) => counters.0.get_or_init(|| self.route(route)).as_deref(),
+            None => {
+                found = self.route(route);
+                found.as_deref()
+            }
+        };
+        match metrics {
             Some(metrics) => metrics.count(method, status, took, resolve),
             None => resolve().count(took),
         }
@@ -105,6 +113,10 @@ impl RequestMetrics {
         }
     }
 }
+
+/// The counters of a route, kept by who knows it: found once. None if there are too many routes.
+#[derive(Debug, Default)]
+pub(in crate::telemetry) struct RouteCounters(OnceLock<Option<Arc<RouteMetrics>>>);
 
 /// What is counted for a route, resolved: on the path of a hit no label is built.
 #[derive(Debug, Default)]

@@ -52,7 +52,7 @@ fn exercised() -> Metrics {
     for (verdict, took) in [("HIT", 20), ("MISS", 2000), ("made up", 2000)] {
         let took = Duration::from_micros(took);
         let answered = Answered { method: "GET", status: 200, verdict: Some(verdict), took };
-        metrics.answered("/flows/{id}", &answered);
+        metrics.answered("/flows/{id}", None, &answered);
     }
     metrics.live().event("delivered");
     metrics.warm().warmed("start", Warmed { loaded: 1, ..Warmed::default() });
