@@ -1,4 +1,5 @@
 import { ACCOUNTS, chooseFirstEngagement, signIn } from './browser.mjs';
+import { approve, figure } from './steps.mjs';
 
 /** Every page there is, with the account that may see it. `prepare` returns the address where it needs an id. */
 const firstHref = (list, pattern) => async (page) => {
@@ -7,6 +8,16 @@ const firstHref = (list, pattern) => async (page) => {
   await link.waitFor();
   return link.getAttribute('href');
 };
+
+/** The demonstration's doubtful values, which are seen once somebody has approved their columns. */
+async function doubtfulValues(page) {
+  await page.goto('/mappings');
+  await page.getByLabel('Select *Server name').waitFor();
+  if ((await figure(page, 'approved')) === 0) {
+    await approve(page, '*Server name', 'IP addresses', '*Memory (In MB)', '*OS name', 'Environment', 'Business owner');
+  }
+  return page.getByRole('link', { name: 'Next: data cleansing' }).getAttribute('href');
+}
 
 export const OPEN_PAGES = [
   { name: 'sign-in', path: '/sign-in' },
@@ -21,7 +32,7 @@ export const CLIENT_PAGES = [
   { name: 'imports', path: '/imports' },
   { name: 'import-detail', path: firstHref('/imports', '/imports/') },
   { name: 'mappings', path: '/mappings' },
-  { name: 'cleansing', path: '/cleansing' },
+  { name: 'cleansing', path: doubtfulValues },
   { name: 'inventory', path: '/inventory' },
   { name: 'admin-users', path: '/admin/users' },
   { name: 'admin-approvals', path: '/admin/approvals' },

@@ -16,7 +16,7 @@ test("another client's pages do not exist", async () => {
 
   const globex = await newPage(shared.browser, shared.url);
   await signIn(globex, ACCOUNTS.globexAnalyst);
-  for (const path of [`/imports/${importId}`, `/imports/${importId}/mappings`, flowPath]) {
+  for (const path of [`/imports/${importId}`, `/imports/${importId}/mappings`, `/imports/${importId}/cleansing`, flowPath]) {
     await globex.goto(path);
     await globex.getByRole('heading', { name: 'Not found' }).waitFor();
     const text = await globex.locator('body').innerText();

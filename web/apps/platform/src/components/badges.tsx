@@ -8,8 +8,7 @@ import type {
   MappingStatus,
   UserStatus,
 } from '../api/types';
-import { issueLabel } from '../lib/cleansing';
-import { flowStatusLabel, formatPercent } from '../lib/format';
+import { flowStatusLabel, formatPercent, issueLabel } from '../lib/format';
 
 export type Tone = 'neutral' | 'good' | 'busy' | 'attention' | 'bad';
 

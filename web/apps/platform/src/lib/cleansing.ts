@@ -277,14 +277,6 @@ const EXPECTED: Record<DataType, string> = {
   list: 'a list',
 };
 
-export const issueLabel: Record<IssueKind, string> = {
-  missing: 'Missing',
-  placeholder: 'Placeholder',
-  wrong_type: 'Wrong type',
-  spelling: 'Spelling',
-  duplicate: 'Duplicate',
-};
-
 /** What an issue means, in a sentence. */
 export function explain(
   kind: IssueKind,

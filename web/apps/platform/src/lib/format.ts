@@ -1,4 +1,4 @@
-import type { FlowPhase, FlowStatus, Role } from '../api/types';
+import type { FlowPhase, FlowStatus, IssueKind, Role } from '../api/types';
 
 const numbers = new Intl.NumberFormat('en');
 const dates = new Intl.DateTimeFormat('en', { dateStyle: 'medium' });
@@ -80,6 +80,13 @@ export const flowStatusLabel: Record<FlowStatus, string> = {
   awaiting_review: 'Awaiting review',
   completed: 'Completed',
   cancelled: 'Cancelled',
+};
+export const issueLabel: Record<IssueKind, string> = {
+  missing: 'Missing',
+  placeholder: 'Placeholder',
+  wrong_type: 'Wrong type',
+  spelling: 'Spelling',
+  duplicate: 'Duplicate',
 };
 export const roleLabel: Record<Role, string> = {
   client_admin: 'Client admin',

@@ -5,8 +5,8 @@ import type { AttributeQuality } from '../../api/types';
 import review from '../../components/review/Review.module.css';
 import { SearchInput } from '../../components/review/SearchInput';
 import { type Shortcut, Shortcuts } from '../../components/review/Shortcuts';
-import { countKinds, ISSUE_KINDS, type IssueFilter, issueLabel } from '../../lib/cleansing';
-import { formatNumber } from '../../lib/format';
+import { countKinds, ISSUE_KINDS, type IssueFilter } from '../../lib/cleansing';
+import { formatNumber, issueLabel } from '../../lib/format';
 
 export const SEARCH_ID = 'issue-search';
 
