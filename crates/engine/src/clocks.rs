@@ -365,6 +365,34 @@ mod tests {
         clocks.confirm(Timestamp::from_millis(9));
         clocks.confirm(Timestamp::from_millis(5));
         assert_eq!(clocks.confirmed_at(), Some(Timestamp::from_millis(5)));
+        clocks.unconfirm();
+        assert_eq!(clocks.confirmed_at(), None);
+        clocks.confirm(Timestamp::default());
+        assert_eq!(clocks.confirmed_at(), Some(Timestamp::default()), "the first moment is not never");
+    }
+
+    #[test]
+    fn where_nothing_happened_since_the_rule_is_short() {
+        let clocks = clocks(8, 8);
+        clocks.apply(Sequence(1), &[TagId(3)]);
+        let nothing_since = |epoch, base| clocks.has_nothing_since(epoch, Sequence(base));
+        assert!(nothing_since(EPOCH, 1) && nothing_since(EPOCH, 2));
+        assert!(!nothing_since(EPOCH, 0), "a record came after it");
+        assert!(!nothing_since(Epoch(8), 1), "it is of another epoch");
+        assert!(clocks.is_at(head(EPOCH, 1)) && !clocks.is_at(head(EPOCH, 0)) && !clocks.is_at(head(Epoch(8), 1)));
+        clocks.skip_to(Sequence(9));
+        assert!(!nothing_since(EPOCH, 8) && nothing_since(EPOCH, 9));
+        clocks.start_anew(head(Epoch(8), 2));
+        assert!(!nothing_since(EPOCH, 9) && nothing_since(Epoch(8), 2) && !nothing_since(Epoch(8), 1));
+        assert!(clocks.is_at(head(Epoch(8), 2)));
+    }
+
+    #[test]
+    fn what_is_held_exactly_can_be_asked_for() {
+        let clocks = clocks(8, 2);
+        (1..=3).for_each(|sequence| clocks.apply(Sequence(sequence), &[TagId(sequence)]));
+        assert_eq!(clocks.exact_len(), 2);
+        assert_eq!(clocks.exact(&[TagId(1), TagId(3), TagId(9)]), [(TagId(3), Sequence(3))]);
     }
 
     proptest! {

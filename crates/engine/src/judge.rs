@@ -213,6 +213,47 @@ mod tests {
     }
 
     #[test]
+    fn nothing_of_another_epoch_or_below_the_floor_is_served() {
+        let base = Position { partition: Partition(0), epoch: Epoch(2), sequence: Sequence(0) };
+        let clocks = Clocks::new(base, ClockLimits::default());
+        let now = Timestamp::from_millis(1_500);
+        assert_eq!(judge(&entry(0), &clocks, &policy(), true, now), Judgement::Dead(MissReason::EpochChanged));
+        assert!(!is_fresh(&entry(0), &clocks, &policy(), now));
+        clocks.start_anew(Position { epoch: Epoch(1), sequence: Sequence(1), ..base });
+        assert_eq!(judge(&entry(0), &clocks, &policy(), true, now), Judgement::Dead(MissReason::BelowFloor));
+    }
+
+    #[test]
+    fn fresh_in_short_is_what_is_fresh_at_length() {
+        let base = Position { partition: Partition(0), epoch: Epoch(1), sequence: Sequence(0) };
+        let clocks = Clocks::new(base, ClockLimits { filter_slots: 1, exact_clocks_max: 8 });
+        let shortened = policy().age_max(Duration::from_millis(500));
+        let check = |clocks: &Clocks, policy: &Policy, expected: [bool; 4]| {
+            let at = [1_499, 1_500, 1_999, 2_000].map(Timestamp::from_millis);
+            assert_eq!(at.map(|now| is_fresh(&entry(0), clocks, policy, now)), expected);
+            let fresh = |now| judge(&entry(0), clocks, policy, true, now) == Judgement::Fresh;
+            assert_eq!(at.map(fresh), expected);
+        };
+        check(&clocks, &policy(), [true, true, true, false]);
+        check(&clocks, &shortened, [true, false, false, false]);
+        clocks.apply(Sequence(1), &[TagId(6)]);
+        check(&clocks, &policy(), [true, true, true, false]);
+        check(&clocks, &shortened, [true, false, false, false]);
+        clocks.apply(Sequence(2), &[TAG]);
+        check(&clocks, &policy(), [false; 4]);
+    }
+
+    #[test]
+    fn what_was_shown_valid_need_not_be_shown_again() {
+        let base = Position { partition: Partition(0), epoch: Epoch(1), sequence: Sequence(0) };
+        let clocks = Clocks::new(base, ClockLimits { filter_slots: 1, exact_clocks_max: 8 });
+        clocks.apply(Sequence(1), &[TagId(6)]);
+        let entry = entry(0);
+        assert_eq!(judge(&entry, &clocks, &policy(), true, Timestamp::from_millis(1_500)), Judgement::Fresh);
+        assert_eq!(entry.base(), Sequence(1));
+    }
+
+    #[test]
     fn an_invalidated_value_has_no_grace_and_no_fail_safe() {
         for now in [1_000, 2_500, 4_000] {
             check(policy(), true, true, now, Judgement::Dead(MissReason::Invalidated));

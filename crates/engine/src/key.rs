@@ -334,12 +334,38 @@ mod tests {
         for text in ["", "v 1", "v1:x", &"v".repeat(33)] {
             assert!(CacheVersion::new(text).is_err(), "{text:?} was accepted");
         }
+        assert!(CacheVersion::new(&"v".repeat(32)).is_ok() && CacheVersion::new("V1-a_b.c").is_ok());
         assert_eq!(CacheVersion::default().as_str(), "v1");
     }
 
     #[test]
+    fn the_last_part_can_be_exchanged() {
+        let acme = tenant("acme");
+        let key = two(&acme, "a/b", "c/d").with_last("e/%");
+        assert_eq!((key.raw(), key.raw().as_str()), (two(&acme, "a/b", "e/%").raw(), "acme:two/a%2Fb/e%2F%25"));
+        assert_eq!(format!("{key:?} {}", key.raw()), "Key(acme:two/a%2Fb/e%2F%25) acme:two/a%2Fb/e%2F%25");
+    }
+
+    #[test]
+    fn a_key_can_be_read_from_its_text() {
+        let key = two(&tenant("acme"), 1, 2);
+        let again = RawKey::of_text(key.raw().as_str()).unwrap();
+        assert_eq!((&again, again.tenant(), again.entity()), (key.raw(), key.raw().tenant(), "(unknown)"));
+        assert!(RawKey::of_text("acme").is_none() && RawKey::of_text(":two/1/2").is_none());
+    }
+
+    #[test]
+    fn keys_of_one_hash_are_different_keys_and_every_shard_has_some() {
+        let keys: Vec<RawKey> = (0..100).map(|part| one(&tenant("acme"), part).raw().clone()).collect();
+        assert_ne!(keys[0].hashed_as(&keys[1]), keys[1]);
+        let mut seen = [false; 4];
+        keys.iter().for_each(|key| seen[key.shard(4)] = true);
+        assert_eq!(seen, [true; 4]);
+    }
+
+    #[test]
     fn patterns_cannot_hold_a_separator_of_parts() {
-        assert!(well_formed("user:context"));
+        assert!(well_formed("user:context") && well_formed("v2:a_b"));
         assert!(!well_formed("user/context") && !well_formed("User") && !well_formed(""));
     }
 

@@ -128,6 +128,16 @@ mod tests {
     }
 
     #[test]
+    fn an_owner_confirms_three_times_while_its_lease_stands() {
+        let every = |ttl_ms| {
+            let limits = LeaseLimits { ttl: Duration::from_millis(ttl_ms), ..LeaseLimits::default() };
+            limits.renew_every().as_millis()
+        };
+        assert_eq!([3_000, 900, 3].map(every), [1_000, 300, 1]);
+        assert_eq!([0, 2].map(every), [1, 1], "never without a pause");
+    }
+
+    #[test]
     fn tokens_of_a_node_and_of_two_nodes_differ() {
         let (one, two) = (Tokens::new(), Tokens::new());
         let tokens = [&one, &one, &two, &two].map(|tokens| tokens.next(Sabotage::None));

@@ -141,3 +141,34 @@ impl Policy {
         Self { uses_store, ..self }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Each setter alone, beside the same written as a field: it sets what it is named after, and nothing else.
+    #[test]
+    fn each_setter_sets_its_own_field_and_no_other() {
+        let set = Policy::ttl(Duration::from_secs(60));
+        let (one, two) = (Duration::from_millis(1), Mode::StaleOk(Duration::from_millis(2)));
+        let pairs = [
+            (set.negative_ttl(one), Policy { negative_ttl: one, ..set }),
+            (set.grace(one), Policy { grace: one, ..set }),
+            (set.fail_safe(one), Policy { fail_safe: one, ..set }),
+            (set.fail_safe_retry(one), Policy { fail_safe_retry: one, ..set }),
+            (set.mode(two), Policy { mode: two, ..set }),
+            (set.load_timeout(one), Policy { load_timeout: one, ..set }),
+            (set.lease(false), Policy { lease: false, ..set }),
+            (set.early_refresh(150), Policy { early_refresh_percent: 150, ..set }),
+            (set.age_max(one), Policy { age_max: Some(one), ..set }),
+            (set.on(false), Policy { is_on: false, ..set }),
+            (set.uses_store(false), Policy { uses_store: false, ..set }),
+        ];
+        for (at, (by_setter, by_field)) in pairs.iter().enumerate() {
+            assert_eq!(by_setter, by_field, "setter {at}");
+            assert_ne!(*by_setter, set, "setter {at} does nothing");
+        }
+        let off = set.lease(false).on(false).uses_store(false);
+        assert_eq!(off.lease(true).on(true).uses_store(true), set, "what was taken away can be given back");
+    }
+}

@@ -248,9 +248,29 @@ mod tests {
     }
 
     #[test]
+    fn a_set_has_a_text_and_a_limit() {
+        let mut set = PositionSet::from(position(1, 0xab, 5));
+        assert!(!set.is_empty() && PositionSet::default().is_empty());
+        set.extend(&PositionSet::of_all([position(2, 7, 0x10), position(1, 0xab, 6)].into_iter()));
+        assert_eq!(set.to_string(), "1.ab.6~2.7.10");
+        let many = |count: usize| vec!["1.2.3"; count].join("~").parse::<PositionSet>();
+        assert_eq!(many(POSITIONS_MAX).unwrap().iter().count(), 1);
+        assert_eq!(many(POSITIONS_MAX + 1), Err(InvalidPosition));
+    }
+
+    #[test]
+    fn sequences_stand_side_by_side_and_begin_at_zero() {
+        assert_eq!((Sequence(4).next(), Sequence(4).previous()), (Sequence(5), Sequence(3)));
+        assert_eq!((Sequence(0).previous(), Sequence::from_u64(9).as_u64()), (Sequence(0), 9));
+        assert_eq!(Epoch::from_u64(9).as_u64(), 9);
+        assert_ne!(Epoch::random(), Epoch::random());
+    }
+
+    #[test]
     fn partitions_are_a_power_of_two_and_every_tenant_has_one() {
         assert!(PartitionCount::new(0).is_none() && PartitionCount::new(12).is_none());
         assert!(PartitionCount::new(2048).is_none());
+        assert!(PartitionCount::new(1).is_some() && PartitionCount::new(1024).is_some());
         let four = PartitionCount::new(4).unwrap();
         let mut seen = [false; 4];
         for name in 0..100 {

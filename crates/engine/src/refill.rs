@@ -173,6 +173,7 @@ impl Drop for Place<'_> {
 mod tests {
     use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 
+    use futures_util::FutureExt as _;
     use tokio::task::{JoinHandle, yield_now};
 
     use super::*;
@@ -225,9 +226,20 @@ mod tests {
         let gate = gate(1, 1);
         let _held = gate.enter(readers(0)).await;
         let waiting = queue(&gate, readers(0)).await;
-        assert!(!gate.enter(readers(0)).await.is_counted(), "the queue is full");
+        let not_queued = gate.enter(readers(0)).now_or_never().expect("the queue is full: it goes on at once");
+        assert!(!not_queued.is_counted());
         assert!(!waiting.await.unwrap().is_counted(), "it waited long enough");
         assert!(gate.state.lock().queue.is_empty());
+    }
+
+    #[test]
+    fn who_does_not_wait_enters_only_where_a_permit_is_free() {
+        let two = gate(2, 8);
+        let (one, other) = (two.try_enter().unwrap(), two.try_enter().unwrap());
+        assert!(one.is_counted() && two.try_enter().is_none());
+        drop(other);
+        assert!(two.try_enter().is_some());
+        assert!(gate(0, 8).try_enter().is_some(), "a limit of none is one of one");
     }
 
     #[tokio::test(start_paused = true)]

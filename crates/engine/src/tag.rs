@@ -232,6 +232,17 @@ mod tests {
         let (long, other) = (Tag::of(&acme, "url", "x".repeat(9000)), Tag::of(&acme, "url", "x".repeat(9001)));
         assert!(long.as_str().len() <= TAG_TEXT_BYTES_MAX);
         assert_ne!(long.id(), other.id());
+        let longest = "x".repeat(TAG_TEXT_BYTES_MAX - "url/".len());
+        assert!(Tag::of(&acme, "url", &longest).as_str().ends_with(&longest), "it just fits");
+        assert!(Tag::of(&acme, "url", longest + "x").as_str().starts_with("url/#"));
+    }
+
+    #[test]
+    fn debug_tells_whose_fact_it_is() {
+        let acme = Tenant::new("acme").unwrap();
+        let told = format!("{:?} {:?}", Tag::of(&acme, "flow", 7), Tag::shared("rates", 1));
+        assert_eq!(told, "Tag(acme:flow/7) Tag(*:rates/1)");
+        assert_eq!(format!("{:?} {}", TagId::from_u64(0xab), TagId(9).as_u64()), "TagId(00000000000000ab) 9");
     }
 
     #[test]
@@ -260,6 +271,10 @@ mod tests {
             assert!(Tag::parse(text).is_err(), "{text:?} was taken");
         }
         assert!(Tag::parse(&format!("*/{}/1", "k".repeat(TAG_KIND_BYTES_MAX + 1))).is_err());
+        assert!(Tag::parse(&format!("*/{}/1", "k".repeat(TAG_KIND_BYTES_MAX))).is_ok());
+        for kind in ["", "a/b", "=a"] {
+            assert!(Tag::parse(&format!("*/=0123456789abcdef/{kind}")).is_err(), "{kind:?} is no kind");
+        }
         assert!(Tag::parse("*/=0123456789abcdef/").unwrap_err().to_string().contains("tenant/kind/id"));
     }
 
@@ -271,6 +286,8 @@ mod tests {
         assert_eq!(one.group(&acme, tag.id()), one.group(&acme, tag.id()));
         assert_ne!(one.group(&acme, tag.id()), one.group(&globex, tag.id()));
         assert_ne!(one.group(&acme, tag.id()), two.group(&acme, tag.id()));
+        assert_ne!(one.group(&acme, tag.id()), one.group(&acme, TagId(1)));
+        assert_eq!(one.group(&acme, tag.id()).len(), 24);
         assert_eq!(format!("{one:?}"), "GroupKey(…)");
     }
 }

@@ -182,3 +182,39 @@ impl fmt::Display for Verdict {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_verdict_is_told_with_its_reason() {
+        let verdicts = [
+            Verdict::Hit,
+            Verdict::Stale(StaleReason::FailSafe),
+            Verdict::Miss(MissReason::BelowFloor),
+            Verdict::Bypass(BypassReason::StoreOpen),
+        ];
+        assert_eq!(verdicts.map(Verdict::as_str), ["HIT", "STALE", "MISS", "BYPASS"]);
+        let told = verdicts.map(|verdict| verdict.to_string());
+        assert_eq!(told, ["HIT", "STALE (fail-safe)", "MISS (below-floor)", "BYPASS (store-open)"]);
+        assert_eq!(NotStored::TooManyTags.to_string(), "too-many-tags");
+    }
+
+    #[test]
+    fn what_was_not_kept_for_reasons_of_its_own_can_still_be_judged() {
+        let judgeable = [
+            NotStored::Overtaken,
+            NotStored::TooLarge,
+            NotStored::AbsenceNotKept,
+            NotStored::NoLifetime,
+            NotStored::Unsealed,
+            NotStored::TooManySubjects,
+            NotStored::NoKey,
+            NotStored::Off,
+        ];
+        assert!(judgeable.into_iter().all(NotStored::is_judgeable));
+        let not = [NotStored::TooManyTags, NotStored::ForeignTag, NotStored::FromStale, NotStored::Declined];
+        assert!(!not.into_iter().any(NotStored::is_judgeable), "the rule does not know all that it depends on");
+    }
+}

@@ -314,3 +314,97 @@ impl Accounts {
         &mut self.slots[at as usize]
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tenant(name: &str) -> Tenant {
+        Tenant::new(name).unwrap()
+    }
+
+    fn accounts(bytes_max: u64) -> Accounts {
+        Accounts::new(L1Limits { bytes_max, ..L1Limits::default() }, HashMap::new())
+    }
+
+    /// An entry comes.
+    fn put(accounts: &mut Accounts, name: &str, hash: u64, bytes: u64) -> u32 {
+        let at = accounts.open(&tenant(name));
+        accounts.announce(at, bytes);
+        accounts.credit(at, Turn { hash, in_main: false }, bytes);
+        at
+    }
+
+    #[test]
+    fn clearing_leaves_nothing_of_the_entries_and_all_that_was_said_of_tenants() {
+        let (gold, plain) = (tenant("gold"), tenant("plain"));
+        let mut accounts = accounts(1000);
+        accounts.set_weight(&gold, NonZeroU32::new(3).unwrap());
+        accounts.set_bytes_max(&plain, Some(100));
+        put(&mut accounts, "gold", 1, 400);
+        let at = put(&mut accounts, "plain", 2, 50);
+        accounts.ghosts.add(7, 2);
+        assert!(accounts.note_quota_reached(at).is_some());
+        accounts.clear();
+        assert_eq!((accounts.bytes(), accounts.entries(), accounts.tenants()), (0, 0, 0));
+        assert_eq!((accounts.tenant_bytes(&gold), accounts.place(&plain)), (0, None));
+        assert_eq!(accounts.furthest_above_share(), None);
+        assert!(!accounts.ghosts.take(7));
+        // Alone, each would have all there is; the limit and the weight are as they were.
+        assert_eq!((accounts.quota(&gold), accounts.quota(&plain)), (1000, 100));
+        let (gold_at, plain_at) = (put(&mut accounts, "gold", 3, 10), put(&mut accounts, "plain", 4, 10));
+        assert_eq!(accounts.quota(&gold), 750);
+        assert_eq!(accounts.next(gold_at), Some(Turn { hash: 3, in_main: false }), "not the turn of what was cleared");
+        assert!(accounts.note_quota_reached(plain_at).is_some(), "what was told before is news again");
+    }
+
+    #[test]
+    fn who_is_furthest_above_its_share_by_weight_gives_way() {
+        let mut accounts = accounts(1000);
+        accounts.set_weight(&tenant("gold"), NonZeroU32::new(3).unwrap());
+        let gold = put(&mut accounts, "gold", 1, 300);
+        let plain = put(&mut accounts, "plain", 2, 101);
+        assert_eq!(accounts.furthest_above_share(), Some(plain), "101 are more than a third of 300");
+        accounts.replace(gold, false, 300, 306);
+        assert_eq!(accounts.furthest_above_share(), Some(gold));
+        accounts.set_weight(&tenant("gold"), NonZeroU32::new(4).unwrap());
+        assert_eq!(accounts.furthest_above_share(), Some(plain));
+        accounts.debit(plain, false, 101);
+        assert_eq!((accounts.furthest_above_share(), accounts.tenants()), (Some(gold), 1), "its account is closed");
+        accounts.refuse(gold, 0);
+        assert_eq!(accounts.quota(&tenant("gold")), 1000, "nobody else is there");
+    }
+
+    #[test]
+    fn a_quota_is_news_again_only_after_the_tenant_was_well_below_it() {
+        let mut accounts = accounts(1000);
+        let at = put(&mut accounts, "acme", 1, 1000);
+        put(&mut accounts, "other", 2, 1);
+        // Its share is 500.
+        let reached = accounts.note_quota_reached(at).expect("the first time");
+        assert_eq!((reached.tenant, reached.bytes, reached.quota), (tenant("acme"), 1000, 500));
+        accounts.refuse(at, 550);
+        assert!(accounts.note_quota_reached(at).is_none(), "450 are nine tenths of it, not fewer");
+        accounts.refuse(at, 1);
+        assert!(accounts.note_quota_reached(at).is_some());
+    }
+
+    #[test]
+    fn limits_are_inclusive() {
+        let mut accounts = accounts(1000);
+        let acme = tenant("acme");
+        accounts.set_bytes_max(&acme, Some(100));
+        assert!(!accounts.is_too_large(&acme, 100) && accounts.is_too_large(&acme, 101));
+        assert!(!accounts.is_too_large(&tenant("other"), 1000) && accounts.is_too_large(&tenant("other"), 1001));
+        let at = put(&mut accounts, "acme", 1, 100);
+        assert!(!accounts.is_beyond_limit(at));
+        accounts.replace(at, false, 100, 101);
+        assert!(accounts.is_beyond_limit(at));
+        accounts.set_bytes_max(&acme, None);
+        assert!(!accounts.is_beyond_limit(at), "its limit was taken back");
+        put(&mut accounts, "other", 2, 899);
+        assert!(!accounts.is_full());
+        accounts.announce(at, 1);
+        assert!(accounts.is_full());
+    }
+}

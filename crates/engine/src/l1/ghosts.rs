@@ -60,6 +60,20 @@ mod tests {
     }
 
     #[test]
+    fn ghosts_stay_while_the_number_of_entries_is_about_what_it_was() {
+        let remembers = |first: usize, then: usize| {
+            let mut ghosts = Ghosts::default();
+            ghosts.add(hash(1), first);
+            ghosts.add(hash(2), then);
+            assert!(ghosts.take(hash(2)));
+            ghosts.take(hash(1))
+        };
+        assert!(remembers(800, 800) && remembers(800, 1600) && remembers(800, 200));
+        assert!(!remembers(800, 1601) && !remembers(800, 199));
+        assert!(remembers(0, 2), "without any entries there is room for some");
+    }
+
+    #[test]
     fn the_newest_are_remembered_once_and_the_oldest_forgotten() {
         let mut ghosts = Ghosts::default();
         assert!(!ghosts.take(hash(1)));

@@ -135,6 +135,46 @@ mod tests {
     }
 
     #[test]
+    fn bytes_decide_whose_turn_it_is() {
+        let mut queues = Queues::default();
+        queues.push(small(1), 15);
+        queues.push(main(2), 85);
+        assert_eq!(queues.next(), Some(main(2)), "just its part is not more than its part");
+        queues.spare(main(2), 85);
+        queues.resize(false, 15, 16);
+        assert_eq!(queues.next(), Some(small(1)));
+        queues.spare(small(1), 16);
+        assert_eq!(queues.next(), Some(main(2)), "nothing is small any more");
+        queues.forget(true, 85);
+        queues.push(small(3), 10);
+        queues.resize(true, 16, 100);
+        assert_eq!(queues.next(), Some(main(1)));
+        queues.forget(true, 100);
+        assert_eq!(queues.next(), Some(small(3)), "nothing else is left");
+    }
+
+    #[test]
+    fn sweeping_is_worth_it_when_more_were_left_behind_than_are_there() {
+        let mut queues = Queues::default();
+        (0..5).for_each(|hash| queues.push(small(hash), 1));
+        (5..10).for_each(|hash| queues.push(main(hash), 1));
+        for hash in 10..10 + CLUTTER_MIN as u64 + 10 {
+            assert!(!queues.are_cluttered(), "with {hash} hashes");
+            let turn = if hash % 2 == 0 { small(hash) } else { main(hash) };
+            queues.push(turn, 1);
+            queues.forget(turn.in_main, 1);
+        }
+        assert!(!queues.are_cluttered());
+        queues.push(small(0), 1);
+        queues.forget(false, 1);
+        assert!(queues.are_cluttered());
+        queues.sweep(|turn| turn.hash < 10);
+        let turns: Vec<Turn> = std::iter::from_fn(|| queues.next()).collect();
+        assert_eq!(turns.iter().filter(|turn| **turn == small(0)).count(), 1, "the one that came back has one turn");
+        assert_eq!(turns.len(), 10);
+    }
+
+    #[test]
     fn what_is_left_behind_is_swept() {
         let mut queues = Queues::default();
         for hash in 0..200 {

@@ -112,6 +112,12 @@ impl Breaker {
 
     /// Whether an operation may run at `now`; none if it may not. `alive`: a sign of life was seen since it opened.
     pub(crate) fn ask(&mut self, now: Timestamp, alive: bool) -> Option<Permit> {
+        if let State::Open { since, until } = &mut self.state
+            && now < *since
+        {
+            // The clock was set back: it waits as long as it would have, but by the new time.
+            (*since, *until) = (now, now + until.since(*since));
+        }
         if let State::Open { since, until } = self.state
             && (now >= until || (alive && now.since(since) >= self.limits.sign_of_life_after))
         {
@@ -254,11 +260,48 @@ mod tests {
     }
 
     #[test]
+    fn several_probes_may_have_to_succeed() {
+        let mut breaker = opened(BreakerLimits { successes_min: 3, ..limits() });
+        for succeeded in 0..3 {
+            let permit = breaker.ask(at(60_000), false).expect("those that ended make room for others");
+            assert_eq!(breaker.state(), BreakerState::HalfOpen, "after {succeeded} successes");
+            breaker.succeeded(permit);
+        }
+        assert_eq!(breaker.state(), BreakerState::Closed);
+        assert_eq!(
+            [BreakerState::Closed, BreakerState::Open, BreakerState::HalfOpen].map(BreakerState::as_str),
+            ["closed", "open", "half-open"]
+        );
+    }
+
+    #[test]
+    fn a_limit_of_no_probes_is_one_of_one() {
+        let mut breaker = opened(BreakerLimits { probes_max: 0, ..limits() });
+        let probe = breaker.ask(at(60_000), false).expect("else it would stay open for ever");
+        assert_eq!(breaker.ask(at(60_000), false), None);
+        breaker.succeeded(probe);
+        assert_eq!(breaker.state(), BreakerState::Closed);
+    }
+
+    #[test]
     fn a_sign_of_life_shortens_the_wait_but_not_to_nothing() {
         let mut breaker = opened(limits());
         assert_eq!(breaker.ask(at(999), true), None);
         assert_eq!(breaker.ask(at(1_000), false), None);
         assert!(breaker.ask(at(1_000), true).is_some());
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_does_not_keep_it_open_for_longer() {
+        let mut breaker = Breaker::new(limits());
+        for _ in 0..5 {
+            let permit = breaker.ask(at(3_600_000), false).unwrap();
+            breaker.failed(permit, at(3_600_000), 0.0);
+        }
+        assert_eq!(breaker.ask(at(1_000), true), None, "nobody knows how long it has been open");
+        assert_eq!(breaker.ask(at(1_999), true), None);
+        assert_eq!(breaker.ask(at(60_999), false), None);
+        assert!(breaker.ask(at(61_000), false).is_some(), "and not only in an hour");
     }
 
     #[test]

@@ -215,6 +215,39 @@ mod tests {
         assert_eq!((pending.begin(), pending.len()), (Some(Waiting::Everything), 1));
     }
 
+    #[test]
+    fn limits_are_inclusive_and_what_is_done_gives_its_bytes_back() {
+        let bytes_max = 2 * weight(&[TagId(1)], &Bytes::from_static(b"12345678"));
+        assert_eq!(bytes_max, 2 * (64 + 32 + 8));
+        let mut pending = Pending::new(PendingLimits { records_max: 3, bytes_max });
+        let push = |pending: &mut Pending, tag, note: &'static [u8]| {
+            pending.push(vec![TagId(tag)], Bytes::from_static(note), None);
+        };
+        push(&mut pending, 1, b"12345678");
+        push(&mut pending, 2, b"12345678");
+        assert_eq!((pending.len(), pending.holds(&[TagId(9)])), (2, false), "as much as is allowed");
+        pending.begin();
+        pending.done();
+        push(&mut pending, 3, b"12345678");
+        assert!(!pending.holds(&[TagId(9)]), "the first one's bytes are free again");
+        push(&mut pending, 4, b"");
+        assert!(pending.holds(&[TagId(9)]), "there is room for no more");
+    }
+
+    #[test]
+    fn what_the_log_has_is_known_when_it_is_tried_again() {
+        use crate::position::{Epoch, Partition, Sequence};
+        let at = Position { partition: Partition(0), epoch: Epoch(1), sequence: Sequence(5) };
+        let mut pending = small();
+        push(&mut pending, 1);
+        pending.begin();
+        pending.recorded(at);
+        pending.failed();
+        let Some(Waiting::Record { recorded, .. }) = pending.begin() else { panic!("it waits") };
+        assert_eq!(recorded, Some(at));
+        assert!(!pending.is_empty());
+    }
+
     proptest! {
         /// Whatever is pushed is held until something that covers it, and began after it, is done.
         #[test]
