@@ -207,7 +207,11 @@ fn assemble(platform: &Platform, secret: &Secret, metrics: &Arc<Metrics>) -> any
     let switched = FlagLayer::new(platform.clone());
     let compression = CompressionLayer::default();
     // Within a batch nothing is encoded by itself; but browsers name there what they were given alone.
-    let recorded = ServiceBuilder::new().layer(compression.clone()).layer(audit.clone()).layer(switched.clone()).layer(cache.clone());
+    let recorded = ServiceBuilder::new()
+        .layer(compression.clone())
+        .layer(audit.clone())
+        .layer(switched.clone())
+        .layer(cache.clone());
     let inner = private.clone().layer(recorded).fallback(nothing_here);
     platform.0.inner.set(BoxCloneSyncService::new(inner)).map_err(drop).expect("the application is assembled once");
     let document = api::document().to_json().context("the OpenAPI document cannot be written")?;

@@ -34,9 +34,12 @@ use http_body::Body;
 use pin_project_lite::pin_project;
 use tower::{Layer, Service};
 
-use self::{kept::Room, negotiation::NamedForms};
 pub(crate) use self::kept::{EncodedForm, TakesEncoded};
-use crate::{body::{CacheBody, collect}, headers::number};
+use self::{kept::Room, negotiation::NamedForms};
+use crate::{
+    body::{CacheBody, collect},
+    headers::number,
+};
 
 /// Of ten steps: the later ones take much longer, for little.
 const LEVEL: u32 = 5;

@@ -114,7 +114,8 @@ impl NamedForms {
             let lines: Vec<HeaderValue> = headers.get_all(&name).iter().cloned().collect();
             headers.remove(&name);
             for line in lines {
-                let plain = line.to_str().ok().filter(|line| line.contains(ENDING)).map(|line| line.replace(ENDING, "\""));
+                let plain =
+                    line.to_str().ok().filter(|line| line.contains(ENDING)).map(|line| line.replace(ENDING, "\""));
                 if let Some(plain) = plain.and_then(|plain| HeaderValue::try_from(plain).ok()) {
                     headers.append(&name, plain);
                     if name == header::IF_NONE_MATCH {
@@ -156,10 +157,31 @@ mod tests {
     #[test]
     fn gzip_is_taken_by_who_says_so_and_prefers_it() {
         let taken = |accepted| accepts_gzip(&headers(&[("accept-encoding", accepted)]));
-        for yes in ["gzip", "gzip, deflate, br, zstd", "GZIP;q=0.5", "*", "br;q=1, x-gzip; q=0.001", "gzip;q=1.000", "*;q=0.1, identity;q=0"] {
+        for yes in [
+            "gzip",
+            "gzip, deflate, br, zstd",
+            "GZIP;q=0.5",
+            "*",
+            "br;q=1, x-gzip; q=0.001",
+            "gzip;q=1.000",
+            "*;q=0.1, identity;q=0",
+        ] {
             assert!(taken(yes), "{yes}");
         }
-        for no in ["", "br", "identity", "gzip;q=0", "gzip;q=0.000", "*;q=0", "gzip;q=0, *", "gzip;q=0.5, identity", "gzip;q=x", "gzip;q=2", "gzip;level=9", "gzipped"] {
+        for no in [
+            "",
+            "br",
+            "identity",
+            "gzip;q=0",
+            "gzip;q=0.000",
+            "*;q=0",
+            "gzip;q=0, *",
+            "gzip;q=0.5, identity",
+            "gzip;q=x",
+            "gzip;q=2",
+            "gzip;level=9",
+            "gzipped",
+        ] {
             assert!(!taken(no), "{no}");
         }
         assert!(!accepts_gzip(&HeaderMap::new()));
@@ -168,7 +190,9 @@ mod tests {
 
     #[test]
     fn pages_of_other_sites_are_given_the_plain_form() {
-        for (site, taken) in [("same-origin", true), ("none", true), ("same-site", false), ("cross-site", false), ("?", false)] {
+        for (site, taken) in
+            [("same-origin", true), ("none", true), ("same-site", false), ("cross-site", false), ("?", false)]
+        {
             assert_eq!(is_taken(&headers(&[("accept-encoding", "gzip"), ("sec-fetch-site", site)])), taken, "{site}");
         }
     }
@@ -212,9 +236,11 @@ mod tests {
 
     #[test]
     fn a_condition_on_the_encoded_form_is_one_on_either() {
-        let mut asked = headers(&[("if-none-match", "\"a;gz\", W/\"b\""), ("if-none-match", "\"c\""), ("if-match", "\"d;gz\"")]);
+        let mut asked =
+            headers(&[("if-none-match", "\"a;gz\", W/\"b\""), ("if-none-match", "\"c\""), ("if-match", "\"d;gz\"")]);
         let named = NamedForms::widen(&mut asked);
-        let lines = |name: &str| asked.get_all(name).iter().map(|line| line.to_str().unwrap()).collect::<Vec<_>>().join(" | ");
+        let lines =
+            |name: &str| asked.get_all(name).iter().map(|line| line.to_str().unwrap()).collect::<Vec<_>>().join(" | ");
         assert_eq!(lines("if-none-match"), "\"a\", W/\"b\" | \"a;gz\", W/\"b\" | \"c\"");
         assert_eq!(lines("if-match"), "\"d\" | \"d;gz\"");
         assert_eq!(named.confirmed(&HeaderValue::from_static("\"a\"")).unwrap(), "\"a;gz\"");

@@ -137,7 +137,10 @@ async fn a_head_describes_what_a_get_would_bring() {
 async fn parts_are_of_the_plain_form() {
     let packed = Packed::of_json().await;
     let got = packed.get(&[GZIP, ("range", "bytes=4-7")]).await;
-    assert_eq!((got.status, got.header("content-encoding"), got.text().as_str()), (StatusCode::PARTIAL_CONTENT, "", "same"));
+    assert_eq!(
+        (got.status, got.header("content-encoding"), got.text().as_str()),
+        (StatusCode::PARTIAL_CONTENT, "", "same")
+    );
 }
 
 #[tokio::test]
@@ -166,7 +169,8 @@ async fn what_gives_credentials_or_goes_to_another_site_stays_plain() {
 async fn what_is_short_long_or_gets_no_shorter_stays_plain() {
     let json: &[(&str, &str)] = &[("content-type", "application/json")];
     let from = |bytes_min, bytes_max| CompressionLimits { bytes_min, bytes_max, ..CompressionLimits::default() };
-    for (limits, text) in [(from(1000, 2000), TEXT), (from(1, 10), TEXT), (from(1, 1000), "a1b2"), (from(1, 1000), "")] {
+    for (limits, text) in [(from(1000, 2000), TEXT), (from(1, 10), TEXT), (from(1, 1000), "a1b2"), (from(1, 1000), "")]
+    {
         let packed = Packed::new(limits, (json, text)).await;
         for _ in 0..2 {
             let got = packed.get(&[GZIP]).await;
@@ -178,7 +182,8 @@ async fn what_is_short_long_or_gets_no_shorter_stays_plain() {
 
 #[tokio::test]
 async fn a_long_body_is_encoded_beside_and_without_room_each_time() {
-    let limits = CompressionLimits { bytes_min: 1, at_once_bytes_max: 1, kept_bytes_max: 0, ..CompressionLimits::default() };
+    let limits =
+        CompressionLimits { bytes_min: 1, at_once_bytes_max: 1, kept_bytes_max: 0, ..CompressionLimits::default() };
     let packed = Packed::new(limits, (&[("content-type", "text/plain")], TEXT)).await;
     for _ in 0..2 {
         let got = packed.get(&[GZIP]).await;

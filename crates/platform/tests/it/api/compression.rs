@@ -83,7 +83,10 @@ async fn a_validator_of_either_form_is_good_alone_and_in_a_batch() {
     let plain = admin.get(path).await.header("etag").to_owned();
     for etag in [&packed, &plain] {
         let alone = ask(&world, &admin, Method::GET, path, Value::Null, &[("if-none-match", etag)]).await;
-        assert_eq!((alone.status, alone.header("etag"), alone.body.len()), (StatusCode::NOT_MODIFIED, etag.as_str(), 0));
+        assert_eq!(
+            (alone.status, alone.header("etag"), alone.body.len()),
+            (StatusCode::NOT_MODIFIED, etag.as_str(), 0)
+        );
         let read = json!({ "id": "1", "path": format!("{}{path}", api::BASE), "if_none_match": etag });
         let batched = admin.post("/batch", json!({ "requests": [read] })).await.expect(200).batched();
         assert_eq!((batched.status, batched.header("etag")), (StatusCode::NOT_MODIFIED, etag.as_str()));
@@ -107,7 +110,10 @@ async fn live_events_are_not_packed() {
         .header(header::ACCEPT_ENCODING, "gzip")
         .header(header::AUTHORIZATION, format!("Bearer {}", admin.token));
     let response = world.router.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
-    assert_eq!((response.status(), &response.headers()["content-type"]), (StatusCode::OK, &"text/event-stream".parse().unwrap()));
+    assert_eq!(
+        (response.status(), &response.headers()["content-type"]),
+        (StatusCode::OK, &"text/event-stream".parse().unwrap())
+    );
     assert!(!response.headers().contains_key("content-encoding"));
     let mut body = response.into_body();
     let first = body.frame().await.unwrap().unwrap().into_data().unwrap();
