@@ -34,6 +34,7 @@ cacheable_views!(
     views::ImportMappings,
     views::MappingStatistics,
     views::SessionPrincipal,
+    views::Standing,
     views::UserDefaults,
     views::Items<views::ActiveUser>,
     views::Items<views::AdminUser>,

@@ -173,6 +173,15 @@ pub async fn defaults(db: Reading<'_>, user: Uuid) -> Result<UserDefaults, Store
     Ok(UserDefaults { user_id: user, client_account_id, engagement_id })
 }
 
+/// The engagement of `client` that a user starts in. It depends on whether there is one, and not on what it is called.
+pub(super) async fn starts_in(db: Reading<'_>, client: ClientId, user: Uuid) -> Result<Option<Uuid>, StoreError> {
+    record(&tags::user_defaults(user));
+    let row = user_default::Entity::find_by_id(user).one(&db).await?;
+    let engagement = row.filter(|row| row.client_account_id == Some(client.0)).and_then(|row| row.engagement_id);
+    engagement.iter().for_each(|engagement| record(&tags::under_engagement(client, *engagement)));
+    Ok(engagement)
+}
+
 /// Somebody asks to be let in.
 #[instrument(level = "debug", name = "db.query", skip_all, fields(db.operation = "users.register"))]
 pub async fn register(

@@ -86,6 +86,9 @@ export const getContextFull = defineRead<Schemas['ContextFull']>('/context/full'
 /** The caller, their client and engagement, and their active flows. `GET /context/me` */
 export const getContextMe = defineRead<Schemas['ContextMe']>('/context/me');
 
+/** The caller, their client, what they may do and where they start: what every page begins with. `GET /context/standing` */
+export const getStanding = defineRead<Schemas['Standing']>('/context/standing');
+
 /** The acting client's flows. `GET /discovery/flows` */
 export const listFlows = defineRead<Items<Schemas['FlowSummary']>, { engagement_id?: Asked<'list_flows', 'engagement_id'>; status?: Asked<'list_flows', 'status'> }>('/discovery/flows', { query: ['engagement_id', 'status'] });
 
