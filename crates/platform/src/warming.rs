@@ -2,7 +2,7 @@
 //!
 //! | occasion | what is read |
 //! |---|---|
-//! | a sign-in | the session, the user's context and clients, and the client's engagements, flows and imports |
+//! | a sign-in | what pages begin with: the session, the user's standing and clients, the client with its engagements, and of the engagement that they start in itself, its flows and imports |
 //! | an import's end | the import, its mappings and their statistics, the imports and flows of its engagement |
 //! | the start | the same as at a sign-in, for the users with the newest sessions |
 //! | a broad invalidation | the same, for the sessions that this node has met last |
@@ -41,7 +41,7 @@ use crate::{
     flags::USE_CUSTOM_API_CACHE,
     store::{
         Store,
-        repositories::{flows::FlowFilter, sessions},
+        repositories::{Scope, flows::FlowFilter, sessions},
     },
     views::SessionPrincipal,
 };
@@ -233,12 +233,12 @@ impl Work {
     async fn of_session(&self, session: Uuid) -> Vec<Read> {
         let found = self.views.session(session, &ReadOptions::default()).await;
         match found.ok().and_then(unstale::Fetched::into_value) {
-            Some(principal) => self.of_principal(&principal),
+            Some(principal) => self.of_principal(&principal).await,
             None => Vec::new(),
         }
     }
 
-    fn of_principal(&self, principal: &SessionPrincipal) -> Vec<Read> {
+    async fn of_principal(&self, principal: &SessionPrincipal) -> Vec<Read> {
         let asked = Asked {
             named: None,
             default_client: principal.default_client_account_id,
@@ -250,17 +250,16 @@ impl Work {
             _ => None,
         };
         let (views, user) = (&self.views, principal.user.id);
-        let mut reads = reads!(views =>
-            user_context(client, user),
-            user_context_full(client, user),
-            user_clients(client, user),
-        );
-        if let Some(client) = client {
+        let mut reads = reads!(views => user_standing(client, user), user_clients(client, user));
+        let Some(client) = client else { return reads };
+        reads.extend(reads!(views => client(Some(client), client.0), client_engagements(Some(client), client)));
+        let standing = views.user_standing(Some(client), user, &ReadOptions::default()).await;
+        let standing = standing.ok().and_then(unstale::Fetched::into_value);
+        if let Some(engagement) = standing.and_then(|standing| standing.engagement_id) {
             reads.extend(reads!(views =>
-                client_engagements(Some(client), client),
-                flows(client, FlowFilter::default()),
-                user_active_flows(client, user),
-                imports(client, None),
+                engagement(Scope::Client(client), engagement),
+                flows(client, FlowFilter { engagement: Some(engagement), status: None }),
+                imports(client, Some(engagement)),
             ));
         }
         reads

@@ -24,7 +24,8 @@ pub struct AssetsQuery {
     /// From 1.
     #[param(minimum = 1, default = 1)]
     pub page: Option<u64>,
-    #[param(minimum = 1, maximum = 200, default = 50)]
+    /// 0: only how many there are, whatever their columns mean.
+    #[param(minimum = 0, maximum = 200, default = 50)]
     pub page_size: Option<u64>,
 }
 
@@ -40,7 +41,7 @@ pub(crate) async fn list_assets(
     let (page, page_size) = (query.page.unwrap_or(1), query.page_size.unwrap_or(PAGE_SIZE));
     let mut faults = Faults::default();
     faults.unless(page >= 1, "page", "must be 1 or more");
-    faults.unless((1..=PAGE_SIZE_MAX).contains(&page_size), "page_size", "must be 1 to 200");
+    faults.unless(page_size <= PAGE_SIZE_MAX, "page_size", "must be 0 to 200");
     let search = query.q.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
     let is_short = search.as_ref().is_none_or(|text| text.chars().count() <= SEARCH_CHARS_MAX);
     faults.unless(is_short, "q", "must not be longer than 200 characters");

@@ -10,7 +10,8 @@ use axum::{
 use futures_util::{StreamExt as _, stream};
 use tokio::time::timeout;
 use tower::{ServiceExt as _, util::BoxCloneSyncService};
-use unstale_http::Identity;
+use unstale::PositionSet;
+use unstale_http::{Identity, WRITTEN_POSITION};
 
 use super::{BASE, prelude::*};
 
@@ -50,6 +51,8 @@ pub struct BatchItemRequest {
     pub path: String,
     /// The ETag that the caller has.
     pub if_none_match: Option<String>,
+    /// The position that the answer must have seen, in place of the batch's own (`Unstale-Position`).
+    pub position: Option<String>,
 }
 
 /// The answers, in the order of the requests.
@@ -92,6 +95,8 @@ pub(crate) async fn batch(
         faults.unless(is_short, &format!("requests[{place}].id"), "must not be longer than 128 bytes");
         let is_etag = item.if_none_match.as_ref().is_none_or(|etag| HeaderValue::from_str(etag).is_ok());
         faults.unless(is_etag, &format!("requests[{place}].if_none_match"), "must be an ETag");
+        let is_position = item.position.as_ref().is_none_or(|position| position.parse::<PositionSet>().is_ok());
+        faults.unless(is_position, &format!("requests[{place}].position"), "must be a position as it was given");
     }
     faults.finish()?;
     let inner = platform.inner.get().expect("the application was assembled before it was asked").clone();
@@ -107,6 +112,10 @@ pub(crate) async fn batch(
         if let Some(etag) = item.if_none_match {
             let etag = HeaderValue::from_str(&etag).expect("it was judged above");
             request.headers_mut().insert(header::IF_NONE_MATCH, etag);
+        }
+        if let Some(position) = item.position {
+            let position = HeaderValue::from_str(&position).expect("it was judged above");
+            request.headers_mut().insert(WRITTEN_POSITION, position);
         }
         request.extensions_mut().insert(caller.clone());
         request.extensions_mut().insert(identity.clone());

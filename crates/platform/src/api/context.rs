@@ -3,7 +3,7 @@
 use super::prelude::*;
 use crate::{
     coherence::ClientId,
-    views::{ClientSummary, ContextFull, ContextMe, Engagement},
+    views::{ClientSummary, ContextFull, ContextMe, Engagement, Standing},
 };
 
 /// Which client's engagements.
@@ -23,6 +23,12 @@ pub(crate) async fn get_context_me(State(platform): State<Platform>, caller: Cal
 #[utoipa::path(get, path = "/context/full", tag = "context", responses((status = 200, body = ContextFull)))]
 pub(crate) async fn get_context_full(State(platform): State<Platform>, caller: Caller) -> ReadAnswer<ContextFull> {
     View::of(platform.views.user_context_full(caller.acting_for(), caller.id(), &anything()).await)
+}
+
+/// The caller, their client, what they may do and where they start: what every page begins with.
+#[utoipa::path(get, path = "/context/standing", tag = "context", responses((status = 200, body = Standing)))]
+pub(crate) async fn get_standing(State(platform): State<Platform>, caller: Caller) -> ReadAnswer<Standing> {
+    View::of(platform.views.user_standing(caller.acting_for(), caller.id(), &anything()).await)
 }
 
 /// The clients the caller may act for.

@@ -66,6 +66,7 @@ fn private_routes() -> OpenApiRouter<Platform> {
         .routes(routes!(sign_in::list_active_users))
         .routes(routes!(context::get_context_me))
         .routes(routes!(context::get_context_full))
+        .routes(routes!(context::get_standing))
         .routes(routes!(context::list_own_clients))
         .routes(routes!(context::list_own_engagements))
         .routes(routes!(users::get_user_defaults, users::put_user_defaults))

@@ -26,6 +26,7 @@ fn routes() -> Vec<(&'static str, RoutePolicy)> {
         ("/auth/active-users", RoutePolicy::cached("active_users", policies::SEEN)),
         ("/context/me", RoutePolicy::cached("context", policies::CONTEXT)),
         ("/context/full", RoutePolicy::cached("context", policies::CONTEXT)),
+        ("/context/standing", RoutePolicy::cached("context", policies::CONTEXT)),
         ("/context-establishment/clients", RoutePolicy::cached("clients", policies::LISTS)),
         ("/context-establishment/engagements", RoutePolicy::cached("engagements", policies::LISTS)),
         ("/users/{user}/defaults", RoutePolicy::cached("user_defaults", policies::USER)),

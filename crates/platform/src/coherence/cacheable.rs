@@ -35,6 +35,7 @@ cacheable_views!(
     views::ImportMappings,
     views::MappingStatistics,
     views::SessionPrincipal,
+    views::Standing,
     views::UserDefaults,
     views::Items<views::ActiveUser>,
     views::Items<views::AdminUser>,

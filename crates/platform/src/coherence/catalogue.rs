@@ -6,7 +6,7 @@
 use crate::views::{
     ActiveUser, AdminUser, AgentResult, AssetPage, Client, ClientSummary, ContextFull, ContextMe, DataQuality,
     Engagement, FieldMappings, Flow, FlowMetadata, FlowState, FlowSummary, Import, ImportMappings, Items,
-    MappingStatistics, Membership, PendingApproval, SessionPrincipal, UserDefaults,
+    MappingStatistics, Membership, PendingApproval, SessionPrincipal, Standing, UserDefaults,
 };
 
 unstale::catalogue! {
@@ -17,6 +17,8 @@ unstale::catalogue! {
     pub fn user_context(user) -> ContextMe = "user:context";
     /// The same with everything there is to choose from.
     pub fn user_context_full(user) -> ContextFull = "user:context_full";
+    /// Who a user is and what they may do.
+    pub fn user_standing(user) -> Standing = "user:standing";
     /// The clients that a user may choose from.
     pub fn user_clients(user) -> Items<ClientSummary> = "user:clients";
     /// A user's roles in clients, as the tenant may see them.

@@ -101,6 +101,10 @@ views! {
         catalogue::user_context_full(&acting(client), user), policies::CONTEXT,
         |store| context::full(store.read(), client, user),
     }
+    user_standing(client: Option<ClientId>, user: Uuid) -> views::Standing {
+        catalogue::user_standing(&acting(client), user), policies::CONTEXT,
+        |store| context::standing(store.read(), client, user),
+    }
     user_clients(client: Option<ClientId>, user: Uuid) -> views::Items<views::ClientSummary> {
         catalogue::user_clients(&acting(client), user), policies::LISTS,
         |store| memberships::clients_of(store.read(), user),

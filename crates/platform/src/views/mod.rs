@@ -406,6 +406,18 @@ view!(
     }
 );
 view!(
+    /// Who the reader is, what they may do and where they start: what every page begins with, and nothing of what changes
+    /// while people work.
+    Standing {
+        user: User,
+        client: Option<ClientSummary>,
+        role: Option<Role>,
+        permissions: Vec<String>,
+        /// Where they start, if it is one of `client`.
+        engagement_id: Option<Uuid>,
+    }
+);
+view!(
     /// [`ContextMe`] with everything there is to choose from.
     ContextFull {
         #[serde(flatten)]

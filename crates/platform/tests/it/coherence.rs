@@ -83,9 +83,11 @@ pub fn reads(world: &World) -> BTreeMap<&'static str, Read> {
     let flows_in = |engagement| FlowFilter { engagement, status: None };
     let reviewed = FlowFilter { engagement: None, status: Some(FlowStatus::AwaitingReview) };
     let assets = |engagement, import| AssetQuery { engagement, import, search: None, page: 1, page_size: 3 };
+    let counted = |engagement| AssetQuery { engagement, import: None, search: None, page: 1, page_size: 0 };
     read! {
         "platform/context ada" => user_context(nowhere, ada);
         "platform/full ada" => user_context_full(nowhere, ada);
+        "platform/standing ada" => user_standing(nowhere, ada);
         "platform/clients ada" => user_clients(nowhere, ada);
         "platform/roles anna" => user_memberships(Scope::All, anna);
         "platform/defaults carl" => user_defaults(nowhere, carl);
@@ -106,6 +108,8 @@ pub fn reads(world: &World) -> BTreeMap<&'static str, Read> {
         "acme/context carl" => user_context(in_acme, carl);
         "acme/context anna" => user_context(in_acme, anna);
         "acme/full carl" => user_context_full(in_acme, carl);
+        "acme/standing carl" => user_standing(in_acme, carl);
+        "acme/standing anna" => user_standing(in_acme, anna);
         "acme/clients carl" => user_clients(in_acme, carl);
         "acme/clients anna" => user_clients(in_acme, anna);
         "acme/roles anna" => user_memberships(of_acme, anna);
@@ -141,6 +145,7 @@ pub fn reads(world: &World) -> BTreeMap<&'static str, Read> {
         "globex/data quality" => data_quality(globex, globex_import);
         "acme/assets" => asset_page(acme, assets(None, None), VOCABULARY);
         "acme/assets dc" => asset_page(acme, assets(Some(acme_dc), None), VOCABULARY);
+        "acme/asset count dc" => asset_page(acme, counted(Some(acme_dc)), VOCABULARY);
         "acme/assets apps" => asset_page(acme, assets(Some(acme_apps), None), VOCABULARY);
         "acme/assets import" => asset_page(acme, assets(None, Some(acme_import)), VOCABULARY);
         "acme/admin clients carl" => admin_clients(in_acme, ClientsOf::Administrator(carl));
@@ -230,7 +235,7 @@ check! { on_user_updated: |world, w| users::set_platform_admin(w, world.carl, tr
     changed [
         "acme/active users", "acme/admin users", "acme/client users", "acme/clients carl", "acme/context carl",
         "acme/engagement users dc", "acme/full carl", "platform/active users", "platform/admin users",
-        "platform/client users acme", "platform/engagement users dc", "platform/session carl",
+        "platform/client users acme", "platform/engagement users dc", "platform/session carl", "acme/standing carl",
     ];
     reloaded [
         "acme/active flows carl", "acme/engagement users apps", "acme/flow servers", "acme/flows", "acme/flows dc",
@@ -242,7 +247,7 @@ check! { on_user_disabled: |world, w| users::set_status(w, world.anna, UserStatu
     changed [
         "acme/active users", "acme/admin users", "acme/client users", "acme/context anna", "globex/admin users",
         "globex/client users", "globex/context anna", "globex/engagement users", "platform/active users",
-        "platform/admin users", "platform/client users acme", "platform/session anna",
+        "platform/admin users", "platform/client users acme", "platform/session anna", "acme/standing anna",
     ];
     reloaded [
         "acme/active flows anna", "acme/clients anna", "acme/engagement users apps", "acme/engagement users dc",
@@ -276,7 +281,7 @@ check! { on_user_client_access_role: |world, w| memberships::set_role(w, world.a
     changed [
         "acme/active users", "acme/admin users", "acme/client users", "acme/clients anna", "acme/context anna",
         "acme/roles anna", "platform/active users", "platform/admin users", "platform/client users acme",
-        "platform/roles anna", "platform/session anna",
+        "platform/roles anna", "platform/session anna", "acme/standing anna",
     ];
     reloaded [
         "acme/engagement users apps", "acme/engagement users dc", "globex/context anna",
@@ -303,7 +308,7 @@ check! { on_user_client_access_revoked: |world, w| memberships::revoke(w, world.
         "globex/context anna", "globex/engagement users", "platform/active users", "platform/admin clients",
         "platform/admin users", "platform/client globex", "platform/roles anna", "platform/session anna",
     ];
-    reloaded ["acme/context anna", "acme/roles anna", "platform/clients ada", "platform/full ada"]
+    reloaded ["acme/context anna", "acme/roles anna", "platform/clients ada", "platform/full ada", "acme/standing anna"]
 }
 
 check! { on_user_defaults_updated:
@@ -311,7 +316,7 @@ check! { on_user_defaults_updated:
     changed [
         "acme/admin users", "acme/client users", "acme/context carl", "acme/defaults carl",
         "acme/engagement users apps", "acme/engagement users dc", "acme/full carl", "platform/admin users",
-        "platform/client users acme", "platform/defaults carl", "platform/engagement users dc",
+        "platform/client users acme", "platform/defaults carl", "platform/engagement users dc", "acme/standing carl",
     ];
     reloaded ["acme/active users", "platform/active users", "platform/session carl"]
 }
@@ -329,7 +334,7 @@ check! { on_client_renamed: |world, w| clients::update(w, world.acme.0, &client_
         "acme/full carl", "acme/roles anna", "platform/active users", "platform/admin clients",
         "platform/admin engagements", "platform/admin users", "platform/client acme", "platform/client users acme",
         "platform/clients ada", "platform/engagement dc", "platform/engagement users dc",
-        "platform/engagements acme", "platform/full ada", "platform/roles anna",
+        "platform/engagements acme", "platform/full ada", "platform/roles anna", "acme/standing anna", "acme/standing carl",
     ];
     reloaded [
         "acme/defaults carl", "acme/engagement users apps", "acme/pending approvals", "platform/defaults carl",
@@ -356,7 +361,7 @@ check! { on_engagement_created:
         "acme/admin clients carl", "acme/admin engagements", "acme/client", "acme/clients anna",
         "acme/clients carl", "acme/context anna", "acme/context carl", "acme/engagements", "acme/full carl",
         "platform/admin clients", "platform/admin engagements", "platform/client acme", "platform/clients ada",
-        "platform/engagements acme", "platform/full ada",
+        "platform/engagements acme", "platform/full ada", "acme/standing anna", "acme/standing carl",
     ];
     reloaded []
 }
@@ -381,7 +386,7 @@ check! { on_engagement_deleted: |world, w| engagements::delete(w, Scope::All, wo
         "acme/import mappings", "acme/imports", "acme/imports dc", "acme/metadata servers", "acme/state servers",
         "acme/statistics", "platform/admin clients", "platform/admin engagements", "platform/admin users",
         "platform/client acme", "platform/client users acme", "platform/clients ada", "platform/defaults carl",
-        "platform/engagement dc", "platform/engagement users dc", "platform/engagements acme", "platform/full ada",
+        "platform/engagement dc", "platform/engagement users dc", "platform/engagements acme", "platform/full ada", "acme/asset count dc", "acme/standing anna", "acme/standing carl",
     ];
     reloaded [
         "acme/active users", "acme/engagement users apps", "platform/active users", "platform/session carl",
@@ -415,7 +420,7 @@ check! { on_flow_deleted: |world, w| flows::delete(w, world.acme, world.acme_flo
         "acme/context carl", "acme/data quality", "acme/engagement dc", "acme/engagements", "acme/field mappings", "acme/flow servers",
         "acme/flows", "acme/flows dc", "acme/flows reviewed", "acme/full carl", "acme/import",
         "acme/import mappings", "acme/imports", "acme/imports dc", "acme/metadata servers", "acme/state servers",
-        "acme/statistics", "platform/admin engagements", "platform/engagement dc", "platform/engagements acme",
+        "acme/statistics", "platform/admin engagements", "platform/engagement dc", "platform/engagements acme", "acme/asset count dc",
     ];
     reloaded []
 }

@@ -49,6 +49,8 @@ on_both_databases!(
     two_reviewers_at_one_moment_cannot_either,
     assets_show_what_was_approved,
     assets_are_found_by_any_part_of_a_value,
+    a_page_of_assets_takes_no_statement_that_it_can_do_without,
+    a_list_says_by_itself_that_its_engagement_is_there,
     pages_of_assets_cover_everything_once,
     twenty_thousand_rows_are_imported_in_one_write,
     a_context_holds_what_the_user_stands_in,
@@ -518,6 +520,54 @@ async fn assets_are_found_by_any_part_of_a_value(database: Database) {
     assert_eq!(found("'; DROP TABLE assets; --").await, Vec::<u64>::new());
 }
 
+async fn a_page_of_assets_takes_no_statement_that_it_can_do_without(database: Database) {
+    let world = World::build(database.migrated().await).await;
+    let (acme, engagement, import) = (world.acme, Some(world.acme_dc), Some(world.acme_import));
+    let any = AssetQuery { engagement: None, import: None, search: None, page: 1, page_size: 2 };
+    let cases = [
+        // The rows, how many there are, what their columns mean.
+        (AssetQuery { engagement, ..any.clone() }, 3),
+        (AssetQuery { import, page: 2, ..any.clone() }, 3),
+        // The last page says how many there are.
+        (AssetQuery { engagement, page: 3, ..any.clone() }, 2),
+        (AssetQuery { import, page_size: 10, ..any.clone() }, 2),
+        (AssetQuery { page_size: 10, ..any.clone() }, 2),
+        // How many there are.
+        (AssetQuery { engagement, page_size: 0, ..any.clone() }, 1),
+        (AssetQuery { page_size: 0, ..any.clone() }, 1),
+        // Of none it is asked whether there is what they would belong to.
+        (AssetQuery { engagement, search: Some("nowhere".to_owned()), ..any }, 2),
+    ];
+    for (query, statements) in cases {
+        let before = world.store.queries().statements();
+        let page = assets::page(world.store.read(), acme, &query, VOCABULARY).await.unwrap();
+        assert_eq!(world.store.queries().statements() - before, statements, "{query:?}");
+        assert_eq!(page.total, if query.search.is_some() { 0 } else { 5 }, "{query:?}");
+    }
+}
+
+async fn a_list_says_by_itself_that_its_engagement_is_there(database: Database) {
+    let world = World::build(database.migrated().await).await;
+    let (db, acme) = (world.store.read(), world.acme);
+    let statements = async |engagement: Uuid| {
+        let before = world.store.queries().statements();
+        let filter = FlowFilter { engagement: Some(engagement), status: None };
+        let found = flows::list(db, acme, filter).await.map(|flows| flows.items.len());
+        let flows = (found, world.store.queries().statements() - before);
+        let before = world.store.queries().statements();
+        let found = imports::list(db, acme, Some(engagement)).await.map(|imports| imports.items.len());
+        (flows, (found, world.store.queries().statements() - before))
+    };
+    let ((flows, of_flows), (imports, of_imports)) = statements(world.acme_dc).await;
+    assert_eq!((flows.unwrap(), of_flows, imports.unwrap(), of_imports), (1, 1, 1, 1));
+    // One that has no imports, and one that is not the client's.
+    let (_, (imports, of_imports)) = statements(world.acme_apps).await;
+    assert_eq!((imports.unwrap(), of_imports), (0, 2));
+    let ((flows, _), (imports, _)) = statements(world.globex_dc).await;
+    is_not_found(&flows.unwrap_err(), "engagement");
+    is_not_found(&imports.unwrap_err(), "engagement");
+}
+
 async fn pages_of_assets_cover_everything_once(database: Database) {
     let world = World::build(database.migrated().await).await;
     let acme = world.acme;
@@ -565,6 +615,15 @@ async fn a_context_holds_what_the_user_stands_in(database: Database) {
     let ada = context::full(db, None, world.ada).await.unwrap();
     assert_eq!((ada.me.client, ada.me.role, ada.clients.len()), (None, Some(Role::PlatformAdmin), 2));
     assert!(ada.me.permissions.contains(&"clients:manage".to_owned()));
+    let standing = context::standing(db, Some(world.acme), world.carl).await.unwrap();
+    assert_eq!((&standing.user, &standing.client), (&carl.me.user, &carl.me.client));
+    assert_eq!((standing.role, &standing.permissions), (carl.me.role, &carl.me.permissions));
+    assert_eq!(standing.engagement_id, Some(world.acme_dc));
+    let standing = context::standing(db, Some(world.acme), world.anna).await.unwrap();
+    assert_eq!(standing.engagement_id, None, "she starts in another client's");
+    let standing = context::standing(db, None, world.ada).await.unwrap();
+    assert_eq!((standing.client, standing.role), (None, Some(Role::PlatformAdmin)));
+    is_not_found(&context::standing(db, Some(world.globex), world.carl).await.unwrap_err(), "client");
     is_not_found(&context::me(db, Some(world.globex), world.carl).await.unwrap_err(), "client");
     is_not_found(&context::me(db, None, Uuid::nil()).await.unwrap_err(), "user");
 }

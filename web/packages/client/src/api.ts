@@ -184,18 +184,24 @@ export function createApiClient(options: ApiClientOptions): ApiClient {
       const { ifNoneMatch } = read;
       const url = withQuery(options.baseUrl + path, read.query);
       const position = positionFor(read.after);
-      const headers = { ...baseHeaders(), ...(position ? { [POSITION_HEADER]: position } : {}) };
+      const headers = baseHeaders();
       // The position is part of the identity: a read that must see a write may not join one that began before it.
-      const key = JSON.stringify([url, headers, ifNoneMatch]);
+      const key = JSON.stringify([url, headers, position, ifNoneMatch]);
       const start = async (signal: AbortSignal) => {
         const alone = () =>
           exchange(url, {
-            headers: { ...traced(headers), ...(ifNoneMatch ? { 'If-None-Match': ifNoneMatch } : {}) },
+            headers: {
+              ...traced(headers),
+              ...(position ? { [POSITION_HEADER]: position } : {}),
+              ...(ifNoneMatch ? { 'If-None-Match': ifNoneMatch } : {}),
+            },
             cache: ifNoneMatch ? 'no-store' : 'no-cache',
             signal,
           });
         const together = batcher && read.batch !== false;
-        const answer = together ? batcher.load({ url, headers, ifNoneMatch, signal, alone }) : alone();
+        const answer = together
+          ? batcher.load({ url, headers, position, ifNoneMatch, signal, alone })
+          : alone();
         return parse<T>(await answer);
       };
       return flights.join(key, read.signal, start, () => options.watch?.({ type: 'joined', url }));

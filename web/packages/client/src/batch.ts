@@ -5,7 +5,7 @@
  * would still be sent, and neither lets a lone read go as the plain `GET` that the browser's HTTP cache revalidates.
  *
  * Invariants:
- * - a batch holds reads with the same headers only (tenant, position): nothing is read for another tenant;
+ * - a batch holds reads with the same headers only (tenant): nothing is read for another tenant; each read names its position;
  * - a read that is aborted before its batch leaves is not in it; a batch is aborted when nobody waits for any of it;
  * - each read has its own answer: one that fails fails alone;
  * - a server that knows no batches is asked once, and then never again.
@@ -29,6 +29,8 @@ export interface BatchOptions {
 export interface BatchedRead {
   url: string;
   headers: Readonly<Record<string, string>>;
+  /** What the answer must have seen. Reads of one batch may differ in it: what changed together is told by several events. */
+  position: string | undefined;
   ifNoneMatch: string | undefined;
   signal: AbortSignal;
   /** Sends this read by itself. */
@@ -108,10 +110,11 @@ export class Batcher {
         if (waited === 0) controller.abort(signal.reason);
       });
     }
-    const requests = reads.map(({ url, ifNoneMatch }, id) => ({
+    const requests = reads.map(({ url, position, ifNoneMatch }, id) => ({
       id: String(id),
       path: url,
       ...(ifNoneMatch ? { if_none_match: ifNoneMatch } : {}),
+      ...(position ? { position } : {}),
     }));
     try {
       const answer = await this.#send(headers, { requests }, controller.signal, reads.length);

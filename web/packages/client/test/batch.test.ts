@@ -73,7 +73,21 @@ describe('reads of one moment', () => {
     expect(calls.map(({ url, init }) => [url, init.cache])).toEqual([['/api/v1/a', 'no-cache']]);
   });
 
-  it('of different tenants or positions never share a request', async () => {
+  it('name each its position, and share a request although they differ in it', async () => {
+    const { api, calls, left } = setUp();
+    void api.get('/a', { after: { position: '1.0.7', tick: 1 } });
+    void api.get('/b', { after: { position: '2.0.9', tick: 2 } });
+    void api.get('/c');
+    await left();
+    expect(calls.map(({ headers }) => headers.has('Unstale-Position'))).toEqual([false]);
+    expect(itemsOf(calls[0])).toEqual([
+      { id: '0', path: '/api/v1/a', position: '1.0.7' },
+      { id: '1', path: '/api/v1/b', position: '2.0.9' },
+      { id: '2', path: '/api/v1/c' },
+    ]);
+  });
+
+  it('of different tenants never share a request', async () => {
     const { api, calls, left, actFor } = setUp();
     void api.get('/a');
     actFor('c2');

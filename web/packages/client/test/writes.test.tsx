@@ -10,6 +10,7 @@ import {
   SessionBoundary,
   useCoherentQuery,
   useWrite,
+  type Wanted,
 } from '../src/react/index.ts';
 import { FakeSocket, fakeNetwork, settle } from './support.ts';
 
@@ -56,6 +57,20 @@ describe('a read as a value', () => {
     prefetchReads(session, [readFlow({ flow_id: 'f' })]);
     await settle();
     expect(network.calls).toHaveLength(1);
+  });
+
+  it('is read ahead after what is held, where one leads to another', async () => {
+    const wanted: Wanted = (held) => {
+      const first = held(readFlow({ flow_id: 'f' }));
+      return [readFlow({ flow_id: 'f' }), ...(first ? [readFlow({ flow_id: first.name })] : [])];
+    };
+    prefetchReads(session, wanted);
+    await settle();
+    network.calls[0]?.answer({ name: 'next' }, { groups: ['a'] });
+    await settle();
+    prefetchReads(session, wanted);
+    await settle();
+    expect(network.calls.map(({ url }) => url)).toEqual(['/flows/f', '/flows/next']);
   });
 });
 

@@ -39,7 +39,7 @@ pub struct AssetQuery {
     pub search: Option<String>,
     /// From 1.
     pub page: u64,
-    /// 1 to [`PAGE_SIZE_MAX`]; beyond that it is cut.
+    /// 0 to [`PAGE_SIZE_MAX`]; beyond that it is cut. With 0 it is only counted how many there are.
     pub page_size: u64,
 }
 
@@ -64,12 +64,10 @@ pub async fn page(
     record(&tags::under_client(client));
     let mut select = asset::Entity::find().filter(asset::Column::ClientAccountId.eq(client.0));
     if let Some(engagement) = query.engagement {
-        engagements::exists(db, client, engagement).await?;
-        record(&tags::assets_in(client, engagement));
+        [tags::under_engagement(client, engagement), tags::assets_in(client, engagement)].iter().for_each(record);
         select = select.filter(asset::Column::EngagementId.eq(engagement));
     }
     if let Some(import) = query.import {
-        imports::find(db, client, import).await?;
         record(&tags::assets_of(client, import));
         select = select.filter(asset::Column::ImportId.eq(import));
     }
@@ -79,19 +77,34 @@ pub async fn page(
     if let Some(search) = query.search.as_deref().filter(|search| !search.is_empty()) {
         select = select.filter(asset::Column::SearchText.like(containing(search)));
     }
-    let (page, page_size) = (query.page.max(1), query.page_size.clamp(1, PAGE_SIZE_MAX));
-    let total = select.clone().count(&db).await?;
-    let rows = select
-        .order_by_asc(asset::Column::ImportId)
-        .order_by_asc(asset::Column::RowNumber)
+    let (page, page_size) = (query.page.max(1), query.page_size.min(PAGE_SIZE_MAX));
+    let skipped = (page - 1).saturating_mul(page_size);
+    let rows = if page_size == 0 {
+        Vec::new()
+    } else {
+        let select = select.clone().order_by_asc(asset::Column::ImportId).order_by_asc(asset::Column::RowNumber);
         // Beyond what a database can skip there is nothing anyway.
-        .offset((page - 1).saturating_mul(page_size).min(i64::MAX as u64))
-        .limit(page_size)
-        .all(&db)
-        .await?;
+        select.offset(skipped.min(i64::MAX as u64)).limit(page_size).all(&db).await?
+    };
+    // The last page says how many there are.
+    let is_last = (rows.len() as u64) < page_size && (page == 1 || !rows.is_empty());
+    let total = if is_last { skipped + rows.len() as u64 } else { select.count(&db).await? };
+    // A row says that what it belongs to is there.
+    if let Some(engagement) = query.engagement.filter(|_| total == 0) {
+        engagements::exists(db, client, engagement).await?;
+    }
+    match (query.import, rows.first()) {
+        (None, _) => {}
+        (Some(_), Some(row)) => record(&tags::under_engagement(client, row.engagement_id)),
+        (Some(import), None) => drop(imports::find(db, client, import).await?),
+    }
     let shown: BTreeSet<Uuid> = rows.iter().map(|row| row.import_id).collect();
     record_rows(shown.iter().copied(), |import| tags::mappings_of(client, import), || tags::mappings(client));
-    let mappings = mappings::approved_of(db, &shown.into_iter().collect::<Vec<_>>()).await?;
+    let mappings = if shown.is_empty() {
+        BTreeMap::new()
+    } else {
+        mappings::approved_of(db, &shown.into_iter().collect::<Vec<_>>()).await?
+    };
     let columns = columns(&mappings, vocabulary);
     let none = Vec::new();
     let items = rows.into_iter().map(|row| {

@@ -7,7 +7,7 @@ use super::{Scope, engagements, flows, memberships, users};
 use crate::{
     coherence::ClientId,
     store::{Reading, StoreError},
-    views::{ContextFull, ContextMe, Engagement, Role, User},
+    views::{ContextFull, ContextMe, Engagement, Role, Standing, User},
 };
 
 /// What a role allows.
@@ -41,6 +41,22 @@ pub async fn full(db: Reading<'_>, client: Option<ClientId>, user: Uuid) -> Resu
         None => Vec::new(),
     };
     Ok(ContextFull { me: of_user(db, client, user).await?, clients, engagements })
+}
+
+/// What `user` may do for `client`, which they have access to; or, as a platform administrator, for none.
+#[instrument(level = "debug", name = "db.query", skip_all, fields(db.operation = "context.standing"))]
+pub async fn standing(db: Reading<'_>, client: Option<ClientId>, user: Uuid) -> Result<Standing, StoreError> {
+    let user = users::by_id(db, user).await?;
+    let (client, engagement_id, role) = match client {
+        None => (None, None, user.is_platform_admin.then_some(Role::PlatformAdmin)),
+        Some(client) => {
+            let summary = memberships::summary(db, &user, client.0).await?.ok_or(StoreError::not_found("client"))?;
+            let role = summary.role;
+            (Some(summary), users::starts_in(db, client, user.id).await?, role)
+        }
+    };
+    let permissions = permissions(role).iter().map(|&word| word.to_owned()).collect();
+    Ok(Standing { user, client, role, permissions, engagement_id })
 }
 
 async fn of_user(db: Reading<'_>, client: Option<ClientId>, user: User) -> Result<ContextMe, StoreError> {

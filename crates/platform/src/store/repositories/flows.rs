@@ -60,15 +60,19 @@ pub async fn list(db: Reading<'_>, client: ClientId, filter: FlowFilter) -> Resu
     match filter.engagement {
         None => record(&tags::flows(client)),
         Some(engagement) => {
-            engagements::exists(db, client, engagement).await?;
-            record(&tags::flows_in(client, engagement));
+            [tags::under_engagement(client, engagement), tags::flows_in(client, engagement)].iter().for_each(record);
             select = select.filter(flow::Column::EngagementId.eq(engagement));
         }
     }
     if let Some(status) = filter.status {
         select = select.filter(flow::Column::Status.eq(status.as_str()));
     }
-    summaries(db, client, select).await
+    let found = summaries(db, client, select).await?;
+    // A flow says that its engagement is there.
+    if let Some(engagement) = filter.engagement.filter(|_| found.items.is_empty()) {
+        engagements::exists(db, client, engagement).await?;
+    }
+    Ok(found)
 }
 
 /// The flows of an owner that are neither completed nor cancelled.

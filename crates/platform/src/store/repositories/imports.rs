@@ -96,13 +96,16 @@ pub async fn list(db: Reading<'_>, client: ClientId, engagement: Option<Uuid>) -
     match engagement {
         None => record(&tags::imports(client)),
         Some(engagement) => {
-            engagements::exists(db, client, engagement).await?;
-            record(&tags::imports_in(client, engagement));
+            [tags::under_engagement(client, engagement), tags::imports_in(client, engagement)].iter().for_each(record);
             select = select.filter(import::Column::EngagementId.eq(engagement));
         }
     }
     let rows = select.order_by_desc(import::Column::Id).limit(LIST_ROWS_MAX).all(&db).await?;
     warn_if_cut(&rows, "imports");
+    // An import says that its engagement is there.
+    if let Some(engagement) = engagement.filter(|_| rows.is_empty()) {
+        engagements::exists(db, client, engagement).await?;
+    }
     Ok(Items { items: rows.into_iter().map(view).collect::<Result<_, _>>()? })
 }
 

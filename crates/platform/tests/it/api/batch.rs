@@ -51,3 +51,24 @@ async fn what_is_no_read_of_this_api_is_refused_with_its_place() {
     admin.post("/batch", json!({ "requests": many })).await.expect(422);
     admin.post("/batch", json!({ "requests": [] })).await.expect(422);
 }
+
+#[tokio::test]
+async fn each_read_demands_the_position_that_it_names() {
+    let world = World::new().await;
+    let admin = world.sign_in(ADMIN).await;
+    let ids = admin.ids().await;
+    let saved = admin.patch(&format!("/discovery/flows/{}", ids.flow), json!({ "name": "Seen" })).await.expect(200);
+    let written = saved.header("unstale-position").to_owned();
+    assert_ne!(written, "");
+    let flow = format!("/api/v1/discovery/flows/{}", ids.flow);
+    let with = |id: &str, position: &str| json!({ "id": id, "path": flow, "position": position });
+    let answer =
+        admin.post("/batch", json!({ "requests": [with("seen", &written), read("any", &flow)] })).await.expect(200);
+    assert_eq!(
+        [&answer.body["responses"][0]["body"]["name"], &answer.body["responses"][1]["body"]["name"]],
+        ["Seen"; 2]
+    );
+    let refused =
+        admin.post("/batch", json!({ "requests": [with("odd", "1.2"), read("any", &flow)] })).await.expect(422);
+    assert_eq!(refused.body["errors"][0]["field"], "requests[0].position");
+}

@@ -68,20 +68,39 @@ async fn of_views(world: &World, name: &str, label: &str) -> BTreeMap<String, u6
     counts
 }
 
-const AFTER_SIGN_IN: [&str; 6] =
-    ["/context/me", "/context/full", "/context-establishment/clients", "/engagements", "/discovery/flows", "/imports"];
+/// What pages begin with, by whom and where they start, and how many views that is.
+fn pages_begin_with(client: &str, engagement: Option<&str>) -> Vec<String> {
+    let mut paths = vec![
+        "/context/standing".to_owned(),
+        "/context-establishment/clients".to_owned(),
+        format!("/context-establishment/engagements?client_id={client}"),
+    ];
+    if let Some(engagement) = engagement {
+        paths.push(format!("/engagements/{engagement}"));
+        paths.push(format!("/discovery/flows?engagement_id={engagement}"));
+        paths.push(format!("/imports?engagement_id={engagement}"));
+    }
+    paths
+}
+
+/// Of one who has chosen nothing yet, as the demonstration's administrators; and of one who has, as its analysts.
+const VIEWS_OF_ADMIN: u64 = 4;
+const VIEWS_OF_ANALYST: u64 = 7;
 
 #[tokio::test]
 async fn the_first_reads_after_a_sign_in_ask_the_database_nothing() {
     let world = World::new().await;
-    let admin = world.sign_in(ADMIN).await;
-    until_warmed(&world, "sign_in", 7).await;
+    let analyst = world.sign_in(ANALYST).await;
+    until_warmed(&world, "sign_in", VIEWS_OF_ANALYST).await;
+    let starts = analyst.get(&format!("/users/{}/defaults", analyst.id)).await.expect(200).body;
+    let (client, engagement) = (starts["client_account_id"].as_str().unwrap(), starts["engagement_id"].as_str());
+    assert!(engagement.is_some());
     let before = loads(&world).await;
-    for path in AFTER_SIGN_IN {
-        let first = admin.get(path).await.expect(200);
+    for path in pages_begin_with(client, engagement) {
+        let first = analyst.get(&path).await.expect(200);
         assert!(!first.is_hit(), "{path}: nobody knows host and headers before");
         assert_eq!(loads(&world).await, before, "{path}");
-        assert!(admin.get(path).await.expect(200).is_hit(), "{path}");
+        assert!(analyst.get(&path).await.expect(200).is_hit(), "{path}");
     }
     assert_eq!(count(&world, "cache_warm_reads_total", &["outcome=\"failed\""]).await, 0);
 }
@@ -90,7 +109,7 @@ async fn the_first_reads_after_a_sign_in_ask_the_database_nothing() {
 async fn the_first_reads_after_an_import_ask_the_database_nothing() {
     let world = World::new().await;
     let admin = world.sign_in(ADMIN).await;
-    until_warmed(&world, "sign_in", 7).await;
+    until_warmed(&world, "sign_in", VIEWS_OF_ADMIN).await;
     let ids = admin.ids().await;
     // The demonstration's own imports were occasions too.
     let earlier = warmed(&world, "import").await;
@@ -124,23 +143,30 @@ async fn after_a_start_and_after_redis_was_emptied_the_newest_users_find_their_v
     let settings = settings.each_ref().map(|(name, value)| (*name, value.as_str()));
     let first = World::with(&settings).await;
     let (admin, analyst) = (first.sign_in(ADMIN).await, first.sign_in(ANALYST).await);
-    until_warmed(&first, "sign_in", 14).await;
+    let views = VIEWS_OF_ADMIN + VIEWS_OF_ANALYST;
+    until_warmed(&first, "sign_in", views).await;
+    let mut readers = Vec::new();
+    for person in [&admin, &analyst] {
+        let standing = person.get("/context/standing").await.expect(200).body;
+        let client = standing["client"]["id"].as_str().unwrap();
+        readers.push((person, pages_begin_with(client, standing["engagement_id"].as_str())));
+    }
 
     let other = RedisServer::start();
     let elsewhere = [settings[0], ("REDIS_URL", &*other.url().leak()), settings[2]];
     let second = World::beside(&first, &elsewhere).await;
-    until_warmed(&second, "start", 14).await;
+    until_warmed(&second, "start", views).await;
     let before = misses(&second).await;
-    for person in [&admin, &analyst] {
-        person.at(&second).get("/context/me").await.expect(200);
+    for (person, _) in &readers {
+        person.at(&second).get("/context/standing").await.expect(200);
     }
     assert_eq!(misses(&second).await, before);
 
     other.run::<()>(&["FLUSHALL"]);
-    until_warmed(&second, "flush", 14).await;
+    until_warmed(&second, "flush", views).await;
     let before = misses(&second).await;
-    for person in [&admin, &analyst] {
-        for path in AFTER_SIGN_IN {
+    for (person, paths) in &readers {
+        for path in paths {
             person.at(&second).get(path).await.expect(200);
         }
     }

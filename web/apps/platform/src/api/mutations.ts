@@ -19,10 +19,7 @@ import type {
  * Every write of the app. The pushed event names exactly what changed; what a write `refreshes` ahead of it are first
  * parts of keys, which are the addresses of reads. Each resolves with a receipt: `visible()` says when it is on screen.
  */
-const FLOWS = [
-  ['discovery', 'flows'],
-  ['context', 'me'],
-] as const;
+const FLOWS = [['discovery', 'flows']] as const;
 const MAPPINGS = [['field-mappings'], ['assets']] as const;
 const USERS = [
   ['admin', 'users'],
@@ -163,9 +160,6 @@ export const useRejectUser = () =>
       api.write<void>('POST', `/admin/pending-approvals/${userId}/reject`),
     refreshes: USERS,
   });
-
-/** What an upload makes of the pages before its event arrives. */
-export const UPLOAD_REFRESHES = [['imports'], ...FLOWS] as const;
 
 export const useSaveFlag = () =>
   useWrite({

@@ -1,7 +1,8 @@
 import { keepPreviousData } from '@tanstack/react-query';
-import { useCoherence, useCoherentQuery } from '@unstale/client/react';
+import { type Read, useCoherence, useCoherentQuery } from '@unstale/client/react';
+import { useClientId } from '../session/session';
 import * as reads from './reads';
-import type { FlowSummary, Import, Items } from './types';
+import type { AssetPage, Engagement, FlowSummary, Import, Items } from './types';
 
 /**
  * What pages show. Addresses, keys and types are generated (`reads`); here are the times for which an answer may be
@@ -15,7 +16,8 @@ const CONTEXT = times(HOUR_MS, 2 * HOUR_MS);
 const LISTS = times(30 * MINUTE_MS, HOUR_MS);
 const MAPPINGS = times(2 * MINUTE_MS, 5 * MINUTE_MS);
 
-export const useUserContext = () => useCoherentQuery(reads.getContextMe(), CONTEXT);
+/** Who one is and what one may do; not what one works on, which changes while one works. */
+export const useUserContext = () => useCoherentQuery(reads.getStanding(), CONTEXT);
 
 export const useClients = () => useCoherentQuery(reads.listOwnClients(), LISTS);
 
@@ -48,6 +50,10 @@ export const useFlowState = (flowId: string) => useCoherentQuery(reads.getFlowSt
 export const useImports = (engagementId: string) =>
   useCoherentQuery(reads.listImports({ engagement_id: engagementId }), { select: importsByStart });
 
+/** The newest import that has mappings, of a list in any order. */
+export const latestImport = (imports: Items<Import> | undefined): Import | undefined =>
+  imports && importsByStart(imports).items.find(({ status }) => status === 'completed');
+
 export const isRunning = (item: Pick<Import, 'status'>): boolean =>
   item.status !== 'completed' && item.status !== 'failed';
 
@@ -76,25 +82,39 @@ export interface AssetFilter {
   importId: string | null;
   search: string;
   page: number;
-  pageSize: number;
 }
 
-export function useAssets({ engagementId, importId, search, page, pageSize }: AssetFilter) {
-  const read = reads.listAssets({
+const ASSETS_PER_PAGE = 50;
+
+export const assetPage = ({ engagementId, importId, search, page }: AssetFilter) =>
+  reads.listAssets({
     engagement_id: engagementId,
     ...(importId ? { import_id: importId } : {}),
     ...(search ? { q: search } : {}),
     page,
-    page_size: pageSize,
+    page_size: ASSETS_PER_PAGE,
   });
-  // A page of one asset is asked for because of the count: small, and needed with the rest.
-  const together = pageSize === 1 ? { ...read, batch: true } : read;
-  return useCoherentQuery(together, { placeholderData: keepPreviousData });
+
+export function useAssets(filter: AssetFilter) {
+  const read = assetPage(filter);
+  return useCoherentQuery(read, { placeholderData: keepPreviousData });
 }
+
+/** Only how many there are: small, and asked for together with the rest. */
+export const assetCount = (engagementId: string): Read<AssetPage> => ({
+  ...reads.listAssets({ engagement_id: engagementId, page_size: 0 }),
+  batch: true,
+});
+
+export const useAssetCount = (engagementId: string) => useCoherentQuery(assetCount(engagementId));
 
 export const useAdminClients = (enabled = true) => useCoherentQuery(reads.adminListClients(), { enabled });
 
-export const useAdminEngagements = () => useCoherentQuery(reads.adminListEngagements());
+/** Of the acting client they are those to choose from, which every page holds already. */
+export const adminEngagements = (clientId: string | null): Read<Items<Engagement>> =>
+  clientId === null ? reads.adminListEngagements() : reads.listOwnEngagements({ client_id: clientId });
+
+export const useAdminEngagements = () => useCoherentQuery(adminEngagements(useClientId()), LISTS);
 
 export const useAdminUsers = () => useCoherentQuery(reads.adminListUsers());
 

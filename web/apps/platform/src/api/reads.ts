@@ -89,6 +89,9 @@ export const getContextFull = defineRead<Schemas['ContextFull']>('/context/full'
 /** The caller, their client and engagement, and their active flows. `GET /context/me` */
 export const getContextMe = defineRead<Schemas['ContextMe']>('/context/me');
 
+/** The caller, their client, what they may do and where they start: what every page begins with. `GET /context/standing` */
+export const getStanding = defineRead<Schemas['Standing']>('/context/standing');
+
 /** How good the values of an import are, and what was corrected in them. `GET /data-cleansing/{import_id}` */
 export const getDataQuality = defineRead<Schemas['DataQuality'], { import_id: Asked<'get_data_quality', 'import_id'> }>('/data-cleansing/{import_id}');
 

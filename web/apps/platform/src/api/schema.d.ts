@@ -643,6 +643,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/context/standing": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The caller, their client, what they may do and where they start: what every page begins with. */
+        get: operations["get_standing"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/data-cleansing/{import_id}": {
         parameters: {
             query?: never;
@@ -1314,6 +1331,8 @@ export interface components {
              * @example /api/v1/context/me
              */
             path: string;
+            /** @description The position that the answer must have seen, in place of the batch's own (`Unstale-Position`). */
+            position?: string | null;
         };
         /** @description Reads to be answered together. */
         BatchRequest: {
@@ -2681,6 +2700,21 @@ export interface components {
             expires_in: number;
             /** @description Always `Bearer`. */
             token_type: string;
+            user: components["schemas"]["User"];
+        };
+        /**
+         * @description Who the reader is, what they may do and where they start: what every page begins with, and nothing of what changes
+         *     while people work.
+         */
+        Standing: {
+            client: components["schemas"]["ClientSummary"] | null;
+            /**
+             * Format: uuid
+             * @description Where they start, if it is one of `client`.
+             */
+            engagement_id: string | null;
+            permissions: string[];
+            role: components["schemas"]["Role"] | null;
             user: components["schemas"]["User"];
         };
         /**
@@ -5503,6 +5537,7 @@ export interface operations {
                 q?: string;
                 /** @description From 1. */
                 page?: number;
+                /** @description 0: only how many there are, whatever their columns mean. */
                 page_size?: number;
             };
             header?: {
@@ -6194,6 +6229,67 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ContextMe"];
+                };
+            };
+            /** @description Unchanged since the ETag in If-None-Match */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Not signed in, or no longer */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing for this caller */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server failed; the log says why */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_standing: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The client to act for; the user's default one if left out */
+                "x-client-account-id"?: string;
+                /** @description The ETag of the answer the caller has */
+                "If-None-Match"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The caller, their client, what they may do and where they start: what every page begins with. */
+            200: {
+                headers: {
+                    /** @description A strong validator */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Standing"];
                 };
             };
             /** @description Unchanged since the ETag in If-None-Match */

@@ -65,6 +65,7 @@ export type ActiveUser = Schemas['ActiveUser'];
 export type PendingApproval = Schemas['PendingApproval'];
 export type UserDefaults = Schemas['UserDefaults'];
 export type ContextMe = Schemas['ContextMe'];
+export type Standing = Schemas['Standing'];
 export type ContextFull = Schemas['ContextFull'];
 export type LoginResult = Schemas['SignedIn'];
 

@@ -1,8 +1,8 @@
 import { type ApiClient, type ApiResponse, isApiError } from '@unstale/client';
 import { createSealedStore } from '@unstale/client/offline';
 import { adopt, createUnstale, type Identity, keyOf, useStore } from '@unstale/client/react';
-import { getContextMe } from '../api/reads';
-import type { ContextMe, LoginResult, UserDefaults } from '../api/types';
+import { getStanding } from '../api/reads';
+import type { LoginResult, Standing, UserDefaults } from '../api/types';
 import { flags } from './flags';
 import { forgetShell, isOfflineWanted, keepShell, wantOffline } from './offline';
 
@@ -29,30 +29,29 @@ function liveUrl(path: string, clientId: string | null): string {
   return url.href;
 }
 
-function identityOf(me: ContextMe, answer?: ApiResponse<ContextMe>): Identity<Chosen> {
-  const tenantId = me.client?.id ?? null;
-  const ours = me.engagement?.client_account_id === tenantId;
+function identityOf(me: Standing, answer?: ApiResponse<Standing>): Identity<Chosen> {
   return {
     userId: me.user.id,
-    tenantId,
-    selection: { engagementId: ours ? (me.engagement?.id ?? null) : null },
+    tenantId: me.client?.id ?? null,
+    selection: { engagementId: me.engagement_id ?? null },
     rights: JSON.stringify([me.role, me.permissions, me.user.is_platform_admin]),
     seed: (session) => {
-      if (answer) adopt(session, getContextMe(), answer);
-      else session.queryClient.setQueryData(keyOf(session, getContextMe()), me);
+      if (answer) adopt(session, getStanding(), answer);
+      else session.queryClient.setQueryData(keyOf(session, getStanding()), me);
     },
   };
 }
 
 async function identify(api: ApiClient): Promise<Identity<Chosen>> {
   try {
-    const answer = await api.get<ContextMe>('/context/me');
-    if (isOfflineWanted()) lastIdentity().keep('me', answer.data);
+    const answer = await api.get<Standing>('/context/standing');
+    if (isOfflineWanted()) lastIdentity().keep('standing', answer.data);
     return identityOf(answer.data, answer);
   } catch (error) {
-    const last = isApiError(error, 0) && isOfflineWanted() ? await lastIdentity().recall('me') : undefined;
+    const last =
+      isApiError(error, 0) && isOfflineWanted() ? await lastIdentity().recall('standing') : undefined;
     if (!last) throw error;
-    return identityOf(last.data as ContextMe);
+    return identityOf(last.data as Standing);
   }
 }
 

@@ -10,7 +10,7 @@ import { ConnectionBadge } from './ConnectionBadge';
 import { ConnectionBanner } from './ConnectionBanner';
 import { ContextSwitcher } from './ContextSwitcher';
 import { Devtools } from './Devtools';
-import { NAVIGATION } from './navigation';
+import { NAVIGATION, type NavigationItem } from './navigation';
 import classes from './Shell.module.css';
 import { UserMenu } from './UserMenu';
 
@@ -70,30 +70,46 @@ function Navigation({ onChosen }: { onChosen: () => void }) {
   const allows = usePermissions();
   const hasClient = useClientId() !== null;
   const engagementId = useEngagementId();
-  const onIntent = usePrefetchOnIntent();
   const shown = NAVIGATION.filter(
     (item) => (hasClient || !item.needsClient) && (!item.anyOf || item.anyOf.some(allows)),
   );
   return (
     <Stack component="div" gap={2}>
-      {shown.map(({ to, label, icon: Icon, page, reads }) => {
-        const active = isSection(pathname, to);
-        return (
-          <NavLink
-            key={to}
-            component={Link}
-            to={to}
-            label={label}
-            leftSection={<Icon size={19} stroke={1.6} aria-hidden />}
-            active={active}
-            aria-current={active ? 'page' : undefined}
-            onClick={onChosen}
-            {...onIntent(engagementId === null ? [] : reads(engagementId), () => void pages[page]())}
-            className={classes.item ?? ''}
-          />
-        );
-      })}
+      {shown.map((item) => (
+        <Item
+          key={item.to}
+          item={item}
+          active={isSection(pathname, item.to)}
+          engagementId={engagementId}
+          onChosen={onChosen}
+        />
+      ))}
     </Stack>
+  );
+}
+
+interface ItemProps {
+  item: NavigationItem;
+  active: boolean;
+  engagementId: string | null;
+  onChosen: () => void;
+}
+
+/** By itself, so that of all of them two change when another page is shown. */
+function Item({ item: { to, label, icon: Icon, page, reads }, active, engagementId, onChosen }: ItemProps) {
+  const onIntent = usePrefetchOnIntent();
+  return (
+    <NavLink
+      component={Link}
+      to={to}
+      label={label}
+      leftSection={<Icon size={19} stroke={1.6} aria-hidden />}
+      active={active}
+      aria-current={active ? 'page' : undefined}
+      onClick={onChosen}
+      {...onIntent(engagementId === null ? [] : reads(engagementId), () => void pages[page]())}
+      className={classes.item ?? ''}
+    />
   );
 }
 

@@ -7,7 +7,8 @@ import {
   IconShieldCog,
   IconSparkles,
 } from '@tabler/icons-react';
-import type { Read } from '@unstale/client/react';
+import type { Held, Read, Wanted } from '@unstale/client/react';
+import { assetCount, assetPage, latestImport } from '../api/queries';
 import * as reads from '../api/reads';
 import type { Permission } from '../api/types';
 import type { PageName } from '../pages/pages';
@@ -21,16 +22,28 @@ export interface NavigationItem {
   needsClient: boolean;
   page: PageName;
   /** What the page begins with, read when somebody is about to go there. */
-  reads: (engagementId: string) => readonly Read<unknown>[];
+  reads: (engagementId: string) => Wanted;
 }
 
 const flows = (engagementId: string) => [reads.listFlows({ engagement_id: engagementId })];
 const imports = (engagementId: string) => [reads.listImports({ engagement_id: engagementId })];
-const overview = (engagementId: string) => [
-  reads.getEngagement({ engagement_id: engagementId }),
-  ...flows(engagementId),
+const inventory = (engagementId: string) => [
   ...imports(engagementId),
+  assetPage({ engagementId, importId: null, search: '', page: 1 }),
 ];
+
+export const overview =
+  (engagementId: string) =>
+  (held: Held): readonly Read<unknown>[] => {
+    const latest = latestImport(held(reads.listImports({ engagement_id: engagementId })));
+    return [
+      reads.getEngagement({ engagement_id: engagementId }),
+      ...flows(engagementId),
+      ...imports(engagementId),
+      assetCount(engagementId),
+      ...(latest ? [reads.getMappingStatistics({ import_id: latest.id })] : []),
+    ];
+  };
 
 export const NAVIGATION: readonly NavigationItem[] = [
   {
@@ -79,7 +92,7 @@ export const NAVIGATION: readonly NavigationItem[] = [
     icon: IconServer2,
     needsClient: true,
     page: 'inventory',
-    reads: imports,
+    reads: inventory,
   },
   {
     to: '/admin',

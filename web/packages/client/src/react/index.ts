@@ -30,6 +30,7 @@ export {
   adopt,
   coherentQueryOptions,
   defineRead,
+  type Held,
   type IntentHandlers,
   keyOf,
   type OnIntent,
@@ -39,6 +40,7 @@ export {
   type ReadOptions,
   useCoherentQuery,
   usePrefetchOnIntent,
+  type Wanted,
 } from './reads.ts';
 export {
   type CoherentSession,

@@ -95,31 +95,44 @@ export function useCoherentQuery<T>(read: Read<T>, options?: ReadOptions<T>): Us
 
 /** Handlers for a link or button: what it leads to is read when somebody is about to follow it. */
 export interface IntentHandlers {
-  onMouseEnter: () => void;
+  onMouseEnter: (event: { movementX: number; movementY: number }) => void;
   onFocus: () => void;
   onTouchStart: () => void;
 }
 
+/** What is held of a read now, if anything. */
+export type Held = <T>(read: Read<T>) => T | undefined;
+
+/** Reads, or what makes them of what is held: some lead to others. */
+export type Wanted = readonly Read<unknown>[] | ((held: Held) => readonly Read<unknown>[]);
+
 /** `also` is for what else it leads to, such as the page's code. */
-export type OnIntent = (reads: readonly Read<unknown>[], also?: () => void) => IntentHandlers;
+export type OnIntent = (wanted: Wanted, also?: () => void) => IntentHandlers;
 
 export function usePrefetchOnIntent(): OnIntent {
   const session = useCoherentSession();
   return useCallback<OnIntent>(
-    (reads, also) => {
+    (wanted, also) => {
       const prefetch = () => {
-        prefetchReads(session, reads);
+        prefetchReads(session, wanted);
         also?.();
       };
-      return { onMouseEnter: prefetch, onFocus: prefetch, onTouchStart: prefetch };
+      return {
+        // What comes to lie under a pointer that rests, as the page changes, is nothing that anybody pointed at.
+        onMouseEnter: ({ movementX, movementY }) => (movementX !== 0 || movementY !== 0) && prefetch(),
+        onFocus: prefetch,
+        onTouchStart: prefetch,
+      };
     },
     [session],
   );
 }
 
 /** Reads what is not there or stale. Does nothing for who asked their browser to save data. */
-export function prefetchReads(session: CoherentSession, reads: readonly Read<unknown>[]): void {
+export function prefetchReads(session: CoherentSession, wanted: Wanted): void {
   const { connection } = globalThis.navigator as Navigator & { connection?: { saveData?: boolean } };
   if (connection?.saveData || session.coherence.state === 'degraded') return;
+  const held: Held = <T>(read: Read<T>) => session.queryClient.getQueryData<T>(keyOf(session, read));
+  const reads = typeof wanted === 'function' ? wanted(held) : wanted;
   for (const read of reads) void session.queryClient.prefetchQuery(coherentQueryOptions(session, read));
 }

@@ -63,6 +63,7 @@ const TABLE: &[(&str, Needs, Does)] = &[
     ("GET /auth/active-users", Membership, Reads),
     ("GET /context/me", Membership, Reads),
     ("GET /context/full", Membership, Reads),
+    ("GET /context/standing", Membership, Reads),
     ("GET /context-establishment/clients", Membership, Reads),
     ("GET /context-establishment/engagements", Membership, Reads),
     ("GET /users/{user_id}/defaults", Membership, Reads),

@@ -1,21 +1,58 @@
 import { Group, VisuallyHidden } from '@mantine/core';
+import { type Read, usePrefetchOnIntent } from '@unstale/client/react';
 import { Link, Outlet, useLocation } from 'react-router';
-import { usePendingApprovals, useUserContext } from '../../api/queries';
+import { adminEngagements, usePendingApprovals, useUserContext } from '../../api/queries';
+import { adminListClients, adminListUsers, listPendingApprovals } from '../../api/reads';
 import type { Permission } from '../../api/types';
 import { Badge } from '../../components/badges';
 import { PageHeader } from '../../components/PageHeader';
 import { QueryView } from '../../components/QueryView';
 import { Forbidden } from '../../components/states';
 import { usePermissions } from '../../session/permissions';
+import { useClientId } from '../../session/session';
+import { type PageName, pages } from '../pages';
 import classes from './Administration.module.css';
 
-const SECTIONS: readonly { to: string; label: string; needs: Permission }[] = [
-  { to: '/admin/users', label: 'Users', needs: 'users:manage' },
-  { to: '/admin/approvals', label: 'Pending approvals', needs: 'users:manage' },
-  { to: '/admin/clients', label: 'Clients', needs: 'users:manage' },
-  { to: '/admin/engagements', label: 'Engagements', needs: 'engagements:manage' },
-  { to: '/admin/flags', label: 'Feature flags', needs: 'clients:manage' },
-  { to: '/admin/cache', label: 'Cache', needs: 'clients:manage' },
+interface Section {
+  to: string;
+  label: string;
+  needs: Permission;
+  page: PageName;
+  /** What the page begins with. */
+  reads: (clientId: string | null) => readonly Read<unknown>[];
+}
+
+const SECTIONS: readonly Section[] = [
+  {
+    to: '/admin/users',
+    label: 'Users',
+    needs: 'users:manage',
+    page: 'users',
+    reads: () => [adminListUsers()],
+  },
+  {
+    to: '/admin/approvals',
+    label: 'Pending approvals',
+    needs: 'users:manage',
+    page: 'approvals',
+    reads: () => [listPendingApprovals()],
+  },
+  {
+    to: '/admin/clients',
+    label: 'Clients',
+    needs: 'users:manage',
+    page: 'clients',
+    reads: () => [adminListClients()],
+  },
+  {
+    to: '/admin/engagements',
+    label: 'Engagements',
+    needs: 'engagements:manage',
+    page: 'engagements',
+    reads: (clientId) => [adminEngagements(clientId)],
+  },
+  { to: '/admin/flags', label: 'Feature flags', needs: 'clients:manage', page: 'flags', reads: () => [] },
+  { to: '/admin/cache', label: 'Cache', needs: 'clients:manage', page: 'cache', reads: () => [] },
 ];
 
 export function Page() {
@@ -26,6 +63,8 @@ export function Page() {
 function Administration() {
   const allows = usePermissions();
   const { pathname } = useLocation();
+  const clientId = useClientId();
+  const onIntent = usePrefetchOnIntent();
   const sections = SECTIONS.filter(({ needs }) => allows(needs));
   const current = SECTIONS.find(({ to }) => to === pathname);
   const pending = usePendingApprovals(allows('users:manage'));
@@ -37,8 +76,14 @@ function Administration() {
     <>
       <PageHeader title="Administration" />
       <nav className={classes.tabs} aria-label="Administration">
-        {sections.map(({ to, label }) => (
-          <Link key={to} to={to} className={classes.tab} aria-current={pathname === to ? 'page' : undefined}>
+        {sections.map(({ to, label, page, reads }) => (
+          <Link
+            key={to}
+            to={to}
+            className={classes.tab}
+            aria-current={pathname === to ? 'page' : undefined}
+            {...onIntent(reads(clientId), () => void pages[page]())}
+          >
             <Group gap={8} wrap="nowrap">
               {label}
               {to === '/admin/approvals' && pendingCount > 0 && (

@@ -12,9 +12,10 @@ import {
 } from '@mantine/core';
 import { useDebouncedCallback } from '@mantine/hooks';
 import { IconColumns3, IconSearch, IconServer2 } from '@tabler/icons-react';
+import { type Read, usePrefetchOnIntent } from '@unstale/client/react';
 import { useState } from 'react';
 import { Link, useSearchParams } from 'react-router';
-import { useAssets, useImports } from '../../api/queries';
+import { assetPage, useAssets, useImports } from '../../api/queries';
 import type { AssetPage } from '../../api/types';
 import { PageHeader } from '../../components/PageHeader';
 import { QueryView } from '../../components/QueryView';
@@ -24,7 +25,6 @@ import { useEngagementId } from '../../session/session';
 import { AssetTable } from './AssetTable';
 import { useHiddenColumns } from './useHiddenColumns';
 
-const PAGE_SIZE = 50;
 const SEARCH_DELAY_MS = 250;
 
 /** Search, import and page live in the address, so that a view can be shared and gone back to. */
@@ -57,7 +57,6 @@ export function Page() {
     importId: view.importId,
     search: view.search,
     page: view.page,
-    pageSize: PAGE_SIZE,
   });
   const columns = useHiddenColumns();
   const filtered = view.search !== '' || view.importId !== null;
@@ -94,7 +93,11 @@ export function Page() {
                 showUnmapped={columns.showUnmapped}
                 busy={assets.isPlaceholderData}
               />
-              <Pages page={page} onPage={(number) => view.change('page', String(number))} />
+              <Pages
+                page={page}
+                readOf={(number) => assetPage({ engagementId, ...view, page: number })}
+                onPage={(number) => view.change('page', String(number))}
+              />
             </>
           )
         }
@@ -194,7 +197,14 @@ function ColumnMenu({ page, columns }: { page: AssetPage; columns: ReturnType<ty
   );
 }
 
-function Pages({ page, onPage }: { page: AssetPage; onPage: (page: number) => void }) {
+interface PagesProps {
+  page: AssetPage;
+  readOf: (page: number) => Read<AssetPage>;
+  onPage: (page: number) => void;
+}
+
+function Pages({ page, readOf, onPage }: PagesProps) {
+  const onIntent = usePrefetchOnIntent();
   const pages = Math.ceil(page.total / page.page_size);
   const first = (page.page - 1) * page.page_size + 1;
   return (
@@ -212,7 +222,7 @@ function Pages({ page, onPage }: { page: AssetPage; onPage: (page: number) => vo
           getControlProps={(control) => ({
             'aria-label': control === 'next' ? 'Next page' : 'Previous page',
           })}
-          getItemProps={(number) => ({ 'aria-label': `Page ${number}` })}
+          getItemProps={(number) => ({ 'aria-label': `Page ${number}`, ...onIntent([readOf(number)]) })}
         />
       )}
     </Group>

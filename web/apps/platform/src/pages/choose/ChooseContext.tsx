@@ -1,6 +1,7 @@
 import { Button, Group, SimpleGrid, Skeleton, Stack, Text, Title, UnstyledButton } from '@mantine/core';
 import { IconBriefcase, IconBuildingCommunity, IconCheck, IconUserQuestion } from '@tabler/icons-react';
-import { useState } from 'react';
+import { type IntentHandlers, usePrefetchOnIntent } from '@unstale/client/react';
+import { memo, useState } from 'react';
 import { Link, useNavigate, useSearchParams } from 'react-router';
 import { useClients, useEngagements, useUserContext } from '../../api/queries';
 import type { ClientSummary, Engagement } from '../../api/types';
@@ -13,6 +14,8 @@ import { formatPeriod, plural, roleLabel } from '../../lib/format';
 import { safeReturnPath } from '../../lib/return-path';
 import { usePermissions } from '../../session/permissions';
 import { chooseEngagement, switchClient, useClientId, useEngagementId } from '../../session/session';
+import { overview } from '../../shell/navigation';
+import { pages } from '../pages';
 import classes from './ChooseContext.module.css';
 
 const loading = (
@@ -103,34 +106,58 @@ function EngagementChoices({ engagements }: { engagements: readonly Engagement[]
   return (
     <SimpleGrid cols={{ base: 1, sm: 2, lg: 3 }}>
       {engagements.map((engagement) => (
-        <Choice
+        <EngagementChoice
           key={engagement.id}
+          engagement={engagement}
           current={engagement.id === current}
-          onChoose={() => choose(engagement.id)}
-        >
-          <Group justify="space-between" gap="xs" wrap="nowrap">
-            <Text fw={580}>{engagement.name}</Text>
-            <EngagementBadge status={engagement.status} />
-          </Group>
-          <Text size="sm" c="dimmed">
-            {[formatPeriod(engagement.starts_on, engagement.ends_on), plural(engagement.flow_count, 'flow')]
-              .filter(Boolean)
-              .join(' · ')}
-          </Text>
-        </Choice>
+          onChoose={choose}
+        />
       ))}
     </SimpleGrid>
   );
 }
 
+interface EngagementChoiceProps {
+  engagement: Engagement;
+  current: boolean;
+  onChoose: (id: string) => void;
+}
+
+/** By itself, so that of all of them two change with the choice. */
+const EngagementChoice = memo(function EngagementChoice({
+  engagement,
+  current,
+  onChoose,
+}: EngagementChoiceProps) {
+  const onIntent = usePrefetchOnIntent();
+  return (
+    <Choice
+      current={current}
+      onChoose={() => onChoose(engagement.id)}
+      intent={onIntent(overview(engagement.id), () => void pages.overview())}
+    >
+      <Group justify="space-between" gap="xs" wrap="nowrap">
+        <Text fw={580}>{engagement.name}</Text>
+        <EngagementBadge status={engagement.status} />
+      </Group>
+      <Text size="sm" c="dimmed">
+        {[formatPeriod(engagement.starts_on, engagement.ends_on), plural(engagement.flow_count, 'flow')]
+          .filter(Boolean)
+          .join(' · ')}
+      </Text>
+    </Choice>
+  );
+});
+
 interface ChoiceProps {
   current: boolean;
   disabled?: boolean;
   onChoose: () => void;
+  intent?: IntentHandlers;
   children: React.ReactNode;
 }
 
-function Choice({ current, disabled = false, onChoose, children }: ChoiceProps) {
+function Choice({ current, disabled = false, onChoose, intent, children }: ChoiceProps) {
   return (
     <UnstyledButton
       className={classes.choice}
@@ -138,6 +165,7 @@ function Choice({ current, disabled = false, onChoose, children }: ChoiceProps) 
       aria-pressed={current}
       disabled={disabled}
       onClick={onChoose}
+      {...intent}
     >
       <Stack gap={4} style={{ flex: 1, minWidth: 0 }}>
         {children}

@@ -1,7 +1,9 @@
 import { Alert, Box, Button, Group, Progress, SimpleGrid, Stack, Text, Title } from '@mantine/core';
 import { IconAlertTriangle } from '@tabler/icons-react';
+import { usePrefetchOnIntent } from '@unstale/client/react';
 import { Link, useParams } from 'react-router';
 import { isRunning, useImport } from '../../api/queries';
+import { getFieldMappings, getMappingStatistics, listImports, listTargetAttributes } from '../../api/reads';
 import type { Import, ImportError } from '../../api/types';
 import { ImportBadge } from '../../components/badges';
 import { CleansingLink } from '../../components/CleansingLink';
@@ -11,6 +13,7 @@ import { QueryView } from '../../components/QueryView';
 import { PageLoading } from '../../components/states';
 import { TimeAgo } from '../../components/TimeAgo';
 import { formatBytes, formatDelimiter, formatFormat, formatNumber, plural } from '../../lib/format';
+import { pages } from '../pages';
 
 export function Page() {
   const { importId = '' } = useParams();
@@ -44,9 +47,7 @@ function Detail({ item }: { item: Import }) {
             {item.status === 'completed' && (
               <>
                 <CleansingLink importId={item.id} />
-                <Button component={Link} to={`/imports/${item.id}/mappings`}>
-                  Review field mappings
-                </Button>
+                <ReviewLink item={item} />
               </>
             )}
           </>
@@ -73,6 +74,22 @@ function Detail({ item }: { item: Import }) {
         </SimpleGrid>
       </Stack>
     </>
+  );
+}
+
+function ReviewLink({ item }: { item: Import }) {
+  const onIntent = usePrefetchOnIntent();
+  const begins = [
+    getFieldMappings({ import_id: item.id }),
+    getMappingStatistics({ import_id: item.id }),
+    listTargetAttributes(),
+    listImports({ engagement_id: item.engagement_id }),
+  ];
+  const intent = onIntent(begins, () => void pages.review());
+  return (
+    <Button component={Link} to={`/imports/${item.id}/mappings`} {...intent}>
+      Review field mappings
+    </Button>
   );
 }
 

@@ -5,7 +5,6 @@ import { isApiError, type UploadProgress } from '@unstale/client';
 import { refreshAhead, useCoherentSession } from '@unstale/client/react';
 import { useEffect, useRef, useState } from 'react';
 import { useNavigate } from 'react-router';
-import { UPLOAD_REFRESHES } from '../../api/mutations';
 import type { ImportAccepted } from '../../api/types';
 import { formatBytes, formatPercent } from '../../lib/format';
 import classes from './Uploader.module.css';
@@ -41,7 +40,8 @@ export function Uploader({ engagementId, flowId }: { engagementId: string; flowI
         signal: controller.signal,
         onProgress: (progress) => setRunning({ fileName: file.name, progress }),
       });
-      void refreshAhead(session, UPLOAD_REFRESHES);
+      // The page that shows what has changed is left; without events everything counts as changed.
+      void refreshAhead(session, []);
       navigate(`/imports/${data.import_id}`);
     } catch (error) {
       setRunning(null);

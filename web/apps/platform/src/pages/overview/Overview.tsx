@@ -2,7 +2,7 @@ import { Box, Button, Group, Progress, SimpleGrid, Stack, Text, Title } from '@m
 import { IconDatabaseImport } from '@tabler/icons-react';
 import type { ReactNode } from 'react';
 import { Link } from 'react-router';
-import { useAssets, useEngagement, useFlows, useImports, useMappingStatistics } from '../../api/queries';
+import { useAssetCount, useEngagement, useFlows, useImports, useMappingStatistics } from '../../api/queries';
 import type { FlowSummary, Import } from '../../api/types';
 import { EngagementBadge, FlowBadge, ImportBadge, ProgressCell } from '../../components/badges';
 import { Figure } from '../../components/Figure';
@@ -58,7 +58,7 @@ function Header({ engagementId }: { engagementId: string }) {
 function Figures({ engagementId }: { engagementId: string }) {
   const flows = useFlows(engagementId);
   const imports = useImports(engagementId);
-  const assets = useAssets({ engagementId, importId: null, search: '', page: 1, pageSize: 1 });
+  const assets = useAssetCount(engagementId);
   const latest = imports.data?.items.find(({ status }) => status === 'completed');
   const statistics = useMappingStatistics(latest?.id ?? '', latest !== undefined);
   const open = flows.data?.items.filter(
