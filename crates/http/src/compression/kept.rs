@@ -22,10 +22,22 @@ struct Held {
     _place: Option<Place>,
 }
 
+/// What is known of an encoded form.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Known<'a> {
+    Nothing,
+    /// Encoding makes it no shorter.
+    NoShorter,
+    Form(&'a Bytes),
+}
+
 impl EncodedForm {
-    /// What is known of it; inside, none if there is none.
-    pub(super) fn get(&self) -> Option<Option<&Bytes>> {
-        self.0.get().map(|held| held.bytes.as_ref())
+    pub(super) fn known(&self) -> Known<'_> {
+        match self.0.get().map(|held| held.bytes.as_ref()) {
+            None => Known::Nothing,
+            Some(None) => Known::NoShorter,
+            Some(Some(bytes)) => Known::Form(bytes),
+        }
     }
 
     /// Keeps it, if there is room; who came first stays.
@@ -84,19 +96,19 @@ mod tests {
         let six = Bytes::from_static(b"123456");
         first.keep(Some(&six), &room);
         second.keep(Some(&six), &room);
-        assert_eq!((first.get(), second.get()), (Some(Some(&six)), None));
+        assert_eq!((first.known(), second.known()), (Known::Form(&six), Known::Nothing));
         // Kept once only.
         first.keep(Some(&Bytes::from_static(b"1234")), &room);
         assert_eq!(room.free.load(Relaxed), 4);
         drop(first);
         second.keep(Some(&six), &room);
-        assert_eq!((second.get(), room.free.load(Relaxed)), (Some(Some(&six)), 4));
+        assert_eq!((second.known(), room.free.load(Relaxed)), (Known::Form(&six), 4));
     }
 
     #[test]
     fn that_there_is_none_is_known_and_takes_no_room() {
         let (room, form) = (Arc::new(Room::new(0)), EncodedForm::default());
         form.keep(None, &room);
-        assert_eq!(form.get(), Some(None));
+        assert_eq!(form.known(), Known::NoShorter);
     }
 }

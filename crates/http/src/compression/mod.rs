@@ -35,7 +35,10 @@ use pin_project_lite::pin_project;
 use tower::{Layer, Service};
 
 pub(crate) use self::kept::{EncodedForm, TakesEncoded};
-use self::{kept::Room, negotiation::NamedForms};
+use self::{
+    kept::{Known, Room},
+    negotiation::NamedForms,
+};
 use crate::{
     body::{CacheBody, collect},
     headers::number,
@@ -172,14 +175,14 @@ impl Asked {
             describe(&mut head, None);
             return Formed::Done(Response::from_parts(head, CacheBody::inner(body)));
         }
-        match head.extensions.get::<EncodedForm>().map(EncodedForm::get) {
-            Some(Some(Some(kept))) => {
+        match head.extensions.get::<EncodedForm>().map_or(Known::Nothing, EncodedForm::known) {
+            Known::Form(kept) => {
                 let kept = kept.clone();
                 describe(&mut head, Some(&kept));
                 Formed::Done(Response::from_parts(head, CacheBody::full(kept)))
             }
-            Some(Some(None)) => Formed::Done(Response::from_parts(head, CacheBody::inner(body))),
-            _ => Formed::ToEncode(head, body),
+            Known::NoShorter => Formed::Done(Response::from_parts(head, CacheBody::inner(body))),
+            Known::Nothing => Formed::ToEncode(head, body),
         }
     }
 

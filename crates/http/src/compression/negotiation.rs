@@ -65,11 +65,13 @@ pub(super) fn has_encoded_form(is_read: bool, status: StatusCode, headers: &Head
         && is_text(headers)
         && !headers.contains_key(header::CONTENT_ENCODING)
         && !headers.contains_key(header::CONTENT_RANGE)
-        // Credentials are given in such answers.
-        && !headers.contains_key(header::SET_COOKIE)
-        // Of what is no read it is said in any case, by the layer within.
-        && !(is_read && says(headers, "no-store"))
         && !says(headers, "no-transform")
+        && !gives_credentials(is_read, headers)
+}
+
+/// Of what is no read `no-store` is said in any case, by the layer within.
+fn gives_credentials(is_read: bool, headers: &HeaderMap) -> bool {
+    headers.contains_key(header::SET_COOKIE) || (is_read && says(headers, "no-store"))
 }
 
 fn says(headers: &HeaderMap, directive: &str) -> bool {
@@ -199,7 +201,9 @@ mod tests {
 
     #[test]
     fn text_that_is_whole_and_gives_no_credential_has_an_encoded_form() {
-        let judge = |status, pairs| has_encoded_form(true, StatusCode::from_u16(status).unwrap(), &headers(pairs));
+        fn judge(status: u16, pairs: &[(&'static str, &'static str)]) -> bool {
+            has_encoded_form(true, StatusCode::from_u16(status).unwrap(), &headers(pairs))
+        }
         for kind in ["application/json", "Application/Problem+JSON; charset=utf-8", "text/csv", "image/svg+xml"] {
             assert!(judge(200, &[("content-type", kind), ("cache-control", "private, no-cache")]), "{kind}");
         }
