@@ -14,10 +14,11 @@ const { former, ours, redis } = Object.fromEntries(Object.entries(raw.paths).map
 const number = new Intl.NumberFormat('en', { maximumFractionDigits: 0 });
 const whole = (value) => number.format(value);
 const one = (value) => value.toFixed(1);
-const ms = (value) => `${whole(value)} ms`;
+/** A busy machine may tell a time too late to be seen. */
+const ms = (value) => (value === null ? '–' : `${whole(value)} ms`);
 const kb = (value) => `${whole(value / 1000)} kB`;
 const percent = (value) => `${Math.round(100 * value)} %`;
-const less = (before, after) => `${after <= before ? '−' : '+'}${Math.abs(Math.round(100 * saved(before, after)))} %`;
+const less = (before, after) => (before === null || after === null ? '' : `${after <= before ? '−' : '+'}${Math.abs(Math.round(100 * saved(before, after)))} %`);
 
 const FIGURES = [
   ['API calls for a page, mean', 'callsPerPage', one, 0.8],
