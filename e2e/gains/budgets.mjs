@@ -1,11 +1,12 @@
 /**
- * What the journey may cost, in counts that are the same on every machine. `node gains/budgets.mjs <gains.json>` fails
+ * What the journey may cost, in counts that are the same on every machine. `node gains/budgets.mjs <folder of run.mjs>` fails
  * where one is broken; a short journey is held to them within the tests.
  */
 import { readFile } from 'node:fs/promises';
+import path from 'node:path';
 import { saved, summarise } from './summary.mjs';
 
-/** For the whole journey, and for a hurried one on our path alone. */
+/** For the whole journey, for the same among others, and for a hurried one on our path alone. */
 export const BUDGETS = JSON.parse(await readFile(new URL('./budgets.json', import.meta.url), 'utf8'));
 
 /**
@@ -13,7 +14,7 @@ export const BUDGETS = JSON.parse(await readFile(new URL('./budgets.json', impor
  * most, and what it must reach.
  */
 export function broken(paths, { savedAtLeast = {}, atMost = {}, atLeast = {} }) {
-  const { former, ours } = Object.fromEntries(Object.entries(paths).map(([name, runs]) => [name, summarise(runs)]));
+  const { former = {}, ours } = Object.fromEntries(Object.entries(paths).map(([name, runs]) => [name, summarise(runs)]));
   const told = [];
   for (const [key, share] of Object.entries(savedAtLeast)) {
     const is = saved(former[key], ours[key]);
@@ -29,8 +30,11 @@ export function broken(paths, { savedAtLeast = {}, atMost = {}, atLeast = {} }) 
 }
 
 if (import.meta.main) {
-  const { paths } = JSON.parse(await readFile(process.argv[2], 'utf8'));
-  const told = broken(paths, BUDGETS.journey);
+  const told = [];
+  for (const [name, budgets] of [['gains', BUDGETS.journey], ['crowd', BUDGETS.crowd]]) {
+    const { paths } = JSON.parse(await readFile(path.join(process.argv[2], `${name}.json`), 'utf8'));
+    told.push(...broken(paths, budgets).map((line) => `${name}: ${line}`));
+  }
   for (const line of told) process.stderr.write(`budget broken: ${line}\n`);
   process.exitCode = told.length > 0 ? 1 : 0;
 }

@@ -4,6 +4,7 @@ import { launch, newPage } from '../support/browser.mjs';
 import { buildFormer, buildReleased, servePages } from '../support/development.mjs';
 import { startOwnServer } from '../support/server.mjs';
 import { COLLEAGUE, signedIn, switchOff } from './colleague.mjs';
+import { crowd } from './crowd.mjs';
 import { ACCOUNT, travel } from './journey.mjs';
 import { meter, NETWORK } from './meter.mjs';
 import { openTruth } from './truth.mjs';
@@ -17,8 +18,8 @@ const PATHS = {
 /** As fast as people are, and as far from the server. */
 const UNHURRIED = { dwellMs: 150, heardWithinMs: 1_000, quietMs: 250, network: NETWORK };
 
-/** `only`: one path alone. `pace`: for a journey whose times nobody looks at. */
-export async function measure({ size, runs, secondRound, isAlone, redisUrl, only, pace = UNHURRIED, log = () => {} }) {
+/** `only`: one path alone. `others`: so many people who work meanwhile. `pace`: for a journey whose times nobody looks at. */
+export async function measure({ size, runs, secondRound, isAlone, others = 0, redisUrl, only, pace = UNHURRIED, log = () => {} }) {
   const paths = only ? { [only]: PATHS[only] } : { ...PATHS };
   if (redisUrl) paths.redis = { ...PATHS.ours, env: { REDIS_ENABLED: 'true', REDIS_URL: redisUrl } };
 
@@ -42,7 +43,7 @@ export async function measure({ size, runs, secondRound, isAlone, redisUrl, only
     for (let run = 1; run <= runs; run += 1) {
       for (const place of opened) {
         log(`run ${run} of ${runs}, ${place.name}`);
-        place.runs.push(await once(browser, place, { secondRound, isAlone, pace, label: `v${run}` }));
+        place.runs.push(await once(browser, place, { secondRound, isAlone, others, pace, label: `v${run}` }));
       }
     }
     return Object.fromEntries(opened.map(({ name, runs: each }) => [name, each]));
@@ -67,6 +68,7 @@ async function forgetChoice(url) {
 
 async function once(browser, { server, front, call, truth }, options) {
   await forgetChoice(server.url);
+  const leave = await crowd(server.url, options.others);
   const page = await newPage(browser, front.url, { reducedMotion: 'reduce' });
   const errors = [];
   page.on('pageerror', (error) => errors.push(String(error)));
@@ -77,5 +79,6 @@ async function once(browser, { server, front, call, truth }, options) {
     return steps;
   } finally {
     await page.context().close();
+    await leave();
   }
 }

@@ -19,7 +19,7 @@ const isHit = (status) => /(^|;|,)\s*hit\b/.test(status ?? '');
 /** `quietMs`: longer than from an answer to what it leads to. Without a `network` it is this machine's. */
 export async function meter(page, serverUrl, { quietMs, network }) {
   const session = await page.context().newCDPSession(page);
-  let now = empty();
+  let seen = empty();
   const requests = new Map();
   const bodies = [];
   const underWay = new Set();
@@ -39,22 +39,22 @@ export async function meter(page, serverUrl, { quietMs, network }) {
     const isRead = request.method === 'GET' || isBatch || pathname.startsWith('/ofrep/');
     underWay.add(requestId);
     lastChange = Date.now();
-    now.calls += 1;
-    now[isRead ? 'readCalls' : 'writeCalls'] += 1;
-    now.called.push(`${request.method} ${kindOf(pathname)}`);
+    seen.calls += 1;
+    seen[isRead ? 'readCalls' : 'writeCalls'] += 1;
+    seen.called.push(`${request.method} ${kindOf(pathname)}`);
   });
   session.on('Network.loadingFinished', ({ requestId, encodedDataLength }) => {
-    if (requests.has(requestId)) now.bytes += encodedDataLength;
+    if (requests.has(requestId)) seen.bytes += encodedDataLength;
   });
   session.on('Network.webSocketFrameReceived', ({ response }) => {
-    now.bytes += response.payloadData.length;
-    now.pushes += 1;
+    seen.bytes += response.payloadData.length;
+    seen.pushes += 1;
   });
   page.on('response', (response) => {
     const request = response.request();
     const { pathname } = new URL(request.url());
     if (!isApi(pathname) || pathname.startsWith('/ofrep/')) return;
-    const into = now;
+    const into = seen;
     if (request.method() === 'GET') into.reads.push({ kind: kindOf(pathname), hit: isHit(response.headers()['cache-status']) });
     else if (pathname.endsWith('/batch')) bodies.push(batch(into, request, response));
   });
@@ -85,8 +85,7 @@ export async function meter(page, serverUrl, { quietMs, network }) {
     await Promise.all(bodies.splice(0));
   }
 
-  let statements = await databaseStatements(serverUrl);
-  let loaded = await loads(serverUrl);
+  let counted = await counters(serverUrl);
   let before = { commits: 0, mounts: 0, rerenders: 0 };
   return {
     quiet,
@@ -97,31 +96,33 @@ export async function meter(page, serverUrl, { quietMs, network }) {
     },
     /** Does something whose statements are nobody's but its own. */
     async aside(act) {
-      const [from, held] = await Promise.all([databaseStatements(serverUrl), loads(serverUrl)]);
+      const from = await counters(serverUrl);
       const result = await act();
-      const [to, holds] = await Promise.all([databaseStatements(serverUrl), loads(serverUrl)]);
-      statements = { read: statements.read + to.read - from.read, write: statements.write + to.write - from.write };
-      for (const [entity, count] of Object.entries(difference(held, holds))) loaded[entity] = (loaded[entity] ?? 0) + count;
+      const its = difference(from, await counters(serverUrl));
+      for (const [name, count] of Object.entries(its)) counted[name] = (counted[name] ?? 0) + count;
       return result;
     },
     /** What has happened since the last call. */
     async take() {
       const counts = await page.evaluate(() => window.__gains.counts());
-      const queries = await databaseStatements(serverUrl);
+      const now = await counters(serverUrl);
+      const since = difference(counted, now);
       const { observed, interactions, ...rendered } = counts;
       const taken = {
-        ...now,
-        queries: queries.read - statements.read,
-        loads: difference(loaded, (loaded = await loads(serverUrl))),
-        databaseWrites: queries.write - statements.write,
+        ...seen,
+        queries: since['statement read'] ?? 0,
+        databaseWrites: since['statement write'] ?? 0,
+        loads: kindsOf(since, 'load '),
+        hits: kindsOf(since, 'hit '),
+        misses: kindsOf(since, 'miss '),
         commits: rendered.commits - before.commits,
         mounts: rendered.mounts - before.mounts,
         rerenders: rendered.rerenders - before.rerenders,
         observed: observed.map(({ key, held }) => ({ kind: kindOf(key.filter((part) => typeof part === 'string').join('/')), held })),
         interactionMs: Math.max(0, ...interactions.map(({ duration }) => duration)),
       };
-      now = empty();
-      statements = queries;
+      seen = empty();
+      counted = now;
       before = rendered;
       return taken;
     },
@@ -133,19 +134,32 @@ const empty = () => ({ calls: 0, readCalls: 0, writeCalls: 0, bytes: 0, pushes: 
 const difference = (before, after) =>
   Object.fromEntries(Object.entries(after).map(([entity, count]) => [entity, count - (before[entity] ?? 0)]).filter(([, count]) => count > 0));
 
-/** What the server has read from the database for its views, by entity. Whole answers are made of these. */
-async function loads(url) {
+/** What the server counts: statements, what was loaded for views, and what look-ups of its cache found; by what they are of. */
+async function counters(url) {
   const text = await (await fetch(`${url}/metrics`)).text();
   const counts = {};
+  const add = (name, count) => {
+    counts[name] = (counts[name] ?? 0) + Number(count);
+  };
+  for (const [, kind, count] of text.matchAll(/^database_statements_total\{kind="([^"]+)"\} (\d+)/gm)) add(`statement ${kind}`, count);
   for (const [, entity, count] of text.matchAll(/^cache_loads_total\{entity="([^"]+)",outcome="[^"]+"\} (\d+)/gm)) {
-    // Who is asking is read for every request, whichever path it takes.
-    if (!/^(http|session):/.test(entity)) counts[entity] = (counts[entity] ?? 0) + Number(count);
+    // Whole answers are made of these.
+    if (isView(entity)) add(`load ${entity}`, count);
+  }
+  for (const [, entity, verdict, count] of text.matchAll(/^cache_reads_total\{entity="([^"]+)",verdict="([^"]+)",reason="[^"]*"\} (\d+)/gm)) {
+    if (entity.startsWith('session:')) continue;
+    if (verdict === 'HIT' || verdict === 'STALE') add(`hit ${entity}`, count);
+    if (verdict === 'MISS') add(`miss ${entity}`, count);
   }
   return counts;
 }
 
-async function databaseStatements(url) {
-  const text = await (await fetch(`${url}/metrics`)).text();
-  const of = (kind) => Number(new RegExp(`^database_statements_total\\{kind="${kind}"\\} (\\d+)`, 'm').exec(text)?.[1] ?? 0);
-  return { read: of('read'), write: of('write') };
-}
+/** Who is asking is read for every request, whichever path it takes. */
+const isView = (entity) => !/^(http|session):/.test(entity);
+
+const kindsOf = (counts, start) =>
+  Object.fromEntries(
+    Object.entries(counts)
+      .filter(([name]) => name.startsWith(start))
+      .map(([name, count]) => [name.slice(start.length), count]),
+  );

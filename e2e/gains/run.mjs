@@ -14,6 +14,8 @@ const VARIANTS = {
   gains: { runs, secondRound: 'sign-in' },
   'same-session': { runs: few, secondRound: 'same session' },
   alone: { runs: few, secondRound: 'sign-in', isAlone: true },
+  // What the server reads for the others is not told from what it reads for one: only ours, and only what it finds.
+  crowd: { runs: few, secondRound: 'sign-in', others: 20, only: 'ours' },
 };
 
 const at = new Date().toISOString().slice(0, 10);

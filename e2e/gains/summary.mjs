@@ -31,12 +31,14 @@ function readsOf(steps) {
   return kinds;
 }
 
-/** What was read from the database, by entity. */
-function loadsOf(steps) {
+/** By entity: what was read from the database (`loads`), or what look-ups of the server's cache found (`hits`, `misses`). */
+function countedOf(steps, what) {
   const all = {};
-  for (const { loads } of steps) for (const [entity, count] of Object.entries(loads)) all[entity] = (all[entity] ?? 0) + count;
+  for (const step of steps) for (const [entity, count] of Object.entries(step[what])) all[entity] = (all[entity] ?? 0) + count;
   return all;
 }
+
+const share = (part, rest) => (part + rest === 0 ? 0 : part / (part + rest));
 
 function journey(steps) {
   const pages = steps.filter(isPage);
@@ -44,7 +46,7 @@ function journey(steps) {
   const kinds = readsOf(steps);
   const answered = (where) => sum(Object.values(kinds).map((kind) => kind[where]));
   const wanted = answered('browser') + answered('server') + answered('database');
-  const loads = sum(steps.flatMap((step) => Object.values(step.loads)));
+  const [loads, hits, misses] = ['loads', 'hits', 'misses'].map((what) => sum(steps.flatMap((step) => Object.values(step[what]))));
   return {
     ...Object.fromEntries(COUNTED.map((what) => [what, sum(steps.map((step) => step[what]))])),
     pages: pages.length,
@@ -61,7 +63,10 @@ function journey(steps) {
     loads,
     heldByBrowser: answered('browser'),
     wholeAnswers: answered('server'),
-    hitRatio: wanted === 0 ? 0 : Math.max(0, 1 - loads / wanted),
+    // What operators know as hit ratio; the same with what was not even asked for; and what read nothing for any of its parts.
+    serverRatio: share(hits, misses),
+    hitRatio: share(answered('browser') + hits, misses),
+    strictRatio: wanted === 0 ? 0 : Math.max(0, 1 - loads / wanted),
     compared: sum(steps.map(({ compared }) => compared)),
     staleAtFirst: sum(steps.map(({ staleAtFirst }) => staleAtFirst.length)),
     stale: sum(steps.map(({ stale }) => stale.length)),
@@ -86,8 +91,10 @@ export function summarise(runs) {
   const rounds = [1, 2].map((round) => mediansOf(runs.map((run) => journey(run.filter((step) => step.round === round)))));
   const worst = { stale: Math.max(...journeys.map(({ stale }) => stale)), staleAtFirst: Math.max(...journeys.map(({ staleAtFirst }) => staleAtFirst)) };
   const [{ ttfb, lcp }] = steps;
-  return { ...mediansOf(journeys), ttfb, lcp, ...worst, kinds: journeys.at(-1).kinds, loadsOf: loadsOf(runs.at(-1)), rounds, steps };
+  return { ...mediansOf(journeys), ttfb, lcp, ...worst, kinds: journeys.at(-1).kinds, ...lookUps(runs.at(-1)), rounds, steps };
 }
+
+const lookUps = (steps) => Object.fromEntries(['loads', 'hits', 'misses'].map((what) => [`${what}Of`, countedOf(steps, what)]));
 
 /** How much less of something: 0.8 is a fifth of it. */
 export const saved = (before, after) => (before === 0 ? 0 : 1 - after / before);

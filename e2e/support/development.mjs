@@ -5,6 +5,7 @@ import http from 'node:http';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { gzipSync } from 'node:zlib';
 
 const APP = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../../web/apps/platform');
 const TYPES = { '.html': 'text/html', '.js': 'text/javascript', '.css': 'text/css', '.svg': 'image/svg+xml' };
@@ -35,6 +36,12 @@ function build(options, env) {
 /** Built pages at an address of their own; whatever is not one of them is passed on to the server, sockets too. */
 export async function servePages(folder, serverUrl) {
   const { hostname, port } = new URL(serverUrl);
+  // As the server's own pages are: packed, once.
+  const packed = new Map();
+  const pack = (file, body) => {
+    if (!packed.has(file)) packed.set(file, gzipSync(body));
+    return packed.get(file);
+  };
   const passOn = ({ method, url, headers }) => http.request({ hostname, port, method, path: url, headers });
 
   const server = http.createServer(async (request, response) => {
@@ -42,11 +49,13 @@ export async function servePages(folder, serverUrl) {
     if (!/^\/(api|ofrep)\//.test(pathname)) {
       const file = path.extname(pathname) === '' ? '/index.html' : pathname;
       const body = await readFile(path.join(folder, file)).catch(() => null);
+      const isPacked = body !== null && path.extname(file) in TYPES && /\bgzip\b/.test(request.headers['accept-encoding'] ?? '');
       response.writeHead(body ? 200 : 404, {
         'Content-Type': TYPES[path.extname(file)] ?? 'application/octet-stream',
+        ...(isPacked ? { 'Content-Encoding': 'gzip' } : {}),
         'Cache-Control': pathname.startsWith('/assets/') ? 'public, max-age=31536000, immutable' : 'no-cache',
       });
-      return response.end(body);
+      return response.end(isPacked ? pack(file, body) : body);
     }
     const passed = passOn(request);
     passed.on('response', (answer) => {

@@ -17,22 +17,27 @@ pub(crate) struct EncodedForm(Arc<OnceLock<Held>>);
 
 #[derive(Debug)]
 struct Held {
-    form: Form,
+    /// None, if encoding makes it no shorter.
+    bytes: Option<Bytes>,
     _place: Option<Place>,
 }
 
-/// What is known of a response's encoded form.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Form {
-    Encoded(Bytes),
+/// What is known of an encoded form.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Known<'a> {
+    Nothing,
     /// Encoding makes it no shorter.
-    None,
+    NoShorter,
+    Form(&'a Bytes),
 }
 
 impl EncodedForm {
-    /// What is known of it, if it was made before.
-    pub(super) fn get(&self) -> Option<&Form> {
-        self.0.get().map(|held| &held.form)
+    pub(super) fn known(&self) -> Known<'_> {
+        match self.0.get().map(|held| held.bytes.as_ref()) {
+            None => Known::Nothing,
+            Some(None) => Known::NoShorter,
+            Some(Some(bytes)) => Known::Form(bytes),
+        }
     }
 
     /// Keeps it, if there is room; who came first stays.
@@ -45,7 +50,7 @@ impl EncodedForm {
             },
         };
         // If it is there already, the place is given back.
-        let _ = self.0.set(Held { form: bytes.cloned().map_or(Form::None, Form::Encoded), _place: place });
+        let _ = self.0.set(Held { bytes: bytes.cloned(), _place: place });
     }
 }
 
@@ -91,20 +96,19 @@ mod tests {
         let six = Bytes::from_static(b"123456");
         first.keep(Some(&six), &room);
         second.keep(Some(&six), &room);
-        let encoded = Form::Encoded(six.clone());
-        assert_eq!((first.get(), second.get()), (Some(&encoded), None));
+        assert_eq!((first.known(), second.known()), (Known::Form(&six), Known::Nothing));
         // Kept once only.
         first.keep(Some(&Bytes::from_static(b"1234")), &room);
         assert_eq!(room.free.load(Relaxed), 4);
         drop(first);
         second.keep(Some(&six), &room);
-        assert_eq!((second.get(), room.free.load(Relaxed)), (Some(&encoded), 4));
+        assert_eq!((second.known(), room.free.load(Relaxed)), (Known::Form(&six), 4));
     }
 
     #[test]
     fn that_there_is_none_is_known_and_takes_no_room() {
         let (room, form) = (Arc::new(Room::new(0)), EncodedForm::default());
         form.keep(None, &room);
-        assert_eq!(form.get(), Some(&Form::None));
+        assert_eq!(form.known(), Known::NoShorter);
     }
 }

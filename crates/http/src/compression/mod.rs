@@ -36,7 +36,7 @@ use tower::{Layer, Service};
 
 pub(crate) use self::kept::{EncodedForm, TakesEncoded};
 use self::{
-    kept::{Form, Room},
+    kept::{Known, Room},
     negotiation::NamedForms,
 };
 use crate::{
@@ -175,13 +175,14 @@ impl Asked {
             describe(&mut head, None);
             return Formed::Done(Response::from_parts(head, CacheBody::inner(body)));
         }
-        match head.extensions.get::<EncodedForm>().and_then(EncodedForm::get).cloned() {
-            Some(Form::Encoded(kept)) => {
+        match head.extensions.get::<EncodedForm>().map_or(Known::Nothing, EncodedForm::known) {
+            Known::Form(kept) => {
+                let kept = kept.clone();
                 describe(&mut head, Some(&kept));
                 Formed::Done(Response::from_parts(head, CacheBody::full(kept)))
             }
-            Some(Form::None) => Formed::Done(Response::from_parts(head, CacheBody::inner(body))),
-            None => Formed::ToEncode(head, body),
+            Known::NoShorter => Formed::Done(Response::from_parts(head, CacheBody::inner(body))),
+            Known::Nothing => Formed::ToEncode(head, body),
         }
     }
 

@@ -61,10 +61,17 @@ fn comes_from_elsewhere(headers: &HeaderMap) -> bool {
 /// Whether a response has an encoded form, if it is neither too short nor too long for it.
 pub(super) fn has_encoded_form(is_read: bool, status: StatusCode, headers: &HeaderMap) -> bool {
     let is_whole = status.is_success() && status != StatusCode::PARTIAL_CONTENT && status != StatusCode::NO_CONTENT;
-    let is_encoded = headers.contains_key(header::CONTENT_ENCODING) || headers.contains_key(header::CONTENT_RANGE);
-    // Of what is no read, `no-store` is said in any case, by the layer within.
-    let gives_credentials = headers.contains_key(header::SET_COOKIE) || (is_read && says(headers, "no-store"));
-    is_whole && is_text(headers) && !is_encoded && !gives_credentials && !says(headers, "no-transform")
+    is_whole
+        && is_text(headers)
+        && !headers.contains_key(header::CONTENT_ENCODING)
+        && !headers.contains_key(header::CONTENT_RANGE)
+        && !says(headers, "no-transform")
+        && !gives_credentials(is_read, headers)
+}
+
+/// Of what is no read `no-store` is said in any case, by the layer within.
+fn gives_credentials(is_read: bool, headers: &HeaderMap) -> bool {
+    headers.contains_key(header::SET_COOKIE) || (is_read && says(headers, "no-store"))
 }
 
 fn says(headers: &HeaderMap, directive: &str) -> bool {
