@@ -42,7 +42,6 @@ impl Client {
             sleep(self.dice.millis(0..self.world.plan.think_ms_max)).await;
             let at = if self.dice.percent(60) { home } else { self.dice.pick(0..self.nodes.len()) };
             match self.dice.pick(0..100) {
-                0..58 => self.read(at).await,
                 58..68 => self.read_many(at).await,
                 68..92 if !self.world.plan.rare_writes || self.dice.percent(16) => self.write(at).await,
                 92..97 => self.hear(),

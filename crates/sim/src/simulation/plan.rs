@@ -67,6 +67,7 @@ pub(crate) const JUMP_MS_MAX: i64 = 20_000;
 pub(crate) const DRIFT_PPM_MAX: i64 = 5000;
 
 /// A run.
+#[allow(clippy::struct_excessive_bools, reason = "each is drawn by itself")]
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
     pub(crate) nodes: usize,
