@@ -76,10 +76,11 @@ fn main() -> anyhow::Result<ExitCode> {
 
 /// Runs every breach until a seed notices it.
 fn notice_breaches(seeds: std::ops::Range<u64>) -> ExitCode {
-    let engine = Sabotage::ALL.map(|engine| Breach { engine, ..Breach::NONE });
+    let engine =
+        Sabotage::ALL.into_iter().chain([Sabotage::ServePending]).map(|engine| Breach { engine, ..Breach::NONE });
     let store = StoreBreach::HARMFUL.map(|store| Breach { store, ..Breach::NONE });
     let (mut passed, mut failed) = (0, 0);
-    for breach in engine.into_iter().chain(store) {
+    for breach in engine.chain(store) {
         if let Some(outcome) = first_to_notice(breach, seeds.clone()) {
             println!("{breach:?}: seed {}: {}", outcome.seed, outcome.violations[0]);
             passed += 1;

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::time::{Instant, sleep};
 use unstale::{
-    FetchError, Fetched, Invalidation, Mode, PositionSet,
+    FetchError, Fetched, InvalidateError, Invalidation, Mode, PositionSet,
     testing::{
         History,
         history::{Fact, Version},
@@ -42,11 +42,11 @@ impl Client {
             sleep(self.dice.millis(0..self.world.plan.think_ms_max)).await;
             let at = if self.dice.percent(60) { home } else { self.dice.pick(0..self.nodes.len()) };
             match self.dice.pick(0..100) {
-                0..58 => self.read(at).await,
                 58..68 => self.read_many(at).await,
-                68..92 => self.write(at).await,
+                68..92 if !self.world.plan.rare_writes || self.dice.percent(16) => self.write(at).await,
                 92..97 => self.hear(),
-                _ => self.forget(),
+                97.. => self.forget(),
+                _ => self.read(at).await,
             }
         }
         self.history.violations().iter().map(ToString::to_string).collect()
@@ -73,7 +73,7 @@ impl Client {
         let nodes = self.nodes.clone();
         let node = &nodes[at];
         let Some(process) = node.process() else { return };
-        let promise = Promise::of(&self.world, node, page.kind(), mode, carries.then_some(&self.history));
+        let promise = Promise::of(&self.world, (node, &process), page.kind(), mode, carries.then_some(&self.history));
         let at_least = if carries { self.positions.clone() } else { PositionSet::default() };
         self.begins(at, format_args!("reads {} {page:?} {mode:?}, carrying {}", self.name, carries));
         let read = world::read::<P>(self.world.clone(), process.cache.clone(), page, mode, at_least);
@@ -98,8 +98,8 @@ impl Client {
         let node = &nodes[at];
         let Some(process) = node.process() else { return };
         let carried = carries.then_some(&self.history);
-        let promises: Vec<Promise> =
-            pages.iter().map(|page| Promise::of(&self.world, node, page.kind(), mode, carried)).collect();
+        let promise = |page: &PageId| Promise::of(&self.world, (node, &process), page.kind(), mode, carried);
+        let promises: Vec<Promise> = pages.iter().map(promise).collect();
         let at_least = if carries { self.positions.clone() } else { PositionSet::default() };
         self.begins(
             at,
@@ -171,16 +171,22 @@ impl Client {
         for attempt in 0..ATTEMPTS_MAX {
             // After a failure, perhaps elsewhere: another node serves the retry.
             let at = if attempt < 2 { at } else { self.dice.pick(0..self.nodes.len()) };
+            let at = self.world.plan.writers_node(at);
             let nodes = self.nodes.clone();
-            let done = match nodes[at].process() {
+            let told = match nodes[at].process() {
                 Some(process) => publish(&self.world, &nodes[at], &process, number, &written).await,
-                None => None,
+                None => Told::NotRecorded,
             };
-            if let Some(positions) = done {
-                self.positions.extend(&positions);
-                self.knows(&written.facts);
-                self.world.letters.lock().push((positions, written.facts));
-                return;
+            match told {
+                Told::Recorded(positions) => {
+                    self.positions.extend(&positions);
+                    self.knows(&written.facts);
+                    self.world.letters.lock().push((positions, written.facts));
+                    return;
+                }
+                // To be recorded by the node, or by the relay, should the node die.
+                Told::Kept => return,
+                Told::NotRecorded => {}
             }
             self.world.trace.count("writes repeated");
             sleep(self.dice.millis(0..400)).await;
@@ -224,30 +230,40 @@ impl Client {
     }
 }
 
+/// What a writer was told.
+pub(crate) enum Told {
+    /// That the change is visible.
+    Recorded(PositionSet),
+    /// That it will be; until then only this node knows.
+    Kept,
+    /// Nothing good.
+    NotRecorded,
+}
+
 /// Tells the caches of a change through one node.
-pub(crate) async fn publish(
-    world: &World,
-    node: &Node,
-    process: &Process,
-    number: u64,
-    written: &Written,
-) -> Option<PositionSet> {
+pub(crate) async fn publish(world: &World, node: &Node, process: &Process, number: u64, written: &Written) -> Told {
     let invalidation = Invalidation::of(written.facts.iter().map(|(fact, _)| world::tag(*fact)));
     let positions = match process.answer(process.cache.invalidate(&invalidation)).await {
         Ok(Ok(positions)) => positions,
+        Ok(Err(InvalidateError::Pending { .. })) => {
+            world.trace.count("error: kept for the store");
+            world.trace.note(format_args!("node {}: keeps {:?}", node.index, written.facts));
+            written.facts.iter().for_each(|(fact, version)| process.kept.acknowledged(*fact, *version));
+            return Told::Kept;
+        }
         Ok(Err(_)) => {
             world.trace.count("error: not recorded");
-            return None;
+            return Told::NotRecorded;
         }
         Err(_) => {
             world.trace.count("error: writer's node died");
-            return None;
+            return Told::NotRecorded;
         }
     };
     written.facts.iter().for_each(|(fact, version)| node.history.acknowledged(*fact, *version));
     world.acknowledged(number, written);
     world.trace.note(format_args!("node {}: acknowledged {:?} at {positions}", node.index, written.facts));
-    Some(positions)
+    Told::Recorded(positions)
 }
 
 /// Delivers what writers left undone, for as long as it is polled.
@@ -255,11 +271,16 @@ pub(crate) async fn relay(world: Arc<World>, nodes: Arc<[Node]>, dice: Dice) {
     loop {
         sleep(dice.millis(100..500)).await;
         let old = |written: &Written| Instant::now() - written.at > Duration::from_secs(3);
-        let due = world.outbox.lock().iter().find(|(_, written)| old(written)).map(|(at, due)| (*at, due.clone()));
+        let due = |(number, written): (&u64, &Written)| old(written).then(|| (*number, written.clone()));
+        let due: Vec<(u64, Written)> = world.outbox.lock().iter().filter_map(due).collect();
         let node = &nodes[dice.pick(0..nodes.len())];
-        if let (Some((number, written)), Some(process)) = (due, node.process()) {
+        let Some(process) = node.process() else { continue };
+        for (number, written) in due {
             world.trace.count("writes relayed");
-            publish(&world, node, &process, number, &written).await;
+            // Where one was not recorded, the next one would hardly be: another node's turn.
+            if !matches!(publish(&world, node, &process, number, &written).await, Told::Recorded(_)) {
+                break;
+            }
         }
     }
 }

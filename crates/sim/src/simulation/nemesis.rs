@@ -53,7 +53,7 @@ impl Nemesis {
             Fault::Crash => {
                 if node.crash() {
                     sleep(a_while / 4).await;
-                    node.start(&self.world.plan, self.world.plan.weather).await;
+                    node.start(&self.world.plan, self.world.plan.weather_of(node.index)).await;
                 }
             }
             Fault::Storm => {
@@ -68,7 +68,8 @@ impl Nemesis {
                         doubled_percent: percent,
                         slow_percent: percent,
                         late_pages_percent: percent,
-                        late_wakes_percent: percent,
+                        refused_pages_percent: 0,
+                        wakes_lag_ms: if self.dice.percent(percent) { self.dice.pick(30..100) } else { 0 },
                     };
                     process.link.set_weather(|weather| *weather = storm);
                     sleep(a_while).await;

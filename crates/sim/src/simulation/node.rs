@@ -16,7 +16,7 @@ use tokio::{
 };
 use unstale::{
     Cache, Event, EvictionCause, Observer,
-    testing::{History, Sabotage},
+    testing::{History, Sabotage, history::Violation},
 };
 
 use super::{
@@ -34,6 +34,8 @@ pub(crate) struct Node {
     pub(crate) clock: Arc<NodeClock>,
     /// What was acknowledged by this node, in all its lives.
     pub(crate) history: History,
+    /// What each of its processes has kept for the store.
+    kept: Mutex<Vec<Arc<History>>>,
     server: Arc<Server>,
     dice: Dice,
     trace: Arc<Trace>,
@@ -52,6 +54,8 @@ struct Running {
 pub(crate) struct Process {
     pub(crate) cache: Cache,
     pub(crate) link: Arc<Link>,
+    /// What it took and the store did not: it serves nothing that was declared wrong, for as long as it lives.
+    pub(crate) kept: Arc<History>,
     death: Arc<Death>,
 }
 
@@ -105,7 +109,14 @@ impl Node {
         let drift_ppm = if plan.skewed { dice.pick(-DRIFT_PPM_MAX..DRIFT_PPM_MAX + 1) } else { 0 };
         let clock = Arc::new(NodeClock::new(Instant::now(), skew_ms, drift_ppm));
         let history = History::default();
-        Self { index, clock, history, server, dice, trace, sabotage, running: Mutex::new(None) }
+        let (kept, running) = (Mutex::default(), Mutex::new(None));
+        Self { index, clock, history, kept, server, dice, trace, sabotage, running }
+    }
+
+    /// What was read here and must not have been.
+    pub(crate) fn violations(&self) -> Vec<Violation> {
+        let kept = self.kept.lock();
+        std::iter::once(&self.history).chain(kept.iter().map(|kept| &**kept)).flat_map(History::violations).collect()
     }
 
     pub(crate) fn process(&self) -> Option<Process> {
@@ -121,6 +132,10 @@ impl Node {
         let cache = loop {
             let counter = Arc::new(Counter { node: self.index, trace: self.trace.clone() });
             let builder = Cache::builder(link.clone()).limits(plan.cache).time(self.clock.clone()).seed(seed);
+            let builder = match plan.resilience {
+                Some(resilience) => builder.resilience(resilience),
+                None => builder,
+            };
             match builder.observer(counter).sabotage(self.sabotage).build().await {
                 Ok(cache) => break cache,
                 Err(_) => sleep(self.dice.millis(20..200)).await,
@@ -130,7 +145,9 @@ impl Node {
         let follower = cache.clone();
         let confirm_every = (plan.bound / 3).max(Duration::from_millis(20));
         let follows = tokio::spawn(async move { follower.follow(confirm_every).await });
-        let process = Process { cache, link, death: Arc::default() };
+        let kept = Arc::<History>::default();
+        self.kept.lock().push(kept.clone());
+        let process = Process { cache, link, kept, death: Arc::default() };
         *self.running.lock() = Some(Running { process, follows });
     }
 
@@ -172,6 +189,9 @@ impl Observer for Counter {
             }
             Event::Applied { .. } => self.trace.count("applied"),
             Event::StoreFailed { .. } => self.trace.count("store failed"),
+            Event::BreakerChanged { state, .. } => self.trace.count(&format!("breaker: {}", state.as_str())),
+            Event::InvalidationsPending { waiting: 0, .. } => self.trace.count("invalidations recorded"),
+            Event::InvalidationsPending { .. } => self.trace.count("invalidations kept"),
             Event::Evicted { cause, .. } => self.trace.count(match cause {
                 EvictionCause::Quota => "evicted by quota",
                 _ => "evicted",

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use unstale::{CacheLimits, ClockLimits, L1Limits, PendingLimits, position::PartitionCount};
+use unstale::{
+    BreakerLimits, BreakerPer, CacheLimits, ClockLimits, L1Limits, PendingLimits, Resilience, position::PartitionCount,
+};
 
 use super::{
     dice::Dice,
@@ -65,6 +67,7 @@ pub(crate) const JUMP_MS_MAX: i64 = 20_000;
 pub(crate) const DRIFT_PPM_MAX: i64 = 5000;
 
 /// A run.
+#[allow(clippy::struct_excessive_bools, reason = "each is drawn by itself")]
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
     pub(crate) nodes: usize,
@@ -81,8 +84,15 @@ pub(crate) struct Plan {
     pub(crate) faults: Vec<Fault>,
     pub(crate) faults_every_ms: u64,
     pub(crate) weather: Weather,
+    /// Only nodes of odd numbers have that weather, and nobody writes through them: a record of their own, which they need
+    /// not be told of, would come before older ones.
+    pub(crate) half_the_nodes_have_it: bool,
+    /// How nodes behave towards a store that fails or is slow; none: they wait as long as it takes.
+    pub(crate) resilience: Option<Resilience>,
     pub(crate) replica_lag_ms_max: u64,
     pub(crate) think_ms_max: u64,
+    /// Of six writes five are reads instead.
+    pub(crate) rare_writes: bool,
     pub(crate) loads_failing_percent: u32,
     /// Nodes of odd numbers run another build, whose pages have another schema.
     pub(crate) two_builds: bool,
@@ -106,7 +116,8 @@ impl Plan {
             doubled_percent: if stormy { dice.pick(0..20) } else { 0 },
             slow_percent: *dice.one(&[0, 0, 2, 20]),
             late_pages_percent: 0,
-            late_wakes_percent: 0,
+            refused_pages_percent: 0,
+            wakes_lag_ms: 0,
         };
         let tiny = dice.percent(40);
         let mut plan = Self {
@@ -135,8 +146,11 @@ impl Plan {
             faults,
             faults_every_ms: dice.pick(50..1500),
             weather,
+            half_the_nodes_have_it: false,
+            resilience: None,
             replica_lag_ms_max: *dice.one(&[0, 5, 500, 5000]),
             think_ms_max: *dice.one(&[2, 20, 300]),
+            rare_writes: false,
             loads_failing_percent: *dice.one(&[0, 0, 5, 20]),
             two_builds: dice.percent(15),
             skewed: dice.percent(50),
@@ -147,8 +161,11 @@ impl Plan {
             1 => plan.slow_loads_of_lonely_nodes(dice),
             2 => plan.lost_keys(),
             3 => plan.late_pages(dice),
-            4 => plan.lost_words(),
+            4 => plan.old_words(),
             _ => {}
+        }
+        if dice.percent(30) {
+            plan.guard_the_store(dice);
         }
         plan
     }
@@ -157,7 +174,40 @@ impl Plan {
     pub(crate) fn calm(dice: &Dice) -> Self {
         let plan = Self::draw(dice);
         let weather = Weather::default();
-        Self { faults: Vec::new(), weather, loads_failing_percent: 0, two_builds: false, skewed: false, ..plan }
+        let calm = Self { faults: Vec::new(), weather, loads_failing_percent: 0, ..plan };
+        Self { two_builds: false, skewed: false, resilience: None, rare_writes: false, ..calm }
+    }
+
+    /// The weather of a node.
+    pub(crate) fn weather_of(&self, node: usize) -> Weather {
+        if self.half_the_nodes_have_it && node.is_multiple_of(2) { Weather::default() } else { self.weather }
+    }
+
+    /// Where one writes who is at this node.
+    pub(crate) fn writers_node(&self, at: usize) -> usize {
+        if self.half_the_nodes_have_it { at & !1 } else { at }
+    }
+
+    /// Nodes have breaker, time-outs and repetitions, and go on without a store that fails or is slow. In half of such
+    /// runs they also keep the invalidations that it does not take.
+    fn guard_the_store(&mut self, dice: &Dice) {
+        let millis = |of: &[u64]| Duration::from_millis(*dice.one(of));
+        self.resilience = Some(Resilience {
+            breaker: BreakerLimits {
+                failures_max: *dice.one(&[1, 5]),
+                open_for: millis(&[200, 3000]),
+                sign_of_life_after: millis(&[50, 1000]),
+                ..BreakerLimits::default()
+            },
+            breaker_per: *dice.one(&[BreakerPer::Store, BreakerPer::Partition]),
+            operation_wait: millis(&[200, 1000]),
+            read_wait: millis(&[10, 35, 200]),
+            late_operations_max: *dice.one(&[1, 1024]),
+            ..Resilience::default()
+        });
+        if dice.percent(50) {
+            self.cache.pending.records_max = *dice.one(&[2, 1024]);
+        }
     }
 
     /// Answers are long on their way, and nothing else tells a node what has changed meanwhile.
@@ -197,16 +247,19 @@ impl Plan {
         self.bound = Duration::from_millis(*dice.one(&[50, 300]));
     }
 
-    /// Messages come late or never, and so do answers of the log, now and then: what a node is told is next is seldom all
-    /// that there is, and it has no other way to know.
-    fn lost_words(&mut self) {
-        self.weather =
-            Weather { late_pages_percent: 50, late_wakes_percent: 50, lost_wakes_percent: 50, ..Weather::default() };
+    /// One of two nodes is refused by the log nearly always, and what it is told of was appended more than half a second
+    /// ago: hardly ever the last there is, and the node has no other way to know. The other node is well, and acknowledges
+    /// at once what this one does not hear of for twice its bound. Writes are so rare that a page in memory may outlive what
+    /// the node is told meanwhile.
+    fn old_words(&mut self) {
+        self.weather = Weather { refused_pages_percent: 95, wakes_lag_ms: 600, ..Weather::default() };
+        self.half_the_nodes_have_it = true;
         self.faults.clear();
         self.become_busy();
         self.nodes = 2;
         self.clients = 16;
-        // Long enough for messages to be heard between two answers, short enough for what they leave out to matter.
+        self.think_ms_max = 300;
+        self.rare_writes = true;
         self.bound = Duration::from_millis(300);
     }
 

@@ -1,13 +1,14 @@
 //! What a read promises, and whether it kept it.
 //!
 //! - To see everything that *this node* acknowledged before it began; a read that does not mind staleness does not.
+//! - To see everything that this *process* has kept for a store that did not take it; the same exception.
 //! - To see everything whose *position* it carries; the same exception.
 //! - To see everything that *any node* acknowledged before it began, if it is strict; before its bound, if it is
 //!   bounded. The bound is the node's, by its clock: a view is good for that long after the store was *asked*. A clock
 //!   that is set back may let a view seem younger than it is, by as much as it was set back, for some seconds.
 //! - A page that was made of others promises no more than the weakest read among them.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 use unstale::{
@@ -16,24 +17,32 @@ use unstale::{
 };
 
 use super::{
-    node::Node,
+    node::{Node, Process},
     pages::{Kind, Saw},
     plan::{Fault, JUMP_MS_MAX, LOAD_TIMEOUT, SKEW_MS_MAX},
     world::World,
 };
 
 /// A read's promise, taken when it begins.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Promise {
     any: Moment,
     node: Option<Moment>,
+    /// Of what the process has kept.
+    kept: Option<(Arc<History>, Moment)>,
     carried: Option<Moment>,
     began: Instant,
     staleness: Duration,
 }
 
 impl Promise {
-    pub(crate) fn of(world: &World, node: &Node, kind: Kind, mode: Mode, carried: Option<&History>) -> Self {
+    pub(crate) fn of(
+        world: &World,
+        (node, process): (&Node, &Process),
+        kind: Kind,
+        mode: Mode,
+        carried: Option<&History>,
+    ) -> Self {
         let inner = match kind {
             Kind::Nested | Kind::NestedShared | Kind::NestedStale => Some(world.inner_mode(kind)),
             _ => None,
@@ -48,6 +57,7 @@ impl Promise {
         Self {
             any,
             node: (!exempt).then(|| node.history.now()),
+            kept: (!exempt).then(|| (process.kept.clone(), process.kept.now())),
             carried: carried.filter(|_| !exempt).map(History::now),
             began,
             staleness,
@@ -68,6 +78,9 @@ impl Promise {
         world.history.read(&format!("{reader}, in its time,"), any, saw.iter().copied());
         if let Some(moment) = self.node {
             node.history.read(&format!("{reader}, where it was written,"), moment, saw.iter().copied());
+        }
+        if let Some((kept, moment)) = &self.kept {
+            kept.read(&format!("{reader}, where it was kept,"), *moment, saw.iter().copied());
         }
         if let Some(moment) = self.carried {
             carried.read(&format!("{reader}, with positions,"), moment, saw.iter().copied());

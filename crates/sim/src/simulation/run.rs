@@ -88,7 +88,7 @@ async fn run_in(seed: u64, breach: Breach, trace: &Arc<Trace>) -> Vec<String> {
         .collect();
     for node in nodes.iter() {
         node.start(&plan, Weather::default()).await;
-        node.process().expect("it was started").link.set_weather(|weather| *weather = plan.weather);
+        node.process().expect("it was started").link.set_weather(|weather| *weather = plan.weather_of(node.index));
     }
     let world = Arc::new(World::new(plan.clone(), dice(), trace.clone()));
     let nemesis = Nemesis { world: world.clone(), nodes: nodes.clone(), server: server.clone(), dice: dice() };
@@ -127,8 +127,7 @@ async fn run_in(seed: u64, breach: Breach, trace: &Arc<Trace>) -> Vec<String> {
         violations.push("the store's log or clocks are beyond their limits".to_owned());
     }
     violations.extend(world.history.violations().iter().map(ToString::to_string));
-    let of_nodes = nodes.iter().flat_map(|node| node.history.violations());
-    violations.extend(of_nodes.map(|violation| violation.to_string()));
+    violations.extend(nodes.iter().flat_map(Node::violations).map(|violation| violation.to_string()));
     violations
 }
 

@@ -132,7 +132,7 @@ async fn read(world: &Arc<World>, nodes: &[Node], dice: &Dice) {
     let node = &nodes[(page.tenant + dice.pick(0..4)) % nodes.len()];
     let Some(process) = node.process() else { return };
     let mode = Mode::Bounded(world.plan.bound);
-    let promise = Promise::of(world, node, page.kind(), mode, None);
+    let promise = Promise::of(world, (node, &process), page.kind(), mode, None);
     let read = world::read::<FirstPage>(world.clone(), process.cache, page, mode, PositionSet::default()).await;
     if let Ok(fetched) = read {
         world.trace.count(&format!("verdict: {}", fetched.verdict));

@@ -6,7 +6,7 @@ use unstale::testing::Sabotage;
 use unstale_sim::simulation::{Breach, StoreBreach, Totals, first_to_notice, run};
 
 /// Seeds of this test run; `make sim` runs more.
-const SEEDS: u64 = 240;
+const SEEDS: u64 = 300;
 /// Most seeds until a breach is noticed.
 const SEEDS_TO_NOTICE: u64 = 400;
 
@@ -28,7 +28,7 @@ fn the_same_seed_gives_the_same_run() {
 /// Some seeds, and their traces' hashes. Readers wait together for a load in all of them, a node crashes under its
 /// clients in the last.
 const RECORDED: [(u64, u64); 4] =
-    [(8, 0xde7c_1c76_8b75_962b), (11, 0xe821_2ee4_d4e4_0152), (19, 0x1fb0_0b28_c76f_a1c4), (44, 0x39e1_a420_cdd2_acf2)];
+    [(8, 0xd9d2_1aa7_a057_fbeb), (11, 0x1634_b8ac_e004_30cc), (19, 0xa5fa_0e9d_c368_5589), (44, 0x486e_609a_2635_2031)];
 
 /// Not only within one process: in every build and on every platform. What a run *is* changes whenever engine or
 /// simulation do something more or less, or say it in other words; then the hashes are recorded anew, from the list that
@@ -53,7 +53,7 @@ fn the_same_seed_gives_the_same_run_in_another_process() {
 }
 
 /// Everything that happens to a cache, as the trace counts it.
-const HAPPENS: [&str; 56] = [
+const HAPPENS: [&str; 65] = [
     "verdict: HIT",
     "verdict: STALE (grace)",
     "verdict: STALE (invalidated)",
@@ -65,6 +65,8 @@ const HAPPENS: [&str; 56] = [
     "verdict: MISS (below-floor)",
     "verdict: MISS (epoch-changed)",
     "verdict: BYPASS (store-failed)",
+    "verdict: BYPASS (store-open)",
+    "verdict: BYPASS (store-slow)",
     "verdict: MISS (schema)",
     "verdict: BYPASS (key-too-long)",
     "verdict: BYPASS (out-of-reach)",
@@ -81,6 +83,12 @@ const HAPPENS: [&str; 56] = [
     "error: TimedOut",
     "error: not recorded",
     "error: writer's node died",
+    "error: kept for the store",
+    "invalidations kept",
+    "invalidations recorded",
+    "breaker: open",
+    "breaker: half-open",
+    "breaker: closed",
     "read: strict",
     "read: bounded",
     "read: stale ok",
@@ -110,6 +118,7 @@ const HAPPENS: [&str; 56] = [
     "fault: wake-up lost",
     "fault: wake-up late",
     "fault: late page of the log",
+    "fault: page of the log refused",
 ];
 
 #[test]
@@ -127,7 +136,7 @@ fn no_seed_breaks_a_promise_and_everything_happens() {
 }
 
 /// Breaches, and a seed that noticed each when this was written: asked first, it only saves time.
-const BREACHES: [(Breach, u64); 16] = [
+const BREACHES: [(Breach, u64); 18] = [
     (by_engine(Sabotage::StampAfterLoad), 4),
     (by_engine(Sabotage::JoinUnjudged), 9),
     (by_engine(Sabotage::AcknowledgeEarly), 16),
@@ -136,11 +145,13 @@ const BREACHES: [(Breach, u64); 16] = [
     (by_engine(Sabotage::JoinUnconfirmed), 5),
     (by_engine(Sabotage::IgnoreGap), 6),
     (by_engine(Sabotage::ConfirmLate), 43),
+    (by_engine(Sabotage::ConfirmByTold), 2),
     (by_engine(Sabotage::ApplyToldOverGap), 14),
     (by_engine(Sabotage::ConfirmUnheard), 0),
     (by_engine(Sabotage::PositionWithoutEpoch), 19),
     (by_engine(Sabotage::TrustStore), 0),
     (by_engine(Sabotage::ForgetNested), 0),
+    (by_engine(Sabotage::ServePending), 17),
     (by_store(StoreBreach::RunIgnored), 2),
     (by_store(StoreBreach::LostLogIsEmpty), 19),
     (by_store(StoreBreach::EpochReused), 2),
@@ -157,9 +168,8 @@ const fn by_store(store: StoreBreach) -> Breach {
 /// A checker that has never failed proves nothing.
 #[test]
 fn every_breach_is_noticed() {
-    // `ConfirmByTold` is noticed by the model and by a test of the engine's own, and by none of 400 runs, although some have
-    // messages that are lost or late between late answers of the log.
-    assert_eq!(BREACHES.len(), Sabotage::ALL.len() + StoreBreach::HARMFUL.len() - 1, "one is missing here");
+    // `ServePending` is not among all: it shows only while the store is away.
+    assert_eq!(BREACHES.len(), Sabotage::ALL.len() + 1 + StoreBreach::HARMFUL.len(), "one is missing here");
     for (breach, seed) in BREACHES {
         let noticed = first_to_notice(breach, std::iter::once(seed).chain(0..SEEDS_TO_NOTICE));
         assert!(noticed.is_some(), "{breach:?} was not noticed in {SEEDS_TO_NOTICE} runs");

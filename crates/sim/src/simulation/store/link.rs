@@ -46,8 +46,10 @@ pub(crate) struct Weather {
     pub(crate) slow_percent: u32,
     /// Answers of the log that take up to half a second; everything else is as fast as it is otherwise.
     pub(crate) late_pages_percent: u32,
-    /// Messages that take a tenth of a second; what they tell is old by then.
-    pub(crate) late_wakes_percent: u32,
+    /// Questions to the log that are refused at once; everything else is answered.
+    pub(crate) refused_pages_percent: u32,
+    /// How much longer messages take, all alike: what they tell is old by then.
+    pub(crate) wakes_lag_ms: u64,
 }
 
 /// The store as one node sees it.
@@ -120,9 +122,9 @@ impl Link {
         let copies = if self.dice.percent(weather.doubled_percent) { 2 } else { 1 };
         for _ in 0..copies {
             let (link, mut way, record) = (self.clone(), self.way(weather), record.cloned());
-            if self.dice.percent(weather.late_wakes_percent) {
+            if weather.wakes_lag_ms > 0 {
                 self.trace.count("fault: wake-up late");
-                way.time += self.dice.millis(30..100);
+                way.time += Duration::from_millis(weather.wakes_lag_ms);
             }
             tokio::spawn(async move {
                 way.travel().await;
@@ -155,6 +157,10 @@ impl Link {
                 back.time += self.dice.millis(50..500);
             }
             let lost_there = self.dice.percent(weather.lost_requests_percent);
+            let refused = matches!(op, Op::Read { .. }) && self.dice.percent(weather.refused_pages_percent);
+            if refused {
+                self.trace.count("fault: page of the log refused");
+            }
             let lost_back = self.dice.percent(weather.lost_answers_percent);
             if lost_there {
                 self.trace.count("fault: request lost");
@@ -164,12 +170,13 @@ impl Link {
             }
             // How long it takes the node to notice a loss: at once, when the connection breaks, or never.
             let noticed = self.dice.millis(0..2000).saturating_sub(Duration::from_millis(800));
+            let noticed = if refused { Duration::ZERO } else { noticed };
             let later = if copy == 0 { Duration::ZERO } else { self.dice.millis(1..3000) };
             // Of a node that is cut off nothing arrives, and nothing comes back to it.
             let (server, op, answer, trace) = (self.server.clone(), op.clone(), answer.clone(), self.trace.clone());
             let (node, cut) = (self.node, weather.cut);
             tokio::spawn(async move {
-                if cut || lost_there {
+                if cut || lost_there || refused {
                     if cut {
                         trace.count("fault: request into a cut");
                     }
