@@ -33,11 +33,13 @@ mod tls;
 use std::{convert::Infallible, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
+use futures_util::FutureExt as _;
 use http::{Request, Response};
 use http_body::Body;
 use hyper::body::Incoming;
 use tokio::{
     net::{TcpListener, TcpSocket, TcpStream},
+    task::{JoinSet, unconstrained, yield_now},
     time::{sleep, timeout},
 };
 use tokio_rustls::TlsAcceptor;
@@ -59,6 +61,8 @@ use super::tls::TlsError;
 
 /// Connections that the system holds until they are accepted.
 const BACKLOG: u32 = 4096;
+/// Connections that are accepted at a stretch, before those that are open get their turn: as many as may wait.
+const ACCEPTED_AT_ONCE: u32 = BACKLOG;
 /// After a connection could not be accepted, for want of file descriptors, say.
 const PAUSE: Duration = Duration::from_millis(50);
 /// How long connections have to end after they were told to close.
@@ -150,14 +154,20 @@ impl Listener {
                 None => std::future::pending().await,
             }
         };
+        let drain_limit = settings.drain_limit;
+        // Among the connections, not beside them: on a thread of its own it would have to share the processor with all
+        // of them, and of thousands that come at once the last would wait the longer.
+        let mut accepting = JoinSet::new();
+        accepting.spawn(accept(tcp, settings, certificates.clone(), registry.clone(), service));
         let ended = async {
             tokio::select! {
-                () = accept(tcp, &settings, certificates.as_ref(), &registry, service) => {}
+                _ = accepting.join_next() => {}
                 () = stop => {}
             }
+            accepting.shutdown().await;
             registry.tell_all(Command::Finish);
-            if timeout(settings.drain_limit, registry.empty()).await.is_err() {
-                let limit_s = settings.drain_limit.as_secs();
+            if timeout(drain_limit, registry.empty()).await.is_err() {
+                let limit_s = drain_limit.as_secs();
                 tracing::warn!(limit_s, open = registry.count(), "connections were cut off: the drain limit is over");
                 registry.tell_all(Command::Close);
                 let _ = timeout(CLOSE_LIMIT, registry.empty()).await;
@@ -181,9 +191,9 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 
 async fn accept<S, B>(
     tcp: TcpListener,
-    settings: &ListenSettings,
-    certificates: Option<&Arc<Certificates>>,
-    registry: &Arc<Registry>,
+    settings: ListenSettings,
+    certificates: Option<Arc<Certificates>>,
+    registry: Arc<Registry>,
     service: S,
 ) where
     S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
@@ -191,10 +201,23 @@ async fn accept<S, B>(
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    let protocols = Arc::new(Protocols::new(settings));
+    let protocols = Arc::new(Protocols::new(&settings));
+    let mut at_a_stretch = 0;
     loop {
-        let place = registry.place().await;
-        let (stream, peer) = match tcp.accept().await {
+        if at_a_stretch == ACCEPTED_AT_ONCE {
+            at_a_stretch = 0;
+            yield_now().await;
+        }
+        // The runtime's own limit is lower: after some dozens, the next one would wait behind all that were accepted.
+        let place = unconstrained(registry.place()).await;
+        let accepted = if let Some(accepted) = unconstrained(tcp.accept()).now_or_never() {
+            at_a_stretch += 1;
+            accepted
+        } else {
+            at_a_stretch = 0;
+            unconstrained(tcp.accept()).await
+        };
+        let (stream, peer) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
@@ -207,7 +230,7 @@ async fn accept<S, B>(
         let state = registry.open(place, certificates.is_some());
         let service = ConnectionService { inner: service.clone(), peer: PeerAddress(peer), certificate: None, state };
         let protocols = protocols.clone();
-        match certificates {
+        match &certificates {
             None => {
                 let stream = Watched::new(ClientStream::Plain(stream), service.state.clone());
                 tokio::spawn(Connection::new(stream, service, protocols));
