@@ -11,7 +11,7 @@ use unstale_server::telemetry::DatabaseMetrics;
 use utoipa::ToSchema;
 
 /// How long it is remembered.
-const MINUTES: usize = 60;
+const MINUTES: i64 = 60;
 /// Longest time that is believed: longer ones are a laptop that slept.
 const SHOWN_MS_MAX: f64 = 600_000.0;
 /// Most calls of a page that are believed.
@@ -152,7 +152,7 @@ impl Experience {
         }
         let by_minute = kept.minutes.iter().map(Minute::shown).filter(|minute| !minute.is_empty()).collect();
         CacheExperience {
-            since: kept.started.max(now - TimeDelta::minutes(MINUTES as i64)),
+            since: kept.started.max(now - TimeDelta::minutes(MINUTES)),
             cached: cached.took(),
             uncached: uncached.took(),
             statements: kept.minutes.iter().map(|minute| minute.statements).sum(),
@@ -165,7 +165,7 @@ impl Kept {
     /// The present minute, with the statements that were run since the last look.
     fn minute(&mut self, now: DateTime<Utc>, statements: u64) -> &mut Minute {
         let at = now.duration_trunc(TimeDelta::minutes(1)).unwrap_or(now);
-        let oldest = at - TimeDelta::minutes(MINUTES as i64);
+        let oldest = at - TimeDelta::minutes(MINUTES);
         while self.minutes.front().is_some_and(|minute| minute.at <= oldest) {
             self.minutes.pop_front();
         }

@@ -80,7 +80,7 @@ async fn column(world: &World, name: &str) -> Vec<Option<String>> {
 async fn quality(world: &World) -> DataQuality {
     let views = Views::new(world.store.clone(), world.cache.clone());
     let read = views.data_quality(world.acme, world.acme_import, &ReadOptions::default()).await.unwrap();
-    DataQuality::clone(&read.value().expect("the import is there"))
+    read.value().expect("the import is there").clone()
 }
 
 async fn a_correction_shows_wherever_the_value_stands_and_can_be_taken_back(database: Database) {

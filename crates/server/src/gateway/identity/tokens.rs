@@ -50,7 +50,12 @@ pub(crate) struct Tokens {
 /// The token that came last on a connection, if it was believed: most connections send one and the same again and
 /// again, and to hash it costs more than all else that an identity does.
 #[derive(Default)]
-pub(crate) struct LastToken(Mutex<Option<(Box<[u8]>, Arc<Remembered>)>>);
+pub(crate) struct LastToken(Mutex<Option<Presented>>);
+
+struct Presented {
+    text: Box<[u8]>,
+    held: Arc<Remembered>,
+}
 
 impl LastToken {
     /// Lets go of it.
@@ -60,13 +65,13 @@ impl LastToken {
 
     fn find(&self, token: &str) -> Option<Arc<Remembered>> {
         let last = self.0.lock();
-        let (text, held) = last.as_ref()?;
+        let Presented { text, held } = last.as_ref()?;
         constant_time_eq(text, token.as_bytes()).then(|| held.clone())
     }
 
     fn note(&self, token: &str, held: &Arc<Remembered>) {
         if token.len() <= LAST_BYTES_MAX {
-            *self.0.lock() = Some((token.as_bytes().into(), held.clone()));
+            *self.0.lock() = Some(Presented { text: token.as_bytes().into(), held: held.clone() });
         }
     }
 }

@@ -68,12 +68,11 @@ impl RequestMetrics {
             duration: self.durations.get_or_create_owned(&RequestDuration { method, route: route.to_owned() }),
         };
         let found;
-        let metrics = match counters {
-            Some(counters) => counters.0.get_or_init(|| self.route(route)).as_deref(),
-            None => {
-                found = self.route(route);
-                found.as_deref()
-            }
+        let metrics = if let Some(counters) = counters {
+            counters.0.get_or_init(|| self.route(route)).as_deref()
+        } else {
+            found = self.route(route);
+            found.as_deref()
         };
         match metrics {
             Some(metrics) => metrics.count(method, status, took, resolve),
