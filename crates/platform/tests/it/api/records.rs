@@ -38,7 +38,7 @@ async fn it_is_for_administrators_of_the_platform_alone() {
             checked += 1;
         }
     }
-    assert_eq!(checked, 2 * 12);
+    assert_eq!(checked, 2 * 13);
 }
 
 #[tokio::test]
