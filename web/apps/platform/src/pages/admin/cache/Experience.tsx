@@ -1,9 +1,8 @@
-import { Box, Table, Text } from '@mantine/core';
-import type { ReactNode } from 'react';
+import { Stack, Text } from '@mantine/core';
 import { useCacheExperience } from '../../../api/queries';
 import type { CacheExperience } from '../../../api/types';
+import { type Column, DataTable } from '../../../components/DataTable';
 import { QueryView } from '../../../components/QueryView';
-import { ScrollRegion } from '../../../components/ScrollRegion';
 import { Section } from '../../../components/Section';
 import { TimeAgo } from '../../../components/TimeAgo';
 import { difference, statementsPerPage } from '../../../lib/cache-figures';
@@ -17,90 +16,74 @@ export function Experience() {
       title="What pages take"
       note="As browsers measure it, in the last hour of the node that answers you."
     >
-      <Box className="card" p="md">
-        <QueryView query={experience}>{(hour) => <Comparison hour={hour} />}</QueryView>
-      </Box>
+      <QueryView query={experience}>{(hour) => <Comparison hour={hour} />}</QueryView>
     </Section>
   );
 }
 
+interface Line {
+  name: string;
+  cached: number | null | undefined;
+  uncached: number | null | undefined;
+  text: (value: number) => string;
+  /** Whether one is to be compared with the other. */
+  compared: boolean;
+}
+
 const ms = (value: number) => `${formatNumber(Math.round(value))} ms`;
 const mean = (value: number) => value.toFixed(1);
+const known = ({ text }: Line, value: number | null | undefined) =>
+  typeof value === 'number' ? text(value) : '–';
+
+const columns: [Column<Line>, ...Column<Line>[]] = [
+  { key: 'name', header: 'Of a page', render: ({ name }) => name },
+  { key: 'cached', header: 'With the cache', align: 'right', render: (line) => known(line, line.cached) },
+  { key: 'uncached', header: 'Without it', align: 'right', render: (line) => known(line, line.uncached) },
+  {
+    key: 'difference',
+    header: 'Difference',
+    align: 'right',
+    render: ({ cached, uncached, compared }) => {
+      const percent = compared ? difference(cached, uncached) : null;
+      return percent === null ? '–' : `${percent < 0 ? '−' : '+'}${Math.abs(percent)} %`;
+    },
+  },
+];
+
+function linesOf({ cached, uncached }: CacheExperience): Line[] {
+  const line = (name: string, of: 'calls_mean' | 'shown_ms_p50' | 'shown_ms_p75', text: Line['text']) => ({
+    name,
+    cached: cached[of],
+    uncached: uncached[of],
+    text,
+    compared: true,
+  });
+  return [
+    line('Calls to the API', 'calls_mean', mean),
+    line('Until half of them show their data', 'shown_ms_p50', ms),
+    line('Until three of four do', 'shown_ms_p75', ms),
+    {
+      name: 'Pages shown',
+      cached: cached.pages,
+      uncached: uncached.pages,
+      text: formatNumber,
+      compared: false,
+    },
+  ];
+}
 
 function Comparison({ hour }: { hour: CacheExperience }) {
-  const { cached, uncached } = hour;
   const statements = statementsPerPage(hour);
   return (
-    <>
-      <ScrollRegion label="What pages take">
-        <Table verticalSpacing="xs">
-          <Table.Thead>
-            <Table.Tr>
-              <Table.Th>Of a page</Table.Th>
-              <Table.Th ta="right">With the cache</Table.Th>
-              <Table.Th ta="right">Without it</Table.Th>
-              <Table.Th ta="right">Difference</Table.Th>
-            </Table.Tr>
-          </Table.Thead>
-          <Table.Tbody>
-            <Row name="Calls to the API" of={cached.calls_mean} past={uncached.calls_mean} text={mean} />
-            <Row
-              name="Until half of them show their data"
-              of={cached.shown_ms_p50}
-              past={uncached.shown_ms_p50}
-              text={ms}
-            />
-            <Row
-              name="Until three of four do"
-              of={cached.shown_ms_p75}
-              past={uncached.shown_ms_p75}
-              text={ms}
-            />
-            <Table.Tr>
-              <Table.Td>Pages shown</Table.Td>
-              <Table.Td ta="right" className="numeric">
-                {formatNumber(cached.pages)}
-              </Table.Td>
-              <Table.Td ta="right" className="numeric">
-                {formatNumber(uncached.pages)}
-              </Table.Td>
-              <Table.Td />
-            </Table.Tr>
-          </Table.Tbody>
-        </Table>
-      </ScrollRegion>
-      <Text size="sm" c="dimmed" mt="sm">
+    <Stack gap="sm">
+      <DataTable label="What pages take" rows={linesOf(hour)} columns={columns} rowKey={({ name }) => name} />
+      <Text size="sm" c="dimmed">
         The database ran {formatNumber(hour.statements)} statements that read
-        {statements !== null && `, ${mean(statements)} for each page shown`}, since{' '}
+        {statements !== null && `, ${mean(statements)} for each page shown`}. Counted since{' '}
         <TimeAgo at={hour.since} />.
-        {uncached.pages === 0 &&
-          ' Nobody was sent past the cache: Feature flags can do that for a share of the users, to compare.'}
+        {hour.uncached.pages === 0 &&
+          ' Nobody was sent past the cache: feature flags can do that for a share of the users, to compare.'}
       </Text>
-    </>
-  );
-}
-
-interface RowProps {
-  name: ReactNode;
-  of: number | null | undefined;
-  past: number | null | undefined;
-  text: (value: number) => string;
-}
-
-function Row({ name, of, past, text }: RowProps) {
-  const percent = difference(of, past);
-  return (
-    <Table.Tr>
-      <Table.Td>{name}</Table.Td>
-      <Table.Td ta="right" className="numeric">
-        {typeof of === 'number' ? text(of) : '–'}
-      </Table.Td>
-      <Table.Td ta="right" className="numeric">
-        {typeof past === 'number' ? text(past) : '–'}
-      </Table.Td>
-      <Table.Td ta="right" className="numeric">
-        {percent === null ? '–' : `${percent > 0 ? '+' : percent < 0 ? '−' : ''}${Math.abs(percent)} %`}
-      </Table.Td>
-    </Table.Tr>
+    </Stack>
   );
 }
