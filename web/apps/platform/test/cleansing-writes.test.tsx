@@ -1,10 +1,10 @@
 import { act, cleanup, renderHook } from '@testing-library/react';
-import { type CoherentSession, createCoherentSession, SessionBoundary } from '@unstale/client/react';
-import type { ReactNode } from 'react';
+import type { CoherentSession } from '@unstale/client/react';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { useCorrectValues, useUndoCorrections } from '../src/api/cleansing';
 import { useDataQuality } from '../src/api/queries';
 import type { Correction, DataQuality, ValuesCorrected } from '../src/api/types';
+import { openSession, pause, within } from './support';
 
 interface Sent {
   path: string;
@@ -56,23 +56,13 @@ function fakeServer(values: readonly string[]) {
   return { state, json, fetch: fetch as unknown as typeof globalThis.fetch };
 }
 
-/** A socket that never connects: corrections must not depend on it. */
-class NoSocket extends EventTarget {
-  close() {}
-}
-
 const VALUES = Array.from({ length: 401 }, (_, at) => `v${at}`);
 let server: ReturnType<typeof fakeServer>;
 let session: CoherentSession;
 
 beforeEach(() => {
   server = fakeServer(VALUES);
-  session = createCoherentSession({
-    scope: ['client', 'user'],
-    api: { baseUrl: '/api', fetch: server.fetch },
-    live: { url: () => 'ws://host', WebSocket: NoSocket },
-    greetingWaitMs: 0,
-  });
+  session = openSession(server.fetch);
 });
 
 afterEach(() => {
@@ -80,12 +70,8 @@ afterEach(() => {
   session.dispose();
 });
 
-const pause = () => act(() => new Promise((resolve) => setTimeout(resolve, 20)));
-
 async function openPage() {
-  const wrapper = ({ children }: { children: ReactNode }) => (
-    <SessionBoundary session={session}>{children}</SessionBoundary>
-  );
+  const wrapper = within(session);
   const { result } = renderHook(
     () => ({
       quality: useDataQuality('i'),

@@ -1,11 +1,11 @@
 import { act, cleanup, renderHook } from '@testing-library/react';
-import { type CoherentSession, createCoherentSession, SessionBoundary } from '@unstale/client/react';
-import type { ReactNode } from 'react';
+import type { CoherentSession } from '@unstale/client/react';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { useFieldMappings, useMappingStatistics } from '../src/api/queries';
 import { useReview } from '../src/api/review';
 import type { FieldMapping } from '../src/api/types';
 import { statisticsOf } from '../src/lib/mappings';
+import { openSession, pause, within } from './support';
 
 /** A server reduced to one import: its answers are real, and a write waits until the test lets it end. */
 function fakeServer() {
@@ -39,22 +39,12 @@ function fakeServer() {
   return { state, json, fetch: fetch as unknown as typeof globalThis.fetch };
 }
 
-/** A socket that never connects: the review must not depend on it. */
-class NoSocket extends EventTarget {
-  close() {}
-}
-
 let server: ReturnType<typeof fakeServer>;
 let session: CoherentSession;
 
 beforeEach(() => {
   server = fakeServer();
-  session = createCoherentSession({
-    scope: ['client', 'user'],
-    api: { baseUrl: '/api', fetch: server.fetch },
-    live: { url: () => 'ws://host', WebSocket: NoSocket },
-    greetingWaitMs: 0,
-  });
+  session = openSession(server.fetch);
 });
 
 afterEach(() => {
@@ -62,12 +52,8 @@ afterEach(() => {
   session.dispose();
 });
 
-const pause = () => act(() => new Promise((resolve) => setTimeout(resolve, 20)));
-
 async function openReview() {
-  const wrapper = ({ children }: { children: ReactNode }) => (
-    <SessionBoundary session={session}>{children}</SessionBoundary>
-  );
+  const wrapper = within(session);
   const { result } = renderHook(
     () => ({
       mappings: useFieldMappings('i'),

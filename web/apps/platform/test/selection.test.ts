@@ -1,5 +1,12 @@
 import { describe, expect, it } from 'vitest';
-import { emptySelection, extend, toggle, toggleAll, visibleSelection } from '../src/lib/selection';
+import {
+  emptySelection,
+  extend,
+  toggle,
+  toggleAll,
+  toggleSome,
+  visibleSelection,
+} from '../src/lib/selection';
 
 const shown = ['a', 'b', 'c', 'd', 'e'];
 const ids = (selection: { ids: ReadonlySet<string> }) => [...selection.ids].sort();
@@ -34,6 +41,13 @@ describe('selection', () => {
     expect(ids(all)).toEqual(shown);
     expect(ids(toggleAll(all, shown))).toEqual([]);
     expect(ids(toggleAll(emptySelection, []))).toEqual([]);
+  });
+
+  it('selects some rows beside the others, then none of them', () => {
+    const others = toggle(emptySelection, 'e');
+    const some = toggleSome(toggle(others, 'a'), ['a', 'b']);
+    expect(ids(some)).toEqual(['a', 'b', 'e']);
+    expect(ids(toggleSome(some, ['a', 'b']))).toEqual(['e']);
   });
 
   it('acts only on rows that are shown, in their order', () => {

@@ -41,12 +41,12 @@ export function useUndoCorrections(importId: string) {
 }
 
 /** Says which of these corrections there still are, as far as this browser knows. */
-export function useStanding(importId: string): (ids: readonly string[]) => string[] {
+export function useLeftOf(importId: string): (ids: readonly string[]) => string[] {
   const session = useCoherentSession();
   return (ids) => {
     const key = keyOf(session, getDataQuality({ import_id: importId }));
-    const standing = session.queryClient.getQueryData<DataQuality>(key)?.corrections.map(({ id }) => id);
-    return ids.filter((id) => standing?.includes(id) ?? true);
+    const left = session.queryClient.getQueryData<DataQuality>(key)?.corrections.map(({ id }) => id);
+    return ids.filter((id) => left?.includes(id) ?? true);
   };
 }
 

@@ -27,6 +27,17 @@ export function toggleAll(selection: Selection, shown: readonly string[]): Selec
   return allSelected ? emptySelection : { ids: new Set(shown), anchor: selection.anchor };
 }
 
+/** All of `some` beside what is selected, or none of them if all are. */
+export function toggleSome(selection: Selection, some: readonly string[]): Selection {
+  const ids = new Set(selection.ids);
+  const allSelected = some.every((id) => ids.has(id));
+  for (const id of some) {
+    if (allSelected) ids.delete(id);
+    else ids.add(id);
+  }
+  return { ids, anchor: null };
+}
+
 /** What of the selection can be acted on: a row hidden by a filter is never changed unseen. */
 export function visibleSelection(selection: Selection, shown: readonly string[]): string[] {
   return shown.filter((id) => selection.ids.has(id));

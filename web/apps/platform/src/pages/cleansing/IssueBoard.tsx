@@ -18,7 +18,7 @@ import {
   placesOf,
   replacementOf,
 } from '../../lib/cleansing';
-import { emptySelection, extend, toggle, toggleAll, visibleSelection } from '../../lib/selection';
+import { emptySelection, extend, toggle, toggleAll, toggleSome, visibleSelection } from '../../lib/selection';
 import { usePermissions } from '../../session/permissions';
 import { CorrectionBar } from './CorrectionBar';
 import { IssueTable, type Opened, selectionState, shownOf } from './IssueTable';
@@ -116,7 +116,7 @@ export function IssueBoard({ quality }: { quality: DataQuality }) {
     [],
   );
   const onSelectMany = useCallback(
-    (ids: readonly string[]) => setSelection((before) => toggleSome(before.ids, ids)),
+    (ids: readonly string[]) => setSelection((before) => toggleSome(before, ids)),
     [],
   );
 
@@ -192,17 +192,6 @@ export function IssueBoard({ quality }: { quality: DataQuality }) {
 }
 
 const idOf = ({ attribute, issue }: Place): string => issueId(attribute.position, issue);
-
-/** All of `ids` beside what is selected, or none of them if all are. */
-function toggleSome(before: ReadonlySet<string>, ids: readonly string[]) {
-  const after = new Set(before);
-  const all = ids.every((id) => before.has(id));
-  for (const id of ids) {
-    if (all) after.delete(id);
-    else after.add(id);
-  }
-  return { ids: after, anchor: null };
-}
 
 const isWriting = () =>
   document.activeElement instanceof HTMLInputElement && document.activeElement.type === 'text';

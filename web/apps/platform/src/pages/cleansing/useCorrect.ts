@@ -1,4 +1,4 @@
-import { useCorrectValues, useStanding, useUndoCorrections } from '../../api/cleansing';
+import { useCorrectValues, useLeftOf, useUndoCorrections } from '../../api/cleansing';
 import { useUserContext } from '../../api/queries';
 import type { Correction } from '../../api/types';
 import { announce, announceFailure, announceReversible } from '../../components/feedback';
@@ -32,7 +32,7 @@ export function useCorrect(importId: string) {
   const userId = useUserContext().data?.user.id ?? null;
   const { mutateAsync, isPending } = useCorrectValues(importId, userId);
   const { undo } = useUndo(importId);
-  const standing = useStanding(importId);
+  const leftOf = useLeftOf(importId);
 
   const correct = (corrections: readonly Correction[], { onDone, onRefused }: Outcome) => {
     mutateAsync(corrections).then(
@@ -40,7 +40,7 @@ export function useCorrect(importId: string) {
         onDone();
         announceReversible(
           `${plural(corrections.length, 'value')} corrected in ${plural(data.rows, 'row')}.`,
-          () => void visible().then(() => undo(standing(data.corrections))),
+          () => void visible().then(() => undo(leftOf(data.corrections))),
         );
       },
       (error) => {
