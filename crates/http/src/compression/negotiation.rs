@@ -2,7 +2,7 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
-use crate::conditional::is_strong;
+use crate::{conditional::is_strong, rfc9111::vary::thousandths};
 
 /// What tells the validator of the encoded form from that of the plain one: its last characters, within the quotes.
 const ENDING: &str = ";gz\"";
@@ -40,17 +40,7 @@ fn weight(parameters: &str) -> u16 {
         return 1000;
     }
     let value = parameters.strip_prefix(['q', 'Q']).and_then(|rest| rest.trim_start().strip_prefix('='));
-    let Some((whole, part)) = value.map(|value| value.trim().split_once('.').unwrap_or((value.trim(), ""))) else {
-        return 0;
-    };
-    if part.len() > 3 || !part.bytes().all(|byte| byte.is_ascii_digit()) {
-        return 0;
-    }
-    match whole {
-        "0" => format!("{part:0<3}").parse().unwrap_or(0),
-        "1" => 1000,
-        _ => 0,
-    }
+    value.and_then(|value| thousandths(value.trim().as_bytes())).unwrap_or(0)
 }
 
 /// Whether a browser says that another site's page has asked.

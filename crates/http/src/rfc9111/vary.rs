@@ -122,8 +122,8 @@ fn weighted_word(member: &[u8]) -> (u16, &[u8]) {
     }
 }
 
-/// RFC 9110, 12.4.2.
-fn thousandths(weight: &[u8]) -> Option<u16> {
+/// A quality value in thousandths (RFC 9110, 12.4.2).
+pub(crate) fn thousandths(weight: &[u8]) -> Option<u16> {
     let text = std::str::from_utf8(weight).ok()?;
     let (whole, part) = text.split_once('.').unwrap_or((text, ""));
     let digits = part.len() <= 3 && part.bytes().all(|byte| byte.is_ascii_digit());
