@@ -87,12 +87,11 @@ pub(crate) async fn of_import(db: Reading<'_>, client: ClientId, import: Uuid) -
     record(&tags::import(client, import));
     record(&tags::assets_of(client, import));
     let found = imports::find(db, client, import).await?;
-    let mappings = mappings::approved(db, client, import).await?;
-    let column = |position: i32| u32::try_from(position).unwrap_or_default();
+    let mappings = mappings::approved_in(db, client, import).await?;
     let source_of = |position: u32| usize::try_from(position).ok().and_then(|at| mappings.columns.get(at)).cloned();
     let rows = rows_of(db, import).await?;
     let corrections = rows.into_iter().map(|row| {
-        let position = column(row.position);
+        let position = column(&row);
         let mapping = mappings.approved.iter().find(|mapping| mapping.position == position);
         ValueCorrection {
             id: row.id,
@@ -295,10 +294,10 @@ async fn save(
     }
     delete(w, change, &gone).await?;
     ids.extend(gone);
-    let held = replacements(before);
+    let held: HashSet<(u32, &str)> = before.iter().map(|row| (column(row), row.original.as_str())).collect();
     let made: Vec<value_correction::ActiveModel> = wanted
         .iter()
-        .filter(|(position, original, _)| held.of(*position, original).is_none())
+        .filter(|(position, original, _)| !held.contains(&(*position, *original)))
         .map(|(position, original, replacement)| value_correction::ActiveModel {
             id: Set(new_id()),
             client_account_id: Set(import.client_account_id),

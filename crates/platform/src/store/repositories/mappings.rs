@@ -75,6 +75,16 @@ pub async fn statistics(db: Reading<'_>, client: ClientId, import: Uuid) -> Resu
 #[instrument(level = "debug", name = "db.query", skip_all, fields(db.operation = "mappings.approved"))]
 pub async fn approved(db: Reading<'_>, client: ClientId, import: Uuid) -> Result<ImportMappings, StoreError> {
     find_import(db, client, import).await?;
+    approved_in(db, client, import).await
+}
+
+/// The same of an import that was found before.
+pub(super) async fn approved_in(
+    db: Reading<'_>,
+    client: ClientId,
+    import: Uuid,
+) -> Result<ImportMappings, StoreError> {
+    record(&tags::mappings_of(client, import));
     let mappings = of_import(db, import).await?;
     let columns = mappings.iter().map(|mapping| mapping.source_column.clone()).collect();
     let approved = mappings.into_iter().filter(is_approved).filter_map(|mapping| {
