@@ -79,11 +79,7 @@ pub async fn approved(db: Reading<'_>, client: ClientId, import: Uuid) -> Result
 }
 
 /// The same of an import that was found before.
-pub(super) async fn approved_in(
-    db: Reading<'_>,
-    client: ClientId,
-    import: Uuid,
-) -> Result<ImportMappings, StoreError> {
+pub(super) async fn approved_in(db: Reading<'_>, client: ClientId, import: Uuid) -> Result<ImportMappings, StoreError> {
     record(&tags::mappings_of(client, import));
     let mappings = of_import(db, import).await?;
     let columns = mappings.iter().map(|mapping| mapping.source_column.clone()).collect();
