@@ -53,6 +53,9 @@ lint: web/node_modules/.package-lock.json ## Formatting, clippy, types, and the 
 	cargo fmt --all --check
 	cargo fmt --manifest-path benches/Cargo.toml --all --check
 	scripts/check-cache-patterns
+	@# Benchmarks and fuzz targets have locks of their own, which a new dependency of the workspace leaves behind.
+	cargo update --quiet --workspace --locked --manifest-path benches/Cargo.toml
+	cargo update --quiet --workspace --locked --manifest-path fuzz/Cargo.toml
 	cargo clippy --workspace --all-targets --all-features --locked -- -D warnings
 	cd web && npm run check
 	@if command -v cargo-deny >/dev/null; then $(MAKE) audit; \
