@@ -55,7 +55,7 @@ impl Cache {
         let mut answers: Vec<Option<Fetched<V>>> = keys.iter().map(|_| None).collect();
         for places in chunks(keys.len(), self.shared.limits.batch_keys_max) {
             let round = Round { cache: self, keys, policy, required: required(options), load: &load };
-            round.run(places, &mut answers).await?;
+            Box::pin(round.run(places, &mut answers)).await?;
         }
         Ok(answers.into_iter().map(|answer| answer.expect("every place was answered")).collect())
     }

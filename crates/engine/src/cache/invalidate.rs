@@ -118,7 +118,8 @@ impl Cache {
         let wanted = by_partition.len();
         let in_each = by_partition.into_iter().map(|(partition, tags)| {
             let (shared, note) = (shared.clone(), invalidation.note.clone());
-            async move { shared.invalidate_all_in(partition, &tags, &note).await }
+            // Boxed: it is large, and whoever may invalidate would carry it.
+            Box::pin(async move { shared.invalidate_all_in(partition, &tags, &note).await })
         });
         let failed = if wanted == 1 {
             let mut outcome = None;

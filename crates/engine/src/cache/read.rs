@@ -1,6 +1,6 @@
 //! Reading one entry: memory, then the store, then the loader.
 
-use std::{pin::pin, sync::Arc};
+use std::sync::Arc;
 
 use tracing::Instrument as _;
 
@@ -112,8 +112,8 @@ impl Cache {
             cache.verdict = tracing::field::Empty,
             tenant = key.raw().tenant().as_str(),
         );
-        // Pinned where it stands: passed on by value, it would be copied.
-        let beyond = pin!(self.fetch_beyond_memory(key, policy, required(options), accept, load));
+        // Boxed: it is large, and whoever reads would carry it, and copy it into each task that it spawns, for hits as well.
+        let beyond = Box::pin(self.fetch_beyond_memory(key, policy, required(options), accept, load));
         let fetched = beyond.instrument(span.clone()).await;
         if let Ok(fetched) = &fetched {
             span.record("cache.hit", matches!(fetched.verdict, Verdict::Hit | Verdict::Stale(_)));

@@ -9,6 +9,7 @@ mod coherence;
 mod eviction;
 #[cfg(feature = "redis")]
 mod fleet;
+mod futures;
 #[cfg(feature = "redis")]
 mod hanging;
 mod lease;
