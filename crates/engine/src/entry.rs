@@ -23,8 +23,9 @@ pub type TagIds = SmallVec<[TagId; 4]>;
 /// What is in L1: a key's text, a value, its tags, its base and its times.
 ///
 /// In this order in memory: with the counters of the `Arc` around it, all that a hit reads of it when nothing was
-/// invalidated since is one cache line, and the key's text right behind it. Everything is one allocation: a look-up
-/// follows one pointer, and nothing is spent on others.
+/// invalidated since is less than a cache line, the key's text and the value's beginning right behind it; what a hit does
+/// not read ([`Cold`]) is behind the value. A hit waits for memory more than for anything else, so lines count.
+/// Everything is one allocation: a look-up follows one pointer, and nothing is spent on others.
 #[repr(C)]
 pub(crate) struct Entry<B: ?Sized = dyn Body> {
     /// Only rises, when the rule has shown the entry valid beyond it.
@@ -41,17 +42,6 @@ pub(crate) struct Entry<B: ?Sized = dyn Body> {
     pub(crate) has_tenant_tags: bool,
     /// How long its load took, in ms up to a minute; 0 if another node loaded it.
     pub(crate) load_ms: u16,
-    /// Bytes of the encoded value.
-    value_bytes: u32,
-    /// The place of the tenant's account in L1.
-    account: AtomicU32,
-    pub(crate) loaded_at: Timestamp,
-    /// Until when a load that failed is not tried again; see [`Entry::rest`].
-    rests_until: AtomicU32,
-    /// How many of the tags, the first ones, stand for people.
-    pub(crate) subjects: u8,
-    /// Whether the value must not leave the process in clear.
-    pub(crate) is_sensitive: bool,
     body: B,
 }
 
@@ -64,21 +54,38 @@ const IN_MAIN: u8 = 0b0100_0000;
 /// Its one refresh is claimed.
 const REFRESHING: u8 = 0b1000_0000;
 
+/// What a hit does not read.
+pub(crate) struct Cold {
+    loaded_at: Timestamp,
+    /// Bytes of the encoded value.
+    value_bytes: u32,
+    /// The place of the tenant's account in L1.
+    account: AtomicU32,
+    /// Until when a load that failed is not tried again; see [`Entry::rest`].
+    rests_until: AtomicU32,
+    /// How many of the tags, the first ones, stand for people.
+    subjects: u8,
+    is_sensitive: bool,
+}
+
 /// A value, its tags and its key's text, whatever their types and lengths.
 pub(crate) trait Body: Send + Sync + 'static {
     /// An `Option<V>`, of which `None` is a remembered absence.
     fn value(&self) -> &dyn Any;
     fn words(&self) -> &[Word];
+    fn cold(&self) -> &Cold;
 }
 
-/// Eight bytes: a tag, or eight bytes of the text. One type, so that both stand in one array: first the tags, then the
-/// text, then nothing up to the array's length.
+/// Eight bytes: eight bytes of the text, or a tag. One type, so that both stand in one array: first the text, then the
+/// tags, then nothing up to the array's length. The text is first because a look-up compares it: where it stands is known
+/// before anything of the entry has come from memory.
 type Word = TagId;
 
 #[repr(C)]
 struct Held<V, W> {
     words: W,
     value: Option<V>,
+    cold: Cold,
 }
 
 impl<V: Send + Sync + 'static, W: AsRef<[Word]> + Send + Sync + 'static> Body for Held<V, W> {
@@ -88,6 +95,10 @@ impl<V: Send + Sync + 'static, W: AsRef<[Word]> + Send + Sync + 'static> Body fo
 
     fn words(&self) -> &[Word] {
         self.words.as_ref()
+    }
+
+    fn cold(&self) -> &Cold {
+        &self.cold
     }
 }
 
@@ -129,14 +140,19 @@ pub(crate) struct NewEntry<'a> {
 impl Entry {
     /// An entry that holds `value`; `None` is a remembered absence.
     pub(crate) fn new<V: Send + Sync + 'static>(value: Option<V>, new: &NewEntry<'_>) -> Arc<Self> {
-        let words: SmallVec<[Word; 32]> = new.tags.iter().copied().chain(words_of(new.key.as_str())).collect();
-        // In steps of the allocator's; what is longer than is usual stands apart.
+        let words: SmallVec<[Word; 32]> = words_of(new.key.as_str()).chain(new.tags.iter().copied()).collect();
+        // As many as there are, where most are: whether a word less makes a smaller allocation depends on the value as well.
+        // What is longer than is usual stands apart.
         match words.len() {
             0..=4 => new.holding(value, padded::<4>(&words)),
-            5..=6 => new.holding(value, padded::<6>(&words)),
-            7..=8 => new.holding(value, padded::<8>(&words)),
-            9..=10 => new.holding(value, padded::<10>(&words)),
-            11..=12 => new.holding(value, padded::<12>(&words)),
+            5 => new.holding(value, padded::<5>(&words)),
+            6 => new.holding(value, padded::<6>(&words)),
+            7 => new.holding(value, padded::<7>(&words)),
+            8 => new.holding(value, padded::<8>(&words)),
+            9 => new.holding(value, padded::<9>(&words)),
+            10 => new.holding(value, padded::<10>(&words)),
+            11 => new.holding(value, padded::<11>(&words)),
+            12 => new.holding(value, padded::<12>(&words)),
             13..=14 => new.holding(value, padded::<14>(&words)),
             15..=16 => new.holding(value, padded::<16>(&words)),
             17..=20 => new.holding(value, padded::<20>(&words)),
@@ -150,7 +166,8 @@ impl Entry {
     }
 
     pub(crate) fn tags(&self) -> &[TagId] {
-        &self.body.words()[..usize::from(self.tag_count)]
+        let text = self.text_bytes().div_ceil(8);
+        &self.body.words()[text..text + usize::from(self.tag_count)]
     }
 
     pub(crate) fn base(&self) -> Sequence {
@@ -177,7 +194,7 @@ impl Entry {
     pub(crate) fn text(&self) -> String {
         let length = self.text_bytes();
         let mut text = vec![0; length.next_multiple_of(8)];
-        for (eight, word) in text.as_chunks_mut::<8>().0.iter_mut().zip(self.text_words()) {
+        for (eight, word) in text.as_chunks_mut::<8>().0.iter_mut().zip(self.body.words()) {
             *eight = word.0.to_le_bytes();
         }
         if length > 8 && !length.is_multiple_of(8) {
@@ -196,15 +213,10 @@ impl Entry {
     fn has_text(&self, text: &str) -> bool {
         // Word by word: for the length of a key, faster than a call of `memcmp`.
         let (whole, rest) = text.as_bytes().as_chunks::<8>();
-        let words = self.text_words();
+        let words = self.body.words();
         self.text_bytes() == text.len()
             && whole.iter().zip(words).all(|(eight, word)| u64::from_le_bytes(*eight) == word.0)
             && (rest.is_empty() || words[whole.len()] == last_word(text))
-    }
-
-    #[inline]
-    fn text_words(&self) -> &[Word] {
-        &self.body.words()[usize::from(self.tag_count)..]
     }
 
     /// [`RawKey::table_hash`] of its key.
@@ -212,17 +224,32 @@ impl Entry {
         self.hash
     }
 
+    pub(crate) fn loaded_at(&self) -> Timestamp {
+        self.body.cold().loaded_at
+    }
+
+    /// Bytes of the encoded value.
     pub(crate) fn value_bytes(&self) -> usize {
-        self.value_bytes as usize
+        self.body.cold().value_bytes as usize
+    }
+
+    /// How many of the tags, the first ones, stand for people.
+    pub(crate) fn subjects(&self) -> u8 {
+        self.body.cold().subjects
+    }
+
+    /// Whether the value must not leave the process in clear.
+    pub(crate) fn is_sensitive(&self) -> bool {
+        self.body.cold().is_sensitive
     }
 
     /// The place of its tenant's account in L1; means nothing before it is there.
     pub(crate) fn account(&self) -> u32 {
-        self.account.load(Relaxed)
+        self.body.cold().account.load(Relaxed)
     }
 
     pub(crate) fn set_account(&self, account: u32) {
-        self.account.store(account, Relaxed);
+        self.body.cold().account.store(account, Relaxed);
     }
 
     /// Notes a use. Written a few times at most until eviction looks at it, so that a hot entry's cache line stays
@@ -284,12 +311,12 @@ impl Entry {
 
     /// Loading a newer value failed: until `moment` it is not tried again.
     pub(crate) fn rest(&self, moment: Timestamp) {
-        self.rests_until.store(tenths(moment).max(1), Relaxed);
+        self.body.cold().rests_until.store(tenths(moment).max(1), Relaxed);
     }
 
     /// Whether a load failed so shortly ago that none is tried at `now`.
     pub(crate) fn rests(&self, now: Timestamp) -> bool {
-        let until = self.rests_until.load(Relaxed);
+        let until = self.body.cold().rests_until.load(Relaxed);
         until != 0 && tenths(now) < until
     }
 
@@ -314,17 +341,22 @@ impl NewEntry<'_> {
             partition: self.base.partition,
             state: AtomicU8::new(0),
             tag_count: u16::try_from(self.tags.len()).expect("tags are counted in 16 bits wherever they come from"),
+            has_tenant_tags: self.has_tenant_tags,
+            load_ms: self.load_ms,
+            body: Held { words, value, cold: self.cold() },
+        })
+    }
+
+    fn cold(&self) -> Cold {
+        Cold {
+            loaded_at: self.loaded_at,
             // What does not fit in 32 bits does not fit in memory's limit for one value either.
             value_bytes: u32::try_from(self.value_bytes).unwrap_or(u32::MAX),
             account: AtomicU32::new(u32::MAX),
-            has_tenant_tags: self.has_tenant_tags,
-            load_ms: self.load_ms,
-            loaded_at: self.loaded_at,
             rests_until: AtomicU32::new(0),
             subjects: self.subjects,
             is_sensitive: self.is_sensitive,
-            body: Held { words, value },
-        })
+        }
     }
 }
 
@@ -398,10 +430,12 @@ mod tests {
     }
 
     #[test]
-    fn what_a_hit_reads_is_one_cache_line_with_the_counters_before_it() {
+    fn what_a_hit_reads_is_less_than_a_cache_line_with_the_counters_before_it_and_the_text_follows() {
+        type OfFourWords = Entry<Held<Arc<u8>, [Word; 4]>>;
         // Two counters of eight bytes.
-        assert!(16 + std::mem::offset_of!(Entry<Held<u8, [Word; 4]>>, value_bytes) <= 64);
-        assert_eq!(size_of::<Entry<Held<Arc<u8>, [Word; 4]>>>(), 64 + 4 * 8 + 8);
+        assert_eq!(16 + std::mem::offset_of!(OfFourWords, body), 56);
+        assert_eq!(size_of::<OfFourWords>(), 40 + 4 * 8 + 8 + size_of::<Cold>());
+        assert_eq!(size_of::<Cold>(), 24);
     }
 
     #[test]

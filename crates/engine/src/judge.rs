@@ -97,7 +97,7 @@ pub(crate) fn is_due_early(entry: &Entry, policy: &Policy, now: Timestamp, rando
 #[cold]
 #[allow(clippy::cast_precision_loss, reason = "times are far below 2⁵³ ms")]
 fn draws_early(entry: &Entry, scale: u64, left: u64, random: f64) -> bool {
-    let life = entry.expires_at.as_millis().saturating_sub(entry.loaded_at.as_millis());
+    let life = entry.expires_at.as_millis().saturating_sub(entry.loaded_at().as_millis());
     left <= life / 2 && scale as f64 * -random.ln() >= left as f64 * 100.0
 }
 
@@ -109,14 +109,14 @@ fn not_valid(entry: &Entry, policy: &Policy, now: Timestamp, validity: Validity)
         Validity::EpochChanged => MissReason::EpochChanged,
     };
     match policy.mode {
-        Mode::StaleOk(age) if now.since(entry.loaded_at) <= age => Judgement::Refresh(StaleReason::Invalidated),
+        Mode::StaleOk(age) if now.since(entry.loaded_at()) <= age => Judgement::Refresh(StaleReason::Invalidated),
         _ => Judgement::Dead(reason),
     }
 }
 
 fn unconfirmed(entry: &Entry, policy: &Policy, now: Timestamp) -> Judgement {
     match policy.mode {
-        Mode::StaleOk(age) if now.since(entry.loaded_at) <= age => Judgement::Refresh(StaleReason::Unconfirmed),
+        Mode::StaleOk(age) if now.since(entry.loaded_at()) <= age => Judgement::Refresh(StaleReason::Unconfirmed),
         _ => Judgement::Dead(MissReason::Unconfirmed),
     }
 }
@@ -125,7 +125,7 @@ fn by_time(entry: &Entry, policy: &Policy, now: Timestamp) -> Judgement {
     // What a hit reads of an entry is one cache line, and when it was loaded stands in another: mostly not needed.
     let expires_at = match policy.age_max {
         None => entry.expires_at,
-        Some(age_max) => entry.expires_at.min(entry.loaded_at + age_max),
+        Some(age_max) => entry.expires_at.min(entry.loaded_at() + age_max),
     };
     if now < expires_at {
         Judgement::Fresh

@@ -296,7 +296,7 @@ impl Shared {
         SubjectCopy {
             key: entry.text(),
             in_store: None,
-            loaded_at: entry.loaded_at,
+            loaded_at: entry.loaded_at(),
             expires_at: entry.expires_at,
             bytes: entry.value_bytes(),
             is_valid: self.is_valid_entry(entry),
@@ -305,7 +305,7 @@ impl Shared {
 }
 
 fn is_about_people(entry: &Entry) -> bool {
-    entry.subjects > 0 || entry.tags().contains(&erasure().id())
+    entry.subjects() > 0 || entry.tags().contains(&erasure().id())
 }
 
 impl fmt::Debug for Erasures {

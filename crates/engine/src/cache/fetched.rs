@@ -75,7 +75,7 @@ impl<V> Fetched<V> {
 
     /// When it was loaded.
     pub fn loaded_at(&self) -> Timestamp {
-        self.entry.loaded_at
+        self.entry.loaded_at()
     }
 
     /// Until when it is fresh.

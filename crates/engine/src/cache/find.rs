@@ -289,7 +289,7 @@ impl Shared {
         match &found {
             // Others may take what this reader refused.
             Found::Nothing(Lack { verdict: UNSUITABLE, .. }) => {
-                if lack.old.is_none_or(|old| old.entry.loaded_at < entry.loaded_at) {
+                if lack.old.is_none_or(|old| old.entry.loaded_at() < entry.loaded_at()) {
                     self.offer(key.raw(), entry);
                 }
                 found
@@ -343,7 +343,7 @@ impl Shared {
             Judgement::Fresh if self.is_due_early(key, &entry, policy, now) => refresh(entry, Verdict::Hit),
             Judgement::Fresh => answer(entry, Verdict::Hit),
             // What was loaded a moment ago need not be loaded again because the view cannot be confirmed.
-            Judgement::Refresh(reason @ StaleReason::Unconfirmed) if now.since(entry.loaded_at) <= STALE_OK_BOUND => {
+            Judgement::Refresh(reason @ StaleReason::Unconfirmed) if now.since(entry.loaded_at()) <= STALE_OK_BOUND => {
                 answer(entry, Verdict::Stale(reason))
             }
             Judgement::Refresh(reason) => refresh(entry, Verdict::Stale(reason)),

@@ -327,7 +327,7 @@ impl Shared {
 
     /// Puts an entry in L1 unless a better one is there.
     pub(super) fn offer(&self, key: &RawKey, entry: Arc<Entry>) {
-        if entry.is_sensitive && !self.holds_sensitive {
+        if entry.is_sensitive() && !self.holds_sensitive {
             return;
         }
         let better = self.l1.get(key).is_some_and(|held| {
@@ -337,7 +337,7 @@ impl Shared {
                 && self.is_valid(key, &held)
                 // Its base may have been raised while this one was loaded to replace it. If both stand, the younger is
                 // the better one: whoever refused the other would refuse it again.
-                && !(held.loaded_at < entry.loaded_at && self.is_valid(key, &entry))
+                && !(held.loaded_at() < entry.loaded_at() && self.is_valid(key, &entry))
         });
         if !better {
             let about_people = self.note_people(&entry).then(|| entry.clone());

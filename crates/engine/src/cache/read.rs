@@ -317,8 +317,8 @@ fn tell_outer_load(key: &RawKey, entry: &Entry, verdict: Verdict, not_stored: Op
     scope::record_nested(&Nested {
         tenant: key.tenant(),
         tags: entry.tags(),
-        subjects: entry.subjects,
-        is_sensitive: entry.is_sensitive,
+        subjects: entry.subjects(),
+        is_sensitive: entry.is_sensitive(),
         has_tenant_tags: entry.has_tenant_tags,
         loaded_within: !collapsed && matches!(verdict, Verdict::Miss(_) | Verdict::Bypass(_)),
         expires_at: entry.expires_at,
