@@ -13,6 +13,9 @@ import { forgetShell, isOfflineWanted, keepShell, wantOffline } from './offline'
 export const API_BASE = '/api/v1';
 const REFRESH_EVERY_MS = 10 * 60 * 1000;
 
+/** What the server sets beside the session's own cookie, which scripts do not see. It grants nothing. */
+const SIGNED_IN = 'platform_signed_in=';
+
 /** A type and not an interface, which would have no index signature. */
 type Chosen = { engagementId: string | null };
 
@@ -62,6 +65,7 @@ export const unstale = createUnstale<Chosen, UiState>({
   selection: { engagementId: null },
   ui: { navigationOpen: false },
   identify,
+  mayBeSignedIn: () => navigator.cookieEnabled === false || document.cookie.includes(SIGNED_IN),
   live: (clientId) => ({
     url: liveUrl('/events', clientId).replace(/^http/, 'ws'),
     streamUrl: liveUrl('/events/stream', clientId),

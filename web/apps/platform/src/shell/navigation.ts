@@ -21,9 +21,15 @@ export interface NavigationItem {
   anyOf?: readonly Permission[];
   needsClient: boolean;
   page: PageName;
+  /** Pages that it leads to. */
+  leadsTo?: readonly PageName[];
   /** What the page begins with, read when somebody is about to go there. */
   reads: (engagementId: string) => Wanted;
 }
+
+/** What is shown to whoever may do that, with a client to work for or without. */
+export const shownTo = (allows: (permission: Permission) => boolean, hasClient: boolean) =>
+  NAVIGATION.filter((item) => (hasClient || !item.needsClient) && (!item.anyOf || item.anyOf.some(allows)));
 
 const flows = (engagementId: string) => [reads.listFlows({ engagement_id: engagementId })];
 const imports = (engagementId: string) => [reads.listImports({ engagement_id: engagementId })];
@@ -60,6 +66,7 @@ export const NAVIGATION: readonly NavigationItem[] = [
     icon: IconRoute,
     needsClient: true,
     page: 'flows',
+    leadsTo: ['flow'],
     reads: flows,
   },
   {
@@ -68,6 +75,7 @@ export const NAVIGATION: readonly NavigationItem[] = [
     icon: IconDatabaseImport,
     needsClient: true,
     page: 'imports',
+    leadsTo: ['import', 'review'],
     reads: imports,
   },
   {
@@ -84,6 +92,7 @@ export const NAVIGATION: readonly NavigationItem[] = [
     icon: IconSparkles,
     needsClient: true,
     page: 'latestCleansing',
+    leadsTo: ['cleansing'],
     reads: imports,
   },
   {
@@ -101,6 +110,7 @@ export const NAVIGATION: readonly NavigationItem[] = [
     anyOf: ['users:manage', 'engagements:manage', 'clients:manage'],
     needsClient: false,
     page: 'administration',
+    leadsTo: ['users', 'approvals', 'clients', 'engagements'],
     reads: () => [reads.adminListUsers(), reads.listPendingApprovals()],
   },
 ];
