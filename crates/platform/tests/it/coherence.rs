@@ -316,7 +316,7 @@ check! { on_user_defaults_updated:
     changed [
         "acme/admin users", "acme/client users", "acme/context carl", "acme/defaults carl",
         "acme/engagement users apps", "acme/engagement users dc", "acme/full carl", "platform/admin users",
-        "platform/client users acme", "platform/defaults carl", "platform/engagement users dc", "acme/standing carl",
+        "platform/client users acme", "platform/defaults carl", "platform/engagement users dc",
     ];
     reloaded ["acme/active users", "platform/active users", "platform/session carl"]
 }

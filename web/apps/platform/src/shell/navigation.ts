@@ -7,8 +7,8 @@ import {
   IconShieldCog,
   IconSparkles,
 } from '@tabler/icons-react';
-import type { Held, Read, Wanted } from '@unstale/client/react';
-import { assetCount, assetPage, latestImport } from '../api/queries';
+import type { Read } from '@unstale/client/react';
+import { assetCount, assetPage } from '../api/queries';
 import * as reads from '../api/reads';
 import type { Permission } from '../api/types';
 import type { PageName } from '../pages/pages';
@@ -24,7 +24,7 @@ export interface NavigationItem {
   /** Pages that it leads to. */
   leadsTo?: readonly PageName[];
   /** What the page begins with, read when somebody is about to go there. */
-  reads: (engagementId: string) => Wanted;
+  reads: (engagementId: string) => readonly Read<unknown>[];
 }
 
 /** What is shown to whoever may do that, with a client to work for or without. */
@@ -38,18 +38,12 @@ const inventory = (engagementId: string) => [
   assetPage({ engagementId, importId: null, search: '', page: 1 }),
 ];
 
-export const overview =
-  (engagementId: string) =>
-  (held: Held): readonly Read<unknown>[] => {
-    const latest = latestImport(held(reads.listImports({ engagement_id: engagementId })));
-    return [
-      reads.getEngagement({ engagement_id: engagementId }),
-      ...flows(engagementId),
-      ...imports(engagementId),
-      assetCount(engagementId),
-      ...(latest ? [reads.getMappingStatistics({ import_id: latest.id })] : []),
-    ];
-  };
+export const overview = (engagementId: string): readonly Read<unknown>[] => [
+  ...flows(engagementId),
+  ...imports(engagementId),
+  assetCount(engagementId),
+  reads.getLatestStatistics({ engagement_id: engagementId }),
+];
 
 export const NAVIGATION: readonly NavigationItem[] = [
   {
@@ -111,6 +105,7 @@ export const NAVIGATION: readonly NavigationItem[] = [
     needsClient: false,
     page: 'administration',
     leadsTo: ['users', 'approvals', 'clients', 'engagements'],
-    reads: () => [reads.adminListUsers(), reads.listPendingApprovals()],
+    // Its tabs lie beside each other, and what the last of them shows every page holds: all of it in one request.
+    reads: () => [reads.adminListUsers(), reads.listPendingApprovals(), reads.adminListClients()],
   },
 ];

@@ -134,7 +134,7 @@ export function createUnstale<S extends Selection, U>(options: UnstaleOptions<S,
   let rights: string | undefined;
 
   function plainApi(tenantId?: string | null): ApiClient {
-    return createApiClient({ ...options.api, batch: false, baseUrl, clientAccountId: () => tenantId });
+    return createApiClient({ batch: {}, ...options.api, baseUrl, clientAccountId: () => tenantId });
   }
 
   function running(): CoherentSession | undefined {
