@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use futures_util::future::BoxFuture;
 use platform::{
-    coherence::{Answer, ClientId, Views, Write},
+    coherence::{Answer, CacheUse, ClientId, Views, Write},
     store::{
         StoreError,
         repositories::{
@@ -139,7 +139,8 @@ pub fn reads(world: &World) -> BTreeMap<&'static str, Read> {
         "acme/imports apps" => imports(acme, Some(acme_apps));
         "acme/import" => import(acme, acme_import);
         "acme/field mappings" => field_mappings(acme, acme_import);
-        "acme/import mappings" => import_mappings(acme, acme_import);
+        // In the order of their names it comes before the pages of assets, which it is a part of.
+        "acme/applied mappings" => import_mappings(acme, acme_import);
         "acme/statistics" => mapping_statistics(acme, acme_import);
         "acme/data quality" => data_quality(acme, acme_import);
         "globex/data quality" => data_quality(globex, globex_import);
@@ -385,7 +386,7 @@ check! { on_engagement_deleted: |world, w| engagements::delete(w, Scope::All, wo
         "acme/defaults carl",
         "acme/engagement dc", "acme/engagement users dc", "acme/engagements", "acme/field mappings",
         "acme/flow servers", "acme/flows", "acme/flows dc", "acme/flows reviewed", "acme/full carl", "acme/import",
-        "acme/import mappings", "acme/imports", "acme/imports dc", "acme/metadata servers", "acme/state servers",
+        "acme/applied mappings", "acme/imports", "acme/imports dc", "acme/metadata servers", "acme/state servers",
         "acme/statistics", "platform/admin clients", "platform/admin engagements", "platform/admin users",
         "platform/client acme", "platform/client users acme", "platform/clients ada", "platform/defaults carl",
         "platform/engagement dc", "platform/engagement users dc", "platform/engagements acme", "platform/full ada",
@@ -423,7 +424,7 @@ check! { on_flow_deleted: |world, w| flows::delete(w, world.acme, world.acme_flo
         "acme/context carl", "acme/data quality", "acme/engagement dc", "acme/engagements", "acme/field mappings",
         "acme/flow servers",
         "acme/flows", "acme/flows dc", "acme/flows reviewed", "acme/full carl", "acme/import",
-        "acme/import mappings", "acme/imports", "acme/imports dc", "acme/metadata servers", "acme/state servers",
+        "acme/applied mappings", "acme/imports", "acme/imports dc", "acme/metadata servers", "acme/state servers",
         "acme/statistics", "platform/admin engagements", "platform/engagement dc", "platform/engagements acme",
         "acme/asset count dc",
     ];
@@ -463,7 +464,7 @@ check! { on_field_mapping_bulk_operation: |world, w| async {
     };
     changed [
         "acme/assets", "acme/assets dc", "acme/assets import", "acme/data quality", "acme/field mappings",
-        "acme/import mappings",
+        "acme/applied mappings",
         "acme/state servers", "acme/statistics",
     ];
     reloaded []
@@ -483,7 +484,7 @@ check! { on_field_mapping_updated: |world, w| async {
 };
     changed ["acme/field mappings", "acme/statistics"];
     reloaded [
-        "acme/assets", "acme/assets dc", "acme/assets import", "acme/data quality", "acme/import mappings",
+        "acme/assets", "acme/assets dc", "acme/assets import", "acme/data quality", "acme/applied mappings",
         "acme/state servers",
     ]
 }
@@ -562,6 +563,50 @@ async fn on_import_finished_after_it_was_looked_at() {
     assert_eq!(counts().await, [0, 0, 0]);
     world.write(async |w| fill_import(w, acme, import, 4).await).await;
     assert_eq!(counts().await, [4, 3, 3]);
+}
+
+/// How many there are and what their columns mean is read once for all pages, and anew when just that has changed.
+#[tokio::test]
+async fn pages_of_assets_share_what_they_have_in_common() {
+    let database = Database::sqlite();
+    let world = World::build(database.migrated().await).await;
+    let views = Views::new(world.store.clone(), world.cache.clone());
+    let (acme, options) = (world.acme, ReadOptions::default());
+    let of = |page, search: &str| AssetQuery {
+        engagement: Some(world.acme_dc),
+        import: None,
+        search: Some(search.to_owned()).filter(|search| !search.is_empty()),
+        page,
+        page_size: 2,
+    };
+    let read = async |query: AssetQuery| {
+        let before = world.store.queries().statements();
+        let page = views.asset_page(acme, query, VOCABULARY, &options).await.unwrap().into_value().unwrap();
+        (world.store.queries().statements() - before, (*page).clone())
+    };
+    let statements = async |query: AssetQuery| read(query).await.0;
+    assert_eq!(statements(of(1, "")).await, 3, "the rows, how many there are, what their columns mean");
+    assert_eq!(statements(of(1, "")).await, 0);
+    assert_eq!(statements(of(2, "")).await, 1, "the rows");
+    assert_eq!(statements(of(1, "srv-3")).await, 1, "the rows, which are all there are");
+
+    let mapping = world.mapping(acme, world.acme_import, "Machine").await;
+    world.write(async |w| mappings::approve(w, acme, world.acme_import, &[mapping], world.carl, at(30)).await).await;
+    let (taken, page) = read(of(1, "")).await;
+    assert_eq!((taken, page.total, page.columns.len()), (2, 5, 1), "the rows, what their columns mean");
+    let (taken, page) = read(of(2, "")).await;
+    assert_eq!((taken, page.columns.len()), (1, 1), "the rows");
+
+    world.write(async |w| import_file(w, acme, world.acme_dc, None, world.carl, 3).await).await;
+    let (taken, page) = read(of(1, "")).await;
+    assert_eq!((taken, page.total), (2, 8), "the rows, how many there are");
+
+    let off = CacheUse { is_on: false, uses_store: false };
+    for _ in 0..2 {
+        assert_eq!(off.within(statements(of(1, ""))).await, 3, "nothing is kept, none of its parts either");
+    }
+    let all = page;
+    assert_eq!(off.within(read(of(1, ""))).await.1, all);
 }
 
 /// A client's administrators see who asks for their client, and hear of nobody else.
