@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::world::{ADMIN, ANALYST, OPERATOR, Person, World};
+use super::world::{ADMIN, ANALYST, OPERATOR, OTHER_ADMIN, Person, World};
 
 #[tokio::test]
 async fn another_beginning_is_told_at_once_and_changes_nothing_of_who_one_is() {
@@ -26,15 +26,13 @@ async fn another_beginning_is_told_at_once_and_changes_nothing_of_who_one_is() {
 #[tokio::test]
 async fn nobody_starts_in_an_engagement_of_a_client_they_do_not_act_for() {
     let world = World::new().await;
-    let (admin, operator) = (world.sign_in(ADMIN).await, world.sign_in(OPERATOR).await);
-    let ids = admin.ids().await;
-    let defaults = format!("/users/{}/defaults", admin.id);
-    let chosen = json!({ "client_account_id": ids.client, "engagement_id": ids.engagement });
-    admin.put(&defaults, chosen).await.expect(200);
-    assert_eq!(admin.get("/context/start").await.expect(200).body["engagement_id"], ids.engagement.as_str());
-    let nowhere = json!({ "engagement_id": null });
-    assert_eq!(operator.get("/context/start").await.expect(200).body, nowhere);
-    assert_eq!(operator.acting_for(&ids.client).get("/context/start").await.expect(200).body, nowhere);
+    let (here, there) = (world.sign_in(ADMIN).await.ids().await, world.sign_in(OTHER_ADMIN).await.ids().await);
+    let operator = world.sign_in(OPERATOR).await;
+    let chosen = json!({ "client_account_id": here.client, "engagement_id": here.engagement });
+    operator.put(&format!("/users/{}/defaults", operator.id), chosen).await.expect(200);
+    let starts = async |client: &str| operator.acting_for(client).get("/context/start").await.expect(200).body;
+    assert_eq!(starts(&here.client).await, json!({ "engagement_id": here.engagement }));
+    assert_eq!(starts(&there.client).await, json!({ "engagement_id": null }));
 }
 
 #[tokio::test]
