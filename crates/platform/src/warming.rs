@@ -2,7 +2,7 @@
 //!
 //! | occasion | what is read |
 //! |---|---|
-//! | a sign-in | what pages begin with: the session, the user's standing and clients, the client with its engagements, and of the engagement that they start in itself, its flows and imports |
+//! | a sign-in | what pages begin with: the session, the user's standing, beginning and clients, the client with its engagements, and of the engagement that they start in its flows and imports |
 //! | an import's end | the import, its mappings and their statistics, the imports and flows of its engagement |
 //! | the start | the same as at a sign-in, for the users with the newest sessions |
 //! | a broad invalidation | the same, for the sessions that this node has met last |
@@ -41,7 +41,7 @@ use crate::{
     flags::USE_CUSTOM_API_CACHE,
     store::{
         Store,
-        repositories::{Scope, flows::FlowFilter, sessions},
+        repositories::{flows::FlowFilter, sessions},
     },
     views::SessionPrincipal,
 };
@@ -250,14 +250,15 @@ impl Work {
             _ => None,
         };
         let (views, user) = (&self.views, principal.user.id);
-        let mut reads = reads!(views => user_standing(client, user), user_clients(client, user));
+        let mut reads =
+            reads!(views => user_standing(client, user), user_defaults(client, user), user_clients(client, user));
         let Some(client) = client else { return reads };
         reads.extend(reads!(views => client(Some(client), client.0), client_engagements(Some(client), client)));
-        let standing = views.user_standing(Some(client), user, &ReadOptions::default()).await;
-        let standing = standing.ok().and_then(unstale::Fetched::into_value);
-        if let Some(engagement) = standing.and_then(|standing| standing.engagement_id) {
+        let defaults = views.user_defaults(Some(client), user, &ReadOptions::default()).await;
+        let defaults = defaults.ok().and_then(unstale::Fetched::into_value);
+        let here = defaults.filter(|defaults| defaults.client_account_id == Some(client.0));
+        if let Some(engagement) = here.and_then(|here| here.engagement_id) {
             reads.extend(reads!(views =>
-                engagement(Scope::Client(client), engagement),
                 flows(client, FlowFilter { engagement: Some(engagement), status: None }),
                 imports(client, Some(engagement)),
             ));

@@ -3,7 +3,7 @@
 use super::prelude::*;
 use crate::{
     coherence::ClientId,
-    views::{ClientSummary, ContextFull, ContextMe, Engagement, Standing},
+    views::{ClientSummary, ContextFull, ContextMe, Engagement, Standing, Start},
 };
 
 /// Which client's engagements.
@@ -25,10 +25,20 @@ pub(crate) async fn get_context_full(State(platform): State<Platform>, caller: C
     View::of(platform.views.user_context_full(caller.acting_for(), caller.id(), &anything()).await)
 }
 
-/// The caller, their client, what they may do and where they start: what every page begins with.
+/// The caller, their client and what they may do: what every page begins with.
 #[utoipa::path(get, path = "/context/standing", tag = "context", responses((status = 200, body = Standing)))]
 pub(crate) async fn get_standing(State(platform): State<Platform>, caller: Caller) -> ReadAnswer<Standing> {
     View::of(platform.views.user_standing(caller.acting_for(), caller.id(), &anything()).await)
+}
+
+/// Where the caller starts in the client they act for. Apart from who they are, which every page shows: choosing another
+/// beginning changes nothing of that.
+#[utoipa::path(get, path = "/context/start", tag = "context", responses((status = 200, body = Start)))]
+pub(crate) async fn get_start(State(platform): State<Platform>, caller: Caller) -> ReadAnswer<Start> {
+    let defaults = read(platform.views.user_defaults(caller.acting_for(), caller.id(), &anything()).await)?;
+    let client = caller.acting_for().map(|client| client.0);
+    let is_here = client.is_some() && defaults.client_account_id == client;
+    Ok(View::Own(Start { engagement_id: defaults.engagement_id.filter(|_| is_here) }))
 }
 
 /// The clients the caller may act for.

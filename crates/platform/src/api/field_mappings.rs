@@ -4,7 +4,7 @@ use super::prelude::*;
 use crate::{
     imports,
     store::repositories::mappings::{self, Reviewed},
-    views::{FieldMapping, FieldMappings, MappingStatistics, TargetAttribute},
+    views::{FieldMapping, FieldMappings, ImportStatus, LatestStatistics, MappingStatistics, TargetAttribute},
 };
 
 /// Most mappings of one bulk operation: as many as a file may have columns.
@@ -69,6 +69,28 @@ pub(crate) async fn get_mapping_statistics(
     Path(import): Path<Uuid>,
 ) -> ReadAnswer<MappingStatistics> {
     View::of(platform.views.mapping_statistics(caller.client()?, import, &anything()).await)
+}
+
+/// How far the review of an engagement's newest completed import has come: in one read what would take the list of imports
+/// first.
+#[utoipa::path(get, path = "/engagements/{engagement_id}/mapping-statistics", tag = "field-mappings",
+    params(("engagement_id" = Uuid, Path)), responses((status = 200, body = LatestStatistics)))]
+pub(crate) async fn get_latest_statistics(
+    State(platform): State<Platform>,
+    caller: Caller,
+    Path(engagement): Path<Uuid>,
+) -> ReadAnswer<LatestStatistics> {
+    let client = caller.client()?;
+    let imports = read(platform.views.imports(client, Some(engagement), &anything()).await)?;
+    let completed = imports.items.iter().filter(|import| import.status == ImportStatus::Completed);
+    let statistics = match completed.max_by_key(|import| (import.created_at, import.id)) {
+        None => None,
+        Some(newest) => {
+            let found = read(platform.views.mapping_statistics(client, newest.id, &anything()).await)?;
+            Some(MappingStatistics::clone(&found))
+        }
+    };
+    Ok(View::Own(LatestStatistics { statistics }))
 }
 
 /// Approve mappings.

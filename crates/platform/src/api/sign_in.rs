@@ -150,7 +150,7 @@ pub(crate) async fn logout(State(platform): State<Platform>, headers: HeaderMap)
     let positions = as_user(claims.sub, &headers).scope(write.commit(&platform.cache)).await?;
     platform.live.end_session(claims.sid);
     let mut response = StatusCode::NO_CONTENT.into_response();
-    response.headers_mut().insert(header::SET_COOKIE, cookie::clear(platform.settings.cookie_secure));
+    set_cookies(&mut response, cookie::clear(platform.settings.cookie_secure));
     response.extensions_mut().insert(Written(positions));
     Ok(response)
 }
@@ -248,11 +248,17 @@ fn require_own_page(headers: &HeaderMap) -> Result<(), Problem> {
 
 fn signed_in(platform: &Platform, user: User, session: Uuid, positions: PositionSet) -> Response {
     let access_token = platform.tokens.issue(user.id, session, platform.now());
-    let cookie = cookie::set(&access_token, platform.settings.cookie_secure);
+    let cookies = cookie::set(&access_token, platform.settings.cookie_secure);
     let expires_in = tokens::LIFETIME.as_secs();
     let body = SignedIn { access_token: access_token.into(), token_type: "Bearer".to_owned(), expires_in, user };
     let mut response = Saved { status: StatusCode::OK, body: Some(body), positions }.into_response();
-    response.headers_mut().insert(header::SET_COOKIE, cookie);
+    set_cookies(&mut response, cookies);
     response.headers_mut().insert(header::CACHE_CONTROL, header::HeaderValue::from_static("no-store"));
     response
+}
+
+fn set_cookies(response: &mut Response, cookies: [header::HeaderValue; 2]) {
+    for cookie in cookies {
+        response.headers_mut().append(header::SET_COOKIE, cookie);
+    }
 }

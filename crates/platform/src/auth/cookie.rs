@@ -1,4 +1,4 @@
-//! The session's cookie: how the token gets into and out of it. Pure.
+//! The session's cookie: how the token gets into and out of it; and beside it one that pages can see. Pure.
 
 use std::fmt;
 
@@ -6,6 +6,9 @@ use axum::http::{HeaderMap, HeaderValue, header};
 
 /// The cookie's name.
 pub const NAME: &str = "platform_session";
+/// Beside it, for scripts of our own pages: that there is one. It grants nothing and is never read here; a page that does
+/// not find it need not ask who is signed in.
+pub const VISIBLE_NAME: &str = "platform_signed_in";
 /// How long a browser keeps it; the session decides, this only tidies up.
 const MAX_AGE_SECONDS: u64 = 7 * 24 * 3600;
 
@@ -51,19 +54,22 @@ impl fmt::Debug for Credential<'_> {
 }
 
 /// `Set-Cookie` for a token. `secure` wherever the browser speaks TLS to us.
-pub fn set(token: &str, secure: bool) -> HeaderValue {
-    line(token, MAX_AGE_SECONDS, secure)
+pub fn set(token: &str, secure: bool) -> [HeaderValue; 2] {
+    lines(token, "1", MAX_AGE_SECONDS, secure)
 }
 
 /// `Set-Cookie` that takes it away.
-pub fn clear(secure: bool) -> HeaderValue {
-    line("", 0, secure)
+pub fn clear(secure: bool) -> [HeaderValue; 2] {
+    lines("", "", 0, secure)
 }
 
-fn line(value: &str, max_age: u64, secure: bool) -> HeaderValue {
+fn lines(token: &str, visible: &str, max_age: u64, secure: bool) -> [HeaderValue; 2] {
     let secure = if secure { "; Secure" } else { "" };
-    let line = format!("{NAME}={value}; Path=/; Max-Age={max_age}; HttpOnly; SameSite=Strict{secure}");
-    HeaderValue::try_from(line).expect("a token is base64url and dots")
+    let line = |name: &str, value: &str, hidden: &str| {
+        let line = format!("{name}={value}; Path=/; Max-Age={max_age}; {hidden}SameSite=Strict{secure}");
+        HeaderValue::try_from(line).expect("a token is base64url and dots")
+    };
+    [line(NAME, token, "HttpOnly; "), line(VISIBLE_NAME, visible, "")]
 }
 
 #[cfg(test)]
@@ -89,10 +95,20 @@ mod tests {
 
     #[test]
     fn scripts_and_other_sites_cannot_have_it() {
-        let set = set("a.b.c", true);
+        let [set, _] = set("a.b.c", true);
         let line = set.to_str().unwrap();
         assert!(line.starts_with("platform_session=a.b.c; Path=/;"), "{line}");
-        assert!(line.contains("HttpOnly") && line.contains("SameSite=Strict") && line.ends_with("; Secure"), "{line}");
-        assert!(clear(false).to_str().unwrap().contains("Max-Age=0"));
+        assert!(line.contains("HttpOnly; SameSite=Strict") && line.ends_with("; Secure"), "{line}");
+    }
+
+    #[test]
+    fn what_scripts_see_comes_and_goes_with_it_and_says_nothing_else() {
+        let texts = |lines: [HeaderValue; 2]| lines.map(|line| line.to_str().unwrap().to_owned());
+        let [session, visible] = texts(set("a.b.c", false));
+        assert!(!visible.contains("HttpOnly") && visible.starts_with("platform_signed_in=1; "), "{visible}");
+        assert!(!visible.contains("a.b.c"), "{visible}");
+        let kept = |line: &str| line.split("; ").find(|part| part.starts_with("Max-Age=")).map(str::to_owned);
+        assert_eq!((kept(&session), kept(&session).is_some()), (kept(&visible), true));
+        assert!(texts(clear(false)).iter().all(|line| line.contains("=; ") && line.contains("Max-Age=0")));
     }
 }

@@ -1,6 +1,6 @@
 //! Views through the cache: the one place that pairs each key with its policy and its loader.
 
-use std::sync::Arc;
+use std::{borrow::Borrow, collections::BTreeMap, sync::Arc};
 
 use chrono::Utc;
 use futures_util::FutureExt as _;
@@ -12,7 +12,12 @@ use unstale_server::{
 };
 use uuid::Uuid;
 
-use super::{ClientId, catalogue, governed::TIMELESS_MEMBERS, platform_tenant, policies};
+use super::{
+    ClientId, catalogue,
+    governed::TIMELESS_MEMBERS,
+    platform_tenant, policies,
+    tags::{self, record_rows},
+};
 use crate::{
     cleansing,
     store::{
@@ -44,6 +49,7 @@ pub struct CacheUse {
 
 impl CacheUse {
     const ALL: Self = Self { is_on: true, uses_store: true };
+    const NONE: Self = Self { is_on: false, uses_store: false };
 
     /// Reads views within `request` as this allows.
     pub async fn within<F: Future>(self, request: F) -> F::Output {
@@ -52,6 +58,11 @@ impl CacheUse {
 
     fn here() -> Self {
         USE.try_with(|allowed| *allowed).unwrap_or(Self::ALL)
+    }
+
+    /// What both allow.
+    fn and(self, other: Self) -> Self {
+        Self { is_on: self.is_on && other.is_on, uses_store: self.uses_store && other.uses_store }
     }
 
     fn limit(self, policy: Policy) -> Policy {
@@ -193,15 +204,6 @@ views! {
         catalogue::data_quality(&client.tenant(), import), policies::DATA_QUALITY,
         |store| cleansing::report(store.read(), client, import),
     }
-    asset_page(client: ClientId, query: AssetQuery, vocabulary: Vocabulary) -> views::AssetPage {
-        {
-            let any = |id: Option<Uuid>| id.map_or_else(|| "any".to_owned(), |id| id.to_string());
-            let search = query.search.as_deref().unwrap_or_default();
-            let AssetQuery { engagement, import, page, page_size, .. } = query;
-            catalogue::asset_page(&client.tenant(), any(engagement), any(import), search, page, page_size)
-        },
-        policies::ASSETS, |store| assets::page(store.read(), client, &query, vocabulary),
-    }
     admin_clients(client: Option<ClientId>, whose: ClientsOf) -> views::Items<views::Client> {
         match whose {
             ClientsOf::Everybody => catalogue::admin_clients(&acting(client), "any"),
@@ -267,15 +269,110 @@ impl Views {
         self.cache.hit(key, &self.policy(key, &policies::SESSION), &ReadOptions::default())
     }
 
+    /// A page of assets; with a page size of 0 only how many there are. How many there are and what their columns mean are
+    /// kept by themselves: other pages need them too, and they move at other times than rows do.
+    pub async fn asset_page(
+        &self,
+        client: ClientId,
+        query: AssetQuery,
+        vocabulary: Vocabulary,
+        options: &ReadOptions,
+    ) -> Answer<views::AssetPage> {
+        if query.page_size == 0 {
+            return self.asset_count(client, query, vocabulary, options).await;
+        }
+        let key = asset_key(client, &query);
+        let (views, allowed) = (self.clone(), CacheUse::here());
+        let load = move |store: Store| {
+            // A load runs in a task of its own, which does not know by itself what of the cache may be used.
+            let allowed = allowed.and(CacheUse::here());
+            allowed.within(async move {
+                let found = assets::rows(store.read(), client, &query).await?;
+                let total = match found.total {
+                    Some(total) => total,
+                    None => views.asset_total(client, &found, &query, vocabulary).await?,
+                };
+                let mappings = views.applied_mappings(client, found.imports()).await?;
+                found.shown(&query, total, &mappings, vocabulary)
+            })
+        };
+        self.fetch(&key, &policies::ASSETS, options, load).await
+    }
+
+    async fn asset_count(
+        &self,
+        client: ClientId,
+        query: AssetQuery,
+        vocabulary: Vocabulary,
+        options: &ReadOptions,
+    ) -> Answer<views::AssetPage> {
+        let key = asset_key(client, &query);
+        let load = move |store: Store| async move { assets::page(store.read(), client, &query, vocabulary).await };
+        self.fetch(&key, &policies::ASSETS, options, load).await
+    }
+
+    async fn asset_total(
+        &self,
+        client: ClientId,
+        found: &assets::Found,
+        query: &AssetQuery,
+        vocabulary: Vocabulary,
+    ) -> Result<u64, StoreError> {
+        if query.import.is_none() {
+            let all = AssetQuery { page: 1, page_size: 0, ..query.clone() };
+            let counted = self.asset_count(client, all, vocabulary, &ReadOptions::default()).await;
+            if let Some(counted) = part_of(counted)? {
+                return Ok(counted.total);
+            }
+        }
+        found.count(self.store.read(), client, query).await
+    }
+
+    /// The mappings of imports (by import its engagement) that rows of `client` are of, as asset lists apply them: those
+    /// that are missing with one statement.
+    async fn applied_mappings(
+        &self,
+        client: ClientId,
+        imports: BTreeMap<Uuid, Uuid>,
+    ) -> Result<Vec<Mappings>, StoreError> {
+        let ids: Vec<Uuid> = imports.keys().copied().collect();
+        let keys: Vec<_> = ids.iter().map(|import| catalogue::import_mappings(&client.tenant(), *import)).collect();
+        let Some(first) = keys.first() else { return Ok(Vec::new()) };
+        let policy = self.limited(first, &policies::FIELD_MAPPINGS);
+        let (store, wanted) = (self.store.clone(), ids.clone());
+        let load = move |places: Vec<usize>| {
+            let (store, missing) = (store.clone(), places.iter().map(|place| wanted[*place]).collect::<Vec<_>>());
+            let engagements = imports.clone();
+            async move {
+                let found = mappings::applied_in(store.read(), &missing).await?;
+                // What the view of one import follows from, which is kept under the same key.
+                let loaded = found.into_iter().map(|found| {
+                    let import = found.import_id;
+                    let above = engagements.get(&import).map(|engagement| tags::under_engagement(client, *engagement));
+                    let facts = [tags::under_client(client), tags::mappings_of(client, import)];
+                    Loaded::value(found).tags(facts.into_iter().chain(above))
+                });
+                Ok(loaded.collect())
+            }
+        };
+        match self.cache.fetch_many(&keys, &policy, &ReadOptions::default(), load).await {
+            Ok(found) => Ok(found.into_iter().filter_map(Fetched::into_value).map(Mappings::Kept).collect()),
+            Err(FetchError::Load(error)) => Err(error),
+            Err(FetchError::TimedOut | FetchError::Aborted) => {
+                record_rows(ids.iter().copied(), |import| tags::mappings_of(client, import), || tags::mappings(client));
+                let found = mappings::applied_in(self.store.read(), &ids).await?;
+                Ok(found.into_iter().map(Mappings::Own).collect())
+            }
+        }
+    }
+
     async fn fetch<V, F, L>(&self, key: &Key<V>, policy: &Policy, options: &ReadOptions, load: F) -> Answer<V>
     where
         V: Cacheable + Serialize,
         F: FnOnce(Store) -> L + Clone + Send + Sync + 'static,
         L: Future<Output = Result<V, StoreError>> + Send + 'static,
     {
-        let policy = self.policy(key, policy);
-        // What the watch loads is loaded as a read is, and not from what is watched.
-        let policy = if is_past_the_cache() { policy.on(false) } else { CacheUse::here().limit(policy) };
+        let policy = self.limited(key, policy);
         let ticket = self
             .governed
             .as_ref()
@@ -293,10 +390,48 @@ impl Views {
         Ok(answer)
     }
 
+    /// The policy of a key as far as whoever asks may use the cache.
+    fn limited<V>(&self, key: &Key<V>, default: &Policy) -> Policy {
+        let policy = self.policy(key, default);
+        // What the watch loads is loaded as a read is, and not from what is watched.
+        if is_past_the_cache() { policy.on(false) } else { CacheUse::here().limit(policy) }
+    }
+
     fn policy<V>(&self, key: &Key<V>, default: &Policy) -> Policy {
         match &self.governed {
             Some((configuration, _)) => configuration.policy(key.raw().entity(), default),
             None => *default,
+        }
+    }
+}
+
+fn asset_key(client: ClientId, query: &AssetQuery) -> Key<views::AssetPage> {
+    let any = |id: Option<Uuid>| id.map_or_else(|| "any".to_owned(), |id| id.to_string());
+    let search = query.search.as_deref().unwrap_or_default();
+    let AssetQuery { engagement, import, page, page_size, .. } = *query;
+    catalogue::asset_page(&client.tenant(), any(engagement), any(import), search, page, page_size)
+}
+
+/// A part of a value that is being loaded; none if it did not come in time, which is no failure of the whole.
+fn part_of<V: Cacheable>(answer: Answer<V>) -> Result<Option<Cached<V>>, StoreError> {
+    match answer {
+        Ok(found) => Ok(found.into_value()),
+        Err(FetchError::Load(error)) => Err(error),
+        Err(FetchError::TimedOut | FetchError::Aborted) => Ok(None),
+    }
+}
+
+/// The mappings of an import, from the cache or past it.
+enum Mappings {
+    Kept(Cached<views::ImportMappings>),
+    Own(views::ImportMappings),
+}
+
+impl Borrow<views::ImportMappings> for Mappings {
+    fn borrow(&self) -> &views::ImportMappings {
+        match self {
+            Self::Kept(kept) => kept,
+            Self::Own(own) => own,
         }
     }
 }
@@ -311,7 +446,8 @@ where
     Arc::new(move || {
         let (store, served, load) = (store.clone(), served.clone(), load.clone());
         let compared = async move {
-            let truth = match load(store).await {
+            // Its parts too: they are watched by themselves.
+            let truth = match CacheUse::NONE.within(load(store)).await {
                 Ok(truth) => serde_json::to_value(truth),
                 Err(StoreError::NotFound { .. }) => Ok(serde_json::Value::Null),
                 Err(error) => return Err(error.to_string()),

@@ -314,6 +314,13 @@ view!(
     }
 );
 view!(
+    /// How far the review of an engagement's newest import has come.
+    LatestStatistics {
+        /// None as long as no import is completed.
+        statistics: Option<MappingStatistics>,
+    }
+);
+view!(
     /// An attribute of assets that columns can be mapped to.
     TargetAttribute {
         name: String,
@@ -406,14 +413,18 @@ view!(
     }
 );
 view!(
-    /// Who the reader is, what they may do and where they start: what every page begins with, and nothing of what changes
-    /// while people work.
+    /// Who the reader is and what they may do: what every page begins with, and nothing of what changes while people work.
     Standing {
         user: User,
         client: Option<ClientSummary>,
         role: Option<Role>,
         permissions: Vec<String>,
-        /// Where they start, if it is one of `client`.
+    }
+);
+view!(
+    /// Where the reader starts.
+    Start {
+        /// If it is one of the client they act for.
         engagement_id: Option<Uuid>,
     }
 );

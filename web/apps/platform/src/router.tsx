@@ -1,6 +1,7 @@
 import { createBrowserRouter, Navigate, type RouteObject } from 'react-router';
 import { PageLoading } from './components/states';
 import { type PageName, pages } from './pages/pages';
+import { Page as SignIn } from './pages/sign-in/SignIn';
 import { pageAsked } from './session/vitals';
 import { RequireEngagement } from './shell/RequireEngagement';
 import { RouteFailure, UnknownAddress } from './shell/RouteFailure';
@@ -40,7 +41,7 @@ const administration: RouteObject = {
 };
 
 export const router = createBrowserRouter([
-  { path: '/sign-in', lazy: page('signIn'), errorElement: <RouteFailure /> },
+  { path: '/sign-in', Component: SignIn, errorElement: <RouteFailure /> },
   { path: '/request-access', lazy: page('requestAccess'), errorElement: <RouteFailure /> },
   {
     path: '/',

@@ -43,7 +43,7 @@ function fakeServer() {
 let server: ReturnType<typeof fakeServer>;
 const apps: App[] = [];
 
-function makeApp(options: { onEnd?: () => void } = {}): App {
+function makeApp(options: { onEnd?: () => void; mayBeSignedIn?: () => boolean } = {}): App {
   const app = createUnstale<Chosen, { open: boolean }>({
     name: 'test',
     baseUrl: '/api',
@@ -124,6 +124,22 @@ describe('an application', () => {
     });
     expect(await screen.findByText('secret of acme')).toBeTruthy();
     expect(server.calls).toEqual(['GET /api/me acme', 'GET /api/secret acme']);
+  });
+
+  it('does not ask who is signed in where nobody can be', async () => {
+    let isLikely = false;
+    const app = makeApp({ mayBeSignedIn: () => isLikely });
+    app.start();
+    expect(app.store.get().auth).toEqual({ status: 'signed-out', reason: null });
+    expect(server.calls).toEqual([]);
+    // Only the start: whoever signs in meanwhile, here or in another tab, is asked for.
+    await app.retry();
+    await signedIn(app);
+    isLikely = true;
+    const other = makeApp({ mayBeSignedIn: () => isLikely });
+    other.start();
+    await signedIn(other);
+    expect(server.calls).toEqual(['GET /api/me acme', 'GET /api/me acme']);
   });
 
   it('re-renders only who selected what changed', async () => {

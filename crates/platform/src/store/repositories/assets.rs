@@ -1,18 +1,17 @@
 //! Assets: rows of imports, seen through the approved mappings.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{borrow::Borrow, collections::BTreeMap};
 
 use sea_orm::{
     ColumnTrait as _, EntityTrait as _, PaginatorTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
-    sea_query::LikeExpr,
+    Select, sea_query::LikeExpr,
 };
 use tracing::instrument;
 use unstale::record;
 use uuid::Uuid;
 
 use super::{
-    engagements, imports,
-    mappings::{self, is_approved},
+    engagements, imports, mappings,
     rows::{count, json},
 };
 use crate::{
@@ -20,11 +19,8 @@ use crate::{
         ClientId,
         tags::{self, record_rows},
     },
-    store::{
-        Reading, StoreError,
-        entities::{asset, field_mapping},
-    },
-    views::{Asset, AssetColumn, AssetPage},
+    store::{Reading, StoreError, entities::asset},
+    views::{Asset, AssetColumn, AssetPage, ImportMappings},
 };
 
 /// Most assets of a page.
@@ -52,15 +48,63 @@ pub struct Vocabulary {
     pub name_attribute: &'static str,
 }
 
-/// The oldest import first, its rows in the order of the file. An engagement or import of another client is not
-/// found.
-#[instrument(level = "debug", name = "db.query", skip_all, fields(db.operation = "assets.page"))]
+/// A page of assets, all of it read from the database: the oldest import first, its rows in the order of the file. An
+/// engagement or import of another client is not found.
 pub async fn page(
     db: Reading<'_>,
     client: ClientId,
     query: &AssetQuery,
     vocabulary: Vocabulary,
 ) -> Result<AssetPage, StoreError> {
+    let found = rows(db, client, query).await?;
+    let total = match found.total {
+        Some(total) => total,
+        None => found.count(db, client, query).await?,
+    };
+    let imports: Vec<Uuid> = found.imports().into_keys().collect();
+    let mappings = if imports.is_empty() {
+        Vec::new()
+    } else {
+        record_rows(imports.iter().copied(), |import| tags::mappings_of(client, import), || tags::mappings(client));
+        mappings::applied_in(db, &imports).await?
+    };
+    found.shown(query, total, &mappings, vocabulary)
+}
+
+/// What a page of assets is put together from, besides how many there are and what their columns mean.
+#[derive(Debug)]
+pub(crate) struct Found {
+    rows: Vec<asset::Model>,
+    /// How many there are in all, where the rows say it.
+    pub(crate) total: Option<u64>,
+}
+
+/// The rows of a page.
+#[instrument(level = "debug", name = "db.query", skip_all, fields(db.operation = "assets.rows"))]
+pub(crate) async fn rows(db: Reading<'_>, client: ClientId, query: &AssetQuery) -> Result<Found, StoreError> {
+    let select = matching(client, query);
+    let (page, page_size) = query.place();
+    if page_size == 0 {
+        return Ok(Found { rows: Vec::new(), total: None });
+    }
+    let select = select.order_by_asc(asset::Column::ImportId).order_by_asc(asset::Column::RowNumber);
+    let skipped = (page - 1).saturating_mul(page_size);
+    // Beyond what a database can skip there is nothing anyway.
+    let rows = select.offset(skipped.min(i64::MAX as u64)).limit(page_size).all(&db).await?;
+    if let (Some(_), Some(row)) = (query.import, rows.first()) {
+        record(&tags::under_engagement(client, row.engagement_id));
+    }
+    // The last page says how many there are.
+    let is_last = (rows.len() as u64) < page_size && (page == 1 || !rows.is_empty());
+    let total = is_last.then(|| skipped + rows.len() as u64);
+    let found = Found { rows, total };
+    if total == Some(0) {
+        found.belong(db, client, query, 0).await?;
+    }
+    Ok(found)
+}
+
+fn matching(client: ClientId, query: &AssetQuery) -> Select<asset::Entity> {
     record(&tags::under_client(client));
     let mut select = asset::Entity::find().filter(asset::Column::ClientAccountId.eq(client.0));
     if let Some(engagement) = query.engagement {
@@ -77,41 +121,62 @@ pub async fn page(
     if let Some(search) = query.search.as_deref().filter(|search| !search.is_empty()) {
         select = select.filter(asset::Column::SearchText.like(containing(search)));
     }
-    let (page, page_size) = (query.page.max(1), query.page_size.min(PAGE_SIZE_MAX));
-    let skipped = (page - 1).saturating_mul(page_size);
-    let rows = if page_size == 0 {
-        Vec::new()
-    } else {
-        let select = select.clone().order_by_asc(asset::Column::ImportId).order_by_asc(asset::Column::RowNumber);
-        // Beyond what a database can skip there is nothing anyway.
-        select.offset(skipped.min(i64::MAX as u64)).limit(page_size).all(&db).await?
-    };
-    // The last page says how many there are.
-    let is_last = (rows.len() as u64) < page_size && (page == 1 || !rows.is_empty());
-    let total = if is_last { skipped + rows.len() as u64 } else { select.count(&db).await? };
-    // A row says that what it belongs to is there.
-    if let Some(engagement) = query.engagement.filter(|_| total == 0) {
-        engagements::exists(db, client, engagement).await?;
+    select
+}
+
+impl AssetQuery {
+    /// Page and size, within their bounds.
+    fn place(&self) -> (u64, u64) {
+        (self.page.max(1), self.page_size.min(PAGE_SIZE_MAX))
     }
-    match (query.import, rows.first()) {
-        (None, _) => {}
-        (Some(_), Some(row)) => record(&tags::under_engagement(client, row.engagement_id)),
-        (Some(import), None) => drop(imports::find(db, client, import).await?),
+}
+
+impl Found {
+    /// How many assets there are on all pages. An engagement or import of another client is not found.
+    #[instrument(level = "debug", name = "db.query", skip_all, fields(db.operation = "assets.count"))]
+    pub(crate) async fn count(&self, db: Reading<'_>, client: ClientId, query: &AssetQuery) -> Result<u64, StoreError> {
+        let total = matching(client, query).count(&db).await?;
+        self.belong(db, client, query, total).await?;
+        Ok(total)
     }
-    let shown: BTreeSet<Uuid> = rows.iter().map(|row| row.import_id).collect();
-    record_rows(shown.iter().copied(), |import| tags::mappings_of(client, import), || tags::mappings(client));
-    let mappings = if shown.is_empty() {
-        BTreeMap::new()
-    } else {
-        mappings::approved_of(db, &shown.into_iter().collect::<Vec<_>>()).await?
-    };
-    let columns = columns(&mappings, vocabulary);
-    let none = Vec::new();
-    let items = rows.into_iter().map(|row| {
-        let mappings = mappings.get(&row.import_id).unwrap_or(&none);
-        view(&row, mappings, vocabulary)
-    });
-    Ok(AssetPage { items: items.collect::<Result<_, _>>()?, columns, total, page, page_size })
+
+    /// Whether there is what they would belong to. A row says that by itself.
+    async fn belong(
+        &self,
+        db: Reading<'_>,
+        client: ClientId,
+        query: &AssetQuery,
+        total: u64,
+    ) -> Result<(), StoreError> {
+        if let Some(engagement) = query.engagement.filter(|_| total == 0) {
+            engagements::exists(db, client, engagement).await?;
+        }
+        if let Some(import) = query.import.filter(|_| self.rows.is_empty()) {
+            imports::find(db, client, import).await?;
+        }
+        Ok(())
+    }
+
+    /// The imports that the rows are of, and the engagement of each.
+    pub(crate) fn imports(&self) -> BTreeMap<Uuid, Uuid> {
+        self.rows.iter().map(|row| (row.import_id, row.engagement_id)).collect()
+    }
+
+    /// The page, with the `mappings` of [`imports`](Self::imports), in their order.
+    pub(crate) fn shown<M: Borrow<ImportMappings>>(
+        self,
+        query: &AssetQuery,
+        total: u64,
+        mappings: &[M],
+        vocabulary: Vocabulary,
+    ) -> Result<AssetPage, StoreError> {
+        let (page, page_size) = query.place();
+        let columns = columns(mappings.iter().map(Borrow::borrow), vocabulary);
+        let applied: BTreeMap<Uuid, Applied<'_>> =
+            mappings.iter().map(Borrow::borrow).map(|mappings| (mappings.import_id, applied(mappings))).collect();
+        let items = self.rows.iter().map(|row| view(row, applied.get(&row.import_id), vocabulary));
+        Ok(AssetPage { items: items.collect::<Result<_, _>>()?, columns, total, page, page_size })
+    }
 }
 
 /// Matches a text anywhere, whatever signs it holds.
@@ -133,27 +198,36 @@ pub(super) fn search_text(values: &[String]) -> String {
 }
 
 /// The attributes that the shown imports have, those of the first columns first.
-fn columns(mappings: &BTreeMap<Uuid, Vec<field_mapping::Model>>, vocabulary: Vocabulary) -> Vec<AssetColumn> {
+fn columns<'m>(mappings: impl Iterator<Item = &'m ImportMappings>, vocabulary: Vocabulary) -> Vec<AssetColumn> {
     let mut columns: Vec<AssetColumn> = Vec::new();
-    for mapping in mappings.values().flatten().filter(|mapping| is_approved(mapping)) {
-        if let Some(name) = &mapping.target_attribute
-            && columns.iter().all(|column| column.name != *name)
-        {
+    for name in mappings.flat_map(|mappings| &mappings.approved).map(|mapping| &mapping.target_attribute) {
+        if columns.iter().all(|column| column.name != *name) {
             columns.push(AssetColumn { name: name.clone(), label: (vocabulary.label)(name) });
         }
     }
     columns
 }
 
-fn view(row: &asset::Model, mappings: &[field_mapping::Model], vocabulary: Vocabulary) -> Result<Asset, StoreError> {
+/// Of each column its name, and the attribute that it was approved to be.
+type Applied<'m> = Vec<(&'m str, Option<&'m str>)>;
+
+fn applied(mappings: &ImportMappings) -> Applied<'_> {
+    let mut applied: Applied<'_> = mappings.columns.iter().map(|name| (name.as_str(), None)).collect();
+    for mapping in &mappings.approved {
+        if let Some((_, target)) = applied.get_mut(mapping.position as usize) {
+            *target = Some(mapping.target_attribute.as_str());
+        }
+    }
+    applied
+}
+
+fn view(row: &asset::Model, applied: Option<&Applied<'_>>, vocabulary: Vocabulary) -> Result<Asset, StoreError> {
     let values: Vec<String> = json(row.cleansed.as_ref().unwrap_or(&row.raw))?;
     let (mut attributes, mut unmapped) = (BTreeMap::new(), BTreeMap::new());
-    for mapping in mappings {
-        let value = usize::try_from(mapping.position).ok().and_then(|at| values.get(at));
-        let Some(value) = value.filter(|value| !value.is_empty()) else { continue };
-        match mapping.target_attribute.as_ref().filter(|_| is_approved(mapping)) {
-            Some(target) => attributes.insert(target.clone(), value.clone()),
-            None => unmapped.insert(mapping.source_column.clone(), value.clone()),
+    for ((name, target), value) in applied.into_iter().flatten().zip(values).filter(|(_, value)| !value.is_empty()) {
+        match target {
+            Some(target) => attributes.insert((*target).to_owned(), value),
+            None => unmapped.insert((*name).to_owned(), value),
         };
     }
     Ok(Asset {

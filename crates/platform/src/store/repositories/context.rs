@@ -47,16 +47,16 @@ pub async fn full(db: Reading<'_>, client: Option<ClientId>, user: Uuid) -> Resu
 #[instrument(level = "debug", name = "db.query", skip_all, fields(db.operation = "context.standing"))]
 pub async fn standing(db: Reading<'_>, client: Option<ClientId>, user: Uuid) -> Result<Standing, StoreError> {
     let user = users::by_id(db, user).await?;
-    let (client, engagement_id, role) = match client {
-        None => (None, None, user.is_platform_admin.then_some(Role::PlatformAdmin)),
+    let (client, role) = match client {
+        None => (None, user.is_platform_admin.then_some(Role::PlatformAdmin)),
         Some(client) => {
             let summary = memberships::summary(db, &user, client.0).await?.ok_or(StoreError::not_found("client"))?;
             let role = summary.role;
-            (Some(summary), users::starts_in(db, client, user.id).await?, role)
+            (Some(summary), role)
         }
     };
     let permissions = permissions(role).iter().map(|&word| word.to_owned()).collect();
-    Ok(Standing { user, client, role, permissions, engagement_id })
+    Ok(Standing { user, client, role, permissions })
 }
 
 async fn of_user(db: Reading<'_>, client: Option<ClientId>, user: User) -> Result<ContextMe, StoreError> {

@@ -81,7 +81,23 @@ pub async fn approved(db: Reading<'_>, client: ClientId, import: Uuid) -> Result
 /// The same of an import that was found before.
 pub(super) async fn approved_in(db: Reading<'_>, client: ClientId, import: Uuid) -> Result<ImportMappings, StoreError> {
     record(&tags::mappings_of(client, import));
-    let mappings = of_import(db, import).await?;
+    Ok(applied(import, of_import(db, import).await?))
+}
+
+/// The same of several imports that were found before, in their order. What that follows from is the caller's to record.
+#[instrument(level = "debug", name = "db.query", skip_all, fields(db.operation = "mappings.applied_in"))]
+pub(crate) async fn applied_in(db: Reading<'_>, imports: &[Uuid]) -> Result<Vec<ImportMappings>, StoreError> {
+    let rows = field_mapping::Entity::find()
+        .filter(field_mapping::Column::ImportId.is_in(imports.iter().copied()))
+        .order_by_asc(field_mapping::Column::Position)
+        .all(&db)
+        .await?;
+    let mut by_import: BTreeMap<Uuid, Vec<field_mapping::Model>> = BTreeMap::new();
+    rows.into_iter().for_each(|row| by_import.entry(row.import_id).or_default().push(row));
+    Ok(imports.iter().map(|import| applied(*import, by_import.remove(import).unwrap_or_default())).collect())
+}
+
+fn applied(import: Uuid, mappings: Vec<field_mapping::Model>) -> ImportMappings {
     let columns = mappings.iter().map(|mapping| mapping.source_column.clone()).collect();
     let approved = mappings.into_iter().filter(is_approved).filter_map(|mapping| {
         Some(ApprovedMapping {
@@ -90,7 +106,7 @@ pub(super) async fn approved_in(db: Reading<'_>, client: ClientId, import: Uuid)
             target_attribute: mapping.target_attribute?,
         })
     });
-    Ok(ImportMappings { import_id: import, columns, approved: approved.collect() })
+    ImportMappings { import_id: import, columns, approved: approved.collect() }
 }
 
 /// Approves all of `mappings` or none: each needs a target, and no target may be filled from two columns.
@@ -148,22 +164,7 @@ pub async fn retarget(
     view(row.ok_or(StoreError::not_found("mapping"))?)
 }
 
-/// The approved mappings of several imports, and how many columns each has.
-pub(super) async fn approved_of(
-    db: Reading<'_>,
-    imports: &[Uuid],
-) -> Result<BTreeMap<Uuid, Vec<field_mapping::Model>>, StoreError> {
-    let rows = field_mapping::Entity::find()
-        .filter(field_mapping::Column::ImportId.is_in(imports.iter().copied()))
-        .order_by_asc(field_mapping::Column::Position)
-        .all(&db)
-        .await?;
-    let mut by_import: BTreeMap<Uuid, Vec<field_mapping::Model>> = BTreeMap::new();
-    rows.into_iter().for_each(|row| by_import.entry(row.import_id).or_default().push(row));
-    Ok(by_import)
-}
-
-pub(super) fn is_approved(mapping: &field_mapping::Model) -> bool {
+fn is_approved(mapping: &field_mapping::Model) -> bool {
     mapping.status == MappingStatus::Approved.as_str()
 }
 

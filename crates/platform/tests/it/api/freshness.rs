@@ -81,6 +81,7 @@ async fn users(covered: &mut Covered, world: &World, [admin, analyst, operator, 
             &[
                 (analyst, "/context/me"),
                 (analyst, "/context/full"),
+                (analyst, "/context/start"),
                 (analyst, &defaults),
                 (admin, &defaults),
                 (admin, "/admin/users"),
@@ -176,9 +177,11 @@ async fn flows(covered: &mut Covered, admin: &Person, analyst: &Person) {
 async fn imports(covered: &mut Covered, admin: &Person, analyst: &Person) {
     let ids = admin.ids().await;
     let engagement = format!("/imports?engagement_id={}", ids.engagement);
+    let latest = format!("/engagements/{}/mapping-statistics", ids.engagement);
     let readers = [
         (admin, "/imports"),
         (admin, engagement.as_str()),
+        (admin, latest.as_str()),
         (admin, "/discovery/flows"),
         (admin, "/assets"),
         (analyst, "/context/me"),

@@ -3,6 +3,7 @@
 mod audit;
 mod authentication;
 mod batch;
+mod beginning;
 mod cleansing;
 mod compression;
 mod conditional;

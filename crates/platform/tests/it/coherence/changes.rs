@@ -1,7 +1,7 @@
 //! One test for each named trigger: the views that it changes, and those that it only has loaded again.
 
 use platform::{
-    coherence::{Views, Write},
+    coherence::{CacheUse, Views, Write},
     store::repositories::{
         Scope,
         assets::AssetQuery,
@@ -125,7 +125,7 @@ check! { on_user_defaults_updated:
     changed [
         "acme/admin users", "acme/client users", "acme/context carl", "acme/defaults carl",
         "acme/engagement users apps", "acme/engagement users dc", "acme/full carl", "platform/admin users",
-        "platform/client users acme", "platform/defaults carl", "platform/engagement users dc", "acme/standing carl",
+        "platform/client users acme", "platform/defaults carl", "platform/engagement users dc",
     ];
     reloaded ["acme/active users", "platform/active users", "platform/session carl"]
 }
@@ -194,7 +194,7 @@ check! { on_engagement_deleted: |world, w| engagements::delete(w, Scope::All, wo
         "acme/defaults carl",
         "acme/engagement dc", "acme/engagement users dc", "acme/engagements", "acme/field mappings",
         "acme/flow servers", "acme/flows", "acme/flows dc", "acme/flows reviewed", "acme/full carl", "acme/import",
-        "acme/import mappings", "acme/imports", "acme/imports dc", "acme/metadata servers", "acme/state servers",
+        "acme/applied mappings", "acme/imports", "acme/imports dc", "acme/metadata servers", "acme/state servers",
         "acme/statistics", "platform/admin clients", "platform/admin engagements", "platform/admin users",
         "platform/client acme", "platform/client users acme", "platform/clients ada", "platform/defaults carl",
         "platform/engagement dc", "platform/engagement users dc", "platform/engagements acme", "platform/full ada",
@@ -232,7 +232,7 @@ check! { on_flow_deleted: |world, w| flows::delete(w, world.acme, world.acme_flo
         "acme/context carl", "acme/data quality", "acme/engagement dc", "acme/engagements", "acme/field mappings",
         "acme/flow servers",
         "acme/flows", "acme/flows dc", "acme/flows reviewed", "acme/full carl", "acme/import",
-        "acme/import mappings", "acme/imports", "acme/imports dc", "acme/metadata servers", "acme/state servers",
+        "acme/applied mappings", "acme/imports", "acme/imports dc", "acme/metadata servers", "acme/state servers",
         "acme/statistics", "platform/admin engagements", "platform/engagement dc", "platform/engagements acme",
         "acme/asset count dc",
     ];
@@ -272,7 +272,7 @@ check! { on_field_mapping_bulk_operation: |world, w| async {
     };
     changed [
         "acme/assets", "acme/assets dc", "acme/assets import", "acme/data quality", "acme/field mappings",
-        "acme/import mappings",
+        "acme/applied mappings",
         "acme/state servers", "acme/statistics",
     ];
     reloaded []
@@ -292,7 +292,7 @@ check! { on_field_mapping_updated: |world, w| async {
 };
     changed ["acme/field mappings", "acme/statistics"];
     reloaded [
-        "acme/assets", "acme/assets dc", "acme/assets import", "acme/data quality", "acme/import mappings",
+        "acme/assets", "acme/assets dc", "acme/assets import", "acme/data quality", "acme/applied mappings",
         "acme/state servers",
     ]
 }
@@ -371,6 +371,50 @@ async fn on_import_finished_after_it_was_looked_at() {
     assert_eq!(counts().await, [0, 0, 0]);
     world.write(async |w| fill_import(w, acme, import, 4).await).await;
     assert_eq!(counts().await, [4, 3, 3]);
+}
+
+/// How many there are and what their columns mean is read once for all pages, and anew when just that has changed.
+#[tokio::test]
+async fn pages_of_assets_share_what_they_have_in_common() {
+    let database = Database::sqlite();
+    let world = World::build(database.migrated().await).await;
+    let views = Views::new(world.store.clone(), world.cache.clone());
+    let (acme, options) = (world.acme, ReadOptions::default());
+    let of = |page, search: &str| AssetQuery {
+        engagement: Some(world.acme_dc),
+        import: None,
+        search: Some(search.to_owned()).filter(|search| !search.is_empty()),
+        page,
+        page_size: 2,
+    };
+    let read = async |query: AssetQuery| {
+        let before = world.store.queries().statements();
+        let page = views.asset_page(acme, query, VOCABULARY, &options).await.unwrap().into_value().unwrap();
+        (world.store.queries().statements() - before, (*page).clone())
+    };
+    let statements = async |query: AssetQuery| read(query).await.0;
+    assert_eq!(statements(of(1, "")).await, 3, "the rows, how many there are, what their columns mean");
+    assert_eq!(statements(of(1, "")).await, 0);
+    assert_eq!(statements(of(2, "")).await, 1, "the rows");
+    assert_eq!(statements(of(1, "srv-3")).await, 1, "the rows, which are all there are");
+
+    let mapping = world.mapping(acme, world.acme_import, "Machine").await;
+    world.write(async |w| mappings::approve(w, acme, world.acme_import, &[mapping], world.carl, at(30)).await).await;
+    let (taken, page) = read(of(1, "")).await;
+    assert_eq!((taken, page.total, page.columns.len()), (2, 5, 1), "the rows, what their columns mean");
+    let (taken, page) = read(of(2, "")).await;
+    assert_eq!((taken, page.columns.len()), (1, 1), "the rows");
+
+    world.write(async |w| import_file(w, acme, world.acme_dc, None, world.carl, 3).await).await;
+    let (taken, page) = read(of(1, "")).await;
+    assert_eq!((taken, page.total), (2, 8), "the rows, how many there are");
+
+    let off = CacheUse { is_on: false, uses_store: false };
+    for _ in 0..2 {
+        assert_eq!(off.within(statements(of(1, ""))).await, 3, "nothing is kept, none of its parts either");
+    }
+    let all = page;
+    assert_eq!(off.within(read(of(1, ""))).await.1, all);
 }
 
 /// A client's administrators see who asks for their client, and hear of nobody else.

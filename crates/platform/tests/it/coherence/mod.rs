@@ -127,7 +127,8 @@ pub fn reads(world: &World) -> BTreeMap<&'static str, Read> {
         "acme/imports apps" => imports(acme, Some(acme_apps));
         "acme/import" => import(acme, acme_import);
         "acme/field mappings" => field_mappings(acme, acme_import);
-        "acme/import mappings" => import_mappings(acme, acme_import);
+        // In the order of their names it comes before the pages of assets, which it is a part of.
+        "acme/applied mappings" => import_mappings(acme, acme_import);
         "acme/statistics" => mapping_statistics(acme, acme_import);
         "acme/data quality" => data_quality(acme, acme_import);
         "globex/data quality" => data_quality(globex, globex_import);

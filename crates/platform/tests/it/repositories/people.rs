@@ -161,9 +161,6 @@ async fn a_context_holds_what_the_user_stands_in(database: Database) {
     let standing = context::standing(db, Some(world.acme), world.carl).await.unwrap();
     assert_eq!((&standing.user, &standing.client), (&carl.me.user, &carl.me.client));
     assert_eq!((standing.role, &standing.permissions), (carl.me.role, &carl.me.permissions));
-    assert_eq!(standing.engagement_id, Some(world.acme_dc));
-    let standing = context::standing(db, Some(world.acme), world.anna).await.unwrap();
-    assert_eq!(standing.engagement_id, None, "she starts in another client's");
     let standing = context::standing(db, None, world.ada).await.unwrap();
     assert_eq!((standing.client, standing.role), (None, Some(Role::PlatformAdmin)));
     is_not_found(&context::standing(db, Some(world.globex), world.carl).await.unwrap_err(), "client");

@@ -1,4 +1,4 @@
-import { keepPreviousData } from '@tanstack/react-query';
+import { keepPreviousData, type UseQueryResult } from '@tanstack/react-query';
 import { type Read, useCoherence, useCoherentQuery } from '@unstale/client/react';
 import { useClientId } from '../session/session';
 import * as reads from './reads';
@@ -10,6 +10,9 @@ import type { AssetPage, Engagement, FlowSummary, Import, Items } from './types'
  */
 const MINUTE_MS = 60_000;
 const HOUR_MS = 60 * MINUTE_MS;
+
+/** What is shown of a query, whichever state it is in. */
+export type Shown<T> = Pick<UseQueryResult<T>, 'data' | 'isError' | 'error'> & { refetch: () => unknown };
 
 const times = (staleTime: number, gcTime: number) => ({ staleTime, gcTime });
 const CONTEXT = times(HOUR_MS, 2 * HOUR_MS);
@@ -27,8 +30,11 @@ export const useEngagements = (clientId: string | null) =>
     enabled: clientId !== null,
   });
 
-export const useEngagement = (engagementId: string) =>
-  useCoherentQuery(reads.getEngagement({ engagement_id: engagementId }));
+/** One of those to choose from, which every page holds: what changes of it is told with them. */
+export function useEngagement(engagementId: string): Shown<Engagement> {
+  const { data, isError, error, refetch } = useEngagements(useClientId());
+  return { data: data?.items.find(({ id }) => id === engagementId), isError, error, refetch };
+}
 
 /** The order people look for, whatever order the server answers in. */
 function newestFirst<T>(at: (item: T) => string) {
@@ -50,10 +56,6 @@ export const useFlowState = (flowId: string) => useCoherentQuery(reads.getFlowSt
 export const useImports = (engagementId: string) =>
   useCoherentQuery(reads.listImports({ engagement_id: engagementId }), { select: importsByStart });
 
-/** The newest import that has mappings, of a list in any order. */
-export const latestImport = (imports: Items<Import> | undefined): Import | undefined =>
-  imports && importsByStart(imports).items.find(({ status }) => status === 'completed');
-
 export const isRunning = (item: Pick<Import, 'status'>): boolean =>
   item.status !== 'completed' && item.status !== 'failed';
 
@@ -71,8 +73,12 @@ export const useTargetAttributes = () => useCoherentQuery(reads.listTargetAttrib
 export const useFieldMappings = (importId: string) =>
   useCoherentQuery(reads.getFieldMappings({ import_id: importId }), MAPPINGS);
 
-export const useMappingStatistics = (importId: string, enabled = true) =>
-  useCoherentQuery(reads.getMappingStatistics({ import_id: importId }), { ...MAPPINGS, enabled });
+export const useMappingStatistics = (importId: string) =>
+  useCoherentQuery(reads.getMappingStatistics({ import_id: importId }), MAPPINGS);
+
+/** Of the newest import that has mappings, whichever that is. */
+export const useLatestStatistics = (engagementId: string) =>
+  useCoherentQuery(reads.getLatestStatistics({ engagement_id: engagementId }), MAPPINGS);
 
 export const useDataQuality = (importId: string) =>
   useCoherentQuery(reads.getDataQuality({ import_id: importId }), MAPPINGS);

@@ -650,8 +650,28 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The caller, their client, what they may do and where they start: what every page begins with. */
+        /** The caller, their client and what they may do: what every page begins with. */
         get: operations["get_standing"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/context/start": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Where the caller starts in the client they act for. Apart from who they are, which every page shows: choosing another
+         *     beginning changes nothing of that.
+         */
+        get: operations["get_start"];
         put?: never;
         post?: never;
         delete?: never;
@@ -825,6 +845,26 @@ export interface paths {
         };
         /** An engagement's flows. */
         get: operations["list_engagement_flows"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/engagements/{engagement_id}/mapping-statistics": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * How far the review of an engagement's newest completed import has come: in one read what would take the list of imports
+         *     first.
+         */
+        get: operations["get_latest_statistics"];
         put?: never;
         post?: never;
         delete?: never;
@@ -2387,6 +2427,10 @@ export interface components {
          * @enum {string}
          */
         Kind: "value" | "rule";
+        /** @description How far the review of an engagement's newest import has come. */
+        LatestStatistics: {
+            statistics: components["schemas"]["MappingStatistics"] | null;
+        };
         /** @description An e-mail address and its password. */
         LoginRequest: {
             /**
@@ -2702,20 +2746,20 @@ export interface components {
             token_type: string;
             user: components["schemas"]["User"];
         };
-        /**
-         * @description Who the reader is, what they may do and where they start: what every page begins with, and nothing of what changes
-         *     while people work.
-         */
+        /** @description Who the reader is and what they may do: what every page begins with, and nothing of what changes while people work. */
         Standing: {
             client: components["schemas"]["ClientSummary"] | null;
-            /**
-             * Format: uuid
-             * @description Where they start, if it is one of `client`.
-             */
-            engagement_id: string | null;
             permissions: string[];
             role: components["schemas"]["Role"] | null;
             user: components["schemas"]["User"];
+        };
+        /** @description Where the reader starts. */
+        Start: {
+            /**
+             * Format: uuid
+             * @description If it is one of the client they act for.
+             */
+            engagement_id: string | null;
         };
         /**
          * @description Whether a phase of a flow is over.
@@ -6281,7 +6325,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The caller, their client, what they may do and where they start: what every page begins with. */
+            /** @description The caller, their client and what they may do: what every page begins with. */
             200: {
                 headers: {
                     /** @description A strong validator */
@@ -6290,6 +6334,70 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Standing"];
+                };
+            };
+            /** @description Unchanged since the ETag in If-None-Match */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Not signed in, or no longer */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing for this caller */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server failed; the log says why */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_start: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The client to act for; the user's default one if left out */
+                "x-client-account-id"?: string;
+                /** @description The ETag of the answer the caller has */
+                "If-None-Match"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /**
+             * @description Where the caller starts in the client they act for. Apart from who they are, which every page shows: choosing another
+             *     beginning changes nothing of that.
+             */
+            200: {
+                headers: {
+                    /** @description A strong validator */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Start"];
                 };
             };
             /** @description Unchanged since the ETag in If-None-Match */
@@ -7245,6 +7353,81 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Items_FlowSummary"];
+                };
+            };
+            /** @description Unchanged since the ETag in If-None-Match */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request is not well formed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not signed in, or no longer */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing for this caller */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server failed; the log says why */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_latest_statistics: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The client to act for; the user's default one if left out */
+                "x-client-account-id"?: string;
+                /** @description The ETag of the answer the caller has */
+                "If-None-Match"?: string;
+            };
+            path: {
+                engagement_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /**
+             * @description How far the review of an engagement's newest completed import has come: in one read what would take the list of imports
+             *     first.
+             */
+            200: {
+                headers: {
+                    /** @description A strong validator */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LatestStatistics"];
                 };
             };
             /** @description Unchanged since the ETag in If-None-Match */

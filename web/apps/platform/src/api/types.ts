@@ -66,6 +66,8 @@ export type PendingApproval = Schemas['PendingApproval'];
 export type UserDefaults = Schemas['UserDefaults'];
 export type ContextMe = Schemas['ContextMe'];
 export type Standing = Schemas['Standing'];
+export type Start = Schemas['Start'];
+export type LatestStatistics = Schemas['LatestStatistics'];
 export type ContextFull = Schemas['ContextFull'];
 export type LoginResult = Schemas['SignedIn'];
 

@@ -1,10 +1,10 @@
-import type { UseQueryResult } from '@tanstack/react-query';
 import { type ReactNode, useEffect } from 'react';
+import type { Shown } from '../api/queries';
 import { pageShown } from '../session/vitals';
 import { Failure, SkeletonRows } from './states';
 
 interface QueryViewProps<T> {
-  query: UseQueryResult<T>;
+  query: Shown<T>;
   loading?: ReactNode;
   children: (data: T) => ReactNode;
 }
@@ -21,6 +21,6 @@ export function QueryView<T>({ query, loading, children }: QueryViewProps<T>) {
 }
 
 /** What was deleted, or closed to this user, must leave the screen although its last data is still in memory. */
-function isGone({ error }: UseQueryResult<unknown>): boolean {
+function isGone({ error }: Shown<unknown>): boolean {
   return error !== null && 'status' in error && (error.status === 403 || error.status === 404);
 }

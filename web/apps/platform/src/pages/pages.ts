@@ -1,12 +1,11 @@
 import type { ComponentType } from 'react';
 
-/** Pages in chunks of their own, by what they show; asked for by the router, and before it by who is about to. */
+/** Pages in chunks of their own, by what they show; asked for by the router, and before it by who is about to. The page that everything begins with, sign-in, comes with the application. */
 export interface PageModule {
   Page: ComponentType;
 }
 
 export const pages = {
-  signIn: () => import('./sign-in/SignIn'),
   requestAccess: () => import('./sign-in/RequestAccess'),
   choose: () => import('./choose/ChooseContext'),
   overview: () => import('./overview/Overview'),

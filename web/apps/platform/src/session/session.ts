@@ -1,8 +1,8 @@
-import { type ApiClient, type ApiResponse, isApiError } from '@unstale/client';
+import { type ApiClient, isApiError } from '@unstale/client';
 import { createSealedStore } from '@unstale/client/offline';
 import { adopt, createUnstale, type Identity, keyOf, useStore } from '@unstale/client/react';
-import { getStanding } from '../api/reads';
-import type { LoginResult, Standing, UserDefaults } from '../api/types';
+import { getStanding, getStart } from '../api/reads';
+import type { LoginResult, Standing, Start, UserDefaults } from '../api/types';
 import { flags } from './flags';
 import { forgetShell, isOfflineWanted, keepShell, wantOffline } from './offline';
 
@@ -12,6 +12,9 @@ import { forgetShell, isOfflineWanted, keepShell, wantOffline } from './offline'
  */
 export const API_BASE = '/api/v1';
 const REFRESH_EVERY_MS = 10 * 60 * 1000;
+
+/** What the server sets beside the session's own cookie, which scripts do not see. It grants nothing. */
+const SIGNED_IN = 'platform_signed_in=';
 
 /** A type and not an interface, which would have no index signature. */
 type Chosen = { engagementId: string | null };
@@ -29,29 +32,38 @@ function liveUrl(path: string, clientId: string | null): string {
   return url.href;
 }
 
-function identityOf(me: Standing, answer?: ApiResponse<Standing>): Identity<Chosen> {
+interface Known {
+  me: Standing;
+  start: Start;
+}
+
+function identityOf({ me, start }: Known, seed: NonNullable<Identity<Chosen>['seed']>): Identity<Chosen> {
   return {
     userId: me.user.id,
     tenantId: me.client?.id ?? null,
-    selection: { engagementId: me.engagement_id ?? null },
+    selection: { engagementId: start.engagement_id ?? null },
     rights: JSON.stringify([me.role, me.permissions, me.user.is_platform_admin]),
-    seed: (session) => {
-      if (answer) adopt(session, getStanding(), answer);
-      else session.queryClient.setQueryData(keyOf(session, getStanding()), me);
-    },
+    seed,
   };
 }
 
 async function identify(api: ApiClient): Promise<Identity<Chosen>> {
   try {
-    const answer = await api.get<Standing>('/context/standing');
-    if (isOfflineWanted()) lastIdentity().keep('standing', answer.data);
-    return identityOf(answer.data, answer);
+    // Of the same moment, so one request.
+    const [standing, start] = await Promise.all([
+      api.get<Standing>(getStanding().path),
+      api.get<Start>(getStart().path),
+    ]);
+    const known = { me: standing.data, start: start.data };
+    if (isOfflineWanted()) lastIdentity().keep('known', known);
+    return identityOf(known, (session) => adopt(session, getStanding(), standing));
   } catch (error) {
-    const last =
-      isApiError(error, 0) && isOfflineWanted() ? await lastIdentity().recall('standing') : undefined;
+    const last = isApiError(error, 0) && isOfflineWanted() ? await lastIdentity().recall('known') : undefined;
     if (!last) throw error;
-    return identityOf(last.data as Standing);
+    const known = last.data as Known;
+    return identityOf(known, (session) =>
+      session.queryClient.setQueryData(keyOf(session, getStanding()), known.me),
+    );
   }
 }
 
@@ -62,6 +74,7 @@ export const unstale = createUnstale<Chosen, UiState>({
   selection: { engagementId: null },
   ui: { navigationOpen: false },
   identify,
+  mayBeSignedIn: () => navigator.cookieEnabled === false || document.cookie.includes(SIGNED_IN),
   live: (clientId) => ({
     url: liveUrl('/events', clientId).replace(/^http/, 'ws'),
     streamUrl: liveUrl('/events/stream', clientId),
@@ -159,7 +172,17 @@ export async function switchClient(clientId: string | null): Promise<void> {
 
 export async function chooseEngagement(engagementId: string | null): Promise<void> {
   unstale.select({ engagementId });
+  if (startsIn(engagementId)) return;
   await rememberDefaults(store.get().context.tenantId, engagementId);
+}
+
+/** Whether the server is known to remember this engagement already: told by it, and of no change since. */
+function startsIn(engagementId: string | null): boolean {
+  const { auth } = store.get();
+  if (auth.status !== 'signed-in' || engagementId === null) return false;
+  const { session } = auth;
+  const { data, isInvalidated } = session.queryClient.getQueryState<Start>(keyOf(session, getStart())) ?? {};
+  return session.coherence.state === 'live' && !isInvalidated && data?.engagement_id === engagementId;
 }
 
 async function rememberDefaults(clientId: string | null, engagementId: string | null): Promise<void> {

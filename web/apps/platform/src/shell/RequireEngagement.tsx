@@ -2,6 +2,7 @@ import { prefetchReads, useCoherentSession } from '@unstale/client/react';
 import { useEffect } from 'react';
 import { Navigate, Outlet, useLocation } from 'react-router';
 import { useEngagements } from '../api/queries';
+import { getStart } from '../api/reads';
 import { PageLoading } from '../components/states';
 import { useClientId, useEngagementId } from '../session/session';
 import { NAVIGATION } from './navigation';
@@ -22,12 +23,18 @@ export function RequireEngagement() {
   return <Outlet key={engagementId} />;
 }
 
-/** What the first page of a session begins with is read beside what tells whether it may be shown. */
+/**
+ * What the first page of a session begins with is read beside what tells whether it may be shown; and where its user
+ * starts, so that a choice which is remembered already need not be written again.
+ */
 function useReadAhead(pathname: string, engagementId: string | null): void {
   const session = useCoherentSession();
   // biome-ignore lint/correctness/useExhaustiveDependencies: later pages are read when somebody is about to go there
   useEffect(() => {
     const item = NAVIGATION.find(({ to }) => to === pathname);
-    if (item && engagementId !== null) prefetchReads(session, item.reads(engagementId));
+    if (item && engagementId !== null) {
+      const isFirst = session.activity.counters.reads === 0;
+      prefetchReads(session, [...item.reads(engagementId), ...(isFirst ? [getStart()] : [])]);
+    }
   }, [session]);
 }

@@ -1,8 +1,10 @@
 import { AppShell, Box, Burger, Group, NavLink, Stack } from '@mantine/core';
-import { usePrefetchOnIntent } from '@unstale/client/react';
+import { useCoherentSession, usePrefetchOnIntent } from '@unstale/client/react';
+import { useEffect } from 'react';
 import { Link, Outlet, useLocation } from 'react-router';
 import { Logo } from '../components/Logo';
-import { pages } from '../pages/pages';
+import { loadAhead } from '../lib/ahead';
+import { type PageName, pages } from '../pages/pages';
 import { usePermissions } from '../session/permissions';
 import { setNavigationOpen, useClientId, useEngagementId, useNavigationOpen } from '../session/session';
 import { ColorSchemeToggle } from './ColorSchemeToggle';
@@ -10,7 +12,7 @@ import { ConnectionBadge } from './ConnectionBadge';
 import { ConnectionBanner } from './ConnectionBanner';
 import { ContextSwitcher } from './ContextSwitcher';
 import { Devtools } from './Devtools';
-import { NAVIGATION, type NavigationItem } from './navigation';
+import { type NavigationItem, shownTo } from './navigation';
 import classes from './Shell.module.css';
 import { UserMenu } from './UserMenu';
 
@@ -70,9 +72,8 @@ function Navigation({ onChosen }: { onChosen: () => void }) {
   const allows = usePermissions();
   const hasClient = useClientId() !== null;
   const engagementId = useEngagementId();
-  const shown = NAVIGATION.filter(
-    (item) => (hasClient || !item.needsClient) && (!item.anyOf || item.anyOf.some(allows)),
-  );
+  const shown = shownTo(allows, hasClient);
+  usePagesAhead(shown);
   return (
     <Stack component="div" gap={2}>
       {shown.map((item) => (
@@ -86,6 +87,17 @@ function Navigation({ onChosen }: { onChosen: () => void }) {
       ))}
     </Stack>
   );
+}
+
+/** The code of what there is to go to, as soon as the first page shows its data. */
+function usePagesAhead(shown: readonly NavigationItem[]): void {
+  const { queryClient } = useCoherentSession();
+  // Another order or another filter of the same is no reason to begin anew.
+  const names = shown.flatMap(({ page, leadsTo = [] }) => [page, ...leadsTo]).join(' ');
+  useEffect(() => {
+    const parts = names.split(' ').map((name) => pages[name as PageName]);
+    return loadAhead(parts, () => queryClient.isFetching() + queryClient.isMutating() > 0);
+  }, [names, queryClient]);
 }
 
 interface ItemProps {

@@ -7,8 +7,8 @@ import {
   IconShieldCog,
   IconSparkles,
 } from '@tabler/icons-react';
-import type { Held, Read, Wanted } from '@unstale/client/react';
-import { assetCount, assetPage, latestImport } from '../api/queries';
+import type { Read } from '@unstale/client/react';
+import { assetCount, assetPage } from '../api/queries';
 import * as reads from '../api/reads';
 import type { Permission } from '../api/types';
 import type { PageName } from '../pages/pages';
@@ -21,9 +21,15 @@ export interface NavigationItem {
   anyOf?: readonly Permission[];
   needsClient: boolean;
   page: PageName;
+  /** Pages that it leads to. */
+  leadsTo?: readonly PageName[];
   /** What the page begins with, read when somebody is about to go there. */
-  reads: (engagementId: string) => Wanted;
+  reads: (engagementId: string) => readonly Read<unknown>[];
 }
+
+/** What is shown to whoever may do that, with a client to work for or without. */
+export const shownTo = (allows: (permission: Permission) => boolean, hasClient: boolean) =>
+  NAVIGATION.filter((item) => (hasClient || !item.needsClient) && (!item.anyOf || item.anyOf.some(allows)));
 
 const flows = (engagementId: string) => [reads.listFlows({ engagement_id: engagementId })];
 const imports = (engagementId: string) => [reads.listImports({ engagement_id: engagementId })];
@@ -32,18 +38,12 @@ const inventory = (engagementId: string) => [
   assetPage({ engagementId, importId: null, search: '', page: 1 }),
 ];
 
-export const overview =
-  (engagementId: string) =>
-  (held: Held): readonly Read<unknown>[] => {
-    const latest = latestImport(held(reads.listImports({ engagement_id: engagementId })));
-    return [
-      reads.getEngagement({ engagement_id: engagementId }),
-      ...flows(engagementId),
-      ...imports(engagementId),
-      assetCount(engagementId),
-      ...(latest ? [reads.getMappingStatistics({ import_id: latest.id })] : []),
-    ];
-  };
+export const overview = (engagementId: string): readonly Read<unknown>[] => [
+  ...flows(engagementId),
+  ...imports(engagementId),
+  assetCount(engagementId),
+  reads.getLatestStatistics({ engagement_id: engagementId }),
+];
 
 export const NAVIGATION: readonly NavigationItem[] = [
   {
@@ -60,6 +60,7 @@ export const NAVIGATION: readonly NavigationItem[] = [
     icon: IconRoute,
     needsClient: true,
     page: 'flows',
+    leadsTo: ['flow'],
     reads: flows,
   },
   {
@@ -68,6 +69,7 @@ export const NAVIGATION: readonly NavigationItem[] = [
     icon: IconDatabaseImport,
     needsClient: true,
     page: 'imports',
+    leadsTo: ['import', 'review'],
     reads: imports,
   },
   {
@@ -84,6 +86,7 @@ export const NAVIGATION: readonly NavigationItem[] = [
     icon: IconSparkles,
     needsClient: true,
     page: 'latestCleansing',
+    leadsTo: ['cleansing'],
     reads: imports,
   },
   {
@@ -101,6 +104,8 @@ export const NAVIGATION: readonly NavigationItem[] = [
     anyOf: ['users:manage', 'engagements:manage', 'clients:manage'],
     needsClient: false,
     page: 'administration',
-    reads: () => [reads.adminListUsers(), reads.listPendingApprovals()],
+    leadsTo: ['users', 'approvals', 'clients', 'engagements'],
+    // Its tabs lie beside each other, and what the last of them shows every page holds: all of it in one request.
+    reads: () => [reads.adminListUsers(), reads.listPendingApprovals(), reads.adminListClients()],
   },
 ];

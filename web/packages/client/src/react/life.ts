@@ -56,6 +56,11 @@ export interface UnstaleOptions<S extends Selection, U> {
   baseUrl: string;
   /** Asks the server who is signed in; for the tenant that was remembered, or null for the user's own choice. */
   identify: (api: ApiClient, tenantId: string | null) => Promise<Identity<S>>;
+  /**
+   * Whether anybody can be signed in, as far as the browser can tell; only its `false` counts, and then the server is not
+   * asked at the start.
+   */
+  mayBeSignedIn?: () => boolean;
   /** Addresses of live events for a tenant. */
   live?: (tenantId: string | null) => { url: string; streamUrl?: string } | undefined;
   selection: S;
@@ -129,7 +134,7 @@ export function createUnstale<S extends Selection, U>(options: UnstaleOptions<S,
   let rights: string | undefined;
 
   function plainApi(tenantId?: string | null): ApiClient {
-    return createApiClient({ ...options.api, batch: false, baseUrl, clientAccountId: () => tenantId });
+    return createApiClient({ batch: {}, ...options.api, baseUrl, clientAccountId: () => tenantId });
   }
 
   function running(): CoherentSession | undefined {
@@ -253,7 +258,8 @@ export function createUnstale<S extends Selection, U>(options: UnstaleOptions<S,
     start: () => {
       if (started) return;
       started = true;
-      void retry();
+      if (options.mayBeSignedIn?.() === false) end(null);
+      else void retry();
     },
 
     signIn: async (send) => {

@@ -11,7 +11,7 @@ use super::{
     by_id,
 };
 use crate::{
-    coherence::{Change, ClientId, Write, tags},
+    coherence::{Change, Write, tags},
     store::{Reading, StoreError, entities::user_default},
     views::UserDefaults,
 };
@@ -28,19 +28,6 @@ pub async fn defaults(db: Reading<'_>, user: Uuid) -> Result<UserDefaults, Store
     client_account_id.iter().for_each(|client| record(&tags::client(*client)));
     engagement_id.iter().for_each(|engagement| record(&tags::engagement(*engagement)));
     Ok(UserDefaults { user_id: user, client_account_id, engagement_id })
-}
-
-/// The engagement of `client` that a user starts in. It depends on whether there is one, and not on what it is called.
-pub(in super::super) async fn starts_in(
-    db: Reading<'_>,
-    client: ClientId,
-    user: Uuid,
-) -> Result<Option<Uuid>, StoreError> {
-    record(&tags::user_defaults(user));
-    let row = user_default::Entity::find_by_id(user).one(&db).await?;
-    let engagement = row.filter(|row| row.client_account_id == Some(client.0)).and_then(|row| row.engagement_id);
-    engagement.iter().for_each(|engagement| record(&tags::under_engagement(client, *engagement)));
-    Ok(engagement)
 }
 
 /// Where the user starts: in a client they may act for, and an engagement of it.

@@ -13,7 +13,7 @@ use tracing::instrument;
 use unstale::decline;
 use uuid::Uuid;
 
-pub(super) use self::{defaults::starts_in, listing::starting_in};
+pub(super) use self::listing::starting_in;
 pub use self::{
     defaults::{defaults, set_defaults},
     listing::{active, admin_user, list},

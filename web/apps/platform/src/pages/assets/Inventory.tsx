@@ -21,6 +21,7 @@ import { PageHeader } from '../../components/PageHeader';
 import { QueryView } from '../../components/QueryView';
 import { Notice, SkeletonRows } from '../../components/states';
 import { formatNumber, plural } from '../../lib/format';
+import { isTyped } from '../../lib/typing';
 import { useEngagementId } from '../../session/session';
 import { AssetTable } from './AssetTable';
 import { useHiddenColumns } from './useHiddenColumns';
@@ -112,6 +113,8 @@ function SearchField({ initial, onSearch }: { initial: string; onSearch: (text: 
   const change = (value: string) => {
     setText(value);
     search(value.trim());
+    // Pasted, or cleared: nobody is typing whom it would have to wait for.
+    if (!isTyped(text, value)) search.flush();
   };
   return (
     <TextInput

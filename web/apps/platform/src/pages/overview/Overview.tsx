@@ -2,7 +2,7 @@ import { Box, Button, Group, Progress, SimpleGrid, Stack, Text, Title } from '@m
 import { IconDatabaseImport } from '@tabler/icons-react';
 import type { ReactNode } from 'react';
 import { Link } from 'react-router';
-import { useAssetCount, useEngagement, useFlows, useImports, useMappingStatistics } from '../../api/queries';
+import { useAssetCount, useEngagement, useFlows, useImports, useLatestStatistics } from '../../api/queries';
 import type { FlowSummary, Import } from '../../api/types';
 import { EngagementBadge, FlowBadge, ImportBadge, ProgressCell } from '../../components/badges';
 import { Figure } from '../../components/Figure';
@@ -57,14 +57,12 @@ function Header({ engagementId }: { engagementId: string }) {
 
 function Figures({ engagementId }: { engagementId: string }) {
   const flows = useFlows(engagementId);
-  const imports = useImports(engagementId);
   const assets = useAssetCount(engagementId);
-  const latest = imports.data?.items.find(({ status }) => status === 'completed');
-  const statistics = useMappingStatistics(latest?.id ?? '', latest !== undefined);
+  const latest = useLatestStatistics(engagementId);
   const open = flows.data?.items.filter(
     ({ status }) => status === 'running' || status === 'awaiting_review',
   ).length;
-  const { data: mappings } = statistics;
+  const mappings = latest.data?.statistics;
 
   return (
     <SimpleGrid cols={{ base: 2, lg: 4 }} spacing={{ base: 'sm', sm: 'md' }} mb="lg">
@@ -84,7 +82,7 @@ function Figures({ engagementId }: { engagementId: string }) {
         label="Mappings to review"
         value={mappings?.suggested.toString() ?? '0'}
         note={mappings ? `of ${plural(mappings.total, 'column')} in the latest import` : 'no import yet'}
-        pending={imports.isPending || (latest !== undefined && statistics.isPending)}
+        pending={latest.isPending}
       />
       <Figure
         label="Approved"
@@ -92,7 +90,7 @@ function Figures({ engagementId }: { engagementId: string }) {
         note={
           <Progress value={mappings?.approved_percent ?? 0} size={6} mt={8} aria-label="Approved mappings" />
         }
-        pending={imports.isPending || (latest !== undefined && statistics.isPending)}
+        pending={latest.isPending}
       />
     </SimpleGrid>
   );

@@ -4,8 +4,10 @@ import { isApiError } from '@unstale/client';
 import type { SignedOutReason } from '@unstale/client/react';
 import { useEffect, useState } from 'react';
 import { Link, Navigate, useSearchParams } from 'react-router';
+import { loadAhead } from '../../lib/ahead';
 import { safeReturnPath } from '../../lib/return-path';
 import { signIn, useAuth } from '../../session/session';
+import { pages } from '../pages';
 import { EntryLayout } from './EntryLayout';
 
 const NOTICE: Record<SignedOutReason, string> = {
@@ -28,6 +30,8 @@ export function Page() {
   });
   useEffect(() => {
     document.title = 'Sign in · Unstale Migrate';
+    // What comes next; somebody types meanwhile.
+    return loadAhead([pages.choose, pages.overview]);
   }, []);
 
   if (auth.status === 'signed-in') return <Navigate to={safeReturnPath(search.get('next'))} replace />;

@@ -1,0 +1,137 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+
+/** The server as far as a session's beginning goes, and a socket that a test speaks for. */
+const CLIENT = 'c1';
+const START = '/api/v1/context/start';
+const DEFAULTS = '/api/v1/users/u1/defaults';
+let calls: string[];
+let started: string | null;
+let sockets: Socket[];
+
+class Socket extends EventTarget {
+  static CONNECTING = 0;
+  static OPEN = 1;
+  static CLOSING = 2;
+  static CLOSED = 3;
+  readyState = 0;
+  constructor(readonly url: string) {
+    super();
+    sockets.push(this);
+  }
+  push(message: unknown) {
+    this.dispatchEvent(new MessageEvent('message', { data: JSON.stringify(message) }));
+  }
+  greet() {
+    this.readyState = 1;
+    this.dispatchEvent(new Event('open'));
+    this.push({ type: 'hello', position: 'p0' });
+  }
+  send() {}
+  close() {}
+}
+
+const answers = (path: string): unknown => {
+  if (path === '/api/v1/context/standing') {
+    return { user: { id: 'u1' }, client: { id: CLIENT }, role: 'analyst', permissions: [] };
+  }
+  return path === START ? { engagement_id: started } : {};
+};
+
+const json = (body: unknown, groups: string[] = []) =>
+  new Response(JSON.stringify(body), {
+    headers: {
+      'Content-Type': 'application/json',
+      'Cache-Groups': groups.map((one) => `"${one}"`).join(', '),
+    },
+  });
+
+function serve(url: string, init: RequestInit = {}): Response {
+  const path = new URL(url, 'http://here').pathname;
+  calls.push(`${init.method ?? 'GET'} ${path}`);
+  const body = init.body ? JSON.parse(String(init.body)) : undefined;
+  if (path === DEFAULTS) started = body.engagement_id;
+  if (path !== '/api/v1/batch') return json(answers(path), [path]);
+  const responses = body.requests.map(({ id, path: read }: { id: string; path: string }) => ({
+    id,
+    status: 200,
+    headers: { 'cache-groups': `"${read}"` },
+    body: answers(read),
+  }));
+  return json({ responses });
+}
+
+const writes = () => calls.filter((call) => call === `PUT ${DEFAULTS}`).length;
+
+async function begin() {
+  vi.resetModules();
+  const { chooseEngagement, unstale } = await import('../src/session/session');
+  const { coherentQueryOptions } = await import('@unstale/client/react');
+  const { getStart } = await import('../src/api/reads');
+  unstale.start();
+  const session = await vi.waitFor(() => {
+    const { auth } = unstale.store.get();
+    if (auth.status !== 'signed-in') throw new Error('not yet');
+    return auth.session;
+  });
+  await vi.waitFor(() => expect(sockets).toHaveLength(1));
+  const readStart = () => session.queryClient.prefetchQuery(coherentQueryOptions(session, getStart()));
+  const end = () => {
+    session.dispose();
+    unstale.close();
+  };
+  return { chooseEngagement, unstale, session, readStart, end };
+}
+
+let app: Awaited<ReturnType<typeof begin>>;
+
+beforeEach(async () => {
+  calls = [];
+  sockets = [];
+  started = 'e1';
+  vi.stubGlobal('fetch', async (url: string, init?: RequestInit) => serve(url, init));
+  vi.stubGlobal('WebSocket', Socket);
+  // biome-ignore lint/suspicious/noDocumentCookie: what the server sets
+  document.cookie = 'platform_signed_in=1';
+  app = await begin();
+});
+
+afterEach(() => {
+  app.end();
+  sessionStorage.clear();
+  vi.unstubAllGlobals();
+});
+
+describe('a session', () => {
+  it('begins with one request, for who is asking and where they start', () => {
+    expect(calls).toEqual(['POST /api/v1/batch']);
+    expect(app.unstale.store.get().context).toEqual({
+      tenantId: CLIENT,
+      selection: { engagementId: 'e1' },
+    });
+  });
+
+  it('does not write a choice that the server is known to remember', async () => {
+    sockets[0]?.greet();
+    await app.readStart();
+    await app.chooseEngagement('e1');
+    expect(writes()).toBe(0);
+    await app.chooseEngagement('e2');
+    expect(writes()).toBe(1);
+  });
+
+  it('writes it where that was changed meanwhile', async () => {
+    sockets[0]?.greet();
+    await app.readStart();
+    sockets[0]?.push({ type: 'cache_invalidation', position: 'p1', groups: [START], data: {} });
+    await app.chooseEngagement('e1');
+    expect(writes()).toBe(1);
+  });
+
+  it('writes it where nothing is known of changes, or of what is remembered', async () => {
+    await app.chooseEngagement('e1');
+    expect(writes()).toBe(1);
+    await app.readStart();
+    await app.chooseEngagement('e1');
+    expect(writes()).toBe(2);
+  });
+});
