@@ -3,18 +3,24 @@
 
 mod accepting;
 mod batch_lease;
+mod batches;
 mod busy_store;
 mod coherence;
+mod cut_off;
 #[cfg(feature = "redis")]
 mod eviction;
+mod fallbacks;
 #[cfg(feature = "redis")]
 mod fleet;
 #[cfg(feature = "redis")]
 mod hanging;
+mod invalidations;
+mod kept;
 mod lease;
 mod memory;
 mod nodes;
 mod outages;
+mod pending;
 mod reads;
 #[cfg(feature = "redis")]
 mod redis;
