@@ -21,6 +21,7 @@ mod memory;
 mod nodes;
 mod outages;
 mod pending;
+mod read_since;
 mod reads;
 #[cfg(feature = "redis")]
 mod redis;
