@@ -90,24 +90,6 @@ impl Cache {
         self.landed(key.raw(), outcome, verdict, old, &accept, false)
     }
 
-    pub(super) async fn load_uncached<V, E, F, L>(
-        &self,
-        key: &Key<V>,
-        policy: &Policy,
-        required: PositionSet,
-        reason: BypassReason,
-        load: F,
-    ) -> Result<Fetched<V>, FetchError<E>>
-    where
-        V: Cacheable,
-        E: Clone + Send + Sync + 'static,
-        F: FnOnce(Option<Cached<V>>) -> L + Send + 'static,
-        L: Future<Output = Result<Loaded<V>, E>> + Send + 'static,
-    {
-        let declining = move |_| async move { load(None).await.map(Loaded::declined) };
-        self.load_alone(key, policy, required, reason, declining).await
-    }
-
     /// Loads for this reader alone.
     pub(super) async fn load_alone<V, E, F, L>(
         &self,

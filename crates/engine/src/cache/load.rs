@@ -236,7 +236,7 @@ impl Shared {
         let is_sensitive = seen.is_sensitive || wrote_sensitive;
         let value_bytes = encoded.len();
         let refused = refused(&seen, loaded.value.is_some(), expires_at <= loaded_at, policy)
-            .or_else(|| encoding.is_err().then_some(NotStored::Declined))
+            .or_else(|| (encoding.is_err() || key.raw().is_too_long()).then_some(NotStored::Declined))
             .or_else(|| (value_bytes > self.limits.l1.value_bytes_max).then_some(NotStored::TooLarge))
             .or_else(|| self.overtaken(base, &seen));
         let has_value = loaded.value.is_some();

@@ -1,15 +1,20 @@
 //! Batches on one node: their answers, and what becomes of loads that fail or run already.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering::SeqCst},
+use std::{
+    future::{Ready, ready},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
 };
 
 use parking_lot::Mutex;
-use unstale::{FetchError, Invalidation, Loaded, ReadOptions, Tag, Verdict};
+use unstale::{
+    BypassReason, FetchError, Fetched, Invalidation, Loaded, NotStored, ReadOptions, Tag, Verdict, store::Store as _,
+};
 
 use crate::{
-    reads::{INVALIDATED, Node, POLICY, value},
+    reads::{ABSENT, INVALIDATED, Node, POLICY, value},
     world::{Page, acme, page},
 };
 
@@ -77,4 +82,52 @@ async fn a_batch_that_fails_fails_for_all_and_leaves_no_flight() {
     let too_few = node.cache.fetch_many(&keys, &POLICY, &options, short).await;
     assert_eq!(too_few.unwrap_err(), FetchError::Aborted, "a loader that forgets a key is noticed");
     assert_eq!(node.cache.size().flights, 0);
+}
+
+/// A load of a batch that brings `version` for each key, and notes how many keys it was asked for.
+fn loads(counts: &Counts, version: u64) -> impl Fn(Vec<usize>) -> Ready<Result<Vec<Loaded<Page>>, String>> + use<> {
+    let counts = counts.clone();
+    move |places| {
+        counts.lock().push(places.len());
+        ready(Ok(places.iter().map(|_| value(version)).collect()))
+    }
+}
+
+type Counts = Arc<Mutex<Vec<usize>>>;
+
+fn versions(read: &[Fetched<Page>]) -> Vec<u64> {
+    read.iter().map(|page| page.value().unwrap().saw[0].1).collect()
+}
+
+#[tokio::test]
+async fn off_means_for_a_batch_too_that_nothing_is_looked_up_and_nothing_kept() {
+    let (node, counts) = (Node::new().await, Counts::default());
+    let (keys, options) = ([page(&acme(), 1), page(&acme(), 2)], ReadOptions::default());
+    node.cache.fetch_many(&keys, &POLICY, &options, loads(&counts, 1)).await.unwrap();
+    // The store has them, and memory too.
+    for policy in [POLICY.on(false), POLICY.on(false).lease(false)] {
+        let read = node.cache.fetch_many(&keys, &policy, &options, loads(&counts, 2)).await.unwrap();
+        assert_eq!(versions(&read), [2, 2]);
+        for read in read {
+            assert_eq!((read.verdict, read.not_stored), (Verdict::Bypass(BypassReason::Off), Some(NotStored::Off)));
+        }
+    }
+    assert_eq!(*counts.lock(), [2, 2, 2]);
+    let read = node.cache.fetch_many(&keys, &POLICY, &options, loads(&counts, 3)).await.unwrap();
+    assert_eq!(versions(&read), [1, 1], "what was kept before stays");
+}
+
+#[tokio::test]
+async fn a_key_too_long_is_served_to_a_batch_and_not_kept() {
+    let (node, counts) = (Node::new().await, Counts::default());
+    let keys = [page(&acme(), "x".repeat(5000)), page(&acme(), 2)];
+    for round in 0..2 {
+        let read = node.cache.fetch_many(&keys, &POLICY, &ReadOptions::default(), loads(&counts, round)).await.unwrap();
+        assert_eq!((read[0].verdict, versions(&read)), (Verdict::Bypass(BypassReason::KeyTooLong), vec![round, 0]));
+        assert_eq!(read[1].verdict, if round == 0 { ABSENT } else { Verdict::Hit });
+    }
+    assert_eq!(*counts.lock(), [2, 1]);
+    assert!(
+        node.cache.peek(&keys[0]).is_none() && node.store.get(&[keys[0].raw().clone()]).await.unwrap()[0].is_none()
+    );
 }
