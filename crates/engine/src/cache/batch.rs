@@ -121,7 +121,7 @@ impl<V, F> Round<'_, V, F> {
                     }
                     leads.push(Led::new(place, verdict, key.clone(), lead));
                 }
-                Seat::Full => leads.push(self.alone(place, verdict)),
+                Seat::Full => leads.push(self.alone(place, Verdict::Bypass(BypassReason::TooManyWaiters))),
                 Seat::Join(join) => {
                     self.cache.shared.joined(key.raw(), &join);
                     joins.push((place, verdict, join));

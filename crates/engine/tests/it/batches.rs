@@ -6,15 +6,18 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering::SeqCst},
     },
+    time::Duration,
 };
 
 use parking_lot::Mutex;
+use tokio::{sync::oneshot, task::JoinHandle};
 use unstale::{
-    BypassReason, FetchError, Fetched, Invalidation, Loaded, NotStored, ReadOptions, Tag, Verdict, store::Store as _,
+    BypassReason, CacheLimits, FetchError, Fetched, Invalidation, Loaded, NotStored, ReadOptions, StaleReason, Tag,
+    Verdict, record, store::Store as _,
 };
 
 use crate::{
-    reads::{ABSENT, INVALIDATED, Node, POLICY, value},
+    reads::{ABSENT, Answer, INVALIDATED, Node, POLICY, check, settle, tag, value},
     world::{Page, acme, page},
 };
 
@@ -130,4 +133,85 @@ async fn a_key_too_long_is_served_to_a_batch_and_not_kept() {
     assert!(
         node.cache.peek(&keys[0]).is_none() && node.store.get(&[keys[0].raw().clone()]).await.unwrap()[0].is_none()
     );
+}
+
+/// A single read of key 1 that ends when it is told how.
+fn slow(node: &Arc<Node>) -> (oneshot::Sender<Result<u64, String>>, JoinHandle<Answer>) {
+    let (end, ended) = oneshot::channel::<Result<u64, String>>();
+    let node = node.clone();
+    let load = move || async move {
+        record(&tag());
+        ended.await.unwrap().map(value)
+    };
+    (end, tokio::spawn(async move { node.read_with(&POLICY, load).await }))
+}
+
+/// A batch of keys 1 and 2 in a task of its own, once it has gone as far as it gets.
+async fn begin(
+    node: &Arc<Node>,
+    counts: &Counts,
+    version: u64,
+) -> JoinHandle<Result<Vec<Fetched<Page>>, FetchError<String>>> {
+    let (node, load) = (node.clone(), loads(counts, version));
+    let batch = tokio::spawn(async move {
+        let keys = [page(&acme(), 1), page(&acme(), 2)];
+        node.cache.fetch_many(&keys, &POLICY, &ReadOptions::default(), load).await
+    });
+    settle().await;
+    batch
+}
+
+#[tokio::test]
+async fn a_batch_that_joined_an_overtaken_load_loads_that_key_again() {
+    let (node, counts) = (Arc::new(Node::new().await), Counts::default());
+    let (end, single) = slow(&node);
+    settle().await;
+    let batch = begin(&node, &counts, 2).await;
+    assert_eq!(*counts.lock(), [1], "the other key is loaded at once");
+    node.invalidate().await;
+    end.send(Ok(1)).unwrap();
+    let read = batch.await.unwrap().unwrap();
+    assert_eq!((versions(&read), read[0].collapsed), (vec![2, 2], false));
+    assert_eq!(*counts.lock(), [1, 1]);
+    check(&single.await.unwrap(), ABSENT, 1);
+}
+
+#[tokio::test]
+async fn a_batch_that_joined_a_load_that_fails_fails_with_it() {
+    let (node, counts) = (Arc::new(Node::new().await), Counts::default());
+    let (end, _single) = slow(&node);
+    settle().await;
+    let batch = begin(&node, &counts, 2).await;
+    end.send(Err("away".to_owned())).unwrap();
+    assert_eq!(batch.await.unwrap().unwrap_err(), FetchError::Load("away".to_owned()));
+}
+
+#[tokio::test]
+async fn a_batch_for_which_there_is_no_place_in_a_flight_loads_for_itself() {
+    let node = Arc::new(Node::with(CacheLimits { waiters_max: 0, ..CacheLimits::default() }).await);
+    let counts = Counts::default();
+    let (end, single) = slow(&node);
+    settle().await;
+    let read = begin(&node, &counts, 2).await.await.unwrap().unwrap();
+    assert_eq!(read[0].verdict, Verdict::Bypass(BypassReason::TooManyWaiters));
+    assert_eq!((versions(&read), read[1].verdict), (vec![2, 2], ABSENT));
+    assert_eq!(*counts.lock(), [2]);
+    end.send(Ok(1)).unwrap();
+    single.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_batch_serves_what_is_in_grace_and_leaves_its_refresh_to_the_next_read() {
+    let (node, counts) = (Node::new().await, Counts::default());
+    let policy = POLICY.grace(Duration::from_secs(5));
+    node.read(&policy, Ok(1)).await.unwrap();
+    node.time.advance(policy.ttl);
+    let read = node.cache.fetch_many(&[page(&acme(), 1)], &policy, &ReadOptions::default(), loads(&counts, 2)).await;
+    let read = read.unwrap();
+    assert_eq!((read[0].verdict, versions(&read)), (Verdict::Stale(StaleReason::Grace), vec![1]));
+    settle().await;
+    assert_eq!(*counts.lock(), [] as [usize; 0]);
+    check(&node.read(&policy, Ok(3)).await, Verdict::Stale(StaleReason::Grace), 1);
+    settle().await;
+    check(&node.read(&policy, Ok(4)).await, Verdict::Hit, 3);
 }

@@ -1,14 +1,18 @@
 //! What an invalidation is in the log, and who hears of it.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures_util::FutureExt as _;
-use unstale::{Cache, Invalidation, PositionSet, Tag, store::Store};
+use unstale::{
+    Cache, Invalidation, Loaded, MemoryStore, PositionSet, ReadOptions, Tag,
+    store::Store,
+    testing::{DistantStore, Faults},
+};
 
 use crate::{
     reads::{INVALIDATED, Node, POLICY, check, settle, tag},
-    world::acme,
+    world::{Page, acme, page},
 };
 
 #[tokio::test]
@@ -60,4 +64,59 @@ async fn a_shared_fact_has_changed_anywhere_as_soon_as_one_partition_knows() {
     assert!(node.cache.has_changed_anywhere(&acme(), &fact, &before));
     assert!(!node.cache.has_changed_anywhere(&acme(), &fact, &node.cache.frontiers()));
     assert!(node.cache.has_changed_anywhere(&acme(), &fact, &PositionSet::default()), "nothing can be known");
+}
+
+#[tokio::test]
+async fn an_explanation_says_what_the_view_knows_of_the_facts_behind_a_value() {
+    let node = Node::new().await;
+    let read = node.read(&POLICY, Ok(1)).await.unwrap();
+    let before = node.cache.explain(read.base(), read.tags());
+    assert_eq!((before.frontier, &before.clocks[..], before.is_pending), (read.base(), &[][..], false));
+    assert_eq!(before.floor, read.base().sequence, "the view begins there");
+    assert!(before.holds_for(read.base()));
+    let reached = node.invalidate().await;
+    let after = node.cache.explain(read.base(), read.tags());
+    assert_eq!(PositionSet::from(after.frontier), reached);
+    assert_eq!(after.clocks, [(tag().id(), after.frontier.sequence)]);
+    assert!(!after.holds_for(read.base()));
+}
+
+#[tokio::test]
+async fn an_invalidation_that_waits_is_part_of_the_explanation() {
+    let far = Arc::new(DistantStore::new(Arc::new(MemoryStore::default()), 1));
+    let cache = Cache::builder(far.clone()).build().await.unwrap();
+    let base = cache.frontier(&acme());
+    far.set_faults(Faults { lost_requests_percent: 100, lost_answers_percent: 0 });
+    cache.invalidate(&Invalidation::of([tag()])).await.unwrap_err();
+    assert!(cache.explain(base, &[tag().id()]).is_pending);
+    assert!(!cache.explain(base, &[Tag::of(&acme(), "fact", 2).id()]).is_pending);
+}
+
+#[tokio::test]
+async fn a_view_catches_up_when_it_is_asked_to_and_says_if_it_cannot() {
+    let store = Arc::new(MemoryStore::default());
+    let far = Arc::new(DistantStore::new(store.clone(), 1));
+    let cache = Cache::builder(far.clone()).build().await.unwrap();
+    let other = Cache::builder(store).build().await.unwrap();
+    let reached = other.invalidate(&Invalidation::of([tag()])).await.unwrap();
+    far.set_faults(Faults { lost_requests_percent: 100, lost_answers_percent: 0 });
+    assert!(!cache.catch_up(&acme()).await);
+    assert_ne!(PositionSet::from(cache.frontier(&acme())), reached);
+    far.set_faults(Faults::default());
+    assert!(cache.catch_up(&acme()).await);
+    assert_eq!(PositionSet::from(cache.frontier(&acme())), reached);
+}
+
+#[tokio::test]
+async fn what_the_store_does_not_remove_is_told_and_goes_from_memory_all_the_same() {
+    let far = Arc::new(DistantStore::new(Arc::new(MemoryStore::default()), 1));
+    let cache = Cache::builder(far.clone()).build().await.unwrap();
+    for number in 0..3 {
+        let load = move || async move { Ok::<_, String>(Loaded::value(Page { saw: Vec::new() }).tags([tag()])) };
+        cache.fetch(&page(&acme(), number), &POLICY, &ReadOptions::default(), load).await.unwrap();
+    }
+    assert_eq!(cache.count_tagged(&[tag()], usize::MAX).entries, 3);
+    far.set_faults(Faults { lost_requests_percent: 100, lost_answers_percent: 0 });
+    assert!(cache.remove_tagged(&[tag()], usize::MAX).await.is_err());
+    assert_eq!(cache.size().entries, 0);
 }

@@ -2,11 +2,13 @@
 #![allow(clippy::unwrap_used, clippy::cast_possible_truncation, reason = "tests")]
 
 mod accepting;
+mod answers;
 mod batch_lease;
 mod batches;
 mod busy_store;
 mod coherence;
 mod cut_off;
+mod erasure;
 #[cfg(feature = "redis")]
 mod eviction;
 mod fallbacks;
