@@ -9,8 +9,9 @@ use std::{
 };
 
 use unstale::{
-    BypassReason, Cache, CacheLimits, FetchError, L1Limits, Loaded, MissReason, NotStored, Policy, ReadOptions,
-    TAGS_MAX, Tag, Tenant, Verdict, record,
+    BypassReason, Cache, CacheLimits, Cacheable, FetchError, L1Limits, Loaded, MissReason, NotStored, Policy,
+    ReadOptions, StaleReason, TAGS_MAX, Tag, Tenant, Timestamp, Verdict, record,
+    store::{Seal, Store as _, StoredEntry},
 };
 
 use crate::{
@@ -181,4 +182,43 @@ async fn a_value_of_another_schema_is_a_miss() {
     let load = || async { Ok::<_, String>(Loaded::value(PageV2 { title: "new".into() })) };
     let answer = other.fetch(&page(&acme(), 1), &POLICY, &ReadOptions::default(), load).await.unwrap();
     assert_eq!((answer.verdict, &answer.value().unwrap().title[..]), (Verdict::Miss(MissReason::Schema), "new"));
+}
+
+#[tokio::test]
+async fn a_value_that_does_not_decode_is_a_miss() {
+    let node = Node::new().await;
+    let base = node.cache.frontier(&acme());
+    let garbled = StoredEntry {
+        base,
+        tags: [tag().id()].into_iter().collect(),
+        has_tenant_tags: true,
+        loaded_at: Timestamp::from_millis(0),
+        load_ms: 0,
+        expires_at: Timestamp::from_millis(10_000),
+        dead_at: Timestamp::from_millis(10_000),
+        schema: <Page as Cacheable>::fingerprint(),
+        value: Some(b"\xc1".as_slice().into()),
+        subjects: 0,
+        is_sensitive: false,
+        seal: Seal::None,
+    };
+    node.store.fill(page(&acme(), 1).raw(), garbled).await.unwrap();
+    check(&node.read(&POLICY, Ok(1)).await, Verdict::Miss(MissReason::Schema), 1);
+    check(&node.read(&POLICY, Ok(2)).await, Verdict::Hit, 1);
+}
+
+#[tokio::test]
+async fn what_is_made_of_a_value_in_grace_is_not_kept() {
+    let node = Arc::new(Node::new().await);
+    let policy = POLICY.grace(Duration::from_secs(5));
+    node.read(&policy, Ok(1)).await.unwrap();
+    node.time.advance(policy.ttl);
+    let inner = node.clone();
+    let load = move || async move {
+        let part = inner.read(&policy, Ok(2)).await?;
+        assert_eq!(part.verdict, Verdict::Stale(StaleReason::Grace));
+        Ok::<_, FetchError<String>>(Loaded::value(part.value().unwrap().clone()))
+    };
+    let outer = node.cache.fetch(&page(&acme(), "outer"), &policy, &ReadOptions::default(), load).await.unwrap();
+    assert_eq!(outer.not_stored, Some(NotStored::FromStale));
 }

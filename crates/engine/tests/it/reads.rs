@@ -311,3 +311,27 @@ pub(crate) async fn settle() {
         tokio::task::yield_now().await;
     }
 }
+
+#[tokio::test]
+async fn whoever_joined_a_load_and_knows_nothing_of_its_error_is_told_that_it_ended() {
+    let node = Arc::new(Node::new().await);
+    let (end, ended) = oneshot::channel::<()>();
+    let first = node.clone();
+    let leading = tokio::spawn(async move {
+        let load = move || async move {
+            let _ = ended.await;
+            Err("away".to_owned())
+        };
+        first.read_with(&POLICY, load).await
+    });
+    settle().await;
+    let second = node.clone();
+    let joining = tokio::spawn(async move {
+        let load = || async { Err::<Loaded<Page>, u32>(7) };
+        second.cache.fetch(&page(&acme(), 1), &POLICY, &ReadOptions::default(), load).await
+    });
+    settle().await;
+    end.send(()).unwrap();
+    assert_eq!(leading.await.unwrap().unwrap_err(), FetchError::Load("away".to_owned()));
+    assert_eq!(joining.await.unwrap().unwrap_err(), FetchError::Aborted);
+}

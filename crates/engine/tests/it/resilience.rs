@@ -54,6 +54,7 @@ pub(crate) struct Told {
     pub(crate) notes: Mutex<Vec<String>>,
     pub(crate) skipped: AtomicUsize,
     pub(crate) waiting: AtomicUsize,
+    failed: AtomicUsize,
 }
 
 impl Observer for Told {
@@ -61,6 +62,7 @@ impl Observer for Told {
         match event {
             Event::BreakerChanged { state, .. } => self.breaker.lock().push(*state),
             Event::Applied { record } => self.notes.lock().push(String::from_utf8_lossy(&record.note).into_owned()),
+            Event::StoreFailed { .. } => _ = self.failed.fetch_add(1, SeqCst),
             Event::Skipped { .. } => _ = self.skipped.fetch_add(1, SeqCst),
             Event::InvalidationsPending { waiting, .. } => self.waiting.store(*waiting, SeqCst),
             _ => {}
@@ -354,4 +356,71 @@ async fn without_a_store_too_many_readers_are_served_by_few_loads() {
     let verdicts = readers.join_all().await;
     assert!(verdicts.iter().all(|verdict| *verdict == OPEN));
     assert_eq!(loads.load(SeqCst), 2, "one that ran when most came, and one for all of those");
+}
+
+#[tokio::test(start_paused = true)]
+async fn once_patience_is_over_the_store_is_asked_no_more() {
+    let node = Node::new(plain()).await;
+    let stale_ok = POLICY.mode(Mode::StaleOk(Duration::from_secs(5)));
+    node.read(&stale_ok, 1).await;
+    // Too old to be given by a view that cannot be confirmed.
+    node.time.advance(Duration::from_secs(6));
+    node.far.set_stalled(true);
+    let (asked, began) = (node.far.requests(), Instant::now());
+    let far = node.far.clone();
+    let load = move || async move {
+        assert_eq!(far.requests() - asked, 1, "for the log; the entry is not asked for any more");
+        Ok(value(2).declined())
+    };
+    assert_eq!(node.read_with(&stale_ok, load).await.unwrap().verdict, SLOW);
+    assert!(began.elapsed() <= Duration::from_millis(101), "{:?}", began.elapsed());
+}
+
+/// Reads what only the store has, and is not answered in time.
+async fn read_late(node: &Node, policy: &Policy) {
+    node.cache.clear_memory();
+    node.far.set_stalled(true);
+    let unkept = node.read_with(policy, || async { Ok(value(9).declined()) }).await.unwrap();
+    assert_eq!(unkept.verdict, SLOW);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_late_answer_that_is_in_grace_is_left_for_the_next_read_to_refresh() {
+    let node = Node::new(plain()).await;
+    let policy = Policy::ttl(Duration::from_secs(10)).grace(Duration::from_secs(60)).mode(Mode::Bounded(Duration::MAX));
+    node.read(&policy, 1).await;
+    node.time.advance(Duration::from_secs(10));
+    read_late(&node, &policy).await;
+    node.far.set_stalled(false);
+    settle().await;
+    let grace = Verdict::Stale(StaleReason::Grace);
+    assert_eq!(node.read(&policy, 2).await, grace);
+    settle().await;
+    let read = node.read_with(&policy, || async { Ok(value(3)) }).await.unwrap();
+    assert_eq!((read.verdict, read.value().unwrap().saw[0].1), (Verdict::Hit, 2), "it was refreshed");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_late_failure_is_told() {
+    let node = Node::new(plain()).await;
+    let policy = POLICY.mode(Mode::Bounded(Duration::MAX)).lease(false);
+    read_late(&node, &policy).await;
+    assert_eq!(node.told.failed.load(SeqCst), 0);
+    // Its hard time-out.
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(node.told.failed.load(SeqCst), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_more_late_answers_are_waited_for_than_may_be() {
+    for late_operations_max in [0, 1] {
+        let node = Node::new(Resilience { late_operations_max, ..plain() }).await;
+        let policy = POLICY.mode(Mode::Bounded(Duration::MAX));
+        node.read(&policy, 1).await;
+        read_late(&node, &policy).await;
+        node.far.set_stalled(false);
+        settle().await;
+        let is_there = node.cache.peek(&page(&acme(), 1)).is_some();
+        assert_eq!(is_there, late_operations_max == 1);
+    }
 }
