@@ -88,3 +88,28 @@ macro_rules! cacheable {
         }
     };
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Unwritable;
+
+    impl Serialize for Unwritable {
+        fn serialize<S: serde::Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
+            Err(serde::ser::Error::custom("it is a handle"))
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_written_or_read_is_told_with_its_schema() {
+        let schema = Fingerprint::of("Page v1");
+        assert_eq!(schema.as_u64(), Fingerprint::of("Page v1").as_u64());
+        assert_ne!(schema.as_u64(), Fingerprint::of("Page v2").as_u64());
+        let unwritten = to_msgpack(&Unwritable, schema, &mut Vec::new()).unwrap_err();
+        assert_eq!((unwritten.schema, unwritten.action), (schema, "encoded"));
+        assert!(unwritten.reason.contains("it is a handle"), "{unwritten}");
+        let unread = from_msgpack::<u64>(b"\xc1", schema).unwrap_err();
+        assert_eq!((unread.schema, unread.action), (schema, "decoded"));
+    }
+}

@@ -150,6 +150,11 @@ impl RawKey {
         &self.text
     }
 
+    /// Whether its text is longer than what is cached.
+    pub(crate) fn is_too_long(&self) -> bool {
+        self.text.len() > KEY_BYTES_MAX
+    }
+
     /// The hash by which tables find it.
     pub(crate) fn stable_hash(&self) -> u64 {
         self.hash

@@ -1,6 +1,6 @@
 //! What the cache tells those who watch it: metrics, traces, audit, live events.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use crate::{
     key::RawKey,
@@ -176,11 +176,5 @@ impl Observers {
         if !self.are_none() {
             self.0.iter().for_each(|observer| observer.on_event(event));
         }
-    }
-}
-
-impl fmt::Debug for Observers {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Observers({})", self.0.len())
     }
 }

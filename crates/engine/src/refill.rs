@@ -273,4 +273,20 @@ mod tests {
         assert!(!waiting.await.unwrap().is_counted());
         assert!(!gate.enter(demand).await.is_counted(), "it was wanted before it came");
     }
+
+    /// What two threads can meet: its turn comes between its end and its leaving the queue.
+    #[test]
+    fn a_permit_that_comes_too_late_for_one_goes_to_the_next() {
+        let gate = gate(1, 8);
+        let held = gate.try_enter().unwrap();
+        let (gone, _) = oneshot::channel();
+        let (stays, mut turn) = oneshot::channel();
+        for (ticket, turn, readers_now) in [(0, gone, 5), (1, stays, 1)] {
+            let demand: DemandOf = Box::new(readers(readers_now));
+            gate.state.lock().queue.push(Queued { ticket, demand, turn });
+        }
+        drop(held);
+        assert!(turn.try_recv().unwrap().is_counted());
+        assert_eq!(gate.state.lock().free, 1, "given back once, by the one who had it");
+    }
 }

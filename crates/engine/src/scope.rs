@@ -238,7 +238,7 @@ impl Seen {
     }
 
     /// The first reason stays: it is the one to look into.
-    fn refuse(&mut self, reason: NotStored) {
+    pub(crate) fn refuse(&mut self, reason: NotStored) {
         self.refused.get_or_insert(reason);
     }
 }

@@ -114,4 +114,9 @@ mod tests {
     fn it_is_not_printed() {
         assert_eq!(format!("{:?}", Sensitive::new("hunter2")), "…");
     }
+
+    #[test]
+    fn who_wants_the_value_itself_says_so() {
+        assert_eq!(Sensitive::new("ada").into_inner(), "ada");
+    }
 }

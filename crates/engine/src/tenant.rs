@@ -78,4 +78,10 @@ mod tests {
         assert!(Tenant::new("x".repeat(TENANT_BYTES_MAX)).is_ok());
         assert!(Tenant::new("0190a1b2-1111-7000-8000-000000000000").is_ok());
     }
+
+    #[test]
+    fn it_prints_its_name() {
+        let tenant = Tenant::new("acme").unwrap();
+        assert_eq!((format!("{tenant:?}"), format!("{tenant}")), ("Tenant(acme)".to_owned(), "acme".to_owned()));
+    }
 }

@@ -120,4 +120,11 @@ mod tests {
         let ours = SystemTimeSource::default().now().as_millis();
         assert!(ours.abs_diff(wall) < 60_000, "{ours} is not near {wall}");
     }
+
+    #[test]
+    fn subtracting_stops_at_the_epoch() {
+        assert_eq!(Timestamp(5) - Duration::from_millis(2), Timestamp(3));
+        assert_eq!(Timestamp(5) - Duration::from_millis(6), Timestamp(0));
+        assert_eq!(Timestamp::NEVER - Duration::MAX, Timestamp(0));
+    }
 }

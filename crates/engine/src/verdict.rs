@@ -82,6 +82,9 @@ pub enum BypassReason {
 pub enum NotStored {
     /// A tag was invalidated, or the epoch ended, while the value was loaded.
     Overtaken,
+    /// Facts of it were read before its load began ([`Loaded::read_since`](crate::Loaded::read_since)), and have changed
+    /// since, or nobody knows since when.
+    ReadBefore,
     /// The load recorded more tags than the limit.
     TooManyTags,
     /// The load read a fact of another tenant, whose clock is not in this partition; or it was given an entry of
@@ -109,7 +112,7 @@ pub enum NotStored {
 }
 
 impl NotStored {
-    /// Whether the value can still be judged by the rule: its tags are all known.
+    /// Whether the value can still be judged by the rule: its tags are all known, and so is its base.
     pub(crate) fn is_judgeable(self) -> bool {
         match self {
             Self::Overtaken
@@ -120,7 +123,7 @@ impl NotStored {
             | Self::TooManySubjects
             | Self::NoKey
             | Self::Off => true,
-            Self::TooManyTags | Self::ForeignTag | Self::FromStale | Self::Declined => false,
+            Self::ReadBefore | Self::TooManyTags | Self::ForeignTag | Self::FromStale | Self::Declined => false,
         }
     }
 }
@@ -148,7 +151,7 @@ reasons!(MissReason: Absent => "absent", Expired => "expired", Invalidated => "i
     NoKey => "no-key", Unauthentic => "unauthentic", Unsuitable => "unsuitable");
 reasons!(BypassReason: Off => "off", KeyTooLong => "key-too-long", TooManyWaiters => "too-many-waiters", OutOfReach => "out-of-reach",
     StoreOpen => "store-open", StoreFailed => "store-failed", StoreSlow => "store-slow");
-reasons!(NotStored: Overtaken => "overtaken", TooManyTags => "too-many-tags", ForeignTag => "foreign-tag",
+reasons!(NotStored: Overtaken => "overtaken", ReadBefore => "read-before", TooManyTags => "too-many-tags", ForeignTag => "foreign-tag",
     FromStale => "from-stale", Declined => "declined", TooLarge => "too-large", AbsenceNotKept => "absence-not-kept",
     NoLifetime => "no-lifetime", Unsealed => "unsealed", TooManySubjects => "too-many-subjects", NoKey => "no-key", Off => "off");
 
@@ -214,7 +217,13 @@ mod tests {
             NotStored::Off,
         ];
         assert!(judgeable.into_iter().all(NotStored::is_judgeable));
-        let not = [NotStored::TooManyTags, NotStored::ForeignTag, NotStored::FromStale, NotStored::Declined];
+        let not = [
+            NotStored::ReadBefore,
+            NotStored::TooManyTags,
+            NotStored::ForeignTag,
+            NotStored::FromStale,
+            NotStored::Declined,
+        ];
         assert!(!not.into_iter().any(NotStored::is_judgeable), "the rule does not know all that it depends on");
     }
 }

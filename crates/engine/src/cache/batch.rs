@@ -13,7 +13,7 @@ use super::{
     find::{Found, Lack, Share},
     load::{Loaded, error_of},
     patience::Patience,
-    read::required,
+    read::{bypass, required},
     turn::Errand,
 };
 use crate::{
@@ -82,13 +82,19 @@ struct Missing {
 }
 
 impl<V, F> Round<'_, V, F> {
-    async fn run<E, L>(&self, places: Vec<usize>, answers: &mut [Option<Fetched<V>>]) -> Result<(), FetchError<E>>
+    async fn run<E, L>(&self, mut places: Vec<usize>, answers: &mut [Option<Fetched<V>>]) -> Result<(), FetchError<E>>
     where
         V: Cacheable,
         E: Clone + Send + Sync + 'static,
         F: Fn(Vec<usize>) -> L + Send + Sync + 'static,
         L: Future<Output = Result<Vec<Loaded<V>>, E>> + Send + 'static,
     {
+        let mut leads = Vec::new();
+        places.retain(|place| {
+            let bypass = bypass(self.keys[*place].raw(), self.policy);
+            leads.extend(bypass.map(|reason| self.alone(*place, Verdict::Bypass(reason))));
+            bypass.is_none()
+        });
         let patience = self.cache.shared.patience();
         let mut missing = if self.cache.shared.reach(&self.required, patience).await.is_ok() {
             self.find(places, answers, patience).await
@@ -104,7 +110,6 @@ impl<V, F> Round<'_, V, F> {
         // Of one partition, all of them are found under the same conditions.
         let share = missing.first().map_or(Share::ByRule, |missing| missing.errand.share());
         let mut joins = Vec::new();
-        let mut leads = Vec::new();
         // Of all that are led, the one for which the budget of refills is asked, if any is.
         let mut errand_of_all: Option<Errand> = None;
         for Missing { place, known_tags, errand } in missing.drain(..) {
@@ -116,7 +121,7 @@ impl<V, F> Round<'_, V, F> {
                     }
                     leads.push(Led::new(place, verdict, key.clone(), lead));
                 }
-                Seat::Full => leads.push(self.alone(place, verdict)),
+                Seat::Full => leads.push(self.alone(place, Verdict::Bypass(BypassReason::TooManyWaiters))),
                 Seat::Join(join) => {
                     self.cache.shared.joined(key.raw(), &join);
                     joins.push((place, verdict, join));

@@ -9,7 +9,7 @@ use super::{
     accept::{Accept, Anything},
     fetched::{Cached, FetchError, Fetched},
     find::{Lack, Old, Share, UNSUITABLE},
-    load::Loaded,
+    load::{Loaded, is_overtaken},
     turn::Errand,
 };
 use crate::{
@@ -23,7 +23,7 @@ use crate::{
     sabotage::Sabotage,
     scope,
     tag::TagId,
-    verdict::{BypassReason, NotStored, Verdict},
+    verdict::{BypassReason, Verdict},
 };
 
 /// Flights a reader joins before it loads for itself: each may land with a value that was overtaken meanwhile.
@@ -75,7 +75,9 @@ impl Cache {
                             old = Some(Old::refused(entry, policy));
                             break;
                         }
-                        Outcome::Loaded(_, not_stored) if !is_overtaken(not_stored) => break,
+                        Outcome::Loaded(_, not_stored) if not_stored.is_some_and(|reason| !is_overtaken(reason)) => {
+                            break;
+                        }
                         Outcome::Loaded(..) | Outcome::Aborted => {}
                         failed => return self.landed(key.raw(), failed, verdict, old, &accept, true),
                     }
@@ -86,24 +88,6 @@ impl Cache {
         let load = loading(load, old.as_ref());
         let (outcome, _) = self.lead(key, policy, &accept, lead, required, Errand::alone(share), load).await;
         self.landed(key.raw(), outcome, verdict, old, &accept, false)
-    }
-
-    pub(super) async fn load_uncached<V, E, F, L>(
-        &self,
-        key: &Key<V>,
-        policy: &Policy,
-        required: PositionSet,
-        reason: BypassReason,
-        load: F,
-    ) -> Result<Fetched<V>, FetchError<E>>
-    where
-        V: Cacheable,
-        E: Clone + Send + Sync + 'static,
-        F: FnOnce(Option<Cached<V>>) -> L + Send + 'static,
-        L: Future<Output = Result<Loaded<V>, E>> + Send + 'static,
-    {
-        let declining = move |_| async move { load(None).await.map(Loaded::declined) };
-        self.load_alone(key, policy, required, reason, declining).await
     }
 
     /// Loads for this reader alone.
@@ -201,10 +185,6 @@ fn loading<V: Cacheable, L>(
 ) -> impl FnOnce() -> L + Send + 'static {
     let found = old.map(|old| old.entry.clone());
     move || load(found.and_then(Cached::of))
-}
-
-fn is_overtaken(not_stored: Option<NotStored>) -> bool {
-    matches!(not_stored, None | Some(NotStored::Overtaken))
 }
 
 impl Shared {

@@ -10,12 +10,9 @@
 //! # What it does not do
 //! Erase the person from the database: do that first, or the next load caches them again.
 
-use std::{
-    fmt,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering::SeqCst},
-    },
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering::SeqCst},
 };
 
 use futures_util::{StreamExt as _, stream};
@@ -306,10 +303,4 @@ impl Shared {
 
 fn is_about_people(entry: &Entry) -> bool {
     entry.subjects() > 0 || entry.tags().contains(&erasure().id())
-}
-
-impl fmt::Debug for Erasures {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Erasures")
-    }
 }

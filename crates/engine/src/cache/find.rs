@@ -101,12 +101,6 @@ impl Shared {
     ) -> OfKeys<Found> {
         let Some(first) = keys.first() else { return OfKeys::new() };
         let partition = self.partition(first.raw().tenant());
-        if !policy.is_on {
-            let lack = |_: &&Key<V>| {
-                Found::Nothing(Lack { verdict: Verdict::Bypass(BypassReason::Off), old: None, share: Share::ByRule })
-            };
-            return keys.iter().map(lack).collect();
-        }
         let policy = &within_load(*policy);
         // What memory surely lacks is asked for while the view is being confirmed: one round trip for both. The order of
         // the answers does not matter: what came is judged by a view that was confirmed after the read began.

@@ -229,3 +229,20 @@ impl Shared {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_put_together_tag_by_tag_and_holds_each_once() {
+        let [one, other] = [1, 2].map(|id| Tag::shared("fact", id));
+        let mut invalidation = Invalidation::new();
+        assert!(invalidation.tags().is_empty() && invalidation.noted().is_empty());
+        for tag in [&one, &other, &one] {
+            invalidation.tag(tag.clone());
+        }
+        assert_eq!(invalidation.tags(), [one, other]);
+        assert_eq!(invalidation.note("changed").noted(), "changed");
+    }
+}

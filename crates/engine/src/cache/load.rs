@@ -69,7 +69,7 @@ impl<V> Loaded<V> {
     /// Says that some of the facts were read before the load began, after `positions` were captured
     /// ([`Cache::frontier`](crate::Cache::frontier)): whatever was invalidated since then makes the value out of date,
     /// as if the load had begun there. Without a position in the key's partition nothing can be shown, and the value
-    /// is not kept.
+    /// is not kept. What is out of date already goes to the caller alone ([`NotStored::ReadBefore`]).
     #[must_use]
     pub fn read_since(mut self, positions: PositionSet) -> Self {
         self.read_since = Some(positions);
@@ -221,17 +221,8 @@ impl Shared {
         if loaded.declined {
             recorder.refuse(NotStored::Declined);
         }
-        let base = match &loaded.read_since {
-            None => base,
-            Some(positions) => positions.in_partition(base.partition).map_or_else(
-                || {
-                    recorder.refuse(NotStored::Overtaken);
-                    base
-                },
-                |since| earlier(since, base),
-            ),
-        };
-        let seen = recorder.seen();
+        let mut seen = recorder.seen();
+        let base = loaded.read_since.as_ref().map_or(base, |since| self.read_since(since, base, &mut seen));
         let loaded_at = self.now();
         let lifetime = lifetime(policy, &loaded);
         let (tags, subjects) = seen.ordered_tags();
@@ -245,7 +236,7 @@ impl Shared {
         let is_sensitive = seen.is_sensitive || wrote_sensitive;
         let value_bytes = encoded.len();
         let refused = refused(&seen, loaded.value.is_some(), expires_at <= loaded_at, policy)
-            .or_else(|| encoding.is_err().then_some(NotStored::Declined))
+            .or_else(|| (encoding.is_err() || key.raw().is_too_long()).then_some(NotStored::Declined))
             .or_else(|| (value_bytes > self.limits.l1.value_bytes_max).then_some(NotStored::TooLarge))
             .or_else(|| self.overtaken(base, &seen));
         let has_value = loaded.value.is_some();
@@ -263,7 +254,7 @@ impl Shared {
         };
         let entry = Entry::new(loaded.value, &new);
         // Its store has it not, and never will.
-        let mut is_unkeepable = refused.is_some_and(|reason| reason != NotStored::Overtaken);
+        let mut is_unkeepable = refused.is_some_and(|reason| !is_overtaken(reason));
         if refused.is_none() {
             self.offer(key.raw(), entry.clone());
             let stored = StoredEntry {
@@ -293,6 +284,17 @@ impl Shared {
             lease.open();
         }
         Landed { entry, not_stored: refused }
+    }
+
+    /// The base of a value of which some facts were read since `positions`, before its load began at `base`. What has
+    /// changed in between is kept by nobody and no part of anything: to whoever began after the change, neither the
+    /// load's base nor their own tells that it is wrong.
+    fn read_since(&self, positions: &PositionSet, base: Position, seen: &mut Seen) -> Position {
+        let since = positions.in_partition(base.partition).map(|since| earlier(since, base));
+        if since.is_none_or(|since| since != base && !self.stands(since, &seen.tags)) {
+            seen.refuse(NotStored::ReadBefore);
+        }
+        since.unwrap_or(base)
     }
 
     /// Why an entry must not go to the store, if so. A store that shares nothing takes it into this process's memory at
@@ -365,6 +367,11 @@ impl Shared {
         !self.is_pending(base.partition, tags)
             && matches!(clocks.judge(base.epoch, base.sequence, tags), Validity::Valid { .. })
     }
+}
+
+/// Whether a value was not kept for what has changed: loaded again, it may be.
+pub(super) fn is_overtaken(reason: NotStored) -> bool {
+    matches!(reason, NotStored::Overtaken | NotStored::ReadBefore)
 }
 
 /// The earlier of two positions in one partition. Of two epochs it is the first argument's, whose entries the rule

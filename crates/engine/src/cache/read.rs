@@ -17,7 +17,7 @@ use crate::{
     entry::Entry,
     flight::Outcome,
     judge::is_fresh,
-    key::{KEY_BYTES_MAX, Key, RawKey},
+    key::{Key, RawKey},
     observe::Event,
     policy::Policy,
     position::PositionSet,
@@ -137,12 +137,9 @@ impl Cache {
         F: FnOnce(Option<Cached<V>>) -> L + Send + 'static,
         L: Future<Output = Result<Loaded<V>, E>> + Send + 'static,
     {
-        if !policy.is_on {
-            // Boxed, as below: what is rare is not to make every read's future larger.
-            return Box::pin(self.load_alone(key, policy, required, BypassReason::Off, load)).await;
-        }
-        if key.raw().as_str().len() > KEY_BYTES_MAX {
-            return Box::pin(self.load_uncached(key, policy, required, BypassReason::KeyTooLong, load)).await;
+        if let Some(reason) = bypass(key.raw(), policy) {
+            // Boxed: what is rare is not to make every read's future larger.
+            return Box::pin(self.load_alone(key, policy, required, reason, load)).await;
         }
         let patience = self.shared.patience();
         if self.shared.reach(&required, patience).await.is_err() {
@@ -324,6 +321,17 @@ fn tell_outer_load(key: &RawKey, entry: &Entry, verdict: Verdict, not_stored: Op
         expires_at: entry.expires_at,
         refused,
     });
+}
+
+/// Why the cache takes no part in reads of a key, whatever it holds: then each loads for itself.
+pub(super) fn bypass(key: &RawKey, policy: &Policy) -> Option<BypassReason> {
+    if !policy.is_on {
+        Some(BypassReason::Off)
+    } else if key.is_too_long() {
+        Some(BypassReason::KeyTooLong)
+    } else {
+        None
+    }
 }
 
 /// What the reader and the load around it must see.

@@ -279,7 +279,7 @@ impl<V: Cacheable, A: Accept<V>> Waiting<'_, V, A> {
                 Next::Load if looks == 0 => return Turn::Load(Start { lease: held, permit }),
                 Next::Load => {
                     self.tell(looks, WaitedFor::FillInVain, began);
-                    return self.load_after_all(held, permit).await;
+                    return self.load_after_all(held).await;
                 }
                 Next::LoadUnleased => return Turn::Load(Start { lease: None, permit }),
                 Next::TakeOver(holder) if takeovers < TAKEOVERS_MAX => {
@@ -298,7 +298,7 @@ impl<V: Cacheable, A: Accept<V>> Waiting<'_, V, A> {
             if began.elapsed() + pause > patience {
                 self.tell(looks, WaitedFor::FillInVain, began);
                 let nobody_waits = matches!(self.errand.kind, Kind::Refresh(_));
-                return if nobody_waits { Turn::Leave } else { self.load_after_all(None, None).await };
+                return if nobody_waits { Turn::Leave } else { self.load_after_all(None).await };
             }
             tokio::time::sleep(pause).await;
             looks += 1;
@@ -308,12 +308,10 @@ impl<V: Cacheable, A: Accept<V>> Waiting<'_, V, A> {
 
     /// Loads after a wait: with a permit again, and from the newest base that can be had, because what was waited for
     /// was overtaken, most likely.
-    async fn load_after_all(&self, mut lease: Option<Box<HeldLease>>, permit: Option<Permit>) -> Turn {
+    async fn load_after_all(&self, mut lease: Option<Box<HeldLease>>) -> Turn {
         let ready = async {
-            let permit = match permit {
-                Some(permit) => Some(permit),
-                None => self.shared.admit(&[self.lead], self.errand).await,
-            };
+            // Whoever waits holds none.
+            let permit = self.shared.admit(&[self.lead], self.errand).await;
             self.capture_newest_base().await;
             permit
         };

@@ -331,4 +331,64 @@ mod tests {
         assert!(fails(&mut circuit, now).is_none());
         assert!(fails(&mut circuit, now + Duration::from_secs(60)).is_some(), "and then as without any sign");
     }
+
+    fn memory() -> Arc<dyn Store> {
+        Arc::new(crate::MemoryStore::default())
+    }
+
+    /// A guard whose breaker is open.
+    async fn open(resilience: Resilience) -> ResilientStore {
+        let guard = ResilientStore::new(memory(), resilience);
+        let partition = Partition(0);
+        for _ in 0..resilience.breaker.failures_max {
+            let failed = guard.run(partition, false, async || Err::<(), _>(StoreError::Unavailable(String::new())));
+            failed.await.unwrap_err();
+        }
+        assert_eq!(guard.breaker(partition), BreakerState::Open);
+        guard
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_a_guard_within_does_not_ask_is_no_failure_and_not_tried_again() {
+        let inner = Arc::new(open(Resilience::default()).await);
+        let mut outer = Resilience::default();
+        outer.breaker.failures_max = 1;
+        let (outer, began) = (ResilientStore::new(inner, outer), Instant::now());
+        for _ in 0..3 {
+            assert!(matches!(outer.head(Partition(0)).await, Err(StoreError::Open)));
+        }
+        assert_eq!(outer.breaker(Partition(0)), BreakerState::Closed);
+        assert_eq!(began.elapsed(), Duration::ZERO, "nothing was waited for");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn leases_and_removals_pass_the_breaker_too() {
+        crate::catalogue! {
+            /// Of this test.
+            const _PATTERNS;
+            /// A page.
+            fn page() -> u8 = "page";
+        }
+        let key = page(&crate::Tenant::new("acme").unwrap()).raw().clone();
+        let guard = open(Resilience::default()).await;
+        let base = Position {
+            partition: Partition(0),
+            epoch: crate::position::Epoch(1),
+            sequence: crate::position::Sequence(0),
+        };
+        let lease = crate::store::Lease { token: LeaseToken::from_u128(7), base };
+        let requests = [(key.clone(), LeaseRequest { lease, ttl: Duration::from_secs(1), over: None })];
+        assert!(matches!(guard.lease_many(&requests).await, Err(StoreError::Open)));
+        assert_eq!(guard.lease_many(&[]).await.unwrap().len(), 0, "of nothing there is nothing to ask");
+        assert!(matches!(guard.remove(&key).await, Err(StoreError::Open)));
+        let well = ResilientStore::new(memory(), Resilience::default());
+        assert_eq!(well.lease_many(&requests).await.unwrap()[0].held_by, None);
+        well.remove(&key).await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn it_prints_what_its_breakers_do() {
+        let shown = format!("{:?}", open(Resilience::default()).await);
+        assert!(shown.starts_with("ResilientStore([Open], MemoryStore"), "{shown}");
+    }
 }

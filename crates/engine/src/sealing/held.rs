@@ -4,12 +4,9 @@
 //! Once [`Held::forget`] has returned, nothing that was known of the subject before is used again: whoever was asking for
 //! its key meanwhile puts nothing back.
 
-use std::{
-    fmt,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering::SeqCst},
-    },
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering::SeqCst},
 };
 
 use quick_cache::{Equivalent, sync::Cache};
@@ -82,6 +79,12 @@ impl Session {
     pub(super) fn next(&self) -> Option<u64> {
         let number = self.sealed.fetch_add(1, SeqCst);
         (number < MESSAGES_MAX).then_some(number)
+    }
+
+    /// As if it had sealed as many as it may.
+    #[cfg(test)]
+    pub(super) fn exhaust(&self) {
+        self.sealed.store(MESSAGES_MAX, SeqCst);
     }
 }
 
@@ -162,12 +165,6 @@ impl Held {
         self.subjects.clear();
         self.sessions.clear();
         self.openers.clear();
-    }
-}
-
-impl fmt::Debug for Held {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Held(…)")
     }
 }
 

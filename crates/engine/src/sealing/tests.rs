@@ -7,6 +7,7 @@ use super::*;
 use crate::{
     Fingerprint,
     position::{Epoch, Partition, Position, Sequence},
+    store::{Filled, Lease, LeaseRequest, LeaseToken, Store as _},
     time::Timestamp,
 };
 
@@ -243,4 +244,165 @@ fn pseudonyms_say_nothing_without_the_key() {
 fn debug_tells_no_key() {
     let node = sealing(&[1], &Arc::default());
     assert_eq!(format!("{node:?}"), format!("Sealing(current key {})", ring(&[1]).current_id()));
+}
+
+/// Keys at hand, with something that happens whenever they are asked for.
+struct Meddling {
+    keys: MemorySubjectKeys,
+    meddle: parking_lot::Mutex<Box<dyn Fn() + Send>>,
+}
+
+impl fmt::Debug for Meddling {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Meddling")
+    }
+}
+
+impl SubjectKeys for Meddling {
+    fn find<'a>(
+        &'a self,
+        tenant: &'a Tenant,
+        subjects: &'a [TagId],
+    ) -> BoxFuture<'a, Result<Vec<Option<WrappedKey>>, SubjectKeyError>> {
+        (self.meddle.lock())();
+        self.keys.find(tenant, subjects)
+    }
+
+    fn create<'a>(&'a self, row: &'a SubjectKeyRow) -> BoxFuture<'a, Result<WrappedKey, SubjectKeyError>> {
+        self.keys.create(row)
+    }
+
+    fn destroy(&self, subject: TagId) -> BoxFuture<'_, Result<u64, SubjectKeyError>> {
+        self.keys.destroy(subject)
+    }
+
+    fn wrapped_by_others(&self, id: KeyId, max: usize) -> BoxFuture<'_, Result<Vec<SubjectKeyRow>, SubjectKeyError>> {
+        self.keys.wrapped_by_others(id, max)
+    }
+
+    fn rewrap<'a>(&'a self, old: &'a SubjectKeyRow, new: WrappedKey) -> BoxFuture<'a, Result<(), SubjectKeyError>> {
+        self.keys.rewrap(old, new)
+    }
+}
+
+/// A node, and how to say what happens to it whenever it asks for subjects' keys.
+fn meddled() -> (Sealing, impl Fn(fn(&Sealing))) {
+    let keys = MemorySubjectKeys::default();
+    let subjects = Arc::new(Meddling { keys, meddle: parking_lot::Mutex::new(Box::new(|| {})) });
+    let node = Sealing::new(ring(&[1]), subjects.clone(), CacheVersion::default(), SealingLimits::default());
+    // Weak: else the keys would hold what holds them.
+    let weak = Arc::downgrade(&node.0);
+    let meddle = move |happens: fn(&Sealing)| {
+        let weak = weak.clone();
+        *subjects.meddle.lock() = Box::new(move || happens(&Sealing(weak.upgrade().expect("it asks"))));
+    };
+    (node, meddle)
+}
+
+#[tokio::test]
+async fn keys_that_are_forgotten_while_they_are_asked_for_open_nothing_and_seal_nothing() {
+    let (node, meddle) = meddled();
+    let about = sealed(&node, entry(1)).await;
+    node.forget_all();
+    meddle(Sealing::forget_all);
+    assert_eq!(node.open(&key("acme"), about.clone()).await.unwrap_err(), MissReason::NoKey);
+    assert_eq!(node.seal(&key("acme"), entry(1)).await.unwrap_err(), NotStored::NoKey);
+    meddle(|_| {});
+    assert!(node.open(&key("acme"), about).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_master_key_that_is_dropped_while_subjects_keys_are_asked_for_seals_nothing() {
+    let (node, meddle) = meddled();
+    meddle(|node| node.rotate(ring(&[2])));
+    assert_eq!(node.seal(&key("acme"), entry(1)).await.unwrap_err(), NotStored::NoKey);
+    meddle(|_| {});
+    assert!(node.seal(&key("acme"), entry(1)).await.is_ok(), "the new one does");
+}
+
+#[tokio::test]
+async fn a_cipher_that_has_sealed_enough_gives_way_to_a_new_one() {
+    let node = sealing(&[1], &Arc::default());
+    let salt = |entry: &StoredEntry| Head::of(entry.value.as_ref().unwrap()).unwrap().salt;
+    let first = sealed(&node, entry(0)).await;
+    let about = key("acme");
+    node.0.held.session(&of(ring(&[1]).current_id(), about.tenant(), &[TagId(99)], 0).unwrap()).unwrap().exhaust();
+    let second = sealed(&node, entry(0)).await;
+    assert_ne!(salt(&first), salt(&second));
+    assert!(node.open(&about, first).await.is_ok() && node.open(&about, second).await.is_ok());
+}
+
+#[tokio::test]
+async fn what_is_broken_stays_so_for_the_reason_it_has() {
+    let broken = StoredEntry { seal: Seal::Broken(MissReason::NoKey), ..entry(0) };
+    assert_eq!(sealing(&[1], &Arc::default()).open(&key("acme"), broken).await.unwrap_err(), MissReason::NoKey);
+}
+
+#[tokio::test]
+async fn it_names_the_keys_in_force_and_counts_the_subjects() {
+    let subjects = Arc::new(MemorySubjectKeys::default());
+    let node = sealing(&[2, 1], &subjects);
+    assert_eq!(node.key_ids(), [ring(&[2]).current_id(), ring(&[1]).current_id()]);
+    assert!(subjects.is_empty());
+    sealed(&node, entry(1)).await;
+    assert!(!subjects.is_empty());
+    assert_eq!(format!("{subjects:?}"), "MemorySubjectKeys(1)");
+}
+
+/// A sealed store over one in this process, and what it told of.
+fn store(sealing: Sealing) -> (SealedStore, Arc<crate::MemoryStore>, Arc<Told>) {
+    let limits = crate::MemoryLimits { entry_bytes_max: 1 << 20, ..crate::MemoryLimits::default() };
+    let (inner, told) = (Arc::new(crate::MemoryStore::new(limits)), Arc::new(Told::default()));
+    let observers = crate::observe::Observers::new(vec![told.clone()]);
+    (SealedStore::new(inner.clone(), sealing, observers), inner, told)
+}
+
+#[derive(Default)]
+struct Told(parking_lot::Mutex<Vec<NotStored>>);
+
+impl crate::Observer for Told {
+    fn on_event(&self, event: &crate::Event<'_>) {
+        if let crate::Event::NotShared { reason, .. } = event {
+            self.0.lock().push(*reason);
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_sealed_is_told_and_not_kept() {
+    let away = Arc::new(Away { answers: true, asked: AtomicU64::new(0) });
+    let (store, inner, told) = store(Sealing::new(ring(&[1]), away, CacheVersion::default(), SealingLimits::default()));
+    let base = store.head(inner.partitions().of(key("acme").tenant())).await.unwrap();
+    let about = StoredEntry { base, ..entry(1) };
+    assert_eq!(store.fill(&key("acme"), about).await.unwrap(), Filled::NotKept);
+    assert_eq!(*told.0.lock(), [NotStored::NoKey]);
+    assert!(inner.get(&[key("acme")]).await.unwrap()[0].is_none());
+    let nobody = StoredEntry { base, ..entry(0) };
+    assert_eq!(store.fill(&key("acme"), nobody).await.unwrap(), Filled::Stored);
+}
+
+#[tokio::test]
+async fn what_comes_with_leases_is_opened() {
+    let (store, inner, _) = store(sealing(&[1], &Arc::default()));
+    let base = store.head(inner.partitions().of(key("acme").tenant())).await.unwrap();
+    store.fill(&key("acme"), StoredEntry { base, ..entry(1) }).await.unwrap();
+    let lease = Lease { token: LeaseToken::from_u128(7), base };
+    let request = LeaseRequest { lease, ttl: Duration::from_secs(1), over: None };
+    let leased = store.lease_many(&[(key("acme"), request), (key("globex"), request)]).await.unwrap();
+    let opened = leased[0].entry.as_ref().unwrap();
+    assert_eq!((opened.seal, &opened.value), (Seal::None, &entry(1).value));
+    assert!(leased[1].entry.is_none() && leased.iter().all(|leased| leased.held_by.is_none()));
+    let sealed = inner.lease_many(&[(key("acme"), request)]).await.unwrap();
+    assert_eq!(sealed[0].entry.as_ref().unwrap().seal, Seal::Sealed, "within, it is not");
+}
+
+#[tokio::test]
+async fn a_new_epoch_is_the_inner_stores() {
+    let (store, inner, _) = store(sealing(&[1], &Arc::default()));
+    let before = store.head(Partition(3)).await.unwrap();
+    let anew = store.start_anew(Partition(3)).await.unwrap();
+    assert_ne!(anew.epoch, before.epoch);
+    assert_eq!(inner.head(Partition(3)).await.unwrap(), anew);
+    let shown = format!("{store:?}");
+    assert!(shown.starts_with("SealedStore(MemoryStore") && shown.contains("Sealing(current key"), "{shown}");
 }

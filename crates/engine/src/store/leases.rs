@@ -61,3 +61,45 @@ fn open(base: Position) -> Lease {
 fn later(time: Duration) -> Instant {
     Instant::now() + time
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        position::{Epoch, Sequence},
+        tenant::Tenant,
+    };
+
+    crate::catalogue! {
+        /// Of these tests.
+        const _PATTERNS;
+        /// A page.
+        fn page(number) -> u8 = "page";
+    }
+
+    const TTL: Duration = Duration::from_secs(1);
+
+    fn key(number: usize) -> RawKey {
+        page(&Tenant::new("acme").unwrap(), number).raw().clone()
+    }
+
+    fn request(token: u128) -> LeaseRequest {
+        let base = Position { partition: Partition(0), epoch: Epoch(1), sequence: Sequence(5) };
+        LeaseRequest { lease: Lease { token: LeaseToken::from_u128(token), base }, ttl: TTL, over: None }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn beyond_the_limit_nobody_waits_and_what_has_run_out_makes_room() {
+        let leases = LocalLeases::default();
+        for number in 0..LEASES_MAX {
+            assert_eq!(leases.ask(&key(number), &request(1)), None);
+        }
+        let refused = leases.ask(&key(LEASES_MAX), &request(2)).unwrap();
+        assert_eq!((refused.token, refused.base), (LeaseToken::NOBODY, request(2).lease.base));
+        assert_eq!(leases.0.lock().len(), LEASES_MAX);
+        assert_eq!(leases.ask(&key(0), &request(2)), Some(request(1).lease), "one that is there is asked as ever");
+        tokio::time::advance(TTL).await;
+        assert_eq!(leases.ask(&key(LEASES_MAX), &request(2)), None);
+        assert_eq!(leases.0.lock().len(), 1);
+    }
+}

@@ -299,4 +299,13 @@ mod tests {
         moves.tell(record(7, 6, 1));
         assert!(watcher.must_ask(Partition(1)), "one of two moves was not named");
     }
+
+    #[test]
+    fn of_a_partition_that_does_not_exist_there_is_nothing_to_ask() {
+        let moves = moves();
+        let mut watcher = moves.watch();
+        moves.note_all();
+        assert!(!watcher.must_ask(Partition(4)));
+        assert!(watcher.must_ask(Partition(3)));
+    }
 }

@@ -38,7 +38,7 @@ pub struct Faults {
 pub struct Delays {
     /// Asking for entries.
     pub get: Duration,
-    /// Asking for a lease.
+    /// Asking for a lease, or for many.
     pub lease: Duration,
     /// Filling.
     pub fill: Duration,
@@ -194,7 +194,11 @@ impl Store for DistantStore {
         &'a self,
         requests: &'a [(RawKey, LeaseRequest)],
     ) -> BoxFuture<'a, Result<Vec<Leased>, StoreError>> {
-        self.there_and_back(async move { self.inner.lease_many(requests).await }).boxed()
+        let asked = async move {
+            self.delay(|delays| delays.lease).await;
+            self.inner.lease_many(requests).await
+        };
+        self.there_and_back(asked).boxed()
     }
 
     fn release<'a>(

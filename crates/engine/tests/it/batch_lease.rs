@@ -4,7 +4,10 @@
 
 use std::{
     ops::Range,
-    sync::{Arc, atomic::Ordering::SeqCst},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
     time::Duration,
 };
 
@@ -14,9 +17,10 @@ use tokio::{
     time::{Instant, sleep},
 };
 use unstale::{
-    Cache, Fetched, Invalidation, Loaded, Policy, ReadOptions, WaitedFor, record,
+    Cache, Event, Fetched, Invalidation, Loaded, Observer, Policy, Position, ReadOptions, Resilience, WaitedFor,
+    record,
     store::{AfterLease, Lease, LeaseRequest, LeaseToken, Store as _},
-    testing::Faults,
+    testing::{Delays, Faults},
 };
 
 use crate::{
@@ -269,11 +273,125 @@ async fn a_load_that_fails_lets_the_next_node_try() {
     nodes.all[0].cache.invalidate(&Invalidation::of([tag()])).await.unwrap();
 }
 
+/// A way to the store on which a lease takes so long.
+fn slow_lease(lease: Duration) -> Delays {
+    Delays { lease, ..Delays::default() }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_does_not_say_who_loads_costs_a_batch_its_patience_and_no_more() {
+    let (nodes, loads) = (Nodes::guarded().await, Loads::default());
+    nodes.all[0].far.set_delays(slow_lease(Duration::from_secs(30)));
+    let began = Instant::now();
+    check_pages(&read(&nodes.all[0].cache, &loads, vec![0, 1], POLICY, LOAD, 0).await, 0..2, 0);
+    assert!(began.elapsed() <= LOAD + Duration::from_millis(51), "{:?}", began.elapsed());
+    assert_eq!(*loads.0.lock(), [[0, 1]], "in one load");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_fails_to_say_who_loads_is_told_and_costs_a_batch_nothing() {
+    let guard = Resilience { operation_wait: Duration::from_millis(20), ..Resilience::default() };
+    let nodes = Nodes::built(|builder| builder.resilience(guard)).await;
+    let (loads, failures) = (Loads::default(), Arc::new(Failures::default()));
+    let far = nodes.all[0].far.clone();
+    far.set_delays(slow_lease(Duration::from_secs(30)));
+    let node = Cache::builder(far).resilience(guard).observer(failures.clone()).build().await.unwrap();
+    let began = Instant::now();
+    check_pages(&read(&node, &loads, vec![0, 1], POLICY, LOAD, 0).await, 0..2, 0);
+    assert!(began.elapsed() < LOAD + Duration::from_millis(50), "{:?}", began.elapsed());
+    assert_eq!((loads.count(), failures.0.load(SeqCst)), (1, 1));
+}
+
+#[derive(Default)]
+struct Failures(AtomicUsize);
+
+impl Observer for Failures {
+    fn on_event(&self, event: &Event<'_>) {
+        if matches!(event, Event::StoreFailed { .. }) {
+            self.0.fetch_add(1, SeqCst);
+        }
+    }
+}
+
+/// Of page 0, which node 1 knows to have changed since, another node has the lease from before that: node 1 is about to take
+/// it over, and asking for leases takes it so long.
+async fn about_to_take_over(
+    nodes: &Nodes,
+    loads: &Loads,
+    takes: Duration,
+) -> (Position, JoinHandle<Vec<Fetched<Page>>>) {
+    begin(nodes, 1, loads, 0..1).await.await.unwrap();
+    nodes.write(1).await;
+    let old = nodes.store.head(nodes.store.partitions().of(&acme())).await.unwrap();
+    // Known to be wrong, with its tags: read anew, and wrong again.
+    begin(nodes, 1, loads, 0..1).await.await.unwrap();
+    settle().await;
+    assert_eq!(lease(nodes, 0, 7).await, None);
+    nodes.write(1).await;
+    nodes.all[1].far.set_delays(slow_lease(takes));
+    let reading = begin(nodes, 1, loads, 0..1).await;
+    // Told of the holder; the next question is on its way.
+    sleep(takes + takes / 2).await;
+    (old, reading)
+}
+
+async fn take_over(nodes: &Nodes, token: u128, base: Position) {
+    let lease = Lease { token: LeaseToken::from_u128(token), base };
+    let request = LeaseRequest { lease, ttl: TTL * 60, over: Some(LeaseToken::from_u128(7)) };
+    assert_eq!(nodes.store.lease(page(&acme(), 0).raw(), &request).await.unwrap().held_by, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_too_slow_to_take_a_lease_over_waits_for_a_faster_one_that_will_do() {
+    let (nodes, loads) = (Nodes::new().await, Loads::default());
+    let (_, reading) = about_to_take_over(&nodes, &loads, LOAD).await;
+    let before = loads.count();
+    let newest = nodes.store.head(nodes.store.partitions().of(&acme())).await.unwrap();
+    take_over(&nodes, 8, newest).await;
+    sleep(LOAD * 3).await;
+    assert_eq!((loads.count(), reading.is_finished()), (before, false), "it waits");
+    nodes.store.release(page(&acme(), 0).raw(), LeaseToken::from_u128(8), AfterLease::Free).await.unwrap();
+    check_pages(&reading.await.unwrap(), 0..1, 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_too_slow_to_take_a_lease_over_does_not_wait_for_another_that_is_too_old() {
+    for token in [8, 0] {
+        let (nodes, loads) = (Nodes::new().await, Loads::default());
+        let (old, reading) = about_to_take_over(&nodes, &loads, LOAD).await;
+        // The open lease is nobody's, whatever its base.
+        let newest = nodes.store.head(nodes.store.partitions().of(&acme())).await.unwrap();
+        take_over(&nodes, token, if token == 0 { newest } else { old }).await;
+        let before = loads.count();
+        sleep(LOAD).await;
+        assert_eq!(loads.count(), before + 1, "it loads at once");
+        check_pages(&reading.await.unwrap(), 0..1, 2);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lease_that_cannot_be_taken_over_in_time_is_done_without() {
+    let (nodes, loads) = (Nodes::guarded().await, Loads::default());
+    // Quick enough for the first question.
+    let takes = Duration::from_millis(20);
+    begin(&nodes, 1, &loads, 0..1).await.await.unwrap();
+    settle().await;
+    assert_eq!(lease(&nodes, 0, 7).await, None);
+    nodes.write(1).await;
+    nodes.all[1].far.set_delays(slow_lease(takes));
+    let reading = begin(&nodes, 1, &loads, 0..1).await;
+    nodes.all[1].far.set_delays(slow_lease(Duration::from_secs(30)));
+    let (began, before) = (Instant::now(), loads.count());
+    check_pages(&reading.await.unwrap(), 0..1, 1);
+    assert!(began.elapsed() <= LOAD + takes + Duration::from_millis(51), "{:?}", began.elapsed());
+    assert_eq!(loads.count(), before + 1);
+}
+
 #[cfg(feature = "redis")]
 mod redis {
     use futures_util::future::join_all;
     use unstale::{
-        RedisStore,
+        CacheLimits, LeaseLimits, RedisStore,
         testing::redis_server::{RedisServer, settings},
     };
 
@@ -287,7 +405,11 @@ mod redis {
             let mut settings = settings(&server, "test");
             // Patient, so that what a busy machine delays is no trouble of the server's.
             settings.limits.operation_timeout = Duration::from_secs(60);
-            caches.push(Cache::builder(Arc::new(RedisStore::new(settings).unwrap())).build().await.unwrap());
+            // The same of leases: they are counted here, not waited for.
+            let lease = LeaseLimits { ttl: TTL * 30, wait_max: TTL * 60, ..LeaseLimits::default() };
+            let limits = CacheLimits { lease, ..CacheLimits::default() };
+            let store = Arc::new(RedisStore::new(settings).unwrap());
+            caches.push(Cache::builder(store).limits(limits).build().await.unwrap());
         }
         for round in 1..=3 {
             let loads = Loads::default();

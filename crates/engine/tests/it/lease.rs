@@ -12,8 +12,9 @@ use std::{
 
 use tokio::{task::JoinSet, time::sleep};
 use unstale::{
-    Cache, CacheLimits, Event, FetchError, Invalidation, Loaded, MissReason, Observer, ReadOptions, StaleReason, Tag,
-    Verdict, WaitedFor,
+    Cache, CacheLimits, CacheVersion, Event, FetchError, Invalidation, KeyRing, LeaseLimits, Loaded, MissReason,
+    Observer, ReadOptions, Sealing, SealingLimits, StaleReason, Tag, Verdict, WaitedFor, record_subject,
+    sealing::MemorySubjectKeys,
     store::{AfterLease, LeaseToken, Store as _},
     testing::{DistantStore, Faults, Sabotage},
 };
@@ -341,11 +342,56 @@ async fn a_node_that_could_not_follow_the_log_takes_nothing_from_the_others() {
     assert_eq!(version(&answer), 1);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_refresh_that_another_node_is_at_for_too_long_is_left_to_later_reads() {
+    let lease = LeaseLimits { wait_max: LOAD, ..LeaseLimits::default() };
+    let nodes = Nodes::with(CacheLimits { lease, ..CacheLimits::default() }, Sabotage::None).await;
+    let policy = POLICY.grace(Duration::from_secs(60));
+    nodes.read(0, policy).await;
+    settle().await;
+    nodes.time.advance(policy.ttl);
+    assert_eq!(nodes.lease(7).await, None, "as if another node had just begun");
+    assert_eq!(nodes.read(0, policy).await.verdict, Verdict::Stale(StaleReason::Grace));
+    sleep(LOAD * 2).await;
+    assert_eq!((nodes.origin.loads(), nodes.all[0].cache.size().flights), (1, 0), "nobody waits, so nobody loads");
+    let token = LeaseToken::from_u128(7);
+    nodes.store.release(page(&acme(), 1).raw(), token, AfterLease::Free).await.unwrap();
+    assert_eq!(nodes.read(0, policy).await.verdict, Verdict::Stale(StaleReason::Grace));
+    sleep(LOAD * 2).await;
+    assert_eq!((nodes.origin.loads(), nodes.read(0, policy).await.verdict), (2, Verdict::Hit));
+}
+
+/// The value is kept in this node's memory, but no other node need wait for the next one to come by the store.
+#[tokio::test(start_paused = true)]
+async fn what_the_store_does_not_keep_is_not_waited_for_again() {
+    let (nodes, subjects) = (Nodes::new().await, Arc::new(MemorySubjectKeys::default()));
+    let node = |first: u8| {
+        let ring = KeyRing::new([std::array::from_fn(|at| if at == 0 { first } else { 7 })]).unwrap();
+        let sealing = Sealing::new(ring, subjects.clone(), CacheVersion::default(), SealingLimits::default());
+        Cache::builder(nodes.store.clone()).time(nodes.time.clone()).sealing(sealing).build()
+    };
+    let read = async |cache: &Cache, number: u32| {
+        let load = || async {
+            record_subject(&Tag::shared("user", 1));
+            Ok::<_, String>(Loaded::value(Page { saw: vec![(1, 1)] }))
+        };
+        let read = cache.fetch(&page(&acme(), number), &POLICY, &ReadOptions::default(), load).await.unwrap();
+        assert_eq!(read.not_stored, None);
+        settle().await;
+    };
+    read(&node(1).await.unwrap(), 2).await;
+    // The person's key is wrapped by a master key that this one has not.
+    read(&node(2).await.unwrap(), 1).await;
+    let stored = nodes.store.get(&[1, 2].map(|number| page(&acme(), number).raw().clone())).await.unwrap();
+    assert!(stored[0].is_none() && stored[1].is_some());
+    assert_eq!(nodes.lease(7).await.unwrap().token, LeaseToken::NOBODY, "it is open");
+}
+
 #[cfg(feature = "redis")]
 mod on_redis {
     use tokio::sync::Notify;
     use unstale::{
-        LeaseLimits, RedisStore,
+        RedisStore,
         testing::redis_server::{RedisServer, settings},
     };
 

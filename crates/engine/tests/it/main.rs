@@ -2,20 +2,29 @@
 #![allow(clippy::unwrap_used, clippy::cast_possible_truncation, reason = "tests")]
 
 mod accepting;
+mod answers;
 mod batch_lease;
+mod batches;
 mod busy_store;
 mod coherence;
+mod cut_off;
+mod erasure;
 #[cfg(feature = "redis")]
 mod eviction;
+mod fallbacks;
 #[cfg(feature = "redis")]
 mod fleet;
 mod futures;
 #[cfg(feature = "redis")]
 mod hanging;
+mod invalidations;
+mod kept;
 mod lease;
 mod memory;
 mod nodes;
 mod outages;
+mod pending;
+mod read_since;
 mod reads;
 #[cfg(feature = "redis")]
 mod redis;

@@ -101,7 +101,7 @@ impl Nodes {
         Self::built(|builder| builder.resilience(Resilience::default())).await
     }
 
-    async fn built(with: impl Fn(CacheBuilder) -> CacheBuilder) -> Self {
+    pub(crate) async fn built(with: impl Fn(CacheBuilder) -> CacheBuilder) -> Self {
         let store = Arc::new(MemoryStore::new(MemoryLimits { entry_bytes_max: 1 << 20, ..MemoryLimits::default() }));
         let time = Arc::new(ManualTime::default());
         let mut all = Vec::new();

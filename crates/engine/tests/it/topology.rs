@@ -5,15 +5,16 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::time::timeout;
+use tokio::{sync::mpsc, time::timeout};
 use unstale::{
     Bytes, RedisStore, StoreError,
-    store::Store as _,
+    store::{Filled, Store as _},
     testing::redis_server::{RedisCluster, RedisSentinels, settings},
 };
 
 use crate::{
     fleet::{Fleet, PATIENCE, aside},
+    troubles::fill,
     world::{acme, fact_tag, page},
 };
 
@@ -127,6 +128,39 @@ async fn a_slot_is_moved_to_another_master_and_back_while_it_is_used() {
     }
     fleet.end().await;
     drop(cluster);
+}
+
+/// Some keys of a batch here and some there: no server answers for all of them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_entries_are_read_while_their_slot_moves() {
+    let cluster = aside(RedisCluster::start).await;
+    let store = RedisStore::new(cluster.settings("test")).unwrap();
+    let slot = cluster.slot(&state_key(&store, "test"));
+    let base = until_answered(|| store.head(store.partitions().of(&acme()))).await;
+    let keys: Vec<_> = (0..8).map(|number| page(&acme(), number).raw().clone()).collect();
+    for number in 0..8 {
+        assert_eq!(fill(&store, base, number, 10).await.unwrap(), Filled::Stored);
+    }
+    let (moved, mut is_moved) = mpsc::channel::<()>(1);
+    let (go_on, may_go_on) = std::sync::mpsc::channel::<()>();
+    let migrating = tokio::task::spawn_blocking(move || {
+        let to = (cluster.owner(slot).unwrap() + 1) % 3;
+        cluster.migrate(slot, to, || {
+            moved.blocking_send(()).unwrap();
+            may_go_on.recv().unwrap();
+        });
+        drop(moved);
+        cluster
+    });
+    let mut halves = 0;
+    while is_moved.recv().await.is_some() {
+        let found = store.get(&keys).await.unwrap();
+        assert!(found.iter().all(Option::is_some), "after {halves} keys: {found:?}");
+        halves += 1;
+        go_on.send(()).unwrap();
+    }
+    assert!(halves > 8, "each key moved alone");
+    drop(migrating.await.unwrap());
 }
 
 /// The position before a failover is of an epoch that is over; nobody begins one twice.

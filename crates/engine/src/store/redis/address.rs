@@ -212,4 +212,17 @@ mod tests {
         assert_eq!(told("::1:7"), Some("[::1]:7".into()));
         assert_eq!(told("there"), None);
     }
+
+    #[test]
+    fn what_is_left_over_is_refused() {
+        check("redis://a/1/2", "no: its path is too long");
+        check("redis+sentinel://a/main/2/3", "no: its path is too long");
+        check("redis://[::1]x", "no: \"[::1]x\" is no host and port");
+    }
+
+    #[test]
+    fn it_is_printed_without_its_login() {
+        let target = Target::parse("rediss://me:secret@a:7/3").unwrap();
+        assert_eq!(format!("{target:?}"), "rediss://a:7");
+    }
 }

@@ -153,3 +153,20 @@ fn holder(partition: Partition, held: &Value) -> Result<Option<Lease>, StoreErro
 fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX).max(1)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lease_is_read_as_it_was_written_and_what_is_none_is_nobodys() {
+        let base = Position { partition: Partition(3), epoch: Epoch(8), sequence: Sequence(9) };
+        let lease = Lease { token: LeaseToken::from_u128(7 << 64 | 5), base };
+        let held = |value| holder(Partition(3), &value);
+        assert_eq!(held(Value::BulkString(encode(&lease).into())).unwrap(), Some(lease));
+        assert_eq!((held(Value::Nil).unwrap(), held(Value::Okay).unwrap()), (None, None));
+        let other = held(Value::BulkString(b"somebody else's".to_vec())).unwrap().unwrap();
+        assert_eq!((other.token, other.base.partition), (LeaseToken::NOBODY, Partition(3)));
+        assert!(held(Value::Int(1)).is_err());
+    }
+}

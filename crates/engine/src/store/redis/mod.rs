@@ -326,4 +326,11 @@ mod tests {
         let bytes = size_of_val(&*store.get(&keys));
         assert!(bytes < 4_000, "{bytes} bytes");
     }
+
+    #[test]
+    fn an_answer_of_another_form_is_told_and_not_at_length() {
+        let told = |text: String| unexpected(&Value::BulkString(text.into())).to_string();
+        assert!(told("no".into()).contains("Redis answered"), "{}", told("no".into()));
+        assert!(told("x".repeat(5_000)).len() < 300);
+    }
 }

@@ -176,3 +176,22 @@ impl fmt::Debug for RedisSettings {
         write!(f, "RedisSettings(namespace {namespace}, version {version}, {tls:?}, {sentinel_login:?}, {limits:?})")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_password_is_printed() {
+        let login = RedisLogin { user: Some("watcher".to_owned()), password: Some("hunter2".to_owned()) };
+        assert_eq!(format!("{login:?}"), "RedisLogin(Some(\"watcher\"))");
+        let settings =
+            RedisSettings { sentinel_login: login, ..RedisSettings::new("redis://me:hunter2@cache", "shop") };
+        let shown = format!("{settings:?}");
+        assert!(
+            shown.starts_with("RedisSettings(namespace shop, version v1, ") && shown.contains("watcher"),
+            "{shown}"
+        );
+        assert!(!shown.contains("hunter2") && !shown.contains("me:"), "{shown}");
+    }
+}

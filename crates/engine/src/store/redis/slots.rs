@@ -98,4 +98,17 @@ mod tests {
         assert_eq!(View::parse("cluster_enabled:0", slots, &asked), None);
         assert_eq!(View::parse("cluster_state:fail\ncluster_current_epoch:1", Value::Nil, &asked), None);
     }
+
+    #[test]
+    fn a_host_may_be_a_simple_string_and_nothing_else_is_one() {
+        let asked = Address { host: "seed".into(), port: 1 };
+        let owner = |host: Value| {
+            let range = Value::Array(vec![Value::Int(0), Value::Int(9), Value::Array(vec![host, Value::Int(7)])]);
+            let info = "cluster_state:ok\ncluster_current_epoch:6";
+            View::parse(info, Value::Array(vec![range]), &asked)?.owner(5).map(Address::to_string)
+        };
+        assert_eq!(owner(Value::SimpleString("a".into())), Some("a:7".into()));
+        assert_eq!(owner(Value::SimpleString("?".into())), Some("seed:7".into()));
+        assert_eq!(owner(Value::Int(3)), None);
+    }
 }

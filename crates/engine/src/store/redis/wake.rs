@@ -146,3 +146,30 @@ impl Hearing {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{position::PartitionCount, store::redis::seen::Seen};
+
+    fn moved(data: Vec<Value>) -> Vec<usize> {
+        let partitions = PartitionCount::new(4).unwrap();
+        let names = Arc::new(Names::new("test", crate::CacheVersion::default(), partitions));
+        let moves = Moves::new(partitions);
+        let mut watcher = moves.watch();
+        let hearing = Hearing { names, moves, seen: Arc::new(Seen::new(partitions)) };
+        let channels = Channels::from([("mine".to_owned(), Partition(2))]);
+        hearing.hear(&channels, PushInfo { kind: PushKind::SMessage, data });
+        watcher.take().into_iter().map(Partition::index).collect()
+    }
+
+    #[test]
+    fn what_is_heard_of_a_channel_moves_its_partition_and_what_is_not_understood_moves_more_rather_than_less() {
+        let text = |text: &str| Value::BulkString(text.into());
+        assert_eq!(moved(vec![text("mine"), text("no record")]), [2]);
+        assert_eq!(moved(vec![Value::SimpleString("mine".into()), Value::Nil]), [2], "a message of another form");
+        assert_eq!(moved(vec![text("another's"), text("")]), [0, 1, 2, 3]);
+        assert_eq!(moved(vec![Value::Int(7)]), [0, 1, 2, 3], "a name of another form");
+        assert_eq!(moved(Vec::new()), [0, 1, 2, 3]);
+    }
+}

@@ -1,0 +1,112 @@
+//! Invalidations that the store did not take: kept, said again, and bound to at once. Time stands unless it is moved.
+
+use std::{sync::atomic::Ordering::SeqCst, time::Duration};
+
+use unstale::{
+    BreakerPer, Cache, CacheLimits, InvalidateError, Invalidation, Loaded, MissReason, PendingLimits, PositionSet,
+    ReadOptions, Resilience, StoreError, Tag, Tenant, Verdict, store::Store, testing::Faults,
+};
+
+use crate::{
+    resilience::{AWAY, Node, POLICY, plain, tag, value},
+    world::{Page, acme, page},
+};
+
+#[tokio::test(start_paused = true)]
+async fn invalidations_that_cannot_be_recorded_are_kept_in_order_and_bind_this_node_at_once() {
+    let node = Node::new(plain()).await;
+    node.read(&POLICY, 1).await;
+    assert_eq!(node.read(&POLICY, 1).await, Verdict::Hit);
+    node.far.set_faults(AWAY);
+    for note in ["a", "b", "c"] {
+        let told = node.invalidate(note).await.unwrap_err();
+        assert!(matches!(told, InvalidateError::Pending { wanted: 1, .. }), "{told}");
+    }
+    assert_eq!((node.cache.pending_invalidations(), node.told.waiting.load(SeqCst)), (3, 3));
+    assert_ne!(node.read(&POLICY, 2).await, Verdict::Hit);
+    node.far.set_faults(Faults::default());
+    // The fourth finds the store back: those before it go first.
+    let reached = node.invalidate("d").await.unwrap();
+    assert_eq!(*node.told.notes.lock(), ["a", "b", "c", "d"]);
+    assert_eq!((node.cache.pending_invalidations(), node.told.waiting.load(SeqCst)), (0, 0));
+    assert_eq!(PositionSet::from(node.cache.frontier(&acme())), reached);
+    assert_eq!(node.read(&POLICY, 3).await, Verdict::Miss(MissReason::Invalidated));
+    assert_eq!(node.read(&POLICY, 3).await, Verdict::Hit);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_waits_is_recorded_without_anybody_asking() {
+    let node = Node::new(plain()).await;
+    let other = Cache::builder(node.near.clone()).build().await.unwrap();
+    node.far.set_faults(AWAY);
+    node.invalidate("kept").await.unwrap_err();
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    assert_eq!(node.cache.pending_invalidations(), 1);
+    node.far.set_faults(Faults::default());
+    // The breaker opened meanwhile; its minute is by the cache's clock.
+    node.time.advance(Duration::from_secs(61));
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(node.cache.pending_invalidations(), 0);
+    let load = || async { Ok::<_, String>(value(1)) };
+    other.fetch(&page(&acme(), 1), &POLICY, &ReadOptions::default(), load).await.unwrap();
+    assert_eq!(other.frontier(&acme()), node.cache.frontier(&acme()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn more_than_may_wait_declares_everything_wrong_instead() {
+    let pending = PendingLimits { records_max: 3, ..PendingLimits::default() };
+    let node = Node::with(plain(), CacheLimits { pending, ..CacheLimits::default() }, Node::store()).await;
+    let read_other = |version| async move { Ok::<_, String>(Loaded::value(Page { saw: vec![(2, version)] })) };
+    let other = async |version| {
+        let options = ReadOptions::default();
+        node.cache.fetch(&page(&acme(), 2), &POLICY, &options, move || read_other(version)).await.unwrap().verdict
+    };
+    other(1).await;
+    node.far.set_faults(AWAY);
+    for _ in 0..3 {
+        node.invalidate("kept").await.unwrap_err();
+    }
+    assert_eq!(other(1).await, Verdict::Hit, "it has nothing to do with what waits");
+    for _ in 0..100 {
+        node.invalidate("one too many").await.unwrap_err();
+    }
+    assert!(node.cache.pending_invalidations() <= 3);
+    assert_ne!(other(2).await, Verdict::Hit, "now everything of the tenant's partition is suspect");
+    node.far.set_faults(Faults::default());
+    node.time.advance(Duration::from_secs(61));
+    node.cache.record_all_pending().await.unwrap();
+    assert_eq!(node.told.skipped.load(SeqCst), 1, "observers are told that they cannot know");
+    assert_eq!(other(3).await, Verdict::Miss(MissReason::EpochChanged));
+    assert_eq!(other(4).await, Verdict::Hit);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_keeps_an_outbox_is_told_to_say_it_again() {
+    let pending = PendingLimits { records_max: 0, ..PendingLimits::default() };
+    let node = Node::with(plain(), CacheLimits { pending, ..CacheLimits::default() }, Node::store()).await;
+    node.far.set_faults(AWAY);
+    let told = node.invalidate("mine").await.unwrap_err();
+    assert!(matches!(told, InvalidateError::NotRecorded { .. }), "{told}");
+    assert_eq!(node.cache.pending_invalidations(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn in_some_partitions_only() {
+    let node = Node::new(Resilience { breaker_per: BreakerPer::Partition, ..plain() }).await;
+    let globex = (0..).map(|number| Tenant::new(format!("globex{number}")).unwrap());
+    let partitions = node.near.partitions();
+    let globex = globex.into_iter().find(|tenant| partitions.of(tenant) != partitions.of(&acme())).unwrap();
+    // One tenant's breaker is open, the others' are not.
+    node.far.set_faults(AWAY);
+    for _ in 0..5 {
+        node.invalidate("acme's").await.unwrap_err();
+    }
+    node.far.set_faults(Faults::default());
+    let both = Invalidation::of([tag(), Tag::of(&globex, "fact", 1)]);
+    let told = node.cache.invalidate(&both).await.unwrap_err();
+    let InvalidateError::Pending { recorded, wanted: 2, source: StoreError::Open } = told else { panic!("{told}") };
+    assert_eq!(recorded, PositionSet::from(node.cache.frontier(&globex)));
+    node.time.advance(Duration::from_secs(60));
+    node.cache.record_all_pending().await.unwrap();
+    assert_eq!(node.told.notes.lock().iter().filter(|note| !note.is_empty()).count(), 5);
+}
