@@ -20,8 +20,8 @@ use super::{
 use crate::gateway::{
     listen::ClientConnection,
     upstream::{
-        BoxError, Channel, ConnectError, Failed, Lease, Reached, SendError, SendProgress, SentBody, SentHost, Server,
-        Target, Upstream, may_retry,
+        Arriving, BoxError, Channel, ConnectError, Failed, Lease, Reached, SendError, SendProgress, Sending, SentBody,
+        SentHost, Server, Target, Upstream, may_retry,
     },
 };
 
@@ -47,7 +47,7 @@ struct Upgrade {
 
 /// What was answered, and on what.
 struct Answered {
-    response: Response<hyper::body::Incoming>,
+    response: Response<Arriving>,
     channel: Channel,
     lease: Lease,
 }
@@ -214,11 +214,9 @@ async fn ask(upstream: &Arc<Upstream>, prepared: &mut Prepared, body: SentBody) 
             }
             Ok(mut channel) => {
                 prepared.address(&mut request, server, &channel, &settings.host);
-                if may_replay {
-                    channel.keep(request.headers());
-                }
                 let reused = channel.is_reused();
-                match channel.send(request, &settings.timeouts, prepared.gated).await {
+                let sending = Sending { timeouts: &settings.timeouts, gated: prepared.gated, keeps: may_replay };
+                match channel.send(request, sending, |request| prepared.listen_for_interim(request)).await {
                     Ok(response) => {
                         server.succeeded();
                         return Ok(Answered { response, channel, lease });
@@ -280,7 +278,6 @@ impl Prepared {
         *request.method_mut() = self.method.clone();
         *request.uri_mut() = self.target.clone();
         *request.headers_mut() = headers;
-        self.listen_for_interim(&mut request);
         request
     }
 
@@ -313,7 +310,9 @@ impl Prepared {
         };
         match channel {
             Channel::Link(_) => {
-                *request.uri_mut() = self.target.clone();
+                if request.uri().authority().is_some() {
+                    *request.uri_mut() = self.target.clone();
+                }
                 let headers = request.headers_mut();
                 headers.insert(header::HOST, host.clone());
                 if let Some(upgrade) = &self.upgrade {
