@@ -11,7 +11,7 @@ mod alarm;
 mod balance;
 mod connect;
 mod driven;
-mod head;
+pub(crate) mod head;
 mod health;
 mod link;
 mod multiplex;
