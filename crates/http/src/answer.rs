@@ -156,8 +156,8 @@ impl Asked {
         self.finish_head(shared, &mut response);
         if self.is_read {
             let misses = u64::from(matches!(account, Account::Miss { .. }));
-            response.headers_mut().insert(X_CACHE_HITS, HeaderValue::from(0));
-            response.headers_mut().insert(X_CACHE_MISSES, HeaderValue::from(misses));
+            response.headers_mut().insert(X_CACHE_HITS, number(0));
+            response.headers_mut().insert(X_CACHE_MISSES, number(misses));
         }
         if self.wanted == Some(Wanted::Head) {
             response = beheaded(response);
