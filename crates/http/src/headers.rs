@@ -213,15 +213,15 @@ thread_local! {
 }
 
 fn bypass_status(reason: &'static str) -> HeaderValue {
-    BYPASSES.with_borrow_mut(|kept| match kept.iter().find(|(of, _)| *of == reason) {
-        Some((_, value)) => value.clone(),
-        None => {
-            let value = HeaderValue::try_from(format!("{BYPASS_STATUS}{reason}")).expect("words make a header");
-            if kept.len() < BYPASS_STATUSES {
-                kept.push((reason, value.clone()));
-            }
-            value
+    BYPASSES.with_borrow_mut(|kept| {
+        if let Some((_, value)) = kept.iter().find(|(of, _)| *of == reason) {
+            return value.clone();
         }
+        let value = HeaderValue::try_from(format!("{BYPASS_STATUS}{reason}")).expect("words make a header");
+        if kept.len() < BYPASS_STATUSES {
+            kept.push((reason, value.clone()));
+        }
+        value
     })
 }
 
