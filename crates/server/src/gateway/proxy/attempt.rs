@@ -72,7 +72,8 @@ where
         Ok(prepared) => {
             let shared = shared.clone();
             Box::pin(async move {
-                let answered = answer(&shared, &upstream, prepared, body).await;
+                let mut prepared = prepared;
+                let answered = answer(&shared, &upstream, &mut prepared, body).await;
                 Ok(answered.unwrap_or_else(|failure| failed(&shared, &upstream, &failure)))
             })
         }
@@ -109,7 +110,7 @@ fn prepare(
     let protocols = fields.upgrade.then(wanted).flatten();
     let upgrade =
         protocols.and_then(|protocols| Some(Upgrade { protocols, client: head.extensions.remove::<OnUpgrade>()? }));
-    let trailers = fields.te && hop::accepts_trailers(&head.headers);
+    let trailers = fields.hop_by_hop && hop::accepts_trailers(&head.headers);
     let headers = &mut head.headers;
     if fields.hop_by_hop {
         hop::strip(headers);
@@ -157,10 +158,10 @@ fn origin_form(uri: Uri) -> Uri {
 async fn answer(
     shared: &Shared,
     upstream: &Arc<Upstream>,
-    mut prepared: Prepared,
+    prepared: &mut Prepared,
     body: SentBody,
 ) -> Result<Response<ForwardBody>, Failure> {
-    let Answered { response, channel, lease } = ask(upstream, &mut prepared, body).await?;
+    let Answered { response, channel, lease } = ask(upstream, prepared, body).await?;
     let timeouts = &upstream.settings().timeouts;
     let (mut head, body) = response.into_parts();
     if head.status == StatusCode::SWITCHING_PROTOCOLS {

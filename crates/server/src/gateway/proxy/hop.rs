@@ -95,11 +95,10 @@ fn is_hop_by_hop(name: &HeaderName) -> bool {
 /// Which fields a request has that forwarding looks at: seen in one look, since most have none of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Fields {
+    /// `TE` and `Upgrade` among them.
     pub(crate) hop_by_hop: bool,
-    pub(crate) te: bool,
     pub(crate) upgrade: bool,
     pub(crate) expect: bool,
-    pub(crate) via: bool,
 }
 
 impl Fields {
@@ -107,10 +106,8 @@ impl Fields {
         let mut seen = Self::default();
         for name in headers.keys() {
             match name.as_str() {
-                "te" => seen.te = true,
                 "upgrade" => seen.upgrade = true,
                 "expect" => seen.expect = true,
-                "via" => seen.via = true,
                 _ => {}
             }
             seen.hop_by_hop |= is_hop_by_hop(name);
@@ -171,15 +168,13 @@ mod tests {
         assert!(HOP_BY_HOP.iter().all(is_hop_by_hop));
         let mut headers = HeaderMap::new();
         assert_eq!(Fields::of(&headers), Fields::default());
-        for name in HOP_BY_HOP.iter().chain(&[header::EXPECT, header::VIA, header::HOST]) {
+        for name in HOP_BY_HOP.iter().chain(&[header::EXPECT, header::HOST]) {
             headers.clear();
             headers.insert(name, HeaderValue::from_static("x"));
             let expected = Fields {
                 hop_by_hop: HOP_BY_HOP.contains(name),
-                te: name == header::TE,
                 upgrade: name == header::UPGRADE,
                 expect: name == header::EXPECT,
-                via: name == header::VIA,
             };
             assert_eq!(Fields::of(&headers), expected, "{name}");
         }

@@ -85,7 +85,7 @@ pub(crate) fn read(bytes: &[u8], head_bytes_max: usize, places: &mut Vec<Place>)
         _ => return Read::Other,
     };
     let Some(status) = plain_status(&answer) else { return Read::Other };
-    let Some(length) = plain_length(answer.headers) else { return Read::Other };
+    let Ok(length) = plain_length(answer.headers) else { return Read::Other };
     let body_bytes = match (status.as_u16(), length) {
         // Whatever length is said, there is no body (RFC 9112 §6.3).
         (204 | 304, _) => 0,
@@ -109,28 +109,30 @@ fn plain_status(answer: &httparse::Response<'_, '_>) -> Option<StatusCode> {
     (answer.version == Some(1) && answer.reason == status.canonical_reason()).then_some(status)
 }
 
-/// The length that the fields say, if they say at most one; nothing if they say more of the connection than that it
-/// stays.
-fn plain_length(fields: &[httparse::Header<'_>]) -> Option<Option<u64>> {
+/// What the fields say needs thought.
+struct NotPlain;
+
+/// The length that the fields say, if they say at most one, and of the connection at most that it stays.
+fn plain_length(fields: &[httparse::Header<'_>]) -> Result<Option<u64>, NotPlain> {
     let mut said = None;
     for field in fields {
         let is = |name: &str| field.name.eq_ignore_ascii_case(name);
         match field.name.len() {
-            10 if is("connection") && !field.value.eq_ignore_ascii_case(b"keep-alive") => return None,
+            10 if is("connection") && !field.value.eq_ignore_ascii_case(b"keep-alive") => return Err(NotPlain),
             14 if is("content-length") => {
-                let digits = std::str::from_utf8(field.value).ok()?;
+                let digits = std::str::from_utf8(field.value).map_err(|_| NotPlain)?;
                 let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
                 if said.is_some() || !is_number {
-                    return None;
+                    return Err(NotPlain);
                 }
                 // The last two numbers mean something else to the library.
-                said = Some(digits.parse().ok().filter(|length| *length < u64::MAX - 1)?);
+                said = Some(digits.parse().ok().filter(|length| *length < u64::MAX - 1).ok_or(NotPlain)?);
             }
-            17 if is("transfer-encoding") => return None,
+            17 if is("transfer-encoding") => return Err(NotPlain),
             _ => {}
         }
     }
-    Some(said)
+    Ok(said)
 }
 
 /// Puts the fields of a head that was read into a map; whether all of them could be.

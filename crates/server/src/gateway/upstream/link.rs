@@ -69,6 +69,7 @@ pub(crate) struct Link {
     kept: Vec<(HeaderName, HeaderValue)>,
 }
 
+#[expect(clippy::large_enum_variant, reason = "a link lies in a box as a whole, and most are plain")]
 enum Wire {
     Plain(Plain),
     Driven(Box<Driven>),
@@ -137,7 +138,7 @@ impl Link {
             alarm.set(sending.timeouts.head);
             let came = poll_fn(|cx| match plain.poll_answer(&mut request, cx) {
                 Poll::Pending => alarm.poll(cx).map(|()| None),
-                came => came.map(Some),
+                Poll::Ready(came) => Poll::Ready(Some(came)),
             });
             let error = match came.await {
                 Some(Came::Answer(answer, left)) => return Ok(answer.map(|()| Arriving::Counted(left))),
