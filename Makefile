@@ -42,7 +42,7 @@ example-fastapi: ## A FastAPI backend with the gateway before it (CACHE_GROUPS=1
 # ---- Test -----------------------------------------------------------------------------------------------------------
 
 .PHONY: test
-test: setup-test lint test-rust test-web test-e2e ## Everything CI runs
+test: setup-test lint fuzz-light test-rust test-web test-e2e ## Everything CI runs
 
 .PHONY: setup-test
 setup-test:
@@ -134,6 +134,12 @@ TARGETS ?=
 .PHONY: fuzz
 fuzz: ## Fuzz every parser, FUZZ_SECONDS each (TARGETS="url range" for some); their corpus is tried by `test-rust`
 	scripts/fuzz $(FUZZ_SECONDS) $(TARGETS)
+
+FUZZ_LIGHT_SECONDS ?= 2
+
+.PHONY: fuzz-light
+fuzz-light: ## Fuzz the parsers of the HTTP layer, which are built without the server, FUZZ_LIGHT_SECONDS each
+	scripts/fuzz --light $(FUZZ_LIGHT_SECONDS)
 
 # ---- Measure and keep in shape --------------------------------------------------------------------------------------
 

@@ -12,12 +12,16 @@ use crate::{
     conditional::{Condition, Preconditions},
     decide::Wanted,
     groups::cache_groups,
-    headers::{Account, CACHE_GROUPS, Kept, Seconds, WRITTEN_POSITION, X_CACHE, X_CACHE_HITS, X_CACHE_MISSES, number},
+    headers::{
+        Account, CACHE_GROUPS, CACHE_STATUS, Kept, Seconds, WRITTEN_POSITION, X_CACHE, X_CACHE_HITS, X_CACHE_MISSES,
+        number,
+    },
     identity::Identity,
     layer::Shared,
     position::{self, Written},
     problem::Problem,
     range::{Part, WantedRange},
+    ready::{self, Form},
     route::{REVALIDATE, RouteId, VARY},
     served::{Answered, CacheVerdict},
     stored::StoredResponse,
@@ -60,14 +64,28 @@ impl Asked {
         let stored = fetched.value()?;
         let account = self.account(fetched, shared.cache.now());
         let last_modified = stored.header(&header::LAST_MODIFIED);
-        let mut response = match self.preconditions.evaluate(stored.etag().as_bytes(), last_modified) {
-            Condition::Send => match self.range.part(stored.etag(), stored.body().len()) {
-                Part::Whole => self.whole(stored),
-                Part::Bytes(part) => partial(stored, part),
-                Part::Unsatisfiable => unsatisfiable(stored),
-            },
-            Condition::NotModified => not_modified(stored),
-            Condition::Failed => Problem::PreconditionFailed.response(),
+        let condition = self.preconditions.evaluate(stored.etag().as_bytes(), last_modified);
+        let part = match condition {
+            Condition::Send => self.range.part(stored.etag(), stored.body().len()),
+            Condition::NotModified | Condition::Failed => Part::Whole,
+        };
+        let form = match (&condition, &part, &account) {
+            (Condition::Send, Part::Whole, Account::Hit { .. }) => Some(Form::Whole),
+            (Condition::NotModified, _, Account::Hit { .. }) => Some(Form::NotModified),
+            _ => None,
+        };
+        let form = form.filter(|_| self.tells(shared));
+        if let Some(response) = form.and_then(|form| self.ready(shared, stored, &account, form)) {
+            self.tell_served(shared, fetched);
+            self.tell_observers(shared, &account, response.status());
+            return Some(response);
+        }
+        let mut response = match (condition, part) {
+            (Condition::Send, Part::Whole) => self.whole(stored),
+            (Condition::Send, Part::Bytes(part)) => partial(stored, part),
+            (Condition::Send, Part::Unsatisfiable) => unsatisfiable(stored),
+            (Condition::NotModified, _) => not_modified(stored),
+            (Condition::Failed, _) => Problem::PreconditionFailed.response(),
         };
         if response.status().is_client_error() {
             self.tell(shared, &account, &mut response);
@@ -91,6 +109,34 @@ impl Asked {
         }
         self.tell_served(shared, fetched);
         self.tell(shared, &account, &mut response);
+        if let Some(form) = form.filter(|_| hits >= ready::HITS_MIN && self.tenant(shared).is_some()) {
+            stored.ready().keep(&shared.heads, form, response.headers(), &self.cache_control, shared.routes.vary());
+        }
+        Some(response)
+    }
+
+    /// The answer to a hit, if its head is there already.
+    fn ready<B: Body>(
+        &self,
+        shared: &Shared,
+        stored: &StoredResponse,
+        account: &Account,
+        form: Form,
+    ) -> Option<Response<CacheBody<B>>> {
+        let mut headers = stored.ready().get(form, &self.cache_control, shared.routes.vary())?;
+        self.tenant(shared)?;
+        headers.insert(X_CACHE_HITS, number(stored.count_hit()));
+        headers.insert(CACHE_STATUS, account.status());
+        let mut response = match form {
+            Form::Whole => Response::new(whole_body(stored, self.wanted)),
+            Form::NotModified => Response::new(CacheBody::empty()),
+        };
+        if form == Form::NotModified {
+            *response.status_mut() = StatusCode::NOT_MODIFIED;
+        } else if self.takes_encoded {
+            response.extensions_mut().insert(stored.encoded().clone());
+        }
+        *response.headers_mut() = headers;
         Some(response)
     }
 
@@ -156,8 +202,8 @@ impl Asked {
         self.finish_head(shared, &mut response);
         if self.is_read {
             let misses = u64::from(matches!(account, Account::Miss { .. }));
-            response.headers_mut().insert(X_CACHE_HITS, HeaderValue::from(0));
-            response.headers_mut().insert(X_CACHE_MISSES, HeaderValue::from(misses));
+            response.headers_mut().insert(X_CACHE_HITS, number(0));
+            response.headers_mut().insert(X_CACHE_MISSES, number(misses));
         }
         if self.wanted == Some(Wanted::Head) {
             response = beheaded(response);
@@ -254,7 +300,7 @@ impl Asked {
 
     /// Writes the account into the head and tells the observers.
     pub(crate) fn tell<B>(&self, shared: &Shared, account: &Account, response: &mut Response<B>) {
-        if self.route.is_none_or(|id| shared.tuning.of(id).tells) {
+        if self.tells(shared) {
             account.tell(response.headers_mut());
         } else {
             for name in [X_CACHE, X_CACHE_HITS, X_CACHE_MISSES] {
@@ -262,6 +308,15 @@ impl Asked {
             }
             response.extensions_mut().insert(CacheVerdict(account.verdict()));
         }
+        self.tell_observers(shared, account, response.status());
+    }
+
+    /// Whether the head says what the cache did.
+    fn tells(&self, shared: &Shared) -> bool {
+        self.route.is_none_or(|id| shared.tuning.of(id).tells)
+    }
+
+    fn tell_observers(&self, shared: &Shared, account: &Account, status: StatusCode) {
         if shared.observers.0.is_empty() {
             return;
         }
@@ -269,7 +324,7 @@ impl Asked {
             entity: self.route.map_or("-", |id| &shared.routes.route(id).policy.entity),
             verdict: account.verdict(),
             reason: account.reason(),
-            status: response.status(),
+            status,
             fresh_for: account.fresh_for(),
             elapsed: self.began.elapsed(),
         });
@@ -289,10 +344,11 @@ impl Asked {
 }
 
 fn whole<B: Body>(stored: &StoredResponse, wanted: Option<Wanted>) -> Response<CacheBody<B>> {
-    let bytes = stored.body().clone();
-    let length = bytes.len();
-    let body = if wanted == Some(Wanted::Head) { CacheBody::empty() } else { CacheBody::full(bytes) };
-    described(stored, body, length)
+    described(stored, whole_body(stored, wanted), stored.body().len())
+}
+
+fn whole_body<B: Body>(stored: &StoredResponse, wanted: Option<Wanted>) -> CacheBody<B> {
+    if wanted == Some(Wanted::Head) { CacheBody::empty() } else { CacheBody::full(stored.body().clone()) }
 }
 
 /// RFC 9110, 15.3.7.

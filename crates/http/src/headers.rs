@@ -137,9 +137,12 @@ impl Account {
         headers.append(SERVER_TIMING, self.timing());
     }
 
-    fn status(&self) -> HeaderValue {
-        if let Self::Hit { ttl } = self {
-            return hit_status(*ttl);
+    /// `Cache-Status`.
+    pub(crate) fn status(&self) -> HeaderValue {
+        match self {
+            Self::Hit { ttl } => return hit_status(*ttl),
+            Self::Bypass { reason } => return bypass_status(reason),
+            _ => {}
         }
         let mut text = String::with_capacity(64);
         let _ = match self {
@@ -152,7 +155,7 @@ impl Account {
                 self.reason().map_or(Ok(()), |reason| write!(text, "; detail={reason}"))
             }
             Self::Validated { .. } => write!(text, "Unstale; fwd=stale; fwd-status=304; stored; detail=validated"),
-            Self::Bypass { reason } => write!(text, "Unstale; fwd=bypass; detail={reason}"),
+            Self::Bypass { reason } => write!(text, "{BYPASS_STATUS}{reason}"),
             Self::Method { detail: None } => return HeaderValue::from_static("Unstale; fwd=method"),
             Self::Method { detail: Some(detail) } => write!(text, "Unstale; fwd=method; detail={detail}"),
         };
@@ -197,6 +200,28 @@ fn hit_status(ttl: Seconds) -> HeaderValue {
                 kept[place].insert((ttl, value)).1.clone()
             }
         }
+    })
+}
+
+/// What says that the cache took no part, but for the reason.
+const BYPASS_STATUS: &str = "Unstale; fwd=bypass; detail=";
+/// How many of such values each thread keeps: more than there are reasons.
+const BYPASS_STATUSES: usize = 32;
+
+thread_local! {
+    static BYPASSES: RefCell<Vec<(&'static str, HeaderValue)>> = const { RefCell::new(Vec::new()) };
+}
+
+fn bypass_status(reason: &'static str) -> HeaderValue {
+    BYPASSES.with_borrow_mut(|kept| {
+        if let Some((_, value)) = kept.iter().find(|(of, _)| *of == reason) {
+            return value.clone();
+        }
+        let value = HeaderValue::try_from(format!("{BYPASS_STATUS}{reason}")).expect("words make a header");
+        if kept.len() < BYPASS_STATUSES {
+            kept.push((reason, value.clone()));
+        }
+        value
     })
 }
 

@@ -6,6 +6,7 @@ use tower::Layer;
 use unstale::{Cache, GroupKey, Tenant};
 
 use crate::{
+    ready::Heads,
     route::{RoutePolicies, RoutePolicy, RouteSettings, Tuning},
     searches::Searches,
     served::{Observers, ServedObserver},
@@ -77,6 +78,7 @@ pub(crate) struct Shared {
     pub(crate) validates_unrouted: bool,
     pub(crate) variants: Arc<Variants>,
     pub(crate) searches: Arc<Searches>,
+    pub(crate) heads: Heads,
 }
 
 impl CacheLayer {
@@ -95,6 +97,7 @@ impl CacheLayer {
             validates_unrouted: true,
             variants: Arc::default(),
             searches: Arc::default(),
+            heads: Heads::default(),
         };
         Self { shared: Arc::new(shared) }
     }

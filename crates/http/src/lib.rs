@@ -59,6 +59,7 @@ pub mod key;
 #[doc(hidden)]
 pub mod parsers;
 pub mod range;
+mod ready;
 pub mod rfc9111;
 pub mod url;
 

@@ -11,7 +11,7 @@ use crate::headers::WRITTEN_POSITION;
 pub struct Written(pub PositionSet);
 
 /// What the client demands that its answer has seen (the request's `Unstale-Position`). The layer puts it in the
-/// request's extensions, for handlers that read through the cache outside of a load.
+/// request's extensions if anything is demanded, for handlers that read through the cache outside of a load.
 #[derive(Clone, Debug, Default)]
 pub struct AtLeast(pub PositionSet);
 

@@ -178,7 +178,7 @@ impl<S> CacheService<S> {
                 }
                 asked.as_kept = reason == BypassReason::NoStore && head.extensions.get::<ValidatedAsKept>().is_some();
                 let write = Write::of(&self.shared, &head);
-                head.extensions.insert(AtLeast(at_least));
+                demand(&mut head, at_least);
                 let passed = self.inner.call(Request::from_parts(head, body));
                 match write {
                     None => ResponseFuture::passed(passed, asked, reason, self.shared.clone()),
@@ -217,7 +217,7 @@ impl<S> CacheService<S> {
                     Some(read) if asked.range.is_plain() => read.restore_range(&mut head.headers),
                     Some(_) => {}
                 }
-                head.extensions.insert(AtLeast(options.at_least.clone()));
+                demand(&mut head, options.at_least.clone());
                 if let Some(reduced) = look_up.reduced.clone() {
                     head.uri = reduced;
                 }
@@ -273,6 +273,14 @@ impl<S> CacheService<S> {
             },
             variant,
         }))
+    }
+}
+
+/// Tells the service behind what its answer must have seen. Most requests demand nothing, and an extension costs an
+/// allocation.
+fn demand(head: &mut request::Parts, at_least: PositionSet) {
+    if !at_least.is_empty() {
+        head.extensions.insert(AtLeast(at_least));
     }
 }
 

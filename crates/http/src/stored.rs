@@ -13,7 +13,7 @@ use bytes::{Buf as _, BufMut as _, Bytes};
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use unstale::{Cacheable, CodecError, Fingerprint};
 
-use crate::{compression::EncodedForm, headers, origin::Kept, rfc9111::update::Fields};
+use crate::{compression::EncodedForm, headers, origin::Kept, ready::ReadyHeads, rfc9111::update::Fields};
 
 /// A response, its body and its validator: with status 200, or what its origin said.
 #[derive(Debug)]
@@ -26,6 +26,7 @@ pub struct StoredResponse {
     hits: AtomicU64,
     groups: OnceLock<Option<HeaderValue>>,
     encoded: EncodedForm,
+    ready: ReadyHeads,
     /// What its origin said, where the origin says how long it is fresh.
     origin: Option<Box<Kept>>,
 }
@@ -92,7 +93,7 @@ impl StoredResponse {
         origin: Option<Box<Kept>>,
     ) -> Self {
         let (hits, groups, encoded) = (AtomicU64::new(0), OnceLock::new(), EncodedForm::default());
-        Self { etag, headers, body, misses, hits, groups, encoded, origin }
+        Self { etag, headers, body, misses, hits, groups, encoded, ready: ReadyHeads::default(), origin }
     }
 
     /// What its origin said; none if the route says how long it is kept.
@@ -122,6 +123,11 @@ impl StoredResponse {
     /// The place for its encoded form.
     pub(crate) fn encoded(&self) -> &EncodedForm {
         &self.encoded
+    }
+
+    /// The heads of its hits.
+    pub(crate) fn ready(&self) -> &ReadyHeads {
+        &self.ready
     }
 
     pub(crate) fn misses(&self) -> u64 {

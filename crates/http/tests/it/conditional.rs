@@ -2,6 +2,7 @@
 
 use http::StatusCode;
 use unstale::{GroupKey, Tag, record};
+use unstale_http::RouteSettings;
 
 use crate::world::{SECRET, World, ok, request, routes, tenant, user, with};
 
@@ -46,6 +47,41 @@ async fn the_headers_of_a_miss_and_a_hit() {
     }
     assert_eq!(miss.header("etag"), hit.header("etag"));
     assert_eq!(world.calls(), 1);
+}
+
+#[tokio::test]
+async fn what_is_hit_often_has_the_head_of_its_first_hit_but_for_count_and_time() {
+    let (world, me) = (world().await, user("acme", "u1"));
+    let etag = world.get(&me, "/cached/1").await.header("etag").to_owned();
+    let ask = async |method: &str, conditions: &[(&str, &str)]| {
+        let mut got = world.send(request(method, Some(&me), "/cached/1", conditions)).await;
+        let told = (got.header("x-cache-hits").to_owned(), got.header("cache-status").to_owned());
+        ["x-cache-hits", "cache-status"].iter().for_each(|name| drop(got.headers.remove(*name)));
+        (
+            got.status,
+            got.body,
+            got.headers.iter().map(|(name, value)| (name.clone(), value.clone())).collect::<Vec<_>>(),
+            told,
+        )
+    };
+    for (method, conditions) in [("GET", &[][..]), ("HEAD", &[][..]), ("GET", &[("if-none-match", etag.as_str())][..])]
+    {
+        let (status, body, head, (hits, _)) = ask(method, conditions).await;
+        let first: u64 = hits.parse().unwrap();
+        for more in 1..8 {
+            world.time.advance(std::time::Duration::from_secs(1));
+            let again = ask(method, conditions).await;
+            assert_eq!((again.0, &again.1, &again.2), (status, &body, &head), "{method} {conditions:?}");
+            assert_eq!(again.3.0, (first + more).to_string());
+            assert!(again.3.1.starts_with("Unstale; hit; ttl="));
+        }
+    }
+    // What changes for the route changes for what has its head already.
+    world.layer.tune(|_, _| RouteSettings { tells: false, ..RouteSettings::default() });
+    assert_eq!(world.get(&me, "/cached/1").await.header("x-cache"), "");
+    world.layer.tune(|_, _| RouteSettings::default());
+    world.time.advance(std::time::Duration::from_secs(60));
+    assert_eq!(world.get(&me, "/cached/1").await.x_cache(), "MISS");
 }
 
 #[tokio::test]

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use http::{HeaderMap, request, response};
+use bytes::Bytes;
+use http::{HeaderMap, Response, request, response};
 use jsonwebtoken::Algorithm;
 use rustls::pki_types::CertificateDer;
 use unstale::{Tag, Tenant};
@@ -13,7 +14,11 @@ use super::{
     identity::{HashKey, Known, claims::Rules, cookies, introspect, keys::KeySet},
     listen::{PeerCertificate, hygiene},
     proxy::attempt,
+    upstream::head::{self, Read},
 };
+
+/// Of a head that a fuzzer makes.
+const PLAIN_BYTES_MAX: usize = 16 * 1024;
 
 /// Whether a request's head is one that everybody reads alike. What `Connection` names is then taken out of it.
 pub fn hygiene(head: &mut request::Parts) -> bool {
@@ -23,6 +28,16 @@ pub fn hygiene(head: &mut request::Parts) -> bool {
 /// Whether a server's answer can be passed on. What concerned the connection to it is then taken out of its head.
 pub fn answer_head(head: &mut response::Parts) -> bool {
     attempt::clean(head).is_ok()
+}
+
+/// An answer that is read without a library's help: its head's length, and its body's, and the rest.
+pub fn plain_answer(bytes: &[u8]) -> Option<(usize, u64, response::Parts)> {
+    let mut places = Vec::new();
+    let Read::Plain(plain) = head::read(bytes, PLAIN_BYTES_MAX, &mut places) else { return None };
+    let (mut read, ()) = Response::new(()).into_parts();
+    read.status = plain.status;
+    let whole = Bytes::copy_from_slice(&bytes[..plain.head_bytes]);
+    head::fill(&places, &whole, &mut read.headers).then_some((plain.head_bytes, plain.body_bytes, read))
 }
 
 /// Whether the head of a token may be believed by such rules, and the algorithm that it names.

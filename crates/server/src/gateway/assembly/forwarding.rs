@@ -56,13 +56,11 @@ where
         Service::<Request<B>>::poll_ready(&mut self.forward, cx)
     }
 
-    fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        if let Some(Goes { target, tag }) = self.goes.take() {
-            // How the route was configured is one of the facts that the answer is made of.
-            tag.iter().for_each(|tag| unstale::record(tag));
-            request.extensions_mut().insert(target);
-        }
-        self.forward.call(request)
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let Some(Goes { target: Target(upstream), tag }) = self.goes.take() else { return self.forward.call(request) };
+        // How the route was configured is one of the facts that the answer is made of.
+        tag.iter().for_each(|tag| unstale::record(tag));
+        self.forward.forward(upstream, request)
     }
 }
 

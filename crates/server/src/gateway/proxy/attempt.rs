@@ -1,8 +1,9 @@
 //! One request: prepared once, sent until a server answers or it may not be sent again.
 
-use std::sync::Arc;
+use std::{convert::Infallible, future::ready, sync::Arc};
 
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use http::{
     HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header, request, response, uri,
 };
@@ -20,10 +21,13 @@ use super::{
 use crate::gateway::{
     listen::ClientConnection,
     upstream::{
-        BoxError, Channel, ConnectError, Failed, Lease, Reached, SendError, SendProgress, SentBody, SentHost, Server,
-        Target, Upstream, may_retry,
+        Arriving, BoxError, Channel, ConnectError, Failed, Lease, Reached, SendError, SendProgress, Sending, SentBody,
+        SentHost, Server, Upstream, may_retry,
     },
 };
+
+/// An answer on its way.
+type Forwarding = BoxFuture<'static, Result<Response<ForwardBody>, Infallible>>;
 
 /// A request as it is sent, whichever server it goes to.
 struct Prepared {
@@ -33,6 +37,8 @@ struct Prepared {
     headers: HeaderMap,
     /// Whom the client asked for.
     host: Option<HeaderValue>,
+    /// It is what the field says.
+    host_is_field: bool,
     upgrade: Option<Upgrade>,
     connection: Option<ClientConnection>,
     progress: Option<Arc<SendProgress>>,
@@ -47,48 +53,68 @@ struct Upgrade {
 
 /// What was answered, and on what.
 struct Answered {
-    response: Response<hyper::body::Incoming>,
+    response: Response<Arriving>,
     channel: Channel,
     lease: Lease,
 }
 
-pub(crate) async fn forward<B>(shared: &Shared, request: Request<B>) -> Response<ForwardBody>
+/// Forwards a request. Its head is made as it is called, so that the future holds no other.
+pub(crate) fn forward<B>(shared: &Arc<Shared>, upstream: Arc<Upstream>, request: Request<B>) -> Forwarding
 where
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
-    let (mut head, body) = request.into_parts();
-    let name = shared.settings.name.as_str();
-    let Some(Target(upstream)) = head.extensions.remove() else { return Failure::NoTarget.response(name) };
+    let (head, body) = request.into_parts();
     upstream.began();
-    let gated = head.headers.contains_key(header::EXPECT);
-    let body = SentBody::new(body, gated);
-    let answered = match prepare(shared, head, &body, gated) {
-        Ok(prepared) => answer(shared, &upstream, prepared, body).await,
-        Err(failure) => Err(failure),
-    };
-    answered.unwrap_or_else(|failure| {
-        let response = failure.response(name);
-        if response.status().is_server_error() {
-            upstream.gave_up();
-            tracing::warn!(upstream = upstream.name(), %failure, "a request was not forwarded");
-        } else {
-            tracing::debug!(upstream = upstream.name(), %failure, "a request was not forwarded");
+    let fields = hop::Fields::of(&head.headers);
+    let body = SentBody::new(body, fields.expect);
+    match prepare(shared, head, &body, fields) {
+        Ok(prepared) => {
+            let shared = shared.clone();
+            Box::pin(async move {
+                let mut prepared = prepared;
+                let answered = answer(&shared, &upstream, &mut prepared, body).await;
+                Ok(answered.unwrap_or_else(|failure| failed(&shared, &upstream, &failure)))
+            })
         }
-        response
-    })
+        Err(failure) => Box::pin(ready(Ok(failed(shared, &upstream, &failure)))),
+    }
+}
+
+/// The answer to a request that says by no extension where it goes.
+pub(crate) fn no_target(shared: &Shared) -> Forwarding {
+    Box::pin(ready(Ok(Failure::NoTarget.response(shared.settings.name.as_str()))))
+}
+
+fn failed(shared: &Shared, upstream: &Upstream, failure: &Failure) -> Response<ForwardBody> {
+    let response = failure.response(shared.settings.name.as_str());
+    if response.status().is_server_error() {
+        upstream.gave_up();
+        tracing::warn!(upstream = upstream.name(), %failure, "a request was not forwarded");
+    } else {
+        tracing::debug!(upstream = upstream.name(), %failure, "a request was not forwarded");
+    }
+    response
 }
 
 /// Makes the head as servers get it.
-fn prepare(shared: &Shared, mut head: request::Parts, body: &SentBody, gated: bool) -> Result<Prepared, Failure> {
+fn prepare(
+    shared: &Shared,
+    mut head: request::Parts,
+    body: &SentBody,
+    fields: hop::Fields,
+) -> Result<Prepared, Failure> {
     let connection = head.extensions.remove::<ClientConnection>();
     let peer = connection.as_ref().map(|connection| connection.peer().0.ip());
-    let protocols = hop::wanted_upgrade(&head.method, head.version, &head.headers);
+    let wanted = || hop::wanted_upgrade(&head.method, head.version, &head.headers);
+    let protocols = fields.upgrade.then(wanted).flatten();
     let upgrade =
         protocols.and_then(|protocols| Some(Upgrade { protocols, client: head.extensions.remove::<OnUpgrade>()? }));
-    let trailers = hop::accepts_trailers(&head.headers);
+    let trailers = fields.hop_by_hop && hop::accepts_trailers(&head.headers);
     let headers = &mut head.headers;
-    hop::strip(headers);
+    if fields.hop_by_hop {
+        hop::strip(headers);
+    }
     if trailers {
         headers.insert(header::TE, HeaderValue::from_static("trailers"));
     }
@@ -96,6 +122,7 @@ fn prepare(shared: &Shared, mut head: request::Parts, body: &SentBody, gated: bo
         hop::join_cookies(headers);
     }
     let asked = head.uri.authority().and_then(|authority| HeaderValue::from_str(authority.as_str()).ok());
+    let host_is_field = asked.is_none();
     let host = asked.or_else(|| headers.get(header::HOST).cloned());
     let https = connection.as_ref().is_some_and(ClientConnection::is_tls);
     let hop = Hop { peer, https, host: host.as_ref(), trusted: shared.trusts(peer) };
@@ -110,10 +137,11 @@ fn prepare(shared: &Shared, mut head: request::Parts, body: &SentBody, gated: bo
         method: head.method,
         headers: head.headers,
         host,
+        host_is_field,
         upgrade,
         connection,
         progress: body.progress(),
-        gated,
+        gated: fields.expect,
     })
 }
 
@@ -130,10 +158,10 @@ fn origin_form(uri: Uri) -> Uri {
 async fn answer(
     shared: &Shared,
     upstream: &Arc<Upstream>,
-    mut prepared: Prepared,
+    prepared: &mut Prepared,
     body: SentBody,
 ) -> Result<Response<ForwardBody>, Failure> {
-    let Answered { response, channel, lease } = ask(upstream, &mut prepared, body).await?;
+    let Answered { response, channel, lease } = ask(upstream, prepared, body).await?;
     let timeouts = &upstream.settings().timeouts;
     let (mut head, body) = response.into_parts();
     if head.status == StatusCode::SWITCHING_PROTOCOLS {
@@ -150,7 +178,11 @@ async fn answer(
         Tunnel { client, connection, link, lease, idle: timeouts.tunnel_idle, counts }.spawn();
         return Ok(Response::from_parts(head, ForwardBody::empty()));
     }
-    clean(&mut head).map_err(Failure::Answer)?;
+    match &body {
+        // Its length is said once, and no coding.
+        Arriving::Counted(_) => hop::strip(&mut head.headers),
+        Arriving::Driven(_) => clean(&mut head).map_err(Failure::Answer)?,
+    }
     let idle = timeouts.body_idle;
     let body = match channel {
         Channel::Link(link) => ForwardBody::link(body, link, lease, idle),
@@ -214,11 +246,9 @@ async fn ask(upstream: &Arc<Upstream>, prepared: &mut Prepared, body: SentBody) 
             }
             Ok(mut channel) => {
                 prepared.address(&mut request, server, &channel, &settings.host);
-                if may_replay {
-                    channel.keep(request.headers());
-                }
                 let reused = channel.is_reused();
-                match channel.send(request, &settings.timeouts, prepared.gated).await {
+                let sending = Sending { timeouts: &settings.timeouts, gated: prepared.gated, keeps: may_replay };
+                match channel.send(request, sending, |request| prepared.listen_for_interim(request)).await {
                     Ok(response) => {
                         server.succeeded();
                         return Ok(Answered { response, channel, lease });
@@ -280,7 +310,6 @@ impl Prepared {
         *request.method_mut() = self.method.clone();
         *request.uri_mut() = self.target.clone();
         *request.headers_mut() = headers;
-        self.listen_for_interim(&mut request);
         request
     }
 
@@ -305,17 +334,23 @@ impl Prepared {
     }
 
     /// Says whom the request is for, as this server and connection want it.
-    fn address(&self, request: &mut Request<SentBody>, server: &Server, channel: &Channel, host: &SentHost) {
-        let host = match host {
+    fn address(&self, request: &mut Request<SentBody>, server: &Server, channel: &Channel, sent: &SentHost) {
+        let host = match sent {
             SentHost::Preserved => self.host.as_ref().unwrap_or(&server.authority),
             SentHost::Server => &server.authority,
             SentHost::Named(name) => name,
         };
         match channel {
             Channel::Link(_) => {
-                *request.uri_mut() = self.target.clone();
+                // It was made for HTTP/2 before.
+                let is_other = request.uri().authority().is_some();
+                if is_other {
+                    *request.uri_mut() = self.target.clone();
+                }
                 let headers = request.headers_mut();
-                headers.insert(header::HOST, host.clone());
+                if is_other || !(self.host_is_field && self.host.is_some() && matches!(sent, SentHost::Preserved)) {
+                    headers.insert(header::HOST, host.clone());
+                }
                 if let Some(upgrade) = &self.upgrade {
                     headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
                     headers.insert(header::UPGRADE, upgrade.protocols.clone());

@@ -17,7 +17,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
-use crate::gateway::upstream::{Alarm, BodyError, Lease, Link, Stream};
+use crate::gateway::upstream::{Alarm, Arriving, BodyError, Lease, Link, Stream};
 
 /// The body of an answer on its way to the client.
 pub struct ForwardBody(Kind);
@@ -30,7 +30,7 @@ enum Kind {
 }
 
 struct LinkBody {
-    body: Incoming,
+    body: Arriving,
     link: Option<Box<Link>>,
     lease: Option<Lease>,
     idle: Duration,
@@ -61,7 +61,7 @@ impl ForwardBody {
     }
 
     /// What comes on an HTTP/1.1 connection.
-    pub(crate) fn link(body: Incoming, link: Box<Link>, lease: Lease, idle: Duration) -> Self {
+    pub(crate) fn link(body: Arriving, link: Box<Link>, lease: Lease, idle: Duration) -> Self {
         if body.is_end_stream() {
             lease.server.give_back(link);
             return Self::empty();
@@ -70,7 +70,8 @@ impl ForwardBody {
     }
 
     /// What comes on an HTTP/2 connection.
-    pub(crate) fn stream(body: Incoming, stream: Stream, lease: Lease, idle: Duration) -> Self {
+    pub(crate) fn stream(body: Arriving, stream: Stream, lease: Lease, idle: Duration) -> Self {
+        let Arriving::Driven(body) = body else { return Self::empty() };
         if body.is_end_stream() {
             return Self::empty();
         }

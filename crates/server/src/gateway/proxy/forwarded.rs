@@ -10,7 +10,10 @@
 use std::{fmt::Write as _, net::IpAddr};
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Version, header};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Version,
+    header::{self, Entry},
+};
 
 pub(crate) const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 pub(crate) const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
@@ -134,19 +137,22 @@ fn element(hop: &Hop<'_>) -> String {
 
 /// Adds an element to a list, in one line.
 fn append(headers: &mut HeaderMap, name: HeaderName, element: HeaderValue) {
-    // For most requests it is the only one: then nothing is copied.
-    if !headers.contains_key(&name) {
-        headers.insert(name, element);
-        return;
-    }
-    let before = headers.get_all(&name).iter().map(HeaderValue::as_bytes).filter(|line| !line.is_empty());
+    let mut lines = match headers.entry(name) {
+        // For most requests it is the only one: then nothing is copied.
+        Entry::Vacant(none) => {
+            none.insert(element);
+            return;
+        }
+        Entry::Occupied(lines) => lines,
+    };
+    let before = lines.iter().map(HeaderValue::as_bytes).filter(|line| !line.is_empty());
     let mut line = before.collect::<Vec<_>>().join(&b", "[..]);
     if !line.is_empty() {
         line.extend_from_slice(b", ");
     }
     line.extend_from_slice(element.as_bytes());
     if let Ok(value) = HeaderValue::from_maybe_shared(Bytes::from(line)) {
-        headers.insert(name, value);
+        lines.insert(value);
     }
 }
 

@@ -63,7 +63,7 @@ pub(crate) fn remove_named(headers: &mut HeaderMap) -> Result<(), NamedInVain> {
 /// Removes every field that concerns the connection.
 pub(crate) fn strip(headers: &mut HeaderMap) {
     // Most messages have few of them; one look at all names is cheaper than a search for each.
-    if !headers.keys().any(|name| HOP_BY_HOP.contains(name)) {
+    if !headers.keys().any(is_hop_by_hop) {
         return;
     }
     for name in named(headers) {
@@ -77,6 +77,45 @@ pub(crate) fn strip(headers: &mut HeaderMap) {
     }
 }
 
+fn is_hop_by_hop(name: &HeaderName) -> bool {
+    // By their text, which is told apart by its length first: names that are compared one by one cost more.
+    matches!(
+        name.as_str(),
+        "connection"
+            | "keep-alive"
+            | "proxy-connection"
+            | "proxy-authenticate"
+            | "proxy-authorization"
+            | "te"
+            | "transfer-encoding"
+            | "upgrade"
+    )
+}
+
+/// Which fields a request has that forwarding looks at: seen in one look, since most have none of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Fields {
+    /// `TE` and `Upgrade` among them.
+    pub(crate) hop_by_hop: bool,
+    pub(crate) upgrade: bool,
+    pub(crate) expect: bool,
+}
+
+impl Fields {
+    pub(crate) fn of(headers: &HeaderMap) -> Self {
+        let mut seen = Self::default();
+        for name in headers.keys() {
+            match name.as_str() {
+                "upgrade" => seen.upgrade = true,
+                "expect" => seen.expect = true,
+                _ => {}
+            }
+            seen.hop_by_hop |= is_hop_by_hop(name);
+        }
+        seen
+    }
+}
+
 /// What `Connection` names, without the options that are no fields here.
 fn named(headers: &HeaderMap) -> Vec<HeaderName> {
     let lines = headers.get_all(header::CONNECTION).iter();
@@ -85,7 +124,7 @@ fn named(headers: &HeaderMap) -> Vec<HeaderName> {
         !option.is_empty() && !option.eq_ignore_ascii_case("close") && !option.eq_ignore_ascii_case("keep-alive")
     });
     let names = names.filter_map(|option| HeaderName::try_from(option).ok());
-    names.filter(|name| !HOP_BY_HOP.contains(name)).collect()
+    names.filter(|name| !is_hop_by_hop(name)).collect()
 }
 
 /// Whether the client understands trailers (`TE: trailers`).
@@ -123,6 +162,23 @@ pub(crate) fn join_cookies(headers: &mut HeaderMap) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_names_are_the_same_both_ways() {
+        assert!(HOP_BY_HOP.iter().all(is_hop_by_hop));
+        let mut headers = HeaderMap::new();
+        assert_eq!(Fields::of(&headers), Fields::default());
+        for name in HOP_BY_HOP.iter().chain(&[header::EXPECT, header::HOST]) {
+            headers.clear();
+            headers.insert(name, HeaderValue::from_static("x"));
+            let expected = Fields {
+                hop_by_hop: HOP_BY_HOP.contains(name),
+                upgrade: name == header::UPGRADE,
+                expect: name == header::EXPECT,
+            };
+            assert_eq!(Fields::of(&headers), expected, "{name}");
+        }
+    }
 
     fn headers(lines: &[(&str, &str)]) -> HeaderMap {
         lines

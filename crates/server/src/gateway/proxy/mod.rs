@@ -42,6 +42,7 @@ pub use self::{
     network::{BadNetwork, Network},
 };
 use self::{forwarded::Via, tunnel::TunnelCounts};
+use super::upstream::{Target, Upstream};
 
 /// How requests are forwarded, whatever the upstream.
 #[derive(Clone, Debug)]
@@ -95,6 +96,20 @@ impl Forward {
         Self { shared: Arc::new(Shared { settings, via, tunnels: Arc::default() }) }
     }
 
+    /// Forwards a request to an upstream. As [`call`](Service::call), for who has the upstream at hand: an extension costs
+    /// an allocation.
+    pub(crate) fn forward<B>(
+        &self,
+        upstream: Arc<Upstream>,
+        request: Request<B>,
+    ) -> BoxFuture<'static, Result<Response<ForwardBody>, Infallible>>
+    where
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        attempt::forward(&self.shared, upstream, request)
+    }
+
     /// What went through upgraded connections.
     pub fn tunnels(&self) -> TunnelReport {
         let counts = &self.shared.tunnels;
@@ -127,9 +142,11 @@ where
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request<B>) -> Self::Future {
-        let shared = self.shared.clone();
-        Box::pin(async move { Ok(attempt::forward(&shared, request).await) })
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        match request.extensions_mut().remove() {
+            Some(Target(upstream)) => self.forward(upstream, request),
+            None => attempt::no_target(&self.shared),
+        }
     }
 }
 

@@ -10,6 +10,7 @@ use std::{
     task::{Context, Poll},
 };
 
+use bytes::Bytes;
 use rustls::{ClientConfig, pki_types::ServerName};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
@@ -137,6 +138,20 @@ fn client_config(settings: &UpstreamSettings) -> Result<ClientConfig, TlsError> 
 pub(crate) struct UpstreamStream {
     kind: Kind,
     heard: Arc<AtomicBool>,
+    repeats: Option<Box<Repeats>>,
+}
+
+/// A request was sent already, and this much of its answer read: who takes over sends and reads the same once more.
+struct Repeats {
+    answer: Bytes,
+    request: Swallowed,
+}
+
+#[derive(PartialEq, Eq)]
+enum Swallowed {
+    Nothing,
+    Some,
+    Whole,
 }
 
 enum Kind {
@@ -146,7 +161,33 @@ enum Kind {
 
 impl UpstreamStream {
     fn new(kind: Kind) -> Self {
-        Self { kind, heard: Arc::default() }
+        Self { kind, heard: Arc::default(), repeats: None }
+    }
+
+    /// Lets a request that was sent be sent once more, to nobody, and then the beginning of its answer be read once more.
+    pub(crate) fn repeat(&mut self, answer: Bytes) {
+        self.repeats = Some(Box::new(Repeats { answer, request: Swallowed::Nothing }));
+    }
+
+    /// Whether what is sent is swallowed; notes it.
+    fn swallows(&mut self) -> bool {
+        let swallows = self.repeats.as_mut().filter(|repeats| repeats.request != Swallowed::Whole);
+        swallows.map(|repeats| repeats.request = Swallowed::Some).is_some()
+    }
+
+    /// Reads what was read before; nothing, if all of it was.
+    fn read_again(&mut self, buf: &mut ReadBuf<'_>) -> Option<Poll<io::Result<()>>> {
+        let repeats = self.repeats.as_mut()?;
+        if repeats.request != Swallowed::Whole {
+            // Who asks is woken when the request is flushed.
+            return Some(Poll::Pending);
+        }
+        let length = repeats.answer.len().min(buf.remaining());
+        buf.put_slice(&repeats.answer.split_to(length));
+        if repeats.answer.is_empty() {
+            self.repeats = None;
+        }
+        Some(Poll::Ready(Ok(())))
     }
 
     /// Becomes true when the server says something.
@@ -157,7 +198,14 @@ impl UpstreamStream {
 
 impl AsyncRead for UpstreamStream {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let Self { kind, heard } = self.get_mut();
+        let this = self.get_mut();
+        if this.repeats.is_some()
+            && let Some(polled) = this.read_again(buf)
+        {
+            this.heard.store(polled.is_ready(), Relaxed);
+            return polled;
+        }
+        let Self { kind, heard, .. } = this;
         let before = buf.filled().len();
         let polled = match kind {
             Kind::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
@@ -172,7 +220,11 @@ impl AsyncRead for UpstreamStream {
 
 impl AsyncWrite for UpstreamStream {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        match &mut self.get_mut().kind {
+        let this = self.get_mut();
+        if this.repeats.is_some() && this.swallows() {
+            return Poll::Ready(Ok(buf.len()));
+        }
+        match &mut this.kind {
             Kind::Plain(stream) => Pin::new(stream).poll_write(cx, buf),
             Kind::Tls(stream) => Pin::new(stream).poll_write(cx, buf),
         }
@@ -183,7 +235,11 @@ impl AsyncWrite for UpstreamStream {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        match &mut self.get_mut().kind {
+        let this = self.get_mut();
+        if this.repeats.is_some() && this.swallows() {
+            return Poll::Ready(Ok(bufs.iter().map(|buf| buf.len()).sum()));
+        }
+        match &mut this.kind {
             Kind::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
             Kind::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
         }
@@ -197,7 +253,14 @@ impl AsyncWrite for UpstreamStream {
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.get_mut().kind {
+        let this = self.get_mut();
+        if let Some(repeats) = &mut this.repeats
+            && repeats.request == Swallowed::Some
+        {
+            repeats.request = Swallowed::Whole;
+            cx.waker().wake_by_ref();
+        }
+        match &mut this.kind {
             Kind::Plain(stream) => Pin::new(stream).poll_flush(cx),
             Kind::Tls(stream) => Pin::new(stream).poll_flush(cx),
         }

@@ -1,47 +1,38 @@
 //! An HTTP/1.1 connection to a server, driven by whoever uses it.
 //!
-//! The usual client runs each connection in a task of its own; request, answer and every part of a body then cross
-//! from task to task, which costs more than all else that a proxy does. Here the connection is part of the request's
-//! own future, and then of its answer's body: no task, no channel between threads, and whoever drops the future or the
-//! body closes the connection, so that a client that goes away cancels what was asked for it.
+//! It begins [`plain`](super::plain): a GET without a body is written as it is, and an answer whose length is said is read
+//! as it is. What needs more thought is the library's ([`driven`](super::driven)), from then on: a request's body, another
+//! method, chunks, trailers, interim answers, a switch of protocols, a head that is no HTTP. If it is the answer that shows
+//! this, the library is given the request and what was read so far as if nothing had been sent.
+//!
+//! No task runs a connection. It is part of the request's own future, and then of its answer's body, and whoever drops the
+//! future or the body closes it, so that a client that goes away cancels what was asked for it.
 //!
 //! # Invariants
 //! - While a link lies in the pool nobody polls it. That the server closed it is seen when it is taken out
 //!   ([`Link::is_open`]) or when the pool is swept.
-//! - What is polled with a waker that does nothing (the answer, the body's parts) can only become ready by polling the
-//!   connection, which happens right before, with the real waker, in the same task.
 //! - A link goes back to the pool only after request and answer were over and nothing was left unread.
 
 use std::{
     future::poll_fn,
-    pin::{Pin, pin},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering::Relaxed},
-    },
-    task::{Context, Poll, Waker, ready},
+    sync::Arc,
+    task::{Context, Poll, ready},
     time::{Duration, Instant},
 };
 
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Request, Response};
-use http_body::{Body as _, Frame};
-use hyper::{
-    body::Incoming,
-    client::conn::{TrySendError, http1},
-};
-use hyper_util::rt::TokioIo;
-use tokio::task::unconstrained;
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
+use http_body::{Body as _, Frame, SizeHint};
+use hyper::{body::Incoming, client::conn::TrySendError};
 
 use super::{
     alarm::Alarm,
-    connect::{ConnectError, UpstreamStream},
+    connect::UpstreamStream,
+    driven::Driven,
+    plain::{Came, Plain},
     sent::{SendProgress, SentBody},
     settings::Timeouts,
 };
-
-/// What is read of an answer before it is taken, and written of a request before it is sent.
-const BUFFER_BYTES_MAX: usize = 64 * 1024;
 
 /// Why there was no answer.
 #[derive(Debug, thiserror::Error)]
@@ -67,126 +58,192 @@ pub(crate) enum SendError {
 
 /// An HTTP/1.1 connection.
 pub(crate) struct Link {
-    sender: http1::SendRequest<SentBody>,
-    /// Gone when it is over and its stream is of no use.
-    conn: Option<http1::Connection<TokioIo<UpstreamStream>, SentBody>>,
-    over: bool,
+    wire: Wire,
+    head_bytes_max: usize,
     alarm: Alarm,
     idle_since: Instant,
     reused: bool,
+    /// The library has taken over a request that was not sent as a whole: there must be no other.
+    last: bool,
     /// The head of what was sent, for as long as it may have to be sent again. Its room is used again, too.
     kept: Vec<(HeaderName, HeaderValue)>,
-    heard: Arc<AtomicBool>,
 }
 
-impl Link {
-    pub(crate) async fn new(stream: UpstreamStream, head_bytes_max: usize) -> Result<Self, ConnectError> {
-        let mut builder = http1::Builder::new();
-        builder.max_header_size(head_bytes_max).max_buf_size(BUFFER_BYTES_MAX.max(head_bytes_max));
-        let heard = stream.heard();
-        let (sender, conn) = builder.handshake(TokioIo::new(stream)).await.map_err(ConnectError::Handshake)?;
-        let alarm = Alarm::after(Duration::ZERO);
-        Ok(Self {
-            sender,
-            conn: Some(conn),
-            over: false,
-            alarm,
-            idle_since: Instant::now(),
-            reused: false,
-            kept: Vec::new(),
-            heard,
-        })
-    }
+#[expect(clippy::large_enum_variant, reason = "a link lies in a box as a whole, and most are plain")]
+enum Wire {
+    Plain(Plain),
+    Driven(Box<Driven>),
+    /// The connection is of no use any more.
+    Gone,
+}
 
-    fn drive(&mut self, cx: &mut Context<'_>) {
-        if let Some(conn) = &mut self.conn
-            && !self.over
-        {
-            // An error is told to who waits for the answer, or for its body.
-            self.over = conn.poll_without_shutdown(cx).is_ready();
+/// How a request is sent.
+#[derive(Clone, Copy)]
+pub(crate) struct Sending<'a> {
+    pub(crate) timeouts: &'a Timeouts,
+    /// The body waits until the server wants it.
+    pub(crate) gated: bool,
+    /// It may have to be sent again.
+    pub(crate) keeps: bool,
+}
+
+/// The body of an answer that is being read.
+pub(crate) enum Arriving {
+    /// So many bytes are left.
+    Counted(u64),
+    Driven(Incoming),
+}
+
+impl Arriving {
+    pub(crate) fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Counted(left) => *left == 0,
+            Self::Driven(body) => body.is_end_stream(),
         }
     }
 
-    /// Sends a request and waits for the head of its answer.
+    pub(crate) fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Counted(left) => SizeHint::with_exact(*left),
+            Self::Driven(body) => body.size_hint(),
+        }
+    }
+}
+
+impl Link {
+    pub(crate) fn new(stream: UpstreamStream, head_bytes_max: usize) -> Self {
+        Self {
+            wire: Wire::Plain(Plain::new(stream, head_bytes_max)),
+            head_bytes_max,
+            alarm: Alarm::after(Duration::ZERO),
+            idle_since: Instant::now(),
+            reused: false,
+            last: false,
+            kept: Vec::new(),
+        }
+    }
+
+    /// Sends a request and waits for the head of its answer. `prepare` is called before the library is given it, which
+    /// tells of interim answers.
     pub(crate) async fn send(
         &mut self,
-        request: Request<SentBody>,
-        timeouts: &Timeouts,
-        gated: bool,
-    ) -> Result<Response<Incoming>, SendError> {
-        let mut watch = Watch::new(request.body().progress(), timeouts, gated);
-        self.alarm.set(watch.first());
-        self.heard.store(false, Relaxed);
-        // Without a budget of its own, so that it cannot say "not yet" to a waker that does nothing.
-        let mut answer = pin!(unconstrained(self.sender.try_send_request(request)));
-        poll_fn(|cx| {
-            let mut unheard = Context::from_waker(Waker::noop());
-            self.drive(cx);
-            let mut polled = answer.as_mut().poll(&mut unheard);
-            if polled.is_pending() && self.over {
-                // A request that nobody took out of the queue comes back when the connection is dropped.
-                self.conn = None;
-                polled = answer.as_mut().poll(&mut unheard);
-                if polled.is_pending() {
-                    return Poll::Ready(Err(self.ended()));
+        mut request: Request<SentBody>,
+        sending: Sending<'_>,
+        prepare: impl FnOnce(&mut Request<SentBody>),
+    ) -> Result<Response<Arriving>, SendError> {
+        let Wire::Plain(plain) = &mut self.wire else { return self.send_driven(request, sending, prepare).await };
+        let mut was_sent = false;
+        if request.body().progress().is_none() && plain.begin(&request) {
+            let alarm = &mut self.alarm;
+            alarm.set(sending.timeouts.head);
+            let came = poll_fn(|cx| match plain.poll_answer(&mut request, cx) {
+                Poll::Pending => alarm.poll(cx).map(|()| None),
+                Poll::Ready(came) => Poll::Ready(Some(came)),
+            });
+            let error = match came.await {
+                Some(Came::Answer(answer, left)) => return Ok(answer.map(|()| Arriving::Counted(left))),
+                Some(Came::Other) => {
+                    self.last = !plain.is_sent();
+                    was_sent = true;
+                    None
                 }
+                Some(Came::Unsent) => {
+                    self.wire = Wire::Gone;
+                    return Err(SendError::Unsent(Box::new(request)));
+                }
+                Some(Came::Closed) => {
+                    keep(&mut self.kept, request.headers());
+                    Some(SendError::Closed)
+                }
+                Some(Came::Cut) => Some(SendError::Cut),
+                None => Some(SendError::HeadTimeout),
+            };
+            if let Some(error) = error {
+                self.wire = Wire::Gone;
+                return Err(error);
             }
-            match polled {
-                Poll::Ready(answer) => Poll::Ready(answer.map_err(|failed| match send_error(failed) {
-                    SendError::Closed => self.ended(),
-                    other => other,
-                })),
-                Poll::Pending => watch.poll(&mut self.alarm, cx).map(Err),
-            }
+        }
+        // Boxed, as all that is seldom: the futures of requests are small, since each is moved once.
+        Box::pin(async move {
+            self.hand_over(was_sent).await?;
+            self.send_driven(request, sending, prepare).await
         })
         .await
     }
 
-    /// How the connection ended before there was an answer.
-    fn ended(&self) -> SendError {
-        if self.heard.load(Relaxed) { SendError::Cut } else { SendError::Closed }
+    /// Lets the library speak from now on. What was sent, it will send once more, to nobody.
+    async fn hand_over(&mut self, was_sent: bool) -> Result<(), SendError> {
+        let Wire::Plain(plain) = std::mem::replace(&mut self.wire, Wire::Gone) else { return Ok(()) };
+        let (mut stream, read) = plain.into_parts();
+        if was_sent {
+            stream.repeat(read);
+        }
+        let driven = Driven::new(stream, self.head_bytes_max).await.map_err(SendError::Protocol)?;
+        self.wire = Wire::Driven(Box::new(driven));
+        Ok(())
+    }
+
+    async fn send_driven(
+        &mut self,
+        mut request: Request<SentBody>,
+        sending: Sending<'_>,
+        prepare: impl FnOnce(&mut Request<SentBody>),
+    ) -> Result<Response<Arriving>, SendError> {
+        let Wire::Driven(driven) = &mut self.wire else { return Err(SendError::Unsent(Box::new(request))) };
+        if sending.keeps {
+            keep(&mut self.kept, request.headers());
+        }
+        prepare(&mut request);
+        let mut watch = Watch::new(request.body().progress(), sending.timeouts, sending.gated);
+        self.alarm.set(watch.first());
+        Ok(driven.send(request, &mut watch, &mut self.alarm).await?.map(Arriving::Driven))
     }
 
     /// The next part of an answer's body.
     pub(crate) fn poll_frame(
         &mut self,
-        body: &mut Incoming,
+        body: &mut Arriving,
         waits: &mut bool,
         idle: Duration,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let mut unheard = Context::from_waker(Waker::noop());
-        let mut polled = Pin::new(&mut *body).poll_frame(&mut unheard);
-        if polled.is_pending() {
-            self.drive(cx);
-            polled = Pin::new(body).poll_frame(&mut unheard);
-        }
-        match polled {
-            Poll::Ready(frame) => {
-                *waits = false;
-                Poll::Ready(frame.map(|frame| frame.map_err(BodyError::Broken)))
+        let polled = match (&mut self.wire, body) {
+            (_, Arriving::Counted(0)) => Poll::Ready(None),
+            (Wire::Plain(plain), Arriving::Counted(left)) => {
+                plain.poll_body(left, cx).map(|bytes| Some(bytes.map(Frame::data).ok_or(BodyError::Ended)))
             }
-            Poll::Pending if self.over => Poll::Ready(Some(Err(BodyError::Ended))),
-            Poll::Pending => {
-                if !*waits {
-                    *waits = true;
-                    self.alarm.set(idle);
-                }
-                ready!(self.alarm.poll(cx));
-                Poll::Ready(Some(Err(BodyError::Stalled)))
-            }
+            (Wire::Driven(driven), Arriving::Driven(body)) => driven.poll_frame(body, cx),
+            _ => Poll::Ready(Some(Err(BodyError::Ended))),
+        };
+        if polled.is_ready() {
+            *waits = false;
+            return polled;
         }
+        if !*waits {
+            *waits = true;
+            self.alarm.set(idle);
+        }
+        ready!(self.alarm.poll(cx));
+        Poll::Ready(Some(Err(BodyError::Stalled)))
     }
 
     /// Whether it can carry a request. Sees whether the server has closed it.
     pub(crate) fn is_open(&mut self) -> bool {
-        self.drive(&mut Context::from_waker(Waker::noop()));
-        !self.over && self.sender.is_ready()
+        match &mut self.wire {
+            Wire::Plain(plain) => plain.is_open(),
+            Wire::Driven(driven) => driven.is_open(),
+            Wire::Gone => false,
+        }
     }
 
     /// Whether it can carry another request, now that an answer is over.
     pub(crate) fn is_done(&mut self) -> bool {
-        (!self.over && self.sender.is_ready()) || self.is_open()
+        !self.last
+            && match &mut self.wire {
+                Wire::Plain(plain) => plain.is_done(),
+                Wire::Driven(driven) => driven.is_ready() || driven.is_open(),
+                Wire::Gone => false,
+            }
     }
 
     /// Since when it lies unused.
@@ -212,15 +269,20 @@ impl Link {
     }
 
     /// The stream, after the server has switched protocols, with what was read of the new one.
-    pub(crate) async fn into_stream(mut self) -> Option<(UpstreamStream, Bytes)> {
-        poll_fn(|cx| {
-            self.drive(cx);
-            if self.over { Poll::Ready(()) } else { Poll::Pending }
-        })
-        .await;
-        let parts = self.conn?.into_parts();
-        Some((parts.io.into_inner(), parts.read_buf))
+    pub(crate) async fn into_stream(self) -> Option<(UpstreamStream, Bytes)> {
+        match self.wire {
+            Wire::Plain(plain) => Some(plain.into_parts()),
+            Wire::Driven(driven) => driven.into_stream().await,
+            Wire::Gone => None,
+        }
     }
+}
+
+/// Keeps the head of a request that may have to be sent again. A list in room that is there already costs a third of what
+/// a copy of the map does.
+pub(crate) fn keep(kept: &mut Vec<(HeaderName, HeaderValue)>, headers: &HeaderMap) {
+    kept.clear();
+    kept.extend(headers.iter().map(|(name, value)| (name.clone(), value.clone())));
 }
 
 /// Why a body ended before its end.

@@ -1,7 +1,8 @@
 //! The servers behind: which one gets a request, over which connection, and whether it is well.
 //!
 //! *Decide* (pure, time is an argument): [`balance`] whom to ask · [`health`] who may be asked · [`retry`] whether to ask
-//! once more. *Do*: [`connect`] TCP and TLS · [`link`] HTTP/1.1 · [`multiplex`] HTTP/2 · [`server`] one server and its
+//! once more · [`head`] which exchanges are plain. *Do*: [`connect`] TCP and TLS · [`link`] HTTP/1.1, by [`plain`] or
+//! [`driven`] · [`multiplex`] HTTP/2 · [`server`] one server and its
 //! connections · [`probe`] asks whether servers are well.
 //!
 //! An [`Upstream`] works for nobody in particular: requests name it by the extension [`Target`].
@@ -9,9 +10,12 @@
 mod alarm;
 mod balance;
 mod connect;
+mod driven;
+pub(crate) mod head;
 mod health;
 mod link;
 mod multiplex;
+mod plain;
 mod probe;
 mod retry;
 mod sent;
@@ -35,7 +39,7 @@ pub(crate) use self::{
     alarm::Alarm,
     connect::ConnectError,
     health::Standing,
-    link::{BodyError, Link, SendError},
+    link::{Arriving, BodyError, Link, SendError, Sending},
     multiplex::Stream,
     retry::{Budget, Failed, Reached, may_retry},
     sent::{BoxError, SendProgress, SentBody},

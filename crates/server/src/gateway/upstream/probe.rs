@@ -10,7 +10,7 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::{
     Upstream,
-    link::Link,
+    link::{Link, Sending},
     multiplex::Multiplex,
     sent::SentBody,
     server::Server,
@@ -65,12 +65,13 @@ async fn is_well(server: &Server, path: &str, timeouts: &Timeouts) -> bool {
         let Ok(uri) = format!("{scheme}://{}{path}", server.address.authority()).parse() else { return false };
         *request.uri_mut() = uri;
         request.headers_mut().remove(header::HOST);
-        stream.send(request, timeouts, false).await
+        stream.send(request, timeouts, false).await.map(|answer| answer.status())
     } else {
-        let Ok(mut link) = Link::new(connected.stream, HEAD_BYTES_MAX).await else { return false };
-        link.send(request, timeouts, false).await
+        let mut link = Link::new(connected.stream, HEAD_BYTES_MAX);
+        let sending = Sending { timeouts, gated: false, keeps: false };
+        link.send(request, sending, |_| ()).await.map(|answer| answer.status())
     };
-    answer.is_ok_and(|answer| answer.status().is_success() || answer.status().is_redirection())
+    answer.is_ok_and(|status| status.is_success() || status.is_redirection())
 }
 
 /// Of an answer to a probe.

@@ -14,7 +14,6 @@ use std::{
 };
 
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
-use hyper::body::Incoming;
 use parking_lot::Mutex;
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
@@ -24,7 +23,7 @@ use tokio::{
 use super::{
     connect::{ConnectError, Connector, UpstreamStream},
     health::{Change, Health, Standing},
-    link::{Link, SendError},
+    link::{Arriving, Link, SendError, Sending, keep},
     multiplex::{Multiplex, Stream},
     sent::SentBody,
     settings::{STREAMS_PER_CONNECTION, ServerAddress, Timeouts, UpstreamSettings},
@@ -84,14 +83,6 @@ impl Channel {
         }
     }
 
-    /// Keeps the head of a request that may have to be sent again. A list in room that is there already costs a third
-    /// of what a copy of the map does.
-    pub(crate) fn keep(&mut self, headers: &HeaderMap) {
-        let kept = self.kept();
-        kept.clear();
-        kept.extend(headers.iter().map(|(name, value)| (name.clone(), value.clone())));
-    }
-
     /// The head that was kept.
     pub(crate) fn take_kept(&mut self) -> HeaderMap {
         let mut headers = HeaderMap::new();
@@ -108,16 +99,23 @@ impl Channel {
         }
     }
 
-    /// Sends a request and waits for the head of its answer.
+    /// Sends a request and waits for the head of its answer. `prepare` is called before the library is given it.
     pub(crate) async fn send(
         &mut self,
-        request: Request<SentBody>,
-        timeouts: &Timeouts,
-        gated: bool,
-    ) -> Result<Response<Incoming>, SendError> {
+        mut request: Request<SentBody>,
+        sending: Sending<'_>,
+        prepare: impl FnOnce(&mut Request<SentBody>),
+    ) -> Result<Response<Arriving>, SendError> {
         match self {
-            Self::Link(link) => link.send(request, timeouts, gated).await,
-            Self::Stream(stream) => Box::pin(stream.send(request, timeouts, gated)).await,
+            Self::Link(link) => link.send(request, sending, prepare).await,
+            Self::Stream(stream) => {
+                if sending.keeps {
+                    keep(stream.kept(), request.headers());
+                }
+                prepare(&mut request);
+                let answer = Box::pin(stream.send(request, sending.timeouts, sending.gated)).await?;
+                Ok(answer.map(Arriving::Driven))
+            }
         }
     }
 }
@@ -184,8 +182,7 @@ impl Server {
     }
 
     async fn new_channel(&self) -> Result<Channel, ConnectError> {
-        let stream = self.connector.connect().await?.stream;
-        self.link(stream).await
+        Ok(self.link(self.connector.connect().await?.stream))
     }
 
     /// A connection on which the protocol can be switched, which is possible in HTTP/1.1 only; none if the server is
@@ -195,7 +192,7 @@ impl Server {
             return Ok(None);
         }
         let stream = self.connector.connect_http1().await?;
-        self.link(stream).await.map(Some)
+        Ok(Some(self.link(stream)))
     }
 
     async fn shared_channel(&self) -> Result<Channel, ConnectError> {
@@ -208,11 +205,11 @@ impl Server {
             return self.multiplex.add(connected.stream, self.head_bytes_max).await.map(Channel::Stream);
         }
         self.only_http1.store(true, Relaxed);
-        self.link(connected.stream).await
+        Ok(self.link(connected.stream))
     }
 
-    async fn link(&self, stream: UpstreamStream) -> Result<Channel, ConnectError> {
-        Ok(Channel::Link(Box::new(Link::new(stream, self.head_bytes_max).await?)))
+    fn link(&self, stream: UpstreamStream) -> Channel {
+        Channel::Link(Box::new(Link::new(stream, self.head_bytes_max)))
     }
 
     fn take_unused(&self) -> Option<Box<Link>> {

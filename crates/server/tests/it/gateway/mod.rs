@@ -4,6 +4,7 @@ mod forward;
 mod health;
 mod hygiene;
 mod listen;
+mod plain;
 mod retry;
 mod stream;
 mod support;

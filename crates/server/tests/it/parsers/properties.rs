@@ -1,11 +1,24 @@
 //! What must hold of every parser of the gateway, for whatever bytes. Each function takes one input and panics if
 //! something does not hold; the tests here and the fuzz targets (`fuzz/`) both call them.
 
-use std::path::Path;
+use std::{
+    path::Path,
+    pin::Pin,
+    task::{Context, Poll, Waker},
+};
 
+use bytes::Bytes;
+use futures_util::FutureExt as _;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri, Version, header};
+use http_body::Body as _;
+use http_body_util::Empty;
+use hyper::client::conn::http1;
 use unstale::Tenant;
 use unstale_server::{
+    flags::{
+        ofrep::EvaluationRequest,
+        rule::{Asking, Rule, evaluate},
+    },
     gateway::{
         config::{self, Surroundings, file::JwtFile},
         parsers,
@@ -16,9 +29,10 @@ use unstale_server::{
 /// By this name each is called with bytes.
 pub(crate) type Property = (&'static str, fn(&[u8]));
 
-pub(crate) const ALL: [Property; 11] = [
+pub(crate) const ALL: [Property; 13] = [
     ("hygiene", hygiene),
     ("answer-head", answer_head),
+    ("plain-answer", plain_answer),
     ("token-head", token_head),
     ("keys", keys),
     ("identity-answer", identity_answer),
@@ -28,6 +42,7 @@ pub(crate) const ALL: [Property; 11] = [
     ("purge", purge),
     ("warm", warm),
     ("configuration", configuration),
+    ("flag", flag),
 ];
 
 /// A head from a text in the form of HTTP/1, as far as the library's types can hold it.
@@ -80,6 +95,75 @@ pub(crate) fn answer_head(data: &[u8]) {
     assert!(headers.get_all(header::CONTENT_LENGTH).iter().count() <= 1, "{headers:?}");
     assert!(parsers::answer_head(&mut head), "what has passed passes again");
     assert_eq!(head.headers, headers);
+}
+
+/// What is read without the library is what the library reads: the status, the fields, and where the body ends.
+pub(crate) fn plain_answer(data: &[u8]) {
+    let Some((head_bytes, body_bytes, read)) = parsers::plain_answer(data) else { return };
+    assert!(data[..head_bytes].ends_with(b"\n") && (200..=999).contains(&read.status.as_u16()));
+    assert!(!read.headers.contains_key(header::TRANSFER_ENCODING));
+    assert!(read.headers.get_all(header::CONTENT_LENGTH).iter().count() <= 1 || body_bytes == 0);
+    // What comes behind it changes nothing of it, and it is not there before its last byte.
+    let more = [data, b"\r\nTransfer-Encoding: chunked\r\n\r\n"].concat();
+    assert_eq!(parsers::plain_answer(&more).map(|(head, body, _)| (head, body)), Some((head_bytes, body_bytes)));
+    assert!(parsers::plain_answer(&data[..head_bytes - 1]).is_none());
+    let (library, size) = read_by_the_library(&data[..head_bytes]).expect("the library reads what is plain");
+    assert_eq!((read.status, &read.headers), (library.status, &library.headers));
+    assert_eq!(Some(body_bytes), size);
+    assert!(library.extensions.is_empty(), "the phrase is the usual one");
+}
+
+/// An answer to a GET as the library reads it, and how long its body is.
+fn read_by_the_library(head: &[u8]) -> Option<(http::response::Parts, Option<u64>)> {
+    let wire = Wire { answer: head.to_vec(), asked: false };
+    let (mut sender, connection) = http1::handshake(wire).now_or_never()?.ok()?;
+    let mut connection = std::pin::pin!(connection);
+    let mut answer = std::pin::pin!(sender.send_request(Request::new(Empty::<Bytes>::new())));
+    let mut cx = Context::from_waker(Waker::noop());
+    for _ in 0..4 {
+        let _ = connection.as_mut().poll(&mut cx);
+        if let Poll::Ready(answer) = answer.as_mut().poll(&mut cx) {
+            let (head, body) = answer.ok()?.into_parts();
+            return Some((head, body.size_hint().exact()));
+        }
+    }
+    None
+}
+
+/// A server that answers with these bytes, and then says nothing more.
+struct Wire {
+    answer: Vec<u8>,
+    asked: bool,
+}
+
+impl hyper::rt::Read for Wire {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        mut buf: hyper::rt::ReadBufCursor<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        if !self.asked || self.answer.is_empty() {
+            return Poll::Pending;
+        }
+        let length = self.answer.len().min(buf.remaining());
+        buf.put_slice(&self.answer.drain(..length).collect::<Vec<_>>());
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl hyper::rt::Write for Wire {
+    fn poll_write(mut self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<std::io::Result<usize>> {
+        self.asked = true;
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
 }
 
 /// No token is believed whose head names another algorithm than the rules do.
@@ -197,5 +281,24 @@ pub(crate) fn configuration(data: &[u8]) {
             assert!((1..=lines + 1).contains(&fault.place.line) && fault.place.column >= 1, "{fault:?}");
             assert!(!format!("{fault}{fault:?}").contains("planted-secret"), "{fault:?}");
         }
+    }
+}
+
+/// A rule that is taken is read again as it was written; it leaves out whom it names, and who is in stays in as it grows.
+/// What a browser asks of flags is read or refused.
+pub(crate) fn flag(data: &[u8]) {
+    let _ = serde_json::from_slice::<EvaluationRequest>(data);
+    let Ok(rule) = Rule::read(&String::from_utf8_lossy(data)) else { return };
+    if !rule.faults(&rule.endpoints.keys().cloned().collect::<Vec<_>>()).is_empty() {
+        return;
+    }
+    let written = serde_json::to_string(&rule).expect("a rule is JSON");
+    assert_eq!(Rule::read(&written).ok().as_ref(), Some(&rule));
+    let is_on = |rule: &Rule, user| evaluate("flag", rule, &Asking { user: Some(user), endpoint: None }).value;
+    for user in rule.off_for.iter().chain(&rule.on_for).map(String::as_str).chain(["somebody"]) {
+        assert!(!(rule.killed || rule.off_for.contains(user)) || !is_on(&rule, user));
+        assert!(rule.killed || !rule.on_for.contains(user) || is_on(&rule, user));
+        let grown = Rule { percentage: (rule.percentage + 1).min(100), ..rule.clone() };
+        assert!(!is_on(&rule, user) || is_on(&grown, user));
     }
 }
