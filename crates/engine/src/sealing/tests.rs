@@ -285,14 +285,16 @@ impl SubjectKeys for Meddling {
     }
 }
 
+type Happens = fn(&Sealing);
+
 /// A node, and how to say what happens to it whenever it asks for subjects' keys.
-fn meddled() -> (Sealing, impl Fn(fn(&Sealing))) {
+fn meddled() -> (Sealing, impl Fn(Happens)) {
     let keys = MemorySubjectKeys::default();
     let subjects = Arc::new(Meddling { keys, meddle: parking_lot::Mutex::new(Box::new(|| {})) });
     let node = Sealing::new(ring(&[1]), subjects.clone(), CacheVersion::default(), SealingLimits::default());
     // Weak: else the keys would hold what holds them.
     let weak = Arc::downgrade(&node.0);
-    let meddle = move |happens: fn(&Sealing)| {
+    let meddle = move |happens: Happens| {
         let weak = weak.clone();
         *subjects.meddle.lock() = Box::new(move || happens(&Sealing(weak.upgrade().expect("it asks"))));
     };

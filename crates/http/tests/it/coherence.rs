@@ -78,7 +78,7 @@ async fn a_role_that_changes_between_authentication_and_the_load_is_not_stored_a
     let verified_before = user("acme", "u1").facts([fact.clone()], world.cache.frontiers());
     change(&world, fact.clone()).await;
     let got = world.get(&verified_before, "/cached/1").await;
-    assert_eq!(got.header("cache-status"), "Unstale; fwd=miss; fwd-status=200; detail=overtaken");
+    assert_eq!(got.header("cache-status"), "Unstale; fwd=miss; fwd-status=200; detail=read-before");
     let verified_after = user("acme", "u1").facts([fact], world.cache.frontiers());
     assert_eq!(world.get(&verified_after, "/cached/1").await.x_cache(), "MISS");
     assert_eq!(world.get(&verified_after, "/cached/1").await.x_cache(), "HIT");
