@@ -44,6 +44,9 @@ pub(super) struct Shipper {
     known: Known,
 }
 
+/// A record, and its number in the spool.
+type Numbered = (u64, Record);
+
 /// A spool on its way.
 struct Passage {
     spool: String,
@@ -63,7 +66,7 @@ impl Passage {
     }
 
     /// Takes in frames; what is to be recorded comes out.
-    fn take(&mut self, frames: Vec<(u64, u64, Frame)>) -> Vec<(u64, Record)> {
+    fn take(&mut self, frames: Vec<(u64, u64, Frame)>) -> Vec<Numbered> {
         let mut records = Vec::with_capacity(frames.len());
         for (number, segment, frame) in frames {
             let is_new = number > self.shipped;
@@ -84,7 +87,7 @@ impl Passage {
     }
 
     /// What was begun and not seen to end.
-    fn unknown(&mut self) -> Vec<(u64, Record)> {
+    fn unknown(&mut self) -> Vec<Numbered> {
         let unknown = std::mem::take(&mut self.pending).into_iter();
         let outcome = || Outcome::Unknown.as_str().to_owned();
         unknown.map(|(number, (_, record))| (number, Record { outcome: outcome(), ..record })).collect()
@@ -106,23 +109,23 @@ fn ended(record: Record, end: End) -> Record {
     Record { outcome, status, position, ..record }
 }
 
-/// Lets one record stand for equal reads of one second.
-pub(super) fn folded(records: Vec<(u64, Record)>) -> Vec<(u64, Record)> {
-    let mut kept: Vec<(u64, Record)> = Vec::with_capacity(records.len());
+/// What is left of `records` to be shipped after the one of number `shipped`; one of them stands for equal reads of one
+/// second.
+fn folded(records: &[Numbered], shipped: u64) -> Vec<Numbered> {
+    let mut kept: Vec<Numbered> = Vec::new();
     let mut places: HashMap<u64, usize> = HashMap::new();
-    for (number, record) in records {
-        if record.operation != Operation::READ.as_str() {
-            kept.push((number, record));
-            continue;
-        }
-        let place = places.entry(digest(&record)).or_insert(kept.len());
-        match kept.get_mut(*place) {
-            Some((_, held)) if held.is_same_read(&record) => held.times = held.times.saturating_add(record.times),
-            _ => {
-                *place = kept.len();
-                kept.push((number, record));
+    for (number, record) in records.iter().filter(|(number, _)| *number > shipped) {
+        if record.operation == Operation::READ.as_str() {
+            let place = places.entry(digest(record)).or_insert(kept.len());
+            match kept.get_mut(*place) {
+                Some((_, held)) if held.is_same_read(record) => {
+                    held.times = held.times.saturating_add(record.times);
+                    continue;
+                }
+                _ => *place = kept.len(),
             }
         }
+        kept.push((*number, record.clone()));
     }
     kept
 }
@@ -194,11 +197,10 @@ impl Shipper {
         let Some(through) = chunk.frames.last().map(|(number, ..)| *number) else { return Ok(false) };
         passage.segments.extend(chunk.begun);
         let damaged = chunk.damaged;
-        let mut records = folded(passage.take(chunk.frames));
-        if damaged > 0 {
-            records.push((through, gap(now_ms(), format!("{damaged} bytes of the spool were damaged"))));
-        }
-        self.ship(passage, through, &records, &now_ms).await;
+        let records = passage.take(chunk.frames);
+        let gap = (damaged > 0).then(|| gap(now_ms(), format!("{damaged} bytes of the spool were damaged")));
+        let besides: Vec<_> = gap.map(|gap| (through, gap)).into_iter().collect();
+        self.ship(passage, through, (&records, &besides), &now_ms).await;
         for segment in passage.done(chunk.segment) {
             shared.spool.remove(segment)?;
         }
@@ -216,14 +218,22 @@ impl Shipper {
         read
     }
 
-    /// Appends the records of one piece in one transaction, as often as it takes; with it, the spool counts as shipped up
-    /// to `through`.
-    async fn ship(&mut self, passage: &mut Passage, through: u64, batch: &[(u64, Record)], now_ms: &impl Fn() -> u64) {
+    /// Appends the records of one piece, and what is to be told besides, in one transaction, as often as it takes; with
+    /// it, the spool counts as shipped up to `through`.
+    async fn ship(
+        &mut self,
+        passage: &mut Passage,
+        through: u64,
+        (records, besides): (&[Numbered], &[Numbered]),
+        now_ms: &impl Fn() -> u64,
+    ) {
+        let left = |shipped| [folded(records, shipped), besides.to_vec()].concat();
+        let mut batch = left(passage.shipped);
         let mut wait = FIRST_WAIT;
         let mut is_told = false;
         loop {
             let part = Part { spool: &passage.spool, after: passage.shipped, through, now_ms: now_ms() };
-            match table::append(&self.pool, &self.keys, part, batch, &mut self.known).await {
+            match table::append(&self.pool, &self.keys, part, &batch, &mut self.known).await {
                 Ok(appended) => {
                     if is_told {
                         tracing::info!("the database takes the audit trail again");
@@ -237,6 +247,11 @@ impl Shipper {
                 Err(ShipError::Elsewhere { actual }) if actual >= through => {
                     passage.shipped = through;
                     return;
+                }
+                // What a process sent before it was killed was carried out after this one had asked how far it came.
+                Err(ShipError::Elsewhere { actual }) if actual > passage.shipped => {
+                    passage.shipped = actual;
+                    batch = left(actual);
                 }
                 Err(ShipError::Elsewhere { actual }) => {
                     tracing::error!(
@@ -294,19 +309,17 @@ impl Shipper {
             let chunk = self.read(&mut passage, None).await?;
             damaged += chunk.damaged;
             let through = chunk.frames.last().map_or(passage.shipped, |(number, ..)| *number).max(passage.shipped);
-            let mut records = folded(passage.take(chunk.frames));
+            let records = passage.take(chunk.frames);
             is_more = !chunk.is_last;
             if chunk.is_last {
-                records.extend(passage.unknown());
+                let mut besides = passage.unknown();
                 if damaged > 0 {
-                    records.push((
-                        through,
-                        gap(now_ms(), format!("{damaged} bytes of a former run's spool were damaged")),
-                    ));
+                    let gap = gap(now_ms(), format!("{damaged} bytes of a former run's spool were damaged"));
+                    besides.push((through, gap));
                 }
-                self.ship(&mut passage, ALL, &records, &now_ms).await;
+                self.ship(&mut passage, ALL, (&records, &besides), &now_ms).await;
             } else if through > passage.shipped {
-                self.ship(&mut passage, through, &records, &now_ms).await;
+                self.ship(&mut passage, through, (&records, &[]), &now_ms).await;
             }
         }
         let spool = leftover.name.clone();
@@ -326,7 +339,7 @@ const _: () = assert!(OWN.is_empty());
 mod tests {
     use super::*;
 
-    fn read(number: u64, at_ms: u64, key: &str) -> (u64, Record) {
+    fn read(number: u64, at_ms: u64, key: &str) -> Numbered {
         let operation = Operation::READ.as_str().to_owned();
         (number, Record { at_ms, operation, key: key.into(), trace: u128::from(number), times: 1, ..Record::default() })
     }
@@ -342,9 +355,16 @@ mod tests {
             (5, write.1.clone()),
             read(6, 2000, "a"),
         ];
-        let kept = folded(records);
-        let told: Vec<(u64, u32, u128)> = kept.iter().map(|(number, it)| (*number, it.times, it.trace)).collect();
-        assert_eq!(told, [(1, 2, 1), (2, 1, 2), (4, 1, 0), (5, 1, 0), (6, 1, 6)]);
+        let told = |shipped| -> Vec<(u64, u32, u128)> {
+            folded(&records, shipped).iter().map(|(number, it)| (*number, it.times, it.trace)).collect()
+        };
+        assert_eq!(told(0), [(1, 2, 1), (2, 1, 2), (4, 1, 0), (5, 1, 0), (6, 1, 6)]);
+        assert_eq!(
+            told(2),
+            [(3, 1, 3), (4, 1, 0), (5, 1, 0), (6, 1, 6)],
+            "what others have shipped is not counted again"
+        );
+        assert!(told(6).is_empty());
     }
 
     #[test]
