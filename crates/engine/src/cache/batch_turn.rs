@@ -209,7 +209,8 @@ impl<F: Send + Sync> BatchTurn<F> {
         (led.key.raw().clone(), LeaseRequest { lease, ttl: self.shared.limits.lease.ttl, over })
     }
 
-    /// None if the store has not answered. There are some: at least one of those who lead may wait. Boxed, as all futures here that the compiler would otherwise lose sight of.
+    /// None if the store has not answered. There are some requests: at least one of those who lead may wait. Boxed, as all
+    /// futures here that the compiler would otherwise lose sight of.
     fn ask<'b>(&'b self, requests: &'b [(RawKey, LeaseRequest)]) -> BoxFuture<'b, Option<Vec<Leased>>> {
         async move {
             match self.shared.wait_while_busy(self.shared.store.lease_many(requests)).await? {

@@ -31,8 +31,8 @@ pub(crate) async fn get_standing(State(platform): State<Platform>, caller: Calle
     View::of(platform.views.user_standing(caller.acting_for(), caller.id(), &anything()).await)
 }
 
-/// Where the caller starts in the client they act for. Apart from who they are, which every page shows: choosing another
-/// beginning changes nothing of that.
+/// Where the caller starts in the client they act for.
+// Apart from who they are, which every page shows: choosing another beginning changes nothing of that.
 #[utoipa::path(get, path = "/context/start", tag = "context", responses((status = 200, body = Start)))]
 pub(crate) async fn get_start(State(platform): State<Platform>, caller: Caller) -> ReadAnswer<Start> {
     let defaults = read(platform.views.user_defaults(caller.acting_for(), caller.id(), &anything()).await)?;

@@ -71,8 +71,8 @@ pub(crate) async fn get_mapping_statistics(
     View::of(platform.views.mapping_statistics(caller.client()?, import, &anything()).await)
 }
 
-/// How far the review of an engagement's newest completed import has come: in one read what would take the list of imports
-/// first.
+/// How far the review of an engagement's newest completed import has come.
+// In one read what would take the list of imports first.
 #[utoipa::path(get, path = "/engagements/{engagement_id}/mapping-statistics", tag = "field-mappings",
     params(("engagement_id" = Uuid, Path)), responses((status = 200, body = LatestStatistics)))]
 pub(crate) async fn get_latest_statistics(

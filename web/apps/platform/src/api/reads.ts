@@ -92,7 +92,7 @@ export const getContextMe = defineRead<Schemas['ContextMe']>('/context/me');
 /** The caller, their client and what they may do: what every page begins with. `GET /context/standing` */
 export const getStanding = defineRead<Schemas['Standing']>('/context/standing');
 
-/** Where the caller starts in the client they act for. Apart from who they are, which every page shows: choosing another `GET /context/start` */
+/** Where the caller starts in the client they act for. `GET /context/start` */
 export const getStart = defineRead<Schemas['Start']>('/context/start');
 
 /** How good the values of an import are, and what was corrected in them. `GET /data-cleansing/{import_id}` */
@@ -119,7 +119,7 @@ export const getEngagement = defineRead<Schemas['Engagement'], { engagement_id: 
 /** An engagement's flows. `GET /engagements/{engagement_id}/flows` */
 export const listEngagementFlows = defineRead<Items<Schemas['FlowSummary']>, { engagement_id: Asked<'list_engagement_flows', 'engagement_id'> }>('/engagements/{engagement_id}/flows');
 
-/** How far the review of an engagement's newest completed import has come: in one read what would take the list of imports `GET /engagements/{engagement_id}/mapping-statistics` */
+/** How far the review of an engagement's newest completed import has come. `GET /engagements/{engagement_id}/mapping-statistics` */
 export const getLatestStatistics = defineRead<Schemas['LatestStatistics'], { engagement_id: Asked<'get_latest_statistics', 'engagement_id'> }>('/engagements/{engagement_id}/mapping-statistics');
 
 /** The mappings of an import, in the order of its columns. `GET /field-mappings/{import_id}` */

@@ -667,10 +667,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /**
-         * Where the caller starts in the client they act for. Apart from who they are, which every page shows: choosing another
-         *     beginning changes nothing of that.
-         */
+        /** Where the caller starts in the client they act for. */
         get: operations["get_start"];
         put?: never;
         post?: never;
@@ -860,10 +857,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /**
-         * How far the review of an engagement's newest completed import has come: in one read what would take the list of imports
-         *     first.
-         */
+        /** How far the review of an engagement's newest completed import has come. */
         get: operations["get_latest_statistics"];
         put?: never;
         post?: never;
@@ -6386,10 +6380,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /**
-             * @description Where the caller starts in the client they act for. Apart from who they are, which every page shows: choosing another
-             *     beginning changes nothing of that.
-             */
+            /** @description Where the caller starts in the client they act for. */
             200: {
                 headers: {
                     /** @description A strong validator */
@@ -7416,10 +7407,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /**
-             * @description How far the review of an engagement's newest completed import has come: in one read what would take the list of imports
-             *     first.
-             */
+            /** @description How far the review of an engagement's newest completed import has come. */
             200: {
                 headers: {
                     /** @description A strong validator */

@@ -1,6 +1,9 @@
 import type { ComponentType } from 'react';
 
-/** Pages in chunks of their own, by what they show; asked for by the router, and before it by who is about to. The page that everything begins with, sign-in, comes with the application. */
+/**
+ * Pages in chunks of their own, by what they show; asked for by the router, and before it by who is about to. The page that
+ * everything begins with, sign-in, comes with the application.
+ */
 export interface PageModule {
   Page: ComponentType;
 }
