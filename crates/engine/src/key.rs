@@ -7,6 +7,7 @@
 //! holds neither, so different keys never share a text. Stores put the [`CacheVersion`] before it.
 
 use std::{
+    cell::Cell,
     fmt::{self, Write as _},
     hash::{Hash, Hasher},
     marker::PhantomData,
@@ -17,6 +18,11 @@ use crate::{hash, tenant::Tenant};
 
 /// Longest key text, in bytes; a longer one is not cached ([`crate::BypassReason::KeyTooLong`]).
 pub const KEY_BYTES_MAX: usize = 4096;
+
+thread_local! {
+    /// Where the text of a key is put together: it is copied once, when its length is known.
+    static SCRATCH: Cell<String> = const { Cell::new(String::new()) };
+}
 
 /// The generation of everything in shared stores: raising it makes every older entry unreachable.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,7 +76,9 @@ impl<V> Key<V> {
     /// Makes a key from its pattern; called by catalogues only.
     #[doc(hidden)]
     pub fn from_catalogue(tenant: &Tenant, pattern: &'static KeyPattern, parts: &[&dyn fmt::Display]) -> Self {
-        let mut text = String::with_capacity(96);
+        // Taken, not borrowed: a part may make a key to display itself.
+        let mut text = SCRATCH.take();
+        text.clear();
         text.push_str(tenant.as_str());
         text.push(':');
         text.push_str(pattern.name);
@@ -79,7 +87,10 @@ impl<V> Key<V> {
             write!(Escaped(&mut text), "{part}").expect("writing to a String cannot fail");
         }
         let hash = hash::fields(&[text.as_bytes()]);
-        let raw = RawKey { hash, tenant: tenant.clone(), pattern, text: text.into() };
+        let raw = RawKey { hash, tenant: tenant.clone(), pattern, text: text.as_str().into() };
+        if text.capacity() <= KEY_BYTES_MAX {
+            SCRATCH.set(text);
+        }
         Self { raw, value: PhantomData }
     }
 
@@ -216,14 +227,22 @@ pub(crate) fn table_hash(stable_hash: u64) -> u32 {
     stable_hash as u32
 }
 
+fn is_escaped(byte: u8) -> bool {
+    matches!(byte, b'/' | b'%')
+}
+
 /// Where the first byte is that must be escaped.
 fn escaped_at(bytes: &[u8]) -> Option<usize> {
-    let is_escaped = |byte: &u8| matches!(byte, b'/' | b'%');
-    let (chunks, _) = bytes.as_chunks::<16>();
-    // Most hold none. Without a way out within a chunk, all of it is looked at in one step.
-    let clear = chunks.iter().take_while(|chunk| !chunk.iter().fold(false, |any, byte| any | is_escaped(byte))).count();
-    let rest = &bytes[clear * 16..];
-    rest.iter().position(is_escaped).map(|at| clear * 16 + at)
+    // Most texts hold none. Without a way out within a piece, all of it is looked at in one step; pieces may overlap.
+    fn is_in<const N: usize>(piece: &[u8; N]) -> bool {
+        piece.iter().fold(false, |any, byte| any | is_escaped(*byte))
+    }
+    let may_be_in = match bytes.len() {
+        0..8 => true,
+        8..16 => bytes.first_chunk::<8>().is_some_and(is_in) || bytes.last_chunk::<8>().is_some_and(is_in),
+        16.. => bytes.as_chunks::<16>().0.iter().any(is_in) || bytes.last_chunk::<16>().is_some_and(is_in),
+    };
+    may_be_in.then(|| bytes.iter().position(|byte| is_escaped(*byte))).flatten()
 }
 
 struct Escaped<'a>(&'a mut String);
@@ -375,6 +394,11 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn what_must_be_escaped_is_found_wherever_it_stands(text in "[a-z]{0,40}[/%]?[a-z/%]{0,40}") {
+            prop_assert_eq!(escaped_at(text.as_bytes()), text.find(['/', '%']));
+        }
+
         #[test]
         fn different_parts_make_different_keys(a in "[/%:a]{0,4}", b in "[/%:a]{0,4}", c in "[/%:a]{0,4}", d in "[/%:a]{0,4}") {
             let acme = tenant("acme");
