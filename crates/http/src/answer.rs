@@ -44,6 +44,8 @@ pub(crate) struct Asked {
     pub(crate) is_read: bool,
     /// The validator of what is passed on is that of what is kept.
     pub(crate) as_kept: bool,
+    /// The head says what the cache did.
+    pub(crate) tells: bool,
     /// Somebody outside of the layer may encode the answer.
     pub(crate) takes_encoded: bool,
     /// What a request that may be looked up wants.
@@ -74,7 +76,7 @@ impl Asked {
             (Condition::NotModified, _, Account::Hit { .. }) => Some(Form::NotModified),
             _ => None,
         };
-        let form = form.filter(|_| self.tells(shared));
+        let form = form.filter(|_| self.tells);
         if let Some(response) = form.and_then(|form| self.ready(shared, stored, &account, form)) {
             self.tell_served(shared, fetched);
             self.tell_observers(shared, &account, response.status());
@@ -300,7 +302,7 @@ impl Asked {
 
     /// Writes the account into the head and tells the observers.
     pub(crate) fn tell<B>(&self, shared: &Shared, account: &Account, response: &mut Response<B>) {
-        if self.tells(shared) {
+        if self.tells {
             account.tell(response.headers_mut());
         } else {
             for name in [X_CACHE, X_CACHE_HITS, X_CACHE_MISSES] {
@@ -309,11 +311,6 @@ impl Asked {
             response.extensions_mut().insert(CacheVerdict(account.verdict()));
         }
         self.tell_observers(shared, account, response.status());
-    }
-
-    /// Whether the head says what the cache did.
-    fn tells(&self, shared: &Shared) -> bool {
-        self.route.is_none_or(|id| shared.tuning.of(id).tells)
     }
 
     fn tell_observers(&self, shared: &Shared, account: &Account, status: StatusCode) {

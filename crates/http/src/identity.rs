@@ -26,18 +26,26 @@ use unstale::{PositionSet, Tag, Tenant};
 /// ```
 #[derive(Clone, Debug)]
 pub struct Identity {
+    /// One pointer, because every request has a copy.
+    who: Arc<Who>,
+    /// When the facts were read, if there are any.
+    read_since: Option<PositionSet>,
+}
+
+#[derive(Clone, Debug)]
+struct Who {
     tenant: Tenant,
     principal: Arc<str>,
     session: Option<Arc<str>>,
     known_as: Option<u128>,
-    facts: Option<Facts>,
+    facts: Vec<Tag>,
 }
 
 /// The facts that an identity was made of.
-#[derive(Clone, Debug)]
-pub(crate) struct Facts {
-    pub(crate) tags: Arc<[Tag]>,
-    pub(crate) read_since: PositionSet,
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Facts<'a> {
+    pub(crate) tags: &'a [Tag],
+    pub(crate) read_since: &'a PositionSet,
 }
 
 impl Identity {
@@ -45,14 +53,15 @@ impl Identity {
     ///
     /// `principal` must tell apart everybody whose answers may differ: the user's id, not their role.
     pub fn new(tenant: Tenant, principal: impl Into<Arc<str>>) -> Self {
-        Self { tenant, principal: principal.into(), session: None, known_as: None, facts: None }
+        let who = Who { tenant, principal: principal.into(), session: None, known_as: None, facts: Vec::new() };
+        Self { who: Arc::new(who), read_since: None }
     }
 
     /// Names the session, for those who watch what was served to whom. Responses are shared between the sessions of a
     /// principal.
     #[must_use]
     pub fn session(mut self, session: impl Into<Arc<str>>) -> Self {
-        self.session = Some(session.into());
+        self.who_mut().session = Some(session.into());
         self
     }
 
@@ -68,7 +77,7 @@ impl Identity {
     pub fn known_as(mut self, what: impl AsRef<[u8]>) -> Self {
         let mut half = [0; 16];
         half.copy_from_slice(&blake3::hash(what.as_ref()).as_bytes()[..16]);
-        self.known_as = Some(u128::from_le_bytes(half));
+        self.who_mut().known_as = Some(u128::from_le_bytes(half));
         self
     }
 
@@ -80,7 +89,8 @@ impl Identity {
     /// stored as if it had been seen.
     #[must_use]
     pub fn facts(mut self, tags: impl IntoIterator<Item = Tag>, read_since: impl Into<PositionSet>) -> Self {
-        self.facts = Some(Facts { tags: tags.into_iter().collect(), read_since: read_since.into() });
+        self.who_mut().facts = tags.into_iter().collect();
+        self.read_since = Some(read_since.into());
         self
     }
 
@@ -88,48 +98,52 @@ impl Identity {
     /// at each.
     #[must_use]
     pub fn confirmed_since(mut self, positions: PositionSet) -> Self {
-        if let Some(facts) = &mut self.facts {
-            facts.read_since = positions;
+        if let Some(read_since) = &mut self.read_since {
+            *read_since = positions;
         }
         self
     }
 
     /// The tenant in which the principal acts.
     pub fn tenant(&self) -> &Tenant {
-        &self.tenant
+        &self.who.tenant
     }
 
     /// The principal.
     pub fn principal(&self) -> &str {
-        &self.principal
+        &self.who.principal
     }
 
     /// The same, shared.
     pub fn principal_shared(&self) -> Arc<str> {
-        self.principal.clone()
+        self.who.principal.clone()
     }
 
     /// The session, if the application named it.
     pub fn session_id(&self) -> Option<&str> {
-        self.session.as_deref()
+        self.who.session.as_deref()
     }
 
     /// The tags of the facts that it was made of.
     pub fn tags(&self) -> &[Tag] {
-        self.facts.as_ref().map_or(&[], |facts| &facts.tags)
+        &self.who.facts
     }
 
     /// The positions captured before the facts were read; none if it was made of none.
     pub fn read_since(&self) -> Option<&PositionSet> {
-        self.facts.as_ref().map(|facts| &facts.read_since)
+        self.read_since.as_ref()
     }
 
     /// The hash of what the principal is known as.
     pub(crate) fn known_hash(&self) -> Option<u128> {
-        self.known_as
+        self.who.known_as
     }
 
-    pub(crate) fn known(&self) -> Option<&Facts> {
-        self.facts.as_ref()
+    pub(crate) fn known(&self) -> Option<Facts<'_>> {
+        self.read_since.as_ref().map(|read_since| Facts { tags: &self.who.facts, read_since })
+    }
+
+    fn who_mut(&mut self) -> &mut Who {
+        Arc::make_mut(&mut self.who)
     }
 }

@@ -64,6 +64,7 @@ pub mod rfc9111;
 pub mod url;
 
 mod answer;
+mod behind;
 mod body;
 mod compression;
 mod future;
@@ -101,7 +102,7 @@ pub use self::{
         RouteId, RoutePolicies, RoutePoliciesBuilder, RoutePolicy, RouteSettings, Sharing, Writes,
     },
     served::{Answered, CacheVerdict, ServedObserver, ValidatedAsKept},
-    service::CacheService,
+    service::{CacheService, RequestFacts},
     stored::StoredResponse,
     validator::ValidatorKey,
     writes::group_tag,

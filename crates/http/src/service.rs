@@ -2,7 +2,6 @@
 
 use std::{
     borrow::Cow,
-    mem,
     sync::Arc,
     task::{Context, Poll},
     time::Instant,
@@ -19,6 +18,7 @@ use unstale::{Key, Loaded, Mode, Policy, PositionSet, ReadOptions, Tag, Tenant};
 
 use crate::{
     answer::Asked,
+    behind::{Behind, Ready, Told},
     body::CacheBody,
     compression::TakesEncoded,
     conditional::Preconditions,
@@ -36,7 +36,7 @@ use crate::{
     problem::Problem,
     range::WantedRange,
     rfc9111::control::RequestControl,
-    route::{Lifetime, Query, REVALIDATE, RouteId, Sharing},
+    route::{Lifetime, Query, REVALIDATE, RouteId, RouteSettings, Sharing},
     searches::Searched,
     served::ValidatedAsKept,
     stored::StoredResponse,
@@ -56,11 +56,15 @@ impl<S> CacheService<S> {
     pub(crate) fn new(inner: S, shared: Arc<Shared>) -> Self {
         Self { inner, shared }
     }
+}
 
-    /// The service behind, to be told of the request that comes next what it needs to know of it.
-    pub fn inner_mut(&mut self) -> &mut S {
-        &mut self.inner
-    }
+/// What is known of a request before its answer is looked for.
+#[derive(Debug, Default)]
+pub struct RequestFacts {
+    /// Its route, in the layer's own table.
+    pub route: Option<RouteId>,
+    /// Who sent it. The service behind finds it among the request's extensions, unless everybody gets the same.
+    pub identity: Option<Identity>,
 }
 
 /// A read that may be answered from the cache.
@@ -141,17 +145,22 @@ where
     }
 
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
-        let route = self.shared.routes.find(request.uri().path());
-        self.call_routed(request, route)
+        let known = RequestFacts {
+            route: self.shared.routes.find(request.uri().path()),
+            identity: request.extensions().get::<Identity>().cloned(),
+        };
+        answer(&self.shared, request, known, Ready(&mut self.inner))
     }
 }
 
 impl<S> CacheService<S> {
-    /// As [`call`](Service::call), for who has found the route already, in the layer's own table.
-    pub fn call_routed<ReqBody, ResBody>(
-        &mut self,
+    /// As [`call`](Service::call), for who knows route and sender already, and has a service behind that is always
+    /// ready. It is cloned, and `tell` tells the clone of the request, only where it is called: a hit takes neither.
+    pub fn answer<ReqBody, ResBody>(
+        &self,
         request: Request<ReqBody>,
-        route: Option<RouteId>,
+        known: RequestFacts,
+        tell: impl FnOnce(&mut S),
     ) -> ResponseFuture<S::Future, ResBody, S::Error>
     where
         S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone + Send + 'static,
@@ -161,118 +170,141 @@ impl<S> CacheService<S> {
         ResBody: Body<Data = Bytes> + Send + 'static,
         ResBody::Error: Send,
     {
-        let began = Instant::now();
-        let (mut head, body) = request.into_parts();
-        let notable = Notable::of(&head.headers);
-        let mut asked = asked(&self.shared, &head, notable, route, began);
-        let demanded = if notable.position { position::demanded(&head.headers) } else { Ok(PositionSet::default()) };
-        let Ok(at_least) = demanded else {
-            let response = asked.problem(&self.shared, Problem::BadPosition, "bad-position");
-            return ResponseFuture::ready(response);
-        };
-        match look_up(&self.shared, &head, notable, route, !body.is_end_stream()) {
-            Err(reason) => {
-                if reason == BypassReason::Url {
-                    // The service may read the URL as one that another route covers.
-                    asked.cache_control = REVALIDATE;
-                }
-                asked.as_kept = reason == BypassReason::NoStore && head.extensions.get::<ValidatedAsKept>().is_some();
-                let write = Write::of(&self.shared, &head);
-                demand(&mut head, at_least);
-                let passed = self.inner.call(Request::from_parts(head, body));
-                match write {
-                    None => ResponseFuture::passed(passed, asked, reason, self.shared.clone()),
-                    Some(write) => {
-                        let account = Account::passed(reason);
-                        ResponseFuture::boxed(write.answer(passed, asked, account, self.shared.clone()))
-                    }
+        answer(&self.shared, request, known, Told(&self.inner, tell))
+    }
+}
+
+fn answer<S, ReqBody, ResBody>(
+    shared: &Arc<Shared>,
+    request: Request<ReqBody>,
+    known: RequestFacts,
+    behind: impl Behind<S>,
+) -> ResponseFuture<S::Future, ResBody, S::Error>
+where
+    S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone + Send + 'static,
+    S::Future: Send + 'static,
+    S::Error: Send + 'static,
+    ReqBody: Body + Send + 'static,
+    ResBody: Body<Data = Bytes> + Send + 'static,
+    ResBody::Error: Send,
+{
+    let began = Instant::now();
+    let (mut head, body) = request.into_parts();
+    let notable = Notable::of(&head.headers);
+    let tuned = known.route.map_or_else(RouteSettings::default, |id| shared.tuning.of(id));
+    let mut asked = asked(shared, &head, notable, known, began);
+    asked.tells = tuned.tells;
+    let demanded = if notable.position { position::demanded(&head.headers) } else { Ok(PositionSet::default()) };
+    let Ok(at_least) = demanded else {
+        let response = asked.problem(shared, Problem::BadPosition, "bad-position");
+        return ResponseFuture::ready(response);
+    };
+    match look_up(shared, &head, notable, (&asked, &tuned), !body.is_end_stream()) {
+        Err(reason) => {
+            if reason == BypassReason::Url {
+                // The service may read the URL as one that another route covers.
+                asked.cache_control = REVALIDATE;
+            }
+            asked.as_kept = reason == BypassReason::NoStore && head.extensions.get::<ValidatedAsKept>().is_some();
+            name_sender(&mut head, asked.identity.as_ref());
+            let write = Write::of(shared, &head);
+            demand(&mut head, at_least);
+            let passed = behind.called(|inner| inner.call(Request::from_parts(head, body)));
+            match write {
+                None => ResponseFuture::passed(passed, asked, reason, shared.clone()),
+                Some(write) => {
+                    let account = Account::passed(reason);
+                    ResponseFuture::boxed(write.answer(passed, asked, account, shared.clone()))
                 }
             }
-            Ok((wanted, mut look_up)) => {
-                asked.wanted = Some(wanted);
-                asked.is_public = look_up.sharing == Sharing::Public;
-                let options = ReadOptions { at_least };
-                let who = asked.identity.as_ref().filter(|_| !asked.is_public);
-                let origin = if look_up.is_origin {
-                    look_up.identity = who.cloned();
-                    // What selects variants is what the origin is given.
-                    strip(&mut head, &self.shared, &look_up);
-                    match self.origin_hit(&asked, (&head, notable), &look_up, &options) {
-                        Ok(response) => return ResponseFuture::ready(response),
-                        Err(read) => Some(read),
-                    }
-                } else {
-                    if let Some(hit) = self.shared.cache.hit(&look_up.key, &look_up.policy, &options)
-                        && let Some(response) = asked.stored(&self.shared, &hit)
-                    {
-                        return ResponseFuture::ready(response);
-                    }
-                    look_up.identity = who.cloned();
-                    strip(&mut head, &self.shared, &look_up);
-                    None
-                };
-                Preconditions::strip(&mut head.headers);
-                match &origin {
-                    None => head.method = Method::GET,
-                    Some(read) if asked.range.is_plain() => read.restore_range(&mut head.headers),
-                    Some(_) => {}
+        }
+        Ok((wanted, mut look_up)) => {
+            asked.wanted = Some(wanted);
+            asked.is_public = look_up.sharing == Sharing::Public;
+            let options = ReadOptions { at_least };
+            let who = asked.identity.as_ref().filter(|_| !asked.is_public);
+            let origin = if look_up.is_origin {
+                look_up.identity = who.cloned();
+                // What selects variants is what the origin is given.
+                strip(&mut head, shared, &look_up);
+                match origin_hit(shared, &asked, (&head, notable), &look_up, &options) {
+                    Ok(response) => return ResponseFuture::ready(response),
+                    Err(read) => Some(read),
                 }
-                demand(&mut head, options.at_least.clone());
-                if let Some(reduced) = look_up.reduced.clone() {
-                    head.uri = reduced;
+            } else {
+                if let Some(hit) = shared.cache.hit(&look_up.key, &look_up.policy, &options)
+                    && let Some(response) = asked.stored(shared, &hit)
+                {
+                    return ResponseFuture::ready(response);
                 }
-                // The clone takes the place of the one that is ready.
-                let clone = self.inner.clone();
-                let inner = mem::replace(&mut self.inner, clone);
-                let request = Request::from_parts(head, body);
-                let miss = Miss { shared: self.shared.clone(), asked, look_up, options };
-                match origin {
-                    None => ResponseFuture::boxed(load::answer(miss, inner, request)),
-                    Some(read) => ResponseFuture::boxed(origin::answer(miss, read, inner, request)),
-                }
+                look_up.identity = who.cloned();
+                strip(&mut head, shared, &look_up);
+                None
+            };
+            if !asked.is_public {
+                name_sender(&mut head, asked.identity.as_ref());
+            }
+            Preconditions::strip(&mut head.headers);
+            match &origin {
+                None => head.method = Method::GET,
+                Some(read) if asked.range.is_plain() => read.restore_range(&mut head.headers),
+                Some(_) => {}
+            }
+            demand(&mut head, options.at_least.clone());
+            if let Some(reduced) = look_up.reduced.clone() {
+                head.uri = reduced;
+            }
+            let inner = behind.taken();
+            let request = Request::from_parts(head, body);
+            let miss = Miss { shared: shared.clone(), asked, look_up, options };
+            match origin {
+                None => ResponseFuture::boxed(load::answer(miss, inner, request)),
+                Some(read) => ResponseFuture::boxed(origin::answer(miss, read, inner, request)),
             }
         }
     }
 }
 
-impl<S> CacheService<S> {
-    /// The answer from memory to a read whose lifetimes are the origin's, or what it takes to ask the origin.
-    fn origin_hit<B: Body>(
-        &self,
-        asked: &Asked,
-        (head, notable): (&request::Parts, Notable),
-        look_up: &LookUp,
-        options: &ReadOptions,
-    ) -> Result<Response<CacheBody<B>>, Box<OriginRead>> {
-        let shared = &self.shared;
-        let route = &shared.routes.route(look_up.route).policy;
-        let url = || url::normalise(&head.uri, &route.query, shared.limits.url_bytes_max).ok();
-        let place = |digest| {
-            let owner = owner(shared, look_up.sharing, look_up.identity.as_ref()).ok()?;
-            let (host, variant) = (place_of(head, notable).ok()?, Variant::selected(digest));
-            Some(match &look_up.searched {
-                Some(searched) => key::of(owner, &host, &searched.url, variant),
-                None => key::of(owner, &host, &url()?, variant),
-            })
-        };
-        let variant = match origin::hit(shared, asked, head, look_up, options, place) {
-            Ok(response) => return Ok(response),
-            Err(variant) => variant,
-        };
-        let Lifetime::Origin(lifetime) = route.lifetime else {
-            unreachable!("the look-up says whose lifetimes they are")
-        };
-        Err(Box::new(OriginRead {
-            lifetime,
-            control: RequestControl::of(&head.headers),
-            headers: head.headers.clone(),
-            host: place_of(head, notable).unwrap_or_default().into_owned(),
-            url: match &look_up.searched {
-                Some(searched) => searched.url.clone(),
-                None => url().map_or_else(String::new, |url| url.to_string()),
-            },
-            variant,
-        }))
+/// The answer from memory to a read whose lifetimes are the origin's, or what it takes to ask the origin.
+fn origin_hit<B: Body>(
+    shared: &Shared,
+    asked: &Asked,
+    (head, notable): (&request::Parts, Notable),
+    look_up: &LookUp,
+    options: &ReadOptions,
+) -> Result<Response<CacheBody<B>>, Box<OriginRead>> {
+    let route = &shared.routes.route(look_up.route).policy;
+    let url = || url::normalise(&head.uri, &route.query, shared.limits.url_bytes_max).ok();
+    let place = |digest| {
+        let owner = owner(shared, look_up.sharing, look_up.identity.as_ref()).ok()?;
+        let (host, variant) = (place_of(head, notable).ok()?, Variant::selected(digest));
+        Some(match &look_up.searched {
+            Some(searched) => key::of(owner, &host, &searched.url, variant),
+            None => key::of(owner, &host, &url()?, variant),
+        })
+    };
+    let variant = match origin::hit(shared, asked, head, look_up, options, place) {
+        Ok(response) => return Ok(response),
+        Err(variant) => variant,
+    };
+    let Lifetime::Origin(lifetime) = route.lifetime else { unreachable!("the look-up says whose lifetimes they are") };
+    Err(Box::new(OriginRead {
+        lifetime,
+        control: RequestControl::of(&head.headers),
+        headers: head.headers.clone(),
+        host: place_of(head, notable).unwrap_or_default().into_owned(),
+        url: match &look_up.searched {
+            Some(searched) => searched.url.clone(),
+            None => url().map_or_else(String::new, |url| url.to_string()),
+        },
+        variant,
+    }))
+}
+
+/// Tells the service behind who sent the request.
+fn name_sender(head: &mut request::Parts, identity: Option<&Identity>) {
+    if let Some(identity) = identity.filter(|_| head.extensions.get::<Identity>().is_none()) {
+        head.extensions.insert(identity.clone());
     }
 }
 
@@ -284,7 +316,8 @@ fn demand(head: &mut request::Parts, at_least: PositionSet) {
     }
 }
 
-fn asked(shared: &Shared, head: &request::Parts, notable: Notable, route: Option<RouteId>, began: Instant) -> Asked {
+fn asked(shared: &Shared, head: &request::Parts, notable: Notable, known: RequestFacts, began: Instant) -> Asked {
+    let RequestFacts { route, identity } = known;
     let is_read = head.method == Method::GET || head.method == Method::HEAD;
     let is_of_origin = |id| matches!(shared.routes.route(id).policy.lifetime, Lifetime::Origin(_));
     Asked {
@@ -292,7 +325,7 @@ fn asked(shared: &Shared, head: &request::Parts, notable: Notable, route: Option
         is_origin: is_read && route.is_some_and(is_of_origin),
         cache_control: route.map_or(REVALIDATE, |id| shared.routes.route(id).cache_control.clone()),
         is_public: false,
-        identity: head.extensions.get::<Identity>().cloned(),
+        identity,
         // Without a validator there is nothing to judge by them: they are the service's.
         preconditions: if notable.conditions && is_read && (route.is_some() || shared.validates_unrouted) {
             Preconditions::of(&head.headers)
@@ -308,6 +341,7 @@ fn asked(shared: &Shared, head: &request::Parts, notable: Notable, route: Option
         is_get: head.method == Method::GET,
         is_read,
         as_kept: false,
+        tells: true,
         takes_encoded: head.extensions.get::<TakesEncoded>().is_some(),
         wanted: None,
         began,
@@ -319,7 +353,7 @@ fn look_up(
     shared: &Shared,
     head: &request::Parts,
     notable: Notable,
-    route: Option<RouteId>,
+    (asked, tuned): (&Asked, &RouteSettings),
     has_body: bool,
 ) -> Result<(Wanted, LookUp), BypassReason> {
     let wanted = may_look_up_noted(head, notable)?;
@@ -327,9 +361,8 @@ fn look_up(
         // In HTTP/2, nothing in the head need tell of it.
         return Err(BypassReason::RequestBody);
     }
-    let id = route.ok_or(BypassReason::Route)?;
+    let id = asked.route.ok_or(BypassReason::Route)?;
     let route = shared.routes.route(id);
-    let tuned = shared.tuning.of(id);
     if !tuned.is_on {
         return Err(BypassReason::Off);
     }
@@ -340,8 +373,7 @@ fn look_up(
     };
     let policy = Policy { uses_store: policy.uses_store && tuned.uses_store, ..policy };
     let sharing = route.policy.sharing;
-    let identity = head.extensions.get::<Identity>();
-    let owner = owner(shared, sharing, identity)?;
+    let owner = owner(shared, sharing, asked.identity.as_ref())?;
     let query = &route.policy.query;
     let url = url::normalise(&head.uri, query, shared.limits.url_bytes_max).map_err(|problem| match problem {
         UrlProblem::TooLong => BypassReason::UrlTooLong,

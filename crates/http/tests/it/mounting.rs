@@ -1,6 +1,6 @@
 //! The layer on an axum router, as applications mount it: authentication outside, handlers inside.
 
-use std::sync::Arc;
+use std::{convert::Infallible, sync::Arc};
 
 use axum::{
     Router,
@@ -10,10 +10,11 @@ use axum::{
     response::Response,
     routing::get,
 };
+use futures_util::future::BoxFuture;
 use http_body_util::BodyExt as _;
-use tower::ServiceExt as _;
+use tower::{Layer as _, Service, ServiceExt as _};
 use unstale::{Cache, Invalidation, MemoryStore, Tag, record};
-use unstale_http::CacheLayer;
+use unstale_http::{CacheLayer, Identity, RequestFacts};
 
 use crate::world::{SECRET, routes, tenant, user};
 
@@ -53,4 +54,47 @@ async fn on_a_router_behind_authentication() {
     cache.invalidate(&Invalidation::of([Tag::of(&tenant("acme"), "row", 7)])).await.unwrap();
     assert_eq!(ask(&app, "/cached/7", "u1").await, expect("MISS"));
     assert_eq!(ask(&app, "/cached/x", "u1").await.0, "BYPASS");
+}
+
+/// Answers with what it was told, and by whom it was asked.
+#[derive(Clone)]
+struct Told(&'static str);
+
+impl Service<Request> for Told {
+    type Response = Response;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut std::task::Context<'_>) -> std::task::Poll<Result<(), Infallible>> {
+        panic!("who knows that it is always ready does not ask")
+    }
+
+    fn call(&mut self, request: Request) -> Self::Future {
+        let told = self.0;
+        Box::pin(async move {
+            let who = request.extensions().get::<Identity>().map_or("nobody", Identity::principal);
+            Ok(Response::new(Body::from(format!("{told} {who}"))))
+        })
+    }
+}
+
+#[tokio::test]
+async fn what_is_known_already_is_said_and_the_service_behind_is_told_only_where_it_is_called() {
+    let cache = Cache::builder(Arc::new(MemoryStore::default())).build().await.unwrap();
+    let routes = Arc::new(routes());
+    let service = CacheLayer::new(cache, routes.clone(), SECRET).layer(Told("nothing"));
+    let ask = async |uri: &str, who: Option<&str>, word: &'static str| {
+        let known = RequestFacts { route: routes.find(uri), identity: who.map(|name| user("acme", name)) };
+        let request = Request::get(uri).body(Body::empty()).unwrap();
+        let response = service.answer(request, known, |behind| behind.0 = word).await.unwrap();
+        let verdict = response.headers()["x-cache"].to_str().unwrap().to_owned();
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        (verdict, String::from_utf8(body.to_vec()).unwrap())
+    };
+    let is = |verdict: &str, body: &str| (verdict.to_owned(), body.to_owned());
+    assert_eq!(ask("/cached/7", Some("u1"), "one").await, is("MISS", "one u1"));
+    assert_eq!(ask("/cached/7", Some("u1"), "two").await, is("HIT", "one u1"));
+    assert_eq!(ask("/cached/7", Some("u2"), "three").await, is("MISS", "three u2"));
+    assert_eq!(ask("/elsewhere", Some("u2"), "four").await, is("BYPASS", "four u2"));
+    assert_eq!(ask("/cached/7", None, "five").await, is("BYPASS", "five nobody"));
 }
