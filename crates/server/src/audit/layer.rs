@@ -87,7 +87,8 @@ impl AuditLayer {
             return Plan::Pass;
         }
         let route = matched.or_else(given).unwrap_or(RouteName::Unknown);
-        let mut reading = Reading::of(&self.audit, request, route, |route| (self.is_sensitive)(route));
+        let identity = request.extensions().get::<Identity>();
+        let mut reading = Reading::of(&self.audit, request, identity, route, |route| (self.is_sensitive)(route));
         reading.subject_parameter.clone_from(&self.subject_parameter);
         if is_read { Plan::Read(reading) } else { Plan::Write(reading) }
     }
@@ -129,8 +130,13 @@ pub struct Reading {
 }
 
 impl Reading {
-    fn of<B>(audit: &Audit, request: &Request<B>, route: RouteName, is_sensitive: impl Fn(&str) -> bool) -> Self {
-        let identity = request.extensions().get::<Identity>();
+    fn of<B>(
+        audit: &Audit,
+        request: &Request<B>,
+        identity: Option<&Identity>,
+        route: RouteName,
+        is_sensitive: impl Fn(&str) -> bool,
+    ) -> Self {
         Self {
             audit: audit.clone(),
             class: if is_sensitive(route.as_str()) { Class::Sensitive } else { Class::Read },
@@ -146,10 +152,11 @@ impl Reading {
     pub(crate) fn labelled<B>(
         audit: &Audit,
         request: &Request<B>,
+        identity: Option<&Identity>,
         label: Option<Arc<str>>,
         is_sensitive: bool,
     ) -> Self {
-        Self::of(audit, request, label.map_or(RouteName::Unknown, RouteName::Given), |_| is_sensitive)
+        Self::of(audit, request, identity, label.map_or(RouteName::Unknown, RouteName::Given), |_| is_sensitive)
     }
 
     /// Who acts.

@@ -18,7 +18,7 @@ use super::{
     config::Plan,
     control,
     identity::tenancy,
-    listen::{ListenError, ListenHandle, Listener},
+    listen::{ListenError, ListenHandle, Listener, Mounted},
     metrics::GatewayMetrics,
     proxy::{Forward, ForwardSettings},
     reload,
@@ -173,7 +173,7 @@ impl Gateway {
                         stop.await;
                         stopping.store(true, Relaxed);
                     };
-                    listener.run(answers.app, stop).await;
+                    listener.run(Mounted(answers.app), stop).await;
                 }
             }
         };

@@ -2,7 +2,10 @@
 //!
 //! *Decides*, does no IO; random ids are made only in [`TraceContext::root`] and [`TraceContext::child`].
 
-use std::fmt;
+use std::{
+    fmt,
+    num::{NonZeroU64, NonZeroU128},
+};
 
 /// Where a request stands in a trace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,8 +19,8 @@ impl TraceContext {
     /// A new trace.
     pub fn root() -> Self {
         Self {
-            trace_id: rand::random_range(1..=u128::MAX),
-            span_id: rand::random_range(1..=u64::MAX),
+            trace_id: rand::random::<NonZeroU128>().get(),
+            span_id: rand::random::<NonZeroU64>().get(),
             is_sampled: true,
         }
     }
@@ -25,7 +28,7 @@ impl TraceContext {
     /// The next span of the same trace.
     #[must_use]
     pub fn child(self) -> Self {
-        Self { span_id: rand::random_range(1..=u64::MAX), ..self }
+        Self { span_id: rand::random::<NonZeroU64>().get(), ..self }
     }
 
     /// Reads a `traceparent` (§3.2): `version-traceid-parentid-flags`, lower-case hexadecimal. A higher version may

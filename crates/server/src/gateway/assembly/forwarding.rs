@@ -17,6 +17,7 @@ use unstale::Tag;
 use super::settings::url_settings;
 use crate::gateway::{
     identity::{Ask, AskError},
+    listen::ClientConnection,
     proxy::{Forward, ForwardBody},
     upstream::{Target, Upstream},
 };
@@ -26,6 +27,8 @@ use crate::gateway::{
 pub(crate) struct Goes {
     pub(crate) target: Target,
     pub(crate) tag: Option<Arc<Tag>>,
+    /// Whence it came.
+    pub(crate) connection: Option<ClientConnection>,
 }
 
 /// Forwards, and notes by which route.
@@ -57,10 +60,12 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let Some(Goes { target: Target(upstream), tag }) = self.goes.take() else { return self.forward.call(request) };
+        let Some(Goes { target: Target(upstream), tag, connection }) = self.goes.take() else {
+            return self.forward.call(request);
+        };
         // How the route was configured is one of the facts that the answer is made of.
         tag.iter().for_each(|tag| unstale::record(tag));
-        self.forward.forward(upstream, request)
+        self.forward.forward(upstream, connection, request)
     }
 }
 

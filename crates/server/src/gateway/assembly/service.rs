@@ -14,9 +14,10 @@ use futures_util::future::BoxFuture;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header, request};
 use http_body::Body;
 use http_body_util::{Either, Limited};
+use hyper::body::Incoming;
 use pin_project_lite::pin_project;
 use tower::Service;
-use unstale_http::{CacheBody, Identity, ResponseFuture, RouteId};
+use unstale_http::{CacheBody, Identity, RequestFacts, ResponseFuture, RouteId};
 
 use super::{
     forwarding::Goes,
@@ -28,7 +29,7 @@ use crate::{
     gateway::{
         config::file::OnCredentials,
         identity::{Identified, Outcome, Peer, Stranger},
-        listen::{ClientConnection, PeerCertificate},
+        listen::{ClientConnection, Serve},
         proxy::{ForwardBody, forwarded},
         upstream::{Target, Upstream},
     },
@@ -55,6 +56,33 @@ impl GatewayService {
     }
 }
 
+impl GatewayService {
+    fn answer<B>(&self, request: Request<B>, connection: Option<&ClientConnection>) -> Watched<Answering>
+    where
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        let state = self.shared.current.load();
+        let place = state.routing.find(request.uri().path());
+        let watched = place.map(|place| state.routing.at(place).watched.clone());
+        self.telemetry.watch(watched, request, |request| {
+            let (head, body) = request.into_parts();
+            let passage = Passage { shared: &self.shared, state: &state, place, connection };
+            passage.begin(head, body).unwrap_or_else(|refusal| Answering::ready(self.shared.refuse(refusal)))
+        })
+    }
+}
+
+impl Serve for GatewayService {
+    type Body = GatewayBody;
+    type Future = Watched<Answering>;
+
+    fn serve(&self, request: Request<Incoming>, connection: &ClientConnection) -> Self::Future {
+        self.answer(request, Some(connection))
+    }
+}
+
+/// Of requests that came on no connection: the gateway's own.
 impl<B> Service<Request<B>> for GatewayService
 where
     B: Body<Data = Bytes> + Send + 'static,
@@ -69,14 +97,7 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let state = self.shared.current.load_full();
-        let place = state.routing.find(request.uri().path());
-        let watched = place.map(|place| state.routing.at(place).watched.clone());
-        self.telemetry.watch(watched, request, |request| {
-            let (head, body) = request.into_parts();
-            let passage = Passage { shared: self.shared.clone(), state, place, goes: None };
-            passage.begin(head, body).unwrap_or_else(|refusal| Answering::ready(self.shared.refuse(refusal)))
-        })
+        self.answer(request, None)
     }
 }
 
@@ -117,57 +138,56 @@ impl Shared {
 }
 
 /// One request on its way.
-struct Passage {
-    shared: Arc<Shared>,
-    state: Arc<State>,
+#[derive(Clone, Copy)]
+struct Passage<'a> {
+    shared: &'a Arc<Shared>,
+    state: &'a Arc<State>,
     place: Option<RouteId>,
-    goes: Option<Goes>,
+    connection: Option<&'a ClientConnection>,
 }
 
-impl Passage {
-    fn begin<B>(mut self, mut head: request::Parts, body: B) -> Result<Answering, Refusal>
+impl Passage<'_> {
+    fn begin<B>(self, mut head: request::Parts, body: B) -> Result<Answering, Refusal>
     where
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
-        let connection: Option<ClientConnection> = head.extensions.get().cloned();
-        let certificate: Option<PeerCertificate> = head.extensions.get().cloned();
         let peer = Peer {
-            address: connection.as_ref().map(|connection| connection.peer().0.ip()),
-            certificate: certificate.as_ref(),
-            last_token: connection.as_ref().map(ClientConnection::last_token),
+            address: self.connection.map(|connection| connection.peer().0.ip()),
+            certificate: self.connection.and_then(ClientConnection::certificate),
+            last_token: self.connection.map(ClientConnection::last_token),
         };
         if !self.state.believes(peer.address) {
             // Before anything is looked up: it neither shapes an answer nor makes an entry of its own.
             forwarded::drop_told(&mut head.headers);
         }
         self.state.identities.strip(&mut head, peer).map_err(|Stranger| Refusal::Stranger)?;
-        let (upstream, body_bytes_max) = self.target(&head.method)?;
+        let (_, body_bytes_max) = self.target(&head.method)?;
         let length = head.headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
         if length.is_some_and(|length: u64| length > body_bytes_max) {
             return Err(Refusal::TooLarge);
         }
-        let tag = self.path().map(|path| path.tag.clone());
-        self.goes = Some(Goes { target: Target(upstream), tag });
         let body = Limited::new(body, usize::try_from(body_bytes_max).unwrap_or(usize::MAX));
-        let Some(path) = self.path() else {
-            // No route: passed on, whoever it is.
-            return Ok(self.pass(Request::from_parts(head, body)));
-        };
-        if path.is_public && is_read(&head.method) {
-            // The same for everybody: nobody needs to be known.
-            return Ok(self.pass(Request::from_parts(head, body)));
+        if self.path().is_none_or(|path| path.is_public && is_read(&head.method)) {
+            // No route: passed on, whoever it is. Or the same for everybody: nobody needs to be known.
+            return Ok(self.pass(Request::from_parts(head, body), None));
         }
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         match self.state.identities.identify(&head, peer, now) {
             Identified::Now(outcome) => self.go_on(outcome, head, body),
-            Identified::Later(outcome) => Ok(Answering::later(async move {
-                let shared = self.shared.clone();
-                match self.go_on(outcome.await, head, body) {
-                    Ok(answering) => answering.await,
-                    Err(refusal) => Ok(shared.refuse(refusal)),
-                }
-            })),
+            Identified::Later(outcome) => {
+                let (shared, state, place) = (self.shared.clone(), self.state.clone(), self.place);
+                let connection = self.connection.cloned();
+                Ok(Answering::later(async move {
+                    let outcome = outcome.await;
+                    let connection = connection.as_ref();
+                    let passage = Passage { shared: &shared, state: &state, place, connection };
+                    match passage.go_on(outcome, head, body) {
+                        Ok(answering) => answering.await,
+                        Err(refusal) => Ok(shared.refuse(refusal)),
+                    }
+                }))
+            }
         }
     }
 
@@ -180,45 +200,44 @@ impl Passage {
     }
 
     /// Where the request goes, and how large its body may be.
-    fn target(&self, method: &Method) -> Result<(Arc<Upstream>, u64), Refusal> {
+    fn target(&self, method: &Method) -> Result<(&Arc<Upstream>, u64), Refusal> {
         let usual = self.state.plan.file.listen.request_body_max.0;
         match (self.route(method), &self.state.fallback, self.path()) {
-            (Some(route), ..) => Ok((route.upstream.clone(), route.body_bytes_max)),
-            (None, Some(fallback), _) => Ok((fallback.clone(), usual)),
+            (Some(route), ..) => Ok((&route.upstream, route.body_bytes_max)),
+            (None, Some(fallback), _) => Ok((fallback, usual)),
             (None, None, Some(path)) => Err(Refusal::Method(path.methods())),
             (None, None, None) => Err(Refusal::NoRoute),
         }
     }
 
     /// Goes on with what is known of the sender.
-    fn go_on<B>(self, outcome: Outcome, mut head: request::Parts, body: B) -> Result<Answering, Refusal>
+    fn go_on<B>(self, outcome: Outcome, head: request::Parts, body: B) -> Result<Answering, Refusal>
     where
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
         self.shared.build.metrics.identified(outcome.as_str());
-        match outcome {
+        let identity = match outcome {
             Outcome::Known(identity) => {
                 record_tenant(identity.tenant());
-                head.extensions.insert(identity);
+                Some(identity)
             }
             Outcome::Anonymous if self.state.on_none() == OnCredentials::Unauthorized => {
                 return Err(Refusal::Unauthorized);
             }
             Outcome::Bad if self.state.on_bad() == OnCredentials::Unauthorized => return Err(Refusal::Unauthorized),
-            Outcome::Anonymous | Outcome::Bad | Outcome::Unknown(_) if is_read(&head.method) => {}
-            outcome => self.unverified_write(&outcome, &mut head)?,
-        }
-        Ok(self.pass(Request::from_parts(head, body)))
+            Outcome::Anonymous | Outcome::Bad | Outcome::Unknown(_) if is_read(&head.method) => None,
+            outcome => self.unverified_write(&outcome, &head)?,
+        };
+        Ok(self.pass(Request::from_parts(head, body), identity))
     }
 
     /// A write of somebody who is not known: what it declares wrong is that of the tenant by rule. If there is no rule
     /// and the sender could not be found out *now*, the write must wait: it would be done, and nobody would be told.
-    fn unverified_write(&self, outcome: &Outcome, head: &mut request::Parts) -> Result<(), Refusal> {
+    fn unverified_write(&self, outcome: &Outcome, head: &request::Parts) -> Result<Option<Identity>, Refusal> {
         if let Some(tenant) = self.state.identities.tenant_by_rule(head) {
             // Nothing is looked up for a write; this says only whose groups it concerns.
-            head.extensions.insert(Identity::new(tenant, "unverified"));
-            return Ok(());
+            return Ok(Some(Identity::new(tenant, "unverified")));
         }
         let may_go_untold = self.route(&head.method).is_some_and(|route| route.invalidates);
         if may_go_untold {
@@ -227,29 +246,45 @@ impl Passage {
             }
             self.shared.build.metrics.write_untold();
         }
-        Ok(())
+        Ok(None)
     }
 
-    fn pass<B>(mut self, request: Request<B>) -> Answering
+    /// Where the request goes if it is forwarded.
+    fn goes(&self, method: &Method) -> Option<Goes> {
+        let (upstream, _) = self.target(method).ok()?;
+        let tag = self.path().map(|path| path.tag.clone());
+        Some(Goes { target: Target(upstream.clone()), tag, connection: self.connection.cloned() })
+    }
+
+    fn pass<B>(self, request: Request<B>, identity: Option<Identity>) -> Answering
     where
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
-        let (mut service, place) = (self.state.service.clone(), self.place);
-        service.inner_mut().goes = self.goes.take();
-        let is_read = is_read(request.method());
+        let method = request.method().clone();
+        let is_read = is_read(&method);
         let audit = self.shared.build.audit.as_ref();
         let audit = audit.filter(|it| it.records(if is_read { Class::Sensitive } else { Class::Mutation }));
-        let Some(audit) = audit else {
-            return Answering { kind: Kind::Cached { answer: service.call_routed(request, place) } };
-        };
-        let label = self.path().map(|path| path.label.clone());
-        let is_sensitive = self.path().is_some_and(|path| self.state.is_sensitive(&path.label));
-        let reading = Reading::labelled(audit, &request, label, is_sensitive);
-        if is_read {
-            return Answering::later(AuditFuture::read(reading, service.call_routed(request, place)));
+        let reading = audit.map(|audit| {
+            let label = self.path().map(|path| path.label.clone());
+            let is_sensitive = self.path().is_some_and(|path| self.state.is_sensitive(&path.label));
+            Reading::labelled(audit, &request, identity.as_ref(), label, is_sensitive)
+        });
+        let known = RequestFacts { route: self.place, identity };
+        let service = &self.state.service;
+        match reading {
+            Some(reading) if !is_read => {
+                let (service, goes) = (service.clone(), self.goes(&method));
+                Answering::later(reading.write(move || service.answer(request, known, |inner| inner.goes = goes)))
+            }
+            reading => {
+                let answer = service.answer(request, known, |inner| inner.goes = self.goes(&method));
+                match reading {
+                    None => Answering { kind: Kind::Cached { answer } },
+                    Some(reading) => Answering::later(AuditFuture::read(reading, answer)),
+                }
+            }
         }
-        Answering::later(reading.write(move || service.call_routed(request, place)))
     }
 }
 

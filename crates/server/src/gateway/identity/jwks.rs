@@ -4,7 +4,7 @@
 //! - A URL is asked by one at a time, and at most once in [`ASKED_EVERY`], whatever tokens come.
 //! - Keys that could not be confirmed for [`UNCONFIRMED_MAX`] are used no more.
 
-use std::{sync::Arc, time::Duration};
+use std::{ops::Deref, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwapOption;
 use http::{Request, Uri};
@@ -19,9 +19,35 @@ pub(crate) const UNCONFIRMED_MAX: Duration = Duration::from_secs(3600);
 
 /// The keys at this moment.
 #[derive(Debug)]
-pub(crate) struct Keys {
+pub(crate) enum Keys {
+    /// Those of a secret or a file.
+    Fixed(Held),
+    /// Those of a URL.
+    Asked(Asked),
+}
+
+/// Keys from a URL.
+#[derive(Debug)]
+pub(crate) struct Asked {
     held: ArcSwapOption<Held>,
-    from: Option<From>,
+    from: From,
+}
+
+/// The keys, as long as somebody looks at them.
+pub(crate) enum Now<'a> {
+    Fixed(&'a Held),
+    Asked(Arc<Held>),
+}
+
+impl Deref for Now<'_> {
+    type Target = Held;
+
+    fn deref(&self) -> &Held {
+        match self {
+            Self::Fixed(held) => held,
+            Self::Asked(held) => held,
+        }
+    }
 }
 
 /// Keys, and when they came.
@@ -46,43 +72,62 @@ struct From {
 impl Keys {
     /// Keys that stay as they are.
     pub(crate) fn fixed(set: KeySet) -> Self {
-        Self {
-            held: ArcSwapOption::from_pointee(Held { set, generation: 0, confirmed_at: Instant::now() }),
-            from: None,
-        }
+        Self::Fixed(Held { set, generation: 0, confirmed_at: Instant::now() })
     }
 
     /// Keys from a URL, which is not asked yet.
     pub(crate) fn from_url(url: Uri, ask: Ask, refresh: Duration, timeout: Duration) -> Self {
         let from = From { url, ask, refresh, timeout, asked_at: Mutex::new(None) };
-        Self { held: ArcSwapOption::empty(), from: Some(from) }
+        Self::Asked(Asked { held: ArcSwapOption::empty(), from })
     }
 
     /// The keys, if there are any that may be used.
-    pub(crate) fn now(&self) -> Option<Arc<Held>> {
-        let held = self.held.load_full()?;
-        let limit = self.from.as_ref().map(|from| UNCONFIRMED_MAX.max(from.refresh * 6));
-        limit.is_none_or(|limit| held.confirmed_at.elapsed() <= limit).then_some(held)
+    pub(crate) fn now(&self) -> Option<Now<'_>> {
+        match self {
+            Self::Fixed(held) => Some(Now::Fixed(held)),
+            Self::Asked(asked) => asked.now().map(Now::Asked),
+        }
     }
 
     /// Whether they should be asked for again.
     pub(crate) fn are_due(&self) -> bool {
-        let Some(from) = &self.from else { return false };
-        self.held.load().as_ref().is_none_or(|held| held.confirmed_at.elapsed() >= from.refresh)
+        match self {
+            Self::Fixed(_) => false,
+            Self::Asked(asked) => asked.are_due(),
+        }
     }
 
     /// Asks for them again, unless that was done just now. Whoever comes meanwhile waits for the same answer.
     pub(crate) async fn refresh(&self) {
-        let Some(from) = &self.from else { return };
-        let mut asked_at = from.asked_at.lock().await;
+        match self {
+            Self::Fixed(_) => {}
+            Self::Asked(asked) => asked.refresh().await,
+        }
+    }
+}
+
+impl Asked {
+    fn now(&self) -> Option<Arc<Held>> {
+        let held = self.held.load_full()?;
+        let limit = UNCONFIRMED_MAX.max(self.from.refresh * 6);
+        (held.confirmed_at.elapsed() <= limit).then_some(held)
+    }
+
+    fn are_due(&self) -> bool {
+        self.held.load().as_ref().is_none_or(|held| held.confirmed_at.elapsed() >= self.from.refresh)
+    }
+
+    async fn refresh(&self) {
+        let From { url, ask, timeout, asked_at, .. } = &self.from;
+        let mut asked_at = asked_at.lock().await;
         if asked_at.is_some_and(|asked_at| asked_at.elapsed() < ASKED_EVERY) {
             return;
         }
         *asked_at = Some(Instant::now());
-        let request = Request::get(from.url.clone()).header("accept", "application/json").body(());
+        let request = Request::get(url.clone()).header("accept", "application/json").body(());
         let request = request.expect("a URL that was parsed makes a request");
-        let reason = match tokio::time::timeout(from.timeout, from.ask.ask(request)).await {
-            Err(_) => format!("no answer within {} ms", from.timeout.as_millis()),
+        let reason = match tokio::time::timeout(*timeout, ask.ask(request)).await {
+            Err(_) => format!("no answer within {} ms", timeout.as_millis()),
             Ok(Err(error)) => error.to_string(),
             Ok(Ok((status, _))) if !status.is_success() => format!("the answer is {status}"),
             Ok(Ok((_, body))) => match KeySet::parse(&String::from_utf8_lossy(&body)) {
@@ -90,7 +135,7 @@ impl Keys {
                 Err(error) => error.to_string(),
             },
         };
-        tracing::warn!(url = %from.url, reason, "the keys of tokens could not be fetched; those known stay in use for a while");
+        tracing::warn!(%url, reason, "the keys of tokens could not be fetched; those known stay in use for a while");
     }
 
     fn put(&self, set: KeySet) {

@@ -293,7 +293,7 @@ impl Identities {
         let (this, head) = (self.clone(), head.clone());
         let outcome = async move {
             tokens.keys().refresh().await;
-            match tokens.judge(&token, now, &this.key, None) {
+            match tokens.judge(token.as_bytes(), now, &this.key, None) {
                 Look::Believed(believed) => this.believed(&believed, tokens.accounted(), &head),
                 // The keys were asked for just now, or are there: it is the token that is wrong.
                 Look::AskKeys(_) if tokens.keys().now().is_some() => Outcome::Bad,

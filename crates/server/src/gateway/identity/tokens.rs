@@ -34,6 +34,8 @@ use super::{
 const SEEN_MAX: usize = 50_000;
 /// Longest token that a connection holds, in bytes.
 const LAST_BYTES_MAX: usize = 2048;
+/// The scheme of tokens (RFC 6750, 2.1).
+const BEARER: &[u8] = b"bearer";
 /// Tells ways from each other, also from those of a former configuration.
 static WAYS: AtomicU64 = AtomicU64::new(0);
 
@@ -63,10 +65,10 @@ impl LastToken {
         *self.0.lock() = None;
     }
 
-    fn find(&self, token: &str) -> Option<Arc<Remembered>> {
+    fn find(&self, token: &[u8]) -> Option<Arc<Remembered>> {
         let last = self.0.lock();
         let Presented { text, held } = last.as_ref()?;
-        constant_time_eq(text, token.as_bytes()).then(|| held.clone())
+        constant_time_eq(text, token).then(|| held.clone())
     }
 
     fn note(&self, token: &str, held: &Arc<Remembered>) {
@@ -154,12 +156,19 @@ impl Tokens {
     }
 
     /// Judges a token by the keys that are there.
-    pub(crate) fn judge(&self, token: &str, now: Duration, key: &HashKey, last: Option<&LastToken>) -> Look {
-        let Some(keys) = self.keys.now() else { return Look::AskKeys(token.to_owned()) };
-        let holds = |held: &Arc<Remembered>| held.way == self.number && held.generation == keys.generation;
+    pub(crate) fn judge(&self, token: &[u8], now: Duration, key: &HashKey, last: Option<&LastToken>) -> Look {
+        let keys = self.keys.now();
+        let holds = |held: &Arc<Remembered>| {
+            held.way == self.number && keys.as_ref().is_some_and(|keys| held.generation == keys.generation)
+        };
         if let Some(held) = last.and_then(|last| last.find(token)).filter(holds) {
             return held.judged(now);
         }
+        // Only now, because it is looked at byte by byte.
+        let Some(token) = std::str::from_utf8(token).ok().filter(|token| token.is_ascii()) else {
+            return Look::Refused(TokenFault::Malformed);
+        };
+        let Some(keys) = &keys else { return Look::AskKeys(token.to_owned()) };
         let digest = key.digest(&[self.rules.way.as_bytes(), token.as_bytes()]);
         let note = |held: &Arc<Remembered>| last.iter().for_each(|last| last.note(token, held));
         if let Some(held) = self.seen.get(&digest).filter(holds) {
@@ -180,26 +189,27 @@ impl Tokens {
     }
 
     /// The request's one token. Of several it could not be told which the backend goes by.
-    fn token<'a>(&self, headers: &'a HeaderMap) -> Result<Option<&'a str>, TokenFault> {
+    fn token<'a>(&self, headers: &'a HeaderMap) -> Result<Option<&'a [u8]>, TokenFault> {
         if let Some(name) = &self.cookie {
             let mut found = cookies(headers).filter(|(own, _)| *own == name.as_bytes()).map(|(_, value)| value);
             return match (found.next(), found.next()) {
-                (None, _) => Ok(None),
-                (Some(value), None) => std::str::from_utf8(value).map(Some).map_err(|_| TokenFault::Malformed),
-                (Some(_), Some(_)) => Err(TokenFault::Malformed),
+                (value, None) => Ok(value),
+                (_, Some(_)) => Err(TokenFault::Malformed),
             };
         }
         let mut lines = headers.get_all(header::AUTHORIZATION).iter();
         let line = match (lines.next(), lines.next()) {
             (None, _) => return Ok(None),
             (Some(_), Some(_)) => return Err(TokenFault::Malformed),
-            (Some(line), None) => line.to_str().map_err(|_| TokenFault::Malformed)?,
+            (Some(line), None) => line,
         };
-        Ok(match line.split_once(' ') {
-            Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => Some(token.trim()),
+        let bytes = line.as_bytes();
+        let scheme = bytes.iter().take(BEARER.len() + 1).position(|byte| *byte == b' ');
+        match scheme.map(|end| bytes.split_at(end)) {
+            Some((scheme, token)) if scheme.eq_ignore_ascii_case(BEARER) => Ok(Some(token.trim_ascii())),
             // Another scheme: some other way may know it.
-            _ => None,
-        })
+            _ => line.to_str().map(|_| None).map_err(|_| TokenFault::Malformed),
+        }
     }
 }
 
@@ -225,7 +235,7 @@ mod tests {
     }
 
     fn judged(tokens: &Tokens, token: &str, now: u64, last: &LastToken) -> Option<String> {
-        match tokens.judge(token, Duration::from_secs(now), &HashKey::derive(b"key"), Some(last)) {
+        match tokens.judge(token.as_bytes(), Duration::from_secs(now), &HashKey::derive(b"key"), Some(last)) {
             Look::Believed(held) => Some(held.verified().subject.clone()),
             _ => None,
         }
@@ -237,14 +247,14 @@ mod tests {
         let (ann, bob) = (token("ann"), token("bob"));
         for (token, subject) in [(&ann, "ann"), (&ann, "ann"), (&bob, "bob"), (&ann, "ann")] {
             assert_eq!(judged(&tokens, token, 10, &last).as_deref(), Some(subject));
-            assert!(last.find(token).is_some());
+            assert!(last.find(token.as_bytes()).is_some());
         }
-        assert!(last.find(&bob).is_none());
+        assert!(last.find(bob.as_bytes()).is_none());
         for other in [format!("{ann}x"), ann[..ann.len() - 1].to_owned(), ann.to_uppercase(), String::new()] {
             assert_eq!(judged(&tokens, &other, 10, &last), None, "{other}");
         }
         last.forget();
-        assert!(last.find(&ann).is_none());
+        assert!(last.find(ann.as_bytes()).is_none());
     }
 
     #[test]
@@ -258,12 +268,33 @@ mod tests {
     }
 
     #[test]
+    fn what_is_no_bearer_token_is_left_to_others_if_it_can_be_read() {
+        let found = |line: &[u8]| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::AUTHORIZATION, line.try_into().unwrap());
+            tokens("a").token(&headers).map(|token| token.map(<[u8]>::to_vec))
+        };
+        for line in [&b"Bearer  x.y "[..], b"bearer x.y", b"BEARER x.y"] {
+            assert_eq!(found(line), Ok(Some(b"x.y".to_vec())), "{line:?}");
+        }
+        for line in [&b"Basic eDp5"[..], b"Bearer", b"Bearers x.y", b"", b"x Bearer y"] {
+            assert_eq!(found(line), Ok(None), "{line:?}");
+        }
+        assert_eq!(found(b"Basic \xe4"), Err(TokenFault::Malformed));
+        assert_eq!(found(b"Bearer \xe4"), Ok(Some(b"\xe4".to_vec())));
+        let judged = |token: &[u8]| tokens("a").judge(token, Duration::ZERO, &HashKey::derive(b"key"), None);
+        for token in [&b"\xe4"[..], "ä".as_bytes()] {
+            assert!(matches!(judged(token), Look::Refused(TokenFault::Malformed)), "{token:?}");
+        }
+    }
+
+    #[test]
     fn a_long_token_is_not_held_by_a_connection() {
         let (tokens, last) = (tokens("a"), LastToken::default());
         let claims =
             json!({"iss": "i", "aud": "a", "sub": "u", "org": "o", "exp": 1000, "more": "x".repeat(LAST_BYTES_MAX)});
         let long = encode(&Header::default(), &claims, &EncodingKey::from_secret(SECRET)).unwrap();
-        assert!(judged(&tokens, &long, 10, &last).is_some() && last.find(&long).is_none());
+        assert!(judged(&tokens, &long, 10, &last).is_some() && last.find(long.as_bytes()).is_none());
         assert!(!format!("{last:?}").contains("ey"));
     }
 }

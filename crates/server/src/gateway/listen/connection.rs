@@ -6,23 +6,16 @@
 //! - It does at once what it is told by its state: rest, finish, close.
 
 use std::{
-    convert::Infallible,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
 };
 
-use bytes::Bytes;
-use http::{Request, Response};
-use http_body::Body;
-use hyper::{
-    body::Incoming,
-    server::conn::{http1, http2},
-};
+use hyper::server::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use tower::Service;
 
 use super::{
+    serve::Serve,
     service::ConnectionService,
     settings::ListenSettings,
     state::{Command, ConnectionState, Phase},
@@ -71,26 +64,14 @@ type Http1<S> = http1::UpgradeableConnection<TokioIo<Watched>, ConnectionService
 type Http2<S> = http2::Connection<TokioIo<Watched>, ConnectionService<S>, TokioExecutor>;
 
 /// One connection; a future that is over when it is.
-pub(crate) struct Connection<S, B>
-where
-    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
-    S::Future: Send + 'static,
-    B: Body<Data = Bytes> + Send + 'static,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-{
-    stage: Stage<S, B>,
+pub(crate) struct Connection<S: Serve> {
+    stage: Stage<S>,
     state: Arc<ConnectionState>,
     protocols: Arc<Protocols>,
     finishing: bool,
 }
 
-enum Stage<S, B>
-where
-    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
-    S::Future: Send + 'static,
-    B: Body<Data = Bytes> + Send + 'static,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-{
+enum Stage<S: Serve> {
     /// No byte of a request yet.
     Waiting(Box<(Watched, ConnectionService<S>)>),
     Http1(Box<Http1<S>>),
@@ -98,15 +79,9 @@ where
     Over,
 }
 
-impl<S, B> Connection<S, B>
-where
-    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
-    S::Future: Send + 'static,
-    B: Body<Data = Bytes> + Send + 'static,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-{
+impl<S: Serve> Connection<S> {
     pub(crate) fn new(stream: Watched, service: ConnectionService<S>, protocols: Arc<Protocols>) -> Self {
-        let state = service.state.clone();
+        let state = service.connection.state.clone();
         let mut connection = Self { stage: Stage::Over, state, protocols, finishing: false };
         if stream.agreed_on_http2() {
             connection.begin_http2(stream, service);
@@ -184,13 +159,7 @@ where
     }
 }
 
-impl<S, B> Future for Connection<S, B>
-where
-    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
-    S::Future: Send + 'static,
-    B: Body<Data = Bytes> + Send + 'static,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-{
+impl<S: Serve> Future for Connection<S> {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {

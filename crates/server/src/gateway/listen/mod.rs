@@ -2,21 +2,21 @@
 //!
 //! ```no_run
 //! # async fn start(gateway: unstale_server::gateway::proxy::Forward) -> Result<(), Box<dyn std::error::Error>> {
-//! use unstale_server::{gateway::listen::{Listener, ListenSettings}, run::stop_signal};
+//! use unstale_server::{gateway::listen::{Listener, ListenSettings, Mounted}, run::stop_signal};
 //!
 //! let listener = Listener::bind(ListenSettings::new("0.0.0.0:8080".parse()?)).await?;
-//! listener.run(gateway, stop_signal()).await;
+//! listener.run(Mounted(gateway), stop_signal()).await;
 //! # Ok(())
 //! # }
 //! ```
 //!
 //! *Decide* (pure): [`hygiene`] whether a request is read alike by all · [`state`] what is due for a connection. *Do*:
-//! [`registry`] all open connections · [`connection`] one of them · [`service`] each request of it · [`stream`] its bytes ·
-//! [`tls`] the certificate.
+//! [`registry`] all open connections · [`connection`] one of them · [`service`] each request of it · [`serve`] what answers
+//! it · [`stream`] its bytes · [`tls`] the certificate.
 //!
 //! # Invariants
 //! - Before anything looks at a request, [`hygiene`] has passed it.
-//! - Every request carries its [`ClientConnection`], with the peer's address, and its [`PeerCertificate`] if the client
+//! - With every request comes its [`ClientConnection`], with the peer's address, and its [`PeerCertificate`] if the client
 //!   showed one.
 //! - After the stop no connection is accepted, what runs may end within the drain limit, and then all is closed.
 
@@ -24,26 +24,22 @@ mod connection;
 pub(crate) mod hygiene;
 mod peer;
 mod registry;
+mod serve;
 mod service;
 mod settings;
 mod state;
 mod stream;
 mod tls;
 
-use std::{convert::Infallible, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
-use bytes::Bytes;
 use futures_util::FutureExt as _;
-use http::{Request, Response};
-use http_body::Body;
-use hyper::body::Incoming;
 use tokio::{
     net::{TcpListener, TcpSocket, TcpStream},
     task::{JoinSet, unconstrained, yield_now},
     time::{sleep, timeout},
 };
 use tokio_rustls::TlsAcceptor;
-use tower::Service;
 
 use self::{
     connection::{Connection, Protocols},
@@ -55,6 +51,7 @@ use self::{
 };
 pub use self::{
     peer::{AlternativeName, ClientConnection, PeerAddress, PeerCertificate},
+    serve::{Mounted, Serve},
     settings::{ClientAuthority, ListenSettings, ListenTls},
 };
 use super::tls::TlsError;
@@ -140,13 +137,7 @@ impl Listener {
     }
 
     /// Answers requests until `stop` is over and what runs has ended.
-    pub async fn run<S, B>(self, service: S, stop: impl Future<Output = ()> + Send)
-    where
-        S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
-        S::Future: Send + 'static,
-        B: Body<Data = Bytes> + Send + 'static,
-        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-    {
+    pub async fn run(self, service: impl Serve, stop: impl Future<Output = ()> + Send) {
         let Self { tcp, settings, certificates, registry } = self;
         let watched = async {
             match &certificates {
@@ -189,18 +180,13 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
-async fn accept<S, B>(
+async fn accept(
     tcp: TcpListener,
     settings: ListenSettings,
     certificates: Option<Arc<Certificates>>,
     registry: Arc<Registry>,
-    service: S,
-) where
-    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
-    S::Future: Send + 'static,
-    B: Body<Data = Bytes> + Send + 'static,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-{
+    service: impl Serve,
+) {
     let protocols = Arc::new(Protocols::new(&settings));
     let mut at_a_stretch = 0;
     loop {
@@ -228,11 +214,12 @@ async fn accept<S, B>(
         // Small answers must not wait for more to come (Nagle); a socket that refuses the option still works.
         let _ = stream.set_nodelay(true);
         let state = registry.open(place, certificates.is_some());
-        let service = ConnectionService { inner: service.clone(), peer: PeerAddress(peer), certificate: None, state };
+        let connection = ClientConnection { state, peer: PeerAddress(peer), certificate: None };
+        let service = ConnectionService { inner: service.clone(), connection };
         let protocols = protocols.clone();
         match &certificates {
             None => {
-                let stream = Watched::new(ClientStream::Plain(stream), service.state.clone());
+                let stream = Watched::new(ClientStream::Plain(stream), service.connection.state.clone());
                 tokio::spawn(Connection::new(stream, service, protocols));
             }
             Some(certificates) => {
@@ -243,25 +230,20 @@ async fn accept<S, B>(
     }
 }
 
-async fn serve_tls<S, B>(
+async fn serve_tls(
     acceptor: TlsAcceptor,
     stream: TcpStream,
     limit: Duration,
-    mut service: ConnectionService<S>,
+    mut service: ConnectionService<impl Serve>,
     protocols: Arc<Protocols>,
-) where
-    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
-    S::Future: Send + 'static,
-    B: Body<Data = Bytes> + Send + 'static,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-{
+) {
     let stream = match timeout(limit, acceptor.accept(stream)).await {
         Ok(Ok(stream)) => stream,
-        Ok(Err(error)) => return tracing::debug!(%error, peer = %service.peer.0, "a TLS handshake failed"),
-        Err(_) => return tracing::debug!(peer = %service.peer.0, "a TLS handshake took too long"),
+        Ok(Err(error)) => return tracing::debug!(%error, peer = %service.connection.peer.0, "a TLS handshake failed"),
+        Err(_) => return tracing::debug!(peer = %service.connection.peer.0, "a TLS handshake took too long"),
     };
     let shown = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
-    service.certificate = shown.and_then(PeerCertificate::read);
-    let stream = Watched::new(ClientStream::Tls(Box::new(stream)), service.state.clone());
+    service.connection.certificate = shown.and_then(PeerCertificate::read);
+    let stream = Watched::new(ClientStream::Tls(Box::new(stream)), service.connection.state.clone());
     Connection::new(stream, service, protocols).await;
 }

@@ -129,14 +129,18 @@ fn alternative(name: &GeneralName<'_>) -> Option<AlternativeName> {
 pub struct ClientConnection {
     pub(crate) state: Arc<ConnectionState>,
     pub(crate) peer: PeerAddress,
-    /// Whether the client reads interim answers: HTTP/1.1.
-    pub(crate) hints: bool,
+    pub(crate) certificate: Option<PeerCertificate>,
 }
 
 impl ClientConnection {
     /// The address of who connected.
     pub fn peer(&self) -> PeerAddress {
         self.peer
+    }
+
+    /// The certificate that the client showed, if it showed one.
+    pub fn certificate(&self) -> Option<&PeerCertificate> {
+        self.certificate.as_ref()
     }
 
     /// Whether it is TLS.
@@ -149,16 +153,10 @@ impl ClientConnection {
         self.state.last_token()
     }
 
-    /// Whether early hints can be sent: on HTTP/1.1. In HTTP/2 hyper lets a server send no interim answer.
-    pub(crate) fn takes_hints(&self) -> bool {
-        self.hints
-    }
-
-    /// Sends 103 with these fields ahead of the answer, if nothing else is about to be sent.
+    /// Sends 103 with these fields ahead of the answer, if nothing else is about to be sent. Only where the client
+    /// speaks HTTP/1.1.
     pub(crate) fn hint(&self, headers: &HeaderMap) {
-        if self.hints {
-            self.state.hint(headers);
-        }
+        self.state.hint(headers);
     }
 
     /// How this hop is told to servers; made once, unless the client asks for many hosts.

@@ -4,7 +4,7 @@ use std::{
     convert::Infallible,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll, Waker, ready},
+    task::{Context, Poll, ready},
 };
 
 use axum::response::IntoResponse as _;
@@ -13,52 +13,29 @@ use http::{HeaderValue, Request, Response, StatusCode, Version, header};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use pin_project_lite::pin_project;
-use tower::{Service, ServiceExt as _, util::Oneshot};
 
-use super::{
-    hygiene,
-    peer::{ClientConnection, PeerAddress, PeerCertificate},
-    state::ConnectionState,
-};
+use super::{hygiene, peer::ClientConnection, serve::Serve, state::ConnectionState};
 
 /// The service of one connection.
 #[derive(Clone)]
 pub(crate) struct ConnectionService<S> {
     pub(crate) inner: S,
-    pub(crate) peer: PeerAddress,
-    pub(crate) certificate: Option<PeerCertificate>,
-    pub(crate) state: Arc<ConnectionState>,
+    pub(crate) connection: ClientConnection,
 }
 
-impl<S, B> hyper::service::Service<Request<Incoming>> for ConnectionService<S>
-where
-    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone,
-{
-    type Response = Response<ServedBody<B>>;
+impl<S: Serve> hyper::service::Service<Request<Incoming>> for ConnectionService<S> {
+    type Response = Response<ServedBody<S::Body>>;
     type Error = Infallible;
     type Future = Serving<S>;
 
     fn call(&self, request: Request<Incoming>) -> Serving<S> {
-        let running = Running::begin(&self.state);
+        let running = Running::begin(&self.connection.state);
         let (mut head, body) = request.into_parts();
-        let version = head.version;
         let kind = if let Err(refusal) = hygiene::clean(&mut head) {
             tracing::debug!(?refusal, "a request was refused");
-            Kind::Refused { refusal: Some(refusal), version }
+            Kind::Refused { refusal: Some(refusal), version: head.version }
         } else {
-            let hints = version == Version::HTTP_11;
-            // One for all that is known of the connection: each costs an allocation, and a fourth a larger table.
-            head.extensions.insert(ClientConnection { state: self.state.clone(), peer: self.peer, hints });
-            if let Some(certificate) = &self.certificate {
-                head.extensions.insert(certificate.clone());
-            }
-            let request = Request::from_parts(head, body);
-            let mut inner = self.inner.clone();
-            match inner.poll_ready(&mut Context::from_waker(Waker::noop())) {
-                Poll::Ready(Ok(())) => Kind::Called { answer: inner.call(request) },
-                // It will be asked again, by who can wait.
-                Poll::Pending => Kind::Waiting { answer: Box::pin(inner.oneshot(request)) },
-            }
+            Kind::Called { answer: self.inner.serve(Request::from_parts(head, body), &self.connection) }
         };
         Serving { kind, running: Some(running) }
     }
@@ -82,7 +59,7 @@ impl Drop for Running {
 
 pin_project! {
     /// An answer on its way.
-    pub(crate) struct Serving<S: Service<Request<Incoming>>> {
+    pub(crate) struct Serving<S: Serve> {
         #[pin]
         kind: Kind<S>,
         running: Option<Running>,
@@ -91,28 +68,20 @@ pin_project! {
 
 pin_project! {
     #[project = KindProjection]
-    enum Kind<S: Service<Request<Incoming>>> {
+    enum Kind<S: Serve> {
         Called { #[pin] answer: S::Future },
-        Waiting { answer: Pin<Box<Oneshot<S, Request<Incoming>>>> },
         Refused { refusal: Option<hygiene::Refusal>, version: Version },
     }
 }
 
-impl<S, B> Future for Serving<S>
-where
-    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
-{
-    type Output = Result<Response<ServedBody<B>>, Infallible>;
+impl<S: Serve> Future for Serving<S> {
+    type Output = Result<Response<ServedBody<S::Body>>, Infallible>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let answer = match this.kind.project() {
             KindProjection::Called { answer } => {
                 let Ok(answer) = ready!(answer.poll(cx));
-                answer.map(|body| (Some(body), None))
-            }
-            KindProjection::Waiting { answer } => {
-                let Ok(answer) = ready!(answer.as_mut().poll(cx));
                 answer.map(|body| (Some(body), None))
             }
             KindProjection::Refused { refusal, version } => {

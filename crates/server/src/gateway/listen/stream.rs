@@ -1,6 +1,7 @@
 //! A client's connection, watched: what comes and goes is noted in its state, and early hints go out ahead of the answer.
 
 use std::{
+    cell::RefCell,
     io,
     pin::Pin,
     sync::Arc,
@@ -14,6 +15,15 @@ use tokio::{
 use tokio_rustls::server::TlsStream;
 
 use super::state::ConnectionState;
+
+/// Up to so many bytes that come in several parts are put together before they are sent: a plain send costs the system
+/// less than a gathering one, by more than copying so few takes.
+const JOINED_BYTES_MAX: usize = 4096;
+
+thread_local! {
+    /// Where they are put together.
+    static JOINED: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
 
 /// A client's connection.
 pub(crate) enum ClientStream {
@@ -166,6 +176,25 @@ impl AsyncWrite for Watched {
     }
 }
 
+/// Writes what is little in one piece, and all else as it is.
+fn poll_write_joined(
+    stream: Pin<&mut TcpStream>,
+    cx: &mut Context<'_>,
+    bufs: &[io::IoSlice<'_>],
+) -> Poll<io::Result<usize>> {
+    match bufs {
+        [one] => stream.poll_write(cx, one),
+        several if several.iter().map(|part| part.len()).sum::<usize>() <= JOINED_BYTES_MAX => {
+            JOINED.with_borrow_mut(|joined| {
+                joined.clear();
+                several.iter().for_each(|part| joined.extend_from_slice(part));
+                stream.poll_write(cx, joined)
+            })
+        }
+        many => stream.poll_write_vectored(cx, many),
+    }
+}
+
 impl AsyncRead for ClientStream {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
@@ -189,7 +218,7 @@ impl AsyncWrite for ClientStream {
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+            Self::Plain(stream) => poll_write_joined(Pin::new(stream), cx, bufs),
             Self::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
         }
     }

@@ -41,6 +41,8 @@ struct Prepared {
     host_is_field: bool,
     upgrade: Option<Upgrade>,
     connection: Option<ClientConnection>,
+    /// Whether its client reads interim answers. In HTTP/2 it does as well, and hyper lets a server send none.
+    takes_hints: bool,
     progress: Option<Arc<SendProgress>>,
     /// The body waits until the server wants it.
     gated: bool,
@@ -59,7 +61,12 @@ struct Answered {
 }
 
 /// Forwards a request. Its head is made as it is called, so that the future holds no other.
-pub(crate) fn forward<B>(shared: &Arc<Shared>, upstream: Arc<Upstream>, request: Request<B>) -> Forwarding
+pub(crate) fn forward<B>(
+    shared: &Arc<Shared>,
+    upstream: Arc<Upstream>,
+    connection: Option<ClientConnection>,
+    request: Request<B>,
+) -> Forwarding
 where
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
@@ -68,7 +75,7 @@ where
     upstream.began();
     let fields = hop::Fields::of(&head.headers);
     let body = SentBody::new(body, fields.expect);
-    match prepare(shared, head, &body, fields) {
+    match prepare(shared, connection, head, &body, fields) {
         Ok(prepared) => {
             let shared = shared.clone();
             Box::pin(async move {
@@ -100,11 +107,11 @@ fn failed(shared: &Shared, upstream: &Upstream, failure: &Failure) -> Response<F
 /// Makes the head as servers get it.
 fn prepare(
     shared: &Shared,
+    connection: Option<ClientConnection>,
     mut head: request::Parts,
     body: &SentBody,
     fields: hop::Fields,
 ) -> Result<Prepared, Failure> {
-    let connection = head.extensions.remove::<ClientConnection>();
     let peer = connection.as_ref().map(|connection| connection.peer().0.ip());
     let wanted = || hop::wanted_upgrade(&head.method, head.version, &head.headers);
     let protocols = fields.upgrade.then(wanted).flatten();
@@ -139,6 +146,7 @@ fn prepare(
         host,
         host_is_field,
         upgrade,
+        takes_hints: head.version == Version::HTTP_11,
         connection,
         progress: body.progress(),
         gated: fields.expect,
@@ -316,7 +324,7 @@ impl Prepared {
     /// Has interim answers told: "go on" opens the body's gate, early hints go to the client.
     fn listen_for_interim(&self, request: &mut Request<SentBody>) {
         let progress = self.progress.clone().filter(|_| self.gated);
-        let hints = self.connection.clone().filter(ClientConnection::takes_hints);
+        let hints = self.connection.clone().filter(|_| self.takes_hints);
         if progress.is_none() && hints.is_none() {
             return;
         }

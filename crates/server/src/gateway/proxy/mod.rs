@@ -42,7 +42,10 @@ pub use self::{
     network::{BadNetwork, Network},
 };
 use self::{forwarded::Via, tunnel::TunnelCounts};
-use super::upstream::{Target, Upstream};
+use super::{
+    listen::ClientConnection,
+    upstream::{Target, Upstream},
+};
 
 /// How requests are forwarded, whatever the upstream.
 #[derive(Clone, Debug)]
@@ -96,18 +99,19 @@ impl Forward {
         Self { shared: Arc::new(Shared { settings, via, tunnels: Arc::default() }) }
     }
 
-    /// Forwards a request to an upstream. As [`call`](Service::call), for who has the upstream at hand: an extension costs
-    /// an allocation.
+    /// Forwards a request to an upstream. As [`call`](Service::call), for who has the upstream at hand, and the connection
+    /// if it came on one: an extension costs an allocation.
     pub(crate) fn forward<B>(
         &self,
         upstream: Arc<Upstream>,
+        connection: Option<ClientConnection>,
         request: Request<B>,
     ) -> BoxFuture<'static, Result<Response<ForwardBody>, Infallible>>
     where
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        attempt::forward(&self.shared, upstream, request)
+        attempt::forward(&self.shared, upstream, connection, request)
     }
 
     /// What went through upgraded connections.
@@ -143,8 +147,9 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        let connection = request.extensions_mut().remove();
         match request.extensions_mut().remove() {
-            Some(Target(upstream)) => self.forward(upstream, request),
+            Some(Target(upstream)) => self.forward(upstream, connection, request),
             None => attempt::no_target(&self.shared),
         }
     }

@@ -13,7 +13,7 @@ use tokio::{
 };
 use tower::{ServiceExt as _, util::BoxCloneSyncService};
 use unstale_server::gateway::{
-    listen::{ListenHandle, ListenSettings, Listener},
+    listen::{ListenHandle, ListenSettings, Listener, Mounted},
     proxy::{Forward, ForwardBody, ForwardSettings},
     upstream::{ServerAddress, Target, Upstream, UpstreamSettings},
 };
@@ -64,7 +64,7 @@ impl Gateway {
         let listener = Listener::bind(listen).await.unwrap();
         let (addr, handle) = (listener.local_addr().unwrap(), listener.handle());
         let (stop, stopped) = oneshot::channel::<()>();
-        let task = tokio::spawn(listener.run(service, async move { drop(stopped.await) }));
+        let task = tokio::spawn(listener.run(Mounted(service), async move { drop(stopped.await) }));
         Self { addr, upstream, forward, handle, stop: Some(stop), task: Some(task) }
     }
 

@@ -14,7 +14,7 @@ use rustls::{
 use tokio::{io::AsyncWriteExt as _, net::TcpStream};
 use tokio_rustls::{TlsConnector, client::TlsStream};
 use unstale_server::gateway::{
-    listen::{AlternativeName, ClientAuthority, ListenSettings, ListenTls, Listener, PeerCertificate},
+    listen::{AlternativeName, ClientAuthority, ClientConnection, ListenSettings, ListenTls, Listener, Mounted},
     proxy::ForwardSettings,
     upstream::{CertificateFiles, ServerAddress, UpstreamTls},
 };
@@ -152,14 +152,14 @@ async fn a_client_may_have_to_prove_who_it_is() {
     let listener = Listener::bind(settings).await.unwrap();
     let addr = listener.local_addr().unwrap();
     let told = tower::service_fn(|request: http::Request<hyper::body::Incoming>| async move {
-        let shown = request.extensions().get::<PeerCertificate>().unwrap();
+        let shown = request.extensions().get::<ClientConnection>().unwrap().certificate().unwrap();
         assert_eq!(shown.fingerprint().len(), 64);
         assert!(shown.names().contains(&AlternativeName::Uri("spiffe://test/billing".into())), "{shown:?}");
         assert!(shown.names().contains(&AlternativeName::Dns("billing".into())), "{shown:?}");
         let text = format!("{} {}", shown.subject(), shown.common_name().unwrap());
         Ok::<_, std::convert::Infallible>(http::Response::new(http_body_util::Full::new(bytes::Bytes::from(text))))
     });
-    let task = tokio::spawn(listener.run(told, std::future::pending()));
+    let task = tokio::spawn(listener.run(Mounted(told), std::future::pending()));
     let ca = authority.path("ca.pem");
     let billing = authority.sign("billing", "billing");
     let answer = ask(connect(&client(&ca, Some(&billing), &[]), addr).await.unwrap()).await.unwrap();

@@ -1,0 +1,45 @@
+//! What answers the requests of connections.
+
+use std::convert::Infallible;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body;
+use hyper::body::Incoming;
+use tower::{Service, ServiceExt as _, util::Oneshot};
+
+use super::peer::ClientConnection;
+
+/// Answers the requests of connections.
+///
+/// Beside a [`Service`], it is told of the connection as it is: an extension of each request would cost an allocation,
+/// and a clone of the service and of what it holds some locked operations.
+pub trait Serve: Clone + Send + 'static {
+    /// The body of an answer.
+    type Body: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + 'static;
+    /// An answer on its way.
+    type Future: Future<Output = Result<Response<Self::Body>, Infallible>> + Send + 'static;
+
+    /// Answers a request that came on this connection.
+    fn serve(&self, request: Request<Incoming>, connection: &ClientConnection) -> Self::Future;
+}
+
+/// A service. It finds the [`ClientConnection`] among the request's extensions.
+#[derive(Clone, Debug)]
+pub struct Mounted<S>(pub S);
+
+impl<S, B> Serve for Mounted<S>
+where
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send + 'static,
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    type Body = B;
+    type Future = Oneshot<S, Request<Incoming>>;
+
+    fn serve(&self, mut request: Request<Incoming>, connection: &ClientConnection) -> Self::Future {
+        request.extensions_mut().insert(connection.clone());
+        self.0.clone().oneshot(request)
+    }
+}
