@@ -6,13 +6,14 @@ use anyhow::Context as _;
 use platform::{app::App, demo, settings::Settings};
 use unstale_server::{
     run::{Server, stop_signal},
+    runtime::runtime,
     settings::Sources,
     telemetry,
 };
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    match run().await {
+fn main() -> ExitCode {
+    let runtime = runtime().expect("the system gives a runtime what it needs");
+    match runtime.block_on(run()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // The causes in one line, without a backtrace: most of them are for whoever starts the server to correct.

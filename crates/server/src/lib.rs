@@ -9,6 +9,7 @@
 //! | [`metadata`], [`statistics`] | what is kept about the cache: keys, hours and days, how nodes did |
 //! | [`records`] | configuration and books of one cache, put together |
 //! | [`run`] | start, readiness, graceful stop |
+//! | [`runtime`] | the runtime of a server with thousands of connections |
 //! | [`audit`] | who did what: a tamper-evident, searchable trail |
 //! | [`database`] | the relational side: SQLite or PostgreSQL, and this crate's tables |
 //! | [`flags`] | feature flags, and the protocol by which browsers ask for them |
@@ -40,6 +41,7 @@ pub mod problem;
 pub mod rate_limit;
 pub mod records;
 pub mod run;
+pub mod runtime;
 pub mod sealing;
 pub mod secret;
 pub mod settings;

@@ -10,6 +10,7 @@ use unstale_server::{
     audit::{self, cli::AuditCommand},
     gateway::{Gateway, client, config, openapi},
     run::stop_signal,
+    runtime::runtime,
     settings::LogFormat,
     telemetry::{self, BuildInfo},
 };
@@ -18,13 +19,6 @@ use unstale_server::{
 /// request.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
-/// Fewer than a worker's own queue holds (256), with room for what they wake. What does not fit goes to the queue of all
-/// workers, and so behind what comes later.
-const EVENTS_PER_TICK: usize = 192;
-/// As many as tasks run between two looks (Tokio's `event_interval`): a queue that is never empty grows no longer. What is
-/// not taken waits its turn in the system's own queue.
-const EVENTS_PER_BUSY_TICK: usize = 61;
 
 const BUILD: BuildInfo = BuildInfo {
     version: env!("CARGO_PKG_VERSION"),
@@ -114,13 +108,7 @@ enum Purge {
 }
 
 fn main() -> ExitCode {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .max_io_events_per_tick(EVENTS_PER_TICK)
-        .max_io_events_per_busy_tick(EVENTS_PER_BUSY_TICK)
-        .global_queue_interval(1)
-        .build()
-        .expect("the system gives a runtime what it needs");
+    let runtime = runtime().expect("the system gives a runtime what it needs");
     match runtime.block_on(run(Cli::parse().command)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
