@@ -192,9 +192,10 @@ async fn answer(
         Arriving::Driven(_) => clean(&mut head).map_err(Failure::Answer)?,
     }
     let idle = timeouts.body_idle;
-    let body = match channel {
-        Channel::Link(link) => ForwardBody::link(body, link, lease, idle),
-        Channel::Stream(stream) => ForwardBody::stream(body, stream, lease, idle),
+    let body = match (channel, body) {
+        (Channel::Link(link), body) => ForwardBody::link(body, link, lease, idle),
+        (Channel::Stream(stream), Arriving::Driven(body)) => ForwardBody::stream(body, stream, lease, idle),
+        (Channel::Stream(_), Arriving::Counted(_)) => unreachable!("what comes on a stream is the library's to read"),
     };
     Ok(Response::from_parts(head, body))
 }

@@ -70,8 +70,7 @@ impl ForwardBody {
     }
 
     /// What comes on an HTTP/2 connection.
-    pub(crate) fn stream(body: Arriving, stream: Stream, lease: Lease, idle: Duration) -> Self {
-        let Arriving::Driven(body) = body else { return Self::empty() };
+    pub(crate) fn stream(body: Incoming, stream: Stream, lease: Lease, idle: Duration) -> Self {
         if body.is_end_stream() {
             return Self::empty();
         }
