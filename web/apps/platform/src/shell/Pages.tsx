@@ -1,26 +1,38 @@
 import { prefetchReads, useCoherentSession } from '@unstale/client/react';
 import { useEffect } from 'react';
-import { Navigate, Outlet, useLocation } from 'react-router';
+import { Navigate, useLocation } from 'react-router';
 import { useEngagements } from '../api/queries';
 import { getStart } from '../api/reads';
 import { PageLoading } from '../components/states';
+import { needsEngagement, PAGES } from '../pages/routes';
 import { useClientId, useEngagementId } from '../session/session';
+import { Frames } from './Frames';
 import { NAVIGATION } from './navigation';
+import { usePrepared } from './usePrepared';
 
-/** Pages of an engagement need one that still exists; otherwise it is chosen first. */
-export function RequireEngagement() {
+/** The pages of a session. Those of an engagement need one that still exists; otherwise it is chosen first. */
+export function Pages() {
   const clientId = useClientId();
   const engagementId = useEngagementId();
-  const location = useLocation();
+  const { pathname } = useLocation();
   const engagements = useEngagements(clientId);
-  useReadAhead(location.pathname, engagementId);
-  const choose = <Navigate to={`/choose?${new URLSearchParams({ next: location.pathname })}`} replace />;
+  const ahead = usePrepared();
+  useReadAhead(pathname, engagementId);
 
-  if (clientId === null || engagementId === null) return choose;
-  if (engagements.isPending) return <PageLoading />;
-  if (engagements.data && !engagements.data.items.some(({ id }) => id === engagementId)) return choose;
-  // The key drops a page's own state, such as filters, with the engagement it was for.
-  return <Outlet key={engagementId} />;
+  const isKnown = engagements.data?.items.some(({ id }) => id === engagementId);
+  if (needsEngagement(pathname)) {
+    const choose = <Navigate to={`/choose?${new URLSearchParams({ next: pathname })}`} replace />;
+    if (clientId === null || engagementId === null) return choose;
+    if (engagements.isPending) return <PageLoading />;
+    if (isKnown === false) return choose;
+  }
+  const keyOf = (of: string) => {
+    if (of === '/admin' || of.startsWith('/admin/')) return '/admin';
+    // A page's own state, such as filters, goes with the engagement it was for.
+    return needsEngagement(of) ? `${of} ${engagementId}` : of;
+  };
+  const mayPrepare = ahead !== null && (isKnown || !needsEngagement(ahead.pathname));
+  return <Frames routes={PAGES} ahead={mayPrepare ? ahead : null} keyOf={keyOf} />;
 }
 
 /**
@@ -34,7 +46,7 @@ function useReadAhead(pathname: string, engagementId: string | null): void {
     const item = NAVIGATION.find(({ to }) => to === pathname);
     if (item && engagementId !== null) {
       const isFirst = session.activity.counters.reads === 0;
-      prefetchReads(session, [...item.reads(engagementId), ...(isFirst ? [getStart()] : [])]);
+      void prefetchReads(session, [...item.reads(engagementId), ...(isFirst ? [getStart()] : [])]);
     }
   }, [session]);
 }

@@ -1,4 +1,5 @@
 import {
+  hashKey,
   type QueryKey,
   queryOptions,
   type UseQueryOptions,
@@ -6,8 +7,9 @@ import {
   useQuery,
 } from '@tanstack/react-query';
 import type { ApiResponse, QueryParams } from '@unstale/client';
-import { useCallback } from 'react';
+import { useCallback, useSyncExternalStore } from 'react';
 import { useCoherentSession } from './provider.tsx';
+import { useNotedAhead } from './rendered-ahead.tsx';
 import type { CoherentSession } from './session.ts';
 
 /**
@@ -90,7 +92,25 @@ export function coherentQueryOptions<T>(
 }
 
 export function useCoherentQuery<T>(read: Read<T>, options?: ReadOptions<T>): UseQueryResult<T> {
-  return useQuery(coherentQueryOptions(useCoherentSession(), read, options));
+  const all = coherentQueryOptions(useCoherentSession(), read, options);
+  useNotedAhead(hashKey(all.queryKey));
+  return useQuery(all);
+}
+
+/**
+ * What is held of a read now, if anything: for what is rendered ahead. It neither asks for it nor keeps it, so what is known to
+ * be wrong goes, as it does where nobody looks.
+ */
+export function useHeld<T>(read: Read<T> | null): T | undefined {
+  const session = useCoherentSession();
+  const { queryClient } = session;
+  const subscribe = useCallback(
+    (listener: () => void) => queryClient.getQueryCache().subscribe(listener),
+    [queryClient],
+  );
+  return useSyncExternalStore(subscribe, () =>
+    read === null ? undefined : queryClient.getQueryData<T>(keyOf(session, read)),
+  );
 }
 
 /** Handlers for a link or button: what it leads to is read when somebody is about to follow it. */

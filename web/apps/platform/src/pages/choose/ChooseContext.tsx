@@ -15,7 +15,7 @@ import { safeReturnPath } from '../../lib/return-path';
 import { usePermissions } from '../../session/permissions';
 import { chooseEngagement, switchClient, useClientId, useEngagementId } from '../../session/session';
 import { overview } from '../../shell/navigation';
-import { pages } from '../pages';
+import { loadPage } from '../pages';
 import classes from './ChooseContext.module.css';
 
 const loading = (
@@ -134,7 +134,7 @@ const EngagementChoice = memo(function EngagementChoice({
     <Choice
       current={current}
       onChoose={() => onChoose(engagement.id)}
-      intent={onIntent(overview(engagement.id), () => void pages.overview())}
+      intent={onIntent(overview(engagement.id), () => void loadPage('overview'))}
     >
       <Group justify="space-between" gap="xs" wrap="nowrap">
         <Text fw={580}>{engagement.name}</Text>
