@@ -105,6 +105,23 @@ test('tabs of the administration and pages of the inventory are prepared as well
   await page.context().close();
 });
 
+test('of an engagement that is about to be chosen the overview is prepared', async () => {
+  const page = await onOverview();
+  await page.goto('/choose');
+  const other = page.getByRole('region', { name: /^Engagement/ }).locator('button[data-current="false"]').first();
+  const name = await other.locator('p').first().innerText();
+  await waitForLive(page);
+  // A document's first move is from nowhere.
+  await page.mouse.move(5, 5);
+  await other.hover();
+  await behind(page, name);
+  await other.click();
+  await page.getByRole('heading', { level: 1, name, exact: true }).waitFor();
+  assert.deepEqual(await headings(page), [name]);
+  assert.equal(await page.getByRole('button', { name: /^Engagement: / }).getAttribute('aria-label'), `Engagement: ${name}`);
+  await page.context().close();
+});
+
 test('nothing that was prepared outlives the choice or the session that it was for', async () => {
   const page = await onOverview();
   await entry(page, 'Data import').hover();

@@ -6,5 +6,6 @@ export * from '../src/session/preparing';
 export const preparing: Preparing = {
   store: { get: () => null, set: () => {}, subscribe: () => () => {} },
   when: () => {},
+  keepFor: () => {},
   drop: () => {},
 };

@@ -3,7 +3,6 @@ import { type CoherentSession, SessionBoundary } from '@unstale/client/react';
 import { useEffect, useState } from 'react';
 import {
   createMemoryRouter,
-  type Location,
   Outlet,
   parsePath,
   type RouteObject,
@@ -13,11 +12,13 @@ import {
   useSearchParams,
 } from 'react-router';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { useEngagementId } from '../src/session/session';
 import { Frames } from '../src/shell/Frames';
+import type { Ahead } from '../src/shell/usePrepared';
 import { openSession, pause } from './support';
 
 let session: CoherentSession;
-let ahead: Location | null = null;
+let ahead: Ahead | null = null;
 let begun: string[] = [];
 let hasTried = false;
 let isBroken = true;
@@ -33,6 +34,7 @@ function Thing() {
   return (
     <section>
       <h1>{`Thing ${id} ${search.get('of') ?? ''}`}</h1>
+      <p>{useEngagementId()}</p>
       <input aria-label="Note" value={note} onChange={(event) => setNote(event.currentTarget.value)} />
     </section>
   );
@@ -67,8 +69,8 @@ function Go() {
 const App = () => <Frames routes={routes} ahead={ahead} keyOf={(pathname) => pathname} />;
 
 async function at(to: string | null) {
-  ahead =
-    to === null ? null : { pathname: '/', search: '', hash: '', state: null, key: 'k', ...parsePath(to) };
+  const location = { pathname: '/', search: '', hash: '', state: null, key: 'k', ...parsePath(to ?? '') };
+  ahead = to === null ? null : { location, engagementId: 'next' };
   const router = createMemoryRouter(
     [{ element: <Go />, children: [{ path: '*', element: <App />, errorElement: <p>It failed.</p> }] }],
     { initialEntries: ['/things/a'] },
@@ -107,6 +109,7 @@ describe('the page that somebody is about to go to', () => {
   it('is rendered behind the one on screen, for its own address, and does nothing yet', async () => {
     await at('/things/b?of=x');
     expect(headings()).toEqual(['Thing a ', 'Thing b x, hidden']);
+    expect([...document.querySelectorAll('section p')].map((each) => each.textContent)).toEqual(['', 'next']);
     expect(begun).toEqual(['a']);
     expect(document.title).toBe('Thing a');
   });

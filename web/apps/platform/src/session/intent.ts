@@ -6,13 +6,24 @@ import {
 } from '@unstale/client/react';
 import { loadPagesAt } from '../pages/routes';
 import { preparing } from './preparing';
+import { useEngagementId } from './session';
 
-/** For a link or button that leads to `to`: the page's data and code are read, and the page is prepared, when somebody is about to go there. */
-export type OnIntentTo = (to: string, wanted: Wanted) => IntentHandlers;
+/**
+ * For a link or button that leads to `to`: the page's data and code are read, and the page is prepared, when somebody is about
+ * to go there. `engagementId`: the one that is chosen with it, if it is another.
+ */
+export type OnIntentTo = (to: string, wanted: Wanted, engagementId?: string) => IntentHandlers;
 
 export function useIntent(): OnIntentTo {
   const session = useCoherentSession();
+  const chosen = useEngagementId();
   const onIntent = usePrefetchOnIntent();
-  return (to, wanted) =>
-    onIntent(wanted, (read) => preparing.when(Promise.all([read, loadPagesAt(to)]), to, session));
+  return (to, wanted, engagementId = chosen ?? undefined) =>
+    onIntent(wanted, (read) =>
+      preparing.when(Promise.all([read, loadPagesAt(to)]), {
+        to,
+        session,
+        engagementId: engagementId ?? null,
+      }),
+    );
 }

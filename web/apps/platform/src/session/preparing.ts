@@ -9,12 +9,16 @@ import { type CoherentSession, createStore, type Store } from '@unstale/client/r
 export interface Prepared {
   readonly to: string;
   readonly session: CoherentSession;
+  /** The one that it is about, if it is about one: chosen already, or about to be. */
+  readonly engagementId: string | null;
 }
 
 export interface Preparing {
   readonly store: Store<Prepared | null>;
   /** Once `ready` resolves, and unless somebody meanwhile turns to something else. */
-  when(ready: Promise<unknown>, to: string, session: CoherentSession): void;
+  when(ready: Promise<unknown>, where: Prepared): void;
+  /** Drops what is about another engagement. */
+  keepFor(engagementId: string | null): void;
   drop(): void;
 }
 
@@ -37,7 +41,10 @@ export function createPreparing(mayPrepare: () => boolean = isUnhurried): Prepar
   return {
     store,
     drop,
-    when: (ready, to, session) => {
+    keepFor: (engagementId) => {
+      if (store.get()?.engagementId !== engagementId) drop();
+    },
+    when: (ready, where) => {
       if (!mayPrepare()) return;
       const mine = ++turn;
       const rested = new Promise((resolve) => setTimeout(resolve, REST_MS));
@@ -47,7 +54,7 @@ export function createPreparing(mayPrepare: () => boolean = isUnhurried): Prepar
           clearTimeout(timer);
           timer = setTimeout(drop, LIFETIME_MS);
           // The same once more, as when a button that was pointed at takes the focus, changes nothing.
-          store.set((before) => (before?.to === to && before.session === session ? before : { to, session }));
+          store.set((before) => (before && isSame(before, where) ? before : where));
         },
         // Code that cannot be loaded: whoever goes there is told.
         () => {},
@@ -55,6 +62,9 @@ export function createPreparing(mayPrepare: () => boolean = isUnhurried): Prepar
     },
   };
 }
+
+const isSame = (a: Prepared, b: Prepared): boolean =>
+  a.to === b.to && a.session === b.session && a.engagementId === b.engagementId;
 
 /** Fingers press what they touch: there is no time in between, and little to spare. */
 function isUnhurried(): boolean {

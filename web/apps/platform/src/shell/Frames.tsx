@@ -2,6 +2,9 @@ import { RenderedAhead } from '@unstale/client/react';
 import { Activity, Component, type ReactNode, Suspense } from 'react';
 import { type Location, type RouteObject, useLocation, useRoutes } from 'react-router';
 import { PageLoading } from '../components/states';
+import { EngagementOfPage } from '../session/engagement';
+import { useEngagementId } from '../session/session';
+import type { Ahead } from './usePrepared';
 
 /**
  * The page on screen and, behind it, the one that somebody is about to go to: rendered, hidden, its effects not yet run.
@@ -13,20 +16,24 @@ import { PageLoading } from '../components/states';
 interface FramesProps {
   routes: RouteObject[];
   /** What is prepared, if anything. */
-  ahead: Location | null;
-  /** Addresses of one key share a page, which stays while they change. Undefined for what is shown somewhere else. */
-  keyOf: (pathname: string) => string | undefined;
+  ahead: Ahead | null;
+  /**
+   * Addresses of one key share a page, which stays while they change. Undefined for what is shown somewhere else.
+   * `engagementId`: the one that is chosen when it is shown.
+   */
+  keyOf: (pathname: string, engagementId: string | null) => string | undefined;
 }
 
 export function Frames({ routes, ahead, keyOf }: FramesProps) {
   const location = useLocation();
-  const shown = keyOf(location.pathname) ?? location.pathname;
-  const next = ahead ? keyOf(ahead.pathname) : undefined;
+  const engagementId = useEngagementId();
+  const shown = keyOf(location.pathname, engagementId) ?? location.pathname;
+  const next = ahead ? keyOf(ahead.location.pathname, ahead.engagementId) : undefined;
   return (
     <>
-      <Frame key={shown} isShown routes={routes} location={location} />
+      <Frame key={shown} isShown routes={routes} location={location} engagementId={engagementId} />
       {ahead && next !== undefined && next !== shown && (
-        <Frame key={next} isShown={false} routes={routes} location={ahead} />
+        <Frame key={next} isShown={false} routes={routes} {...ahead} />
       )}
     </>
   );
@@ -36,15 +43,18 @@ interface FrameProps {
   isShown: boolean;
   routes: RouteObject[];
   location: Location;
+  engagementId: string | null;
 }
 
-function Frame({ isShown, routes, location }: FrameProps) {
+function Frame({ isShown, routes, location, engagementId }: FrameProps) {
   return (
     <RenderedAhead isShown={isShown}>
       <Activity mode={isShown ? 'visible' : 'hidden'}>
         <FrameBoundary isShown={isShown}>
           <Suspense fallback={<PageLoading />}>
-            <Routed routes={routes} location={location} />
+            <EngagementOfPage value={engagementId}>
+              <Routed routes={routes} location={location} />
+            </EngagementOfPage>
           </Suspense>
         </FrameBoundary>
       </Activity>

@@ -19,19 +19,20 @@ export function Pages() {
   const ahead = usePrepared();
   useReadAhead(pathname, engagementId);
 
-  const isKnown = engagements.data?.items.some(({ id }) => id === engagementId);
+  const isKnown = (of: string | null) => engagements.data?.items.some(({ id }) => id === of);
   if (needsEngagement(pathname)) {
     const choose = <Navigate to={`/choose?${new URLSearchParams({ next: pathname })}`} replace />;
     if (clientId === null || engagementId === null) return choose;
     if (engagements.isPending) return <PageLoading />;
-    if (isKnown === false) return choose;
+    if (isKnown(engagementId) === false) return choose;
   }
-  const keyOf = (of: string) => {
+  const keyOf = (of: string, engagementId: string | null) => {
     if (of === '/admin' || of.startsWith('/admin/')) return '/admin';
     // A page's own state, such as filters, goes with the engagement it was for.
     return needsEngagement(of) ? `${of} ${engagementId}` : of;
   };
-  const mayPrepare = ahead !== null && (isKnown || !needsEngagement(ahead.pathname));
+  const mayPrepare =
+    ahead !== null && (!needsEngagement(ahead.location.pathname) || isKnown(ahead.engagementId));
   return <Frames routes={PAGES} ahead={mayPrepare ? ahead : null} keyOf={keyOf} />;
 }
 
