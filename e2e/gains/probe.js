@@ -114,15 +114,15 @@
   const isBusy = () => allSeen('[aria-busy="true"], main .mantine-Skeleton-root[data-visible]').length > 0;
 
   /**
-   * Resolves when what a step leads to is on screen, with its time since the first click or key after this call (or
-   * since the document's start), and with what was shown then.
+   * Resolves when what a step leads to is on screen, with its time since the last click or key that led there (or since the
+   * document's start), and with what was shown then. Where a step takes several presses, people point in between.
    */
   function until({ path, heading, selector }, fromStart = false) {
     return new Promise((resolve, reject) => {
       const end = performance.now() + WITHIN_MS;
       let from = fromStart ? 0 : undefined;
       const begin = (event) => {
-        from ??= event.timeStamp;
+        from = event.timeStamp;
       };
       for (const type of BEGINNINGS) window.addEventListener(type, begin, { capture: true });
       const look = () => {
