@@ -6,7 +6,7 @@ import {
 } from '@unstale/client/react';
 import { loadPagesAt } from '../pages/routes';
 import { preparing } from './preparing';
-import { useEngagementId } from './session';
+import { chosenEngagement } from './session';
 
 /**
  * For a link or button that leads to `to`: the page's data and code are read, and the page is prepared, when somebody is about
@@ -16,14 +16,14 @@ export type OnIntentTo = (to: string, wanted: Wanted, engagementId?: string) => 
 
 export function useIntent(): OnIntentTo {
   const session = useCoherentSession();
-  const chosen = useEngagementId();
   const onIntent = usePrefetchOnIntent();
-  return (to, wanted, engagementId = chosen ?? undefined) =>
+  return (to, wanted, engagementId) =>
     onIntent(wanted, (read) =>
       preparing.when(Promise.all([read, loadPagesAt(to)]), {
         to,
         session,
-        engagementId: engagementId ?? null,
+        // Asked when it is pointed at, so that nobody is rendered again for another choice.
+        engagementId: engagementId ?? chosenEngagement(),
       }),
     );
 }

@@ -98,6 +98,9 @@ const { store } = unstale;
 
 export const useAuth = () => useStore(store, ({ auth }) => auth);
 export const useClientId = () => useStore(store, ({ context }) => context.tenantId);
+export const chosenEngagement = (): string | null => store.get().context.selection.engagementId;
+
+/** Of the page that asks. */
 export function useEngagementId(): string | null {
   const ofPage = useContext(EngagementOfPage);
   const chosen = useStore(store, ({ context }) => context.selection.engagementId);

@@ -55,6 +55,10 @@ const SECTIONS: readonly Section[] = [
 
 const tabOf = (pathname: string) => (pathname.startsWith('/admin/') ? pathname : undefined);
 
+function Tabs() {
+  return <Frames routes={TABS} ahead={usePrepared()} keyOf={tabOf} />;
+}
+
 export function Page() {
   const context = useUserContext();
   return <QueryView query={context}>{() => <Administration />}</QueryView>;
@@ -67,7 +71,6 @@ function Administration() {
   const onIntent = useIntent();
   const sections = SECTIONS.filter(({ needs }) => allows(needs));
   const current = SECTIONS.find(({ to }) => to === pathname);
-  const ahead = usePrepared();
   const pending = usePendingApprovals(allows('users:manage'));
   const pendingCount = pending.data?.items.length ?? 0;
 
@@ -97,11 +100,7 @@ function Administration() {
           </Link>
         ))}
       </nav>
-      {current && !allows(current.needs) ? (
-        <Forbidden />
-      ) : (
-        <Frames routes={TABS} ahead={ahead} keyOf={tabOf} />
-      )}
+      {current && !allows(current.needs) ? <Forbidden /> : <Tabs />}
     </>
   );
 }
