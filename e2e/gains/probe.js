@@ -79,6 +79,9 @@
     { durationThreshold: 16 },
   );
 
+  // A page may be there before it is shown.
+  const isSeen = (element) => element.checkVisibility();
+  const allSeen = (selector) => [...document.querySelectorAll(selector)].filter(isSeen);
   const text = (element) => element?.textContent.trim() ?? null;
   const trigger = () => document.querySelector('[aria-label^="Engagement: "]')?.getAttribute('aria-label').slice(12);
 
@@ -87,47 +90,47 @@
     const shown = {};
     const engagement = trigger();
     if (engagement !== undefined && engagement !== 'Choose an engagement') shown['engagement'] = engagement;
-    for (const link of document.querySelectorAll('main a[href^="/flows/"]')) {
+    for (const link of allSeen('main a[href^="/flows/"]')) {
       const id = link.getAttribute('href').slice(7);
       if (/^[0-9a-f-]{36}$/.test(id) && link.closest('td, li')) shown[`flow ${id}`] = text(link);
     }
     const detail = /^\/flows\/([0-9a-f-]{36})$/.exec(location.pathname);
-    if (detail) shown[`flow ${detail[1]}`] = text(document.querySelector('main h1'));
+    if (detail) shown[`flow ${detail[1]}`] = text(allSeen('main h1')[0]);
     const review = /^\/imports\/([0-9a-f-]{36})\/mappings$/.exec(location.pathname);
-    for (const row of review ? document.querySelectorAll('main tr[data-status]') : []) {
+    for (const row of review ? allSeen('main tr[data-status]') : []) {
       shown[`mapping ${review[1]} ${text(row.querySelector('.mono'))}`] = row.dataset.status;
     }
     if (location.pathname === '/admin/engagements') {
-      const names = [...document.querySelectorAll('main tbody tr td:first-child div p:first-child')];
+      const names = allSeen('main tbody tr td:first-child div p:first-child');
       shown['engagement names'] = names.map(text).sort().join('\n');
     }
     if (location.pathname === '/inventory' && !location.search.includes('q=')) {
-      const heads = document.querySelectorAll('main thead th');
+      const heads = allSeen('main thead th');
       if (heads.length > 0) shown['inventory columns'] = String(heads.length);
     }
     return shown;
   }
 
-  const isBusy = () => document.querySelector('[aria-busy="true"], main .mantine-Skeleton-root[data-visible]') !== null;
+  const isBusy = () => allSeen('[aria-busy="true"], main .mantine-Skeleton-root[data-visible]').length > 0;
 
   /**
-   * Resolves when what a step leads to is on screen, with its time since the first click or key after this call (or
-   * since the document's start), and with what was shown then.
+   * Resolves when what a step leads to is on screen, with its time since the last click or key that led there (or since the
+   * document's start), and with what was shown then. Where a step takes several presses, people point in between.
    */
   function until({ path, heading, selector }, fromStart = false) {
     return new Promise((resolve, reject) => {
       const end = performance.now() + WITHIN_MS;
       let from = fromStart ? 0 : undefined;
       const begin = (event) => {
-        from ??= event.timeStamp;
+        from = event.timeStamp;
       };
       for (const type of BEGINNINGS) window.addEventListener(type, begin, { capture: true });
       const look = () => {
         const isThere =
           from !== undefined &&
           (!path || new RegExp(path).test(location.pathname)) &&
-          (!heading || [...document.querySelectorAll('h1')].some((each) => new RegExp(heading).test(each.textContent))) &&
-          (!selector || document.querySelector(selector) !== null) &&
+          (!heading || allSeen('h1').some((each) => new RegExp(heading).test(each.textContent))) &&
+          (!selector || allSeen(selector).length > 0) &&
           !isBusy();
         if (!isThere && performance.now() > end) return reject(new Error(`not shown within ${WITHIN_MS} ms`));
         if (!isThere) return requestAnimationFrame(look);

@@ -215,7 +215,8 @@ async fn work_out(
         is_platform_admin: principal.user.is_platform_admin,
     };
     let acting = acting::decide(&asked).map_err(|_| Problem::not_found())?;
-    let mut facts = facts_of(principal, named_client.is_some());
+    let is_client_named = named_client.is_some();
+    let mut facts = facts_of(principal, is_client_named);
     let (client, role) = match acting {
         Acting::Member(client, role) => (Some(ClientId(client)), Some(role)),
         Acting::Visitor(client) => {
@@ -228,25 +229,25 @@ async fn work_out(
         Acting::Nobody => (None, None),
     };
     let tenant = client.map_or_else(platform_tenant, ClientId::tenant);
-    let identity = identity(principal, &tenant, role, facts);
+    let known_as = known_as(principal, role, is_client_named);
+    // Its facts are read since nowhere yet: a request says that.
+    let identity = Identity::new(tenant.clone(), principal.user.id.to_string())
+        .session(principal.session_id.to_string())
+        .known_as(known_as)
+        .facts(facts, PositionSet::default());
     let caller = Caller { principal: session.clone(), tenant, client, role };
     Ok(Admission { claims, session_key: Views::session_key(claims.sid), session, caller, identity })
 }
 
-/// Its facts are read since nowhere yet: a request says that.
-fn identity(principal: &SessionPrincipal, tenant: &unstale::Tenant, role: Option<Role>, facts: Vec<Tag>) -> Identity {
-    Identity::new(tenant.clone(), principal.user.id.to_string())
-        .session(principal.session_id.to_string())
-        .known_as(known_as(principal, role))
-        .facts(facts, PositionSet::default())
-}
-
 /// Everything of a session that answers may follow from. The session is a cached value of another partition than they
-/// are, so its facts alone do not tell that it was an old one; see [`Identity::known_as`].
-fn known_as(principal: &SessionPrincipal, role: Option<Role>) -> Vec<u8> {
+/// are, so its facts alone do not tell that it was an old one; see [`Identity::known_as`]. Who names their client is known
+/// apart: their answers follow from less, and would else be given with what those of others follow from.
+fn known_as(principal: &SessionPrincipal, role: Option<Role>, is_client_named: bool) -> Vec<u8> {
     // Named one by one: a field that is added has to be thought of.
     let SessionPrincipal { session_id: _, user, roles, default_client_account_id, expires_at: _ } = principal;
-    serde_json::to_vec(&(user, roles, default_client_account_id, role)).expect("views are JSON")
+    // Where one would begin decides for whom one acts who does not say it.
+    let begins_in = default_client_account_id.filter(|_| !is_client_named);
+    serde_json::to_vec(&(user, roles, begins_in, role, is_client_named)).expect("views are JSON")
 }
 
 /// What the caller is made of. The session itself is not among it: it is asked anew with every request, and answers
@@ -319,13 +320,14 @@ mod tests {
 
     #[test]
     fn a_user_is_known_as_the_same_in_all_sessions_and_as_another_after_a_change() {
-        let known = |session: &SessionPrincipal| known_as(session, session.roles.first().map(|first| first.role));
+        let known = |session: &SessionPrincipal| known_as(session, session.roles.first().map(|first| first.role), true);
         let analyst = session(Role::Analyst);
         assert_eq!(known(&analyst), known(&session(Role::Analyst)));
         assert_ne!(known(&analyst), known(&session(Role::ClientAdmin)));
         let mut renamed = analyst.clone();
         renamed.user.name = "Ada L.".into();
         assert_ne!(known(&analyst), known(&renamed));
-        assert_ne!(known_as(&analyst, Some(Role::Analyst)), known_as(&analyst, None));
+        assert_ne!(known_as(&analyst, Some(Role::Analyst), true), known_as(&analyst, None, true));
+        assert_ne!(known_as(&analyst, None, true), known_as(&analyst, None, false));
     }
 }

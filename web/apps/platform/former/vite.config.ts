@@ -11,6 +11,7 @@ const REPLACED = new Map(
   Object.entries({
     [path.join(SRC, 'App.tsx')]: 'App.tsx',
     [path.join(SRC, 'session/flags.ts')]: 'flags.ts',
+    [path.join(SRC, 'session/preparing.ts')]: 'preparing.ts',
     [path.join(SRC, 'session/session.ts')]: 'session.ts',
     [path.join(SRC, 'api/queries.ts')]: 'queries.ts',
     [path.join(CLIENT, 'react/index.ts')]: 'react.ts',

@@ -9,6 +9,7 @@ import {
   prefetchReads,
   SessionBoundary,
   useCoherentQuery,
+  usePrefetchOnIntent,
   useWrite,
   type Wanted,
 } from '../src/react/index.ts';
@@ -71,6 +72,53 @@ describe('a read as a value', () => {
     prefetchReads(session, wanted);
     await settle();
     expect(network.calls.map(({ url }) => url)).toEqual(['/flows/f', '/flows/next']);
+  });
+});
+
+describe('a link that leads somewhere', () => {
+  const point = { currentTarget: {}, movementX: 3, movementY: 0 };
+  const intent = () => {
+    const wrapper = ({ children }: { children: ReactNode }) => (
+      <SessionBoundary session={session}>{children}</SessionBoundary>
+    );
+    const also = vi.fn();
+    const { result } = renderHook(() => usePrefetchOnIntent(), { wrapper });
+    return { handlers: result.current([readFlow({ flow_id: 'f' })], also), also };
+  };
+
+  it('reads what it leads to once it is pointed at, and again when somebody comes back to it', async () => {
+    const { handlers, also } = intent();
+    handlers.onMouseMove(point);
+    handlers.onMouseMove(point);
+    await settle();
+    expect(network.calls.map(({ url }) => url)).toEqual(['/flows/f']);
+    expect(also).toHaveBeenCalledTimes(1);
+    handlers.onMouseLeave(point);
+    handlers.onMouseMove(point);
+    expect(also).toHaveBeenCalledTimes(2);
+    handlers.onMouseLeave(point);
+  });
+
+  it('reads nothing when it comes to lie under a pointer that rests', async () => {
+    const { handlers, also } = intent();
+    handlers.onMouseMove({ ...point, movementX: 0 });
+    await settle();
+    expect(also).not.toHaveBeenCalled();
+    expect(network.calls).toHaveLength(0);
+  });
+
+  it('tells when all of it has been read, or has failed', async () => {
+    const { handlers, also } = intent();
+    handlers.onFocus();
+    let isRead = false;
+    void also.mock.calls[0]?.[0].then(() => {
+      isRead = true;
+    });
+    await settle();
+    expect(isRead).toBe(false);
+    network.calls[0]?.answer('', { status: 404 });
+    await settle();
+    expect(isRead).toBe(true);
   });
 });
 

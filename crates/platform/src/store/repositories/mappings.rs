@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use chrono::{DateTime, Utc};
 use sea_orm::{
-    ColumnTrait as _, EntityTrait as _, FromQueryResult, QueryFilter as _, QueryOrder as _, QuerySelect as _,
+    ColumnTrait as _, EntityTrait as _, FromQueryResult, JoinType, QueryFilter as _, QueryOrder as _, QuerySelect as _,
     sea_query::{CaseStatement, Expr, ExprTrait as _, Func},
 };
 use tracing::instrument;
@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::{
     imports,
-    rows::{count, json, stamp, word},
+    rows::{count, json, refers, stamp, word},
 };
 use crate::{
     coherence::{Change, ClientId, Write, changes::MappingAction, tags},
@@ -43,7 +43,6 @@ pub async fn list(db: Reading<'_>, client: ClientId, import: Uuid) -> Result<Fie
 /// Aggregated in the database.
 #[instrument(level = "debug", name = "db.query", skip_all, fields(db.operation = "mappings.statistics"))]
 pub async fn statistics(db: Reading<'_>, client: ClientId, import: Uuid) -> Result<MappingStatistics, StoreError> {
-    find_import(db, client, import).await?;
     let with_status = |status: MappingStatus| count_if(field_mapping::Column::Status.eq(status.as_str()));
     let row = field_mapping::Entity::find()
         .select_only()
@@ -53,11 +52,25 @@ pub async fn statistics(db: Reading<'_>, client: ClientId, import: Uuid) -> Resu
         .expr_as(with_status(MappingStatus::Rejected), "rejected")
         .expr_as(count_if(field_mapping::Column::TargetAttribute.is_null()), "unmapped")
         .expr_as(Func::avg(Expr::col(field_mapping::Column::Confidence)), "average_confidence")
-        .filter(field_mapping::Column::ImportId.eq(import))
+        .column(import::Column::EngagementId)
+        .join(
+            JoinType::InnerJoin,
+            refers::<field_mapping::Entity, import::Entity>(field_mapping::Column::ImportId, import::Column::Id),
+        )
+        .filter(field_mapping::Column::ImportId.eq(import).and(import::Column::ClientAccountId.eq(client.0)))
+        .group_by(import::Column::EngagementId)
         .into_model::<StatisticsRow>()
         .one(&db)
-        .await?
-        .expect("an aggregate without groups has one row");
+        .await?;
+    record(&tags::mappings_of(client, import));
+    // Mappings say that their import is there, and where.
+    let row = match row {
+        Some(row) => {
+            [tags::under_client(client), tags::under_engagement(client, row.engagement_id)].iter().for_each(record);
+            row
+        }
+        None => StatisticsRow::of_none(find_import(db, client, import).await?.engagement_id),
+    };
     let (total, approved) = (count(row.total), count(row.approved));
     Ok(MappingStatistics {
         import_id: import,
@@ -170,12 +183,20 @@ fn is_approved(mapping: &field_mapping::Model) -> bool {
 
 #[derive(FromQueryResult)]
 struct StatisticsRow {
+    engagement_id: Uuid,
     total: i64,
     suggested: i64,
     approved: i64,
     rejected: i64,
     unmapped: i64,
     average_confidence: Option<f64>,
+}
+
+impl StatisticsRow {
+    /// Of an import that has no mappings.
+    fn of_none(engagement_id: Uuid) -> Self {
+        Self { engagement_id, total: 0, suggested: 0, approved: 0, rejected: 0, unmapped: 0, average_confidence: None }
+    }
 }
 
 fn count_if(condition: Expr) -> Expr {

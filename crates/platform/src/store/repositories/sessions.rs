@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use chrono::{DateTime, Utc};
 use sea_orm::{
     ActiveValue::Set,
-    ColumnTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
+    ColumnTrait as _, EntityTrait as _, FromQueryResult, JoinType, QueryFilter as _, QueryOrder as _, QuerySelect as _,
     sea_query::{Expr, ExprTrait as _},
 };
 use tracing::instrument;
@@ -13,7 +13,7 @@ use unstale::record;
 use uuid::Uuid;
 
 use super::{
-    rows::{new_id, stamp, word},
+    rows::{new_id, refers, stamp, word},
     users,
 };
 use crate::{
@@ -23,9 +23,9 @@ use crate::{
     },
     store::{
         Reading, StoreError,
-        entities::{membership, session, user},
+        entities::{membership, session, user, user_default},
     },
-    views::{ClientRole, Role, SessionPrincipal, UserStatus},
+    views::{ClientRole, Role, SessionPrincipal, User, UserStatus},
 };
 
 /// Whom a session belongs to, if it is good; the caller compares `expires_at` once more with every use, because a
@@ -37,36 +37,77 @@ pub async fn principal(
     now: DateTime<Utc>,
 ) -> Result<Option<SessionPrincipal>, StoreError> {
     record(&tags::session(session));
-    let row = session::Entity::find_by_id(session).one(&db).await?;
-    let Some(row) = row.filter(|row| row.revoked_at.is_none() && row.expires_at > now) else { return Ok(None) };
-    [tags::sessions_of(row.user_id), tags::user(row.user_id), tags::memberships_of(row.user_id)]
-        .iter()
-        .for_each(record);
-    record_people([row.user_id]);
-    let Some(user) = user::Entity::find_by_id(row.user_id).one(&db).await? else { return Ok(None) };
-    let user = users::view(user)?;
+    let rows = principal_rows(db, session).await?;
+    let Some(first) = rows.first().filter(|row| row.revoked_at.is_none() && row.expires_at > now) else {
+        return Ok(None);
+    };
+    let id = first.id;
+    [tags::sessions_of(id), tags::user(id), tags::memberships_of(id), tags::user_defaults(id)].iter().for_each(record);
+    record_people([id]);
+    // When a client goes, memberships go with it, and nobody starts there any more.
+    first.default_client.iter().for_each(|client| record(&tags::client(*client)));
+    record_rows(rows.iter().filter_map(|row| row.member_client), tags::client, tags::clients);
+    let user = User {
+        id,
+        email: first.email.clone().into(),
+        name: first.name.clone().into(),
+        status: word(UserStatus::parse, &first.status)?,
+        is_platform_admin: first.is_platform_admin,
+        created_at: first.created_at,
+    };
     if user.status != UserStatus::Active {
         return Ok(None);
     }
-    let memberships = membership::Entity::find()
-        .filter(membership::Column::UserId.eq(user.id))
-        .order_by_asc(membership::Column::CreatedAt)
-        .order_by_asc(membership::Column::ClientAccountId)
-        .all(&db)
-        .await?;
-    // When a client goes, its memberships go with it.
-    record_rows(memberships.iter().map(|role| role.client_account_id), tags::client, tags::clients);
-    let roles = memberships.into_iter().map(|membership| {
-        let role = word(Role::parse, &membership.role)?;
-        Ok(ClientRole { client_account_id: membership.client_account_id, role })
-    });
+    let roles = rows.iter().filter_map(|row| Some((row.member_client?, row.member_role.as_deref()?)));
+    let roles =
+        roles.map(|(client_account_id, role)| Ok(ClientRole { client_account_id, role: word(Role::parse, role)? }));
     Ok(Some(SessionPrincipal {
         session_id: session,
         roles: roles.collect::<Result<_, StoreError>>()?,
-        default_client_account_id: users::defaults(db, user.id).await?.client_account_id,
-        expires_at: row.expires_at,
+        default_client_account_id: first.default_client,
+        expires_at: first.expires_at,
         user,
     }))
+}
+
+/// A session with its user and where they start, once for each of the user's memberships; for a user without any, once.
+#[derive(FromQueryResult)]
+struct PrincipalRow {
+    expires_at: DateTime<Utc>,
+    revoked_at: Option<DateTime<Utc>>,
+    /// The user's, as what follows.
+    id: Uuid,
+    email: String,
+    name: String,
+    status: String,
+    is_platform_admin: bool,
+    created_at: DateTime<Utc>,
+    default_client: Option<Uuid>,
+    member_client: Option<Uuid>,
+    member_role: Option<String>,
+}
+
+async fn principal_rows(db: Reading<'_>, session: Uuid) -> Result<Vec<PrincipalRow>, StoreError> {
+    let to_user = refers::<session::Entity, user::Entity>(session::Column::UserId, user::Column::Id);
+    let to_default = refers::<user::Entity, user_default::Entity>(user::Column::Id, user_default::Column::UserId);
+    let to_membership = refers::<user::Entity, membership::Entity>(user::Column::Id, membership::Column::UserId);
+    let rows = session::Entity::find_by_id(session)
+        .select_only()
+        .columns([session::Column::ExpiresAt, session::Column::RevokedAt])
+        .columns([user::Column::Id, user::Column::Email, user::Column::Name, user::Column::Status])
+        .columns([user::Column::IsPlatformAdmin, user::Column::CreatedAt])
+        .column_as(user_default::Column::ClientAccountId, "default_client")
+        .column_as(membership::Column::ClientAccountId, "member_client")
+        .column_as(membership::Column::Role, "member_role")
+        .join(JoinType::InnerJoin, to_user)
+        .join(JoinType::LeftJoin, to_default)
+        .join(JoinType::LeftJoin, to_membership)
+        .order_by_asc(membership::Column::CreatedAt)
+        .order_by_asc(membership::Column::ClientAccountId)
+        .into_model::<PrincipalRow>()
+        .all(&db)
+        .await?;
+    Ok(rows)
 }
 
 /// The newest good sessions, each of another user: of those who will be back first, most likely. For warming, which

@@ -9,6 +9,8 @@ async fn another_beginning_is_told_at_once_and_changes_nothing_of_who_one_is() {
     let world = World::new().await;
     let analyst = world.sign_in(ANALYST).await;
     let client = analyst.ids().await.client;
+    // Without a client's name, which one it is does follow from where they start; it is nobody else's answer.
+    analyst.get("/context/standing").await.expect(200);
     let analyst = analyst.acting_for(&client);
     let engagements = analyst.get("/engagements").await.expect(200).body["items"].clone();
     let (first, second) = (&engagements[0]["id"], &engagements[1]["id"]);
@@ -21,6 +23,9 @@ async fn another_beginning_is_told_at_once_and_changes_nothing_of_who_one_is() {
         assert!(analyst.get("/context/start").await.is_hit());
         assert!(analyst.get("/context/standing").await.expect(200).is_hit(), "they are who they were");
     }
+    let nowhere = json!({ "client_account_id": null, "engagement_id": null });
+    analyst.put(&defaults, nowhere).await.expect(200);
+    assert!(analyst.get("/context/standing").await.expect(200).is_hit(), "they say for whom they act");
 }
 
 #[tokio::test]

@@ -183,7 +183,7 @@ check! { on_engagement_updated:
         "acme/engagements", "acme/flow servers", "acme/flows", "acme/flows dc", "acme/flows reviewed",
         "acme/full carl", "platform/admin engagements", "platform/engagement dc", "platform/engagements acme",
     ];
-    reloaded ["acme/defaults carl", "platform/defaults carl", "platform/session carl"]
+    reloaded ["acme/defaults carl", "platform/defaults carl"]
 }
 
 check! { on_engagement_deleted: |world, w| engagements::delete(w, Scope::All, world.acme_dc, true);
@@ -200,9 +200,7 @@ check! { on_engagement_deleted: |world, w| engagements::delete(w, Scope::All, wo
         "platform/engagement dc", "platform/engagement users dc", "platform/engagements acme", "platform/full ada",
         "acme/asset count dc", "acme/standing anna", "acme/standing carl",
     ];
-    reloaded [
-        "acme/active users", "acme/engagement users apps", "platform/active users", "platform/session carl",
-    ]
+    reloaded ["acme/active users", "acme/engagement users apps", "platform/active users"]
 }
 
 check! { on_flow_created:

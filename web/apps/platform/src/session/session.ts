@@ -1,8 +1,10 @@
 import { type ApiClient, isApiError } from '@unstale/client';
 import { createSealedStore } from '@unstale/client/offline';
 import { adopt, createUnstale, type Identity, keyOf, useStore } from '@unstale/client/react';
+import { useContext } from 'react';
 import { getStanding, getStart } from '../api/reads';
 import type { LoginResult, Standing, Start, UserDefaults } from '../api/types';
+import { EngagementOfPage } from './engagement';
 import { flags } from './flags';
 import { forgetShell, isOfflineWanted, keepShell, wantOffline } from './offline';
 
@@ -96,7 +98,14 @@ const { store } = unstale;
 
 export const useAuth = () => useStore(store, ({ auth }) => auth);
 export const useClientId = () => useStore(store, ({ context }) => context.tenantId);
-export const useEngagementId = () => useStore(store, ({ context }) => context.selection.engagementId);
+export const chosenEngagement = (): string | null => store.get().context.selection.engagementId;
+
+/** Of the page that asks. */
+export function useEngagementId(): string | null {
+  const ofPage = useContext(EngagementOfPage);
+  const chosen = useStore(store, ({ context }) => context.selection.engagementId);
+  return ofPage ?? chosen;
+}
 export const useNavigationOpen = () => useStore(store, ({ ui }) => ui.navigationOpen);
 export const setNavigationOpen = (navigationOpen: boolean) => unstale.setUi({ navigationOpen });
 

@@ -1,10 +1,11 @@
 import { AppShell, Box, Burger, Group, NavLink, Stack } from '@mantine/core';
-import { useCoherentSession, usePrefetchOnIntent } from '@unstale/client/react';
+import { useCoherentSession } from '@unstale/client/react';
 import { useEffect } from 'react';
 import { Link, Outlet, useLocation } from 'react-router';
 import { Logo } from '../components/Logo';
 import { loadAhead } from '../lib/ahead';
-import { type PageName, pages } from '../pages/pages';
+import { loadPage, type PageName } from '../pages/pages';
+import { useIntent } from '../session/intent';
 import { usePermissions } from '../session/permissions';
 import { setNavigationOpen, useClientId, useEngagementId, useNavigationOpen } from '../session/session';
 import { ColorSchemeToggle } from './ColorSchemeToggle';
@@ -80,7 +81,7 @@ function Navigation({ onChosen }: { onChosen: () => void }) {
         <Item
           key={item.to}
           item={item}
-          active={isSection(pathname, item.to)}
+          active={isSection(pathname, item.section ?? item.to)}
           engagementId={engagementId}
           onChosen={onChosen}
         />
@@ -95,7 +96,7 @@ function usePagesAhead(shown: readonly NavigationItem[]): void {
   // Another order or another filter of the same is no reason to begin anew.
   const names = shown.flatMap(({ page, leadsTo = [] }) => [page, ...leadsTo]).join(' ');
   useEffect(() => {
-    const parts = names.split(' ').map((name) => pages[name as PageName]);
+    const parts = names.split(' ').map((name) => () => loadPage(name as PageName));
     return loadAhead(parts, () => queryClient.isFetching() + queryClient.isMutating() > 0);
   }, [names, queryClient]);
 }
@@ -108,8 +109,8 @@ interface ItemProps {
 }
 
 /** By itself, so that of all of them two change when another page is shown. */
-function Item({ item: { to, label, icon: Icon, page, reads }, active, engagementId, onChosen }: ItemProps) {
-  const onIntent = usePrefetchOnIntent();
+function Item({ item: { to, label, icon: Icon, reads }, active, engagementId, onChosen }: ItemProps) {
+  const onIntent = useIntent();
   return (
     <NavLink
       component={Link}
@@ -119,7 +120,7 @@ function Item({ item: { to, label, icon: Icon, page, reads }, active, engagement
       active={active}
       aria-current={active ? 'page' : undefined}
       onClick={onChosen}
-      {...onIntent(engagementId === null ? [] : reads(engagementId), () => void pages[page]())}
+      {...onIntent(to, engagementId === null ? [] : reads(engagementId))}
       className={classes.item ?? ''}
     />
   );

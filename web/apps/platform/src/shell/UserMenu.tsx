@@ -11,9 +11,11 @@ import { useStore } from '@unstale/client/react';
 import { useState } from 'react';
 import { Link } from 'react-router';
 import { useUserContext } from '../api/queries';
+import { listOwnClients } from '../api/reads';
 import { announce, announceFailure } from '../components/feedback';
 import { roleLabel } from '../lib/format';
 import { flags } from '../session/flags';
+import { useIntent } from '../session/intent';
 import { isOfflineSupported, isOfflineWanted } from '../session/offline';
 import { setOffline, signOut } from '../session/session';
 import { useColorSchemeToggle } from './ColorSchemeToggle';
@@ -45,9 +47,7 @@ export function UserMenu() {
           )}
         </Box>
         <Menu.Divider />
-        <Menu.Item component={Link} to="/choose" leftSection={<IconArrowsLeftRight size={16} />}>
-          Client and engagement
-        </Menu.Item>
+        <ChoiceItem />
         <Menu.Item onClick={toggle} leftSection={dark ? <IconSun size={16} /> : <IconMoon size={16} />}>
           {dark ? 'Light colours' : 'Dark colours'}
         </Menu.Item>
@@ -65,6 +65,20 @@ export function UserMenu() {
         </Menu.Item>
       </Menu.Dropdown>
     </Menu>
+  );
+}
+
+function ChoiceItem() {
+  const onIntent = useIntent();
+  return (
+    <Menu.Item
+      component={Link}
+      to="/choose"
+      leftSection={<IconArrowsLeftRight size={16} />}
+      {...onIntent('/choose', [listOwnClients()])}
+    >
+      Client and engagement
+    </Menu.Item>
   );
 }
 

@@ -15,6 +15,8 @@ import type { PageName } from '../pages/pages';
 
 export interface NavigationItem {
   to: string;
+  /** Below it are pages of the same entry; `to` itself, if it is not said. */
+  section?: string;
   label: string;
   icon: typeof IconRoute;
   /** Shown to whoever has one of these; without it, to everyone. */
@@ -98,7 +100,8 @@ export const NAVIGATION: readonly NavigationItem[] = [
     reads: inventory,
   },
   {
-    to: '/admin',
+    to: '/admin/users',
+    section: '/admin',
     label: 'Administration',
     icon: IconShieldCog,
     anyOf: ['users:manage', 'engagements:manage', 'clients:manage'],

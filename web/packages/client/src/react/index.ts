@@ -39,9 +39,11 @@ export {
   type ReadDefinition,
   type ReadOptions,
   useCoherentQuery,
+  useHeld,
   usePrefetchOnIntent,
   type Wanted,
 } from './reads.ts';
+export { RenderedAhead } from './rendered-ahead.tsx';
 export {
   type CoherentSession,
   type CoherentSessionOptions,

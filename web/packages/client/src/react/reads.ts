@@ -1,4 +1,5 @@
 import {
+  hashKey,
   type QueryKey,
   queryOptions,
   type UseQueryOptions,
@@ -6,8 +7,9 @@ import {
   useQuery,
 } from '@tanstack/react-query';
 import type { ApiResponse, QueryParams } from '@unstale/client';
-import { useCallback } from 'react';
+import { useCallback, useSyncExternalStore } from 'react';
 import { useCoherentSession } from './provider.tsx';
+import { useNotedAhead } from './rendered-ahead.tsx';
 import type { CoherentSession } from './session.ts';
 
 /**
@@ -90,12 +92,31 @@ export function coherentQueryOptions<T>(
 }
 
 export function useCoherentQuery<T>(read: Read<T>, options?: ReadOptions<T>): UseQueryResult<T> {
-  return useQuery(coherentQueryOptions(useCoherentSession(), read, options));
+  const all = coherentQueryOptions(useCoherentSession(), read, options);
+  useNotedAhead(hashKey(all.queryKey));
+  return useQuery(all);
+}
+
+/**
+ * What is held of a read now, if anything: for what is rendered ahead. It neither asks for it nor keeps it, so what is known to
+ * be wrong goes, as it does where nobody looks.
+ */
+export function useHeld<T>(read: Read<T> | null): T | undefined {
+  const session = useCoherentSession();
+  const { queryClient } = session;
+  const subscribe = useCallback(
+    (listener: () => void) => queryClient.getQueryCache().subscribe(listener),
+    [queryClient],
+  );
+  return useSyncExternalStore(subscribe, () =>
+    read === null ? undefined : queryClient.getQueryData<T>(keyOf(session, read)),
+  );
 }
 
 /** Handlers for a link or button: what it leads to is read when somebody is about to follow it. */
 export interface IntentHandlers {
-  onMouseEnter: (event: { movementX: number; movementY: number }) => void;
+  onMouseMove: (event: { currentTarget: object; movementX: number; movementY: number }) => void;
+  onMouseLeave: (event: { currentTarget: object }) => void;
   onFocus: () => void;
   onTouchStart: () => void;
 }
@@ -106,20 +127,28 @@ export type Held = <T>(read: Read<T>) => T | undefined;
 /** Reads, or what makes them of what is held: some lead to others. */
 export type Wanted = readonly Read<unknown>[] | ((held: Held) => readonly Read<unknown>[]);
 
-/** `also` is for what else it leads to, such as the page's code. */
-export type OnIntent = (wanted: Wanted, also?: () => void) => IntentHandlers;
+/** `also` is for what else it leads to, such as the page's code; `read` resolves when all that is wanted has been asked for. */
+export type OnIntent = (wanted: Wanted, also?: (read: Promise<void>) => void) => IntentHandlers;
+
+const pointedAt = new WeakSet<object>();
 
 export function usePrefetchOnIntent(): OnIntent {
   const session = useCoherentSession();
   return useCallback<OnIntent>(
     (wanted, also) => {
       const prefetch = () => {
-        prefetchReads(session, wanted);
-        also?.();
+        const read = prefetchReads(session, wanted);
+        also?.(read);
       };
       return {
-        // What comes to lie under a pointer that rests, as the page changes, is nothing that anybody pointed at.
-        onMouseEnter: ({ movementX, movementY }) => (movementX !== 0 || movementY !== 0) && prefetch(),
+        // Once for each time that it is pointed at. What comes to lie under a pointer that rests, as the page changes, is nothing
+        // that anybody pointed at; only moves, and not what they enter, are told with how far they went.
+        onMouseMove: ({ currentTarget, movementX, movementY }) => {
+          if ((movementX === 0 && movementY === 0) || pointedAt.has(currentTarget)) return;
+          pointedAt.add(currentTarget);
+          prefetch();
+        },
+        onMouseLeave: ({ currentTarget }) => void pointedAt.delete(currentTarget),
         onFocus: prefetch,
         onTouchStart: prefetch,
       };
@@ -128,11 +157,16 @@ export function usePrefetchOnIntent(): OnIntent {
   );
 }
 
-/** Reads what is not there or stale. Does nothing for who asked their browser to save data. */
-export function prefetchReads(session: CoherentSession, wanted: Wanted): void {
+/**
+ * Reads what is not there or stale. Does nothing for who asked their browser to save data. Resolves when that is done, and
+ * does not tell of what failed: whoever shows it will.
+ */
+export async function prefetchReads(session: CoherentSession, wanted: Wanted): Promise<void> {
   const { connection } = globalThis.navigator as Navigator & { connection?: { saveData?: boolean } };
   if (connection?.saveData || session.coherence.state === 'degraded') return;
   const held: Held = <T>(read: Read<T>) => session.queryClient.getQueryData<T>(keyOf(session, read));
   const reads = typeof wanted === 'function' ? wanted(held) : wanted;
-  for (const read of reads) void session.queryClient.prefetchQuery(coherentQueryOptions(session, read));
+  await Promise.all(
+    reads.map((read) => session.queryClient.prefetchQuery(coherentQueryOptions(session, read))),
+  );
 }

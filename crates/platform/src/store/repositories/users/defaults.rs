@@ -1,18 +1,25 @@
 //! Where users start.
 
 use chrono::{DateTime, Utc};
-use sea_orm::{ActiveValue::Set, EntityTrait as _, sea_query::OnConflict};
+use sea_orm::{
+    ActiveValue::Set,
+    ColumnTrait as _, EntityTrait as _, QueryFilter as _, QuerySelect as _, QueryTrait as _,
+    sea_query::{Expr, ExprTrait as _, OnConflict},
+};
 use tracing::instrument;
 use unstale::record;
 use uuid::Uuid;
 
 use super::{
-    super::{engagements, memberships, rows::stamp},
+    super::{memberships, rows::stamp},
     by_id,
 };
 use crate::{
     coherence::{Change, Write, tags},
-    store::{Reading, StoreError, entities::user_default},
+    store::{
+        Reading, StoreError,
+        entities::{client, engagement, membership, user, user_default},
+    },
     views::UserDefaults,
 };
 
@@ -41,11 +48,13 @@ pub async fn set_defaults(
 ) -> Result<UserDefaults, StoreError> {
     let before = defaults(w.read(), user).await?;
     if let Some(client) = client {
-        memberships::role(w.read(), user, client).await?.ok_or(StoreError::not_found("client"))?;
-    }
-    if let Some(engagement) = engagement {
-        let client = client.ok_or(StoreError::not_found("engagement"))?;
-        engagements::exists(w.read(), client.into(), engagement).await?;
+        if !may_start(w.read(), user, client, engagement).await? {
+            // Which of them it is that is not there.
+            memberships::role(w.read(), user, client).await?.ok_or(StoreError::not_found("client"))?;
+            return Err(StoreError::not_found("engagement"));
+        }
+    } else if engagement.is_some() {
+        return Err(StoreError::not_found("engagement"));
     }
     // A choice that is repeated changes nothing, and need not be told to anybody.
     if (before.client_account_id, before.engagement_id) == (client, engagement) {
@@ -68,4 +77,19 @@ pub async fn set_defaults(
         .to_owned();
     user_default::Entity::insert(row).on_conflict(replace).exec_without_returning(w.changing(change)).await?;
     Ok(UserDefaults { user_id: user, client_account_id: client, engagement_id: engagement })
+}
+
+/// Whether `user` may act for `client`, and `engagement` is one of it: in one statement. For writes, which record nothing.
+async fn may_start(db: Reading<'_>, user: Uuid, client: Uuid, engagement: Option<Uuid>) -> Result<bool, StoreError> {
+    let is_member = membership::Entity::find_by_id((user, client)).select_only().column(membership::Column::UserId);
+    let is_admin = user::Entity::find_by_id(user).select_only().column(user::Column::Id);
+    let is_admin = is_admin.filter(user::Column::IsPlatformAdmin.eq(true));
+    let is_let_in = Expr::exists(is_member.into_query()).or(Expr::exists(is_admin.into_query()));
+    let mut select = client::Entity::find_by_id(client).filter(is_let_in);
+    if let Some(engagement) = engagement {
+        let is_there = engagement::Entity::find_by_id(engagement).select_only().column(engagement::Column::Id);
+        let is_there = is_there.filter(engagement::Column::ClientAccountId.eq(client));
+        select = select.filter(Expr::exists(is_there.into_query()));
+    }
+    Ok(select.one(&db).await?.is_some())
 }

@@ -1,6 +1,6 @@
 import { Group, VisuallyHidden } from '@mantine/core';
-import { type Read, usePrefetchOnIntent } from '@unstale/client/react';
-import { Link, Outlet, useLocation } from 'react-router';
+import type { Read } from '@unstale/client/react';
+import { Link, useLocation } from 'react-router';
 import { adminEngagements, usePendingApprovals, useUserContext } from '../../api/queries';
 import { adminListClients, adminListUsers, listPendingApprovals } from '../../api/reads';
 import type { Permission } from '../../api/types';
@@ -8,16 +8,18 @@ import { Badge } from '../../components/badges';
 import { PageHeader } from '../../components/PageHeader';
 import { QueryView } from '../../components/QueryView';
 import { Forbidden } from '../../components/states';
+import { useIntent } from '../../session/intent';
 import { usePermissions } from '../../session/permissions';
 import { useClientId } from '../../session/session';
-import { type PageName, pages } from '../pages';
+import { Frames } from '../../shell/Frames';
+import { usePrepared } from '../../shell/usePrepared';
+import { TABS } from '../routes';
 import classes from './Administration.module.css';
 
 interface Section {
   to: string;
   label: string;
   needs: Permission;
-  page: PageName;
   /** What the page begins with. */
   reads: (clientId: string | null) => readonly Read<unknown>[];
 }
@@ -27,33 +29,35 @@ const SECTIONS: readonly Section[] = [
     to: '/admin/users',
     label: 'Users',
     needs: 'users:manage',
-    page: 'users',
     reads: () => [adminListUsers()],
   },
   {
     to: '/admin/approvals',
     label: 'Pending approvals',
     needs: 'users:manage',
-    page: 'approvals',
     reads: () => [listPendingApprovals()],
   },
   {
     to: '/admin/clients',
     label: 'Clients',
     needs: 'users:manage',
-    page: 'clients',
     reads: () => [adminListClients()],
   },
   {
     to: '/admin/engagements',
     label: 'Engagements',
     needs: 'engagements:manage',
-    page: 'engagements',
     reads: (clientId) => [adminEngagements(clientId)],
   },
-  { to: '/admin/flags', label: 'Feature flags', needs: 'clients:manage', page: 'flags', reads: () => [] },
-  { to: '/admin/cache', label: 'Cache', needs: 'clients:manage', page: 'cache', reads: () => [] },
+  { to: '/admin/flags', label: 'Feature flags', needs: 'clients:manage', reads: () => [] },
+  { to: '/admin/cache', label: 'Cache', needs: 'clients:manage', reads: () => [] },
 ];
+
+const tabOf = (pathname: string) => (pathname.startsWith('/admin/') ? pathname : undefined);
+
+function Tabs() {
+  return <Frames routes={TABS} ahead={usePrepared()} keyOf={tabOf} />;
+}
 
 export function Page() {
   const context = useUserContext();
@@ -64,7 +68,7 @@ function Administration() {
   const allows = usePermissions();
   const { pathname } = useLocation();
   const clientId = useClientId();
-  const onIntent = usePrefetchOnIntent();
+  const onIntent = useIntent();
   const sections = SECTIONS.filter(({ needs }) => allows(needs));
   const current = SECTIONS.find(({ to }) => to === pathname);
   const pending = usePendingApprovals(allows('users:manage'));
@@ -76,13 +80,13 @@ function Administration() {
     <>
       <PageHeader title="Administration" />
       <nav className={classes.tabs} aria-label="Administration">
-        {sections.map(({ to, label, page, reads }) => (
+        {sections.map(({ to, label, reads }) => (
           <Link
             key={to}
             to={to}
             className={classes.tab}
             aria-current={pathname === to ? 'page' : undefined}
-            {...onIntent(reads(clientId), () => void pages[page]())}
+            {...onIntent(to, reads(clientId))}
           >
             <Group gap={8} wrap="nowrap">
               {label}
@@ -96,7 +100,7 @@ function Administration() {
           </Link>
         ))}
       </nav>
-      {current && !allows(current.needs) ? <Forbidden /> : <Outlet />}
+      {current && !allows(current.needs) ? <Forbidden /> : <Tabs />}
     </>
   );
 }

@@ -1,4 +1,5 @@
 import { Table, Text } from '@mantine/core';
+import { Activity } from 'react';
 import type { Asset, AssetPage } from '../../api/types';
 import { ScrollRegion } from '../../components/ScrollRegion';
 import { cell, head, row } from '../../components/table';
@@ -6,16 +7,20 @@ import classes from './AssetTable.module.css';
 
 interface AssetTableProps {
   page: AssetPage;
+  /** Of another page, held already: its rows are prepared behind those on screen. */
+  next?: AssetPage | undefined;
   hidden: ReadonlySet<string>;
   showUnmapped: boolean;
   busy: boolean;
 }
 
 /** Wide by nature: it scrolls inside its own container, with the asset's name kept in sight. */
-export function AssetTable({ page, hidden, showUnmapped, busy }: AssetTableProps) {
+export function AssetTable({ page, next, hidden, showUnmapped, busy }: AssetTableProps) {
   const columns = page.columns.filter(({ name }) => !hidden.has(name));
   // Without any approved mapping the source columns are all there is to see.
-  const unmapped = showUnmapped || page.columns.length === 0 ? sourceColumns(page.items) : [];
+  const unmappedOf = (of: AssetPage) =>
+    showUnmapped || of.columns.length === 0 ? sourceColumns(of.items) : [];
+  const unmapped = unmappedOf(page);
   return (
     <ScrollRegion label="Assets" className={classes.frame} busy={busy}>
       <Table horizontalSpacing="md" verticalSpacing={9} highlightOnHover>
@@ -36,27 +41,51 @@ export function AssetTable({ page, hidden, showUnmapped, busy }: AssetTableProps
             ))}
           </Table.Tr>
         </Table.Thead>
-        <Table.Tbody>
-          {page.items.map((asset) => (
-            <tr key={asset.id} {...row}>
-              <th scope="row" style={{ fontWeight: 550 }} {...head(classes.name)}>
-                {asset.name ?? `Row ${asset.row_number}`}
-              </th>
-              {columns.map(({ name }) => (
-                <td key={name} {...cell()}>
-                  {asset.attributes[name] ?? ''}
-                </td>
-              ))}
-              {unmapped.map((name) => (
-                <td key={name} {...cell(classes.unmapped)}>
-                  {asset.unmapped[name] ?? ''}
-                </td>
-              ))}
-            </tr>
-          ))}
-        </Table.Tbody>
+        <Rows key={page.page} isShown page={page} columns={columns} unmapped={unmapped} />
+        {next && next.page !== page.page && (
+          <Rows
+            key={next.page}
+            isShown={false}
+            page={next}
+            columns={next.columns.filter(({ name }) => !hidden.has(name))}
+            unmapped={unmappedOf(next)}
+          />
+        )}
       </Table>
     </ScrollRegion>
+  );
+}
+
+interface RowsProps {
+  isShown: boolean;
+  page: AssetPage;
+  columns: AssetPage['columns'];
+  unmapped: readonly string[];
+}
+
+function Rows({ isShown, page, columns, unmapped }: RowsProps) {
+  return (
+    <Activity mode={isShown ? 'visible' : 'hidden'}>
+      <Table.Tbody>
+        {page.items.map((asset) => (
+          <tr key={asset.id} {...row}>
+            <th scope="row" style={{ fontWeight: 550 }} {...head(classes.name)}>
+              {asset.name ?? `Row ${asset.row_number}`}
+            </th>
+            {columns.map(({ name }) => (
+              <td key={name} {...cell()}>
+                {asset.attributes[name] ?? ''}
+              </td>
+            ))}
+            {unmapped.map((name) => (
+              <td key={name} {...cell(classes.unmapped)}>
+                {asset.unmapped[name] ?? ''}
+              </td>
+            ))}
+          </tr>
+        ))}
+      </Table.Tbody>
+    </Activity>
   );
 }
 

@@ -12,7 +12,7 @@ import {
 } from '@mantine/core';
 import { useDebouncedCallback } from '@mantine/hooks';
 import { IconColumns3, IconSearch, IconServer2 } from '@tabler/icons-react';
-import { type Read, usePrefetchOnIntent } from '@unstale/client/react';
+import { type Read, useHeld, usePrefetchOnIntent } from '@unstale/client/react';
 import { useState } from 'react';
 import { Link, useSearchParams } from 'react-router';
 import { assetPage, useAssets, useImports } from '../../api/queries';
@@ -59,6 +59,8 @@ export function Page() {
     search: view.search,
     page: view.page,
   });
+  const [ahead, setAhead] = useState<Read<AssetPage> | null>(null);
+  const next = useHeld(ahead);
   const columns = useHiddenColumns();
   const filtered = view.search !== '' || view.importId !== null;
 
@@ -90,6 +92,7 @@ export function Page() {
               {page.columns.length === 0 && <NothingApproved />}
               <AssetTable
                 page={page}
+                next={next}
                 hidden={columns.hidden}
                 showUnmapped={columns.showUnmapped}
                 busy={assets.isPlaceholderData}
@@ -97,6 +100,7 @@ export function Page() {
               <Pages
                 page={page}
                 readOf={(number) => assetPage({ engagementId, ...view, page: number })}
+                onAhead={setAhead}
                 onPage={(number) => view.change('page', String(number))}
               />
             </>
@@ -203,10 +207,11 @@ function ColumnMenu({ page, columns }: { page: AssetPage; columns: ReturnType<ty
 interface PagesProps {
   page: AssetPage;
   readOf: (page: number) => Read<AssetPage>;
+  onAhead: (read: Read<AssetPage>) => void;
   onPage: (page: number) => void;
 }
 
-function Pages({ page, readOf, onPage }: PagesProps) {
+function Pages({ page, readOf, onAhead, onPage }: PagesProps) {
   const onIntent = usePrefetchOnIntent();
   const pages = Math.ceil(page.total / page.page_size);
   const first = (page.page - 1) * page.page_size + 1;
@@ -225,7 +230,10 @@ function Pages({ page, readOf, onPage }: PagesProps) {
           getControlProps={(control) => ({
             'aria-label': control === 'next' ? 'Next page' : 'Previous page',
           })}
-          getItemProps={(number) => ({ 'aria-label': `Page ${number}`, ...onIntent([readOf(number)]) })}
+          getItemProps={(number) => {
+            const read = readOf(number);
+            return { 'aria-label': `Page ${number}`, ...onIntent([read], () => onAhead(read)) };
+          }}
         />
       )}
     </Group>

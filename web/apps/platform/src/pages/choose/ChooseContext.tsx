@@ -1,6 +1,6 @@
 import { Button, Group, SimpleGrid, Skeleton, Stack, Text, Title, UnstyledButton } from '@mantine/core';
 import { IconBriefcase, IconBuildingCommunity, IconCheck, IconUserQuestion } from '@tabler/icons-react';
-import { type IntentHandlers, usePrefetchOnIntent } from '@unstale/client/react';
+import type { IntentHandlers } from '@unstale/client/react';
 import { memo, useState } from 'react';
 import { Link, useNavigate, useSearchParams } from 'react-router';
 import { useClients, useEngagements, useUserContext } from '../../api/queries';
@@ -12,10 +12,10 @@ import { QueryView } from '../../components/QueryView';
 import { Notice } from '../../components/states';
 import { formatPeriod, plural, roleLabel } from '../../lib/format';
 import { safeReturnPath } from '../../lib/return-path';
+import { useIntent } from '../../session/intent';
 import { usePermissions } from '../../session/permissions';
 import { chooseEngagement, switchClient, useClientId, useEngagementId } from '../../session/session';
 import { overview } from '../../shell/navigation';
-import { pages } from '../pages';
 import classes from './ChooseContext.module.css';
 
 const loading = (
@@ -97,11 +97,13 @@ function EngagementChoices({ engagements }: { engagements: readonly Engagement[]
   const current = useEngagementId();
   const navigate = useNavigate();
   const [search] = useSearchParams();
+  const wanted = safeReturnPath(search.get('next'));
+  const to = wanted === '/' ? '/overview' : wanted;
   const choose = (id: string) => {
     void chooseEngagement(id).catch((error: unknown) =>
       announceFailure('The choice could not be remembered', error),
     );
-    navigate(safeReturnPath(search.get('next')));
+    navigate(to);
   };
   return (
     <SimpleGrid cols={{ base: 1, sm: 2, lg: 3 }}>
@@ -110,6 +112,7 @@ function EngagementChoices({ engagements }: { engagements: readonly Engagement[]
           key={engagement.id}
           engagement={engagement}
           current={engagement.id === current}
+          to={to}
           onChoose={choose}
         />
       ))}
@@ -120,6 +123,8 @@ function EngagementChoices({ engagements }: { engagements: readonly Engagement[]
 interface EngagementChoiceProps {
   engagement: Engagement;
   current: boolean;
+  /** Where choosing it leads. */
+  to: string;
   onChoose: (id: string) => void;
 }
 
@@ -127,14 +132,15 @@ interface EngagementChoiceProps {
 const EngagementChoice = memo(function EngagementChoice({
   engagement,
   current,
+  to,
   onChoose,
 }: EngagementChoiceProps) {
-  const onIntent = usePrefetchOnIntent();
+  const onIntent = useIntent();
   return (
     <Choice
       current={current}
       onChoose={() => onChoose(engagement.id)}
-      intent={onIntent(overview(engagement.id), () => void pages.overview())}
+      intent={onIntent(to, overview(engagement.id), engagement.id)}
     >
       <Group justify="space-between" gap="xs" wrap="nowrap">
         <Text fw={580}>{engagement.name}</Text>

@@ -1,6 +1,5 @@
 import { Button, Text } from '@mantine/core';
 import { IconArrowsExchange, IconServer2 } from '@tabler/icons-react';
-import { usePrefetchOnIntent } from '@unstale/client/react';
 import { Link, useParams } from 'react-router';
 import { useDataQuality } from '../../api/queries';
 import { getFieldMappings } from '../../api/reads';
@@ -10,7 +9,7 @@ import { PageHeader } from '../../components/PageHeader';
 import { QueryView } from '../../components/QueryView';
 import { Notice, PageLoading } from '../../components/states';
 import { formatNumber } from '../../lib/format';
-import { pages } from '../pages';
+import { useIntent } from '../../session/intent';
 import { CleansingFigures } from './CleansingFigures';
 import { Corrections } from './Corrections';
 import { IssueBoard } from './IssueBoard';
@@ -72,14 +71,14 @@ function PartlyInspected({ quality: { rows, rows_inspected } }: { quality: DataQ
 }
 
 function NothingApproved({ importId }: { importId: string }) {
-  const onIntent = usePrefetchOnIntent();
-  const review = onIntent([getFieldMappings({ import_id: importId })], () => void pages.review());
+  const onIntent = useIntent();
+  const to = `/imports/${importId}/mappings`;
   return (
     <Notice
       icon={<IconArrowsExchange size={26} />}
       title="No mapping is approved yet"
       action={
-        <Button component={Link} to={`/imports/${importId}/mappings`} {...review}>
+        <Button component={Link} to={to} {...onIntent(to, [getFieldMappings({ import_id: importId })])}>
           Review field mappings
         </Button>
       }

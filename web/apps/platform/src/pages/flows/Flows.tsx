@@ -3,7 +3,6 @@ import { useForm } from '@mantine/form';
 import { useDisclosure } from '@mantine/hooks';
 import { IconPlus, IconRoute } from '@tabler/icons-react';
 import { isApiError } from '@unstale/client';
-import { usePrefetchOnIntent } from '@unstale/client/react';
 import { Link, useNavigate, useSearchParams } from 'react-router';
 import { useCreateFlow } from '../../api/mutations';
 import { useFlows } from '../../api/queries';
@@ -18,9 +17,9 @@ import { QueryView } from '../../components/QueryView';
 import { Notice } from '../../components/states';
 import { TimeAgo } from '../../components/TimeAgo';
 import { flowStatusLabel, phaseLabel } from '../../lib/format';
+import { useIntent } from '../../session/intent';
 import { usePermissions } from '../../session/permissions';
 import { useEngagementId } from '../../session/session';
-import { pages } from '../pages';
 
 const columns: [Column<FlowSummary>, ...Column<FlowSummary>[]] = [
   {
@@ -40,10 +39,11 @@ const columns: [Column<FlowSummary>, ...Column<FlowSummary>[]] = [
 ];
 
 function FlowLink({ flow: { id, name } }: { flow: FlowSummary }) {
-  const onIntent = usePrefetchOnIntent();
+  const onIntent = useIntent();
+  const to = `/flows/${id}`;
   const begins = [getFlow({ flow_id: id }), getFlowState({ flow_id: id })];
   return (
-    <Link to={`/flows/${id}`} className="plain-link" {...onIntent(begins, () => void pages.flow())}>
+    <Link to={to} className="plain-link" {...onIntent(to, begins)}>
       {name}
     </Link>
   );

@@ -1,6 +1,5 @@
 import { Alert, Box, Button, Group, Progress, SimpleGrid, Stack, Text, Title } from '@mantine/core';
 import { IconAlertTriangle } from '@tabler/icons-react';
-import { usePrefetchOnIntent } from '@unstale/client/react';
 import { Link, useParams } from 'react-router';
 import { isRunning, useImport } from '../../api/queries';
 import { getFieldMappings, getMappingStatistics, listImports, listTargetAttributes } from '../../api/reads';
@@ -13,7 +12,7 @@ import { QueryView } from '../../components/QueryView';
 import { PageLoading } from '../../components/states';
 import { TimeAgo } from '../../components/TimeAgo';
 import { formatBytes, formatDelimiter, formatFormat, formatNumber, plural } from '../../lib/format';
-import { pages } from '../pages';
+import { useIntent } from '../../session/intent';
 
 export function Page() {
   const { importId = '' } = useParams();
@@ -78,16 +77,16 @@ function Detail({ item }: { item: Import }) {
 }
 
 function ReviewLink({ item }: { item: Import }) {
-  const onIntent = usePrefetchOnIntent();
+  const onIntent = useIntent();
+  const to = `/imports/${item.id}/mappings`;
   const begins = [
     getFieldMappings({ import_id: item.id }),
     getMappingStatistics({ import_id: item.id }),
     listTargetAttributes(),
     listImports({ engagement_id: item.engagement_id }),
   ];
-  const intent = onIntent(begins, () => void pages.review());
   return (
-    <Button component={Link} to={`/imports/${item.id}/mappings`} {...intent}>
+    <Button component={Link} to={to} {...onIntent(to, begins)}>
       Review field mappings
     </Button>
   );
