@@ -138,7 +138,7 @@ fuzz: ## Fuzz every parser, FUZZ_SECONDS each (TARGETS="url range" for some); th
 FUZZ_LIGHT_SECONDS ?= 2
 
 .PHONY: fuzz-light
-fuzz-light: ## Fuzz the parsers of the HTTP layer, which are built without the server, FUZZ_LIGHT_SECONDS each
+fuzz-light: ## Fuzz the parsers of the HTTP layer and of CSV files, which are built without the server, FUZZ_LIGHT_SECONDS each
 	scripts/fuzz --light $(FUZZ_LIGHT_SECONDS)
 
 # ---- Measure and keep in shape --------------------------------------------------------------------------------------

@@ -1,11 +1,10 @@
 import { spawnSync } from 'node:child_process';
-import { readFile, rm } from 'node:fs/promises';
-import { mkdtempSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import http from 'node:http';
-import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
+import { temporaryFolder } from './leftovers.mjs';
 
 const APP = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../../web/apps/platform');
 const TYPES = { '.html': 'text/html', '.js': 'text/javascript', '.css': 'text/css', '.svg': 'image/svg+xml' };
@@ -20,7 +19,7 @@ export const buildFormer = () => build(['--config', 'former/vite.config.ts'], {}
 export const buildReleased = () => build([], {});
 
 function build(options, env) {
-  const folder = mkdtempSync(path.join(tmpdir(), 'unstale-pages-'));
+  const { folder, remove } = temporaryFolder('unstale-pages-');
   const vite = path.resolve(APP, '../../node_modules/vite/bin/vite.js');
   const args = [vite, 'build', ...options, '--outDir', folder, '--emptyOutDir', '--logLevel', 'error'];
   const { status, stderr } = spawnSync(process.execPath, args, {
@@ -30,7 +29,7 @@ function build(options, env) {
   });
   if (status !== 0) throw new Error(`The pages could not be built (${options.join(' ')}):\n${stderr}`);
 
-  return { folder, remove: () => rm(folder, { recursive: true, force: true }) };
+  return { folder, remove };
 }
 
 /** Built pages at an address of their own; whatever is not one of them is passed on to the server, sockets too. */

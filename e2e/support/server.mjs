@@ -1,9 +1,8 @@
-import { spawn } from 'node:child_process';
-import { cp, mkdtemp, rm } from 'node:fs/promises';
+import { cp } from 'node:fs/promises';
 import { createServer } from 'node:net';
-import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { spawnLeashed, temporaryFolder } from './leftovers.mjs';
 
 /**
  * The real platform binary on a free loopback port, with a data folder of its own and the demo data.
@@ -22,7 +21,7 @@ export async function startServer() {
 /** As `startServer`, never anybody else's: with settings of its own, and a copy of the data folder `dataFrom`. */
 export async function startOwnServer({ env = {}, dataFrom } = {}) {
   const port = await freePort();
-  const dataDir = await mkdtemp(path.join(tmpdir(), 'unstale-e2e-'));
+  const { folder: dataDir, remove } = temporaryFolder('unstale-e2e-');
   if (dataFrom) await cp(dataFrom, dataDir, { recursive: true });
   const url = `http://127.0.0.1:${port}`;
   const log = [];
@@ -30,7 +29,7 @@ export async function startOwnServer({ env = {}, dataFrom } = {}) {
   let exited;
 
   async function begin() {
-    child = spawn(BINARY, [], {
+    child = spawnLeashed(BINARY, [], {
       env: {
         ...process.env,
         LISTEN_ADDR: `127.0.0.1:${port}`,
@@ -40,7 +39,6 @@ export async function startOwnServer({ env = {}, dataFrom } = {}) {
         REDIS_ENABLED: process.env.REDIS_ENABLED ?? 'false',
         ...env,
       },
-      stdio: ['ignore', 'pipe', 'pipe'],
     });
     exited = new Promise((resolve) => {
       child.once('exit', resolve);
@@ -68,11 +66,8 @@ export async function startOwnServer({ env = {}, dataFrom } = {}) {
 
   async function stop() {
     await end();
-    await rm(dataDir, { recursive: true, force: true });
+    await remove();
   }
-
-  // Whatever ends this process, no server stays behind.
-  process.once('exit', () => child.kill('SIGKILL'));
 
   try {
     await begin();

@@ -69,7 +69,7 @@ pub enum Validity {
 }
 
 /// Stands for the epoch while the view starts anew; of the 2⁶⁴ that an epoch may be it is one.
-const NO_EPOCH: u64 = u64::MAX;
+pub(crate) const NO_EPOCH: u64 = u64::MAX;
 
 /// A node's view of one partition.
 pub struct Clocks {
@@ -305,6 +305,9 @@ mod tests {
         clocks.apply(Sequence(2), &[TagId(4)]);
         // 11 shares the slot of 3, but was never invalidated.
         check(&clocks, 0, &[11], valid(2));
+        clocks.apply(Sequence(3), &[TagId(11)]);
+        // The slot has moved past 1, the clock of 3 has not.
+        check(&clocks, 1, &[3], valid(3));
     }
 
     #[test]

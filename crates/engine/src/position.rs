@@ -234,6 +234,7 @@ mod tests {
         set.add(position(1, 8, 0));
         let held = set.in_partition(Partition(1)).unwrap();
         assert!(held.epoch != Epoch(7) && held.epoch != Epoch(8));
+        assert_ne!(held.epoch, Epoch(crate::clocks::NO_EPOCH), "a view that starts anew has not reached it either");
         set.add(position(1, 8, 3));
         assert_eq!(set.in_partition(Partition(1)).unwrap().epoch, held.epoch);
     }

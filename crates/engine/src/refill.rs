@@ -270,6 +270,8 @@ mod tests {
         assert!(!waiting.is_finished());
         wanted.store(true, SeqCst);
         gate.look_again();
+        yield_now().await;
+        assert!(waiting.is_finished(), "at once, not when it has waited long enough");
         assert!(!waiting.await.unwrap().is_counted());
         assert!(!gate.enter(demand).await.is_counted(), "it was wanted before it came");
     }

@@ -18,7 +18,10 @@ use std::{
 };
 
 use axum::{Extension, Router, body::Bytes, http::header, routing::get};
-use unstale::{Cache, MemoryStore, Policy, Tag, Tenant};
+use unstale::{
+    Cache, MemoryStore, Policy, Tag, Tenant,
+    testing::{Folder, leashed},
+};
 use unstale_http::{CacheLayer, Identity, RoutePolicies, RoutePolicy};
 
 const PAIRS: usize = 7;
@@ -43,13 +46,12 @@ fn main() {
 }
 
 fn compare() {
-    let folder = std::env::temp_dir().join(format!("unstale-endpoint-{}", std::process::id()));
-    std::fs::create_dir_all(&folder).unwrap();
+    let folder = Folder::new();
     let platform_at = free_address();
     let platform = Server::start(
         pinned(env!("CARGO_BIN_EXE_platform"))
             .env("LISTEN_ADDR", platform_at.to_string())
-            .env("DATA_DIR", &folder)
+            .env("DATA_DIR", folder.path())
             .env("DEMO", "1")
             .env("LOG", "warn"),
         platform_at,
@@ -62,7 +64,7 @@ fn compare() {
     assert_eq!(first.body, second.body);
     let etag = second.header("etag").expect("an ETag");
 
-    let body = folder.join("body.json");
+    let body = folder.path().join("body.json");
     std::fs::write(&body, &second.body).unwrap();
     let this = std::env::current_exe().unwrap();
     let start = |what: &str| {
@@ -89,15 +91,14 @@ fn compare() {
         println!("{what:<52} {ours:>12.0} {bare:>12.0} {ratio:>6.2}×");
     }
     drop((platform, bare, layered));
-    std::fs::remove_dir_all(&folder).unwrap();
 }
 
 /// Reads at level `all` against reads without a trail, and whether each that was answered is on record.
 fn compare_audit() {
-    let folder = std::env::temp_dir().join(format!("unstale-audit-{}", std::process::id()));
+    let folder = Folder::new();
     let start = |level: &str| {
         let at = free_address();
-        let folder = folder.join(level);
+        let folder = folder.path().join(level);
         std::fs::create_dir_all(&folder).unwrap();
         let mut command = pinned(env!("CARGO_BIN_EXE_platform"));
         command.env("LISTEN_ADDR", at.to_string()).env("DATA_DIR", &folder).env("DEMO", "1").env("LOG", "warn");
@@ -133,7 +134,6 @@ fn compare_audit() {
     let refused = metric(all_at, "audit_records_refused_total{class=\"read\"}");
     println!("{answered} reads answered, {kept} on record, {refused} refused");
     assert!(kept >= answered, "{} reads are not on record", answered - kept);
-    std::fs::remove_dir_all(&folder).unwrap();
 }
 
 fn metric(at: SocketAddr, name: &str) -> u64 {
@@ -205,7 +205,7 @@ impl Drop for Server {
 }
 
 fn pinned(program: &str) -> Command {
-    let mut command = Command::new("taskset");
+    let mut command = leashed("taskset");
     command.args(["-c", "0"]).arg(Path::new(program));
     command
 }

@@ -15,7 +15,7 @@ use axum::{body::Body, http::Request};
 use futures_util::FutureExt as _;
 use http_body_util::Full;
 use tower::{Layer as _, Service, ServiceExt as _};
-use unstale::{Cache, Key, Loaded, MemoryStore, Policy, ReadOptions, Tag, Tenant, record};
+use unstale::{Cache, Key, Loaded, MemoryStore, Policy, ReadOptions, Tag, Tenant, record, testing::Folder};
 use unstale_http::{CacheLayer, Identity, RoutePolicies, RoutePolicy};
 use unstale_server::{
     configuration::Retention,
@@ -84,12 +84,12 @@ struct Side {
     cache: Cache,
     key: Key<Page>,
     books: Option<Bookkeeper>,
-    _folder: tempfile::TempDir,
+    _folder: Folder,
 }
 
 impl Side {
     async fn new(limits: Option<Limits>) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = Folder::new();
         let metrics = Metrics::new(&BuildInfo { version: "0", commit: "bench" });
         let mut builder = Cache::builder(Arc::new(MemoryStore::default())).observer(metrics.observer());
         let mut writer = None;

@@ -9,7 +9,7 @@
 use std::{
     fmt::Write as _,
     net::{Ipv4Addr, SocketAddr},
-    process::{Child, Command, Stdio},
+    process::{Child, Stdio},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -37,7 +37,10 @@ use tokio_tungstenite::{
     WebSocketStream, client_async_with_config,
     tungstenite::{Message, client::IntoClientRequest as _, protocol::WebSocketConfig},
 };
-use unstale::{Cache, MemoryStore};
+use unstale::{
+    Cache, MemoryStore,
+    testing::{Folder, leashed},
+};
 use uuid::Uuid;
 
 const SOCKETS: usize = 10_000;
@@ -58,16 +61,15 @@ fn main() {
 }
 
 async fn measure() {
-    let folder = std::env::temp_dir().join(format!("unstale-sockets-{}", std::process::id()));
-    std::fs::create_dir_all(&folder).unwrap();
-    let server = Server::start(&folder).await;
+    let folder = Folder::new();
+    let server = Server::start(folder.path()).await;
     let admin = Person::sign_in(server.at, Ipv4Addr::LOCALHOST, ADMIN).await;
     let context = admin.get("/context/full").await;
     let client: Uuid = text(&context["client"]["id"]).parse().unwrap();
     let engagement = text(&context["engagements"][0]["id"]).to_owned();
     let flows = format!("/discovery/flows?engagement_id={engagement}");
     let flow = text(&admin.get(&flows).await["items"][0]["id"]).to_owned();
-    create_users(&folder, client).await;
+    create_users(folder.path(), client).await;
 
     let people: Vec<Person> = stream::iter(0..USERS)
         .map(|number| {
@@ -113,7 +115,6 @@ async fn measure() {
     println!("a socket weighs {:.1} KB, {:.1} KB after the writes", each(connected), each(after));
     println!("the server held {} MB with all users signed in, {} MB at the end", signed_in / 1024, after / 1024);
     drop(server);
-    _ = std::fs::remove_dir_all(&folder);
 }
 
 fn row(what: &str, rounds: &[Round], of: impl Fn(&Round) -> f64) {
@@ -258,7 +259,7 @@ struct Server {
 impl Server {
     async fn start(folder: &std::path::Path) -> Self {
         let at = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_platform"));
+        let mut command = leashed(env!("CARGO_BIN_EXE_platform"));
         command.env("LISTEN_ADDR", at.to_string()).env("DATA_DIR", folder).env("DEMO", "1").env("LOG", "warn");
         let process = command.stdout(Stdio::null()).stderr(Stdio::inherit()).spawn().unwrap();
         let server = Self { process, at };

@@ -169,11 +169,13 @@ impl fmt::Debug for Secret {
 
 #[cfg(test)]
 mod tests {
+    use unstale::testing::Folder;
+
     use super::*;
 
     #[test]
     fn is_made_once_and_read_again() {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = Folder::new();
         let data_dir = dir.path().join("data");
         let first = Secret::load_or_create(&data_dir).unwrap();
         assert_eq!(first.0, Secret::load_or_create(&data_dir).unwrap().0);
@@ -183,7 +185,7 @@ mod tests {
 
     #[test]
     fn processes_that_start_at_once_agree() {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = Folder::new();
         let secrets: Vec<[u8; 32]> = std::thread::scope(|scope| {
             let starts: Vec<_> =
                 (0..8).map(|_| scope.spawn(|| Secret::load_or_create(dir.path()).unwrap().0)).collect();
@@ -196,7 +198,7 @@ mod tests {
     #[test]
     fn a_file_that_others_may_read_is_refused() {
         use std::os::unix::fs::PermissionsExt as _;
-        let dir = tempfile::tempdir().unwrap();
+        let dir = Folder::new();
         Secret::load_or_create(dir.path()).unwrap();
         let path = dir.path().join(FILE_NAME);
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
@@ -209,7 +211,7 @@ mod tests {
     #[test]
     fn a_damaged_file_is_refused_not_replaced() {
         use std::os::unix::fs::PermissionsExt as _;
-        let dir = tempfile::tempdir().unwrap();
+        let dir = Folder::new();
         let path = dir.path().join(FILE_NAME);
         fs::write(&path, b"short").unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
-use super::*;
+use super::{table::Table, *};
 use crate::{
     entry::{NewEntry, TagIds},
     key::Key,
@@ -55,6 +55,17 @@ fn keys_of_one_hash_are_told_apart() {
 
 fn put(l1: &L1, key: &Key<u8>, value_bytes: usize) {
     l1.insert(key.raw(), entry_until(key, value_bytes, Timestamp::NEVER), NOW);
+}
+
+#[test]
+fn a_table_with_nothing_in_it_has_no_sample() {
+    let (table, key) = (Table::new(), page(&tenant("t"), 1));
+    // The high bits say which shard, the low ones which place.
+    let places = || (0..64).map(|place| key.raw().stable_hash() >> 6 << 6 | place);
+    assert!(places().all(|random| table.sample(random, |_| true).is_none()));
+    table.insert(key.raw(), entry_until(&key, 1, Timestamp::NEVER));
+    assert!(places().all(|random| table.sample(random, |_| false).is_none()), "nobody wants it");
+    assert_eq!(places().filter_map(|random| table.sample(random, |_| true)).count(), 1, "it is taken out once");
 }
 
 /// A read: whether it is there, and the use noted.

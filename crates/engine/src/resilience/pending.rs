@@ -208,6 +208,19 @@ mod tests {
     }
 
     #[test]
+    fn what_failed_is_not_under_way_and_the_marker_says_it_too() {
+        let mut pending = small();
+        push(&mut pending, 1);
+        pending.begin();
+        pending.failed();
+        [2, 3, 4].into_iter().for_each(|tag| push(&mut pending, tag));
+        assert_eq!((pending.begin(), pending.len()), (Some(Waiting::Everything), 1));
+        pending.failed();
+        push(&mut pending, 5);
+        assert_eq!(pending.len(), 1, "a marker that failed still says it");
+    }
+
+    #[test]
     fn bytes_are_limited_too() {
         let mut pending = Pending::new(PendingLimits { records_max: 100, bytes_max: 1000 });
         pending.push(vec![TagId(1)], Bytes::from(vec![0; 800]), None);

@@ -120,6 +120,14 @@ mod tests {
         assert_eq!([0; 4].map(|_| budget.withdraw(at(3_600_000))), [true, true, true, false], "no more than the limit");
     }
 
+    #[test]
+    fn a_clock_that_goes_back_and_forth_saves_nothing() {
+        let limits = RetryLimits { budget_max: 1, budget_per_second: 1, ..RetryLimits::default() };
+        let at = Timestamp::from_millis;
+        let mut budget = Budget::new(limits, at(10_000));
+        assert_eq!([10_000, 0, 10_000, 11_000].map(|now| budget.withdraw(at(now))), [true, false, false, true]);
+    }
+
     proptest! {
         /// However operations and failures fall: repetitions ≤ what was saved + the share + the rate.
         #[test]

@@ -142,6 +142,27 @@ fn no_more_is_unpacked_than_allowed() {
     assert_eq!(opens(packed).unwrap_err(), Unauthentic);
 }
 
+/// What only who has the key can make: a head that says another length than what is packed has.
+#[test]
+fn what_unpacks_to_another_length_than_was_said_does_not_open() {
+    let entry = entry(Some(Bytes::from(vec![7; 300])));
+    for (said, opens_so) in [(299, false), (300, true), (301, false)] {
+        let Under { master, salt, counter } = UNDER;
+        let head = Head { flags: HAS_VALUE | COMPRESSED | SENSITIVE, subjects: 1, length: said, master, salt, counter };
+        let mut bytes = Vec::new();
+        head.put(&mut bytes);
+        bytes.put_slice(&[0; TEXT_AT - HEAD_BYTES]);
+        bytes.put_slice(&lz4_flex::block::compress(&[7; 300]));
+        let (before, text) = bytes.split_at_mut(TEXT_AT);
+        let tag = along(&key("acme", "1"), &version("v1"), &entry, before, |aad| {
+            cipher(&[1; 32]).seal_in_place_separate_tag(nonce(counter), Aad::from(aad), text).unwrap()
+        });
+        before[HEAD_BYTES..TAG_END].copy_from_slice(tag.as_ref());
+        let whole = StoredEntry { value: Some(bytes.into()), ..entry.clone() };
+        assert_eq!(opens(whole).is_ok_and(|opened| same(&opened, &entry)), opens_so, "{said}");
+    }
+}
+
 #[test]
 fn what_is_authenticated_beside_a_value_may_be_long() {
     for (name, tags) in [("2".repeat(500), 1), ("2".to_owned(), 100), ("2".repeat(ALONG_BYTES), 0)] {

@@ -20,6 +20,8 @@ mod hanging;
 mod invalidations;
 mod kept;
 mod lease;
+#[cfg(feature = "redis")]
+mod leftovers;
 mod memory;
 mod nodes;
 mod outages;

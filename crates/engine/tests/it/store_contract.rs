@@ -72,9 +72,9 @@ mod on_redis {
 
     const PATIENCE: Duration = Duration::from_secs(30);
 
-    static ONE: LazyLock<RedisServer> = LazyLock::new(RedisServer::start_shared);
-    static SENTINELS: LazyLock<RedisSentinels> = LazyLock::new(RedisSentinels::start_shared);
-    static CLUSTER: LazyLock<RedisCluster> = LazyLock::new(RedisCluster::start_shared);
+    static ONE: LazyLock<RedisServer> = LazyLock::new(RedisServer::start);
+    static SENTINELS: LazyLock<RedisSentinels> = LazyLock::new(RedisSentinels::start);
+    static CLUSTER: LazyLock<RedisCluster> = LazyLock::new(RedisCluster::start);
     static NAMESPACES: AtomicUsize = AtomicUsize::new(0);
 
     pub(super) fn one_server() -> Subject {

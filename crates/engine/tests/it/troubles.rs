@@ -248,6 +248,15 @@ async fn a_url_of_another_topology_is_refused_with_advice() {
     assert!(head(&wrong).await.is_err());
     let clustered = RedisServer::start_with(&["--cluster-enabled", "yes", "--cluster-port", "0"]);
     assert!(head(&on(&clustered)).await.is_err(), "no slot is served");
+    // Half of the slots have an owner; it may be down for a moment yet.
+    clustered.run::<()>(&["CLUSTER", "ADDSLOTSRANGE", "0", "8191"]);
+    let half = store(RedisSettings::new(format!("redis+cluster://127.0.0.1:{}", clustered.port()), "test"));
+    let mut said = Vec::new();
+    for partition in half.partitions().all() {
+        said.extend(half.head(partition).await.err().map(|error| error.to_string()));
+    }
+    let unowned = said.iter().filter(|said| said.contains("the cluster has no owner for a slot")).count();
+    assert!((1..half.partitions().all().len()).contains(&unowned), "{said:?}");
 }
 
 #[tokio::test]
@@ -275,6 +284,23 @@ async fn servers_are_looked_at() {
     let found = store(cluster.settings("test")).check().await;
     let masters: std::collections::BTreeSet<_> = found.iter().map(|finding| &finding.server).collect();
     assert_eq!(masters.len(), 3, "{found:?}");
-    let away = store(RedisSettings::new("redis://127.0.0.1:1", "test"));
-    assert_eq!(away.check().await[0].severity, Severity::Wrong);
+    // A node that takes one of its masters for a server of its own.
+    let alone = on(&cluster.servers[0]);
+    let mut elsewhere = Vec::new();
+    for partition in alone.partitions().all() {
+        elsewhere.extend(alone.head(partition).await.err());
+    }
+    assert!(!elsewhere.is_empty(), "two thirds of the slots are other masters'");
+    for error in elsewhere {
+        check::<()>(Err(error), true, "use redis+cluster://");
+    }
+    for (url, target) in [
+        ("redis://127.0.0.1:1", "127.0.0.1:1"),
+        ("redis+cluster://127.0.0.1:1", "127.0.0.1:1"),
+        ("redis+sentinel://127.0.0.1:1/main", "main"),
+    ] {
+        let found = store(RedisSettings::new(url, "test")).check().await;
+        assert!(found.len() == 1 && found[0].severity == Severity::Wrong, "{found:?}");
+        assert!(found[0].server.contains(target), "{found:?}");
+    }
 }

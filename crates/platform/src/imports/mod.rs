@@ -68,4 +68,6 @@ pub(crate) use self::{
 pub(crate) use self::reader::inspect;
 
 #[cfg(test)]
+mod properties;
+#[cfg(test)]
 mod testkit;

@@ -14,6 +14,7 @@ use std::{
 };
 
 use serde_json::{Value, json};
+use unstale::testing::{Folder, leashed};
 
 const KILLS: usize = 6;
 const WRITERS: usize = 4;
@@ -28,7 +29,7 @@ struct Server {
 impl Server {
     fn start(folder: &std::path::Path) -> Self {
         let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let process = Command::new(env!("CARGO_BIN_EXE_platform"))
+        let process = leashed(env!("CARGO_BIN_EXE_platform"))
             .env_clear()
             .env("LISTEN_ADDR", address.to_string())
             .env("DATA_DIR", folder)
@@ -104,7 +105,7 @@ fn records(server: &Server, token: &str, query: &str) -> Vec<Value> {
 
 #[test]
 fn everything_that_was_acknowledged_before_a_kill_is_on_record() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = Folder::new();
     let mut server = Server::start(folder.path());
     let analyst = server.sign_in("analyst@acme.test");
     let (_, imports) = server.ask("GET", "/api/v1/imports", &analyst, None).unwrap();

@@ -5,13 +5,13 @@ use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},
     net::TcpStream,
     path::Path,
-    process::{Child, Command, Stdio},
+    process::{Child, Stdio},
     sync::{Arc, Mutex},
     time::Duration,
 };
 
 use serde_json::{Value, json};
-use unstale::testing::redis_server::RedisServer;
+use unstale::testing::{Folder, leashed, redis_server::RedisServer};
 
 const EMAIL: &str = "wilhelmina.planted@secret.example";
 const NAME: &str = "Wilhelmina Planted-Name";
@@ -27,7 +27,7 @@ struct Running {
 
 impl Running {
     fn start(redis: &RedisServer, folder: &Path) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_platform"))
+        let mut child = leashed(env!("CARGO_BIN_EXE_platform"))
             .env_clear()
             .env("DATA_DIR", folder)
             .env("REDIS_URL", redis.url())
@@ -129,7 +129,7 @@ fn files(folder: &Path) -> Vec<(String, Vec<u8>)> {
 fn nothing_personal_is_in_logs_metrics_or_in_what_redis_writes_to_disk() {
     // Everything on disk, and nothing of it packed.
     let redis = RedisServer::start_with(&["--appendonly", "yes", "--appendfsync", "always", "--rdbcompression", "no"]);
-    let folder = tempfile::tempdir().unwrap();
+    let folder = Folder::new();
     let platform = Running::start(&redis, folder.path());
     let operator = platform.sign_in("operator@platform.test", "demo-password");
     let planted = json!({

@@ -99,7 +99,7 @@ impl fmt::Debug for Keeper {
 
 #[cfg(test)]
 mod tests {
-    use unstale::sealing::MemorySubjectKeys;
+    use unstale::{sealing::MemorySubjectKeys, testing::Folder};
 
     use super::*;
 
@@ -133,7 +133,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_rotation_is_taken_over_and_a_source_that_fails_changes_nothing() {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = Folder::new();
         let path = dir.path().join("keys");
         let source = KeySource::Command(vec!["cat".into(), path.display().to_string()]);
         std::fs::write(&path, ONE).unwrap();

@@ -130,13 +130,15 @@ impl fmt::Debug for KeySource {
 mod tests {
     use std::{fs, os::unix::fs::PermissionsExt as _};
 
+    use unstale::testing::Folder;
+
     use super::*;
 
     const ONE: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
     const TWO: &str = "100102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
 
-    fn file(text: &str, mode: u32) -> (tempfile::TempDir, KeySource) {
-        let dir = tempfile::tempdir().unwrap();
+    fn file(text: &str, mode: u32) -> (Folder, KeySource) {
+        let dir = Folder::new();
         let path = dir.path().join("keys");
         fs::write(&path, text).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();

@@ -1,11 +1,9 @@
 //! A database for one test, of either kind.
 
-use std::{
-    path::PathBuf,
-    sync::atomic::{AtomicU32, Ordering::Relaxed},
-};
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use sea_orm::{ConnectionTrait as _, DatabaseConnection};
+use unstale::testing::Folder;
 
 use super::postgres;
 use crate::database::{PoolLimits, connect, migrate_up};
@@ -21,16 +19,14 @@ pub struct TestDatabase {
 
 #[derive(Debug)]
 enum Kind {
-    Sqlite(PathBuf),
+    Sqlite(Folder),
     Postgres(String),
 }
 
 impl TestDatabase {
     /// A file.
     pub fn sqlite() -> Self {
-        let number = NEXT.fetch_add(1, Relaxed);
-        let file = std::env::temp_dir().join(format!("unstale-test-{}-{number}.db", std::process::id()));
-        Self { kind: Kind::Sqlite(file) }
+        Self { kind: Kind::Sqlite(Folder::new()) }
     }
 
     /// One on the PostgreSQL server of this process.
@@ -45,7 +41,7 @@ impl TestDatabase {
     /// Where it is.
     pub fn url(&self) -> String {
         match &self.kind {
-            Kind::Sqlite(file) => format!("sqlite://{}?mode=rwc", file.display()),
+            Kind::Sqlite(folder) => format!("sqlite://{}?mode=rwc", folder.path().join("test.db").display()),
             Kind::Postgres(name) => postgres::server().url(name),
         }
     }
@@ -61,16 +57,6 @@ impl TestDatabase {
         let pool = self.open().await;
         migrate_up(&pool).await.expect("the migrations apply");
         pool
-    }
-}
-
-impl Drop for TestDatabase {
-    fn drop(&mut self) {
-        if let Kind::Sqlite(file) = &self.kind {
-            for suffix in ["", "-wal", "-shm"] {
-                let _ = std::fs::remove_file(format!("{}{suffix}", file.display()));
-            }
-        }
     }
 }
 

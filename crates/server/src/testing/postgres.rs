@@ -2,11 +2,13 @@
 //! its own.
 //!
 //! It is started and stopped by a shell that waits for the end of its input. The input is a pipe from this process:
-//! however this process ends, the pipe closes, the server stops and its folder goes.
+//! however this process ends, the pipe closes, the server stops and its folder goes. That is not among the tests' other
+//! folders because another user owns it, who may not look into those.
 
 use std::{
     io::{BufRead as _, BufReader, Write as _},
     net::TcpListener,
+    os::unix::process::CommandExt as _,
     path::Path,
     process::{ChildStdin, ChildStdout, Command, Stdio},
     sync::{
@@ -27,7 +29,7 @@ if [ "$(id -u)" = 0 ]; then
     as_owner() { setpriv --reuid=postgres --regid=postgres --clear-groups "$@"; }
 fi
 cd "$folder"
-stop() { as_owner "$bin/pg_ctl" -D "$folder/data" -m immediate -w stop >&2 || true; rm -rf "$folder"; }
+stop() { as_owner "$bin/pg_ctl" -D "$folder/data" -m immediate -w stop >/dev/null 2>&1 || true; rm -rf "$folder"; }
 trap stop EXIT
 as_owner "$bin/initdb" -D "$folder/data" --no-sync -A trust -U postgres -E UTF8 --locale=C >&2
 start() {
@@ -112,6 +114,8 @@ fn start(synchronous_commit: &str) -> Server {
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
+        // In a group of its own, so that what ends the tests (Ctrl-C, a limit of time) does not end it.
+        .process_group(0)
         .spawn()
         .expect("a shell starts");
     let mut answer = String::new();

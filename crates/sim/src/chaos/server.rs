@@ -10,12 +10,12 @@ use std::{
 
 use redis::{AsyncConnectionConfig, FromRedisValue, ToRedisArgs};
 use rustix::process::{Pid, Signal, kill_process};
-use tempfile::TempDir;
 use tokio::{
     io::{AsyncBufReadExt as _, BufReader},
     process::{Child, Command},
     time::timeout,
 };
+use unstale::testing::{Folder, leashed};
 
 use super::failure::{Failure, Step};
 
@@ -23,6 +23,8 @@ use super::failure::{Failure, Step};
 const STARTS_MAX: usize = 10;
 const START_WAIT_MAX: Duration = Duration::from_secs(20);
 const COMMAND_WAIT_MAX: Duration = Duration::from_secs(20);
+/// What a shell answers for a program that there is not.
+const NO_SUCH_PROGRAM: i32 = 127;
 
 /// What a server is started with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,16 +36,16 @@ pub(super) enum Data {
     AppendOnlyFile,
 }
 
-/// A server, running or killed; it ends when it is dropped, and its folder with it.
+/// A server, running or killed; it ends when it is dropped or this process is gone, and its folder with it.
 pub(super) struct Server {
     process: Child,
     port: u16,
-    dir: TempDir,
+    dir: Folder,
 }
 
 impl Server {
     pub(super) async fn start() -> Step<Self> {
-        let dir = TempDir::new().map_err(Failure::of("making a temporary folder"))?;
+        let dir = Folder::new();
         let (process, port) = start(&dir, Data::Nothing).await?;
         Ok(Self { process, port, dir })
     }
@@ -60,7 +62,7 @@ impl Server {
     /// Starts it again after [`kill`](Self::kill), as a rule on another port.
     pub(super) async fn start_again(&mut self, data: Data) -> Step {
         if data == Data::Nothing {
-            self.dir = TempDir::new().map_err(Failure::of("making a temporary folder"))?;
+            self.dir = Folder::new();
         }
         (self.process, self.port) = start(&self.dir, data).await?;
         Ok(())
@@ -114,7 +116,7 @@ impl Server {
     }
 }
 
-async fn start(dir: &TempDir, data: Data) -> Step<(Child, u16)> {
+async fn start(dir: &Folder, data: Data) -> Step<(Child, u16)> {
     for _ in 0..STARTS_MAX {
         let port = free_port().map_err(Failure::of("looking for a free port"))?;
         if let Some(process) = start_on(port, dir, data).await? {
@@ -129,15 +131,13 @@ fn free_port() -> std::io::Result<u16> {
 }
 
 /// None if it did not get as far as accepting connections.
-async fn start_on(port: u16, dir: &TempDir, data: Data) -> Step<Option<Child>> {
+async fn start_on(port: u16, dir: &Folder, data: Data) -> Step<Option<Child>> {
     let append_only = if data == Data::AppendOnlyFile { "yes" } else { "no" };
-    let mut command = Command::new("redis-server");
+    let mut command = Command::from(leashed("redis-server"));
     command.args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", ""]);
     command.args(["--appendonly", append_only, "--enable-debug-command", "local", "--repl-diskless-sync-delay", "0"]);
-    command.arg("--dir").arg(dir.path()).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
-    let mut process = command.kill_on_drop(true).spawn().map_err(Failure::of(
-        "running redis-server (install Redis 7: apt install redis-server, or brew install redis)",
-    ))?;
+    command.arg("--dir").arg(dir.path()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut process = command.kill_on_drop(true).spawn().map_err(Failure::of("running a shell"))?;
     let mut lines = BufReader::new(process.stdout.take().expect("piped above")).lines();
     let ready = async {
         while let Ok(Some(line)) = lines.next_line().await {
@@ -148,6 +148,12 @@ async fn start_on(port: u16, dir: &TempDir, data: Data) -> Step<Option<Child>> {
         false
     };
     if !timeout(START_WAIT_MAX, ready).await.unwrap_or(false) {
+        process.start_kill().map_err(Failure::of("ending redis-server"))?;
+        let status = process.wait().await.map_err(Failure::of("ending redis-server"))?;
+        if status.code() == Some(NO_SUCH_PROGRAM) {
+            let how = "redis-server cannot be run; install Redis 7: apt install redis-server, or brew install redis";
+            return Err(Failure::new(how));
+        }
         return Ok(None);
     }
     // Reads on to the end, so that the server never waits for its reader.

@@ -240,6 +240,15 @@ mod tests {
         check_sentinel("LOADING Redis is loading the dataset in memory", false, "LOADING");
     }
 
+    /// The client's own word for it, before any command.
+    #[test]
+    fn a_login_that_is_refused_while_connecting_says_the_same() {
+        let refused = || RedisError::from((ErrorKind::AuthenticationFailed, "Password authentication failed"));
+        let (servers, sentinels) = (told(&refused()).to_string(), told(&of_sentinel(refused())).to_string());
+        assert!(servers.contains("correct them in its URL"), "{servers}");
+        assert!(sentinels.contains("the sentinels refuse their user and password"), "{sentinels}");
+    }
+
     #[track_caller]
     fn check_tls(text: &'static str, says: &str) {
         let told = told(&std::io::Error::new(std::io::ErrorKind::InvalidData, text).into());

@@ -6,10 +6,8 @@ use std::{
     process::Command,
 };
 
-use tempfile::TempDir;
-
 use super::free_port;
-use crate::RedisTls;
+use crate::{RedisTls, testing::Folder};
 
 const KEY: &str = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes";
 /// Signed yesterday, for no day at all.
@@ -18,7 +16,7 @@ const OVER: &str = "-1";
 /// An authority, and what it has signed: a server's certificate for this machine's loopback address and name, a
 /// client's, and one of each that has expired.
 pub struct Certificates {
-    folder: TempDir,
+    folder: Folder,
 }
 
 impl Certificates {
@@ -27,7 +25,7 @@ impl Certificates {
     /// # Panics
     /// If `openssl` is not installed: these tests are not skipped.
     pub fn new() -> Self {
-        let certificates = Self { folder: TempDir::new().expect("there is room for a temporary folder") };
+        let certificates = Self { folder: Folder::new() };
         certificates.openssl(&format!("req -x509 {KEY} -days 2 -subj /CN=authority -keyout ca.key -out ca.crt"));
         fs::write(certificates.path("names"), "subjectAltName=IP:127.0.0.1,DNS:localhost\n").expect("it is our folder");
         fs::write(certificates.path("elsewhere"), "subjectAltName=DNS:elsewhere\n").expect("it is our folder");

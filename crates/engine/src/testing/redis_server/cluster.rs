@@ -15,20 +15,15 @@ pub struct RedisCluster {
 impl RedisCluster {
     /// Starts one, empty.
     pub fn start() -> Self {
-        Self::launch(false, None)
+        Self::launch(None)
     }
 
     /// Starts one whose nodes speak TLS with each other and with clients, whose certificates they ask for.
     pub fn start_with_tls(certificates: &Certificates) -> Self {
-        Self::launch(false, Some(certificates))
+        Self::launch(Some(certificates))
     }
 
-    /// Starts one that may stand in a static.
-    pub fn start_shared() -> Self {
-        Self::launch(true, None)
-    }
-
-    fn launch(shared: bool, certificates: Option<&Certificates>) -> Self {
+    fn launch(certificates: Option<&Certificates>) -> Self {
         let arguments = |_: u16, _: &std::path::Path| {
             let bus = free_port().to_string();
             let arguments = [
@@ -46,7 +41,7 @@ impl RedisCluster {
             }
             arguments
         };
-        let servers: Vec<_> = (0..MASTERS * 2).map(|_| RedisServer::launch(shared, arguments)).collect();
+        let servers: Vec<_> = (0..MASTERS * 2).map(|_| RedisServer::launch(arguments)).collect();
         for (at, server) in servers.iter().enumerate() {
             server.run::<()>(&["CLUSTER", "SET-CONFIG-EPOCH", &(at + 1).to_string()]);
             if at < MASTERS {

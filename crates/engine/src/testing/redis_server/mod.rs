@@ -1,5 +1,5 @@
 //! Real Redis servers for tests: alone, watched by sentinels, or as a cluster. Started on free ports, and stopped when
-//! they are dropped, also by a test that fails or is killed.
+//! they are dropped, also by a test that fails or is killed. They may stand in a static, which nobody drops.
 
 mod certificates;
 mod cluster;
@@ -7,16 +7,14 @@ mod process;
 mod sentinel;
 
 use std::{
-    path::{Path, PathBuf},
+    path::Path,
     thread::sleep,
     time::{Duration, Instant},
 };
 
-use tempfile::TempDir;
-
 use self::process::{Process, free_port};
 pub use self::{certificates::Certificates, cluster::RedisCluster, sentinel::RedisSentinels};
-use crate::RedisSettings;
+use crate::{RedisSettings, testing::Folder};
 
 /// A running server. Its data stay in a folder of its own, also while it is stopped.
 pub struct RedisServer {
@@ -26,12 +24,6 @@ pub struct RedisServer {
     arguments: Vec<String>,
     /// Of its default user, where these tests need one to look inside.
     password: Option<&'static str>,
-}
-
-enum Folder {
-    Ours(TempDir),
-    /// Of a server in a static: its watcher removes it.
-    Orphan(PathBuf),
 }
 
 /// Another process may take the free port first.
@@ -50,23 +42,17 @@ impl RedisServer {
 
     /// Starts one with more arguments, such as `["--maxmemory", "8mb"]`.
     pub fn start_with(arguments: &[&str]) -> Self {
-        Self::launch(false, |_, _| arguments.iter().map(ToString::to_string).collect())
-    }
-
-    /// Starts one that may stand in a static.
-    pub fn start_shared() -> Self {
-        Self::launch(true, |_, _| Vec::new())
+        Self::launch(|_, _| arguments.iter().map(ToString::to_string).collect())
     }
 
     /// Starts one that speaks TLS on a port of its own, with the certificate of this name; it may ask clients for theirs.
     pub fn start_with_tls(certificates: &Certificates, name: &str, asks_clients: bool) -> Self {
-        Self::launch(false, |_, _| certificates.arguments(name, asks_clients))
+        Self::launch(|_, _| certificates.arguments(name, asks_clients))
     }
 
     /// Arguments may depend on the port and on the folder.
-    fn launch(shared: bool, arguments: impl Fn(u16, &Path) -> Vec<String>) -> Self {
-        let dir = TempDir::new().expect("there is room for a temporary folder");
-        let mut dir = if shared { Folder::Orphan(dir.keep()) } else { Folder::Ours(dir) };
+    fn launch(arguments: impl Fn(u16, &Path) -> Vec<String>) -> Self {
+        let mut dir = Folder::new();
         for _ in 0..STARTS_MAX {
             let port = free_port();
             let arguments = arguments(port, dir.path());
@@ -87,8 +73,7 @@ impl RedisServer {
             let usual = ["--port", &port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", &dir];
             arguments.splice(..0, usual.map(str::to_owned));
         }
-        let orphan = if let Folder::Orphan(dir) = &self.dir { Some(dir.as_path()) } else { None };
-        self.process = Process::start(&arguments, orphan);
+        self.process = Process::start(&arguments);
         self.process.is_some()
     }
 
@@ -175,15 +160,6 @@ impl RedisServer {
     pub fn delete(&self, pattern: &str) {
         for key in self.keys(pattern) {
             self.run::<()>(&["DEL", &key]);
-        }
-    }
-}
-
-impl Folder {
-    fn path(&self) -> &Path {
-        match self {
-            Self::Ours(dir) => dir.path(),
-            Self::Orphan(dir) => dir,
         }
     }
 }

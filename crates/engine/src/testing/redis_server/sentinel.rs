@@ -23,43 +23,33 @@ pub struct RedisSentinels {
 impl RedisSentinels {
     /// Starts them, empty.
     pub fn start() -> Self {
-        Self::launch(false, &[])
+        Self::launch(&[], None)
     }
 
     /// Starts them with more arguments for the servers.
     pub fn start_with(arguments: &[&str]) -> Self {
-        Self::launch(false, arguments)
-    }
-
-    /// Starts some that may stand in a static.
-    pub fn start_shared() -> Self {
-        Self::launch(true, &[])
+        Self::launch(arguments, None)
     }
 
     /// Starts some that all speak TLS, ask clients for certificates, and have logins of their own: servers as the
     /// arguments say, sentinels as [`login`](Self::login) says.
     pub fn start_with_tls(certificates: &Certificates, arguments: &[&str]) -> Self {
-        Self::launch_with(false, arguments, Some(certificates))
+        Self::launch(arguments, Some(certificates))
     }
 
-    fn launch(shared: bool, arguments: &[&str]) -> Self {
-        Self::launch_with(shared, arguments, None)
-    }
-
-    fn launch_with(shared: bool, arguments: &[&str], certificates: Option<&Certificates>) -> Self {
+    fn launch(arguments: &[&str], certificates: Option<&Certificates>) -> Self {
         let usual = || {
             let usual = [arguments, &["--repl-diskless-sync-delay", "0"]].concat();
             let tls = certificates.map(|certificates| certificates.arguments("server", true)).unwrap_or_default();
             usual.into_iter().map(str::to_owned).chain(tls).collect::<Vec<_>>()
         };
-        let primary = RedisServer::launch(shared, |_, _| usual());
+        let primary = RedisServer::launch(|_, _| usual());
         let port = primary.tls_port().to_string();
         let of_primary = ["--replicaof", "127.0.0.1", &port].map(str::to_owned);
-        let replicas =
-            (0..REPLICAS).map(|_| RedisServer::launch(shared, |_, _| [usual(), of_primary.to_vec()].concat()));
+        let replicas = (0..REPLICAS).map(|_| RedisServer::launch(|_, _| [usual(), of_primary.to_vec()].concat()));
         let servers: Vec<_> = std::iter::once(primary).chain(replicas.collect::<Vec<_>>()).collect();
         wait_until("the replicas follow", || is_followed(&servers[0]));
-        let sentinels: Vec<_> = (0..SENTINELS).map(|_| start_sentinel(shared, &port, certificates)).collect();
+        let sentinels: Vec<_> = (0..SENTINELS).map(|_| start_sentinel(&port, certificates)).collect();
         let group = Self { servers, sentinels };
         wait_until("the sentinels know each other", || {
             let knows = |sentinel: &RedisServer| {
@@ -128,8 +118,8 @@ impl RedisSentinels {
     }
 }
 
-fn start_sentinel(shared: bool, port: &str, certificates: Option<&Certificates>) -> RedisServer {
-    let mut server = RedisServer::launch(shared, |own_port, dir| {
+fn start_sentinel(port: &str, certificates: Option<&Certificates>) -> RedisServer {
+    let mut server = RedisServer::launch(|own_port, dir| {
         let file = dir.join("sentinel.conf");
         let tls = certificates.map(|certificates| {
             let [user, password] = LOGIN;

@@ -2,7 +2,10 @@
 
 use platform::{app::App, settings::Settings};
 use serde_json::{Value, json};
-use unstale::testing::redis_server::{Certificates, RedisServer};
+use unstale::testing::{
+    Folder,
+    redis_server::{Certificates, RedisServer},
+};
 use unstale_server::settings::Sources;
 
 use super::{
@@ -14,13 +17,13 @@ pub(super) struct Nodes {
     pub(super) one: World,
     pub(super) two: World,
     redis: RedisServer,
-    database: tempfile::TempDir,
+    database: Folder,
 }
 
 impl Nodes {
     pub(super) async fn start() -> Self {
         let redis = RedisServer::start();
-        let database = tempfile::tempdir().unwrap();
+        let database = Folder::new();
         let shared = shared(&redis, &database);
         let settings = shared.each_ref().map(|(name, value)| (*name, value.as_str()));
         let one = World::with(&settings).await;
@@ -35,7 +38,7 @@ impl Nodes {
 }
 
 /// The settings that name what nodes share.
-fn shared(redis: &RedisServer, database: &tempfile::TempDir) -> [(&'static str, String); 3] {
+fn shared(redis: &RedisServer, database: &Folder) -> [(&'static str, String); 3] {
     let path = database.path().join("shared.db");
     [
         ("DATABASE_URL", format!("sqlite://{}?mode=rwc", path.display())),
@@ -155,7 +158,7 @@ async fn without_redis_everything_is_answered_and_with_it_again_nothing_is_old()
 async fn nodes_share_a_redis_by_tls_with_certificates_of_their_own() {
     let certificates = Certificates::new();
     let redis = RedisServer::start_with_tls(&certificates, "server", true);
-    let folder = tempfile::tempdir().unwrap();
+    let folder = Folder::new();
     let path = |name: &str| certificates.path(name).to_str().unwrap().to_owned();
     let settings = [
         ("DATABASE_URL", format!("sqlite://{}?mode=rwc", folder.path().join("shared.db").display())),

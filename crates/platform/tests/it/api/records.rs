@@ -6,6 +6,7 @@ use axum::http::Method;
 use sea_orm::ConnectionTrait as _;
 use serde_json::{Value, json};
 use tokio::time::{sleep, timeout};
+use unstale::testing::Folder;
 
 use super::world::{ADMIN, ANALYST, Answer, CACHE_ADMINISTRATION, OPERATOR, Person, World, all_operations};
 
@@ -114,7 +115,7 @@ async fn what_makes_no_sense_is_refused_with_what_would() {
 
 #[tokio::test]
 async fn another_node_hears_of_it_even_without_a_common_log() {
-    let database = tempfile::tempdir().unwrap();
+    let database = Folder::new();
     let url = format!("sqlite://{}?mode=rwc", database.path().join("shared.db").display());
     let settings = [("DATABASE_URL", url.as_str())];
     let one = World::with(&settings).await;

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use axum::{body::Body, http::Request};
 use http_body_util::BodyExt as _;
 use tower::ServiceExt as _;
-use unstale::testing::redis_server::RedisServer;
+use unstale::testing::{Folder, redis_server::RedisServer};
 
 use super::world::{ADMIN, ANALYST, World};
 
@@ -130,7 +130,7 @@ async fn the_first_reads_after_an_import_ask_the_database_nothing() {
 }
 
 /// Two logs over one database, which no deployment has: nothing is said again because another log has not said it.
-fn shared(redis: &RedisServer, folder: &tempfile::TempDir) -> [(&'static str, String); 3] {
+fn shared(redis: &RedisServer, folder: &Folder) -> [(&'static str, String); 3] {
     let database = format!("sqlite://{}?mode=rwc", folder.path().join("shared.db").display());
     [("DATABASE_URL", database), ("REDIS_URL", redis.url()), ("OUTBOX_WINDOW", "0s".to_owned())]
 }
@@ -138,7 +138,7 @@ fn shared(redis: &RedisServer, folder: &tempfile::TempDir) -> [(&'static str, St
 /// On a Redis of its own, which forgets everything.
 #[tokio::test]
 async fn after_a_start_and_after_redis_was_emptied_the_newest_users_find_their_views() {
-    let (redis, folder) = (RedisServer::start(), tempfile::tempdir().unwrap());
+    let (redis, folder) = (RedisServer::start(), Folder::new());
     let settings = shared(&redis, &folder);
     let settings = settings.each_ref().map(|(name, value)| (*name, value.as_str()));
     let first = World::with(&settings).await;

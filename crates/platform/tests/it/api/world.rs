@@ -9,6 +9,7 @@ use http_body_util::BodyExt as _;
 use platform::{api, app::App, demo, settings::Settings};
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
+use unstale::testing::Folder;
 use unstale_server::settings::Sources;
 
 pub(super) const ADMIN: &str = "admin@acme.test";
@@ -23,7 +24,7 @@ pub(super) const UNKNOWN: &str = "01a1fa72-0000-7000-8000-000000000000";
 /// The application with the demonstration's data.
 pub(super) struct World {
     pub(super) router: Router,
-    pub(super) data_dir: tempfile::TempDir,
+    pub(super) data_dir: Folder,
     pub(super) app: App,
 }
 
@@ -54,17 +55,17 @@ impl World {
 
     /// With further settings.
     pub(super) async fn with(settings: &[(&str, &str)]) -> Self {
-        Self::start(tempfile::tempdir().unwrap(), settings).await
+        Self::start(Folder::new(), settings).await
     }
 
     /// Another node of the same installation: its own folder, the same secret. `settings` name what they share.
     pub(super) async fn beside(first: &Self, settings: &[(&str, &str)]) -> Self {
-        let data_dir = tempfile::tempdir().unwrap();
+        let data_dir = Folder::new();
         std::fs::copy(first.data_dir.path().join("secret.key"), data_dir.path().join("secret.key")).unwrap();
         Self::start(data_dir, settings).await
     }
 
-    async fn start(data_dir: tempfile::TempDir, settings: &[(&str, &str)]) -> Self {
+    async fn start(data_dir: Folder, settings: &[(&str, &str)]) -> Self {
         let path = data_dir.path().to_str().unwrap().to_owned();
         let own = [("DATA_DIR", path.as_str()), ("PASSWORD_COST", "low"), ("LISTEN_ADDR", "127.0.0.1:0")];
         let env = own.iter().chain(settings).copied();

@@ -317,6 +317,8 @@ fn make_private(folder: &Path) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use unstale::testing::Folder;
+
     use super::{frame::Frame, *};
     use crate::audit::record::Operation;
 
@@ -338,7 +340,7 @@ mod tests {
 
     #[test]
     fn what_is_written_through_is_read_by_another_and_what_waits_goes_with_it() {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = Folder::new();
         let spool = Spool::begin(dir.path(), 1 << 20, false).unwrap();
         let mut reader = SpoolReader::new(spool.folder());
         spool.put(&entry("a"), false, Room::Reads).unwrap();
@@ -357,7 +359,7 @@ mod tests {
 
     #[test]
     fn reads_leave_room_to_writes_and_ends_always_find_it() {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = Folder::new();
         let spool = Spool::begin(dir.path(), 4096, false).unwrap();
         let fill = |room| (0..100).take_while(|_| spool.put(&entry("k"), false, room).is_ok()).count();
         let reads = fill(Room::Reads);
@@ -370,7 +372,7 @@ mod tests {
 
     #[test]
     fn what_is_torn_off_is_recognised_and_the_rest_is_read() {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = Folder::new();
         let spool = Spool::begin(dir.path(), 1 << 20, false).unwrap();
         for key in ["a", "b", "c"] {
             let number = spool.put(&entry(key), false, Room::Reads).unwrap();
@@ -392,7 +394,7 @@ mod tests {
 
     #[test]
     fn a_run_that_lives_is_left_alone_and_one_that_is_over_is_found() {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = Folder::new();
         let (living, over) =
             (Spool::begin(dir.path(), 1 << 20, false).unwrap(), Spool::begin(dir.path(), 1 << 20, false).unwrap());
         assert!(Leftover::all_in(dir.path()).unwrap().is_empty());
@@ -408,7 +410,7 @@ mod tests {
     #[test]
     fn records_are_for_nobody_elses_eyes() {
         use std::os::unix::fs::PermissionsExt as _;
-        let dir = tempfile::tempdir().unwrap();
+        let dir = Folder::new();
         let spool = Spool::begin(&dir.path().join("audit"), 1 << 20, false).unwrap();
         let number = spool.put(&entry("a"), false, Room::Reads).unwrap();
         spool.write_through(number).unwrap();
@@ -418,7 +420,7 @@ mod tests {
 
     #[test]
     fn a_disk_that_fails_once_loses_nothing() {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = Folder::new();
         let spool = Spool::begin(dir.path(), 1 << 20, false).unwrap();
         // The first segment cannot be made: something else has its name.
         fs::create_dir(path_of(spool.folder(), 1)).unwrap();

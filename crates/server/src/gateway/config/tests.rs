@@ -2,6 +2,8 @@
 
 use std::path::Path as FilePath;
 
+use unstale::testing::Folder;
+
 use super::*;
 
 const EXAMPLE: &str = include_str!("../../../../../docs/reference/gateway.example.toml");
@@ -282,7 +284,7 @@ fn no_fault_holds_a_secret() {
 
 #[test]
 fn files_are_read_from_the_directory_of_the_configuration() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = Folder::new();
     std::fs::write(directory.path().join("secret"), "a secret of thirty-two bytes, or more\n").unwrap();
     let text = format!("{GOOD}[cache]\nsecret_file = \"secret\"\n");
     let plan = parse_in(&text, directory.path()).unwrap();

@@ -4,7 +4,7 @@ use std::{
     fmt,
     io::{BufRead as _, BufReader},
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, Stdio},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering::SeqCst},
@@ -17,7 +17,7 @@ use rand::RngExt as _;
 use sea_orm::{ConnectionTrait as _, DatabaseConnection, Statement};
 use unstale::{
     Cache,
-    testing::{History, redis_server::RedisServer},
+    testing::{History, leashed, redis_server::RedisServer},
 };
 
 use super::{
@@ -197,9 +197,9 @@ impl Stage {
     }
 
     fn start_worker(&self, kill: Kill) -> anyhow::Result<(Child, std::thread::JoinHandle<usize>)> {
-        let mut command = Command::new(&self.program);
+        let mut command = leashed(&self.program);
         command.args(["worker", "--database", &self.database.url(), "--redis", &self.redis.url()]);
-        command.args(["--namespace", NAMESPACE]).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+        command.args(["--namespace", NAMESPACE]).stdout(Stdio::piped()).stderr(Stdio::null());
         if let Kill::At(step, nth) = kill {
             command.arg("--die").arg(format!("{step:?}:{nth}"));
         }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use unstale::testing::Folder;
 use unstale_server::{
     audit::{
         Audit, AuditKeys, AuditMetrics, AuditRefused, AuditSettings, AuditTrail, Class, Entry, Filter, Level,
@@ -24,7 +25,7 @@ async fn trail_on(server: &postgres::Server) -> AuditTrail {
 async fn what_is_recorded_while_the_database_is_away_is_there_when_it_is_back() {
     let server = tokio::task::spawn_blocking(postgres::Server::own).await.unwrap();
     let trail = trail_on(&server).await;
-    let folder = tempfile::tempdir().unwrap();
+    let folder = Folder::new();
     let settings = AuditSettings { level: Level::All, ..AuditSettings::new(folder.path()) };
     let metrics = AuditMetrics::default();
     let audit = Audit::start(&settings, trail.clone(), metrics.clone()).unwrap();
@@ -67,7 +68,7 @@ async fn what_is_recorded_while_the_database_is_away_is_there_when_it_is_back() 
 async fn a_full_spool_refuses_what_must_be_recorded_and_names_the_reads_that_it_left_out() {
     let server = tokio::task::spawn_blocking(postgres::Server::own).await.unwrap();
     let trail = trail_on(&server).await;
-    let folder = tempfile::tempdir().unwrap();
+    let folder = Folder::new();
     let settings = AuditSettings { level: Level::All, spool_bytes_max: 64 << 10, ..AuditSettings::new(folder.path()) };
     let audit = Audit::start(&settings, trail.clone(), AuditMetrics::default()).unwrap();
     tokio::task::block_in_place(|| server.stop());

@@ -1,6 +1,7 @@
 //! What a trail promises, over both databases.
 
 use futures_util::TryStreamExt as _;
+use unstale::testing::Folder;
 use unstale_server::{
     audit::{Actor, Class, Entry, Expected, ExportFormat, Filter, Level, Operation, Outcome, export},
     database, on_both_databases,
@@ -110,7 +111,7 @@ async fn what_a_run_leaves_is_shipped_by_the_next_once(database: TestDatabase) {
     audit.record(Class::Mutation, &done("acme", "left")).await.unwrap();
     let open = audit.begin(Class::Mutation, &[done("acme", "open")]).await.unwrap();
     // As if the process were killed now: a copy of its folder, with nobody to hold its lock.
-    let after = tempfile::tempdir().unwrap();
+    let after = Folder::new();
     for spool in std::fs::read_dir(folder.path()).unwrap() {
         let spool = spool.unwrap().path();
         let copy = after.path().join(spool.file_name().unwrap());
@@ -223,7 +224,7 @@ async fn exports_hold_everything(database: TestDatabase) {
 async fn nodes_extend_one_chain(database: TestDatabase) {
     const EACH: usize = 60;
     let world = World::new(database).await;
-    let other = tempfile::tempdir().unwrap();
+    let other = Folder::new();
     let pool = world.database.open().await;
     let beside = start(other.path(), &pool, Level::All);
     let write = async |audit: &unstale_server::audit::Audit, name: &str| {

@@ -3,6 +3,7 @@
 use std::{path::Path, time::Duration};
 
 use sea_orm::DatabaseConnection;
+use unstale::testing::Folder;
 use unstale_server::{
     audit::{
         Audit, AuditKeys, AuditMetrics, AuditSettings, AuditTrail, Class, Entry, Filter, Found, Level, Operation,
@@ -17,7 +18,7 @@ pub(super) const LIMIT: Duration = Duration::from_secs(60);
 pub(super) struct World {
     pub(super) audit: Audit,
     pub(super) pool: DatabaseConnection,
-    pub(super) folder: tempfile::TempDir,
+    pub(super) folder: Folder,
     pub(super) database: TestDatabase,
 }
 
@@ -37,7 +38,7 @@ impl World {
 
     pub(super) async fn at(database: TestDatabase, level: Level) -> Self {
         let pool = database.migrated().await;
-        let folder = tempfile::tempdir().unwrap();
+        let folder = Folder::new();
         let audit = start(folder.path(), &pool, level);
         Self { audit, pool, folder, database }
     }

@@ -13,6 +13,7 @@ use rustls::{
 };
 use tokio::{io::AsyncWriteExt as _, net::TcpStream};
 use tokio_rustls::{TlsConnector, client::TlsStream};
+use unstale::testing::Folder;
 use unstale_server::gateway::{
     listen::{AlternativeName, ClientAuthority, ClientConnection, ListenSettings, ListenTls, Listener, Mounted},
     proxy::ForwardSettings,
@@ -24,7 +25,7 @@ use super::support::{Gateway, RawUpstream, app, local, soon, upstream_of};
 /// An authority, and files with what it signed.
 pub(crate) struct Authority {
     issuer: CertifiedIssuer<'static, KeyPair>,
-    dir: tempfile::TempDir,
+    dir: Folder,
 }
 
 impl Authority {
@@ -32,7 +33,7 @@ impl Authority {
         let mut params = CertificateParams::new([]).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
-        let dir = tempfile::tempdir().unwrap();
+        let dir = Folder::new();
         std::fs::write(dir.path().join("ca.pem"), issuer.pem()).unwrap();
         Self { issuer, dir }
     }

@@ -3,16 +3,17 @@
 use std::{path::Path, process::Output, time::Duration};
 
 use serde_json::{Value, json};
+use unstale::testing::Folder;
 
 use super::world::{INTROSPECTION, JWT, ROUTES, SECRET, World, bearer, soon};
 
 /// A gateway with a trail of this level, in a database beside its file.
-async fn world(level: &str) -> (World, tempfile::TempDir) {
+async fn world(level: &str) -> (World, Folder) {
     world_with(JWT, level).await
 }
 
-async fn world_with(identities: &str, level: &str) -> (World, tempfile::TempDir) {
-    let place = tempfile::tempdir().unwrap();
+async fn world_with(identities: &str, level: &str) -> (World, Folder) {
+    let place = Folder::new();
     let url = format!("sqlite://{}?mode=rwc", place.path().join("audit.db").display());
     std::fs::write(place.path().join("url"), url).unwrap();
     std::fs::write(place.path().join("secret"), SECRET).unwrap();

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use unstale::testing::Folder;
 use unstale_server::testing::{database::TestDatabase, postgres::Server};
 
 use super::world::{Answer, Backend, JWT, ROUTES, SECRET, World, bearer, soon};
@@ -19,14 +20,14 @@ const PUBLIC: &str = "/public/{name}";
 const GLOBEX: &str = "another token of thirty-two bytes";
 
 /// The part of a file that says where records are; the folder holds the file with the URL.
-fn records(url: &str) -> (String, tempfile::TempDir) {
-    let place = tempfile::tempdir().unwrap();
+fn records(url: &str) -> (String, Folder) {
+    let place = Folder::new();
     std::fs::write(place.path().join("url"), url).unwrap();
     let file = place.path().join("url").display().to_string();
     (format!("[records]\ndatabase_url_file = \"{file}\"\nwrite_every = \"100ms\"\n"), place)
 }
 
-async fn world(database: &TestDatabase) -> (World, tempfile::TempDir) {
+async fn world(database: &TestDatabase) -> (World, Folder) {
     let (records, place) = records(&database.url());
     (World::start(&format!("{records}{JWT}{ROUTES}")).await, place)
 }

@@ -23,6 +23,7 @@ use tokio::{
     task::JoinHandle,
 };
 use tokio_rustls::TlsConnector;
+use unstale::testing::Folder;
 use unstale_server::{
     gateway::{
         Gateway,
@@ -203,7 +204,7 @@ pub(super) struct World {
     pub(super) control: SocketAddr,
     pub(super) file: std::path::PathBuf,
     pub(super) upstream: SocketAddr,
-    _directory: tempfile::TempDir,
+    _directory: Folder,
     _stop: oneshot::Sender<()>,
     task: JoinHandle<()>,
 }
@@ -301,7 +302,7 @@ impl World {
     }
 
     async fn with(backend: Backend, upstream: SocketAddr, text: &str) -> Self {
-        let directory = tempfile::tempdir().unwrap();
+        let directory = Folder::new();
         let file = directory.path().join("gateway.toml");
         std::fs::write(&file, text).unwrap();
         let env = |name: &str| (name == "SECRET").then(|| SECRET.to_owned());

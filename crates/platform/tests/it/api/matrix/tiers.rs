@@ -3,6 +3,7 @@
 use axum::http::Method;
 use platform::api;
 use serde_json::{Value, json};
+use unstale::testing::Folder;
 
 use super::{
     super::{
@@ -230,7 +231,7 @@ async fn attack(node: &World, attackers: &[Attacker], owners: &Owners, secrets: 
 /// Nothing of the owners' is kept anywhere: they have read at another node, which shares nothing but the database.
 #[tokio::test]
 async fn from_the_database() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = Folder::new();
     let database = format!("sqlite://{}?mode=rwc", folder.path().join("shared.db").display());
     let settings = [("DATABASE_URL", database.as_str())];
     let elsewhere = World::with(&settings).await;
