@@ -12,10 +12,7 @@ use crate::{
     conditional::{Condition, Preconditions},
     decide::Wanted,
     groups::cache_groups,
-    headers::{
-        Account, CACHE_GROUPS, CACHE_STATUS, Kept, Seconds, WRITTEN_POSITION, X_CACHE, X_CACHE_HITS, X_CACHE_MISSES,
-        number,
-    },
+    headers::{Account, CACHE_GROUPS, Kept, Seconds, WRITTEN_POSITION, X_CACHE, X_CACHE_HITS, X_CACHE_MISSES, number},
     identity::Identity,
     layer::Shared,
     position::{self, Written},
@@ -125,10 +122,9 @@ impl Asked {
         account: &Account,
         form: Form,
     ) -> Option<Response<CacheBody<B>>> {
-        let mut headers = stored.ready().get(form, &self.cache_control, shared.routes.vary())?;
+        let kept = stored.ready().get(form, &self.cache_control, shared.routes.vary())?;
         self.tenant(shared)?;
-        headers.insert(X_CACHE_HITS, number(stored.count_hit()));
-        headers.insert(CACHE_STATUS, account.status());
+        let headers = kept.of_hit(number(stored.count_hit()), account.status());
         let mut response = match form {
             Form::Whole => Response::new(whole_body(stored, self.wanted)),
             Form::NotModified => Response::new(CacheBody::empty()),

@@ -6,13 +6,16 @@
 //! # Invariants
 //! - A copy is what the layer would make anew: it is used only with the same `Cache-Control` and `Vary`.
 //! - There are never more heads than [`HEADS_MAX`], however many responses are kept.
+//! - The fields that differ stand where they stood in the head that was kept, and are found without a search.
 
 use std::sync::{
     Arc, OnceLock,
     atomic::{AtomicUsize, Ordering::Relaxed},
 };
 
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use crate::headers::{CACHE_STATUS, X_CACHE_HITS};
 
 /// Heads that a layer keeps at most, of some 1.5 KB.
 const HEADS_MAX: usize = 4096;
@@ -36,20 +39,31 @@ pub(crate) enum Form {
 
 #[derive(Debug)]
 struct Ready {
-    headers: HeaderMap,
+    head: ReadyHead,
     cache_control: HeaderValue,
     vary: HeaderValue,
     counted: Heads,
 }
 
+/// The head of one hit, of which others are made.
+#[derive(Debug, PartialEq)]
+pub(crate) struct ReadyHead {
+    headers: HeaderMap,
+    /// Which of its values is that of each field that differs.
+    places: [usize; 2],
+}
+
+/// What differs between one hit and the next.
+const DIFFERING: [HeaderName; 2] = [X_CACHE_HITS, CACHE_STATUS];
+
 impl ReadyHeads {
-    /// A copy of the head, if there is one that was made with these.
-    pub(crate) fn get(&self, form: Form, cache_control: &HeaderValue, vary: &HeaderValue) -> Option<HeaderMap> {
+    /// The head, if there is one that was made with these.
+    pub(crate) fn get(&self, form: Form, cache_control: &HeaderValue, vary: &HeaderValue) -> Option<&ReadyHead> {
         let ready = self.0[form as usize].get()?;
-        (ready.cache_control == *cache_control && ready.vary == *vary).then(|| ready.headers.clone())
+        (ready.cache_control == *cache_control && ready.vary == *vary).then_some(&ready.head)
     }
 
-    /// Keeps a head, unless there is one, or there are too many.
+    /// Keeps a head of a hit, unless there is one, or there are too many.
     pub(crate) fn keep(
         &self,
         heads: &Heads,
@@ -62,19 +76,41 @@ impl ReadyHeads {
         if place.get().is_some() {
             return;
         }
+        let Some(head) = ReadyHead::of(headers) else { return };
         if heads.0.fetch_add(1, Relaxed) >= HEADS_MAX {
             heads.0.fetch_sub(1, Relaxed);
             return;
         }
         let (cache_control, vary) = (cache_control.clone(), vary.clone());
         // If another thread was faster, this one is dropped, and counts no more.
-        let _ = place.set(Ready { headers: headers.clone(), cache_control, vary, counted: heads.clone() });
+        let _ = place.set(Ready { head, cache_control, vary, counted: heads.clone() });
     }
 }
 
 impl Drop for Ready {
     fn drop(&mut self) {
         self.counted.0.fetch_sub(1, Relaxed);
+    }
+}
+
+impl ReadyHead {
+    /// Of a hit's head; none if it lacks what differs.
+    fn of(headers: &HeaderMap) -> Option<Self> {
+        let mut places = [0; 2];
+        for (place, name) in places.iter_mut().zip(&DIFFERING) {
+            *place = headers.iter().position(|(own, _)| own == name)?;
+        }
+        Some(Self { headers: headers.clone(), places })
+    }
+
+    /// The head of another hit.
+    pub(crate) fn of_hit(&self, hits: HeaderValue, status: HeaderValue) -> HeaderMap {
+        // A copy has its values in the same order.
+        let mut headers = self.headers.clone();
+        for (place, value) in self.places.into_iter().zip([hits, status]) {
+            *headers.values_mut().nth(place).expect("the copy has as many values") = value;
+        }
+        headers
     }
 }
 
@@ -88,24 +124,55 @@ mod tests {
         HeaderValue::from_static(text)
     }
 
+    /// As a hit's.
+    fn head(hits: &'static str, status: &'static str) -> HeaderMap {
+        let told = [(header::ETAG, "\"a\""), (X_CACHE_HITS, hits), (header::VARY, "accept"), (CACHE_STATUS, status)];
+        told.into_iter().map(|(name, text)| (name, value(text))).collect()
+    }
+
     #[test]
     fn a_head_is_used_with_what_it_was_made_with() {
         let (heads, ready) = (Heads::default(), ReadyHeads::default());
-        let headers: HeaderMap = [(header::ETAG, value("\"a\""))].into_iter().collect();
+        let headers = head("3", "hit; ttl=9");
         assert_eq!(ready.get(Form::Whole, &value("private"), &value("accept")), None);
         ready.keep(&heads, Form::Whole, &headers, &value("private"), &value("accept"));
-        assert_eq!(ready.get(Form::Whole, &value("private"), &value("accept")), Some(headers));
+        assert_eq!(ready.get(Form::Whole, &value("private"), &value("accept")), ReadyHead::of(&headers).as_ref());
         assert_eq!(ready.get(Form::Whole, &value("public"), &value("accept")), None);
         assert_eq!(ready.get(Form::Whole, &value("private"), &value("accept, cookie")), None);
         assert_eq!(ready.get(Form::NotModified, &value("private"), &value("accept")), None);
     }
 
     #[test]
+    fn of_a_copy_only_two_fields_differ() {
+        let (heads, ready) = (Heads::default(), ReadyHeads::default());
+        let mut headers = head("3", "hit; ttl=9");
+        headers.append(header::VARY, value("cookie"));
+        ready.keep(&heads, Form::Whole, &headers, &value("private"), &value("accept"));
+        let kept = ready.get(Form::Whole, &value("private"), &value("accept")).unwrap();
+        let mut expected = head("4", "hit; ttl=8");
+        expected.append(header::VARY, value("cookie"));
+        let made = kept.of_hit(value("4"), value("hit; ttl=8"));
+        assert!(made.iter().eq(expected.iter()), "{made:?}");
+    }
+
+    #[test]
+    fn a_head_that_does_not_say_what_differs_is_not_kept() {
+        for name in DIFFERING {
+            let (heads, ready) = (Heads::default(), ReadyHeads::default());
+            let mut headers = head("3", "hit");
+            headers.remove(name);
+            ready.keep(&heads, Form::Whole, &headers, &value("private"), &value("accept"));
+            assert_eq!(ready.get(Form::Whole, &value("private"), &value("accept")), None);
+            assert_eq!(heads.0.load(Relaxed), 0);
+        }
+    }
+
+    #[test]
     fn there_are_never_more_than_the_limit_and_who_goes_makes_room() {
         let heads = Heads::default();
         let keep = |ready: &ReadyHeads| {
-            ready.keep(&heads, Form::Whole, &HeaderMap::new(), &value("a"), &value("b"));
-            ready.keep(&heads, Form::Whole, &HeaderMap::new(), &value("a"), &value("b"));
+            ready.keep(&heads, Form::Whole, &head("3", "hit"), &value("a"), &value("b"));
+            ready.keep(&heads, Form::Whole, &head("3", "hit"), &value("a"), &value("b"));
             ready.get(Form::Whole, &value("a"), &value("b")).is_some()
         };
         let mut all: Vec<ReadyHeads> = (0..HEADS_MAX).map(|_| ReadyHeads::default()).collect();

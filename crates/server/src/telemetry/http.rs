@@ -78,9 +78,14 @@ pub(crate) fn current_trace() -> Option<u128> {
 
 /// Notes the tenant for which the current request acts, once that is verified.
 pub fn record_tenant(tenant: &Tenant) {
-    let _ = CURRENT.try_with(|current| {
-        current.span.record("tenant", tenant.as_str());
-    });
+    let _ = CURRENT.try_with(|current| note(&current.span, "tenant", tenant.as_str()));
+}
+
+/// Records a field, unless nobody listens: its name is searched for even then.
+fn note(span: &Span, field: &str, value: impl tracing::Value) {
+    if !span.is_disabled() {
+        span.record(field, value);
+    }
 }
 
 /// Makes each request a span with its method, matched route, status and tenant, within the caller's trace, and counts
@@ -224,11 +229,11 @@ struct Counted {
 impl Counted {
     fn answered<B>(&mut self, response: &Response<B>) {
         let status = response.status().as_u16();
-        self.span.record("status", status);
+        note(&self.span, "status", status);
         let told = response.headers().get(X_CACHE).and_then(|verdict| verdict.to_str().ok());
         let verdict = told.or_else(|| response.extensions().get::<CacheVerdict>().map(|verdict| verdict.0));
         if let Some(verdict) = verdict {
-            self.span.record("cache.verdict", verdict);
+            note(&self.span, "cache.verdict", verdict);
         }
         self.tell(status, verdict);
     }

@@ -140,6 +140,19 @@ fn check_host(head: &request::Parts) -> Result<(), Refusal> {
     }
 }
 
+/// The bytes that names of hosts are made of.
+const IN_NAMES: [bool; 256] = {
+    let mut all = [false; 256];
+    let mut at = 0;
+    while at < all.len() {
+        #[allow(clippy::cast_possible_truncation, reason = "it is below 256")]
+        let byte = at as u8;
+        all[at] = byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_' | b'~');
+        at += 1;
+    }
+    all
+};
+
 /// A name, an IPv4 address or an IPv6 address in brackets, and perhaps a port. No user, no escapes, no list.
 fn is_host(text: &[u8]) -> bool {
     let (host, port) = if text.first() == Some(&b'[') {
@@ -153,8 +166,7 @@ fn is_host(text: &[u8]) -> bool {
         let end = text.iter().position(|byte| *byte == b':').unwrap_or(text.len());
         text.split_at(end)
     };
-    let named = !host.is_empty()
-        && host.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_' | b'~'));
+    let named = !host.is_empty() && host.iter().all(|byte| IN_NAMES[usize::from(*byte)]);
     let port_is_right = match port {
         [] => true,
         [b':', digits @ ..] => (1..=5).contains(&digits.len()) && digits.iter().all(u8::is_ascii_digit),
