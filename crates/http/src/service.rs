@@ -192,8 +192,7 @@ where
     let (mut head, body) = request.into_parts();
     let notable = Notable::of(&head.headers);
     let tuned = known.route.map_or_else(RouteSettings::default, |id| shared.tuning.of(id));
-    let mut asked = asked(shared, &head, notable, known, began);
-    asked.tells = tuned.tells;
+    let mut asked = asked(shared, (&head, notable), known, &tuned, began);
     let demanded = if notable.position { position::demanded(&head.headers) } else { Ok(PositionSet::default()) };
     let Ok(at_least) = demanded else {
         let response = asked.problem(shared, Problem::BadPosition, "bad-position");
@@ -316,7 +315,13 @@ fn demand(head: &mut request::Parts, at_least: PositionSet) {
     }
 }
 
-fn asked(shared: &Shared, head: &request::Parts, notable: Notable, known: RequestFacts, began: Instant) -> Asked {
+fn asked(
+    shared: &Shared,
+    (head, notable): (&request::Parts, Notable),
+    known: RequestFacts,
+    tuned: &RouteSettings,
+    began: Instant,
+) -> Asked {
     let RequestFacts { route, identity } = known;
     let is_read = head.method == Method::GET || head.method == Method::HEAD;
     let is_of_origin = |id| matches!(shared.routes.route(id).policy.lifetime, Lifetime::Origin(_));
@@ -341,7 +346,7 @@ fn asked(shared: &Shared, head: &request::Parts, notable: Notable, known: Reques
         is_get: head.method == Method::GET,
         is_read,
         as_kept: false,
-        tells: true,
+        tells: tuned.tells,
         takes_encoded: head.extensions.get::<TakesEncoded>().is_some(),
         wanted: None,
         began,

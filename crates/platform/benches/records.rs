@@ -26,6 +26,8 @@ use unstale_server::{
 };
 
 const PAIRS: usize = 31;
+/// Longer than the second after which it is adapted how many hits are noted: before that, a burst is thinned out.
+const SETTLING: Duration = Duration::from_millis(2500);
 const HITS: u32 = 100_000;
 const RESPONSES: u32 = 20_000;
 const POLICY: Policy = Policy::ttl(Duration::from_secs(3600));
@@ -48,9 +50,12 @@ fn main() {
         let recorded = Side::new(Some(Limits::default())).await;
         let singly = Side::new(Some(Limits { hits_noted_per_second: u32::MAX, ..Limits::default() })).await;
         println!("{:<44} {:>10} {:>10} {:>7}", "", "with, ns", "without", "ratio");
+        settle(|| recorded.hits());
         tell("engine, hit", HITS, || recorded.hits(), || plain.hits());
+        settle(|| singly.hits());
         tell("engine, hit, each noted", HITS, || singly.hits(), || plain.hits());
         let (mut with, mut without) = (recorded.service().await, plain.service().await);
+        settle(|| responses(&mut with));
         tell("layer, hit", RESPONSES, || responses(&mut with), || responses(&mut without));
         if let Some(books) = &recorded.books {
             println!("notes dropped: {}", books.dropped());
@@ -155,6 +160,14 @@ impl Side {
             };
             assert!(status.expect("a hit is answered at once").is_success());
         }
+    }
+}
+
+/// Hits until what is noted of them has settled.
+fn settle(mut hits: impl FnMut() -> Duration) {
+    let mut taken = Duration::ZERO;
+    while taken < SETTLING {
+        taken += hits();
     }
 }
 
