@@ -1,6 +1,7 @@
 import { QueryObserver } from '@tanstack/react-query';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { type CoherentSession, createCoherentSession } from '../src/react/index.ts';
+import type { CoherentSession } from '../src/react/index.ts';
+import { liveSession } from './live-session.ts';
 import { FakeSocket, fakeNetwork, settle } from './support.ts';
 
 let network: ReturnType<typeof fakeNetwork>;
@@ -8,15 +9,12 @@ let session: CoherentSession;
 const observers: (() => void)[] = [];
 
 beforeEach(async () => {
-  FakeSocket.opened = [];
   network = fakeNetwork();
-  session = createCoherentSession({
+  session = await liveSession(network, {
     scope: ['tenant', 'user'],
     api: { baseUrl: '/api', fetch: network.fetch },
     live: { url: () => 'ws://host/events', WebSocket: FakeSocket, reconnectMinMs: 5, reconnectMaxMs: 10 },
   });
-  await vi.waitFor(() => expect(FakeSocket.opened).toHaveLength(1));
-  FakeSocket.last.greet('p0');
 });
 
 afterEach(() => {

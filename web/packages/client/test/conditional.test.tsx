@@ -7,22 +7,15 @@ import {
   createCoherentSession,
   defineRead,
 } from '../src/react/index.ts';
+import { liveSession } from './live-session.ts';
 import { FakeSocket, fakeNetwork, settle } from './support.ts';
 
 let network: ReturnType<typeof fakeNetwork>;
 let session: CoherentSession;
 
 beforeEach(async () => {
-  FakeSocket.opened = [];
   network = fakeNetwork();
-  session = createCoherentSession({
-    scope: ['t', 'u'],
-    api: { baseUrl: '', fetch: network.fetch },
-    live: { url: () => 'ws://host/events', WebSocket: FakeSocket },
-    rereadEveryMs: 0,
-  });
-  await vi.waitFor(() => expect(FakeSocket.opened).toHaveLength(1));
-  FakeSocket.last.greet('p0');
+  session = await liveSession(network, { rereadEveryMs: 0 });
 });
 
 afterEach(() => {

@@ -1,16 +1,16 @@
 import { act, cleanup, render } from '@testing-library/react';
 import { Activity, useEffect, useLayoutEffect } from 'react';
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import {
   adopt,
   type CoherentSession,
-  createCoherentSession,
   defineRead,
   RenderedAhead,
   SessionBoundary,
   useCoherentQuery,
   useHeld,
 } from '../src/react/index.ts';
+import { liveSession } from './live-session.ts';
 import { FakeSocket, fakeNetwork, settle } from './support.ts';
 
 interface Flow {
@@ -28,17 +28,9 @@ let renders = 0;
 let effects = 0;
 
 beforeEach(async () => {
-  FakeSocket.opened = [];
   [committed, renders, effects] = [[], 0, 0];
   network = fakeNetwork();
-  session = createCoherentSession({
-    scope: ['t', 'u'],
-    api: { baseUrl: '', fetch: network.fetch },
-    live: { url: () => 'ws://host/events', WebSocket: FakeSocket },
-    rereadEveryMs: 0,
-  });
-  await vi.waitFor(() => expect(FakeSocket.opened).toHaveLength(1));
-  FakeSocket.last.greet('p0');
+  session = await liveSession(network, { rereadEveryMs: 0 });
   hold(mine, 'first');
   hold(others, 'other');
 });

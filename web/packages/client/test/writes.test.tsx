@@ -3,7 +3,6 @@ import type { ReactNode } from 'react';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import {
   type CoherentSession,
-  createCoherentSession,
   defineRead,
   foretell,
   prefetchReads,
@@ -13,6 +12,7 @@ import {
   useWrite,
   type Wanted,
 } from '../src/react/index.ts';
+import { liveSession } from './live-session.ts';
 import { FakeSocket, fakeNetwork, settle } from './support.ts';
 
 interface Flow {
@@ -26,15 +26,8 @@ let network: ReturnType<typeof fakeNetwork>;
 let session: CoherentSession;
 
 beforeEach(async () => {
-  FakeSocket.opened = [];
   network = fakeNetwork();
-  session = createCoherentSession({
-    scope: ['t', 'u'],
-    api: { baseUrl: '', fetch: network.fetch },
-    live: { url: () => 'ws://host/events', WebSocket: FakeSocket },
-  });
-  await vi.waitFor(() => expect(FakeSocket.opened).toHaveLength(1));
-  FakeSocket.last.greet('p0');
+  session = await liveSession(network);
 });
 
 afterEach(() => {
