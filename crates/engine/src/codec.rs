@@ -43,6 +43,12 @@ pub trait Cacheable: Sized + Send + Sync + 'static {
 
     /// Reads a value that [`encode`](Cacheable::encode) wrote under the same fingerprint.
     fn decode(bytes: &Bytes) -> Result<Self, CodecError>;
+
+    /// Bytes that the value takes in memory beside as many as its encoding has: the limits of L1 count both. A type says it
+    /// if it holds much more than its text. Must not change: it is asked when an entry comes, and when it goes.
+    fn overhead_bytes(&self) -> usize {
+        0
+    }
 }
 
 /// Encodes with `MessagePack`, field names included, so that optional fields may be left out.
@@ -92,6 +98,9 @@ macro_rules! cacheable {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    // What tests keep where the value does not matter.
+    crate::cacheable!(u8, "u8");
 
     struct Unwritable;
 

@@ -11,6 +11,7 @@ use std::{
 use smallvec::SmallVec;
 
 use crate::{
+    codec::Cacheable,
     key::RawKey,
     position::{Epoch, Partition, Position, Sequence},
     tag::TagId,
@@ -74,6 +75,7 @@ pub(crate) trait Body: Send + Sync + 'static {
     fn value(&self) -> &dyn Any;
     fn words(&self) -> &[Word];
     fn cold(&self) -> &Cold;
+    fn overhead_bytes(&self) -> usize;
 }
 
 /// Eight bytes: eight bytes of the text, or a tag. One type, so that both stand in one array: first the text, then the
@@ -88,7 +90,7 @@ struct Held<V, W> {
     cold: Cold,
 }
 
-impl<V: Send + Sync + 'static, W: AsRef<[Word]> + Send + Sync + 'static> Body for Held<V, W> {
+impl<V: Cacheable, W: AsRef<[Word]> + Send + Sync + 'static> Body for Held<V, W> {
     fn value(&self) -> &dyn Any {
         &self.value
     }
@@ -99,6 +101,10 @@ impl<V: Send + Sync + 'static, W: AsRef<[Word]> + Send + Sync + 'static> Body fo
 
     fn cold(&self) -> &Cold {
         &self.cold
+    }
+
+    fn overhead_bytes(&self) -> usize {
+        self.value.as_ref().map_or(0, V::overhead_bytes)
     }
 }
 
@@ -139,7 +145,7 @@ pub(crate) struct NewEntry<'a> {
 
 impl Entry {
     /// An entry that holds `value`; `None` is a remembered absence.
-    pub(crate) fn new<V: Send + Sync + 'static>(value: Option<V>, new: &NewEntry<'_>) -> Arc<Self> {
+    pub(crate) fn new<V: Cacheable>(value: Option<V>, new: &NewEntry<'_>) -> Arc<Self> {
         let words: SmallVec<[Word; 32]> = words_of(new.key.as_str()).chain(new.tags.iter().copied()).collect();
         // As many as there are, where most are: whether a word less makes a smaller allocation depends on the value as well.
         // What is longer than is usual stands apart.
@@ -231,6 +237,11 @@ impl Entry {
     /// Bytes of the encoded value.
     pub(crate) fn value_bytes(&self) -> usize {
         self.body.cold().value_bytes as usize
+    }
+
+    /// Bytes of memory that the value takes beside as many as its encoding has, as its type says.
+    pub(crate) fn overhead_bytes(&self) -> usize {
+        self.body.overhead_bytes()
     }
 
     /// How many of the tags, the first ones, stand for people.
@@ -329,7 +340,7 @@ impl Entry {
 impl NewEntry<'_> {
     fn holding<V, W>(&self, value: Option<V>, words: W) -> Arc<Entry>
     where
-        V: Send + Sync + 'static,
+        V: Cacheable,
         W: AsRef<[Word]> + Send + Sync + 'static,
     {
         Arc::new(Entry {

@@ -37,7 +37,7 @@ use crate::{
     time::Timestamp,
 };
 
-/// What an entry takes beside its key's text, its encoded value and its tags, in bytes, on average: the entry itself,
+/// What an entry takes beside its key's text, its value and its tags, in bytes, on average: the entry itself,
 /// what the allocator adds, and the places in table and queue. `make bench` measures it.
 const ENTRY_OVERHEAD_BYTES: usize = 144;
 
@@ -108,7 +108,8 @@ struct News {
 
 fn weight(entry: &Entry) -> u64 {
     let tags = size_of_val(entry.tags());
-    (entry.text_bytes() + entry.value_bytes() + tags + ENTRY_OVERHEAD_BYTES) as u64
+    let value = entry.value_bytes() + entry.overhead_bytes();
+    (entry.text_bytes() + value + tags + ENTRY_OVERHEAD_BYTES) as u64
 }
 
 impl L1 {

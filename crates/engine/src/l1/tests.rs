@@ -1,9 +1,11 @@
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
 use proptest::prelude::*;
 
 use super::{table::Table, *};
 use crate::{
+    codec::{Cacheable, CodecError, Fingerprint, from_msgpack, to_msgpack},
     entry::{NewEntry, TagIds},
     key::Key,
     observe::Observer,
@@ -24,6 +26,10 @@ fn entry_until(key: &Key<u8>, value_bytes: usize, expires_at: Timestamp) -> Arc<
 }
 
 fn entry_of(key: &RawKey, value_bytes: usize, expires_at: Timestamp) -> Arc<Entry> {
+    entry_with(key, None::<u8>, value_bytes, expires_at)
+}
+
+fn entry_with<V: Cacheable>(key: &RawKey, value: Option<V>, value_bytes: usize, expires_at: Timestamp) -> Arc<Entry> {
     let new = NewEntry {
         key,
         tags: TagIds::new(),
@@ -36,7 +42,41 @@ fn entry_of(key: &RawKey, value_bytes: usize, expires_at: Timestamp) -> Arc<Entr
         subjects: 0,
         is_sensitive: false,
     };
-    Entry::new(None::<u8>, &new)
+    Entry::new(value, &new)
+}
+
+/// A value that takes 5,000 bytes beside its encoding.
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Roomy;
+
+impl Cacheable for Roomy {
+    fn fingerprint() -> Fingerprint {
+        Fingerprint::of("Roomy")
+    }
+
+    fn encode(&self, out: &mut Vec<u8>) -> Result<(), CodecError> {
+        to_msgpack(self, Self::fingerprint(), out)
+    }
+
+    fn decode(bytes: &Bytes) -> Result<Self, CodecError> {
+        from_msgpack(bytes, Self::fingerprint())
+    }
+
+    fn overhead_bytes(&self) -> usize {
+        5000
+    }
+}
+
+#[test]
+fn what_a_value_takes_beside_its_encoding_counts() {
+    let key = page(&tenant("t"), 1);
+    let of = |value: Option<Roomy>| entry_with(key.raw(), value, 100, NOW);
+    assert_eq!(weight(&of(Some(Roomy))), weight(&of(None)) + 5000);
+    let l1 = l1(1 << 20);
+    l1.insert(key.raw(), of(Some(Roomy)), NOW);
+    assert_eq!(l1.tenant_bytes(&tenant("t")), weight(&of(Some(Roomy))));
+    l1.insert(key.raw(), of(None), NOW);
+    assert_eq!(l1.tenant_bytes(&tenant("t")), weight(&of(None)));
 }
 
 #[test]

@@ -55,6 +55,7 @@ use std::{
     sync::Arc,
 };
 
+use bytes::Bytes;
 use codec::{Cacheable, CodecError, Fingerprint};
 use entry::TagIds;
 use flight::{Flights, Lead, Outcome, Seat};
