@@ -26,9 +26,10 @@ pub(crate) const HITS_MIN: u64 = 3;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Heads(Arc<AtomicUsize>);
 
-/// The heads of one response's hits: with its body, and without.
+/// The heads of one response's hits: with its body, and without. Most responses are kept without any, so they take no room
+/// where they are not.
 #[derive(Debug, Default)]
-pub(crate) struct ReadyHeads([OnceLock<Ready>; 2]);
+pub(crate) struct ReadyHeads([OnceLock<Box<Ready>>; 2]);
 
 /// What a hit is answered by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,7 +84,7 @@ impl ReadyHeads {
         }
         let (cache_control, vary) = (cache_control.clone(), vary.clone());
         // If another thread was faster, this one is dropped, and counts no more.
-        let _ = place.set(Ready { head, cache_control, vary, counted: heads.clone() });
+        let _ = place.set(Box::new(Ready { head, cache_control, vary, counted: heads.clone() }));
     }
 }
 

@@ -3,13 +3,17 @@
 //! What every answer from the entry shares is made once: the kept headers and the validator when it is loaded, the
 //! groups when it is first served (its tags are known only then). Whatever belongs to one connection, one request or
 //! to this layer is not kept.
+//!
+//! # Invariants
+//! - Its bytes are in memory of its own, of their size: the cache's memory is bounded by the bytes of its entries. They come
+//!   as slices of what a connection has read at a time, which would be held as long as they are.
 
 use std::sync::{
     OnceLock,
     atomic::{AtomicU64, Ordering::Relaxed},
 };
 
-use bytes::{Buf as _, BufMut as _, Bytes};
+use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use unstale::{Cacheable, CodecError, Fingerprint};
 
@@ -77,12 +81,32 @@ impl StoredResponse {
             .filter(|(name, _)| !named.iter().any(|other| other.eq_ignore_ascii_case(name.as_str())))
             .map(|(name, value)| (name.clone(), value.clone()))
             .collect();
-        Self::made(etag, kept, body, misses, None)
+        Self::owned(etag, kept, body, misses, None)
     }
 
     /// Of a response whose origin says how long it is fresh.
     pub(crate) fn of_origin(etag: HeaderValue, fields: Fields, body: Bytes, misses: u64, kept: Kept) -> Self {
-        Self::made(etag, fields.into(), body, misses, Some(Box::new(kept)))
+        Self::owned(etag, fields.into(), body, misses, Some(Box::new(kept)))
+    }
+
+    /// In memory of its own: the values in one piece, the body in another.
+    fn owned(
+        mut etag: HeaderValue,
+        mut headers: Box<[(HeaderName, HeaderValue)]>,
+        body: Bytes,
+        misses: u64,
+        origin: Option<Box<Kept>>,
+    ) -> Self {
+        let bytes = etag.len() + headers.iter().map(|(_, value)| value.len()).sum::<usize>();
+        let mut piece = BytesMut::with_capacity(bytes);
+        let mut own = |value: &mut HeaderValue| {
+            piece.extend_from_slice(value.as_bytes());
+            let copy = HeaderValue::from_maybe_shared(piece.split().freeze());
+            *value = copy.expect("a copy of a value is one");
+        };
+        own(&mut etag);
+        headers.iter_mut().for_each(|(_, value)| own(value));
+        Self::made(etag, headers, in_its_size(body), misses, origin)
     }
 
     fn made(
@@ -150,6 +174,18 @@ impl StoredResponse {
     }
 }
 
+/// The same bytes, copied unless nobody else holds their memory and hardly more than they fill is in it.
+fn in_its_size(bytes: Bytes) -> Bytes {
+    match bytes.try_into_mut() {
+        Ok(own) if own.capacity() - own.len() <= own.len() / 8 => own.freeze(),
+        Ok(roomy) => Bytes::copy_from_slice(&roomy),
+        Err(shared) => Bytes::copy_from_slice(&shared),
+    }
+}
+
+/// What an allocator and the counts of shared bytes add to a response's pieces, on average.
+const ALLOCATED_BYTES: usize = 200;
+
 /// Raised with every change of the layout below.
 const LAYOUT: &str = "unstale-http stored response 3: misses u64, etag, headers u16 × (name, value), \
      origin u8 × (status u16, terms 5 × u64, flags u8, part 0 or 3 × u64, search 0 or u32 × text, u8, u32 × text, selection u128, selected by u16 × name), body";
@@ -196,6 +232,12 @@ impl Cacheable for StoredResponse {
             _ => Some(Box::new(Kept::decode(&mut rest).ok_or_else(no_origin)?)),
         };
         Ok(Self::made(etag, headers.into(), rest, misses, origin))
+    }
+
+    /// The pieces beside their bytes. Ready heads and the encoded form have limits of their own.
+    fn overhead_bytes(&self) -> usize {
+        let origin = self.origin.as_deref().map_or(0, size_of_val);
+        size_of::<Self>() + size_of_val(&*self.headers) + origin + ALLOCATED_BYTES
     }
 }
 
@@ -264,6 +306,32 @@ mod tests {
         );
         let names: Vec<&str> = stored.headers().iter().map(|(name, _)| name.as_str()).collect();
         assert_eq!(names, ["content-type", "last-modified", "link", "link"]);
+    }
+
+    #[test]
+    fn of_what_it_came_in_it_holds_nothing() {
+        let read = Bytes::from([b"text/plain#body".as_slice(), &[0; 8000]].concat());
+        let mut headers = HeaderMap::new();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_maybe_shared(read.slice(..10)).unwrap());
+        let etag = HeaderValue::from_maybe_shared(read.slice(..4)).unwrap();
+        let stored = StoredResponse::new(etag.clone(), &headers, read.slice(11..15), 1);
+        drop((headers, etag));
+        assert!(read.is_unique(), "what a connection has read is held");
+        assert_eq!((stored.etag().as_bytes(), stored.body().as_ref()), (b"text".as_slice(), b"body".as_slice()));
+        assert_eq!(stored.header(&header::CONTENT_TYPE).unwrap(), "text/plain");
+    }
+
+    #[test]
+    fn a_body_is_copied_only_where_that_saves_memory() {
+        let exact = Bytes::from(vec![7; 1000]);
+        let at = exact.as_ptr();
+        assert_eq!(in_its_size(exact).as_ptr(), at);
+        let mut roomy = BytesMut::with_capacity(2000);
+        roomy.extend_from_slice(&[7; 1000]);
+        let at = roomy.as_ptr();
+        let own = in_its_size(roomy.freeze());
+        assert_ne!(own.as_ptr(), at);
+        assert_eq!(own, [7; 1000].as_slice());
     }
 
     #[test]
