@@ -64,7 +64,9 @@ pub(crate) struct HopText {
 impl HopText {
     pub(crate) fn of(hop: &Hop<'_>) -> Self {
         let peer = hop.peer.map(|peer| value(peer.to_canonical().to_string()));
-        Self { host: hop.host.cloned(), peer, element: value(element(hop)) }
+        // It outlives the request, a slice of whose bytes would hold all that was read with them.
+        let host = hop.host.map(|host| HeaderValue::from_bytes(host.as_bytes()).expect("a copy of a value is one"));
+        Self { host, peer, element: value(element(hop)) }
     }
 
     /// Whether it was made for this host.
@@ -258,6 +260,16 @@ mod tests {
                 ("x-forwarded-proto", "http"),
             ],
         );
+    }
+
+    #[test]
+    fn a_hop_s_text_holds_nothing_of_the_request() {
+        let read = Bytes::from(vec![b'a'; 8000]);
+        let host = HeaderValue::from_maybe_shared(read.slice(..12)).unwrap();
+        let text = HopText::of(&Hop { peer: None, https: true, host: Some(&host), trusted: false });
+        assert!(text.is_for(Some(&host)));
+        drop(host);
+        assert!(read.is_unique(), "what a connection has read is held");
     }
 
     #[test]
