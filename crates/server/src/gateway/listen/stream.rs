@@ -87,6 +87,20 @@ impl Watched {
         Poll::Ready(Ok(read.len()))
     }
 
+    /// Reads what was read ahead. What has come since belongs behind it in the same read: the HTTP library doubles its buffer
+    /// for a head that does not come in one piece.
+    fn read_begun(&mut self, buf: &mut ReadBuf<'_>) -> bool {
+        let rest = &self.begun[self.begun_read..];
+        let taken = rest.len().min(buf.remaining());
+        buf.put_slice(&rest[..taken]);
+        self.begun_read += taken;
+        if taken > 0 && self.begun_read == self.begun.len() {
+            self.begun = Vec::new();
+            self.begun_read = 0;
+        }
+        taken > 0
+    }
+
     fn poll_send_ahead(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if let Some(hints) = self.state.take_hints() {
             self.ahead.extend_from_slice(&hints);
@@ -113,15 +127,8 @@ impl Watched {
 
 impl AsyncRead for Watched {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        if self.begun_read < self.begun.len() {
-            let rest = &self.begun[self.begun_read..];
-            let taken = rest.len().min(buf.remaining());
-            buf.put_slice(&rest[..taken]);
-            self.begun_read += taken;
-            if self.begun_read == self.begun.len() {
-                self.begun = Vec::new();
-                self.begun_read = 0;
-            }
+        let had_begun = self.read_begun(buf);
+        if buf.remaining() == 0 {
             return Poll::Ready(Ok(()));
         }
         let before = buf.filled().len();
@@ -129,7 +136,8 @@ impl AsyncRead for Watched {
         if buf.filled().len() > before && !self.http2 {
             self.state.bytes_came();
         }
-        polled
+        // A failure comes again at the next read, or the end in its place.
+        if had_begun { Poll::Ready(Ok(())) } else { polled }
     }
 }
 
@@ -242,5 +250,62 @@ impl AsyncWrite for ClientStream {
             Self::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
             Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::{
+        io::{AsyncReadExt as _, AsyncWriteExt as _},
+        net::TcpListener,
+    };
+
+    use super::*;
+
+    /// A connection, and its client's end.
+    async fn connected() -> (Watched, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (stream, _) = listener.accept().await.unwrap();
+        let state = Arc::new(ConnectionState::new(Arc::default(), false, None));
+        (Watched::new(ClientStream::Plain(stream), state), client)
+    }
+
+    async fn has_come(watched: &Watched) {
+        let ClientStream::Plain(stream) = &watched.stream else { unreachable!("it is plain") };
+        stream.readable().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_was_read_ahead_and_what_has_come_since_are_one_read() {
+        let (mut watched, mut client) = connected().await;
+        watched.begin_with(b"GET");
+        client.write_all(b" / HTTP/1.1").await.unwrap();
+        has_come(&watched).await;
+        let mut read = [0; 64];
+        let count = watched.read(&mut read).await.unwrap();
+        assert_eq!(&read[..count], b"GET / HTTP/1.1");
+    }
+
+    #[tokio::test]
+    async fn what_was_read_ahead_is_there_before_anything_else_has_come_and_after_the_end() {
+        let (mut watched, client) = connected().await;
+        watched.begin_with(b"GET");
+        let mut read = [0; 64];
+        assert_eq!(watched.read(&mut read).await.unwrap(), 3);
+        watched.begin_with(b"GET");
+        drop(client);
+        has_come(&watched).await;
+        assert_eq!(watched.read(&mut read).await.unwrap(), 3);
+        assert_eq!(watched.read(&mut read).await.unwrap(), 0);
+    }
+
+    #[tokio::test]
+    async fn little_room_takes_what_was_read_ahead_bit_by_bit() {
+        let (mut watched, _client) = connected().await;
+        watched.begin_with(b"GET");
+        let mut read = [0; 2];
+        assert_eq!(watched.read(&mut read).await.unwrap(), 2);
+        assert_eq!((watched.read(&mut read).await.unwrap(), read[0]), (1, b'T'));
     }
 }
