@@ -239,7 +239,8 @@ fn gzip(plain: &[u8]) -> Option<Bytes> {
     let mut encoder = GzEncoder::new(Vec::with_capacity(plain.len() / 4), Compression::new(LEVEL));
     encoder.write_all(plain).expect("a vector takes all that is written");
     let encoded = encoder.finish().expect("a vector takes all that is written");
-    (encoded.len() < plain.len()).then(|| Bytes::from(encoded))
+    // Kept in its size: by its length it is counted.
+    (encoded.len() < plain.len()).then(|| Bytes::from(encoded.into_boxed_slice()))
 }
 
 pin_project! {
