@@ -16,7 +16,8 @@ use unstale_server::{
 };
 
 /// The system's allocator is fair to all programs; this one is quicker for many small pieces that live as long as a
-/// request.
+/// request. Without huge pages (`no_thp`): with them the system backs what is reserved and never touched, half of each
+/// connection's buffers, and gets hardly anything back.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
