@@ -28,6 +28,7 @@ on_both_databases!(
     addresses_are_unique_without_case,
     administrators_see_all_clients_and_members_their_own,
     access_that_is_taken_takes_the_defaults_along,
+    where_somebody_starts_is_decided_with_one_statement,
     sessions_end_by_revocation_by_time_and_with_their_user,
     a_context_holds_what_the_user_stands_in,
     times_come_back_as_they_went_in,
@@ -112,6 +113,41 @@ async fn access_that_is_taken_takes_the_defaults_along(database: Database) {
     is_not_found(&again, "member");
     assert_eq!(memberships::role(db, world.anna, world.acme.0).await.unwrap(), None);
     assert_eq!(memberships::role(db, world.ada, world.acme.0).await.unwrap(), Some(Role::PlatformAdmin));
+}
+
+async fn where_somebody_starts_is_decided_with_one_statement(database: Database) {
+    let world = World::build(database.migrated().await).await;
+    let (acme, globex) = (Some(world.acme.0), Some(world.globex.0));
+    let choose = async |user, client, engagement| {
+        let choice = async |w: &mut _| {
+            let before = world.store.queries().statements();
+            let chosen = users::set_defaults(w, user, client, engagement, at(30)).await?;
+            assert_eq!((chosen.user_id, chosen.client_account_id, chosen.engagement_id), (user, client, engagement));
+            Ok(world.store.queries().statements() - before)
+        };
+        world.write(choice).await
+    };
+    for (user, client, engagement, statements) in [
+        (world.anna, acme, Some(world.acme_apps), 2),
+        (world.anna, acme, Some(world.acme_apps), 1),
+        (world.anna, acme, None, 2),
+        (world.anna, None, None, 2),
+        (world.anna, None, None, 1),
+        // Who has never chosen, and who administers the platform.
+        (world.gus, globex, Some(world.globex_dc), 2),
+        (world.ada, globex, Some(world.globex_dc), 2),
+    ] {
+        assert_eq!(choose(user, client, engagement).await, statements, "{client:?} {engagement:?}");
+    }
+    let refused = async |user, client, engagement| {
+        world.refused(async |w| users::set_defaults(w, user, client, engagement, at(31)).await).await
+    };
+    is_not_found(&refused(Uuid::nil(), acme, None).await, "user");
+    is_not_found(&refused(world.gus, acme, None).await, "client");
+    is_not_found(&refused(world.gus, acme, Some(world.acme_dc)).await, "client");
+    is_not_found(&refused(world.ada, Some(Uuid::nil()), None).await, "client");
+    is_not_found(&refused(world.anna, acme, Some(world.globex_dc)).await, "engagement");
+    is_not_found(&refused(world.anna, None, Some(world.acme_dc)).await, "engagement");
 }
 
 async fn sessions_end_by_revocation_by_time_and_with_their_user(database: Database) {
