@@ -87,7 +87,7 @@ pub(crate) async fn of_import(db: Reading<'_>, client: ClientId, import: Uuid) -
     record(&tags::import(client, import));
     record(&tags::assets_of(client, import));
     let found = imports::find(db, client, import).await?;
-    let mappings = mappings::approved_in(db, client, import).await?;
+    let mappings = mappings::approved(db, client, import).await?;
     let source_of = |position: u32| usize::try_from(position).ok().and_then(|at| mappings.columns.get(at)).cloned();
     let rows = rows_of(db, import).await?;
     let corrections = rows.into_iter().map(|row| {

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use chrono::{DateTime, Utc};
 use sea_orm::{
     ColumnTrait as _, EntityTrait as _, FromQueryResult, JoinType, QueryFilter as _, QueryOrder as _, QuerySelect as _,
+    RelationDef,
     sea_query::{CaseStatement, Expr, ExprTrait as _, Func},
 };
 use tracing::instrument;
@@ -35,8 +36,8 @@ pub struct Reviewed {
 /// In the order of the columns.
 #[instrument(level = "debug", name = "db.query", skip_all, fields(db.operation = "mappings.list"))]
 pub async fn list(db: Reading<'_>, client: ClientId, import: Uuid) -> Result<FieldMappings, StoreError> {
-    let found = find_import(db, client, import).await?;
-    let items = of_import(db, import).await?.into_iter().map(view).collect::<Result<_, _>>()?;
+    let (found, mappings) = of_import(db, client, import).await?;
+    let items = mappings.into_iter().map(view).collect::<Result<_, _>>()?;
     Ok(FieldMappings { import_id: import, file_name: found.file_name, engagement_id: found.engagement_id, items })
 }
 
@@ -53,10 +54,7 @@ pub async fn statistics(db: Reading<'_>, client: ClientId, import: Uuid) -> Resu
         .expr_as(count_if(field_mapping::Column::TargetAttribute.is_null()), "unmapped")
         .expr_as(Func::avg(Expr::col(field_mapping::Column::Confidence)), "average_confidence")
         .column(import::Column::EngagementId)
-        .join(
-            JoinType::InnerJoin,
-            refers::<field_mapping::Entity, import::Entity>(field_mapping::Column::ImportId, import::Column::Id),
-        )
+        .join(JoinType::InnerJoin, to_import())
         .filter(field_mapping::Column::ImportId.eq(import).and(import::Column::ClientAccountId.eq(client.0)))
         .group_by(import::Column::EngagementId)
         .into_model::<StatisticsRow>()
@@ -87,14 +85,7 @@ pub async fn statistics(db: Reading<'_>, client: ClientId, import: Uuid) -> Resu
 /// The approved ones.
 #[instrument(level = "debug", name = "db.query", skip_all, fields(db.operation = "mappings.approved"))]
 pub async fn approved(db: Reading<'_>, client: ClientId, import: Uuid) -> Result<ImportMappings, StoreError> {
-    find_import(db, client, import).await?;
-    approved_in(db, client, import).await
-}
-
-/// The same of an import that was found before.
-pub(super) async fn approved_in(db: Reading<'_>, client: ClientId, import: Uuid) -> Result<ImportMappings, StoreError> {
-    record(&tags::mappings_of(client, import));
-    Ok(applied(import, of_import(db, import).await?))
+    Ok(applied(import, of_import(db, client, import).await?.1))
 }
 
 /// The same of several imports that were found before, in their order. What that follows from is the caller's to record.
@@ -219,9 +210,50 @@ async fn find_import(db: Reading<'_>, client: ClientId, import: Uuid) -> Result<
     imports::find(db, client, import).await
 }
 
-async fn of_import(db: Reading<'_>, import: Uuid) -> Result<Vec<field_mapping::Model>, StoreError> {
-    let select = field_mapping::Entity::find().filter(field_mapping::Column::ImportId.eq(import));
-    Ok(select.order_by_asc(field_mapping::Column::Position).all(&db).await?)
+/// The import that mappings belong to, as far as it is shown with them.
+struct ReviewedImport {
+    file_name: String,
+    engagement_id: Uuid,
+}
+
+#[derive(FromQueryResult)]
+struct MappingRow {
+    #[sea_orm(nested)]
+    mapping: field_mapping::Model,
+    file_name: String,
+    engagement_id: Uuid,
+}
+
+/// The mappings of an import in the order of its columns, and what is shown of the import: with one statement, unless it
+/// has none.
+async fn of_import(
+    db: Reading<'_>,
+    client: ClientId,
+    import: Uuid,
+) -> Result<(ReviewedImport, Vec<field_mapping::Model>), StoreError> {
+    let rows: Vec<MappingRow> = field_mapping::Entity::find()
+        .column(import::Column::FileName)
+        .column(import::Column::EngagementId)
+        .join(JoinType::InnerJoin, to_import())
+        .filter(field_mapping::Column::ImportId.eq(import).and(import::Column::ClientAccountId.eq(client.0)))
+        .order_by_asc(field_mapping::Column::Position)
+        .into_model()
+        .all(&db)
+        .await?;
+    record(&tags::mappings_of(client, import));
+    // Mappings say that their import is there, and where.
+    let found = if let Some(MappingRow { file_name, engagement_id, .. }) = rows.first() {
+        [tags::under_client(client), tags::under_engagement(client, *engagement_id)].iter().for_each(record);
+        ReviewedImport { file_name: file_name.clone(), engagement_id: *engagement_id }
+    } else {
+        let import::Model { file_name, engagement_id, .. } = find_import(db, client, import).await?;
+        ReviewedImport { file_name, engagement_id }
+    };
+    Ok((found, rows.into_iter().map(|row| row.mapping).collect()))
+}
+
+fn to_import() -> RelationDef {
+    refers::<field_mapping::Entity, import::Entity>(field_mapping::Column::ImportId, import::Column::Id)
 }
 
 fn view(row: field_mapping::Model) -> Result<FieldMapping, StoreError> {
@@ -250,8 +282,7 @@ async fn review(
     reviewer: Uuid,
     now: DateTime<Utc>,
 ) -> Result<Reviewed, StoreError> {
-    find_import(w.read(), client, import).await?;
-    let all = of_import(w.read(), import).await?;
+    let (_, all) = of_import(w.read(), client, import).await?;
     let chosen: HashSet<Uuid> = mappings.iter().copied().collect();
     if all.iter().filter(|mapping| chosen.contains(&mapping.id)).count() < chosen.len() {
         return Err(StoreError::not_found("mapping"));

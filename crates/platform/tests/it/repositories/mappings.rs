@@ -26,6 +26,7 @@ on_both_databases!(
     a_mapping_with_another_target_is_reviewed_again,
     two_reviewers_cannot_fill_one_target_from_two_columns,
     two_reviewers_at_one_moment_cannot_either,
+    mappings_and_their_import_are_read_with_one_statement,
 );
 
 async fn mappings_are_reviewed_all_or_none(database: Database) {
@@ -128,4 +129,34 @@ async fn two_reviewers_at_one_moment_cannot_either(database: Database) {
     assert!(matches!(conflict, Conflict::TargetTaken { .. } | Conflict::ReviewedMeanwhile), "{conflict:?}");
     let approved = mappings::approved(world.store.read(), acme, import).await.unwrap().approved;
     assert_eq!(approved.iter().map(|one| one.source_column.as_str()).collect::<Vec<_>>(), ["Machine"]);
+}
+
+async fn mappings_and_their_import_are_read_with_one_statement(database: Database) {
+    let world = World::build(database.migrated().await).await;
+    let (db, acme, import) = (world.store.read(), world.acme, world.acme_import);
+    let machine = world.mapping(acme, import, "Machine").await;
+    let before = world.store.queries().statements();
+    mappings::list(db, acme, import).await.unwrap();
+    assert_eq!(world.store.queries().statements() - before, 1);
+    mappings::approved(db, acme, import).await.unwrap();
+    assert_eq!(world.store.queries().statements() - before, 2);
+    let review = async |w: &mut _| {
+        let before = world.store.queries().statements();
+        mappings::approve(w, acme, import, &[machine], world.carl, at(30)).await?;
+        Ok(world.store.queries().statements() - before)
+    };
+    assert_eq!(world.write(review).await, 3, "what there is, the change, how far the review has come");
+    // Of an import without mappings, and of another client's.
+    let new = NewImport {
+        engagement_id: world.acme_apps,
+        flow_id: None,
+        file_name: "empty.csv".to_owned(),
+        size_bytes: 0,
+        created_by: world.anna,
+    };
+    let empty = world.write(async |w| imports::create(w, acme, &new, at(31)).await).await.id;
+    let list = mappings::list(db, acme, empty).await.unwrap();
+    assert_eq!((list.file_name.as_str(), list.items.len()), ("empty.csv", 0));
+    is_not_found(&mappings::list(db, acme, world.globex_import).await.unwrap_err(), "import");
+    is_not_found(&mappings::approved(db, world.globex, import).await.unwrap_err(), "import");
 }
