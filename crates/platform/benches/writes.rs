@@ -123,10 +123,11 @@ impl World {
             created_by: self.user,
         };
         let import = imports::create(w, self.client, &new, now).await.unwrap().id;
+        let it = imports::unfinished(w, self.client, import).await.unwrap();
         for some in rows.chunks(500) {
-            imports::insert_rows(w, self.client, import, some).await.unwrap();
+            imports::insert_rows(w, it, some).await.unwrap();
         }
-        imports::finish(w, self.client, import, ROWS, now).await.unwrap();
+        imports::finish(w, it, ROWS, now).await.unwrap();
         write.commit(&self.cache).await.unwrap();
         began.elapsed()
     }

@@ -175,8 +175,7 @@ pub(crate) async fn run(platform: &Platform, job: Job) {
         }
         Failure::Stopping => internal("The server stopped before the file was imported. Upload it again."),
     };
-    let failed =
-        write(platform, async |write| repository::fail(write, client, import, &error, platform.now()).await.map(drop));
+    let failed = write(platform, async |write| repository::fail(write, client, import, &error, platform.now()).await);
     if let Err(error) = failed.await {
         tracing::error!(%error, %import, "a failed import could not be marked");
     }
@@ -239,19 +238,20 @@ async fn store(platform: &Platform, job: &Job, inspection: Inspection, limits: L
     let over = Over::default();
     let (batches, reading) = read(job.file.path().to_owned(), inspection, limits, over.0.clone());
     let stored = write(platform, async |write| {
-        repository::describe(write, client, import, &description).await?;
-        repository::add_mappings(write, client, import, &mappings, platform.now()).await?;
+        let it = repository::unfinished(write, client, import).await?;
+        repository::describe(write, it, &description).await?;
+        repository::add_mappings(write, it, &mappings, platform.now()).await?;
         let mut batches = batches;
         let mut count = 0;
         while let Some(batch) = batches.recv().await {
             count += batch.len() as u64;
-            repository::insert_rows(write, client, import, &batch).await?;
+            repository::insert_rows(write, it, &batch).await?;
         }
         // Fewer rows than were counted: the reader stopped, and says below why. Nothing is kept then.
         if count != rows {
             return Err(StoreError::not_found("row"));
         }
-        repository::finish(write, client, import, rows, platform.now()).await.map(drop)
+        repository::finish(write, it, rows, platform.now()).await
     });
     let stored = stored.await;
     match reading.await {

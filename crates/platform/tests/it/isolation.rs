@@ -14,7 +14,7 @@ use platform::{
 use crate::support::{
     database::Database,
     on_both_databases,
-    world::{World, at, engagement_data, fill_import, new_flow, new_mapping, rows},
+    world::{World, at, engagement_data, fill_import, new_flow},
 };
 
 on_both_databases!(reads_find_nothing_of_others, writes_find_nothing_of_others, users_are_shown_without_other_clients);
@@ -77,8 +77,7 @@ async fn writes_find_nothing_of_others(database: Database) {
     not_found(mappings::reject(w, acme, world.acme_import, &[own_mapping, mapping], world.carl, at(1)).await);
     not_found(mappings::retarget(w, acme, world.acme_import, mapping, None, "carl", at(1)).await);
     not_found(imports::progress(w, acme, import, ImportStatus::Reading, 1).await);
-    not_found(imports::add_mappings(w, acme, import, &[new_mapping(9, "x", None)], at(1)).await);
-    not_found(imports::insert_rows(w, acme, import, &rows(100, 1)).await);
+    not_found(imports::unfinished(w, acme, import).await);
     not_found(fill_import(w, acme, import, 1).await);
     let error = ImportError { code: "x".to_owned(), message: "x".to_owned(), row: None, column: None };
     not_found(imports::fail(w, acme, import, &error, at(1)).await);

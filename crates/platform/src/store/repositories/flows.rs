@@ -125,6 +125,17 @@ pub async fn metadata(db: Reading<'_>, client: ClientId, flow: Uuid) -> Result<F
 
 #[instrument(level = "debug", name = "db.query", skip_all, fields(db.operation = "flows.create"))]
 pub async fn create(w: &mut Write, client: ClientId, new: &NewFlow, now: DateTime<Utc>) -> Result<Flow, StoreError> {
+    let row = insert(w, client, new, now).await?;
+    by_id(w.read(), client, row.id).await
+}
+
+/// [`create`] without reading what it is shown with.
+pub(super) async fn insert(
+    w: &mut Write,
+    client: ClientId,
+    new: &NewFlow,
+    now: DateTime<Utc>,
+) -> Result<flow::Model, StoreError> {
     engagements::exists(w.read(), client, new.engagement_id).await?;
     let row = flow::Model {
         id: new_id(),
@@ -140,10 +151,9 @@ pub async fn create(w: &mut Write, client: ClientId, new: &NewFlow, now: DateTim
         created_at: stamp(now),
         updated_at: stamp(now),
     };
-    let id = row.id;
     let change = changed(client, &row, Action::Created);
-    flow::Entity::insert(flow::ActiveModel::from(row)).exec_without_returning(w.changing(change)).await?;
-    by_id(w.read(), client, id).await
+    flow::Entity::insert(flow::ActiveModel::from(row.clone())).exec_without_returning(w.changing(change)).await?;
+    Ok(row)
 }
 
 #[instrument(level = "debug", name = "db.query", skip_all, fields(db.operation = "flows.update"))]

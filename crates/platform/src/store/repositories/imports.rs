@@ -1,7 +1,8 @@
 //! Imports of CSV files.
 //!
 //! The life of an import: [`create`] (queued) → [`progress`] (reading; each in a write of its own, so that it is
-//! seen) → in one last write [`describe`], [`add_mappings`], [`insert_rows`] in batches, [`finish`] — or [`fail`].
+//! seen) → in one last write [`unfinished`], [`describe`], [`add_mappings`], [`insert_rows`] in batches, [`finish`] — or
+//! [`fail`].
 //! Nothing is ever half imported.
 
 use std::path::Path;
@@ -27,7 +28,7 @@ use crate::{
     coherence::{Change, ClientId, Write, tags},
     store::{
         Conflict, Reading, StoreError,
-        entities::{asset, field_mapping, import},
+        entities::{asset, field_mapping, flow, import},
     },
     views::{FlowPhase, FlowStatus, Import, ImportError, ImportStatus, Items, MappingStatus},
 };
@@ -88,6 +89,15 @@ pub struct NewRow {
     pub values: Vec<String>,
 }
 
+/// An import that may still come further, as a write has found it that takes it further.
+#[derive(Clone, Copy, Debug)]
+pub struct Unfinished {
+    client: ClientId,
+    engagement: Uuid,
+    flow: Uuid,
+    import: Uuid,
+}
+
 /// The newest first. An engagement of another client is not found.
 #[instrument(level = "debug", name = "db.query", skip_all, fields(db.operation = "imports.list"))]
 pub async fn list(db: Reading<'_>, client: ClientId, engagement: Option<Uuid>) -> Result<Items<Import>, StoreError> {
@@ -122,8 +132,10 @@ pub async fn create(
     new: &NewImport,
     now: DateTime<Utc>,
 ) -> Result<Import, StoreError> {
-    let flow_id = if let Some(flow) = new.flow_id { flow } else { create_flow(w, client, new, now).await? };
-    let flow = flows::find(w.read(), client, flow_id).await?;
+    let flow = match new.flow_id {
+        Some(flow) => flows::find(w.read(), client, flow).await?,
+        None => create_flow(w, client, new, now).await?,
+    };
     if flow.engagement_id != new.engagement_id {
         return Err(StoreError::not_found("flow"));
     }
@@ -131,7 +143,7 @@ pub async fn create(
         id: new_id(),
         client_account_id: client.0,
         engagement_id: new.engagement_id,
-        flow_id,
+        flow_id: flow.id,
         file_name: new.file_name.clone(),
         size_bytes: number(new.size_bytes),
         status: ImportStatus::Queued.as_str().to_owned(),
@@ -168,8 +180,7 @@ pub async fn progress(
     status: ImportStatus,
     rows_done: u64,
 ) -> Result<(), StoreError> {
-    let row = unfinished(w, client, import).await?;
-    let change = Change::ImportProgressed { client, engagement: row.engagement_id, import, is_new: false };
+    let change = unfinished(w, client, import).await?.progressed();
     import::Entity::update_many()
         .col_expr(import::Column::Status, Expr::value(status.as_str()))
         .col_expr(import::Column::RowsDone, Expr::value(number(rows_done)))
@@ -179,18 +190,39 @@ pub async fn progress(
     Ok(())
 }
 
+/// An import that may still come further; for what one write adds to it.
+#[instrument(level = "debug", name = "db.query", skip_all, fields(db.operation = "imports.unfinished"))]
+pub async fn unfinished(w: &Write, client: ClientId, import: Uuid) -> Result<Unfinished, StoreError> {
+    let row = find(w.read(), client, import).await?;
+    if UNFINISHED.contains(&row.status.as_str()) {
+        return Ok(Unfinished { client, engagement: row.engagement_id, flow: row.flow_id, import });
+    }
+    let status = word(ImportStatus::parse, &row.status)?.as_str();
+    Err(Conflict::ImportState { status, remedy: "upload the file again to import it anew" }.into())
+}
+
+impl Unfinished {
+    fn progressed(self) -> Change {
+        let Self { client, engagement, import, .. } = self;
+        Change::ImportProgressed { client, engagement, import, is_new: false }
+    }
+
+    fn finished(self) -> Change {
+        let Self { client, engagement, import, .. } = self;
+        Change::ImportFinished { client, engagement, import }
+    }
+}
+
 #[instrument(level = "debug", name = "db.query", skip_all, fields(db.operation = "imports.describe"))]
-pub async fn describe(w: &mut Write, client: ClientId, import: Uuid, file: &FileDescription) -> Result<(), StoreError> {
-    let row = unfinished(w, client, import).await?;
-    let change = Change::ImportProgressed { client, engagement: row.engagement_id, import, is_new: false };
+pub async fn describe(w: &mut Write, it: Unfinished, file: &FileDescription) -> Result<(), StoreError> {
     import::Entity::update_many()
         .col_expr(import::Column::RowsTotal, Expr::value(number(file.rows_total)))
         .col_expr(import::Column::Headers, Expr::value(to_json(&file.headers)))
         .col_expr(import::Column::Encoding, Expr::value(file.encoding.clone()))
         .col_expr(import::Column::Delimiter, Expr::value(file.delimiter.clone()))
         .col_expr(import::Column::Format, Expr::value(file.format.clone()))
-        .filter(import::Column::Id.eq(import))
-        .exec(w.changing(change))
+        .filter(import::Column::Id.eq(it.import))
+        .exec(w.changing(it.progressed()))
         .await?;
     Ok(())
 }
@@ -198,18 +230,16 @@ pub async fn describe(w: &mut Write, client: ClientId, import: Uuid, file: &File
 #[instrument(level = "debug", name = "db.query", skip_all, fields(db.operation = "imports.add_mappings"))]
 pub async fn add_mappings(
     w: &mut Write,
-    client: ClientId,
-    import: Uuid,
+    it: Unfinished,
     mappings: &[NewMapping],
     now: DateTime<Utc>,
 ) -> Result<(), StoreError> {
-    let row = unfinished(w, client, import).await?;
-    let tx = w.changing(Change::ImportFinished { client, engagement: row.engagement_id, import });
+    let tx = w.changing(it.finished());
     for mappings in mappings.chunks(MAPPINGS_PER_INSERT) {
         let rows = mappings.iter().map(|new| field_mapping::ActiveModel {
             id: Set(new_id()),
-            import_id: Set(import),
-            client_account_id: Set(client.0),
+            import_id: Set(it.import),
+            client_account_id: Set(it.client.0),
             position: Set(i32::try_from(new.position).unwrap_or(i32::MAX)),
             source_column: Set(new.source_column.clone()),
             target_attribute: Set(new.target_attribute.clone()),
@@ -228,15 +258,14 @@ pub async fn add_mappings(
 
 /// Any number of rows: they go to the database some hundred at a time.
 #[instrument(level = "debug", name = "db.query", skip_all, fields(db.operation = "imports.insert_rows"))]
-pub async fn insert_rows(w: &mut Write, client: ClientId, import: Uuid, rows: &[NewRow]) -> Result<(), StoreError> {
-    let found = unfinished(w, client, import).await?;
-    let tx = w.changing(Change::ImportFinished { client, engagement: found.engagement_id, import });
+pub async fn insert_rows(w: &mut Write, it: Unfinished, rows: &[NewRow]) -> Result<(), StoreError> {
+    let tx = w.changing(it.finished());
     for rows in rows.chunks(ROWS_PER_INSERT) {
         let rows = rows.iter().map(|row| asset::ActiveModel {
             id: Set(new_id()),
-            client_account_id: Set(client.0),
-            engagement_id: Set(found.engagement_id),
-            import_id: Set(import),
+            client_account_id: Set(it.client.0),
+            engagement_id: Set(it.engagement),
+            import_id: Set(it.import),
             row_number: Set(number(row.row_number)),
             raw: Set(to_json(&row.values)),
             search_text: Set(search_text(&row.values)),
@@ -249,13 +278,7 @@ pub async fn insert_rows(w: &mut Write, client: ClientId, import: Uuid, rows: &[
 
 /// Ends it well; its flow waits for the review of the mappings then.
 #[instrument(level = "debug", name = "db.query", skip_all, fields(db.operation = "imports.finish"))]
-pub async fn finish(
-    w: &mut Write,
-    client: ClientId,
-    import: Uuid,
-    rows_done: u64,
-    now: DateTime<Utc>,
-) -> Result<Import, StoreError> {
+pub async fn finish(w: &mut Write, it: Unfinished, rows_done: u64, now: DateTime<Utc>) -> Result<(), StoreError> {
     let update = FlowUpdate {
         status: Some(FlowStatus::AwaitingReview),
         phase: Some(FlowPhase::FieldMapping),
@@ -264,7 +287,7 @@ pub async fn finish(
     };
     let values =
         [(import::Column::RowsDone, number(rows_done).into()), (import::Column::RowsTotal, number(rows_done).into())];
-    end(w, client, import, ImportStatus::Completed, &values, &update, now).await
+    end(w, it, ImportStatus::Completed, &values, &update, now).await
 }
 
 /// Ends it badly; its flow is a draft again.
@@ -275,9 +298,10 @@ pub async fn fail(
     import: Uuid,
     error: &ImportError,
     now: DateTime<Utc>,
-) -> Result<Import, StoreError> {
+) -> Result<(), StoreError> {
+    let it = unfinished(w, client, import).await?;
     let update = FlowUpdate { status: Some(FlowStatus::Draft), progress_percent: Some(0), ..FlowUpdate::default() };
-    end(w, client, import, ImportStatus::Failed, &[(import::Column::Error, to_json(error).into())], &update, now).await
+    end(w, it, ImportStatus::Failed, &[(import::Column::Error, to_json(error).into())], &update, now).await
 }
 
 /// Fails whatever an earlier process left unfinished, `among` these imports if they are named; to be called at start,
@@ -325,7 +349,12 @@ pub(super) async fn delete_of_flow(w: &mut Write, client: ClientId, flow: Uuid) 
 }
 
 /// A flow for a file that came without one, named after the file.
-async fn create_flow(w: &mut Write, client: ClientId, new: &NewImport, now: DateTime<Utc>) -> Result<Uuid, StoreError> {
+async fn create_flow(
+    w: &mut Write,
+    client: ClientId,
+    new: &NewImport,
+    now: DateTime<Utc>,
+) -> Result<flow::Model, StoreError> {
     let stem = Path::new(&new.file_name).file_stem().map(|stem| stem.to_string_lossy().into_owned());
     let flow = NewFlow {
         engagement_id: new.engagement_id,
@@ -333,33 +362,21 @@ async fn create_flow(w: &mut Write, client: ClientId, new: &NewImport, now: Date
         name: stem.unwrap_or_else(|| new.file_name.clone()),
         metadata: serde_json::json!({}),
     };
-    Ok(flows::create(w, client, &flow, now).await?.summary.id)
-}
-
-/// An import that may still come further.
-async fn unfinished(w: &Write, client: ClientId, import: Uuid) -> Result<import::Model, StoreError> {
-    let row = find(w.read(), client, import).await?;
-    if UNFINISHED.contains(&row.status.as_str()) {
-        return Ok(row);
-    }
-    let status = word(ImportStatus::parse, &row.status)?.as_str();
-    Err(Conflict::ImportState { status, remedy: "upload the file again to import it anew" }.into())
+    flows::insert(w, client, &flow, now).await
 }
 
 async fn end(
     w: &mut Write,
-    client: ClientId,
-    import: Uuid,
+    it: Unfinished,
     status: ImportStatus,
     values: &[(import::Column, sea_orm::Value)],
     flow_update: &FlowUpdate,
     now: DateTime<Utc>,
-) -> Result<Import, StoreError> {
-    let row = unfinished(w, client, import).await?;
-    let flow = flows::find(w.read(), client, row.flow_id).await?;
+) -> Result<(), StoreError> {
+    let flow = flows::find(w.read(), it.client, it.flow).await?;
     // A flow whose file was replaced meanwhile goes on with the newer one.
-    if flow.import_id == Some(import) {
-        flows::change(w, client, &flow, flow_update, None, now).await?;
+    if flow.import_id == Some(it.import) {
+        flows::change(w, it.client, &flow, flow_update, None, now).await?;
     }
     let mut update = import::Entity::update_many()
         .col_expr(import::Column::Status, Expr::value(status.as_str()))
@@ -367,9 +384,8 @@ async fn end(
     for (column, value) in values {
         update = update.col_expr(*column, Expr::value(value.clone()));
     }
-    let change = Change::ImportFinished { client, engagement: row.engagement_id, import };
-    update.filter(import::Column::Id.eq(import)).exec(w.changing(change)).await?;
-    by_id(w.read(), client, import).await
+    update.filter(import::Column::Id.eq(it.import)).exec(w.changing(it.finished())).await?;
+    Ok(())
 }
 
 fn view(row: import::Model) -> Result<Import, StoreError> {

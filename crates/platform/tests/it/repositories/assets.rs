@@ -57,11 +57,13 @@ async fn assets_are_found_by_any_part_of_a_value(database: Database) {
     let row = |row_number, value: &str| imports::NewRow { row_number, values: vec![value.to_owned(), "x".to_owned()] };
     let odd = [row(2, "MÜNCHEN-db"), row(3, "100%"), row(4, "a_b"), row(5, r"c:\data"), row(6, "ab")];
     let import = async |w: &mut _| {
-        let import = imports::create(w, acme, &new, at(30)).await?;
-        imports::insert_rows(w, acme, import.id, &odd).await?;
-        imports::finish(w, acme, import.id, 5, at(31)).await
+        let import = imports::create(w, acme, &new, at(30)).await?.id;
+        let it = imports::unfinished(w, acme, import).await?;
+        imports::insert_rows(w, it, &odd).await?;
+        imports::finish(w, it, 5, at(31)).await?;
+        Ok(import)
     };
-    let import = world.write(import).await.id;
+    let import = world.write(import).await;
     let found = async |search: &str| {
         let search = Some(search.to_owned());
         let query = AssetQuery { engagement: None, import: Some(import), search, page: 1, page_size: 10 };

@@ -25,6 +25,7 @@ on_both_databases!(
     an_import_goes_from_queued_to_completed,
     an_import_that_fails_says_why_and_leaves_no_rows,
     what_a_process_left_unfinished_is_failed,
+    an_import_reads_only_what_it_decides_from,
     twenty_thousand_rows_are_imported_in_one_write,
 );
 
@@ -58,6 +59,8 @@ async fn an_import_goes_from_queued_to_completed(database: Database) {
     );
     let late = world.refused(async |w| imports::progress(w, acme, import.id, ImportStatus::Reading, 3).await).await;
     assert!(matches!(conflict(late), Conflict::ImportState { status: "completed", .. }));
+    let late = world.refused(async |w| imports::unfinished(w, acme, import.id).await).await;
+    assert!(matches!(conflict(late), Conflict::ImportState { status: "completed", .. }));
     assert_eq!(imports::list(db, acme, Some(world.acme_apps)).await.unwrap().items, [done]);
     let newest: Vec<Uuid> = imports::list(db, acme, None).await.unwrap().items.iter().map(|one| one.id).collect();
     assert_eq!(newest, [import.id, world.acme_import]);
@@ -77,7 +80,8 @@ async fn an_import_that_fails_says_why_and_leaves_no_rows(database: Database) {
     };
     let import = world.write(async |w| imports::create(w, acme, &new, at(30)).await).await.id;
     let mut w = world.store.begin().await.unwrap();
-    imports::insert_rows(&mut w, acme, import, &rows(2, 700)).await.unwrap();
+    let it = imports::unfinished(&w, acme, import).await.unwrap();
+    imports::insert_rows(&mut w, it, &rows(2, 700)).await.unwrap();
     drop(w);
     let error = ImportError {
         code: "ragged_row".to_owned(),
@@ -85,7 +89,8 @@ async fn an_import_that_fails_says_why_and_leaves_no_rows(database: Database) {
         row: Some(702),
         column: None,
     };
-    let failed = world.write(async |w| imports::fail(w, acme, import, &error, at(31)).await).await;
+    world.write(async |w| imports::fail(w, acme, import, &error, at(31)).await).await;
+    let failed = imports::by_id(db, acme, import).await.unwrap();
     assert_eq!((failed.status, failed.error, failed.finished_at), (ImportStatus::Failed, Some(error), Some(at(31))));
     let query = AssetQuery { engagement: None, import: Some(import), search: None, page: 1, page_size: 10 };
     assert_eq!(assets::page(db, acme, &query, VOCABULARY).await.unwrap().total, 0);
@@ -109,6 +114,19 @@ async fn what_a_process_left_unfinished_is_failed(database: Database) {
     assert_eq!(world.write(async |w| imports::fail_unfinished(w, Some(&ours), at(31)).await).await, 1);
     let import = imports::by_id(world.store.read(), world.globex, import).await.unwrap();
     assert_eq!((import.status, import.error.unwrap().code.as_str()), (ImportStatus::Failed, "interrupted"));
+}
+
+/// Besides what it writes: whether its engagement is there; the import, and its flow.
+async fn an_import_reads_only_what_it_decides_from(database: Database) {
+    let world = World::build(database.migrated().await).await;
+    let statements = world.store.queries().statements();
+    let import = async |w: &mut _| {
+        let import = import_file(w, world.acme, world.acme_apps, None, world.anna, 3).await?;
+        Ok((import, world.store.queries().statements() - statements))
+    };
+    let (_, taken) = world.write(import).await;
+    // A flow, an import, the flow's import; what is known of the file, its mappings, its rows; flow and import are through.
+    assert_eq!(taken, 3 + 8);
 }
 
 async fn twenty_thousand_rows_are_imported_in_one_write(database: Database) {

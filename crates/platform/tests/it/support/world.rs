@@ -136,11 +136,11 @@ pub async fn fill_import(w: &mut Write, client: ClientId, import: Uuid, count: u
         new_mapping(1, "IP", Some("ip_address")),
         new_mapping(2, "Owner", None),
     ];
-    imports::describe(w, client, import, &file).await?;
-    imports::add_mappings(w, client, import, &suggested, at(11)).await?;
-    imports::insert_rows(w, client, import, &rows(2, count)).await?;
-    imports::finish(w, client, import, count, at(12)).await?;
-    Ok(())
+    let it = imports::unfinished(w, client, import).await?;
+    imports::describe(w, it, &file).await?;
+    imports::add_mappings(w, it, &suggested, at(11)).await?;
+    imports::insert_rows(w, it, &rows(2, count)).await?;
+    imports::finish(w, it, count, at(12)).await
 }
 
 impl World {
