@@ -1,7 +1,8 @@
 //! Pages of assets: rows, how many there are, and what their columns mean, each kept for as long as it is right by itself.
 
-use std::{borrow::Borrow, collections::BTreeMap};
+use std::{borrow::Borrow, collections::BTreeMap, sync::Arc};
 
+use parking_lot::Mutex;
 use unstale::{Cacheable, Cached, FetchError, Fetched, Key, Loaded, ReadOptions};
 use uuid::Uuid;
 
@@ -40,11 +41,7 @@ impl Views {
             // A load runs in a task of its own, which does not know by itself what of the cache may be used.
             let allowed = allowed.and(CacheUse::here());
             allowed.within(async move {
-                let found = assets::rows(store.read(), client, &query).await?;
-                let total = match found.total {
-                    Some(total) => total,
-                    None => views.asset_total(client, &found, &query, vocabulary).await?,
-                };
+                let (found, total) = views.counted_rows(store, client, &query, vocabulary).await?;
                 let mappings = views.applied_mappings(client, found.imports()).await?;
                 found.shown(&query, total, &mappings, vocabulary)
             })
@@ -64,21 +61,58 @@ impl Views {
         self.fetch(&key, &policies::ASSETS, options, load).await
     }
 
-    async fn asset_total(
+    /// The rows of a page, and how many there are on all pages. Of an engagement, or of all of them, that is kept by
+    /// itself: where it has to be counted, the rows come with it, in one statement.
+    async fn counted_rows(
         &self,
+        store: Store,
         client: ClientId,
-        found: &assets::Found,
         query: &AssetQuery,
         vocabulary: Vocabulary,
-    ) -> Result<u64, StoreError> {
-        if query.import.is_none() {
-            let all = AssetQuery { page: 1, page_size: 0, ..query.clone() };
-            let counted = self.asset_count(client, all, vocabulary, &ReadOptions::default()).await;
-            if let Some(counted) = part_of(counted)? {
-                return Ok(counted.total);
-            }
+    ) -> Result<(assets::Found, u64), StoreError> {
+        let all = AssetQuery { page: 1, page_size: 0, ..query.clone() };
+        if query.import.is_some() {
+            let found = assets::rows_and_total(store.read(), client, query).await?;
+            let total = found.total(store.read(), client, query).await?;
+            return Ok((found, total));
         }
-        found.count(self.store.read(), client, query).await
+        if query.is_search() {
+            // Few rows answer one, and say themselves how many they are.
+            let found = assets::rows(store.read(), client, query).await?;
+            let counted = match found.total {
+                Some(_) => None,
+                None => part_of(self.asset_count(client, all, vocabulary, &ReadOptions::default()).await)?,
+            };
+            let total = match counted {
+                Some(counted) => counted.total,
+                None => found.total(store.read(), client, query).await?,
+            };
+            return Ok((found, total));
+        }
+        let with_it = Arc::new(Mutex::new(None));
+        let (wanted, rows) = (query.clone(), with_it.clone());
+        let load = move |store: Store| async move {
+            let found = assets::rows_and_total(store.read(), client, &wanted).await?;
+            let total = found.total(store.read(), client, &wanted).await?;
+            *rows.lock() = Some(found);
+            Ok(views::AssetPage { items: Vec::new(), columns: Vec::new(), total, page: 1, page_size: 0 })
+        };
+        let counted = self.fetch(&asset_key(client, &all), &policies::ASSETS, &ReadOptions::default(), load).await;
+        let counted = part_of(counted)?.map(|counted| counted.total);
+        let with_it = with_it.lock().take();
+        let found = match with_it {
+            // Read by the load within, but for this page as well.
+            Some(found) => {
+                assets::record_matching(client, query);
+                found
+            }
+            None => assets::rows(store.read(), client, query).await?,
+        };
+        let total = match found.total.or(counted) {
+            Some(total) => total,
+            None => found.total(store.read(), client, query).await?,
+        };
+        Ok((found, total))
     }
 
     /// The mappings of imports (by import its engagement) that rows of `client` are of, as asset lists apply them: those

@@ -3,8 +3,9 @@
 use std::{borrow::Borrow, collections::BTreeMap};
 
 use sea_orm::{
-    ColumnTrait as _, EntityTrait as _, PaginatorTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
-    Select, sea_query::LikeExpr,
+    ColumnTrait as _, EntityTrait as _, FromQueryResult, PaginatorTrait as _, QueryFilter as _, QueryOrder as _,
+    QuerySelect as _, QueryTrait as _, Select,
+    sea_query::{Asterisk, Expr, Func, LikeExpr, SubQueryStatement},
 };
 use tracing::instrument;
 use unstale::record;
@@ -56,11 +57,8 @@ pub async fn page(
     query: &AssetQuery,
     vocabulary: Vocabulary,
 ) -> Result<AssetPage, StoreError> {
-    let found = rows(db, client, query).await?;
-    let total = match found.total {
-        Some(total) => total,
-        None => found.count(db, client, query).await?,
-    };
+    let found = rows_and_total(db, client, query).await?;
+    let total = found.total(db, client, query).await?;
     let imports: Vec<Uuid> = found.imports().into_keys().collect();
     let mappings = if imports.is_empty() {
         Vec::new()
@@ -82,43 +80,73 @@ pub(crate) struct Found {
 /// The rows of a page.
 #[instrument(level = "debug", name = "db.query", skip_all, fields(db.operation = "assets.rows"))]
 pub(crate) async fn rows(db: Reading<'_>, client: ClientId, query: &AssetQuery) -> Result<Found, StoreError> {
-    let select = matching(client, query);
-    let (page, page_size) = query.place();
-    if page_size == 0 {
-        return Ok(Found { rows: Vec::new(), total: None });
-    }
-    let select = select.order_by_asc(asset::Column::ImportId).order_by_asc(asset::Column::RowNumber);
-    let skipped = (page - 1).saturating_mul(page_size);
-    // Beyond what a database can skip there is nothing anyway.
-    let rows = select.offset(skipped.min(i64::MAX as u64)).limit(page_size).all(&db).await?;
-    if let (Some(_), Some(row)) = (query.import, rows.first()) {
-        record(&tags::under_engagement(client, row.engagement_id));
-    }
-    // The last page says how many there are.
-    let is_last = (rows.len() as u64) < page_size && (page == 1 || !rows.is_empty());
-    let total = is_last.then(|| skipped + rows.len() as u64);
-    let found = Found { rows, total };
-    if total == Some(0) {
-        found.belong(db, client, query, 0).await?;
-    }
+    let Some(page) = on_page(matching(client, query), query) else { return Ok(Found::NONE) };
+    let found = Found::on_page(page.all(&db).await?, None, query);
+    found.begin(db, client, query).await?;
     Ok(found)
 }
 
-fn matching(client: ClientId, query: &AssetQuery) -> Select<asset::Entity> {
+/// A row, and how many there are with it.
+#[derive(FromQueryResult)]
+struct CountedRow {
+    #[sea_orm(nested)]
+    row: asset::Model,
+    total: i64,
+}
+
+/// The same, and how many there are on all pages, in one statement. Not of a search, which few rows answer: it would be
+/// made twice.
+#[instrument(level = "debug", name = "db.query", skip_all, fields(db.operation = "assets.rows_and_total"))]
+pub(crate) async fn rows_and_total(db: Reading<'_>, client: ClientId, query: &AssetQuery) -> Result<Found, StoreError> {
+    if query.is_search() {
+        return rows(db, client, query).await;
+    }
+    let counted = matching(client, query).select_only().expr(Func::count(Expr::col(Asterisk)));
+    let counted = Expr::SubQuery(None, Box::new(SubQueryStatement::SelectStatement(counted.into_query())));
+    let Some(page) = on_page(matching(client, query).expr_as(counted, "total"), query) else { return Ok(Found::NONE) };
+    let rows: Vec<CountedRow> = page.into_model().all(&db).await?;
+    let total = rows.first().map(|first| count(first.total));
+    let found = Found::on_page(rows.into_iter().map(|counted| counted.row).collect(), total, query);
+    found.begin(db, client, query).await?;
+    Ok(found)
+}
+
+/// The rows of the page, if there are to be any.
+fn on_page(select: Select<asset::Entity>, query: &AssetQuery) -> Option<Select<asset::Entity>> {
+    let (page, page_size) = query.place();
+    let select = select.order_by_asc(asset::Column::ImportId).order_by_asc(asset::Column::RowNumber);
+    (page_size > 0).then(|| select.offset(skipped(page, page_size)).limit(page_size))
+}
+
+/// Beyond what a database can skip there is nothing anyway.
+fn skipped(page: u64, page_size: u64) -> u64 {
+    (page - 1).saturating_mul(page_size).min(i64::MAX as u64)
+}
+
+/// Records what the rows that match follow from, and how many there are.
+pub(crate) fn record_matching(client: ClientId, query: &AssetQuery) {
     record(&tags::under_client(client));
-    let mut select = asset::Entity::find().filter(asset::Column::ClientAccountId.eq(client.0));
     if let Some(engagement) = query.engagement {
         [tags::under_engagement(client, engagement), tags::assets_in(client, engagement)].iter().for_each(record);
-        select = select.filter(asset::Column::EngagementId.eq(engagement));
     }
     if let Some(import) = query.import {
         record(&tags::assets_of(client, import));
-        select = select.filter(asset::Column::ImportId.eq(import));
     }
     if query.engagement.is_none() && query.import.is_none() {
         record(&tags::assets(client));
     }
-    if let Some(search) = query.search.as_deref().filter(|search| !search.is_empty()) {
+}
+
+fn matching(client: ClientId, query: &AssetQuery) -> Select<asset::Entity> {
+    record_matching(client, query);
+    let mut select = asset::Entity::find().filter(asset::Column::ClientAccountId.eq(client.0));
+    if let Some(engagement) = query.engagement {
+        select = select.filter(asset::Column::EngagementId.eq(engagement));
+    }
+    if let Some(import) = query.import {
+        select = select.filter(asset::Column::ImportId.eq(import));
+    }
+    if let Some(search) = query.search.as_deref().filter(|_| query.is_search()) {
         select = select.filter(asset::Column::SearchText.like(containing(search)));
     }
     select
@@ -129,12 +157,47 @@ impl AssetQuery {
     fn place(&self) -> (u64, u64) {
         (self.page.max(1), self.page_size.min(PAGE_SIZE_MAX))
     }
+
+    pub(crate) fn is_search(&self) -> bool {
+        self.search.as_deref().is_some_and(|search| !search.is_empty())
+    }
 }
 
 impl Found {
+    /// Of a page that has no place for any.
+    const NONE: Self = Self { rows: Vec::new(), total: None };
+
+    /// `total`: as the database counted it, if it did.
+    fn on_page(rows: Vec<asset::Model>, total: Option<u64>, query: &AssetQuery) -> Self {
+        let (page, page_size) = query.place();
+        // The last page says how many there are.
+        let is_last = (rows.len() as u64) < page_size && (page == 1 || !rows.is_empty());
+        let seen = is_last.then(|| skipped(page, page_size) + rows.len() as u64);
+        Self { total: total.or(seen), rows }
+    }
+
+    /// Records where they lie, or that there is nowhere they could.
+    async fn begin(&self, db: Reading<'_>, client: ClientId, query: &AssetQuery) -> Result<(), StoreError> {
+        if let (Some(_), Some(row)) = (query.import, self.rows.first()) {
+            record(&tags::under_engagement(client, row.engagement_id));
+        }
+        if self.total == Some(0) {
+            self.belong(db, client, query, 0).await?;
+        }
+        Ok(())
+    }
+
+    /// How many assets there are on all pages: as the rows say it, or counted.
+    pub(crate) async fn total(&self, db: Reading<'_>, client: ClientId, query: &AssetQuery) -> Result<u64, StoreError> {
+        match self.total {
+            Some(total) => Ok(total),
+            None => self.count(db, client, query).await,
+        }
+    }
+
     /// How many assets there are on all pages. An engagement or import of another client is not found.
     #[instrument(level = "debug", name = "db.query", skip_all, fields(db.operation = "assets.count"))]
-    pub(crate) async fn count(&self, db: Reading<'_>, client: ClientId, query: &AssetQuery) -> Result<u64, StoreError> {
+    async fn count(&self, db: Reading<'_>, client: ClientId, query: &AssetQuery) -> Result<u64, StoreError> {
         let total = matching(client, query).count(&db).await?;
         self.belong(db, client, query, total).await?;
         Ok(total)
