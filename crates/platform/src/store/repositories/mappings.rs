@@ -101,6 +101,23 @@ pub(crate) async fn applied_in(db: Reading<'_>, imports: &[Uuid]) -> Result<Vec<
     Ok(imports.iter().map(|import| applied(*import, by_import.remove(import).unwrap_or_default())).collect())
 }
 
+/// The approved ones of those that are under review.
+pub(crate) fn approved_of(reviewed: &FieldMappings) -> ImportMappings {
+    let approved = reviewed.items.iter().filter(|mapping| mapping.status == MappingStatus::Approved);
+    let approved = approved.filter_map(|mapping| {
+        Some(ApprovedMapping {
+            position: mapping.position,
+            source_column: mapping.source_column.clone(),
+            target_attribute: mapping.target_attribute.clone()?,
+        })
+    });
+    ImportMappings {
+        import_id: reviewed.import_id,
+        columns: reviewed.items.iter().map(|mapping| mapping.source_column.clone()).collect(),
+        approved: approved.collect(),
+    }
+}
+
 fn applied(import: Uuid, mappings: Vec<field_mapping::Model>) -> ImportMappings {
     let columns = mappings.iter().map(|mapping| mapping.source_column.clone()).collect();
     let approved = mappings.into_iter().filter(is_approved).filter_map(|mapping| {

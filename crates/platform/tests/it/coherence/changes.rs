@@ -423,6 +423,35 @@ async fn pages_of_assets_share_what_they_have_in_common() {
     assert_eq!(off.within(read(of(1, ""))).await.1, all);
 }
 
+/// Who has the mappings of an import under review has what pages of its assets apply of them.
+#[tokio::test]
+async fn what_is_under_review_is_not_read_again_for_pages_of_assets() {
+    let database = Database::sqlite();
+    let world = World::build(database.migrated().await).await;
+    let views = Views::new(world.store.clone(), world.cache.clone());
+    let (acme, import, options) = (world.acme, world.acme_import, ReadOptions::default());
+    let query = AssetQuery { engagement: None, import: Some(import), search: None, page: 1, page_size: 10 };
+    let page = async || {
+        let before = world.store.queries().statements();
+        let page = views.asset_page(acme, query.clone(), VOCABULARY, &options).await.unwrap().into_value().unwrap();
+        (world.store.queries().statements() - before, (*page).clone())
+    };
+    let approve = async |column| {
+        let mapping = world.mapping(acme, import, column).await;
+        world.write(async |w| mappings::approve(w, acme, import, &[mapping], world.carl, at(30)).await).await;
+    };
+    approve("Machine").await;
+    views.field_mappings(acme, import, &options).await.unwrap();
+    let (taken, shown) = page().await;
+    assert_eq!((taken, shown.columns.len()), (1, 1), "the rows");
+    let off = CacheUse { is_on: false, uses_store: false };
+    assert_eq!(off.within(page()).await, (2, shown), "it is what the database says");
+    approve("IP").await;
+    let (taken, shown) = page().await;
+    assert_eq!((taken, shown.columns.len()), (2, 2), "the rows, what their columns mean: nobody reviews them now");
+    assert_eq!(off.within(page()).await.1, shown);
+}
+
 /// A client's administrators see who asks for their client, and hear of nobody else.
 #[tokio::test]
 async fn on_user_registered_for_a_client() {
