@@ -3,7 +3,8 @@
 //! # Invariants
 //! - Rows, the heads of their chains, and how far the spool is shipped change in one transaction: a batch is there
 //!   whole and once, whatever happens to the connection.
-//! - A head is read under a lock, so that nodes extend a chain one after the other.
+//! - A head is read under a lock, or written only as long as it is what this node has written last, so that nodes extend a
+//!   chain one after the other.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -29,7 +30,7 @@ const COLUMN_COUNT: usize = 18;
 const ROWS_PER_STATEMENT: [usize; 3] = [256, 16, 1];
 /// The installation's own chain: of what is no tenant's, and of which chains there are.
 pub(super) const OWN: &str = "";
-/// Chains whose last known number is remembered.
+/// Chains whose heads are remembered.
 const KNOWN_MAX: usize = 100_000;
 
 /// A record at its place in the database.
@@ -66,9 +67,38 @@ pub(super) struct Appended {
     pub(super) broken: usize,
 }
 
-/// How far chains were seen to go: they only ever grow.
+/// The heads of chains as they were written last: they only ever grow.
 #[derive(Debug, Default)]
-pub(super) struct Known(HashMap<String, u64>);
+pub(super) struct Known(HashMap<String, Written>);
+
+#[derive(Debug)]
+struct Written {
+    head: Head,
+    /// Nobody else had moved it before. Where several nodes extend a chain in turn, it is not worth a try.
+    is_alone: bool,
+}
+
+impl Known {
+    /// The heads of all these chains, if they are likely to be what they were.
+    fn of(&self, tenants: &BTreeSet<&str>) -> Option<Heads> {
+        let alone = |tenant: &&str| self.0.get(*tenant).filter(|written| written.is_alone);
+        tenants.iter().map(|tenant| Some(((*tenant).to_owned(), (alone(tenant)?.head.clone(), true)))).collect()
+    }
+}
+
+/// The heads of chains, each with whether it is one that was written.
+type Heads = HashMap<String, (Head, bool)>;
+
+/// What is believed of the heads of chains.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Belief {
+    /// That they are what this node has written last. Whoever else has moved one is found when it is written again.
+    Known,
+    /// What they say, read under a lock.
+    Read,
+    /// That records may lie beyond them.
+    Careful,
+}
 
 /// Which part of a spool a batch is.
 #[derive(Clone, Copy, Debug)]
@@ -111,23 +141,32 @@ pub(super) async fn append(
     records: &[(u64, Record)],
     known: &mut Known,
 ) -> Result<Appended, ShipError> {
-    match try_append(pool, keys, part, records, known, false).await {
-        // Somebody has put records where the next ones belong. They stay, to be found, and the chain goes on after them.
-        Err(ShipError::Database(error)) if matches!(error.sql_err(), Some(SqlErr::UniqueConstraintViolation(_))) => {
-            try_append(pool, keys, part, records, known, true).await
-        }
-        appended => appended,
+    let mut belief = Belief::Known;
+    loop {
+        belief = match try_append(pool, keys, part, records, known, belief).await {
+            Ok(Some(appended)) => return Ok(appended),
+            Ok(None) => Belief::Read,
+            // Somebody has put records where the next ones belong. They stay, to be found, and the chain goes on after them.
+            Err(ShipError::Database(error))
+                if belief != Belief::Careful
+                    && matches!(error.sql_err(), Some(SqlErr::UniqueConstraintViolation(_))) =>
+            {
+                Belief::Careful
+            }
+            Err(error) => return Err(error),
+        };
     }
 }
 
+/// None, and nothing of it done, if a head is not the known one any more.
 async fn try_append(
     pool: &DatabaseConnection,
     keys: &AuditKeys,
     part: Part<'_>,
     records: &[(u64, Record)],
     known: &mut Known,
-    is_careful: bool,
-) -> Result<Appended, ShipError> {
+    belief: Belief,
+) -> Result<Option<Appended>, ShipError> {
     let transaction = begin(pool).await?;
     if transaction.get_database_backend() == DbBackend::Postgres {
         // The spool's segments are deleted after it: a commit that the server's crash takes back is not enough.
@@ -139,7 +178,13 @@ async fn try_append(
     if tenants.iter().any(|tenant| !known.0.contains_key(*tenant)) {
         tenants.insert(OWN);
     }
-    let mut heads = lock_heads(&transaction, keys, &tenants, known).await?;
+    // All or none: who locks one after the other locks in the order of the names.
+    let believed = known.of(&tenants).filter(|_| belief == Belief::Known);
+    let is_known = believed.is_some();
+    let mut heads = match believed {
+        Some(heads) => heads,
+        None => lock_heads(&transaction, keys, &tenants, known).await?,
+    };
     let mut chained: BTreeMap<&str, Vec<(u64, &Record)>> = BTreeMap::new();
     for (number, record) in records {
         chained.entry(record.tenant.as_str()).or_default().push((*number, record));
@@ -155,9 +200,11 @@ async fn try_append(
     let mut rows = Vec::with_capacity(records.len() + begun.len());
     let mut reached = Vec::new();
     for (tenant, records) in chained {
-        let (head, is_sealed) = heads.get_mut(tenant).expect("all were locked");
-        let mut is_broken = !*is_sealed || known.0.get(tenant).is_some_and(|seen| *seen > head.number);
-        if is_broken || is_careful {
+        let (head, is_sealed) = heads.get_mut(tenant).expect("all are there");
+        let before = known.0.get(tenant).map(|written| &written.head);
+        let is_alone = before.is_none_or(|before| *before == *head);
+        let mut is_broken = !*is_sealed || before.is_some_and(|before| before.number > head.number);
+        if is_broken || belief == Belief::Careful {
             let last = last_number(&transaction, tenant).await?;
             is_broken |= last > head.number;
             head.number = head.number.max(last);
@@ -178,8 +225,11 @@ async fn try_append(
             head.mac = keys.link(&head.mac, &link);
             rows.push(values_of(&link, &head.mac));
         }
-        save_head(&transaction, keys, head).await?;
-        reached.push((tenant.to_owned(), head.number));
+        if !save_head_after(&transaction, keys, head, before.filter(|_| is_known)).await? {
+            transaction.rollback().await?;
+            return Ok(None);
+        }
+        reached.push((tenant.to_owned(), Written { head: head.clone(), is_alone }));
     }
     appended.rows = rows.len();
     insert(&transaction, rows).await?;
@@ -188,7 +238,7 @@ async fn try_append(
         known.0.clear();
     }
     known.0.extend(reached);
-    Ok(appended)
+    Ok(Some(appended))
 }
 
 /// Moves the mark up to which a spool is shipped; refused if it does not stand where it was left.
@@ -219,14 +269,14 @@ pub(super) async fn forget_spool(db: &impl ConnectionTrait, spool: &str) -> Resu
     db.execute_raw(statement(db, "DELETE FROM cache_audit_spools WHERE spool = $1", [spool.into()])).await.map(drop)
 }
 
-/// The heads of chains, locked until the transaction ends, each with whether it is one that was written. All lock in
-/// the order of the names, so that nobody waits for each other in a circle.
+/// The heads of chains, locked until the transaction ends. All lock in the order of the names, so that nobody waits for
+/// each other in a circle.
 async fn lock_heads(
     transaction: &DatabaseTransaction,
     keys: &AuditKeys,
     tenants: &BTreeSet<&str>,
     known: &Known,
-) -> Result<HashMap<String, (Head, bool)>, DbErr> {
+) -> Result<Heads, DbErr> {
     for tenant in tenants.iter().filter(|tenant| !known.0.contains_key(**tenant)) {
         let head = Head::empty(tenant);
         let insert = statement(
@@ -282,6 +332,24 @@ pub(super) async fn save_head(transaction: &DatabaseTransaction, keys: &AuditKey
         values_of_head(keys, head),
     );
     transaction.execute_raw(save).await.map(drop)
+}
+
+/// Writes a head; if it is known what it was `before`, only as long as it is that. Says whether it did.
+async fn save_head_after(
+    transaction: &DatabaseTransaction,
+    keys: &AuditKeys,
+    head: &Head,
+    before: Option<&Head>,
+) -> Result<bool, DbErr> {
+    let Some(before) = before else { return save_head(transaction, keys, head).await.map(|()| true) };
+    // All of it is compared, so that nothing that was altered is made good.
+    let save = statement(
+        transaction,
+        "UPDATE cache_audit_heads SET number = $2, mac = $3, pruned = $4, pruned_mac = $5, seal = $6 WHERE tenant = $1 \
+         AND number = $7 AND mac = $8 AND pruned = $9 AND pruned_mac = $10 AND seal = $11",
+        values_of_head(keys, head).into_iter().chain(values_of_head(keys, before).into_iter().skip(1)),
+    );
+    Ok(transaction.execute_raw(save).await?.rows_affected() == 1)
 }
 
 fn values_of_head(keys: &AuditKeys, head: &Head) -> [Value; 6] {

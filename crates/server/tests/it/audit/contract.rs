@@ -1,5 +1,10 @@
 //! What a trail promises, over both databases.
 
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering::Relaxed},
+};
+
 use futures_util::TryStreamExt as _;
 use unstale::testing::Folder;
 use unstale_server::{
@@ -20,6 +25,7 @@ on_both_databases!(
     pages_follow_each_other_and_filters_hold,
     exports_hold_everything,
     nodes_extend_one_chain,
+    a_chain_that_nobody_else_extends_is_not_read,
     old_records_go_and_the_chain_still_verifies,
     what_was_noted_outside_is_in_the_chain,
 );
@@ -219,6 +225,38 @@ async fn exports_hold_everything(database: TestDatabase) {
             }
         }
     }
+}
+
+async fn a_chain_that_nobody_else_extends_is_not_read(database: TestDatabase) {
+    let mut pool = database.migrated().await;
+    let reads = Arc::new(AtomicUsize::new(0));
+    let counted = reads.clone();
+    pool.set_metric_callback(move |info| {
+        counted.fetch_add(usize::from(info.statement.sql.starts_with("SELECT")), Relaxed);
+    });
+    let folder = Folder::new();
+    let audit = start(folder.path(), &pool, Level::All);
+    let record = async |key| {
+        let before = reads.load(Relaxed);
+        for tenant in ["acme", "globex"] {
+            audit.record(Class::Mutation, &done(tenant, key)).await.unwrap();
+        }
+        assert!(audit.flush(LIMIT).await);
+        reads.load(Relaxed) - before
+    };
+    assert!(record("first").await > 0, "how far the chains go is not known");
+    assert_eq!(record("second").await, 0);
+    let elsewhere = Folder::new();
+    let other = start(elsewhere.path(), &pool, Level::All);
+    other.record(Class::Mutation, &done("acme", "another's")).await.unwrap();
+    assert!(other.flush(LIMIT).await);
+    // Once more after it: whoever extends a chain in turn with others looks first.
+    assert!(record("third").await > 0);
+    assert!(record("fourth").await > 0);
+    assert_eq!(record("fifth").await, 0);
+    let world = World { audit, pool, folder, database };
+    assert_eq!(world.keys_of("acme").await, ["first", "second", "another's", "third", "fourth", "fifth"]);
+    assert!(world.trail().verify(&[]).await.unwrap().faults.is_empty());
 }
 
 async fn nodes_extend_one_chain(database: TestDatabase) {
