@@ -79,8 +79,9 @@ export async function meter(page, serverUrl, { quietMs, network }) {
     });
   }
 
-  /** Resolves when nothing has been under way for a moment. */
+  /** Resolves when nothing has been under way for a moment from here on: what was pressed just now may not have asked yet. */
   async function quiet() {
+    lastChange = Date.now();
     while (underWay.size > 0 || Date.now() - lastChange < quietMs) await page.waitForTimeout(20);
     await Promise.all(bodies.splice(0));
   }
