@@ -2,14 +2,13 @@ import { Button, Text } from '@mantine/core';
 import { IconArrowsExchange, IconServer2 } from '@tabler/icons-react';
 import { Link, useParams } from 'react-router';
 import { useDataQuality } from '../../api/queries';
-import { getFieldMappings } from '../../api/reads';
 import type { DataQuality } from '../../api/types';
 import { ImportChoice } from '../../components/ImportChoice';
 import { PageHeader } from '../../components/PageHeader';
 import { QueryView } from '../../components/QueryView';
+import { ReviewLink } from '../../components/ReviewLink';
 import { Notice, PageLoading } from '../../components/states';
 import { formatNumber } from '../../lib/format';
-import { useIntent } from '../../session/intent';
 import { CleansingFigures } from './CleansingFigures';
 import { Corrections } from './Corrections';
 import { IssueBoard } from './IssueBoard';
@@ -48,7 +47,7 @@ function CleansingPage({ quality }: { quality: DataQuality }) {
         }
       />
       {attributes.length === 0 ? (
-        <NothingApproved importId={importId} />
+        <NothingApproved quality={quality} />
       ) : (
         <>
           <CleansingFigures quality={quality} />
@@ -70,18 +69,13 @@ function PartlyInspected({ quality: { rows, rows_inspected } }: { quality: DataQ
   );
 }
 
-function NothingApproved({ importId }: { importId: string }) {
-  const onIntent = useIntent();
-  const to = `/imports/${importId}/mappings`;
+function NothingApproved({ quality }: { quality: DataQuality }) {
+  const { import_id: importId, engagement_id: engagementId } = quality;
   return (
     <Notice
       icon={<IconArrowsExchange size={26} />}
       title="No mapping is approved yet"
-      action={
-        <Button component={Link} to={to} {...onIntent(to, [getFieldMappings({ import_id: importId })])}>
-          Review field mappings
-        </Button>
-      }
+      action={<ReviewLink importId={importId} engagementId={engagementId} />}
     >
       Values are judged by what their column is mapped to. Approve mappings, and what is doubtful about their
       values appears here by itself.

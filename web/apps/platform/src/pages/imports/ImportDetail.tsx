@@ -2,17 +2,16 @@ import { Alert, Box, Button, Group, Progress, SimpleGrid, Stack, Text, Title } f
 import { IconAlertTriangle } from '@tabler/icons-react';
 import { Link, useParams } from 'react-router';
 import { isRunning, useImport } from '../../api/queries';
-import { getFieldMappings, getMappingStatistics, listImports, listTargetAttributes } from '../../api/reads';
 import type { Import, ImportError } from '../../api/types';
 import { ImportBadge } from '../../components/badges';
 import { CleansingLink } from '../../components/CleansingLink';
 import { Facts } from '../../components/Facts';
 import { PageHeader } from '../../components/PageHeader';
 import { QueryView } from '../../components/QueryView';
+import { ReviewLink } from '../../components/ReviewLink';
 import { PageLoading } from '../../components/states';
 import { TimeAgo } from '../../components/TimeAgo';
 import { formatBytes, formatDelimiter, formatFormat, formatNumber, plural } from '../../lib/format';
-import { useIntent } from '../../session/intent';
 
 export function Page() {
   const { importId = '' } = useParams();
@@ -46,7 +45,7 @@ function Detail({ item }: { item: Import }) {
             {item.status === 'completed' && (
               <>
                 <CleansingLink importId={item.id} />
-                <ReviewLink item={item} />
+                <ReviewLink importId={item.id} engagementId={item.engagement_id} />
               </>
             )}
           </>
@@ -73,22 +72,6 @@ function Detail({ item }: { item: Import }) {
         </SimpleGrid>
       </Stack>
     </>
-  );
-}
-
-function ReviewLink({ item }: { item: Import }) {
-  const onIntent = useIntent();
-  const to = `/imports/${item.id}/mappings`;
-  const begins = [
-    getFieldMappings({ import_id: item.id }),
-    getMappingStatistics({ import_id: item.id }),
-    listTargetAttributes(),
-    listImports({ engagement_id: item.engagement_id }),
-  ];
-  return (
-    <Button component={Link} to={to} {...onIntent(to, begins)}>
-      Review field mappings
-    </Button>
   );
 }
 
