@@ -21,6 +21,7 @@ mod actor;
 mod chain;
 pub mod cli;
 mod export;
+mod fold;
 mod layer;
 mod metrics;
 mod record;

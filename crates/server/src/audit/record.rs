@@ -306,12 +306,6 @@ impl Record {
         Some(record)
     }
 
-    /// Whether both are the same read within the same second, so that one record may stand for both.
-    pub(super) fn is_same_read(&self, other: &Self) -> bool {
-        let same = |record: &Self| (record.at_ms / 1000, record.status, record.subject);
-        self.operation == Operation::READ.as_str() && same(self) == same(other) && self.texts() == other.texts()
-    }
-
     fn texts(&self) -> [&String; 9] {
         let Self { tenant, principal, agent, operation, outcome, entity, key, position, detail, .. } = self;
         [tenant, principal, agent, operation, outcome, entity, key, position, detail]
@@ -322,6 +316,37 @@ impl Record {
         [tenant, principal, agent, operation, outcome, entity, key, position, detail]
     }
 }
+
+/// The canonical bytes of a record, of which no more is decoded than when it was and in which trace.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Encoded<'a> {
+    pub(super) at_ms: u64,
+    pub(super) trace: u128,
+    /// All the rest: equal exactly if the records say the same.
+    pub(super) said: &'a [u8],
+}
+
+impl<'a> Encoded<'a> {
+    /// What [`Record::encode`] wrote, and whatever follows it.
+    pub(super) fn of(mut bytes: &'a [u8]) -> Option<Self> {
+        let at_ms = u64::from_le_bytes(take(&mut bytes)?);
+        let trace = u128::from_le_bytes(take(&mut bytes)?);
+        Some(Self { at_ms, trace, said: bytes })
+    }
+
+    /// Whether it is of a [read](Operation::READ).
+    pub(super) fn is_read(&self) -> bool {
+        let operation = || {
+            let mut texts = self.said.get(SAID_FIXED_BYTES..)?;
+            let [_tenant, _principal, _agent] = [text(&mut texts)?, text(&mut texts)?, text(&mut texts)?];
+            text(&mut texts)
+        };
+        operation() == Some(Operation::READ.as_str().as_bytes())
+    }
+}
+
+/// Bytes of status, times and subject.
+const SAID_FIXED_BYTES: usize = 2 + 4 + 1 + 16;
 
 type Fixed = (u64, u128, u16, u32, Option<Subject>);
 
@@ -343,10 +368,14 @@ pub(super) fn encode_text(out: &mut Vec<u8>, text: &str) {
 }
 
 pub(super) fn decode_text(bytes: &mut &[u8]) -> Option<String> {
+    String::from_utf8(text(bytes)?.to_vec()).ok()
+}
+
+fn text<'a>(bytes: &mut &'a [u8]) -> Option<&'a [u8]> {
     let length = u32::from_le_bytes(take(bytes)?) as usize;
     let (text, rest) = bytes.split_at_checked(length)?;
     *bytes = rest;
-    String::from_utf8(text.to_vec()).ok()
+    Some(text)
 }
 
 pub(super) fn take<const N: usize>(bytes: &mut &[u8]) -> Option<[u8; N]> {

@@ -6,7 +6,7 @@
 //! - The database may be away for as long as the spool has room: nothing is given up.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet},
     path::Path,
     sync::Arc,
     time::Duration,
@@ -17,6 +17,7 @@ use sea_orm::DatabaseConnection;
 use super::{
     Shared,
     chain::AuditKeys,
+    fold::{Reads, Spooled, folded},
     metrics::AuditMetrics,
     now_ms,
     record::{Operation, Outcome, Record},
@@ -54,7 +55,7 @@ struct Passage {
     /// The last number that is in the database.
     shipped: u64,
     /// Intents whose end was not read yet, each with its segment.
-    pending: BTreeMap<u64, (u64, Record)>,
+    pending: BTreeMap<u64, (u64, Box<Record>)>,
     /// Segments that were read and are not deleted.
     segments: BTreeSet<u64>,
 }
@@ -66,7 +67,7 @@ impl Passage {
     }
 
     /// Takes in frames; what is to be recorded comes out.
-    fn take(&mut self, frames: Vec<(u64, u64, Frame)>) -> Vec<Numbered> {
+    fn take(&mut self, frames: Vec<(u64, u64, Frame)>) -> Vec<(u64, Spooled)> {
         let mut records = Vec::with_capacity(frames.len());
         for (number, segment, frame) in frames {
             let is_new = number > self.shipped;
@@ -78,7 +79,7 @@ impl Passage {
                 }
                 Frame::End { intent, end } => {
                     if let Some((_, record)) = self.pending.remove(&intent).filter(|_| is_new) {
-                        records.push((number, ended(record, end)));
+                        records.push((number, Spooled::Other(Box::new(ended(*record, end)))));
                     }
                 }
             }
@@ -90,7 +91,7 @@ impl Passage {
     fn unknown(&mut self) -> Vec<Numbered> {
         let unknown = std::mem::take(&mut self.pending).into_iter();
         let outcome = || Outcome::Unknown.as_str().to_owned();
-        unknown.map(|(number, (_, record))| (number, Record { outcome: outcome(), ..record })).collect()
+        unknown.map(|(number, (_, record))| (number, Record { outcome: outcome(), ..*record })).collect()
     }
 
     /// Segments before `current` of which all is in the database.
@@ -107,35 +108,6 @@ impl Passage {
 fn ended(record: Record, end: End) -> Record {
     let End { outcome, status, position } = end;
     Record { outcome, status, position, ..record }
-}
-
-/// What is left of `records` to be shipped after the one of number `shipped`; one of them stands for equal reads of one
-/// second.
-fn folded(records: &[Numbered], shipped: u64) -> Vec<Numbered> {
-    let mut kept: Vec<Numbered> = Vec::new();
-    let mut places: HashMap<u64, usize> = HashMap::new();
-    for (number, record) in records.iter().filter(|(number, _)| *number > shipped) {
-        if record.operation == Operation::READ.as_str() {
-            let place = places.entry(digest(record)).or_insert(kept.len());
-            match kept.get_mut(*place) {
-                Some((_, held)) if held.is_same_read(record) => {
-                    held.times = held.times.saturating_add(record.times);
-                    continue;
-                }
-                _ => *place = kept.len(),
-            }
-        }
-        kept.push((*number, record.clone()));
-    }
-    kept
-}
-
-fn digest(record: &Record) -> u64 {
-    use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-    let mut hasher = DefaultHasher::new();
-    let Record { at_ms, tenant, principal, key, outcome, status, .. } = record;
-    (at_ms / 1000, tenant, principal, key, outcome, status).hash(&mut hasher);
-    hasher.finish()
 }
 
 fn gap(at_ms: u64, detail: String) -> Record {
@@ -200,7 +172,7 @@ impl Shipper {
         let records = passage.take(chunk.frames);
         let gap = (damaged > 0).then(|| gap(now_ms(), format!("{damaged} bytes of the spool were damaged")));
         let besides: Vec<_> = gap.map(|gap| (through, gap)).into_iter().collect();
-        self.ship(passage, through, (&records, &besides), &now_ms).await;
+        self.ship(passage, through, (&records, &chunk.reads, &besides), &now_ms).await;
         for segment in passage.done(chunk.segment) {
             shared.spool.remove(segment)?;
         }
@@ -224,10 +196,14 @@ impl Shipper {
         &mut self,
         passage: &mut Passage,
         through: u64,
-        (records, besides): (&[Numbered], &[Numbered]),
+        (records, reads, besides): (&[(u64, Spooled)], &Reads, &[Numbered]),
         now_ms: &impl Fn() -> u64,
     ) {
-        let left = |shipped| [folded(records, shipped), besides.to_vec()].concat();
+        let left = |shipped| {
+            let mut left = folded(records, reads, shipped);
+            left.extend_from_slice(besides);
+            left
+        };
         let mut batch = left(passage.shipped);
         let mut wait = FIRST_WAIT;
         let mut is_told = false;
@@ -317,9 +293,9 @@ impl Shipper {
                     let gap = gap(now_ms(), format!("{damaged} bytes of a former run's spool were damaged"));
                     besides.push((through, gap));
                 }
-                self.ship(&mut passage, ALL, (&records, &besides), &now_ms).await;
+                self.ship(&mut passage, ALL, (&records, &chunk.reads, &besides), &now_ms).await;
             } else if through > passage.shipped {
-                self.ship(&mut passage, through, (&records, &[]), &now_ms).await;
+                self.ship(&mut passage, through, (&records, &chunk.reads, &[]), &now_ms).await;
             }
         }
         let spool = leftover.name.clone();
@@ -339,44 +315,17 @@ const _: () = assert!(OWN.is_empty());
 mod tests {
     use super::*;
 
-    fn read(number: u64, at_ms: u64, key: &str) -> Numbered {
-        let operation = Operation::READ.as_str().to_owned();
-        (number, Record { at_ms, operation, key: key.into(), trace: u128::from(number), times: 1, ..Record::default() })
-    }
-
-    #[test]
-    fn equal_reads_of_a_second_are_one_record_and_nothing_else_is() {
-        let write = (4, Record { operation: "invalidate".into(), times: 1, ..Record::default() });
-        let records = vec![
-            read(1, 1000, "a"),
-            read(2, 1001, "b"),
-            read(3, 1999, "a"),
-            write.clone(),
-            (5, write.1.clone()),
-            read(6, 2000, "a"),
-        ];
-        let told = |shipped| -> Vec<(u64, u32, u128)> {
-            folded(&records, shipped).iter().map(|(number, it)| (*number, it.times, it.trace)).collect()
-        };
-        assert_eq!(told(0), [(1, 2, 1), (2, 1, 2), (4, 1, 0), (5, 1, 0), (6, 1, 6)]);
-        assert_eq!(
-            told(2),
-            [(3, 1, 3), (4, 1, 0), (5, 1, 0), (6, 1, 6)],
-            "what others have shipped is not counted again"
-        );
-        assert!(told(6).is_empty());
-    }
-
     #[test]
     fn intents_come_out_with_their_ends_and_keep_their_segment() {
         let mut passage = Passage::new("s", Path::new(""), 0);
         passage.segments = BTreeSet::from([1, 2]);
         let end = |outcome: &str| End { outcome: outcome.into(), status: 200, position: "1.2.3".into() };
-        let intent = |key: &str| Frame::Intent(Record { key: key.into(), ..Record::default() });
+        let intent = |key: &str| Frame::Intent(Box::new(Record { key: key.into(), ..Record::default() }));
         let out = passage.take(vec![(1, 1, intent("a")), (2, 1, intent("b"))]);
         assert!(out.is_empty() && passage.done(2).is_empty(), "both are open");
         let out = passage.take(vec![(3, 2, Frame::End { intent: 2, end: end("done") })]);
-        assert_eq!((out[0].0, out[0].1.key.as_str(), out[0].1.outcome.as_str()), (3, "b", "done"));
+        let (3, Spooled::Other(done)) = &out[0] else { panic!("{out:?}") };
+        assert_eq!((done.key.as_str(), done.outcome.as_str()), ("b", "done"));
         assert!(passage.done(3) == [2], "the first segment holds an intent that is open");
         let unknown = passage.unknown();
         assert_eq!((unknown[0].1.key.as_str(), unknown[0].1.outcome.as_str()), ("a", "unknown"));
@@ -386,15 +335,15 @@ mod tests {
     #[test]
     fn what_was_shipped_before_a_crash_does_not_come_again_but_its_intents_are_known() {
         let mut passage = Passage::new("s", Path::new(""), 3);
-        let record = |key: &str| Record { key: key.into(), ..Record::default() };
+        let record = |key: &str| Box::new(Record { key: key.into(), ..Record::default() });
         let frames = vec![
             (1, 1, Frame::Intent(record("a"))),
             (2, 1, Frame::Intent(record("b"))),
             (3, 1, Frame::End { intent: 1, end: End { outcome: "done".into(), status: 0, position: String::new() } }),
-            (4, 1, Frame::Record(record("c"))),
+            (4, 1, Frame::Record(Spooled::Other(record("c")))),
         ];
         let out = passage.take(frames);
-        assert_eq!(out.iter().map(|(number, it)| (*number, it.key.as_str())).collect::<Vec<_>>(), [(4, "c")]);
+        assert_eq!(out, [(4, Spooled::Other(record("c")))]);
         assert_eq!(passage.unknown()[0].1.key, "b");
     }
 }

@@ -5,7 +5,10 @@
 
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::audit::record::{Entry, Outcome, Record, decode_text, encode_text, take};
+use crate::audit::{
+    fold::{Reads, Spooled},
+    record::{Entry, Outcome, Record, decode_text, encode_text, take},
+};
 
 /// Bytes before a body.
 const HEAD_BYTES: usize = 12;
@@ -20,9 +23,9 @@ const END: u8 = 2;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::audit) enum Frame {
     /// Something that has happened.
-    Record(Record),
+    Record(Spooled),
     /// Something that is about to happen.
-    Intent(Record),
+    Intent(Box<Record>),
     /// What became of an intent.
     End {
         /// The intent's number.
@@ -42,7 +45,6 @@ pub(in crate::audit) struct End {
 
 /// What stands at a place of a segment.
 #[derive(Debug, PartialEq, Eq)]
-#[expect(clippy::large_enum_variant, reason = "nearly all that is read are frames, and each is moved on at once")]
 pub(in crate::audit) enum Next {
     /// A frame, its number and its length.
     Frame(Frame, u64, usize),
@@ -80,8 +82,8 @@ fn framed(out: &mut Vec<u8>, body: impl FnOnce(&mut Vec<u8>)) {
     head[4..].copy_from_slice(&xxh3_64(body).to_le_bytes());
 }
 
-/// Reads the frame at the beginning of `bytes`.
-pub(in crate::audit) fn read(mut bytes: &[u8]) -> Next {
+/// Reads the frame at the beginning of `bytes`, of a piece whose `reads` are known.
+pub(in crate::audit) fn read(mut bytes: &[u8], reads: &mut Reads) -> Next {
     let bytes = &mut bytes;
     let (Some(length), Some(checksum)) = (take(bytes).map(u32::from_le_bytes), take(bytes).map(u64::from_le_bytes))
     else {
@@ -95,18 +97,18 @@ pub(in crate::audit) fn read(mut bytes: &[u8]) -> Next {
     if xxh3_64(body) != checksum {
         return Next::Damaged;
     }
-    match frame(&mut body).filter(|_| body.is_empty()) {
+    match frame(&mut body, reads).filter(|_| body.is_empty()) {
         Some((frame, number)) => Next::Frame(frame, number, HEAD_BYTES + length),
         None => Next::Damaged,
     }
 }
 
-fn frame(body: &mut &[u8]) -> Option<(Frame, u64)> {
+fn frame(body: &mut &[u8], reads: &mut Reads) -> Option<(Frame, u64)> {
     let [kind] = take(body)?;
     let number = u64::from_le_bytes(take(body)?);
     let frame = match kind {
-        RECORD => Frame::Record(Record::decode(body)?),
-        INTENT => Frame::Intent(Record::decode(body)?),
+        RECORD => Frame::Record(reads.take(body)?),
+        INTENT => Frame::Intent(Box::new(Record::decode(body)?)),
         END => {
             let intent = u64::from_le_bytes(take(body)?);
             let status = u16::from_le_bytes(take(body)?);
@@ -124,6 +126,10 @@ mod tests {
 
     use super::*;
     use crate::audit::record::{Operation, TEXT_BYTES_MAX};
+
+    fn read(bytes: &[u8]) -> Next {
+        super::read(bytes, &mut Reads::default())
+    }
 
     fn written() -> Vec<u8> {
         let mut bytes = Vec::new();

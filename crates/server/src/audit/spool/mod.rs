@@ -320,18 +320,25 @@ mod tests {
     use unstale::testing::Folder;
 
     use super::{frame::Frame, *};
-    use crate::audit::record::Operation;
+    use crate::audit::{fold::folded, record::Operation};
 
     fn entry(key: &str) -> Entry<'_> {
         Entry { key, ..Entry::new("acme", Operation::READ, Outcome::Hit) }
     }
 
-    fn keys(frames: &[(u64, u64, Frame)]) -> Vec<(u64, String)> {
-        let key = |frame: &Frame| match frame {
-            Frame::Record(record) | Frame::Intent(record) => record.key.clone(),
-            Frame::End { end, .. } => end.outcome.clone(),
+    /// What was read, each with its number: the key of records and intents, and how what was begun ended.
+    fn keys(chunk: &Chunk) -> Vec<(u64, String)> {
+        let told = |(number, _, frame): &(u64, u64, Frame)| match frame {
+            Frame::Record(spooled) => {
+                let [(number, record)] = &folded(&[(*number, spooled.clone())], &chunk.reads, 0)[..] else {
+                    panic!("one is one")
+                };
+                (*number, record.key.clone())
+            }
+            Frame::Intent(record) => (*number, record.key.clone()),
+            Frame::End { end, .. } => (*number, end.outcome.clone()),
         };
-        frames.iter().map(|(number, _, frame)| (*number, key(frame))).collect()
+        chunk.frames.iter().map(told).collect()
     }
 
     fn numbered(keys: &[&str]) -> Vec<(u64, String)> {
@@ -351,7 +358,7 @@ mod tests {
         spool.write_through(third).unwrap();
         let (segment, bytes, last) = spool.end();
         let read = reader.read(Some((segment, bytes))).unwrap();
-        assert_eq!((keys(&read.frames), last), (numbered(&["a", "b", "done"]), 3));
+        assert_eq!((keys(&read), last), (numbered(&["a", "b", "done"]), 3));
         assert_eq!(spool.bytes(), bytes);
         spool.remove(segment).unwrap();
         assert_eq!(spool.bytes(), 0);
@@ -383,13 +390,13 @@ mod tests {
         for cut in 1..whole.len() / 3 {
             fs::write(&path, &whole[..whole.len() - cut]).unwrap();
             let read = SpoolReader::new(spool.folder()).read(None).unwrap();
-            assert_eq!((keys(&read.frames), read.torn > 0, read.damaged), (numbered(&["a", "b"]), true, 0));
+            assert_eq!((keys(&read), read.torn > 0, read.damaged), (numbered(&["a", "b"]), true, 0));
         }
         let mut damaged = whole.clone();
         damaged[whole.len() / 2] ^= 1;
         fs::write(&path, &damaged).unwrap();
         let read = SpoolReader::new(spool.folder()).read(None).unwrap();
-        assert_eq!((keys(&read.frames), read.damaged > 0), (numbered(&["a"]), true));
+        assert_eq!((keys(&read), read.damaged > 0), (numbered(&["a"]), true));
     }
 
     #[test]
@@ -429,6 +436,6 @@ mod tests {
         fs::remove_dir(path_of(spool.folder(), 1)).unwrap();
         spool.write_through(number).unwrap();
         let read = SpoolReader::new(spool.folder()).read(None).unwrap();
-        assert_eq!(keys(&read.frames), numbered(&["a"]));
+        assert_eq!(keys(&read), numbered(&["a"]));
     }
 }

@@ -7,6 +7,7 @@ use std::{
 };
 
 use super::{
+    super::fold::Reads,
     frame::{self, Frame, Next},
     path_of, segments_in,
 };
@@ -28,6 +29,8 @@ pub(in crate::audit) struct SpoolReader {
 pub(in crate::audit) struct Chunk {
     /// Each with its number and its segment.
     pub(in crate::audit) frames: Vec<(u64, u64, Frame)>,
+    /// What those of them say that are reads.
+    pub(in crate::audit) reads: Reads,
     /// Bytes at the end of a segment that are the beginning of a frame: never acknowledged.
     pub(in crate::audit) torn: u64,
     /// Bytes that are no frames.
@@ -78,13 +81,15 @@ impl SpoolReader {
     fn read_piece(&mut self, bound: u64, chunk: &mut Chunk) -> io::Result<()> {
         let mut file = File::open(path_of(&self.folder, self.segment))?;
         file.seek(SeekFrom::Start(self.offset))?;
-        let mut bytes = Vec::new();
-        file.take(CHUNK_BYTES.min(bound - self.offset)).read_to_end(&mut bytes)?;
+        let length = CHUNK_BYTES.min(bound - self.offset);
+        // With a byte to spare, or it grows to see that there is no more.
+        let mut bytes = Vec::with_capacity(usize::try_from(length).expect("a piece is small") + 1);
+        file.take(length).read_to_end(&mut bytes)?;
         let is_end = self.offset + bytes.len() as u64 >= bound || (bytes.len() as u64) < CHUNK_BYTES;
         let mut at = 0;
         loop {
             let rest = (bytes.len() - at) as u64;
-            match frame::read(&bytes[at..]) {
+            match frame::read(&bytes[at..], &mut chunk.reads) {
                 Next::Frame(frame, number, length) => {
                     at += length;
                     // It stands twice after a write that failed half-way.
