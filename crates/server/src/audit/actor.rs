@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 
 use super::record::{Entry, Operation, Outcome};
 
 /// The header by which an agent says what it is.
-const AGENT: &str = "x-agent";
+const AGENT: HeaderName = HeaderName::from_static("x-agent");
 /// Longest name of an agent, in bytes.
 const AGENT_BYTES_MAX: usize = 64;
 

@@ -8,7 +8,9 @@
 //! What a write changes: where the application does not record that itself ([`Writes::ByLayer`]), the request is recorded.
 
 use std::{
+    borrow::Cow,
     mem,
+    ops::Range,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -47,25 +49,28 @@ pub enum Writes {
     ByLayer,
 }
 
-/// Puts an [`AuditService`] around a service. Cheap to clone.
+/// Puts an [`AuditService`] around a service. Cheap to clone: one pointer, because every request has a copy.
 #[derive(Clone)]
-pub struct AuditLayer {
+pub struct AuditLayer(Arc<Rules>);
+
+#[derive(Clone)]
+struct Rules {
     audit: Audit,
     writes: Writes,
     is_sensitive: Arc<dyn Fn(&str) -> bool + Send + Sync>,
-    subject_parameter: Option<Arc<str>>,
+    subject_parameter: Option<Box<str>>,
 }
 
 impl AuditLayer {
     /// Records in this trail.
     pub fn new(audit: Audit, writes: Writes) -> Self {
-        Self { audit, writes, is_sensitive: Arc::new(|_| false), subject_parameter: None }
+        Self(Arc::new(Rules { audit, writes, is_sensitive: Arc::new(|_| false), subject_parameter: None }))
     }
 
     /// Says which routes are sensitive, by the path with which they are mounted.
     #[must_use]
     pub fn sensitive(mut self, is_sensitive: impl Fn(&str) -> bool + Send + Sync + 'static) -> Self {
-        self.is_sensitive = Arc::new(is_sensitive);
+        Arc::make_mut(&mut self.0).is_sensitive = Arc::new(is_sensitive);
         self
     }
 
@@ -73,23 +78,26 @@ impl AuditLayer {
     /// and stands in no key.
     #[must_use]
     pub fn subject_parameter(mut self, name: &str) -> Self {
-        self.subject_parameter = Some(format!("{{{name}}}").into());
+        Arc::make_mut(&mut self.0).subject_parameter = Some(format!("{{{name}}}").into());
         self
     }
 
     /// What is to be done with a request.
     fn plan<B>(&self, request: &Request<B>) -> Plan {
+        let Rules { audit, is_sensitive, subject_parameter, .. } = &*self.0;
+        let is_read = is_read(request.method());
+        if is_read && !audit.records(Class::Sensitive) {
+            return Plan::Pass;
+        }
         let extensions = request.extensions();
         let matched = extensions.get::<MatchedPath>().cloned().map(RouteName::Matched);
         let given = || extensions.get::<RouteLabel>().map(|label| RouteName::Given(label.0.clone()));
-        let is_read = is_read(request.method());
-        if is_read && !self.audit.records(Class::Sensitive) {
-            return Plan::Pass;
-        }
         let route = matched.or_else(given).unwrap_or(RouteName::Unknown);
-        let identity = request.extensions().get::<Identity>();
-        let mut reading = Reading::of(&self.audit, request, identity, route, |route| (self.is_sensitive)(route));
-        reading.subject_parameter.clone_from(&self.subject_parameter);
+        let identity = extensions.get::<Identity>();
+        let mut reading = Reading::of(audit, request, identity, route, |route| is_sensitive(route));
+        reading.subject = subject_parameter
+            .as_deref()
+            .and_then(|parameter| SubjectPlace::of(parameter, reading.route.as_str(), request.uri().path()));
         if is_read { Plan::Read(reading) } else { Plan::Write(reading) }
     }
 }
@@ -126,7 +134,27 @@ pub struct Reading {
     agent: Option<Box<str>>,
     route: RouteName,
     target: Option<PathAndQuery>,
-    subject_parameter: Option<Arc<str>>,
+    subject: Option<SubjectPlace>,
+}
+
+/// Where a path names whose data it is about, and where its route has the parameter for it.
+struct SubjectPlace {
+    path: Range<usize>,
+    route: Range<usize>,
+}
+
+impl SubjectPlace {
+    fn of(parameter: &str, route: &str, path: &str) -> Option<Self> {
+        // Most routes have no parameter at all, which is seen at once; to look for a word takes longer.
+        if !route.contains('{') {
+            return None;
+        }
+        let at = route.find(parameter)?;
+        let segments = route[..at].matches('/').count();
+        let start = path.match_indices('/').nth(segments.checked_sub(1)?).map(|(at, _)| at + 1)?;
+        let end = path[start..].find('/').map_or(path.len(), |length| start + length);
+        Some(Self { path: start..end, route: at..at + parameter.len() })
+    }
 }
 
 impl Reading {
@@ -144,7 +172,7 @@ impl Reading {
             agent: agent_of(request.headers()).map(Into::into),
             route,
             target: request.uri().path_and_query().cloned(),
-            subject_parameter: None,
+            subject: None,
         }
     }
 
@@ -169,7 +197,8 @@ impl Reading {
     }
 
     fn entry<'a>(&'a self, operation: Operation, outcome: Outcome, key: &'a str) -> Entry<'a> {
-        let subject = self.subject().map(|(_, name)| self.audit.subject(name));
+        let subject = self.subject.as_ref().zip(self.target.as_ref());
+        let subject = subject.map(|(place, target)| self.audit.subject(&target.path()[place.path.clone()]));
         let (tenant, principal) = self.who.as_ref().map_or(("", ""), |(tenant, who)| (tenant.as_str(), who));
         Entry {
             principal,
@@ -182,31 +211,20 @@ impl Reading {
     }
 
     /// The path; and of a query, which may hold anything, only what tells it from others.
-    fn key(&self) -> std::borrow::Cow<'_, str> {
+    fn key(&self) -> Cow<'_, str> {
         let Some(target) = &self.target else { return "".into() };
-        let path = match self.subject() {
+        let path = match &self.subject {
             None => target.path().into(),
-            Some((range, _)) => {
+            Some(SubjectPlace { path: place, route }) => {
                 let mut path = target.path().to_owned();
-                path.replace_range(range, self.subject_parameter.as_deref().unwrap_or_default());
-                std::borrow::Cow::Owned(path)
+                path.replace_range(place.clone(), &self.route.as_str()[route.clone()]);
+                Cow::Owned(path)
             }
         };
         match target.query() {
             None => path,
             Some(query) => format!("{path}?~{}", self.audit.trail().keys.opaque(query)).into(),
         }
-    }
-
-    /// Whose data the path names, and where in it.
-    fn subject(&self) -> Option<(std::ops::Range<usize>, &str)> {
-        let (parameter, path) = (self.subject_parameter.as_deref()?, self.target.as_ref()?.path());
-        // Most routes have none, which is seen at once.
-        let (before, _) = self.route.as_str().split_once(parameter)?;
-        let segments = before.matches('/').count();
-        let start = path.match_indices('/').nth(segments - 1).map(|(at, _)| at + 1)?;
-        let end = path[start..].find('/').map_or(path.len(), |length| start + length);
-        Some((start..end, &path[start..end]))
     }
 
     /// Takes in how a read was answered.
@@ -328,7 +346,7 @@ where
                 // The clone takes the place of the one that is ready.
                 let clone = self.inner.clone();
                 let mut inner = mem::replace(&mut self.inner, clone);
-                match self.layer.writes {
+                match self.layer.0.writes {
                     Writes::ByApplication => AuditFuture::boxed(async move {
                         let response = reading.application_write(inner.call(request)).await?;
                         Ok(response.map(Either::Left))

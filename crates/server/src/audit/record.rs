@@ -239,7 +239,10 @@ impl<'a> Entry<'a> {
     /// Writes it with its texts cut to what may be kept, and without what PostgreSQL refuses in a text.
     pub(super) fn encode_fitting(&self, out: &mut Vec<u8>) {
         let Entry { at_ms, subject, status, trace, .. } = *self;
-        encode(out, (at_ms, trace, status, 1, subject), self.texts().map(fitting));
+        encode_fixed(out, (at_ms, trace, status, 1, subject));
+        for text in self.texts() {
+            encode_text(out, &fitting(text));
+        }
     }
 
     fn texts(&self) -> [&'a str; 9] {
@@ -284,8 +287,10 @@ pub struct Record {
 impl Record {
     /// Its canonical bytes: all of it, as it is.
     pub(super) fn encode(&self, out: &mut Vec<u8>) {
-        let fixed = (self.at_ms, self.trace, self.status, self.times, self.subject);
-        encode(out, fixed, self.texts().map(|text| Cow::Borrowed(text.as_str())));
+        encode_fixed(out, (self.at_ms, self.trace, self.status, self.times, self.subject));
+        for text in self.texts() {
+            encode_text(out, text);
+        }
     }
 
     /// Reads what [`encode`](Self::encode) wrote.
@@ -350,16 +355,13 @@ const SAID_FIXED_BYTES: usize = 2 + 4 + 1 + 16;
 
 type Fixed = (u64, u128, u16, u32, Option<Subject>);
 
-fn encode(out: &mut Vec<u8>, (at_ms, trace, status, times, subject): Fixed, texts: [Cow<'_, str>; 9]) {
+fn encode_fixed(out: &mut Vec<u8>, (at_ms, trace, status, times, subject): Fixed) {
     out.extend_from_slice(&at_ms.to_le_bytes());
     out.extend_from_slice(&trace.to_le_bytes());
     out.extend_from_slice(&status.to_le_bytes());
     out.extend_from_slice(&times.to_le_bytes());
     out.push(u8::from(subject.is_some()));
     out.extend_from_slice(&subject.map_or([0; 16], |subject| subject.0));
-    for text in texts {
-        encode_text(out, &text);
-    }
 }
 
 pub(super) fn encode_text(out: &mut Vec<u8>, text: &str) {
