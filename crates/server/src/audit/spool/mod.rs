@@ -359,6 +359,7 @@ mod tests {
         let (segment, bytes, last) = spool.end();
         let read = reader.read(Some((segment, bytes))).unwrap();
         assert_eq!((keys(&read), last), (numbered(&["a", "b", "done"]), 3));
+        assert!(read.is_last, "nothing was written behind it when it was asked how far the segments go");
         assert_eq!(spool.bytes(), bytes);
         spool.remove(segment).unwrap();
         assert_eq!(spool.bytes(), 0);

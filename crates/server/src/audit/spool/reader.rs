@@ -73,6 +73,8 @@ impl SpoolReader {
             self.read_piece(bound, &mut chunk)?;
             chunk.segment = self.segment;
             if !chunk.frames.is_empty() {
+                // What has come meanwhile is for the next time: a few records would cost as much as many.
+                chunk.is_last = end.is_some_and(|end| (self.segment, self.offset) >= end);
                 return Ok(chunk);
             }
         }
