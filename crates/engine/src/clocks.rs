@@ -324,6 +324,20 @@ mod tests {
     }
 
     #[test]
+    fn places_left_behind_count_only_beyond_twice_the_limit() {
+        let clocks = clocks(8, 4);
+        clocks.apply(Sequence(1), &[TagId(1)]);
+        for sequence in 2..=8 {
+            clocks.apply(Sequence(sequence), &[TagId(2)]);
+        }
+        assert_eq!(clocks.floor(), Sequence(0), "eight places of two tags are just twice four");
+        // Three more at once: the oldest three go, of which one is all that is known of its tag.
+        clocks.apply(Sequence(9), &[TagId(2), TagId(3), TagId(4)]);
+        assert_eq!(clocks.floor(), Sequence(1));
+        check(&clocks, 0, &[100], Validity::BelowFloor);
+    }
+
+    #[test]
     fn a_tag_invalidated_again_and_again_fills_no_memory_and_raises_no_floor() {
         let clocks = clocks(8, 4);
         for sequence in 1..=1000 {

@@ -390,6 +390,58 @@ mod tests {
     }
 
     #[test]
+    fn every_sum_follows_what_comes_and_goes() {
+        let (acme, other) = (tenant("acme"), tenant("other"));
+        let mut accounts = accounts(1000);
+        let sums = |accounts: &Accounts| {
+            (accounts.bytes(), accounts.entries(), accounts.tenants(), accounts.tenant_bytes(&tenant("acme")))
+        };
+        let acme_at = put(&mut accounts, "acme", 1, 100);
+        let other_at = put(&mut accounts, "other", 2, 30);
+        assert_eq!(sums(&accounts), (130, 2, 2, 100));
+        assert_eq!((accounts.place(&acme), accounts.place(&other)), (Some(acme_at), Some(other_at)));
+        accounts.replace(acme_at, false, 100, 70);
+        assert_eq!(sums(&accounts), (100, 2, 2, 70));
+        accounts.debit(other_at, false, 30);
+        assert_eq!(sums(&accounts), (70, 1, 1, 70));
+        // Of two that are announced one does not come: room is kept for the other.
+        let other_at = accounts.open(&other);
+        accounts.announce(other_at, 10);
+        accounts.announce(other_at, 5);
+        accounts.refuse(other_at, 5);
+        assert_eq!((sums(&accounts), accounts.place(&other)), ((80, 1, 2, 70), Some(other_at)));
+        accounts.refuse(other_at, 10);
+        assert_eq!((sums(&accounts), accounts.place(&other)), ((70, 1, 1, 70), None));
+    }
+
+    #[test]
+    fn a_weight_that_changes_changes_the_share_of_everybody() {
+        let (gold, plain) = (tenant("gold"), tenant("plain"));
+        let mut accounts = accounts(1000);
+        accounts.set_weight(&gold, NonZeroU32::new(3).unwrap());
+        ["gold", "plain", "other"].into_iter().zip(1..).for_each(|(name, hash)| _ = put(&mut accounts, name, hash, 10));
+        assert_eq!((accounts.quota(&gold), accounts.quota(&plain)), (600, 200));
+        accounts.set_weight(&gold, NonZeroU32::new(2).unwrap());
+        assert_eq!((accounts.quota(&gold), accounts.quota(&plain)), (500, 250));
+    }
+
+    #[test]
+    fn who_is_spared_moves_on_and_what_is_left_behind_is_swept() {
+        let mut accounts = accounts(1000);
+        let at = put(&mut accounts, "acme", 1, 10);
+        let turn = accounts.next(at).expect("it came");
+        accounts.spare(at, turn, 10);
+        accounts.sweep_if_cluttered(at, |turn| panic!("{turn:?} is not cluttered"));
+        for hash in 2..200 {
+            put(&mut accounts, "acme", hash, 1);
+            accounts.debit(at, false, 1);
+        }
+        accounts.sweep_if_cluttered(at, |turn| turn.hash == 1);
+        assert_eq!(accounts.next(at), Some(Turn { hash: 1, in_main: true }));
+        assert_eq!(accounts.next(at), None, "those that went were swept");
+    }
+
+    #[test]
     fn limits_are_inclusive() {
         let mut accounts = accounts(1000);
         let acme = tenant("acme");

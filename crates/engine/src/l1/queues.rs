@@ -154,6 +154,16 @@ mod tests {
     }
 
     #[test]
+    fn an_entry_of_another_size_leaves_the_others_theirs() {
+        let mut queues = Queues::default();
+        queues.push(small(1), 10);
+        queues.push(small(2), 8);
+        queues.push(main(3), 80);
+        queues.resize(false, 10, 7);
+        assert_eq!(queues.next(), Some(small(1)), "15 of 95 bytes are more than its part");
+    }
+
+    #[test]
     fn sweeping_is_worth_it_when_more_were_left_behind_than_are_there() {
         let mut queues = Queues::default();
         (0..5).for_each(|hash| queues.push(small(hash), 1));
