@@ -62,8 +62,10 @@ fn same(one: &StoredEntry, other: &StoredEntry) -> bool {
 
 proptest! {
     #[test]
-    fn what_was_sealed_opens_as_it_was(value in proptest::option::of(proptest::collection::vec(0..4_u8, 0..3_000)), packed: bool) {
-        let entry = entry(value.map(Bytes::from));
+    fn what_was_sealed_opens_as_it_was(
+        value in proptest::option::of(proptest::collection::vec(0..4_u8, 0..3_000)), packed: bool, is_sensitive: bool,
+    ) {
+        let entry = StoredEntry { is_sensitive, ..entry(value.map(Bytes::from)) };
         let opened = opens(sealed(&entry, if packed { 1 } else { usize::MAX })).unwrap();
         prop_assert!(same(&opened, &entry));
     }
@@ -142,25 +144,37 @@ fn no_more_is_unpacked_than_allowed() {
     assert_eq!(opens(packed).unwrap_err(), Unauthentic);
 }
 
-/// What only who has the key can make: a head that says another length than what is packed has.
+/// What only who has the key can make: a head that says what it likes, and some text.
+fn made(entry: &StoredEntry, (flags, length): (u8, u32), text: &[u8]) -> StoredEntry {
+    let Under { master, salt, counter } = UNDER;
+    let mut bytes = Vec::new();
+    Head { flags, subjects: 1, length, master, salt, counter }.put(&mut bytes);
+    bytes.put_slice(&[0; TEXT_AT - HEAD_BYTES]);
+    bytes.put_slice(text);
+    let (before, text) = bytes.split_at_mut(TEXT_AT);
+    let tag = along(&key("acme", "1"), &version("v1"), entry, before, |aad| {
+        cipher(&[1; 32]).seal_in_place_separate_tag(nonce(counter), Aad::from(aad), text).unwrap()
+    });
+    before[HEAD_BYTES..TAG_END].copy_from_slice(tag.as_ref());
+    StoredEntry { value: Some(bytes.into()), ..entry.clone() }
+}
+
 #[test]
 fn what_unpacks_to_another_length_than_was_said_does_not_open() {
     let entry = entry(Some(Bytes::from(vec![7; 300])));
     for (said, opens_so) in [(299, false), (300, true), (301, false)] {
-        let Under { master, salt, counter } = UNDER;
-        let head = Head { flags: HAS_VALUE | COMPRESSED | SENSITIVE, subjects: 1, length: said, master, salt, counter };
-        let mut bytes = Vec::new();
-        head.put(&mut bytes);
-        bytes.put_slice(&[0; TEXT_AT - HEAD_BYTES]);
-        bytes.put_slice(&lz4_flex::block::compress(&[7; 300]));
-        let (before, text) = bytes.split_at_mut(TEXT_AT);
-        let tag = along(&key("acme", "1"), &version("v1"), &entry, before, |aad| {
-            cipher(&[1; 32]).seal_in_place_separate_tag(nonce(counter), Aad::from(aad), text).unwrap()
-        });
-        before[HEAD_BYTES..TAG_END].copy_from_slice(tag.as_ref());
-        let whole = StoredEntry { value: Some(bytes.into()), ..entry.clone() };
+        let whole = made(&entry, (HAS_VALUE | COMPRESSED | SENSITIVE, said), &lz4_flex::block::compress(&[7; 300]));
         assert_eq!(opens(whole).is_ok_and(|opened| same(&opened, &entry)), opens_so, "{said}");
     }
+}
+
+#[test]
+fn what_has_no_value_has_no_text_and_nothing_packed() {
+    let entry = entry(None);
+    assert!(opens(made(&entry, (SENSITIVE, 0), b"")).is_ok_and(|opened| same(&opened, &entry)));
+    assert_eq!(opens(made(&entry, (SENSITIVE, 0), b"text")).unwrap_err(), Unauthentic);
+    let packed = lz4_flex::block::compress(&[7; 300]);
+    assert_eq!(opens(made(&entry, (COMPRESSED, 300), &packed)).unwrap_err(), Unauthentic);
 }
 
 #[test]
@@ -182,4 +196,17 @@ fn what_is_authenticated_beside_a_value_may_be_long() {
         assert!(open(&key, &version, &mut altered, MAX, &cipher(&[1; 32])).is_err());
         assert!(opens(whole).is_err(), "another key");
     }
+}
+
+#[test]
+fn a_value_is_packed_from_the_least_length_on_and_if_an_eighth_is_saved() {
+    let even = [7; 64];
+    assert!(compressed(&even, 64).is_some() && compressed(&even, 65).is_none());
+    assert!(compressed(&[], 0).is_none());
+    // Nothing comes again but the first 60 bytes.
+    let mut uneven = vec![0; 800];
+    blake3::Hasher::new().finalize_xof().fill(&mut uneven);
+    uneven.extend_from_within(..60);
+    let smaller = lz4_flex::block::compress(&uneven).len();
+    assert!(smaller < uneven.len() && compressed(&uneven, 1).is_none(), "{smaller}");
 }
