@@ -335,6 +335,14 @@ mod tests {
     }
 
     #[test]
+    fn what_it_takes_beside_its_bytes_grows_with_its_fields() {
+        let (plain, described) = (stored(&[], b"body"), stored(&[("content-type", "a/b"), ("link", "<1>")], b"body"));
+        assert!(plain.overhead_bytes() > size_of::<StoredResponse>());
+        let fields = 2 * size_of::<(HeaderName, HeaderValue)>();
+        assert_eq!(described.overhead_bytes(), plain.overhead_bytes() + fields);
+    }
+
+    #[test]
     fn survives_its_encoding() {
         let before = stored(&[("content-type", "a/b"), ("link", "<1>"), ("link", "<2>")], b"body");
         before.count_hit();
