@@ -3,6 +3,8 @@
 use bytes::Bytes;
 use serde::{Serialize, de::DeserializeOwned};
 
+pub use crate::footprint::footprint;
+
 /// The shape of a type, as a hash: values written under another shape are misses (rolling deploys).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fingerprint(pub(crate) u64);
@@ -44,10 +46,11 @@ pub trait Cacheable: Sized + Send + Sync + 'static {
     /// Reads a value that [`encode`](Cacheable::encode) wrote under the same fingerprint.
     fn decode(bytes: &Bytes) -> Result<Self, CodecError>;
 
-    /// Bytes that the value takes in memory beside as many as its encoding has: the limits of L1 count both. A type says it
-    /// if it holds much more than its text. Must not change: it is asked when an entry comes, and when it goes.
-    fn overhead_bytes(&self) -> usize {
-        0
+    /// Bytes of memory that the value takes, itself included, when its encoding has `encoded` bytes: what the limits of L1
+    /// count of it, from when it comes until it goes. As many as its encoding, unless the type knows better;
+    /// [`cacheable!`](crate::cacheable) estimates it ([`footprint`]).
+    fn memory_bytes(&self, encoded: usize) -> usize {
+        encoded
     }
 }
 
@@ -90,6 +93,10 @@ macro_rules! cacheable {
 
             fn decode(bytes: &$crate::Bytes) -> ::std::result::Result<Self, $crate::CodecError> {
                 $crate::codec::from_msgpack(bytes, <Self as $crate::Cacheable>::fingerprint())
+            }
+
+            fn memory_bytes(&self, encoded: usize) -> usize {
+                $crate::codec::footprint(self).unwrap_or(encoded)
             }
         }
     };

@@ -58,8 +58,8 @@ const REFRESHING: u8 = 0b1000_0000;
 /// What a hit does not read.
 pub(crate) struct Cold {
     loaded_at: Timestamp,
-    /// Bytes of the encoded value.
-    value_bytes: u32,
+    /// Bytes of memory that the value takes, as its type says.
+    memory_bytes: u32,
     /// The place of the tenant's account in L1.
     account: AtomicU32,
     /// Until when a load that failed is not tried again; see [`Entry::rest`].
@@ -75,7 +75,6 @@ pub(crate) trait Body: Send + Sync + 'static {
     fn value(&self) -> &dyn Any;
     fn words(&self) -> &[Word];
     fn cold(&self) -> &Cold;
-    fn overhead_bytes(&self) -> usize;
 }
 
 /// Eight bytes: eight bytes of the text, or a tag. One type, so that both stand in one array: first the text, then the
@@ -101,10 +100,6 @@ impl<V: Cacheable, W: AsRef<[Word]> + Send + Sync + 'static> Body for Held<V, W>
 
     fn cold(&self) -> &Cold {
         &self.cold
-    }
-
-    fn overhead_bytes(&self) -> usize {
-        self.value.as_ref().map_or(0, V::overhead_bytes)
     }
 }
 
@@ -136,6 +131,7 @@ pub(crate) struct NewEntry<'a> {
     pub(crate) base: Position,
     pub(crate) loaded_at: Timestamp,
     pub(crate) expires_at: Timestamp,
+    /// Bytes of the encoded value.
     pub(crate) value_bytes: usize,
     pub(crate) has_tenant_tags: bool,
     pub(crate) load_ms: u16,
@@ -234,14 +230,9 @@ impl Entry {
         self.body.cold().loaded_at
     }
 
-    /// Bytes of the encoded value.
-    pub(crate) fn value_bytes(&self) -> usize {
-        self.body.cold().value_bytes as usize
-    }
-
-    /// Bytes of memory that the value takes beside as many as its encoding has, as its type says.
-    pub(crate) fn overhead_bytes(&self) -> usize {
-        self.body.overhead_bytes()
+    /// Bytes of memory that the value takes, as its type says.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        self.body.cold().memory_bytes as usize
     }
 
     /// How many of the tags, the first ones, stand for people.
@@ -343,6 +334,7 @@ impl NewEntry<'_> {
         V: Cacheable,
         W: AsRef<[Word]> + Send + Sync + 'static,
     {
+        let memory_bytes = value.as_ref().map_or(self.value_bytes, |value| value.memory_bytes(self.value_bytes));
         Arc::new(Entry {
             base: AtomicU64::new(self.base.sequence.0),
             epoch: self.base.epoch,
@@ -354,15 +346,15 @@ impl NewEntry<'_> {
             tag_count: u16::try_from(self.tags.len()).expect("tags are counted in 16 bits wherever they come from"),
             has_tenant_tags: self.has_tenant_tags,
             load_ms: self.load_ms,
-            body: Held { words, value, cold: self.cold() },
+            body: Held { words, value, cold: self.cold(memory_bytes) },
         })
     }
 
-    fn cold(&self) -> Cold {
+    fn cold(&self, memory_bytes: usize) -> Cold {
         Cold {
             loaded_at: self.loaded_at,
-            // What does not fit in 32 bits does not fit in memory's limit for one value either.
-            value_bytes: u32::try_from(self.value_bytes).unwrap_or(u32::MAX),
+            // What does not fit in 32 bits counts as too large for memory.
+            memory_bytes: u32::try_from(memory_bytes).unwrap_or(u32::MAX),
             account: AtomicU32::new(u32::MAX),
             rests_until: AtomicU32::new(0),
             subjects: self.subjects,

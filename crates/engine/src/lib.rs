@@ -52,6 +52,7 @@ pub mod time;
 mod cache;
 mod entry;
 mod flight;
+mod footprint;
 mod hash;
 mod hash_map;
 mod judge;

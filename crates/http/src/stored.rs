@@ -234,10 +234,10 @@ impl Cacheable for StoredResponse {
         Ok(Self::made(etag, headers.into(), rest, misses, origin))
     }
 
-    /// The pieces beside their bytes. Ready heads and the encoded form have limits of their own.
-    fn overhead_bytes(&self) -> usize {
+    /// Its bytes, and the pieces that hold them. Ready heads and the encoded form have limits of their own.
+    fn memory_bytes(&self, encoded: usize) -> usize {
         let origin = self.origin.as_deref().map_or(0, size_of_val);
-        size_of::<Self>() + size_of_val(&*self.headers) + origin + ALLOCATED_BYTES
+        encoded + size_of::<Self>() + size_of_val(&*self.headers) + origin + ALLOCATED_BYTES
     }
 }
 
@@ -337,9 +337,9 @@ mod tests {
     #[test]
     fn what_it_takes_beside_its_bytes_grows_with_its_fields() {
         let (plain, described) = (stored(&[], b"body"), stored(&[("content-type", "a/b"), ("link", "<1>")], b"body"));
-        assert!(plain.overhead_bytes() > size_of::<StoredResponse>());
+        assert!(plain.memory_bytes(100) > 100 + size_of::<StoredResponse>());
         let fields = 2 * size_of::<(HeaderName, HeaderValue)>();
-        assert_eq!(described.overhead_bytes(), plain.overhead_bytes() + fields);
+        assert_eq!(described.memory_bytes(100), plain.memory_bytes(100) + fields);
     }
 
     #[test]

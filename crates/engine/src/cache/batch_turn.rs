@@ -310,7 +310,7 @@ impl<F: Send + Sync> BatchTurn<F> {
             took,
             not_stored: kept.not_stored,
             expires_at: kept.entry.expires_at,
-            bytes: kept.entry.value_bytes(),
+            bytes: kept.value_bytes,
         });
         landed(led, Outcome::Loaded(kept.entry, kept.not_stored), false)
     }

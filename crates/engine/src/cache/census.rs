@@ -14,7 +14,7 @@ use crate::{entry::Entry, key::RawKey, store::StoreError, tag::Tag};
 pub struct Census {
     /// Entries that carry one of the tags, valid or not.
     pub entries: usize,
-    /// Bytes of their encoded values.
+    /// Bytes of memory that their values take.
     pub bytes: u64,
     /// Entries that were looked at.
     pub looked_at: usize,
@@ -53,7 +53,7 @@ impl Cache {
             census.looked_at += 1;
             if tags.iter().any(|tag| entry.tags().contains(&tag.id())) {
                 census.entries += 1;
-                census.bytes += entry.value_bytes() as u64;
+                census.bytes += entry.memory_bytes() as u64;
                 found.push(entry.clone());
             }
             true

@@ -75,7 +75,7 @@ pub struct SubjectCopy {
     pub loaded_at: Timestamp,
     /// Until when it is fresh, at the latest.
     pub expires_at: Timestamp,
-    /// Bytes of its encoded value.
+    /// Bytes of memory that its value takes.
     pub bytes: usize,
     /// Whether it may be served at this moment, as far as the rule is concerned.
     pub is_valid: bool,
@@ -295,7 +295,7 @@ impl Shared {
             in_store: None,
             loaded_at: entry.loaded_at(),
             expires_at: entry.expires_at,
-            bytes: entry.value_bytes(),
+            bytes: entry.memory_bytes(),
             is_valid: self.is_valid_entry(entry),
         }
     }

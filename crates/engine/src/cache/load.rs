@@ -97,6 +97,8 @@ impl<V> From<Option<V>> for Loaded<V> {
 pub(super) struct Landed {
     pub(super) entry: Arc<Entry>,
     pub(super) not_stored: Option<NotStored>,
+    /// Bytes of the encoded value.
+    pub(super) value_bytes: usize,
 }
 
 impl Shared {
@@ -169,7 +171,7 @@ impl Shared {
                     took,
                     not_stored: landed.not_stored,
                     expires_at: landed.entry.expires_at,
-                    bytes: landed.entry.value_bytes(),
+                    bytes: landed.value_bytes,
                 });
                 Outcome::Loaded(landed.entry, landed.not_stored)
             }
@@ -283,7 +285,7 @@ impl Shared {
         if is_unkeepable && let Some(lease) = &mut lease {
             lease.open();
         }
-        Landed { entry, not_stored: refused }
+        Landed { entry, not_stored: refused, value_bytes }
     }
 
     /// The base of a value of which some facts were read since `positions`, before its load began at `base`. What has

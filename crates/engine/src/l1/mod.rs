@@ -108,8 +108,7 @@ struct News {
 
 fn weight(entry: &Entry) -> u64 {
     let tags = size_of_val(entry.tags());
-    let value = entry.value_bytes() + entry.overhead_bytes();
-    (entry.text_bytes() + value + tags + ENTRY_OVERHEAD_BYTES) as u64
+    (entry.text_bytes() + entry.memory_bytes() + tags + ENTRY_OVERHEAD_BYTES) as u64
 }
 
 impl L1 {

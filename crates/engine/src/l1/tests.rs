@@ -45,7 +45,7 @@ fn entry_with<V: Cacheable>(key: &RawKey, value: Option<V>, value_bytes: usize, 
     Entry::new(value, &new)
 }
 
-/// A value that takes 5,000 bytes beside its encoding.
+/// A value that takes 5,000 bytes more than its encoding.
 #[derive(serde::Serialize, serde::Deserialize)]
 struct Roomy;
 
@@ -62,13 +62,13 @@ impl Cacheable for Roomy {
         from_msgpack(bytes, Self::fingerprint())
     }
 
-    fn overhead_bytes(&self) -> usize {
-        5000
+    fn memory_bytes(&self, encoded: usize) -> usize {
+        encoded + 5000
     }
 }
 
 #[test]
-fn what_a_value_takes_beside_its_encoding_counts() {
+fn what_a_value_takes_in_memory_counts() {
     let key = page(&tenant("t"), 1);
     let of = |value: Option<Roomy>| entry_with(key.raw(), value, 100, NOW);
     assert_eq!(weight(&of(Some(Roomy))), weight(&of(None)) + 5000);

@@ -15,6 +15,8 @@ mod codec;
 mod entry;
 #[path = "../../src/flight.rs"]
 mod flight;
+#[path = "../../src/footprint.rs"]
+mod footprint;
 #[path = "../../src/hash.rs"]
 mod hash;
 #[path = "../../src/hash_map.rs"]
