@@ -61,8 +61,7 @@ impl Views {
         self.fetch(&key, &policies::ASSETS, options, load).await
     }
 
-    /// The rows of a page, and how many there are on all pages. Of an engagement, or of all of them, that is kept by
-    /// itself: where it has to be counted, the rows come with it, in one statement.
+    /// The rows of a page, and how many there are on all pages.
     async fn counted_rows(
         &self,
         store: Store,
@@ -70,25 +69,34 @@ impl Views {
         query: &AssetQuery,
         vocabulary: Vocabulary,
     ) -> Result<(assets::Found, u64), StoreError> {
-        let all = AssetQuery { page: 1, page_size: 0, ..query.clone() };
-        if query.import.is_some() {
-            let found = assets::rows_and_total(store.read(), client, query).await?;
-            let total = found.total(store.read(), client, query).await?;
-            return Ok((found, total));
-        }
-        if query.is_search() {
+        let (found, counted) = if query.import.is_some() {
+            (assets::rows_and_total(store.read(), client, query).await?, None)
+        } else if query.is_search() {
             // Few rows answer one, and say themselves how many they are.
             let found = assets::rows(store.read(), client, query).await?;
             let counted = match found.total {
                 Some(_) => None,
-                None => part_of(self.asset_count(client, all, vocabulary, &ReadOptions::default()).await)?,
+                None => part_of(self.asset_count(client, all_of(query), vocabulary, &ReadOptions::default()).await)?,
             };
-            let total = match counted {
-                Some(counted) => counted.total,
-                None => found.total(store.read(), client, query).await?,
-            };
-            return Ok((found, total));
-        }
+            (found, counted)
+        } else {
+            self.rows_with_count(store.clone(), client, query).await?
+        };
+        let total = match found.total.or(counted.map(|counted| counted.total)) {
+            Some(total) => total,
+            None => found.total(store.read(), client, query).await?,
+        };
+        Ok((found, total))
+    }
+
+    /// The rows of a page, and how many there are of its engagement, or of all. That is kept by itself: where it has to be
+    /// counted, the rows come with it, in one statement.
+    async fn rows_with_count(
+        &self,
+        store: Store,
+        client: ClientId,
+        query: &AssetQuery,
+    ) -> Result<(assets::Found, Option<Cached<views::AssetPage>>), StoreError> {
         let with_it = Arc::new(Mutex::new(None));
         let (wanted, rows) = (query.clone(), with_it.clone());
         let load = move |store: Store| async move {
@@ -97,8 +105,8 @@ impl Views {
             *rows.lock() = Some(found);
             Ok(views::AssetPage { items: Vec::new(), columns: Vec::new(), total, page: 1, page_size: 0 })
         };
-        let counted = self.fetch(&asset_key(client, &all), &policies::ASSETS, &ReadOptions::default(), load).await;
-        let counted = part_of(counted)?.map(|counted| counted.total);
+        let key = asset_key(client, &all_of(query));
+        let counted = part_of(self.fetch(&key, &policies::ASSETS, &ReadOptions::default(), load).await)?;
         let with_it = with_it.lock().take();
         let found = match with_it {
             // Read by the load within, but for this page as well.
@@ -108,11 +116,7 @@ impl Views {
             }
             None => assets::rows(store.read(), client, query).await?,
         };
-        let total = match found.total.or(counted) {
-            Some(total) => total,
-            None => found.total(store.read(), client, query).await?,
-        };
-        Ok((found, total))
+        Ok((found, counted))
     }
 
     /// The mappings of imports (by import its engagement) that rows of `client` are of, as asset lists apply them: those
@@ -164,6 +168,11 @@ impl Views {
             }
         }
     }
+}
+
+/// What asks for no row of it, but how many there are.
+fn all_of(query: &AssetQuery) -> AssetQuery {
+    AssetQuery { page: 1, page_size: 0, ..query.clone() }
 }
 
 fn asset_key(client: ClientId, query: &AssetQuery) -> Key<views::AssetPage> {

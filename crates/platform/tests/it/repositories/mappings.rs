@@ -64,14 +64,7 @@ async fn statistics_are_aggregated_from_the_mappings(database: Database) {
     assert_eq!((statistics.total, statistics.suggested, statistics.approved, statistics.unmapped), (3, 2, 1, 1));
     assert!((statistics.average_confidence - 0.6).abs() < 1e-9);
     assert!((statistics.approved_percent - 100.0 / 3.0).abs() < 1e-9);
-    let new = NewImport {
-        engagement_id: world.acme_apps,
-        flow_id: None,
-        file_name: "empty.csv".to_owned(),
-        size_bytes: 0,
-        created_by: world.anna,
-    };
-    let empty = world.write(async |w| imports::create(w, acme, &new, at(31)).await).await.id;
+    let empty = empty_import(&world).await;
     let statistics = mappings::statistics(db, acme, empty).await.unwrap();
     assert_eq!((statistics.total, statistics.approved_percent, statistics.average_confidence), (0, 0.0, 0.0));
 }
@@ -147,6 +140,15 @@ async fn mappings_and_their_import_are_read_with_one_statement(database: Databas
     };
     assert_eq!(world.write(review).await, 3, "what there is, the change, how far the review has come");
     // Of an import without mappings, and of another client's.
+    let empty = empty_import(&world).await;
+    let list = mappings::list(db, acme, empty).await.unwrap();
+    assert_eq!((list.file_name.as_str(), list.items.len()), ("empty.csv", 0));
+    is_not_found(&mappings::list(db, acme, world.globex_import).await.unwrap_err(), "import");
+    is_not_found(&mappings::approved(db, world.globex, import).await.unwrap_err(), "import");
+}
+
+/// An import without columns.
+async fn empty_import(world: &World) -> Uuid {
     let new = NewImport {
         engagement_id: world.acme_apps,
         flow_id: None,
@@ -154,9 +156,5 @@ async fn mappings_and_their_import_are_read_with_one_statement(database: Databas
         size_bytes: 0,
         created_by: world.anna,
     };
-    let empty = world.write(async |w| imports::create(w, acme, &new, at(31)).await).await.id;
-    let list = mappings::list(db, acme, empty).await.unwrap();
-    assert_eq!((list.file_name.as_str(), list.items.len()), ("empty.csv", 0));
-    is_not_found(&mappings::list(db, acme, world.globex_import).await.unwrap_err(), "import");
-    is_not_found(&mappings::approved(db, world.globex, import).await.unwrap_err(), "import");
+    world.write(async |w| imports::create(w, world.acme, &new, at(31)).await).await.id
 }
