@@ -85,7 +85,7 @@ pub enum NotStoredReason {
     RequestNoStore,
     /// It answers an `Authorization`, and the origin does not say that others may have it.
     Authorization,
-    /// The origin gave it no life and nothing to validate it by, and nothing is assumed.
+    /// The origin gave it no life, and nothing to validate it by or a status of which nothing may be assumed.
     NoLifetime,
     /// It answers a HEAD, and so has no body.
     Head,

@@ -187,7 +187,6 @@ impl Arrived<'_> {
         let keeper = Keeper {
             is_shared: self.is_shared(),
             keeps_cookies: lifetime.keeps_cookies,
-            has_default: !lifetime.default_ttl.is_zero(),
             header_bytes_max: shared.limits.header_bytes_max,
         };
         may_keep(&asked, candidate.status, &candidate.headers, &control, (&terms, life), &keeper)?;

@@ -52,6 +52,11 @@ pub struct Reckoning {
 /// A heuristic lifetime is no longer than this (RFC 9111, 4.2.2, leaves it open): a day.
 pub const HEURISTIC_SECONDS_MAX: u64 = 24 * 3600;
 
+/// Whether anything may be assumed of the lifetime of a response that says nothing of it (RFC 9111, 3 and 4.2.2).
+pub fn may_assume(status: StatusCode, control: &ResponseControl) -> bool {
+    is_heuristically_cacheable(status) || control.public
+}
+
 /// The lifetime of a response that was received at `received_at` (seconds since 1970).
 pub fn lifetime(
     status: StatusCode,
@@ -74,7 +79,7 @@ pub fn lifetime(
         (Some(_), Some(_)) => return Lifetime::Explicit(0),
         (None, _) => {}
     }
-    let may_guess = reckoning.heuristic_percent > 0 && (is_heuristically_cacheable(status) || control.public);
+    let may_guess = reckoning.heuristic_percent > 0 && may_assume(status, control);
     let modified = date(headers, &header::LAST_MODIFIED).filter(|_| may_guess && !control.is_no_cache());
     modified.map_or(Lifetime::None, |modified| {
         let guess = dated.saturating_sub(modified).saturating_mul(reckoning.heuristic_percent) / 100;

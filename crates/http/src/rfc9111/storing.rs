@@ -4,7 +4,7 @@ use http::{HeaderMap, StatusCode, header};
 
 use super::{
     control::{RequestControl, ResponseControl},
-    freshness::Lifetime,
+    freshness::{Lifetime, may_assume},
     status::{is_keepable, is_understood},
     terms::Terms,
     validation::Validators,
@@ -41,8 +41,6 @@ pub struct Keeper {
     /// Responses that set a cookie may be kept, and set it for everybody. RFC 9111, 7.3, allows it; few origins mean
     /// it.
     pub keeps_cookies: bool,
-    /// A response that was not given any lifetime has one by the operator's word.
-    pub has_default: bool,
     /// How many bytes of headers are kept at most.
     pub header_bytes_max: usize,
 }
@@ -76,10 +74,12 @@ pub fn may_keep(
     vary::names(headers)?;
     let bytes: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
     refused(bytes > keeper.header_bytes_max, NotStoredReason::HeadersTooLarge)?;
-    // Nothing was said of a lifetime: whatever else is kept, it is not this (3, last point).
-    let is_told = life != Lifetime::None || control.public || keeper.has_default;
+    // Where the origin says nothing, an error or a redirection is an answer to one request (3, last point).
+    let is_told = matches!(life, Lifetime::Explicit(_)) || (!keeper.is_shared && control.private.is_some());
+    refused(!is_told && !may_assume(status, control), NotStoredReason::NoLifetime)?;
     let is_usable = terms.useful_for() > 0 || Validators::of(headers).is_any();
-    refused(!is_usable, if is_told { NotStoredReason::Expired } else { NotStoredReason::NoLifetime })
+    let had_one = life != Lifetime::None || terms.lifetime > 0;
+    refused(!is_usable, if had_one { NotStoredReason::Expired } else { NotStoredReason::NoLifetime })
 }
 
 #[cfg(test)]
@@ -87,15 +87,25 @@ mod tests {
     use super::*;
     use crate::rfc9111::{Defaults, Received, testing};
 
-    const SHARED: Keeper = Keeper { is_shared: true, keeps_cookies: false, has_default: false, header_bytes_max: 500 };
+    const SHARED: Keeper = Keeper { is_shared: true, keeps_cookies: false, header_bytes_max: 500 };
 
     fn judged(keeper: Keeper, asked: Asked, status: u16, lines: &[(&str, &str)]) -> Result<(), NotStoredReason> {
+        judged_by(Defaults::default(), keeper, asked, status, lines)
+    }
+
+    fn judged_by(
+        defaults: Defaults,
+        keeper: Keeper,
+        asked: Asked,
+        status: u16,
+        lines: &[(&str, &str)],
+    ) -> Result<(), NotStoredReason> {
         let headers = testing::headers(lines);
         let control = ResponseControl::of(&headers);
         let status = StatusCode::from_u16(status).unwrap();
         let received =
             Received { status, headers: &headers, control: &control, is_targeted: false, at: 1_000, delay: 0 };
-        let (terms, life) = Terms::of(&received, keeper.is_shared, &Defaults::default());
+        let (terms, life) = Terms::of(&received, keeper.is_shared, &defaults);
         may_keep(&asked, status, &headers, &control, (&terms, life), &keeper)
     }
 
@@ -141,6 +151,57 @@ mod tests {
         check(200, &[("cache-control", "max-age=60"), ("age", "61")], Err(NotStoredReason::Expired));
     }
 
+    /// RFC 9111, 3, last point; RFC 9110, 15.1.
+    #[test]
+    fn without_a_word_of_the_origin_only_some_statuses_are_kept() {
+        let tagged = ("etag", "\"a\"");
+        let operators = Defaults { lifetime: 60, stale_if_error: 60, ..Defaults::default() };
+        let silent = |status, lines: &[_]| judged_by(operators, SHARED, Asked::default(), status, lines);
+        for status in [200, 203, 204, 206, 300, 301, 308, 404, 405, 410, 414, 501] {
+            check(status, &[tagged], Ok(()));
+            assert_eq!(silent(status, &[]), Ok(()), "{status}, by the operator's word");
+        }
+        for status in [201, 202, 205, 302, 303, 307, 400, 403, 409, 429, 500, 502, 503, 504, 599] {
+            for lines in [&[tagged][..], &[tagged, ("cache-control", "no-cache")], &[tagged, ("cache-control", "x")]] {
+                check(status, lines, Err(NotStoredReason::NoLifetime));
+                assert_eq!(silent(status, lines), Err(NotStoredReason::NoLifetime), "{status} {lines:?}");
+            }
+            for word in ["public", "max-age=0", "s-maxage=0"] {
+                check(status, &[tagged, ("cache-control", word)], Ok(()));
+            }
+            check(status, &[tagged, ("expires", "0")], Ok(()));
+        }
+    }
+
+    /// RFC 9111, 3, last point: what says that it is one user's may be kept for that user, whatever its status.
+    #[test]
+    fn what_is_one_users_is_kept_for_that_user() {
+        let own = Keeper { is_shared: false, ..SHARED };
+        let judged =
+            |keeper, word| judged(keeper, Asked::default(), 403, &[("etag", "\"a\""), ("cache-control", word)]);
+        assert_eq!(judged(own, "private"), Ok(()));
+        assert_eq!(judged(own, "private=\"x\""), Ok(()));
+        assert_eq!(judged(SHARED, "private=\"x\""), Err(NotStoredReason::NoLifetime));
+        // `s-maxage` says nothing to it.
+        assert_eq!(judged(own, "s-maxage=60"), Err(NotStoredReason::NoLifetime));
+    }
+
+    #[test]
+    fn what_had_a_lifetime_is_told_from_what_never_had_one() {
+        let operators = Defaults { lifetime: 60, ..Defaults::default() };
+        let aged = |age| judged_by(operators, SHARED, Asked::default(), 200, &[("age", age)]);
+        assert_eq!((aged("59"), aged("60")), (Ok(()), Err(NotStoredReason::Expired)));
+        check(200, &[("cache-control", "public")], Err(NotStoredReason::NoLifetime));
+    }
+
+    #[test]
+    fn names_and_values_of_headers_count_up_to_the_limit() {
+        let line = |length: usize| "x".repeat(length);
+        // `cache-control: max-age=60` has 23 bytes.
+        check(200, &[fresh("")[0], ("x-long", &line(500 - 23 - 6))], Ok(()));
+        check(200, &[fresh("")[0], ("x-long", &line(500 - 23 - 6 + 1))], Err(NotStoredReason::HeadersTooLarge));
+    }
+
     #[test]
     fn what_the_origin_said_binds() {
         check(200, &fresh("no-store"), Err(NotStoredReason::NoStore));
@@ -182,6 +243,7 @@ mod tests {
     fn a_cookie_is_nobody_elses_unless_the_operator_says_so() {
         let lines = [fresh("")[0], ("set-cookie", "a=b")];
         check(200, &lines, Err(NotStoredReason::SetCookie));
+        check(200, &[fresh("")[0], ("set-cookie2", "a=b")], Err(NotStoredReason::SetCookie));
         let keeper = Keeper { keeps_cookies: true, ..SHARED };
         assert_eq!(judged(keeper, Asked::default(), 200, &lines), Ok(()));
     }

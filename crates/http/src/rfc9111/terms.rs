@@ -6,13 +6,13 @@ use super::{
     SECONDS_MAX,
     age::{age_value, initial_age},
     control::ResponseControl,
-    freshness::{Lifetime, Reckoning, date, lifetime},
+    freshness::{Lifetime, Reckoning, date, lifetime, may_assume},
 };
 
 /// What a cache adds where the origin says nothing. Times in seconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Defaults {
-    /// The lifetime of what has none.
+    /// The lifetime of what has none, where one may be [assumed](super::freshness::may_assume).
     pub lifetime: u64,
     /// No lifetime is longer; none: no such limit.
     pub lifetime_max: Option<u64>,
@@ -69,13 +69,14 @@ impl Terms {
         let reckoning =
             Reckoning { is_shared, reads_expires: !is_targeted, heuristic_percent: defaults.heuristic_percent };
         let life = lifetime(status, headers, control, at, reckoning);
+        let assumed = if may_assume(status, control) { defaults.lifetime } else { 0 };
         let most = defaults.lifetime_max.unwrap_or(SECONDS_MAX);
         // Being told to is what s-maxage means besides its number (RFC 9111, 5.2.2.10).
         let proxy_revalidate = is_shared && (control.proxy_revalidate || control.s_maxage.is_some());
         let terms = Self {
             received_at: at,
             initial_age: initial_age(age_value(headers), date(headers, &header::DATE), at, delay),
-            lifetime: life.seconds().unwrap_or(defaults.lifetime).min(most),
+            lifetime: life.seconds().unwrap_or(assumed).min(most),
             stale_while_revalidate: control.stale_while_revalidate.unwrap_or(defaults.stale_while_revalidate),
             stale_if_error: control.stale_if_error.unwrap_or(defaults.stale_if_error),
             no_cache: control.is_no_cache(),
@@ -109,16 +110,14 @@ mod tests {
     use crate::rfc9111::testing::headers;
 
     fn terms(lines: &[(&str, &str)], is_shared: bool, defaults: Defaults) -> Terms {
+        terms_of(StatusCode::OK, lines, is_shared, defaults)
+    }
+
+    fn terms_of(status: StatusCode, lines: &[(&str, &str)], is_shared: bool, defaults: Defaults) -> Terms {
         let headers = headers(lines);
         let control = ResponseControl::of(&headers);
-        let received = Received {
-            status: StatusCode::OK,
-            headers: &headers,
-            control: &control,
-            is_targeted: false,
-            at: 1_000_000,
-            delay: 1,
-        };
+        let received =
+            Received { status, headers: &headers, control: &control, is_targeted: false, at: 1_000_000, delay: 1 };
         Terms::of(&received, is_shared, &defaults).0
     }
 
@@ -139,6 +138,17 @@ mod tests {
         assert_eq!(terms(&[("cache-control", "max-age=60")], true, defaults).lifetime, 50);
         assert_eq!(terms(&[], true, defaults).stale_if_error, 7);
         assert_eq!(terms(&[("cache-control", "stale-if-error=0")], true, defaults).stale_if_error, 0);
+    }
+
+    /// RFC 9111, 3 and 4.2.2.
+    #[test]
+    fn nothing_is_assumed_of_a_status_that_is_not_heuristically_cacheable() {
+        let defaults = Defaults { lifetime: 5, ..Defaults::default() };
+        let lifetime = |status, lines: &[_]| terms_of(status, lines, false, defaults).lifetime;
+        assert_eq!(lifetime(StatusCode::NOT_FOUND, &[]), 5);
+        assert_eq!(lifetime(StatusCode::FORBIDDEN, &[("cache-control", "private")]), 0);
+        assert_eq!(lifetime(StatusCode::FORBIDDEN, &[("cache-control", "public")]), 5);
+        assert_eq!(lifetime(StatusCode::FORBIDDEN, &[("cache-control", "max-age=9")]), 9);
     }
 
     #[test]

@@ -48,7 +48,8 @@ pub enum Lifetime {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(clippy::struct_excessive_bools, reason = "each is a choice of its own")]
 pub struct OriginLifetime {
-    /// How long a response is fresh that does not say it; zero: it is not fresh without being validated.
+    /// How long a response is fresh that does not say it, if its status is one of which that may be assumed (RFC 9110,
+    /// 15.1: 200, 404 and few others; no 302, 403 or 500); zero: it is not fresh without being validated.
     pub default_ttl: Duration,
     /// How long a response is fresh at most, whatever it says.
     pub ttl_max: Duration,

@@ -347,6 +347,19 @@ async fn every_status_is_kept_with_a_lifetime() {
 }
 
 #[tokio::test]
+async fn what_the_route_assumes_of_a_lifetime_keeps_no_failure_and_no_refusal() {
+    let assumes = OriginLifetime { default_ttl: Duration::from_secs(60), ..OriginLifetime::default() };
+    for status in [302, 403, 500, 503] {
+        let answers = vec![(status, vec![("etag", "\"a\"")], "no"), (200, vec![], "yes")];
+        let script = Script::new(assumes, Sharing::Public, answers).await;
+        let first = script.get(&[]).await;
+        assert!(first.header("cache-status").ends_with("detail=no-lifetime"), "{first:?}");
+        assert_eq!(script.get(&[]).await.body, "yes", "{status}");
+        assert_eq!(seen(&script.get(&[]).await), ("HIT", 200, "yes"));
+    }
+}
+
+#[tokio::test]
 async fn a_write_makes_out_of_date_what_it_names_of_the_same_origin() {
     let fresh = |body| line("max-age=60", &[], body);
     for (status, location, expected) in [(201, "/b", "new"), (201, "http://elsewhere/b", "old"), (500, "/b", "old")] {

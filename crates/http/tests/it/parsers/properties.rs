@@ -60,7 +60,7 @@ fn is_kept(headers: &HeaderMap, is_shared: bool) -> bool {
     let received =
         Received { status: StatusCode::OK, headers, control: &control, is_targeted, at: 1_700_000_000, delay: 0 };
     let (terms, life) = Terms::of(&received, is_shared, &Defaults::default());
-    let keeper = Keeper { is_shared, keeps_cookies: false, has_default: false, header_bytes_max: 1 << 20 };
+    let keeper = Keeper { is_shared, keeps_cookies: false, header_bytes_max: 1 << 20 };
     may_keep(&Asked::default(), StatusCode::OK, headers, &control, (&terms, life), &keeper).is_ok()
 }
 

@@ -55,7 +55,8 @@ pub struct RouteCache {
     /// Who says for how long an answer is fresh.
     #[serde(default)]
     pub lifetime: LifetimeOf,
-    /// How long an answer is fresh. Of `lifetime = "origin"`: where the upstream says nothing.
+    /// How long an answer is fresh. Of `lifetime = "origin"`: where the upstream says nothing, of an
+    /// answer with a status of which that may be assumed (200, 404 and few others; no 302, 403 or 500).
     pub ttl: Option<Span>,
     /// How long at most, whatever the upstream says (`lifetime = "origin"`).
     pub ttl_max: Option<Span>,
