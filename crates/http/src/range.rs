@@ -74,6 +74,8 @@ fn parse(range: &str, length: usize) -> Option<Part> {
         (Some(first), Some(last)) if last < first => return None,
         (Some(first), Some(last)) => first..length.min(last.saturating_add(1)),
         (Some(first), None) if last.is_empty() => first..length,
+        // The end of nothing is all of it (RFC 9110, 14.1.2), and no 206 can say so.
+        (None, Some(1..)) if first.is_empty() && length == 0 => return None,
         (None, Some(count)) if first.is_empty() => length.saturating_sub(count)..length,
         _ => return None,
     };
@@ -132,6 +134,19 @@ mod tests {
     fn what_lies_beyond_the_end_cannot_be_served() {
         for range in ["bytes=10-", "bytes=10-11", "bytes=-0", "bytes=99999999999999999999999-"] {
             check(range, &Part::Unsatisfiable);
+        }
+    }
+
+    /// RFC 9110, 14.1.2.
+    #[test]
+    fn of_nothing_only_its_end_can_be_served() {
+        for (range, expected) in [
+            ("bytes=-5", None),
+            ("bytes=-0", Some(Part::Unsatisfiable)),
+            ("bytes=0-", Some(Part::Unsatisfiable)),
+            ("bytes=0-0", Some(Part::Unsatisfiable)),
+        ] {
+            assert_eq!(parse(range, 0), expected, "{range}");
         }
     }
 
