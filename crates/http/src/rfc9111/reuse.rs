@@ -1,7 +1,5 @@
 //! May a stored response be used? (RFC 9111, 4; RFC 5861; RFC 8246)
 
-use std::fmt;
-
 use super::{control::RequestControl, terms::Terms};
 
 /// What may be done with a stored response that was selected for a request.
@@ -62,17 +60,6 @@ impl Why {
             Self::RequestMaxAge => "request-max-age",
             Self::RequestMinFresh => "request-min-fresh",
         }
-    }
-
-    /// Whether the request alone is the reason: the response is fresh.
-    pub fn is_of_request(self) -> bool {
-        matches!(self, Self::RequestNoCache | Self::RequestMaxAge | Self::RequestMinFresh)
-    }
-}
-
-impl fmt::Display for Why {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
     }
 }
 
@@ -144,6 +131,23 @@ mod tests {
         RequestControl::default()
     }
 
+    /// They stand in `Cache-Status` and count in metrics.
+    #[test]
+    fn every_reason_has_its_word() {
+        for (why, word) in [
+            (Why::Stale, "expired"),
+            (Why::MustRevalidate, "must-revalidate"),
+            (Why::NoCache, "no-cache"),
+            (Why::RequestNoCache, "request-no-cache"),
+            (Why::RequestMaxAge, "request-max-age"),
+            (Why::RequestMinFresh, "request-min-fresh"),
+        ] {
+            assert_eq!(why.as_str(), word);
+        }
+        assert_eq!(StaleUse::MaxStale.as_str(), "max-stale");
+        assert_eq!(StaleUse::WhileRevalidating.as_str(), "stale-while-revalidate");
+    }
+
     #[test]
     fn fresh_until_its_lifetime_is_reached() {
         check(minute(), anything(), 59, Reuse::Fresh);
@@ -158,7 +162,10 @@ mod tests {
         asks(RequestControl { no_cache: true, ..anything() }, 0, Why::RequestNoCache);
         asks(RequestControl { max_age: Some(0), ..anything() }, 0, Why::RequestMaxAge);
         asks(RequestControl { max_age: Some(5), ..anything() }, 6, Why::RequestMaxAge);
-        asks(RequestControl { min_fresh: Some(10), ..anything() }, 51, Why::RequestMinFresh);
+        let lasting = RequestControl { min_fresh: Some(10), ..anything() };
+        asks(lasting, 51, Why::RequestMinFresh);
+        // No less than its age and what is wanted (RFC 9111, 5.2.1.3).
+        check(minute(), lasting, 50, Reuse::Fresh);
         check(minute(), RequestControl { max_age: Some(5), min_fresh: Some(10), ..anything() }, 5, Reuse::Fresh);
     }
 
