@@ -209,9 +209,10 @@ struct Directive<'a> {
 /// What follows a directive's `=`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Argument<'a> {
+    /// As it stands. Who reads it as numbers or names finds out whether it is a token.
     Token(&'a str),
     Quoted(Cow<'a, str>),
-    /// Neither: a space around the `=`, a character that is none of a token's.
+    /// A space stands beside the `=`.
     Invalid,
 }
 
@@ -279,8 +280,7 @@ fn directive(member: &str) -> Directive<'_> {
     let argument = match quoted(argument) {
         _ if is_spaced => Argument::Invalid,
         Some(text) => Argument::Quoted(text),
-        None if !argument.is_empty() && argument.bytes().all(is_token) => Argument::Token(argument),
-        None => Argument::Invalid,
+        None => Argument::Token(argument),
     };
     Directive { name: name.trim_end(), argument: Some(argument) }
 }
@@ -301,11 +301,6 @@ fn quoted(text: &str) -> Option<Cow<'_, str>> {
         }
     }
     Some(Cow::Owned(plain))
-}
-
-/// RFC 9110, 5.6.2.
-fn is_token(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
 #[cfg(test)]
@@ -339,6 +334,24 @@ mod tests {
         check(&[""], &ResponseControl::default());
     }
 
+    /// RFC 9111, 5.2.2; RFC 5861; RFC 8246.
+    #[test]
+    fn each_directive_of_a_response_says_one_thing() {
+        let nothing = ResponseControl::default;
+        check(&["no-store"], &ResponseControl { no_store: true, ..nothing() });
+        check(&["no-cache"], &ResponseControl { no_cache: Some(Fields::All), ..nothing() });
+        check(&["private"], &ResponseControl { private: Some(Fields::All), ..nothing() });
+        check(&["public"], &ResponseControl { public: true, ..nothing() });
+        check(&["must-revalidate"], &ResponseControl { must_revalidate: true, ..nothing() });
+        check(&["proxy-revalidate"], &ResponseControl { proxy_revalidate: true, ..nothing() });
+        check(&["must-understand"], &ResponseControl { must_understand: true, ..nothing() });
+        check(&["immutable"], &ResponseControl { immutable: true, ..nothing() });
+        check(&["max-age=9"], &max_age(9));
+        check(&["s-maxage=9"], &ResponseControl { s_maxage: Some(9), ..nothing() });
+        check(&["stale-while-revalidate=9"], &ResponseControl { stale_while_revalidate: Some(9), ..nothing() });
+        check(&["stale-if-error=9"], &ResponseControl { stale_if_error: Some(9), ..nothing() });
+    }
+
     #[test]
     fn a_number_is_a_token_or_quoted_and_anything_else_is_zero() {
         for (text, expected) in [
@@ -366,6 +379,15 @@ mod tests {
         check(&["x=\"\\\", no-store, y\", max-age=1"], &max_age(1));
     }
 
+    /// RFC 9110, 5.6.4.
+    #[test]
+    fn a_backslash_escapes_within_quotes_alone() {
+        check(&["x=\\, max-age=1"], &max_age(1));
+        check(&["x=\"\\\\\", max-age=1"], &max_age(1));
+        check(&["max-age=\"\\60\""], &max_age(60));
+        assert_eq!(response(&["no-cache=\"\\a\""]).no_cache, Some(named(&["a"])));
+    }
+
     #[test]
     fn of_two_the_first_counts() {
         check(&["max-age=1800, max-age=1"], &max_age(1800));
@@ -385,7 +407,15 @@ mod tests {
         assert_eq!(no_cache("no-cache=\"a, B\""), Some(named(&["a", "b"])));
         assert_eq!(no_cache("no-cache=a"), Some(named(&["a"])));
         assert_eq!(no_cache("no-cache=\"a\", no-cache=\"b\""), Some(named(&["a", "b"])));
-        for all in ["no-cache", "no-cache=\"\"", "no-cache=\"a b\"", "no-cache=\"a\", no-cache", "no-cache=(a)"] {
+        for all in [
+            "no-cache",
+            "no-cache=\"\"",
+            "no-cache=\"a b\"",
+            "no-cache=\"a\", no-cache",
+            "no-cache=(a)",
+            "no-cache=",
+            "no-cache=a/b",
+        ] {
             assert_eq!(no_cache(all), Some(Fields::All), "{all}");
         }
         let both = response(&["no-cache=\"a\", private=\"b\""]);
@@ -404,6 +434,8 @@ mod tests {
         check_request(&[("cache-control", "max-age=x")], RequestControl { max_age: Some(0), ..nothing });
         check_request(&[("cache-control", "max-stale")], RequestControl { max_stale: Some(u64::MAX), ..nothing });
         check_request(&[("cache-control", "max-stale=x")], nothing);
+        check_request(&[("cache-control", "max-stale=9")], RequestControl { max_stale: Some(9), ..nothing });
+        check_request(&[("cache-control", "stale-if-error=9")], RequestControl { stale_if_error: Some(9), ..nothing });
         check_request(
             &[("cache-control", "min-fresh=5, only-if-cached"), ("cache-control", "no-store, no-cache")],
             RequestControl { min_fresh: Some(5), only_if_cached: true, no_store: true, no_cache: true, ..nothing },

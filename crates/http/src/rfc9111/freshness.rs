@@ -152,7 +152,11 @@ mod tests {
         check_with(guessing, 200, &[], Lifetime::None);
         let marked = [modified[0], modified[1], ("cache-control", "public")];
         check_with(guessing, 599, &marked, Lifetime::Heuristic(60));
-        let old = [("last-modified", "Fri, 20 Nov 2020 11:50:00 GMT"), ("date", NOON)];
-        check_with(guessing, 200, &old, Lifetime::Heuristic(HEURISTIC_SECONDS_MAX));
+        for modified in ["Fri, 20 Nov 2020 11:50:00 GMT", "Tue, 10 Nov 2026 11:59:50 GMT"] {
+            let old = [("last-modified", modified), ("date", NOON)];
+            check_with(guessing, 200, &old, Lifetime::Heuristic(24 * 3600));
+        }
+        let younger = [("last-modified", "Tue, 10 Nov 2026 12:00:10 GMT"), ("date", NOON)];
+        check_with(guessing, 200, &younger, Lifetime::Heuristic(24 * 3600 - 1));
     }
 }

@@ -122,9 +122,16 @@ mod tests {
         named("http://HOST:80/x", "/x");
         named("//host:80?d", "/?d");
         check("POST", 201, &[("location", "/x"), ("content-location", "/y")], &["/a/b?c", "/x", "/y"]);
-        for foreign in ["http://other/x", "//host/x", "mailto:a", "http:/x", "#z", "", "\u{e9}"] {
+        for foreign in ["http://other/x", "//host/x", "ftp://host:80/x", "mailto:a", "http:/x", "#z", "", "\u{e9}"] {
             check("POST", 200, &[("content-location", foreign)], &["/a/b?c"]);
         }
+    }
+
+    /// RFC 9111, 4.4: nothing of another origin is made out of date; and who is not known has none.
+    #[test]
+    fn where_no_authority_is_known_none_is_the_same() {
+        let named = headers(&[("location", "http:///x"), ("content-location", "/y")]);
+        assert_eq!(targets(&Method::POST, StatusCode::OK, "", "/a", &named), ["/a", "/y"]);
     }
 
     #[test]

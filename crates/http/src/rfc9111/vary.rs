@@ -175,7 +175,9 @@ mod tests {
         assert!(same("foo", &["1, 2"], &["1", "2"]));
         assert!(same("foo", &["1,2"], &[" 1, 2 "]));
         assert!(same("foo", &["a b ,\tc"], &["a b,c"]));
-        assert!(same("foo", &["\"a\\\" , b\" , c"], &["\"a\\\" , b\",c"]));
+        for quoted in ["\"a\"", "\"ab\"", "\"\"", "\"a\\\" , b\""] {
+            assert!(same("foo", &[&format!("{quoted} , c")], &[&format!("{quoted},c")]), "{quoted}");
+        }
     }
 
     #[test]
@@ -203,6 +205,26 @@ mod tests {
             assert!(!same("accept-language", &[one], &[other]), "{one} and {other}");
         }
         assert!(!same("accept-encoding", &["identity;q=0"], &["identity"]));
+    }
+
+    /// RFC 9110, 12.4.2.
+    #[test]
+    fn a_weight_has_at_most_three_digits_and_is_at_most_one() {
+        for (text, expected) in [
+            ("0", 0),
+            ("0.", 0),
+            ("0.5", 500),
+            ("0.05", 50),
+            ("0.005", 5),
+            ("0.999", 999),
+            ("1", 1000),
+            ("1.000", 1000),
+        ] {
+            assert_eq!(thousandths(text.as_bytes()), Some(expected), "{text}");
+        }
+        for none in ["", ".5", "0.1234", "0.0000", "0.+1", "0.x", "1.001", "2", "-0", "00", "1.0000"] {
+            assert_eq!(thousandths(none.as_bytes()), None, "{none}");
+        }
     }
 
     proptest! {
