@@ -351,6 +351,7 @@ pub(crate) const VARY: HeaderName = header::VARY;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::route::GroupHeader;
 
     fn table(patterns: &[&'static str]) -> Result<RoutePolicies, RouteError> {
         patterns
@@ -445,5 +446,29 @@ mod tests {
         let routes = routes.identified_by(["cookie", "accept", "x-client-account-id"]).build().unwrap();
         assert_eq!(routes.vary(), "accept, accept-language, cookie, x-client-account-id");
         assert_eq!(routes.vary_on().len(), 2);
+        assert_eq!(routes.identified_by(), ["cookie", "accept", "x-client-account-id"]);
+    }
+
+    #[test]
+    fn a_route_is_known_by_its_place_in_the_table() {
+        let table = table(&["/b", "/a", "/a/{id}"]).unwrap();
+        for (at, path) in ["/b", "/a", "/a/7"].into_iter().enumerate() {
+            assert_eq!(table.find(path).unwrap().index(), at, "{path}");
+        }
+    }
+
+    #[test]
+    fn public_responses_are_in_groups_where_a_public_route_or_its_service_names_some() {
+        let check = |sharing, groups: &[&str], from: &[GroupHeader], expected| {
+            let policy = RoutePolicy::uncached("a").sharing(sharing);
+            let policy = policy.groups(groups.iter().copied()).groups_from(from.iter().copied());
+            let table = RoutePolicies::builder().route("/a", policy).build().unwrap();
+            assert_eq!(table.has_public_groups(), expected, "{sharing:?} {groups:?} {from:?}");
+        };
+        check(Sharing::Public, &["a"], &[], true);
+        check(Sharing::Public, &[], &[GroupHeader::CacheGroups], true);
+        check(Sharing::Public, &["a"], &[GroupHeader::CacheGroups], true);
+        check(Sharing::Public, &[], &[], false);
+        check(Sharing::Tenant, &["a"], &[GroupHeader::CacheGroups], false);
     }
 }

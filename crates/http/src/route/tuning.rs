@@ -82,6 +82,10 @@ mod tests {
             .route("/b", RoutePolicy::uncached("b"))
             .build()
             .unwrap();
+        assert_eq!(
+            table.iter().map(|(pattern, policy)| (pattern, &*policy.entity)).collect::<Vec<_>>(),
+            [("/a", "a"), ("/b", "b")]
+        );
         let tuning = Tuning::default();
         let [a, b] = ["/a", "/b"].map(|path| table.find(path).unwrap());
         assert_eq!(tuning.of(a), RouteSettings::default());
