@@ -249,6 +249,19 @@ mod tests {
     }
 
     #[test]
+    fn nothing_that_makes_a_request_conditional_or_partial_is_passed_on() {
+        let names =
+            ["if-match", "if-none-match", "if-modified-since", "if-unmodified-since", "if-range", "range", "accept"];
+        let mut headers = HeaderMap::new();
+        for name in names {
+            headers.append(name, HeaderValue::from_static("\"v\""));
+            headers.append(name, HeaderValue::from_static("\"w\""));
+        }
+        Preconditions::strip(&mut headers);
+        assert_eq!(headers.keys().collect::<Vec<_>>(), ["accept"]);
+    }
+
+    #[test]
     fn strong_means_one_quoted_tag() {
         for (etag, strong) in [("\"a\"", true), ("\"\"", true), ("W/\"a\"", false), ("a", false), ("\"a\"b\"", false)] {
             assert_eq!(is_strong(&HeaderValue::from_static(etag)), strong, "{etag}");

@@ -283,6 +283,23 @@ mod tests {
     }
 
     #[test]
+    fn a_bypass_tells_its_own_reason() {
+        for reason in ["no-identity", "route", "off", "route", "no-identity"] {
+            let status = format!("Unstale; fwd=bypass; detail={reason}");
+            check(Account::Bypass { reason }, "BYPASS", &status, "cache;desc=\"BYPASS\"");
+        }
+    }
+
+    #[test]
+    fn only_a_hit_is_fresh_for_some_time() {
+        let seconds = |account: Account| account.fresh_for().map(|left| left.as_secs());
+        assert_eq!(seconds(Account::Hit { ttl: 297 }), Some(297));
+        assert_eq!(seconds(Account::Hit { ttl: -1 }), None);
+        assert_eq!(seconds(Account::Stale { ttl: -1, reason: "grace" }), None);
+        assert_eq!(seconds(Account::Bypass { reason: "route" }), None);
+    }
+
+    #[test]
     fn every_way_has_its_words() {
         check(Account::Hit { ttl: 297 }, "HIT", "Unstale; hit; ttl=297", "cache;desc=\"HIT\"");
         let stale = Account::Stale { ttl: -3, reason: "grace" };

@@ -221,6 +221,14 @@ mod tests {
         let (first, other) = (made(Variant::FIRST), made(Variant::selected(7)));
         assert_eq!(of_variant(&first, 7).raw(), other.raw());
         assert_eq!(of_variant(&made(Variant::selected(1 << 99)), 7).raw(), other.raw());
+        assert_eq!((Variant::FIRST.digest(), Variant::selected(7).digest()), (None, Some(7)));
+        assert_eq!(url_hash(&first), url_hash(&other));
+        let (elsewhere, shared) = ("/a?b=2".parse().unwrap(), Owner::Tenant(identity.tenant()));
+        let elsewhere = url::normalise(&elsewhere, &Query::All, 2048).unwrap();
+        let others = of(Owner::Principal(&identity), "host", &elsewhere, Variant::FIRST);
+        for different in [others, of(shared, "host", &url, Variant::FIRST)] {
+            assert_ne!(url_hash(&first), url_hash(&different));
+        }
     }
 
     #[test]

@@ -121,6 +121,19 @@ mod tests {
         assert!(!WantedRange::default().is_plain());
     }
 
+    /// RFC 9110, 14.2: of what is said twice nobody knows which is meant.
+    #[test]
+    fn a_range_is_wanted_if_it_is_said_once() {
+        let wanted = |lines: &[&'static str]| {
+            let mut headers = HeaderMap::new();
+            lines.iter().for_each(|line| _ = headers.append(header::RANGE, HeaderValue::from_static(line)));
+            WantedRange::of(&headers)
+        };
+        assert!(wanted(&["bytes=0-1"]).is_any() && !wanted(&[]).is_any());
+        let twice = wanted(&["bytes=0-1", "bytes=0-1"]);
+        assert!(!twice.is_any() && twice.part(&HeaderValue::from_static("\"v1\""), 10) == Part::Whole);
+    }
+
     #[test]
     fn one_range_is_served() {
         check("bytes=0-3", &Part::Bytes(0..4));

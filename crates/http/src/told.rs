@@ -96,6 +96,17 @@ mod tests {
     }
 
     #[test]
+    fn what_a_later_hop_may_write_anew_selects_nothing() {
+        let is_changed = |name| is_changed_on_the_way(&HeaderName::from_static(name));
+        for name in OF_CLIENT.into_iter().chain(["forwarded", "via"]) {
+            assert!(is_changed(name), "{name}");
+        }
+        for name in ["accept", "cookie", "x-forwarded-host", "x-forwarded-proto", "x-host"] {
+            assert!(!is_changed(name), "{name}");
+        }
+    }
+
+    #[test]
     fn a_client_is_told_by_addresses() {
         let mut map = headers(&[("x-forwarded-for", "1.2.3.4"), ("x-real-ip", "1.2.3.4"), ("x-forwarded-host", "a")]);
         strip_client(&mut map);

@@ -315,6 +315,19 @@ mod tests {
     }
 
     #[test]
+    fn what_was_looked_up_has_its_text_whatever_it_holds() {
+        assert_eq!(super::text("/a", None, &Query::All), "/a");
+        assert_eq!(super::text("/a//b", Some("d=1&c=2"), &Query::All), "/a//b?c=2&d=1");
+        assert_eq!(super::text("/a", Some("d=1&c=2"), &Query::only(["d"])), "/a?d=1");
+        for (uri, query) in [("/a?d=1&c=2", Some("c=2&d=1")), ("/a", None), ("/a?", Some(""))] {
+            let parsed: Uri = uri.parse().unwrap();
+            let looked_up = normalise(&parsed, &Query::All, 2048).unwrap();
+            assert_eq!((looked_up.path(), looked_up.query()), ("/a", query));
+            assert_eq!(super::text(parsed.path(), parsed.query(), &Query::All), looked_up.to_string(), "{uri}");
+        }
+    }
+
+    #[test]
     fn a_long_url_has_no_text() {
         let url = |length: usize| format!("/{}", "a".repeat(length - 1)).parse::<Uri>().unwrap();
         assert!(normalise(&url(100), &Query::All, 100).is_ok());

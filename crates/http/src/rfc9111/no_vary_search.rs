@@ -212,6 +212,25 @@ mod tests {
     }
 
     #[test]
+    fn what_is_written_is_read_back() {
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        let check = |key_order, counted, text: &str| {
+            let search = Search { key_order, counted };
+            assert_eq!(search.to_string(), text);
+            assert_eq!(Search::parse(text), Some(search), "{text}");
+        };
+        check(false, Counted::All, "key-order=?0");
+        check(true, Counted::All, "key-order");
+        check(
+            true,
+            Counted::AllBut(names(&["a", "b c", "\u{e9}\""])),
+            r#"key-order, params=("a" "b%20c" "%C3%A9%22")"#,
+        );
+        check(false, Counted::Only(names(&["a", "b"])), r#"key-order=?0, params, except=("a" "b")"#);
+        check(false, Counted::Only(Vec::new()), "key-order=?0, params, except=()");
+    }
+
+    #[test]
     fn what_is_malformed_says_nothing() {
         for said in [
             "",

@@ -122,6 +122,10 @@ mod tests {
         {
             check(none, None);
         }
+        // Digits and nothing else (RFC 9110, 14.4).
+        for none in ["bytes +4-9/10", "bytes 4-+9/10", "bytes 4-9/+10", "bytes 4 -9/10", "bytes -9/10"] {
+            check(none, None);
+        }
         check("bytes 0-99999999999999999999/999999999999999999999", None);
     }
 
@@ -154,6 +158,7 @@ mod tests {
         assert_eq!(missing(held(5, 10, 10)).as_deref(), Some("bytes=0-4"));
         assert_eq!(missing(held(2, 5, 10)), None);
         assert_eq!(missing(held(0, 10, 10)), None);
+        assert!(held(0, 10, 10).is_whole() && !held(0, 9, 10).is_whole() && !held(1, 10, 10).is_whole());
     }
 
     #[test]

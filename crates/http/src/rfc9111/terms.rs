@@ -140,6 +140,24 @@ mod tests {
         assert_eq!(terms(&[("cache-control", "stale-if-error=0")], true, defaults).stale_if_error, 0);
     }
 
+    /// RFC 9213, 2.2.
+    #[test]
+    fn a_targeted_field_goes_before_expires() {
+        let headers = headers(&[("expires", "Fri, 20 Nov 2026 12:00:00 GMT")]);
+        let control = ResponseControl::default();
+        let received = Received {
+            status: StatusCode::OK,
+            headers: &headers,
+            control: &control,
+            is_targeted: true,
+            at: 1_000_000,
+            delay: 0,
+        };
+        assert_eq!(Terms::of(&received, true, &Defaults::default()).1, Lifetime::None);
+        let general = Received { is_targeted: false, ..received };
+        assert!(matches!(Terms::of(&general, true, &Defaults::default()).1, Lifetime::Explicit(1..)));
+    }
+
     /// RFC 9111, 3 and 4.2.2.
     #[test]
     fn nothing_is_assumed_of_a_status_that_is_not_heuristically_cacheable() {
