@@ -141,6 +141,18 @@ mod tests {
     }
 
     #[test]
+    fn a_statement_is_read_back_by_the_word_that_triggers_write() {
+        for (kind, word) in
+            [(StatementKind::Insert, "insert"), (StatementKind::Update, "update"), (StatementKind::Delete, "delete")]
+        {
+            assert_eq!((kind.as_str(), StatementKind::parse(word)), (word, Some(kind)));
+        }
+        for none in ["", "truncate", "Delete"] {
+            assert_eq!(StatementKind::parse(none), None, "{none:?}");
+        }
+    }
+
+    #[test]
     fn what_is_declared_is_not_forgotten_and_the_rest_is_told_once() {
         check(&["flow 1"], &[row("flow 1", &[])], &[]);
         check(&["flow 2"], &[row("flow 1", &[]), row("flows", &[]), row("flow 1", &["x"])], &["flow 1", "flows"]);

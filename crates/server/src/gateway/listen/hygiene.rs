@@ -234,6 +234,9 @@ mod tests {
         check("http://a.example/x", &[("host", "A.Example")], Ok(()));
         check("http://a.example/x", &[("host", "b.example")], Err(Refusal::HostDisagrees));
         check("http://a.example/x", &[], Err(Refusal::NoHost));
+        // Said twice alike, and still no host (RFC 9110 §4.2.4).
+        check("http://u@a/x", &[("host", "u@a")], Err(Refusal::BadHost));
+        check("http://a/x", &[("host", "a b")], Err(Refusal::BadHost));
         check("ftp://a/", &[("host", "a")], Err(Refusal::BadScheme));
         check("a:80", &[("host", "a:80")], Err(Refusal::BadTarget));
         check("*", &[("host", "a")], Err(Refusal::BadTarget));
@@ -282,6 +285,25 @@ mod tests {
         assert_eq!(cleaned(Version::HTTP_11, "CONNECT", "a:80", &[("host", "a:80")]), Err(Refusal::Method));
         check("/", &[("host", "a"), ("expect", "more")], Err(Refusal::Expectation));
         check("/", &[("host", "a"), ("expect", "100-Continue")], Ok(()));
+    }
+
+    #[test]
+    fn a_refusal_has_its_status_and_says_what_to_do() {
+        let named = Refusal::Named(NamedInVain(header::HOST));
+        for (refusal, status, kind, told) in [
+            (Refusal::Method, 501, "not-implemented", "Use another method"),
+            (Refusal::TransferCoding, 501, "not-implemented", "with Content-Length"),
+            (Refusal::Expectation, 417, "expectation-failed", "Leave it out"),
+            (Refusal::NoHost, 400, "bad-request", "Send the Host header"),
+            (Refusal::ManyHosts, 400, "bad-request", "once"),
+            (Refusal::PathByte(b'\\'), 400, "bad-request", "0x5c"),
+            (named, 400, "bad-request", "must not name host"),
+        ] {
+            let problem = refusal.problem();
+            assert_eq!(problem.status().as_u16(), status, "{refusal:?}");
+            assert_eq!(problem.kind(), format!("/problems/{kind}"), "{refusal:?}");
+            assert!(refusal.detail().contains(told), "{refusal:?}: {}", refusal.detail());
+        }
     }
 
     #[test]

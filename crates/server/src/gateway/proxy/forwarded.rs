@@ -267,9 +267,22 @@ mod tests {
         let read = Bytes::from(vec![b'a'; 8000]);
         let host = HeaderValue::from_maybe_shared(read.slice(..12)).unwrap();
         let text = HopText::of(&Hop { peer: None, https: true, host: Some(&host), trusted: false });
-        assert!(text.is_for(Some(&host)));
+        assert!(text.is_for(Some(&host)) && !text.is_for(Some(&HOST)) && !text.is_for(None));
         drop(host);
         assert!(read.is_unique(), "what a connection has read is held");
+    }
+
+    /// RFC 9110 §7.6.3: by which version the request was received.
+    #[test]
+    fn via_names_the_version_that_was_spoken() {
+        let edge = Via::new("edge").unwrap();
+        for (version, expected) in
+            [(Version::HTTP_10, "1.0 edge"), (Version::HTTP_11, "1.1 edge"), (Version::HTTP_2, "2.0 edge")]
+        {
+            let mut headers = HeaderMap::new();
+            add_via(&mut headers, version, &edge).unwrap();
+            assert_eq!(headers["via"], expected);
+        }
     }
 
     #[test]

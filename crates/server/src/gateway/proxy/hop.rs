@@ -228,6 +228,15 @@ mod tests {
         check_stripped(&[("connection", ", ,  (bad)"), ("accept", "*/*")], &["accept"]);
     }
 
+    /// RFC 9110 §7.6.1. Nobody refuses an answer for what it names, and its length stays for who judges the framing.
+    #[test]
+    fn what_an_answer_names_goes_with_its_connection() {
+        let mut answer =
+            headers(&[("connection", "x-a, content-length"), ("x-a", "1"), ("x-b", "1"), ("content-length", "3")]);
+        strip(&mut answer);
+        assert_eq!(answer, headers(&[("x-b", "1"), ("content-length", "3")]));
+    }
+
     #[test]
     fn what_is_for_the_server_cannot_be_named() {
         for name in ["Host", "authorization", "COOKIE", "content-length"] {
