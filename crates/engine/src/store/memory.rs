@@ -275,3 +275,21 @@ impl Store for MemoryStore {
         .boxed()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As the store of a single process does, whose L1 holds the entries.
+    #[test]
+    fn a_store_that_keeps_no_entries_loses_its_log_all_the_same() {
+        let store = MemoryStore::default();
+        let [lost, other] = store.partitions().all().take(2).collect::<Vec<_>>()[..] else { panic!("two partitions") };
+        let told = [lost, other].map(|partition| store.append_now(partition, Vec::new(), Bytes::new()));
+        let head = store.start_anew(lost).now_or_never().expect("nothing waits here").unwrap();
+        assert!(head.epoch != told[0].epoch && head.sequence == Sequence(0), "{head:?}");
+        let page = |after| store.read_log_now(after, 9);
+        assert!(matches!(page(told[0]), LogPage::NewEpoch { head: told } if told == head));
+        assert!(matches!(page(told[1]), LogPage::Records(records) if records.is_empty()), "another partition's stays");
+    }
+}

@@ -326,6 +326,8 @@ async fn tenants_are_told_what_they_have() {
     uncompressed.limits.compress_bytes_min = usize::MAX;
     let store = RedisStore::new(uncompressed).unwrap();
     let other = RedisStore::new(settings(&server, "other")).unwrap();
+    let empty = store.tenant_usage(u64::MAX).await.unwrap();
+    assert!(empty.complete && empty.tenants.is_empty(), "{empty:?}");
     let tenants = ["small", "large", "none"].map(|name| Tenant::new(name).unwrap());
     let fill = async |store: &RedisStore, tenant: &Tenant, number: usize, bytes: usize| {
         let base = store.head(store.partitions().of(tenant)).await.unwrap();

@@ -191,3 +191,27 @@ fn head_and_rest(partition: Partition, answer: Value) -> Result<(Position, Vec<V
     values.drain(..2);
     Ok((Position { partition, epoch: Epoch(epoch), sequence: Sequence(sequence) }, values))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{position::PartitionCount, tag::Tag};
+
+    #[test]
+    fn two_records_of_one_position_say_that_the_log_has_gone_back() {
+        let partitions = PartitionCount::new(2).unwrap();
+        let (moves, seen) = (Moves::new(partitions), Seen::new(partitions));
+        let at = |sequence| Position { partition: Partition(1), epoch: Epoch(7), sequence: Sequence(sequence) };
+        let record = |id: u64| {
+            Arc::new(Record { position: at(5), tags: vec![Tag::shared("flow", id).id()], note: Bytes::new() })
+        };
+        seen.note(at(4));
+        for told in [record(1), record(1)] {
+            hear(&moves, &seen, told);
+            assert_eq!(seen.newest(Partition(1)), Some(at(5)));
+        }
+        hear(&moves, &seen, record(2));
+        let next = at(6);
+        assert!(has_gone_back(seen.newest(Partition(1)), next, true), "its sequences are used twice");
+    }
+}

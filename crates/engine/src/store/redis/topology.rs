@@ -347,3 +347,30 @@ async fn view_of(server: &Server) -> RedisResult<View> {
     View::parse(&info, answer()?, &server.address)
         .ok_or_else(|| RedisError::from((ErrorKind::Client, "the answer of CLUSTER SLOTS is of another form")))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        key::CacheVersion,
+        position::PartitionCount,
+        store::redis::settings::{RedisLimits, RedisTls},
+    };
+
+    #[test]
+    fn of_servers_that_are_named_without_end_the_oldest_is_forgotten() {
+        let target = Target::parse("redis+cluster://127.0.0.1:1").unwrap();
+        let access = Access::new(&target, &RedisTls::default(), &RedisLimits::default()).unwrap();
+        let names = Names::new("test", CacheVersion::default(), PartitionCount::DEFAULT);
+        let topology = Topology::new(target, access.clone(), access, Duration::from_secs(1), &names);
+        let named = |number: usize| topology.server(Address { host: format!("server-{number}"), port: 6379 });
+        let (first, second) = (named(0), named(1));
+        assert!(Arc::ptr_eq(&named(0), &first), "each has one connection");
+        for number in 2..=KNOWN_MAX {
+            named(number);
+        }
+        assert_eq!(topology.known.lock().len(), KNOWN_MAX);
+        assert!(Arc::ptr_eq(&named(1), &second) && !Arc::ptr_eq(&named(0), &first));
+        assert_eq!(topology.known.lock().len(), KNOWN_MAX);
+    }
+}
