@@ -5,12 +5,16 @@
 //! cores, so that its own work is part of the times. Each user reads the list of flows once, so that all of them are
 //! concerned by a flow's new name. `make bench-sockets` runs it; it wants 11,000 open files for each of the two.
 //!
+//! The floor is measured beside it, in the same run: a process that does nothing but send the same message to as many bare
+//! connections, with plain blocking sends of two threads.
+//!
 //! The process that is measured has signed nobody in: hashing a password takes megabytes, which an allocator keeps, and the
 //! sockets would fit in what was kept and seem to weigh nothing. Another one does that before, on the same data.
 #![allow(clippy::unwrap_used, clippy::cast_precision_loss, missing_docs, reason = "a benchmark")]
 
 use std::{
     fmt::Write as _,
+    io::BufRead as _,
     net::{Ipv4Addr, SocketAddr},
     process::{Child, Command, Stdio},
     sync::Arc,
@@ -34,11 +38,16 @@ use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpSocket, TcpStream},
     sync::mpsc,
+    task::JoinSet,
     time::{sleep, timeout},
 };
 use tokio_tungstenite::{
     WebSocketStream, client_async_with_config,
-    tungstenite::{Message, client::IntoClientRequest as _, protocol::WebSocketConfig},
+    tungstenite::{
+        Message,
+        client::IntoClientRequest as _,
+        protocol::{self, WebSocketConfig},
+    },
 };
 use unstale::{
     Cache, MemoryStore,
@@ -54,10 +63,15 @@ const WRITES: usize = 20;
 /// Users that are signed in at a time.
 const AT_ONCE: usize = 8;
 const ADMIN: &str = "admin@acme.test";
+/// Set in the process that is the floor.
+const BARE: &str = "BENCH_BARE";
 /// Nobody needs longer to be told.
 const TOLD_WITHIN: Duration = Duration::from_secs(20);
 
 fn main() {
+    if std::env::var_os(BARE).is_some() {
+        return bare::serve();
+    }
     // As many threads as cores: the server has as many.
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     runtime.block_on(measure());
@@ -95,16 +109,16 @@ async fn measure() {
         .await;
     let before = server.memory_kb();
     let (tell, mut told) = mpsc::unbounded_channel();
+    let mut listeners = JoinSet::new();
     for number in 0..SOCKETS {
         let person = &people[number / SOCKETS_OF_USER];
-        tokio::spawn(listen(number, person.socket().await, tell.clone()));
+        listeners.spawn(listen(number, person.socket().await, tell.clone()));
     }
     let connected = server.memory_kb();
 
     let mut rounds = Vec::new();
     for number in 0..WRITES {
-        // What came of the round before is over.
-        while timeout(Duration::from_millis(500), told.recv()).await.is_ok() {}
+        quiet(&mut told).await;
         let answered =
             admin.patch(&format!("/discovery/flows/{flow}"), &json!({ "name": format!("Flow {number}") })).await;
         rounds.push(Round::hear(answered, &mut told).await);
@@ -120,6 +134,106 @@ async fn measure() {
     println!("a socket weighs {:.1} KB, {:.1} KB after the writes", each(connected), each(after));
     println!("the server held {} MB without a socket, {} MB at the end", before / 1024, after / 1024);
     drop(server);
+    // Their open files are wanted for the next ones.
+    listeners.join_all().await;
+
+    let rounds = floor().await;
+    println!("\nplain sends of the same message to {SOCKETS} bare connections; milliseconds after its answer");
+    println!("| | median of the writes | best | worst |\n|---|---|---|---|");
+    row("half of them told", &rounds, |round| round.at(0.5));
+    row("the last one told", &rounds, |round| round.at(1.0));
+}
+
+/// Waits until what came of the round before is over.
+async fn quiet(told: &mut mpsc::UnboundedReceiver<(usize, Instant)>) {
+    while timeout(Duration::from_millis(500), told.recv()).await.is_ok() {}
+}
+
+/// The same rounds, with a server that does nothing else.
+async fn floor() -> Vec<Round> {
+    let mut command = leashed(std::env::current_exe().unwrap());
+    let process = command.env(BARE, "1").stdout(Stdio::piped()).spawn().unwrap();
+    let mut server = Server { process, at: (Ipv4Addr::LOCALHOST, 0).into() };
+    let mut line = String::new();
+    std::io::BufReader::new(server.process.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    server.at = line.trim().parse().unwrap();
+
+    let mut asking = TcpStream::connect(server.at).await.unwrap();
+    let (tell, mut told) = mpsc::unbounded_channel();
+    for number in 0..SOCKETS {
+        let connection = TcpStream::connect(server.at).await.unwrap();
+        let socket = WebSocketStream::from_raw_socket(connection, protocol::Role::Client, Some(small())).await;
+        tokio::spawn(listen(number, socket, tell.clone()));
+    }
+    let mut rounds = Vec::new();
+    for _ in 0..WRITES {
+        quiet(&mut told).await;
+        asking.write_all(b"?").await.unwrap();
+        asking.read_exact(&mut [0]).await.unwrap();
+        rounds.push(Round::hear(Instant::now(), &mut told).await);
+    }
+    rounds
+}
+
+/// What this process does is part of the times: it is to do little.
+fn small() -> WebSocketConfig {
+    WebSocketConfig::default().read_buffer_size(1024)
+}
+
+/// The process that is the floor.
+mod bare {
+    use std::{
+        io::{Read as _, Write as _},
+        net::{Ipv4Addr, TcpListener, TcpStream},
+        sync::Barrier,
+        thread,
+    };
+
+    use super::SOCKETS;
+
+    /// As many as cores.
+    const THREADS: usize = 2;
+
+    /// Says where it listens, takes the one who asks and then all others, and tells them whenever it is asked.
+    pub(super) fn serve() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        println!("{}", listener.local_addr().unwrap());
+        let accept = || {
+            let (connection, _) = listener.accept().unwrap();
+            connection.set_nodelay(true).unwrap();
+            connection
+        };
+        let mut asking = accept();
+        let sockets: Vec<TcpStream> = (0..SOCKETS).map(|_| accept()).collect();
+        let (message, asked) = (message(), Barrier::new(THREADS + 1));
+        thread::scope(|scope| {
+            for mine in sockets.chunks(SOCKETS.div_ceil(THREADS)) {
+                scope.spawn(|| {
+                    loop {
+                        asked.wait();
+                        mine.iter().for_each(|socket| (&*socket).write_all(&message).unwrap());
+                    }
+                });
+            }
+            while asking.read_exact(&mut [0]).is_ok() {
+                asking.write_all(b"!").unwrap();
+                asked.wait();
+            }
+            // Nobody asks any more; the threads wait for ever.
+            std::process::exit(0);
+        });
+    }
+
+    /// A frame (RFC 6455, section 5.2) as the platform's are.
+    fn message() -> Vec<u8> {
+        let text = format!(
+            r#"{{"type":"cache_invalidation","position":"0.19aa0c5e5b2a0001.2a","groups":["{}"],"jitter_ms":1000,"data":{}}}"#,
+            "0".repeat(24),
+            r#"{"entity":"flow","id":"01a1fc9e-2ecc-7696-9bef-19ce524bfd00","change":"updated"}"#
+        );
+        let length = u16::try_from(text.len()).unwrap().to_be_bytes();
+        [&[0x81, 126, length[0], length[1]], text.as_bytes()].concat()
+    }
 }
 
 fn row(what: &str, rounds: &[Round], of: impl Fn(&Round) -> f64) {
@@ -245,10 +359,8 @@ impl Person {
     async fn socket(&self) -> WebSocketStream<TcpStream> {
         let mut request = format!("ws://{}/api/v1/events", self.server).into_client_request().unwrap();
         request.headers_mut().insert("authorization", format!("Bearer {}", self.token).parse().unwrap());
-        // What this process does is part of the times: it is to do little.
-        let small = WebSocketConfig::default().read_buffer_size(1024);
         let connection = self.connect().await;
-        let (mut socket, _) = client_async_with_config(request, connection, Some(small)).await.unwrap();
+        let (mut socket, _) = client_async_with_config(request, connection, Some(small())).await.unwrap();
         let hello = socket.next().await.unwrap().unwrap();
         assert!(hello.to_text().unwrap().contains("\"hello\""), "{hello}");
         socket
