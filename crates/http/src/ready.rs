@@ -6,7 +6,7 @@
 //! # Invariants
 //! - A copy is what the layer would make anew: it is used only with the same `Cache-Control` and `Vary`.
 //! - There are never more heads than [`HEADS_MAX`], however many responses are kept.
-//! - The fields that differ stand where they stood in the head that was kept, and are found without a search.
+//! - The fields that differ stand where they stood in the head that was kept, and are found in one walk to the last of them.
 
 use std::sync::{
     Arc, OnceLock,
@@ -50,11 +50,11 @@ struct Ready {
 #[derive(Debug, PartialEq)]
 pub(crate) struct ReadyHead {
     headers: HeaderMap,
-    /// Which of its values is that of each field that differs.
-    places: [usize; 2],
+    /// How many values stand before that of each field that differs, from the one before it on.
+    steps: [usize; 2],
 }
 
-/// What differs between one hit and the next.
+/// What differs between one hit and the next, in the order in which it is told.
 const DIFFERING: [HeaderName; 2] = [X_CACHE_HITS, CACHE_STATUS];
 
 impl ReadyHeads {
@@ -95,21 +95,23 @@ impl Drop for Ready {
 }
 
 impl ReadyHead {
-    /// Of a hit's head; none if it lacks what differs.
+    /// Of a hit's head; none if it lacks what differs, or has it in another order.
     fn of(headers: &HeaderMap) -> Option<Self> {
-        let mut places = [0; 2];
-        for (place, name) in places.iter_mut().zip(&DIFFERING) {
-            *place = headers.iter().position(|(own, _)| own == name)?;
+        let mut names = headers.iter().map(|(name, _)| name);
+        let mut steps = [0; 2];
+        for (step, name) in steps.iter_mut().zip(&DIFFERING) {
+            *step = names.position(|own| own == name)?;
         }
-        Some(Self { headers: headers.clone(), places })
+        Some(Self { headers: headers.clone(), steps })
     }
 
     /// The head of another hit.
     pub(crate) fn of_hit(&self, hits: HeaderValue, status: HeaderValue) -> HeaderMap {
         // A copy has its values in the same order.
         let mut headers = self.headers.clone();
-        for (place, value) in self.places.into_iter().zip([hits, status]) {
-            *headers.values_mut().nth(place).expect("the copy has as many values") = value;
+        let mut values = headers.values_mut();
+        for (step, value) in self.steps.into_iter().zip([hits, status]) {
+            *values.nth(step).expect("the copy has as many values") = value;
         }
         headers
     }
@@ -159,13 +161,19 @@ mod tests {
     #[test]
     fn a_head_that_does_not_say_what_differs_is_not_kept() {
         for name in DIFFERING {
-            let (heads, ready) = (Heads::default(), ReadyHeads::default());
             let mut headers = head("3", "hit");
             headers.remove(name);
-            ready.keep(&heads, Form::Whole, &headers, &value("private"), &value("accept"));
-            assert_eq!(ready.get(Form::Whole, &value("private"), &value("accept")), None);
-            assert_eq!(heads.0.load(Relaxed), 0);
+            check_not_kept(&headers);
         }
+        let other_order = [(CACHE_STATUS, "hit"), (X_CACHE_HITS, "3")];
+        check_not_kept(&other_order.into_iter().map(|(name, text)| (name, value(text))).collect());
+    }
+
+    fn check_not_kept(headers: &HeaderMap) {
+        let (heads, ready) = (Heads::default(), ReadyHeads::default());
+        ready.keep(&heads, Form::Whole, headers, &value("private"), &value("accept"));
+        assert_eq!(ready.get(Form::Whole, &value("private"), &value("accept")), None);
+        assert_eq!(heads.0.load(Relaxed), 0);
     }
 
     #[test]
