@@ -45,6 +45,14 @@ struct Passed {
 }
 
 impl<F, B: Body, E> ResponseFuture<F, B, E> {
+    /// The answer, if it is there before anything was waited for: for who tells of answers.
+    pub fn at_once(&self) -> Option<&Response<CacheBody<B>>> {
+        match &self.state {
+            State::Ready { response } => response.as_deref(),
+            State::Passed { .. } | State::Boxed { .. } => None,
+        }
+    }
+
     pub(crate) fn ready(response: Response<CacheBody<B>>) -> Self {
         Self { state: State::Ready { response: Some(Box::new(response)) } }
     }

@@ -133,12 +133,13 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, request: Request<In>) -> Self::Future {
-        let route = label_of(request.extensions());
-        watch(&self.metrics, route, request, |mut request, context| {
+    fn call(&mut self, mut request: Request<In>) -> Self::Future {
+        let begun = Begun::of(&self.metrics, label_of(request.extensions()), &request);
+        let inner = begun.call(|context| {
             request.extensions_mut().insert(context);
             self.inner.call(request)
-        })
+        });
+        begun.watched(inner)
     }
 }
 
@@ -146,47 +147,119 @@ where
 pub type Watched<F> = TaskLocalFuture<Current, Instrumented<Telling<F>>>;
 
 impl HttpTelemetry {
-    /// Watches a request that `call` answers, for who knows its route without a router.
+    /// Watches a request that `call` answers, for who knows its route without a router. An answer that is there at once
+    /// is told of at once: nothing has to be kept for it until it is polled.
     pub(crate) fn watch<In, Out, E, F>(
         &self,
         route: Option<Arc<WatchedRoute>>,
         request: Request<In>,
         call: impl FnOnce(Request<In>) -> F,
-    ) -> Watched<F>
+    ) -> WatchedAnswer<F>
     where
-        F: Future<Output = Result<Response<Out>, E>>,
+        F: Future<Output = Result<Response<Out>, E>> + AtOnce,
     {
-        let route = route.map(Label::Watched);
-        watch(&self.metrics, route, request, |request, _| call(request))
+        let mut begun = Begun::of(&self.metrics, route.map(Label::Watched), &request);
+        let answer = begun.call(|_| call(request));
+        match answer.at_once() {
+            Some(told) => {
+                begun.counted.answered(told);
+                WatchedAnswer::Told { answer }
+            }
+            None => WatchedAnswer::Coming { answer: Box::pin(begun.watched(answer)) },
+        }
     }
 }
 
-fn watch<In, Out, E, F>(
-    metrics: &Arc<Metrics>,
-    route: Option<Label>,
-    request: Request<In>,
-    call: impl FnOnce(Request<In>, TraceContext) -> F,
-) -> Watched<F>
+/// An answer that may be there before it is waited for.
+pub(crate) trait AtOnce {
+    /// What there is to tell of it, if it is.
+    fn at_once(&self) -> Option<Told<'_>>;
+}
+
+/// What is told of an answer.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Told<'a> {
+    status: StatusCode,
+    verdict: Option<&'a str>,
+}
+
+impl<'a> Told<'a> {
+    /// Of an answer.
+    pub(crate) fn of<B>(response: &'a Response<B>) -> Self {
+        let verdict = response.headers().get(X_CACHE).and_then(|verdict| verdict.to_str().ok());
+        let verdict = verdict.or_else(|| response.extensions().get::<CacheVerdict>().map(|verdict| verdict.0));
+        Self { status: response.status(), verdict }
+    }
+}
+
+pin_project! {
+    /// The answer to a request that is watched.
+    #[project = WatchedProjection]
+    pub(crate) enum WatchedAnswer<F> {
+        /// It is there, and was told of.
+        Told { #[pin] answer: F },
+        /// It is to come. Boxed, so that it is not moved wherever an answer is that is there.
+        Coming { answer: Pin<Box<Watched<F>>> },
+    }
+}
+
+impl<F, Out, E> Future for WatchedAnswer<F>
 where
     F: Future<Output = Result<Response<Out>, E>>,
 {
-    let context = context_of(&request);
-    let method = method_label(request.method());
-    let span = tracing::debug_span!(
-        "http.request",
-        method,
-        route = route_label(route.as_ref()),
-        status = field::Empty,
-        tenant = field::Empty,
-        cache.verdict = field::Empty,
-        trace_id = context.trace_id(),
-        span_id = context.span_id(),
-    );
-    let (metrics, told_to) = (metrics.clone(), span.clone());
-    let counted = Counted { metrics, span: told_to, method, route, began: Instant::now(), told: false };
-    let current = Current { span: span.clone(), context };
-    let inner = CURRENT.sync_scope(current.clone(), || call(request, context));
-    CURRENT.scope(current, Telling { inner, counted }.instrument(span))
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        match self.project() {
+            WatchedProjection::Told { answer } => answer.poll(cx),
+            WatchedProjection::Coming { answer } => answer.as_mut().poll(cx),
+        }
+    }
+}
+
+/// A request whose answer has begun.
+struct Begun {
+    context: TraceContext,
+    span: Span,
+    counted: Counted,
+}
+
+impl Begun {
+    fn of<In>(metrics: &Arc<Metrics>, route: Option<Label>, request: &Request<In>) -> Self {
+        let context = context_of(request);
+        let method = method_label(request.method());
+        let span = tracing::debug_span!(
+            "http.request",
+            method,
+            route = route_label(route.as_ref()),
+            status = field::Empty,
+            tenant = field::Empty,
+            cache.verdict = field::Empty,
+            trace_id = context.trace_id(),
+            span_id = context.span_id(),
+        );
+        let (metrics, told_to) = (metrics.clone(), span.clone());
+        let counted = Counted { metrics, span: told_to, method, route, began: Instant::now(), told: false };
+        Self { context, span, counted }
+    }
+
+    fn current(&self) -> Current {
+        Current { span: self.span.clone(), context: self.context }
+    }
+
+    /// What is called knows what it is a part of.
+    fn call<F>(&self, call: impl FnOnce(TraceContext) -> F) -> F {
+        CURRENT.sync_scope(self.current(), || call(self.context))
+    }
+
+    /// An answer that is to come.
+    fn watched<F, Out, E>(self, inner: F) -> Watched<F>
+    where
+        F: Future<Output = Result<Response<Out>, E>>,
+    {
+        let current = self.current();
+        CURRENT.scope(current, Telling { inner, counted: self.counted }.instrument(self.span))
+    }
 }
 
 pin_project! {
@@ -209,7 +282,7 @@ where
         let this = self.project();
         let answered = ready!(this.inner.poll(cx));
         if let Ok(response) = &answered {
-            this.counted.answered(response);
+            this.counted.answered(Told::of(response));
         }
         Poll::Ready(answered)
     }
@@ -227,11 +300,9 @@ struct Counted {
 }
 
 impl Counted {
-    fn answered<B>(&mut self, response: &Response<B>) {
-        let status = response.status().as_u16();
+    fn answered(&mut self, Told { status, verdict }: Told<'_>) {
+        let status = status.as_u16();
         note(&self.span, "status", status);
-        let told = response.headers().get(X_CACHE).and_then(|verdict| verdict.to_str().ok());
-        let verdict = told.or_else(|| response.extensions().get::<CacheVerdict>().map(|verdict| verdict.0));
         if let Some(verdict) = verdict {
             note(&self.span, "cache.verdict", verdict);
         }

@@ -24,7 +24,7 @@ use tracing_subscriber::{
     util::{SubscriberInitExt as _, TryInitError},
 };
 
-pub(crate) use self::http::{WatchedRoute, current_trace};
+pub(crate) use self::http::{AtOnce, Told, WatchedAnswer, WatchedRoute, current_trace};
 pub use self::{
     context::TraceContext,
     database::DatabaseMetrics,

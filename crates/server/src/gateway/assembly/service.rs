@@ -34,7 +34,7 @@ use crate::{
         upstream::{Target, Upstream},
     },
     problem::Problem,
-    telemetry::{HttpTelemetry, Watched, record_tenant},
+    telemetry::{AtOnce, HttpTelemetry, Told, WatchedAnswer, record_tenant},
 };
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -57,7 +57,7 @@ impl GatewayService {
 }
 
 impl GatewayService {
-    fn answer<B>(&self, request: Request<B>, connection: Option<&ClientConnection>) -> Watched<Answering>
+    fn answer<B>(&self, request: Request<B>, connection: Option<&ClientConnection>) -> WatchedAnswer<Answering>
     where
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
@@ -75,7 +75,7 @@ impl GatewayService {
 
 impl Serve for GatewayService {
     type Body = GatewayBody;
-    type Future = Watched<Answering>;
+    type Future = WatchedAnswer<Answering>;
 
     fn serve(&self, request: Request<Incoming>, connection: &ClientConnection) -> Self::Future {
         self.answer(request, Some(connection))
@@ -90,7 +90,7 @@ where
 {
     type Response = Response<GatewayBody>;
     type Error = Infallible;
-    type Future = Watched<Answering>;
+    type Future = WatchedAnswer<Answering>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         Poll::Ready(Ok(()))
@@ -316,6 +316,16 @@ impl Answering {
 
     fn later(answer: impl Future<Output = Result<Response<GatewayBody>, Infallible>> + Send + 'static) -> Self {
         Self { kind: Kind::Later { answer: Box::pin(answer) } }
+    }
+}
+
+impl AtOnce for Answering {
+    fn at_once(&self) -> Option<Told<'_>> {
+        match &self.kind {
+            Kind::Ready { response } => response.as_deref().map(Told::of),
+            Kind::Cached { answer } => answer.at_once().map(Told::of),
+            Kind::Later { .. } => None,
+        }
     }
 }
 
