@@ -62,8 +62,11 @@ impl Asked {
     ) -> Option<Response<CacheBody<B>>> {
         let stored = fetched.value()?;
         let account = self.account(fetched, shared.cache.now());
-        let last_modified = stored.header(&header::LAST_MODIFIED);
-        let condition = self.preconditions.evaluate(stored.etag().as_bytes(), last_modified);
+        let condition = if self.preconditions.is_empty() {
+            Condition::Send
+        } else {
+            self.preconditions.evaluate(stored.etag().as_bytes(), stored.header(&header::LAST_MODIFIED))
+        };
         let part = match condition {
             Condition::Send => self.range.part(stored.etag(), stored.body().len()),
             Condition::NotModified | Condition::Failed => Part::Whole,

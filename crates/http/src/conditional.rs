@@ -46,6 +46,11 @@ impl Preconditions {
         Self(headers.iter().filter_map(|(name, value)| Some((field(name)?, value.clone()))).collect())
     }
 
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Takes them out of a request, and with them the wish for a part: what is stored is the whole.
     pub fn strip(headers: &mut HeaderMap) {
         for name in [
