@@ -97,11 +97,8 @@ impl Identity {
     /// The same identity, its facts read again since `positions`: for one that is kept between requests and confirmed
     /// at each.
     #[must_use]
-    pub fn confirmed_since(mut self, positions: PositionSet) -> Self {
-        if let Some(read_since) = &mut self.read_since {
-            *read_since = positions;
-        }
-        self
+    pub fn confirmed_since(&self, positions: PositionSet) -> Self {
+        Self { who: self.who.clone(), read_since: self.read_since.is_some().then_some(positions) }
     }
 
     /// The tenant in which the principal acts.

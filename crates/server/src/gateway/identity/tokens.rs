@@ -110,9 +110,8 @@ impl Remembered {
     }
 
     /// The identity of requests that bring nothing else; of the tenant that the token names.
-    pub(crate) fn identity(&self, tenant: &Tenant, key: &HashKey, since: Position) -> Identity {
-        let make = || self.believed.verified.identity(tenant.clone(), None, key, since);
-        self.identity.get_or_init(make).clone()
+    pub(crate) fn identity(&self, tenant: &Tenant, key: &HashKey, since: Position) -> &Identity {
+        self.identity.get_or_init(|| self.believed.verified.identity(tenant.clone(), None, key, since))
     }
 }
 
