@@ -202,10 +202,8 @@ impl Tokens {
             (Some(_), Some(_)) => return Err(TokenFault::Malformed),
             (Some(line), None) => line,
         };
-        let bytes = line.as_bytes();
-        let scheme = bytes.iter().take(BEARER.len() + 1).position(|byte| *byte == b' ');
-        match scheme.map(|end| bytes.split_at(end)) {
-            Some((scheme, token)) if scheme.eq_ignore_ascii_case(BEARER) => Ok(Some(token.trim_ascii())),
+        match line.as_bytes().split_at_checked(BEARER.len()) {
+            Some((scheme, token @ [b' ', ..])) if scheme.eq_ignore_ascii_case(BEARER) => Ok(Some(token.trim_ascii())),
             // Another scheme: some other way may know it.
             _ => line.to_str().map(|_| None).map_err(|_| TokenFault::Malformed),
         }
