@@ -80,10 +80,10 @@ pub(crate) struct LookUp {
     pub(crate) is_origin: bool,
     /// What tells it apart from other variants of its URL that a route's `vary_on` selects, if anything does.
     pub(crate) variant: Option<u128>,
-    /// The query, where responses of the path are for more than one.
-    pub(crate) searched: Option<Searched>,
+    /// The query, where responses of the path are for more than one. Boxed, as few have it and every look-up is moved.
+    pub(crate) searched: Option<Box<Searched>>,
     /// The URL for the service behind, if some of it does not count.
-    reduced: Option<Uri>,
+    reduced: Option<Box<Uri>>,
 }
 
 impl LookUp {
@@ -250,8 +250,8 @@ where
                 Some(_) => {}
             }
             demand(&mut head, options.at_least.clone());
-            if let Some(reduced) = look_up.reduced.clone() {
-                head.uri = reduced;
+            if let Some(reduced) = look_up.reduced.as_deref() {
+                head.uri = reduced.clone();
             }
             let inner = behind.taken();
             let request = Request::from_parts(head, body);
@@ -385,7 +385,7 @@ fn look_up(
         UrlProblem::Ambiguous => BypassReason::Url,
     })?;
     let reduced = match query {
-        Query::Only(_) if url.query() != head.uri.query() => Some(reduced(&head.uri, &url)?),
+        Query::Only(_) if url.query() != head.uri.query() => Some(Box::new(reduced(&head.uri, &url)?)),
         _ => None,
     };
     let is_origin = origin.is_some();
@@ -393,7 +393,8 @@ fn look_up(
     let place = place_of(head, notable)?;
     let searched = origin
         .filter(|lifetime| lifetime.reads_no_vary_search)
-        .and_then(|_| shared.searches.of(owner.tenant(), &place, &url));
+        .and_then(|_| shared.searches.of(owner.tenant(), &place, &url))
+        .map(Box::new);
     let key = match &searched {
         Some(searched) => key::of(owner, &place, &searched.url, variant),
         None => key::of(owner, &place, &url, variant),

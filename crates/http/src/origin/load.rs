@@ -166,9 +166,9 @@ where
 {
     let nothing = || Ok(Loaded::absent().declined());
     let old = match old.as_ref().and_then(|old| old.origin()) {
-        Some(kept) if !kept.is_selected_by(&seeker.read.headers, seeker.look_up.searched.as_ref()) => {
+        Some(kept) if !kept.is_selected_by(&seeker.read.headers, seeker.look_up.searched.as_deref()) => {
             if variant.is_none() {
-                let searched = seeker.look_up.searched.as_ref();
+                let searched = seeker.look_up.searched.as_deref();
                 seeker.note(Note::OtherVariant(kept.other(&seeker.read.headers, searched)));
                 return nothing();
             }

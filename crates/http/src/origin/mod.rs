@@ -89,7 +89,7 @@ pub(crate) fn hit<B: Body>(
     place: impl FnOnce(u128) -> Option<Key<StoredResponse>>,
 ) -> Result<Response<CacheBody<B>>, Option<u128>> {
     let control = RequestControl::of(&head.headers);
-    let sought = asked.sought(&head.headers, &control, look_up.searched.as_ref());
+    let sought = asked.sought(&head.headers, &control, look_up.searched.as_deref());
     let now = now(shared);
     let look = |key: &Key<StoredResponse>| {
         let mut suit = Suit::TooLittle;

@@ -61,7 +61,7 @@ impl Seeker {
     }
 
     pub(super) fn sought(&self) -> Sought<'_> {
-        self.asked.sought(&self.read.headers, &self.read.control, self.look_up.searched.as_ref())
+        self.asked.sought(&self.read.headers, &self.read.control, self.look_up.searched.as_deref())
     }
 
     pub(super) fn suits(&self, fetched: &Fetched<StoredResponse>) -> Suit {
