@@ -54,12 +54,12 @@ pub(crate) struct Asked {
 pub(crate) const OWN_HEADERS: usize = 10;
 
 impl Asked {
-    /// The answer from what the cache brought; none if it brought no response.
+    /// The answer from what the cache brought, and how it came about; none if it brought no response.
     pub(crate) fn stored<B: Body>(
         &self,
         shared: &Shared,
         fetched: &Fetched<StoredResponse>,
-    ) -> Option<Response<CacheBody<B>>> {
+    ) -> Option<(Response<CacheBody<B>>, Account)> {
         let stored = fetched.value()?;
         let account = self.account(fetched, shared.cache.now());
         let condition = if self.preconditions.is_empty() {
@@ -80,7 +80,7 @@ impl Asked {
         if let Some(response) = form.and_then(|form| self.ready(shared, stored, &account, form)) {
             self.tell_served(shared, fetched);
             self.tell_observers(shared, &account, response.status());
-            return Some(response);
+            return Some((response, account));
         }
         let mut response = match (condition, part) {
             (Condition::Send, Part::Whole) => self.whole(stored),
@@ -91,7 +91,7 @@ impl Asked {
         };
         if response.status().is_client_error() {
             self.tell(shared, &account, &mut response);
-            return Some(response);
+            return Some((response, account));
         }
         let passed_on = matches!(account, Account::Hit { .. } | Account::Stale { .. });
         let hits = if passed_on { stored.count_hit() } else { 0 };
@@ -114,7 +114,7 @@ impl Asked {
         if let Some(form) = form.filter(|_| hits >= ready::HITS_MIN && self.tenant(shared).is_some()) {
             stored.ready().keep(&shared.heads, form, response.headers(), &self.cache_control, shared.routes.vary());
         }
-        Some(response)
+        Some((response, account))
     }
 
     /// The answer to a hit, if its head is there already.

@@ -8,7 +8,7 @@ use std::{
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use http::Response;
+use http::{Response, StatusCode};
 use http_body::Body;
 use pin_project_lite::pin_project;
 
@@ -31,7 +31,7 @@ pin_project! {
     where
         B: Body,
     {
-        Ready { response: Option<Box<Response<CacheBody<B>>>> },
+        Ready { response: Option<Box<Response<CacheBody<B>>>>, verdict: &'static str },
         Passed { #[pin] inner: F, passed: Option<Box<Passed>> },
         Boxed { answer: BoxFuture<'static, Result<Response<CacheBody<B>>, E>> },
     }
@@ -45,16 +45,17 @@ struct Passed {
 }
 
 impl<F, B: Body, E> ResponseFuture<F, B, E> {
-    /// The answer, if it is there before anything was waited for: for who tells of answers.
-    pub fn at_once(&self) -> Option<&Response<CacheBody<B>>> {
+    /// The status and the verdict (`HIT`, `STALE`, `BYPASS`), if the answer is there before anything was waited for: for
+    /// who tells of answers.
+    pub fn at_once(&self) -> Option<(StatusCode, &'static str)> {
         match &self.state {
-            State::Ready { response } => response.as_deref(),
+            State::Ready { response, verdict } => Some((response.as_ref()?.status(), verdict)),
             State::Passed { .. } | State::Boxed { .. } => None,
         }
     }
 
-    pub(crate) fn ready(response: Response<CacheBody<B>>) -> Self {
-        Self { state: State::Ready { response: Some(Box::new(response)) } }
+    pub(crate) fn ready(response: Response<CacheBody<B>>, verdict: &'static str) -> Self {
+        Self { state: State::Ready { response: Some(Box::new(response)), verdict } }
     }
 
     pub(crate) fn passed(inner: F, asked: Asked, reason: BypassReason, shared: Arc<Shared>) -> Self {
@@ -79,7 +80,7 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         match this.state.as_mut().project() {
-            StateProjection::Ready { response } => {
+            StateProjection::Ready { response, .. } => {
                 Poll::Ready(Ok(*response.take().expect("a future is not polled after its end")))
             }
             StateProjection::Boxed { answer } => answer.as_mut().poll(cx),

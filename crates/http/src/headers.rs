@@ -25,6 +25,9 @@ pub const X_CACHE_MISSES: HeaderName = HeaderName::from_static("x-cache-misses")
 /// In a request: what the answer must have seen. In an answer: what the write has reached.
 pub const WRITTEN_POSITION: HeaderName = HeaderName::from_static("unstale-position");
 
+/// The verdict where the cache took no part.
+pub(crate) const BYPASS: &str = "BYPASS";
+
 /// How a response came about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Account {
@@ -94,7 +97,7 @@ impl Account {
         match self {
             Self::Hit { .. } => "HIT",
             Self::Stale { .. } => "STALE",
-            Self::Miss { status: 400.., .. } | Self::Bypass { .. } | Self::Method { .. } => "BYPASS",
+            Self::Miss { status: 400.., .. } | Self::Bypass { .. } | Self::Method { .. } => BYPASS,
             Self::Miss { .. } | Self::Validated { .. } => "MISS",
         }
     }

@@ -76,7 +76,7 @@ where
     };
     let fetched = shared.cache.fetch(key, policy, &options, load).await;
     if let Ok(fetched) = &fetched
-        && let Some(response) = asked.stored(&shared, fetched)
+        && let Some((response, _)) = asked.stored(&shared, fetched)
     {
         return Ok(response);
     }

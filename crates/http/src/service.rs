@@ -24,7 +24,7 @@ use crate::{
     conditional::Preconditions,
     decide::{BypassReason, NotStoredReason, Wanted, may_look_up_noted},
     future::ResponseFuture,
-    headers::Account,
+    headers::{Account, BYPASS},
     identity::Identity,
     key::{self, Owner, Variant},
     layer::Shared,
@@ -196,7 +196,7 @@ where
     let demanded = if notable.position { position::demanded(&head.headers) } else { Ok(PositionSet::default()) };
     let Ok(at_least) = demanded else {
         let response = asked.problem(shared, Problem::BadPosition, "bad-position");
-        return ResponseFuture::ready(response);
+        return ResponseFuture::ready(response, BYPASS);
     };
     match look_up(shared, &head, notable, (&asked, &tuned), !body.is_end_stream()) {
         Err(reason) => {
@@ -227,14 +227,14 @@ where
                 // What selects variants is what the origin is given.
                 strip(&mut head, shared, &look_up);
                 match origin_hit(shared, &asked, (&head, notable), &look_up, &options) {
-                    Ok(response) => return ResponseFuture::ready(response),
+                    Ok((response, account)) => return ResponseFuture::ready(response, account.verdict()),
                     Err(read) => Some(read),
                 }
             } else {
                 if let Some(hit) = shared.cache.hit(&look_up.key, &look_up.policy, &options)
-                    && let Some(response) = asked.stored(shared, &hit)
+                    && let Some((response, account)) = asked.stored(shared, &hit)
                 {
-                    return ResponseFuture::ready(response);
+                    return ResponseFuture::ready(response, account.verdict());
                 }
                 look_up.identity = who.cloned();
                 strip(&mut head, shared, &look_up);
@@ -271,7 +271,7 @@ fn origin_hit<B: Body>(
     (head, notable): (&request::Parts, Notable),
     look_up: &LookUp,
     options: &ReadOptions,
-) -> Result<Response<CacheBody<B>>, Box<OriginRead>> {
+) -> Result<(Response<CacheBody<B>>, Account), Box<OriginRead>> {
     let route = &shared.routes.route(look_up.route).policy;
     let url = || url::normalise(&head.uri, &route.query, shared.limits.url_bytes_max).ok();
     let place = |digest| {
@@ -283,7 +283,7 @@ fn origin_hit<B: Body>(
         })
     };
     let variant = match origin::hit(shared, asked, head, look_up, options, place) {
-        Ok(response) => return Ok(response),
+        Ok(answered) => return Ok(answered),
         Err(variant) => variant,
     };
     let Lifetime::Origin(lifetime) = route.lifetime else { unreachable!("the look-up says whose lifetimes they are") };

@@ -64,14 +64,14 @@ impl Asked {
         Sought { headers, control, wanted: self.wanted.unwrap_or(Wanted::Get), range: &self.range, searched }
     }
 
-    /// The answer from a stored response of an origin; none if there is no such.
+    /// The answer from a stored response of an origin, and how it came about; none if there is no such.
     pub(crate) fn of_origin<B: Body>(
         &self,
         shared: &Shared,
         fetched: &Fetched<StoredResponse>,
         sought: &Sought<'_>,
         came: Came,
-    ) -> Option<Response<CacheBody<B>>> {
+    ) -> Option<(Response<CacheBody<B>>, Account)> {
         let stored = fetched.value()?;
         let kept = stored.origin()?;
         let age = kept.terms.age(now(shared));
@@ -105,7 +105,7 @@ impl Asked {
             && status != kept.status
         {
             self.tell(shared, &account, &mut response);
-            return Some(response);
+            return Some((response, account));
         }
         self.finish_head_of_origin(shared, &mut response);
         let headers = response.headers_mut();
@@ -124,7 +124,7 @@ impl Asked {
         }
         self.tell_served(shared, fetched);
         self.tell(shared, &account, &mut response);
-        Some(response)
+        Some((response, account))
     }
 
     fn condition(&self, stored: &StoredResponse) -> Condition {

@@ -112,7 +112,7 @@ where
             _ if seeker.validated.load(Relaxed) => Came::Validated,
             _ => Came::Asked(*locked(&seeker.refused)),
         };
-        if let Some(mut response) = asked.of_origin(shared, fetched, &seeker.sought(), came) {
+        if let Some((mut response, _)) = asked.of_origin(shared, fetched, &seeker.sought(), came) {
             if matches!(came, Came::Asked(_)) {
                 put_before(response.headers_mut(), &locked(&seeker.once));
             }

@@ -37,6 +37,7 @@ pub(crate) use self::{kept::Kept, load::answer};
 use crate::{
     answer::Asked,
     body::CacheBody,
+    headers::Account,
     key::{self, Variant},
     layer::Shared,
     rfc9111::{
@@ -87,7 +88,7 @@ pub(crate) fn hit<B: Body>(
     look_up: &LookUp,
     options: &ReadOptions,
     place: impl FnOnce(u128) -> Option<Key<StoredResponse>>,
-) -> Result<Response<CacheBody<B>>, Option<u128>> {
+) -> Result<(Response<CacheBody<B>>, Account), Option<u128>> {
     let control = RequestControl::of(&head.headers);
     let sought = asked.sought(&head.headers, &control, look_up.searched.as_deref());
     let now = now(shared);

@@ -30,7 +30,7 @@ where
     let may = |fetched: &Fetched<StoredResponse>| seeker.suits(fetched) == Suit::Stale(StaleUse::WhileRevalidating);
     let found = shared.cache.hit_accepting(&key, &look_up.policy, options, may)?;
     let came = Came::Stale(StaleUse::WhileRevalidating.as_str());
-    let response = asked.of_origin(shared, &found, &seeker.sought(), came)?;
+    let (response, _) = asked.of_origin(shared, &found, &seeker.sought(), came)?;
     let claimed = found.value().and_then(StoredResponse::origin).is_some_and(super::Kept::claim_refresh);
     if claimed {
         let (seeker, handover) = (seeker.clone(), handover.clone());

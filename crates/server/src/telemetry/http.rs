@@ -179,8 +179,9 @@ pub(crate) trait AtOnce {
 /// What is told of an answer.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Told<'a> {
-    status: StatusCode,
-    verdict: Option<&'a str>,
+    pub(crate) status: StatusCode,
+    /// What the cache did, if it was asked.
+    pub(crate) verdict: Option<&'a str>,
 }
 
 impl<'a> Told<'a> {

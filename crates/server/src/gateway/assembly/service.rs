@@ -323,7 +323,9 @@ impl AtOnce for Answering {
     fn at_once(&self) -> Option<Told<'_>> {
         match &self.kind {
             Kind::Ready { response } => response.as_deref().map(Told::of),
-            Kind::Cached { answer } => answer.at_once().map(Told::of),
+            Kind::Cached { answer } => {
+                answer.at_once().map(|(status, verdict)| Told { status, verdict: Some(verdict) })
+            }
             Kind::Later { .. } => None,
         }
     }
