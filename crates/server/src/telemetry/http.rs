@@ -1,6 +1,8 @@
 //! A tower layer: a span and the metrics of each request.
 
 use std::{
+    cell::OnceCell,
+    mem,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -60,20 +62,31 @@ enum Label {
 }
 
 /// What a request is known by while it is answered.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Current {
     span: Span,
-    context: TraceContext,
+    trace: Trace,
+}
+
+/// Where a request stands in a trace. A trace that no caller has begun begins when somebody asks for it: its ids take
+/// random numbers, and who answers from memory has nobody to tell them to.
+#[derive(Clone, Debug, Default)]
+struct Trace(OnceCell<TraceContext>);
+
+impl Trace {
+    fn context(&self) -> TraceContext {
+        *self.0.get_or_init(TraceContext::root)
+    }
 }
 
 /// The trace id of the request that is being answered, if one is.
 pub fn current_trace_id() -> Option<String> {
-    CURRENT.try_with(|current| current.context.trace_id()).ok()
+    CURRENT.try_with(|current| current.trace.context().trace_id()).ok()
 }
 
 /// The same as a number.
 pub(crate) fn current_trace() -> Option<u128> {
-    CURRENT.try_with(|current| current.context.trace()).ok()
+    CURRENT.try_with(|current| current.trace.context().trace()).ok()
 }
 
 /// Notes the tenant for which the current request acts, once that is verified.
@@ -134,11 +147,9 @@ where
     }
 
     fn call(&mut self, mut request: Request<In>) -> Self::Future {
-        let begun = Begun::of(&self.metrics, label_of(request.extensions()), &request);
-        let inner = begun.call(|context| {
-            request.extensions_mut().insert(context);
-            self.inner.call(request)
-        });
+        let mut begun = Begun::of(&self.metrics, label_of(request.extensions()), &request);
+        request.extensions_mut().insert(begun.trace.context());
+        let inner = begun.call(|| self.inner.call(request));
         begun.watched(inner)
     }
 }
@@ -159,7 +170,7 @@ impl HttpTelemetry {
         F: Future<Output = Result<Response<Out>, E>> + AtOnce,
     {
         let mut begun = Begun::of(&self.metrics, route.map(Label::Watched), &request);
-        let answer = begun.call(|_| call(request));
+        let answer = begun.call(|| call(request));
         match answer.at_once() {
             Some(told) => {
                 begun.counted.answered(told);
@@ -220,14 +231,14 @@ where
 
 /// A request whose answer has begun.
 struct Begun {
-    context: TraceContext,
+    trace: Trace,
     span: Span,
     counted: Counted,
 }
 
 impl Begun {
     fn of<In>(metrics: &Arc<Metrics>, route: Option<Label>, request: &Request<In>) -> Self {
-        let context = context_of(request);
+        let trace = trace_of(request);
         let method = method_label(request.method());
         let span = tracing::debug_span!(
             "http.request",
@@ -236,21 +247,20 @@ impl Begun {
             status = field::Empty,
             tenant = field::Empty,
             cache.verdict = field::Empty,
-            trace_id = context.trace_id(),
-            span_id = context.span_id(),
+            trace_id = trace.context().trace_id(),
+            span_id = trace.context().span_id(),
         );
         let (metrics, told_to) = (metrics.clone(), span.clone());
         let counted = Counted { metrics, span: told_to, method, route, began: Instant::now(), told: false };
-        Self { context, span, counted }
-    }
-
-    fn current(&self) -> Current {
-        Current { span: self.span.clone(), context: self.context }
+        Self { trace, span, counted }
     }
 
     /// What is called knows what it is a part of.
-    fn call<F>(&self, call: impl FnOnce(TraceContext) -> F) -> F {
-        CURRENT.sync_scope(self.current(), || call(self.context))
+    fn call<F>(&mut self, call: impl FnOnce() -> F) -> F {
+        let current = Current { span: self.span.clone(), trace: mem::take(&mut self.trace) };
+        let (answer, trace) = CURRENT.sync_scope(current, || (call(), CURRENT.with(|current| current.trace.clone())));
+        self.trace = trace;
+        answer
     }
 
     /// An answer that is to come.
@@ -258,8 +268,9 @@ impl Begun {
     where
         F: Future<Output = Result<Response<Out>, E>>,
     {
-        let current = self.current();
-        CURRENT.scope(current, Telling { inner, counted: self.counted }.instrument(self.span))
+        let Self { trace, span, counted } = self;
+        let current = Current { span: span.clone(), trace };
+        CURRENT.scope(current, Telling { inner, counted }.instrument(span))
     }
 }
 
@@ -335,13 +346,18 @@ impl Drop for Counted {
 }
 
 /// The caller's trace goes on; a malformed or missing header begins a new one.
-fn context_of<B>(request: &Request<B>) -> TraceContext {
-    let mut sent = request.headers().get_all(TRACEPARENT).iter();
-    match (sent.next(), sent.next()) {
+fn trace_of<B>(request: &Request<B>) -> Trace {
+    let headers = request.headers();
+    // Most callers send none: one look at all names costs less than a search.
+    if !headers.keys().any(|name| *name == TRACEPARENT) {
+        return Trace::default();
+    }
+    let mut sent = headers.get_all(TRACEPARENT).iter();
+    let caller = match (sent.next(), sent.next()) {
         (Some(one), None) => one.to_str().ok().and_then(TraceContext::parse),
         _ => None,
-    }
-    .map_or_else(TraceContext::root, TraceContext::child)
+    };
+    Trace(caller.map_or_else(OnceCell::new, |caller| caller.child().into()))
 }
 
 fn label_of(extensions: &http::Extensions) -> Option<Label> {
@@ -374,9 +390,12 @@ fn method_label(method: &Method) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use std::convert::Infallible;
+
     use axum::{Extension, Router, body::Body, routing::get};
-    use futures_util::FutureExt as _;
+    use futures_util::{FutureExt as _, future::BoxFuture};
     use http_body_util::BodyExt as _;
+    use parking_lot::Mutex;
     use tower::ServiceExt as _;
 
     use super::*;
@@ -431,6 +450,71 @@ mod tests {
         assert!(told.contains(r#"http_requests_total{method="GET",route="/flows/{id}",status="200"} 3"#), "{told}");
         assert!(told.contains(r#"http_requests_total{method="OTHER",route="(unmatched)",status="404"} 1"#), "{told}");
         assert!(told.contains(r#"cache_hit_rate{endpoint="/flows/{id}",cache_type="http"} 1.0"#), "{told}");
+    }
+
+    /// An answer of a service that may have it at once.
+    enum Answer {
+        There(Option<Response<()>>),
+        Coming(BoxFuture<'static, Result<Response<()>, Infallible>>),
+    }
+
+    impl AtOnce for Answer {
+        fn at_once(&self) -> Option<Told<'_>> {
+            match self {
+                Self::There(response) => response.as_ref().map(Told::of),
+                Self::Coming(_) => None,
+            }
+        }
+    }
+
+    impl Future for Answer {
+        type Output = Result<Response<()>, Infallible>;
+
+        fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+            match self.get_mut() {
+                Self::There(response) => Poll::Ready(Ok(response.take().unwrap())),
+                Self::Coming(answer) => answer.as_mut().poll(cx),
+            }
+        }
+    }
+
+    fn watched(metrics: &Arc<Metrics>, call: impl FnOnce() -> Answer) -> WatchedAnswer<Answer> {
+        let route = Arc::new(WatchedRoute::new("/items/{id}".into()));
+        HttpTelemetry::new(metrics.clone()).watch(Some(route), request("/items/7", ""), |_| call())
+    }
+
+    #[tokio::test]
+    async fn an_answer_is_counted_once_whether_it_is_there_or_to_come() {
+        let hit = || Response::builder().header("x-cache", "HIT").body(()).unwrap();
+        for coming in [false, true] {
+            let metrics = metrics();
+            let answer = watched(&metrics, || {
+                if coming { Answer::Coming(std::future::ready(Ok(hit())).boxed()) } else { Answer::There(Some(hit())) }
+            });
+            let told_of = metrics.render().contains("/items/{id}");
+            assert_eq!(told_of, !coming, "what is to come is not told of yet");
+            answer.await.unwrap();
+            let told = metrics.render();
+            assert!(told.contains(r#"http_requests_total{method="GET",route="/items/{id}",status="200"} 1"#), "{told}");
+            assert!(told.contains(r#"cache_hit_rate{endpoint="/items/{id}",cache_type="http"} 1.0"#), "{told}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_trace_that_begins_while_a_service_is_called_goes_on_while_its_answer_is_waited_for() {
+        let (asked, ids) = (Arc::new(Mutex::new(Vec::new())), || current_trace_id().unwrap());
+        let noted = asked.clone();
+        let answer = watched(&metrics(), || {
+            noted.lock().push(ids());
+            Answer::Coming(Box::pin(async move {
+                noted.lock().extend([ids(), ids()]);
+                Ok(Response::new(()))
+            }))
+        });
+        assert_eq!(current_trace_id(), None);
+        answer.await.unwrap();
+        let asked = asked.lock();
+        assert!(asked.len() == 3 && asked.iter().all(|id| *id == asked[0]), "{asked:?}");
     }
 
     #[tokio::test]
