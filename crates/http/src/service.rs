@@ -149,16 +149,19 @@ where
             route: self.shared.routes.find(request.uri().path()),
             identity: request.extensions().get::<Identity>().cloned(),
         };
-        answer(&self.shared, request, known, Ready(&mut self.inner))
+        let (head, body) = request.into_parts();
+        answer(&self.shared, head, body, known, Ready(&mut self.inner))
     }
 }
 
 impl<S> CacheService<S> {
-    /// As [`call`](Service::call), for who knows route and sender already, and has a service behind that is always
-    /// ready. It is cloned, and `tell` tells the clone of the request, only where it is called: a hit takes neither.
+    /// As [`call`](Service::call), for who has taken the request apart, knows route and sender already, and has a service
+    /// behind that is always ready. It is cloned, and `tell` tells the clone of the request, only where it is called: a
+    /// hit takes neither.
     pub fn answer<ReqBody, ResBody>(
         &self,
-        request: Request<ReqBody>,
+        head: request::Parts,
+        body: ReqBody,
         known: RequestFacts,
         tell: impl FnOnce(&mut S),
     ) -> ResponseFuture<S::Future, ResBody, S::Error>
@@ -170,13 +173,14 @@ impl<S> CacheService<S> {
         ResBody: Body<Data = Bytes> + Send + 'static,
         ResBody::Error: Send,
     {
-        answer(&self.shared, request, known, Told(&self.inner, tell))
+        answer(&self.shared, head, body, known, Told(&self.inner, tell))
     }
 }
 
 fn answer<S, ReqBody, ResBody>(
     shared: &Arc<Shared>,
-    request: Request<ReqBody>,
+    mut head: request::Parts,
+    body: ReqBody,
     known: RequestFacts,
     behind: impl Behind<S>,
 ) -> ResponseFuture<S::Future, ResBody, S::Error>
@@ -189,7 +193,6 @@ where
     ResBody::Error: Send,
 {
     let began = Instant::now();
-    let (mut head, body) = request.into_parts();
     let notable = Notable::of(&head.headers);
     let tuned = known.route.map_or_else(RouteSettings::default, |id| shared.tuning.of(id));
     let mut asked = asked(shared, (&head, notable), known, &tuned, began);

@@ -85,8 +85,8 @@ async fn what_is_known_already_is_said_and_the_service_behind_is_told_only_where
     let service = CacheLayer::new(cache, routes.clone(), SECRET).layer(Told("nothing"));
     let ask = async |uri: &str, who: Option<&str>, word: &'static str| {
         let known = RequestFacts { route: routes.find(uri), identity: who.map(|name| user("acme", name)) };
-        let request = Request::get(uri).body(Body::empty()).unwrap();
-        let response = service.answer(request, known, |behind| behind.0 = word).await.unwrap();
+        let (head, body) = Request::get(uri).body(Body::empty()).unwrap().into_parts();
+        let response = service.answer(head, body, known, |behind| behind.0 = word).await.unwrap();
         let verdict = response.headers()["x-cache"].to_str().unwrap().to_owned();
         let body = response.into_body().collect().await.unwrap().to_bytes();
         (verdict, String::from_utf8(body.to_vec()).unwrap())

@@ -22,7 +22,7 @@ use axum::{
     response::{IntoResponse as _, Response as AxumResponse},
 };
 use futures_util::future::BoxFuture;
-use http::{HeaderName, Method, Request, Response, StatusCode, uri::PathAndQuery};
+use http::{HeaderMap, HeaderName, Method, Request, Response, StatusCode, Uri, request, uri::PathAndQuery};
 use http_body_util::Either;
 use pin_project_lite::pin_project;
 use tower::{Layer, Service};
@@ -94,7 +94,8 @@ impl AuditLayer {
         let given = || extensions.get::<RouteLabel>().map(|label| RouteName::Given(label.0.clone()));
         let route = matched.or_else(given).unwrap_or(RouteName::Unknown);
         let identity = extensions.get::<Identity>();
-        let mut reading = Reading::of(audit, request, identity, route, |route| is_sensitive(route));
+        let of = (request.uri(), request.headers());
+        let mut reading = Reading::of(audit, of, identity, route, |route| is_sensitive(route));
         reading.subject = subject_parameter
             .as_deref()
             .and_then(|parameter| SubjectPlace::of(parameter, reading.route.as_str(), request.uri().path()));
@@ -158,9 +159,9 @@ impl SubjectPlace {
 }
 
 impl Reading {
-    fn of<B>(
+    fn of(
         audit: &Audit,
-        request: &Request<B>,
+        (uri, headers): (&Uri, &HeaderMap),
         identity: Option<&Identity>,
         route: RouteName,
         is_sensitive: impl Fn(&str) -> bool,
@@ -169,22 +170,23 @@ impl Reading {
             audit: audit.clone(),
             class: if is_sensitive(route.as_str()) { Class::Sensitive } else { Class::Read },
             who: identity.map(|identity| (identity.tenant().clone(), identity.principal_shared())),
-            agent: agent_of(request.headers()).map(Into::into),
+            agent: agent_of(headers).map(Into::into),
             route,
-            target: request.uri().path_and_query().cloned(),
+            target: uri.path_and_query().cloned(),
             subject: None,
         }
     }
 
     /// Of a request whose route has this label, for who knows routes without a router.
-    pub(crate) fn labelled<B>(
+    pub(crate) fn labelled(
         audit: &Audit,
-        request: &Request<B>,
+        head: &request::Parts,
         identity: Option<&Identity>,
         label: Option<Arc<str>>,
         is_sensitive: bool,
     ) -> Self {
-        Self::of(audit, request, identity, label.map_or(RouteName::Unknown, RouteName::Given), |_| is_sensitive)
+        let route = label.map_or(RouteName::Unknown, RouteName::Given);
+        Self::of(audit, (&head.uri, &head.headers), identity, route, |_| is_sensitive)
     }
 
     /// Who acts.

@@ -10,7 +10,7 @@ use std::{
 };
 
 use axum::extract::MatchedPath;
-use http::{HeaderName, Method, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderName, Method, Request, Response, StatusCode, request};
 use pin_project_lite::pin_project;
 use tokio::task::futures::TaskLocalFuture;
 use tower::{Layer, Service};
@@ -147,7 +147,8 @@ where
     }
 
     fn call(&mut self, mut request: Request<In>) -> Self::Future {
-        let mut begun = Begun::of(&self.metrics, label_of(request.extensions()), &request);
+        let route = label_of(request.extensions());
+        let mut begun = Begun::of(&self.metrics, route, (request.method(), request.headers()));
         request.extensions_mut().insert(begun.trace.context());
         let inner = begun.call(|| self.inner.call(request));
         begun.watched(inner)
@@ -160,17 +161,17 @@ pub type Watched<F> = TaskLocalFuture<Current, Instrumented<Telling<F>>>;
 impl HttpTelemetry {
     /// Watches a request that `call` answers, for who knows its route without a router. An answer that is there at once
     /// is told of at once: nothing has to be kept for it until it is polled.
-    pub(crate) fn watch<In, Out, E, F>(
+    pub(crate) fn watch<Out, E, F>(
         &self,
         route: Option<Arc<WatchedRoute>>,
-        request: Request<In>,
-        call: impl FnOnce(Request<In>) -> F,
+        head: request::Parts,
+        call: impl FnOnce(request::Parts) -> F,
     ) -> WatchedAnswer<F>
     where
         F: Future<Output = Result<Response<Out>, E>> + AtOnce,
     {
-        let mut begun = Begun::of(&self.metrics, route.map(Label::Watched), &request);
-        let answer = begun.call(|| call(request));
+        let mut begun = Begun::of(&self.metrics, route.map(Label::Watched), (&head.method, &head.headers));
+        let answer = begun.call(|| call(head));
         match answer.at_once() {
             Some(told) => {
                 begun.counted.answered(told);
@@ -237,9 +238,10 @@ struct Begun {
 }
 
 impl Begun {
-    fn of<In>(metrics: &Arc<Metrics>, route: Option<Label>, request: &Request<In>) -> Self {
-        let trace = trace_of(request);
-        let method = method_label(request.method());
+    #[inline]
+    fn of(metrics: &Arc<Metrics>, route: Option<Label>, (method, headers): (&Method, &HeaderMap)) -> Self {
+        let trace = trace_of(headers);
+        let method = method_label(method);
         let span = tracing::debug_span!(
             "http.request",
             method,
@@ -256,6 +258,7 @@ impl Begun {
     }
 
     /// What is called knows what it is a part of.
+    #[inline]
     fn call<F>(&mut self, call: impl FnOnce() -> F) -> F {
         let current = Current { span: self.span.clone(), trace: mem::take(&mut self.trace) };
         let (answer, trace) = CURRENT.sync_scope(current, || (call(), CURRENT.with(|current| current.trace.clone())));
@@ -346,8 +349,7 @@ impl Drop for Counted {
 }
 
 /// The caller's trace goes on; a malformed or missing header begins a new one.
-fn trace_of<B>(request: &Request<B>) -> Trace {
-    let headers = request.headers();
+fn trace_of(headers: &HeaderMap) -> Trace {
     // Most callers send none: one look at all names costs less than a search.
     if !headers.keys().any(|name| *name == TRACEPARENT) {
         return Trace::default();
@@ -480,7 +482,7 @@ mod tests {
 
     fn watched(metrics: &Arc<Metrics>, call: impl FnOnce() -> Answer) -> WatchedAnswer<Answer> {
         let route = Arc::new(WatchedRoute::new("/items/{id}".into()));
-        HttpTelemetry::new(metrics.clone()).watch(Some(route), request("/items/7", ""), |_| call())
+        HttpTelemetry::new(metrics.clone()).watch(Some(route), request("/items/7", "").into_parts().0, |_| call())
     }
 
     #[tokio::test]

@@ -57,16 +57,20 @@ impl GatewayService {
 }
 
 impl GatewayService {
-    fn answer<B>(&self, request: Request<B>, connection: Option<&ClientConnection>) -> WatchedAnswer<Answering>
+    fn answer<B>(
+        &self,
+        head: request::Parts,
+        body: B,
+        connection: Option<&ClientConnection>,
+    ) -> WatchedAnswer<Answering>
     where
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
         let state = self.shared.current.load();
-        let place = state.routing.find(request.uri().path());
+        let place = state.routing.find(head.uri.path());
         let watched = place.map(|place| state.routing.at(place).watched.clone());
-        self.telemetry.watch(watched, request, |request| {
-            let (head, body) = request.into_parts();
+        self.telemetry.watch(watched, head, |head| {
             let passage = Passage { shared: &self.shared, state: &state, place, connection };
             passage.begin(head, body).unwrap_or_else(|refusal| Answering::ready(self.shared.refuse(refusal)))
         })
@@ -77,8 +81,8 @@ impl Serve for GatewayService {
     type Body = GatewayBody;
     type Future = WatchedAnswer<Answering>;
 
-    fn serve(&self, request: Request<Incoming>, connection: &ClientConnection) -> Self::Future {
-        self.answer(request, Some(connection))
+    fn serve(&self, head: request::Parts, body: Incoming, connection: &ClientConnection) -> Self::Future {
+        self.answer(head, body, Some(connection))
     }
 }
 
@@ -97,7 +101,8 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        self.answer(request, None)
+        let (head, body) = request.into_parts();
+        self.answer(head, body, None)
     }
 }
 
@@ -170,7 +175,7 @@ impl Passage<'_> {
         let body = Limited::new(body, usize::try_from(body_bytes_max).unwrap_or(usize::MAX));
         if self.path().is_none_or(|path| path.is_public && is_read(&head.method)) {
             // No route: passed on, whoever it is. Or the same for everybody: nobody needs to be known.
-            return Ok(self.pass(Request::from_parts(head, body), None));
+            return Ok(self.pass(head, body, None));
         }
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         match self.state.identities.identify(&head, peer, now) {
@@ -229,7 +234,7 @@ impl Passage<'_> {
             Outcome::Anonymous | Outcome::Bad | Outcome::Unknown(_) if is_read(&head.method) => None,
             outcome => self.unverified_write(&outcome, &head)?,
         };
-        Ok(self.pass(Request::from_parts(head, body), identity))
+        Ok(self.pass(head, body, identity))
     }
 
     /// A write of somebody who is not known: what it declares wrong is that of the tenant by rule. If there is no rule
@@ -256,29 +261,29 @@ impl Passage<'_> {
         Some(Goes { target: Target(upstream.clone()), tag, connection: self.connection.cloned() })
     }
 
-    fn pass<B>(self, request: Request<B>, identity: Option<Identity>) -> Answering
+    fn pass<B>(self, head: request::Parts, body: B, identity: Option<Identity>) -> Answering
     where
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
-        let method = request.method().clone();
+        let method = head.method.clone();
         let is_read = is_read(&method);
         let audit = self.shared.build.audit.as_ref();
         let audit = audit.filter(|it| it.records(if is_read { Class::Sensitive } else { Class::Mutation }));
         let reading = audit.map(|audit| {
             let label = self.path().map(|path| path.label.clone());
             let is_sensitive = self.path().is_some_and(|path| self.state.is_sensitive(&path.label));
-            Reading::labelled(audit, &request, identity.as_ref(), label, is_sensitive)
+            Reading::labelled(audit, &head, identity.as_ref(), label, is_sensitive)
         });
         let known = RequestFacts { route: self.place, identity };
         let service = &self.state.service;
         match reading {
             Some(reading) if !is_read => {
                 let (service, goes) = (service.clone(), self.goes(&method));
-                Answering::later(reading.write(move || service.answer(request, known, |inner| inner.goes = goes)))
+                Answering::later(reading.write(move || service.answer(head, body, known, |inner| inner.goes = goes)))
             }
             reading => {
-                let answer = service.answer(request, known, |inner| inner.goes = self.goes(&method));
+                let answer = service.answer(head, body, known, |inner| inner.goes = self.goes(&method));
                 match reading {
                     None => Answering { kind: Kind::Cached { answer } },
                     Some(reading) => Answering::later(AuditFuture::read(reading, answer)),

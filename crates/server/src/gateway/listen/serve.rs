@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Request, Response, request};
 use http_body::Body;
 use hyper::body::Incoming;
 use tower::{Service, ServiceExt as _, util::Oneshot};
@@ -20,8 +20,8 @@ pub trait Serve: Clone + Send + 'static {
     /// An answer on its way.
     type Future: Future<Output = Result<Response<Self::Body>, Infallible>> + Send + 'static;
 
-    /// Answers a request that came on this connection.
-    fn serve(&self, request: Request<Incoming>, connection: &ClientConnection) -> Self::Future;
+    /// Answers a request that came on this connection. It comes taken apart, as the listener has looked at it.
+    fn serve(&self, head: request::Parts, body: Incoming, connection: &ClientConnection) -> Self::Future;
 }
 
 /// A service. It finds the [`ClientConnection`] among the request's extensions.
@@ -38,8 +38,8 @@ where
     type Body = B;
     type Future = Oneshot<S, Request<Incoming>>;
 
-    fn serve(&self, mut request: Request<Incoming>, connection: &ClientConnection) -> Self::Future {
-        request.extensions_mut().insert(connection.clone());
-        self.0.clone().oneshot(request)
+    fn serve(&self, mut head: request::Parts, body: Incoming, connection: &ClientConnection) -> Self::Future {
+        head.extensions.insert(connection.clone());
+        self.0.clone().oneshot(Request::from_parts(head, body))
     }
 }

@@ -35,7 +35,7 @@ impl<S: Serve> hyper::service::Service<Request<Incoming>> for ConnectionService<
             tracing::debug!(?refusal, "a request was refused");
             Kind::Refused { refusal: Some(refusal), version: head.version }
         } else {
-            Kind::Called { answer: self.inner.serve(Request::from_parts(head, body), &self.connection) }
+            Kind::Called { answer: self.inner.serve(head, body, &self.connection) }
         };
         Serving { kind, running: Some(running) }
     }
