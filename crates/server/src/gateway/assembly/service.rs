@@ -168,8 +168,7 @@ impl Passage<'_> {
         }
         self.state.identities.strip(&mut head, peer).map_err(|Stranger| Refusal::Stranger)?;
         let (_, body_bytes_max) = self.target(&head.method)?;
-        let length = head.headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
-        if length.is_some_and(|length: u64| length > body_bytes_max) {
+        if body.size_hint().lower() > body_bytes_max {
             return Err(Refusal::TooLarge);
         }
         let body = Limited::new(body, usize::try_from(body_bytes_max).unwrap_or(usize::MAX));
