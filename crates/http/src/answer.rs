@@ -59,7 +59,7 @@ impl Asked {
         &self,
         shared: &Shared,
         fetched: &Fetched<StoredResponse>,
-    ) -> Option<(Response<CacheBody<B>>, Account)> {
+    ) -> Option<(Box<Response<CacheBody<B>>>, Account)> {
         let stored = fetched.value()?;
         let account = self.account(fetched, shared.cache.now());
         let condition = if self.preconditions.is_empty() {
@@ -91,7 +91,7 @@ impl Asked {
         };
         if response.status().is_client_error() {
             self.tell(shared, &account, &mut response);
-            return Some((response, account));
+            return Some((Box::new(response), account));
         }
         let passed_on = matches!(account, Account::Hit { .. } | Account::Stale { .. });
         let hits = if passed_on { stored.count_hit() } else { 0 };
@@ -114,7 +114,7 @@ impl Asked {
         if let Some(form) = form.filter(|_| hits >= ready::HITS_MIN && self.tenant(shared).is_some()) {
             stored.ready().keep(&shared.heads, form, response.headers(), &self.cache_control, shared.routes.vary());
         }
-        Some((response, account))
+        Some((Box::new(response), account))
     }
 
     /// The answer to a hit, if its head is there already.
@@ -124,14 +124,14 @@ impl Asked {
         stored: &StoredResponse,
         account: &Account,
         form: Form,
-    ) -> Option<Response<CacheBody<B>>> {
+    ) -> Option<Box<Response<CacheBody<B>>>> {
         let kept = stored.ready().get(form, &self.cache_control, shared.routes.vary())?;
         self.tenant(shared)?;
         let headers = kept.of_hit(number(stored.count_hit()), account.status());
-        let mut response = match form {
-            Form::Whole => Response::new(whole_body(stored, self.wanted)),
-            Form::NotModified => Response::new(CacheBody::empty()),
-        };
+        let mut response = Box::new(Response::new(match form {
+            Form::Whole => whole_body(stored, self.wanted),
+            Form::NotModified => CacheBody::empty(),
+        }));
         if form == Form::NotModified {
             *response.status_mut() = StatusCode::NOT_MODIFIED;
         } else if self.takes_encoded {

@@ -54,8 +54,8 @@ impl<F, B: Body, E> ResponseFuture<F, B, E> {
         }
     }
 
-    pub(crate) fn ready(response: Response<CacheBody<B>>, verdict: &'static str) -> Self {
-        Self { state: State::Ready { response: Some(Box::new(response)), verdict } }
+    pub(crate) fn ready(response: Box<Response<CacheBody<B>>>, verdict: &'static str) -> Self {
+        Self { state: State::Ready { response: Some(response), verdict } }
     }
 
     pub(crate) fn passed(inner: F, asked: Asked, reason: BypassReason, shared: Arc<Shared>) -> Self {

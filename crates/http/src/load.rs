@@ -78,7 +78,7 @@ where
     if let Ok(fetched) = &fetched
         && let Some((response, _)) = asked.stored(&shared, fetched)
     {
-        return Ok(response);
+        return Ok(*response);
     }
     match (handover.take_answer(), fetched) {
         (Some(Handed::Error(error)), _) => Err(error),

@@ -199,7 +199,7 @@ where
     let demanded = if notable.position { position::demanded(&head.headers) } else { Ok(PositionSet::default()) };
     let Ok(at_least) = demanded else {
         let response = asked.problem(shared, Problem::BadPosition, "bad-position");
-        return ResponseFuture::ready(response, BYPASS);
+        return ResponseFuture::ready(Box::new(response), BYPASS);
     };
     match look_up(shared, &head, notable, (&asked, &tuned), !body.is_end_stream()) {
         Err(reason) => {
@@ -230,7 +230,7 @@ where
                 // What selects variants is what the origin is given.
                 strip(&mut head, shared, &look_up);
                 match origin_hit(shared, &asked, (&head, notable), &look_up, &options) {
-                    Ok((response, account)) => return ResponseFuture::ready(response, account.verdict()),
+                    Ok((response, account)) => return ResponseFuture::ready(Box::new(response), account.verdict()),
                     Err(read) => Some(read),
                 }
             } else {
