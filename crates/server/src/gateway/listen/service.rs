@@ -79,10 +79,15 @@ impl<S: Serve> Future for Serving<S> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let answer = match this.kind.project() {
+        let mut running = || this.running.take().expect("a future is not polled after its end");
+        Poll::Ready(Ok(match this.kind.project() {
             KindProjection::Called { answer } => {
                 let Ok(answer) = ready!(answer.poll(cx));
-                answer.map(|body| (Some(body), None))
+                let running = running();
+                if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
+                    running.0.switched();
+                }
+                answer.map(|body| ServedBody { inner: Some(body), refused: None, _running: running })
             }
             KindProjection::Refused { refusal, version } => {
                 let refusal = refusal.take().expect("a future is not polled after its end");
@@ -91,14 +96,9 @@ impl<S: Serve> Future for Serving<S> {
                     // What follows on this connection cannot be trusted to begin where it seems to.
                     answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
                 }
-                answer.map(|body| (None, Some(body)))
+                answer.map(|body| ServedBody { inner: None, refused: Some(body), _running: running() })
             }
-        };
-        let running = this.running.take().expect("a future is not polled after its end");
-        if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
-            running.0.switched();
-        }
-        Poll::Ready(Ok(answer.map(|(inner, refused)| ServedBody { inner, refused, _running: running })))
+        }))
     }
 }
 
