@@ -283,20 +283,7 @@ impl SerializeMap for Map {
     }
 }
 
-impl SerializeTuple for Fields {
-    type Ok = Taken;
-    type Error = Failed;
-
-    fn serialize_element<T: Serialize + ?Sized>(&mut self, element: &T) -> Result<(), Failed> {
-        self.add(element)
-    }
-
-    fn end(self) -> Result<Taken, Failed> {
-        Ok(self.sum())
-    }
-}
-
-/// Fields with and without names, of structures and of cases.
+/// With and without names, of structures and of cases.
 macro_rules! fields {
     ($($trait:ident: $method:ident($($name:ident)?);)*) => {
         $(impl $trait for Fields {
@@ -315,6 +302,7 @@ macro_rules! fields {
 }
 
 fields! {
+    SerializeTuple: serialize_element();
     SerializeTupleStruct: serialize_field();
     SerializeTupleVariant: serialize_field();
     SerializeStruct: serialize_field(_name);

@@ -53,14 +53,7 @@ impl Preconditions {
 
     /// Takes them out of a request, and with them the wish for a part: what is stored is the whole.
     pub fn strip(headers: &mut HeaderMap) {
-        for name in [
-            header::IF_MATCH,
-            header::IF_NONE_MATCH,
-            header::IF_MODIFIED_SINCE,
-            header::IF_UNMODIFIED_SINCE,
-            header::IF_RANGE,
-            header::RANGE,
-        ] {
+        for name in FIELDS.map(|(name, _)| name).into_iter().chain([header::IF_RANGE, header::RANGE]) {
             headers.remove(name);
         }
     }
