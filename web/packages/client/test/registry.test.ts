@@ -67,7 +67,19 @@ describe('Cache-Groups', () => {
     ['"a1";x=1,"b2"', ['a1', 'b2']],
     ['"with \\"quote\\""', ['with "quote"']],
     ['garbage', []],
+    ['token, "a";x="1,2";y , "b" ,1.5,"c"', ['a', 'b', 'c']],
+    ['"a", "b"x, "c"', ['a']],
+    ['"a\\x"', []],
+    ['"open', []],
   ])('%j reads as %j', (header, groups) => {
     expect(parseCacheGroups(header)).toEqual(groups);
+  });
+
+  it.each([
+    ['parameters', `"a"${';'.repeat(10_000)}"`],
+    ['spaces', `"a"${' '.repeat(10_000)}"`],
+    ['members', `${'"a";x'.repeat(3_000)}"`],
+  ])('a header of many %s that ends badly is done with soon', (_, header) => {
+    expect(parseCacheGroups(header)).toEqual([]);
   });
 });
