@@ -115,16 +115,37 @@ describe('where no WebSocket comes through', () => {
     live.close();
   });
 
-  it('it is degraded where there is no stream either, and stops asking for one', async () => {
-    const { live } = connect();
-    await opened(1);
-    for (let attempt = 1; attempt < 8; attempt += 1) {
-      await opened(attempt);
-      FakeSocket.last.drop();
-      FakeStream.opened.at(-1)?.onerror?.();
+  it('it is degraded where there is no stream either, and asks for one ever more rarely', async () => {
+    const { live, listener } = connect();
+    await failSockets(3);
+    const failAllFor = async (minutes: number) => {
+      for (const end = Date.now() + minutes * 60_000; Date.now() < end; ) {
+        if (!last().closed) last().onerror?.();
+        if (FakeSocket.last.readyState !== FakeSocket.CLOSED) FakeSocket.last.drop();
+        await vi.advanceTimersByTimeAsync(500);
+      }
+    };
+    await failAllFor(2);
+    const [before, streams] = [listener.onState.mock.calls.length, FakeStream.opened.length];
+    expect(live.state).toBe('degraded');
+    await failAllFor(30);
+    expect(FakeStream.opened.length - streams).toBeLessThanOrEqual(8);
+    // Attempts in vain are nothing to tell.
+    expect(listener.onState.mock.calls).toHaveLength(before);
+    live.close();
+  });
+
+  it('a server that was away for long is found again', async () => {
+    const { live } = connect({ socket: false });
+    last().push({ type: 'hello', position: 'p1' });
+    for (const end = Date.now() + 600_000; Date.now() < end; await vi.advanceTimersByTimeAsync(500)) {
+      if (!last().closed) last().onerror?.();
     }
     expect(live.state).toBe('degraded');
-    expect(FakeStream.opened.length).toBeLessThanOrEqual(3);
+    await passTimeUntil(() => !last().closed);
+    expect(new URL(last().url).searchParams.get('since')).toBe('p1');
+    last().push({ type: 'hello', position: 'p2' });
+    expect(live.state).toBe('live');
     live.close();
   });
 

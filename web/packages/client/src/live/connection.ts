@@ -30,8 +30,8 @@ export interface LiveConnectionOptions {
 export const CLOSE_REVOKED = 4401;
 /** A socket that is open and says nothing: something between here and the server takes it and passes nothing on. */
 const GREETING_MAX_MS = 10_000;
-/** Streams that failed at once, after which none is tried until `reconnect`: the server has none. */
-const STREAM_ATTEMPTS_MAX = 3;
+/** A server that has no stream looks like one that is down: it is asked again, after so many times the longest wait. */
+const UNKNOWN_STREAM_WAITS = 15;
 
 type Transport = 'socket' | 'stream';
 
@@ -43,6 +43,8 @@ export class LiveConnection implements LiveSource {
   #stream: Stream | undefined;
   #streamRetry: ReturnType<typeof setTimeout> | undefined;
   #streamFailures = 0;
+  /** A stream has greeted before: there is one. */
+  #hasStream = false;
   #state: LiveState = 'catching-up';
   #position: string | undefined;
   /** Which transports said from where on they must be told what was missed. */
@@ -180,6 +182,7 @@ export class LiveConnection implements LiveSource {
     this.#streamFailures = 0;
     this.#greeter = transport;
     if (transport === 'socket') this.#closeStream();
+    else this.#hasStream = true;
     // A resumed connection is sent what it missed, or a `resync` where that cannot be known. Without a position to
     // resume from, whatever was read before the subscription began may be out of date.
     if (!this.#resuming[transport] && !resyncFollows) this.#listener.onResync('connected', position);
@@ -195,13 +198,14 @@ export class LiveConnection implements LiveSource {
     const failedOften = this.#failures > (this.#options.attemptsBeforeDegraded ?? 2);
     if (failedOften || !this.#socket) this.#openStream();
     const down = (failedOften || !this.#socket) && !this.#stream;
-    this.#setState(down ? 'degraded' : 'catching-up');
+    // One more attempt is no news for who waits already.
+    if (this.#state !== 'degraded') this.#setState(down ? 'degraded' : 'catching-up');
   }
 
   #openStream(): void {
     const { streamUrl } = this.#options;
     if (this.#stream || this.#streamRetry || this.#closing) return;
-    if (!streamUrl || !Stream.supported || this.#streamFailures >= STREAM_ATTEMPTS_MAX) return;
+    if (!streamUrl || !Stream.supported) return;
     const stream: Stream = new Stream({
       url: () => this.#url('stream', streamUrl),
       onMessage: (data) => this.#stream === stream && this.#receive('stream', data),
@@ -218,9 +222,10 @@ export class LiveConnection implements LiveSource {
     this.#stream = undefined;
     this.#streamFailures += 1;
     if (this.#greeter === 'stream') this.#lost();
-    this.#setState(this.#streamFailures > 1 ? 'degraded' : 'catching-up');
+    if (this.#state !== 'degraded') this.#setState(this.#streamFailures > 1 ? 'degraded' : 'catching-up');
     const { reconnectMinMs = 500, reconnectMaxMs = 20_000 } = this.#options;
-    const delay = Math.min(reconnectMinMs * 2 ** this.#streamFailures, reconnectMaxMs) * (1 + Math.random());
+    const longest = this.#hasStream ? reconnectMaxMs : reconnectMaxMs * UNKNOWN_STREAM_WAITS;
+    const delay = Math.min(reconnectMinMs * 2 ** this.#streamFailures, longest) * (1 + Math.random());
     this.#streamRetry = setTimeout(() => {
       this.#streamRetry = undefined;
       if (this.#greeter === undefined) this.#openStream();
