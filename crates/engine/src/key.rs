@@ -249,12 +249,14 @@ struct Escaped<'a>(&'a mut String);
 
 impl fmt::Write for Escaped<'_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        let mut rest = text;
+        let (mut rest, mut next) = (text, escaped_at(text.as_bytes()));
         // Both are one byte: no need to look at characters.
-        while let Some(at) = escaped_at(rest.as_bytes()) {
+        while let Some(at) = next {
             self.0.push_str(&rest[..at]);
             self.0.push_str(if rest.as_bytes()[at] == b'/' { "%2F" } else { "%25" });
             rest = &rest[at + 1..];
+            // Where there is one, as in a path, the next is near.
+            next = rest.bytes().position(is_escaped);
         }
         self.0.push_str(rest);
         Ok(())
