@@ -1,4 +1,5 @@
 /** Counts, per step, what the page asks the server for and what that asks the database for. */
+import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 
 /** How far the server is: what an office reaches in a data centre of the same country. */
@@ -55,16 +56,34 @@ export async function meter(page, serverUrl, { quietMs, network }) {
     const { pathname } = new URL(request.url());
     if (!isApi(pathname) || pathname.startsWith('/ofrep/')) return;
     const into = seen;
-    if (request.method() === 'GET') into.reads.push({ kind: kindOf(pathname), hit: isHit(response.headers()['cache-status']) });
+    if (request.method() === 'GET') bodies.push(single(into, request, response));
     else if (pathname.endsWith('/batch')) bodies.push(batch(into, request, response));
   });
+
+  // Addresses with a hash of what they were answered by.
+  const given = new Set();
+  function isAgain(path, content) {
+    const answer = `${path} ${createHash('sha256').update(content).digest('base64')}`;
+    const isGiven = given.has(answer);
+    given.add(answer);
+    return isGiven;
+  }
+
+  async function single(into, request, response) {
+    const { pathname, search } = new URL(request.url());
+    const content = response.status() === 304 ? null : await response.body().catch(() => null);
+    // Nothing comes with what the browser has.
+    const again = content === null || isAgain(pathname + search, content);
+    into.reads.push({ kind: kindOf(pathname), hit: isHit(response.headers()['cache-status']), again });
+  }
 
   async function batch(into, request, response) {
     const asked = request.postDataJSON().requests;
     const { responses } = await response.json().catch(() => ({ responses: [] }));
     for (const { id, path } of asked) {
       const answer = responses.find((each) => each.id === id);
-      into.reads.push({ kind: kindOf(path), hit: isHit(answer?.headers['cache-status']) });
+      const again = answer?.status === 304 || isAgain(path, JSON.stringify(answer?.body ?? null));
+      into.reads.push({ kind: kindOf(path), hit: isHit(answer?.headers['cache-status']), again });
     }
   }
 

@@ -28,6 +28,7 @@ const FIGURES = [
   ['hit ratio: look-ups of the server’s cache', 'serverRatio', percent],
   ['… with what the browser held', 'hitRatio', percent],
   ['… strict: no part read from the database', 'strictRatio', percent],
+  ['… of reads whose answer was neither new nor changed', 'foundRatio', percent],
   ['stale values on screen', 'stale', whole, 1],
   ['stale values at first sight', 'staleAtFirst', whole],
   ['the whole journey: API calls', 'calls', whole],
@@ -51,7 +52,7 @@ const main = [
   row(['', 'former', 'ours', ...(redis ? ['ours, with Redis'] : []), 'difference', 'aim']),
   row(['---', ...columns.map(() => '---:'), '---:', '---:']),
   ...FIGURES.map(([label, key, show, aim]) => {
-    const difference = ['serverRatio', 'hitRatio', 'strictRatio', 'stale', 'staleAtFirst'].includes(key) ? '' : less(former[key], ours[key]);
+    const difference = ['serverRatio', 'hitRatio', 'strictRatio', 'foundRatio', 'stale', 'staleAtFirst'].includes(key) ? '' : less(former[key], ours[key]);
     const aims = { serverRatio: '≥ 90 %', stale: '0' };
     return row([label, ...columns.map((each) => show(each[key])), difference, aims[key] ?? (aim ? `−${percent(aim)}` : '')]);
   }),

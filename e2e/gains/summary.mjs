@@ -46,6 +46,8 @@ function journey(steps) {
   const kinds = readsOf(steps);
   const answered = (where) => sum(Object.values(kinds).map((kind) => kind[where]));
   const wanted = answered('browser') + answered('server') + answered('database');
+  const found = answered('browser') + answered('server');
+  const repeated = sum(steps.map(({ reads }) => reads.filter(({ hit, again }) => again && !hit).length));
   const [loads, hits, misses] = ['loads', 'hits', 'misses'].map((what) => sum(steps.flatMap((step) => Object.values(step[what]))));
   return {
     ...Object.fromEntries(COUNTED.map((what) => [what, sum(steps.map((step) => step[what]))])),
@@ -63,10 +65,12 @@ function journey(steps) {
     loads,
     heldByBrowser: answered('browser'),
     wholeAnswers: answered('server'),
-    // What operators know as hit ratio; the same with what was not even asked for; and what read nothing for any of its parts.
+    // What operators know as hit ratio; the same with what was not even asked for; what read nothing for any of its parts; and
+    // the share of what could be found: an answer that was not given before, or has changed since, is nobody's hit.
     serverRatio: share(hits, misses),
     hitRatio: share(answered('browser') + hits, misses),
     strictRatio: wanted === 0 ? 0 : Math.max(0, 1 - loads / wanted),
+    foundRatio: share(found, repeated),
     compared: sum(steps.map(({ compared }) => compared)),
     staleAtFirst: sum(steps.map(({ staleAtFirst }) => staleAtFirst.length)),
     stale: sum(steps.map(({ stale }) => stale.length)),
