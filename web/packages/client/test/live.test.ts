@@ -25,6 +25,7 @@ beforeEach(() => {
   FakeSocket.opened = [];
 });
 afterEach(() => {
+  vi.restoreAllMocks();
   vi.useRealTimers();
 });
 
@@ -110,16 +111,20 @@ describe('the live connection', () => {
     live.close();
   });
 
-  it('reconnects at once when the network is back', async () => {
-    const { live } = connect();
-    await opened(1);
-    FakeSocket.last.greet('p1');
-    FakeSocket.last.drop();
-    globalThis.dispatchEvent(new Event('online'));
-    await vi.advanceTimersByTimeAsync(50);
-    expect(FakeSocket.opened).toHaveLength(2);
-    live.close();
-  });
+  it.each(['visible', 'hidden'] as const)(
+    'reconnects at once when the network is back, also when %s',
+    async (state) => {
+      vi.spyOn(document, 'visibilityState', 'get').mockReturnValue(state);
+      const { live } = connect();
+      await opened(1);
+      FakeSocket.last.greet('p1');
+      FakeSocket.last.drop();
+      globalThis.dispatchEvent(new Event('online'));
+      await vi.advanceTimersByTimeAsync(50);
+      expect(FakeSocket.opened).toHaveLength(2);
+      live.close();
+    },
+  );
 
   it('does not come back by itself when the server revoked it', async () => {
     const { live, listener } = connect();

@@ -176,6 +176,19 @@ describe('tabs of one browser', () => {
     await vi.waitFor(() => expect(third.live.state).toBe('live'));
   });
 
+  it('that are looked at remind the one that leads, which may be in the background', async () => {
+    const wake = vi.fn();
+    const source = { state: 'live', position: 'p1', reconnect: () => {}, close: () => {}, wake } as const;
+    const listener = { onInvalidation: () => {}, onResync: () => {}, onState: () => {}, onRevoked: () => {} };
+    const leader = new SharedLive({ name: 'app:acme:ann', listener, connect: () => source });
+    tabs.push(leader);
+    await pause();
+    const { live: follower } = openTab();
+    await vi.waitFor(() => expect(follower.state).toBe('live'));
+    document.dispatchEvent(new Event('visibilitychange'));
+    await vi.waitFor(() => expect(wake).toHaveBeenCalledOnce());
+  });
+
   it('of another tenant or user have a socket of their own', async () => {
     await openTwo();
     openTab('app:globex:ann');

@@ -64,8 +64,8 @@ export class LiveConnection implements LiveSource {
     this.#silenceMaxMs = options.silenceMaxMs ?? 90_000;
     this.#position = options.since;
     this.#start();
-    globalThis.addEventListener?.('online', this.#wake);
-    globalThis.document?.addEventListener('visibilitychange', this.#wake);
+    globalThis.addEventListener?.('online', this.#online);
+    globalThis.document?.addEventListener('visibilitychange', this.#seen);
   }
 
   get state(): LiveState {
@@ -94,8 +94,8 @@ export class LiveConnection implements LiveSource {
   close(): void {
     this.#closing = true;
     clearTimeout(this.#ungreeted);
-    globalThis.removeEventListener?.('online', this.#wake);
-    globalThis.document?.removeEventListener('visibilitychange', this.#wake);
+    globalThis.removeEventListener?.('online', this.#online);
+    globalThis.document?.removeEventListener('visibilitychange', this.#seen);
     this.#stopWatching();
     this.#closeStream();
     this.#socket?.close();
@@ -147,10 +147,17 @@ export class LiveConnection implements LiveSource {
     return transport === 'socket' ? url.href.replace(/^http/, 'ws') : url.href;
   }
 
-  /** The network is back, or somebody looks: no reason to sit out a back-off, or to trust a socket that slept. */
-  readonly #wake = (): void => {
-    if (this.#revoked || globalThis.document?.visibilityState === 'hidden') return;
-    if (this.#state === 'degraded' || this.#failures > 0 || this.#isSilent()) this.reconnect();
+  /** Somebody looks: no reason to sit out a back-off, or to trust a socket that slept. */
+  wake(): void {
+    if (!this.#revoked && (this.#state === 'degraded' || this.#failures > 0 || this.#isSilent()))
+      this.reconnect();
+  }
+
+  // Also in the background: other tabs may hear by this connection.
+  readonly #online = (): void => this.wake();
+
+  readonly #seen = (): void => {
+    if (globalThis.document.visibilityState !== 'hidden') this.wake();
   };
 
   #receive(transport: Transport, data: unknown): void {

@@ -4,7 +4,7 @@ import { LiveConnection, type LiveConnectionOptions } from './connection.ts';
 import { SharedLive } from './tabs.ts';
 
 export { CLOSE_REVOKED, LiveConnection, type LiveConnectionOptions } from './connection.ts';
-export { SharedLive, type TabsOptions } from './tabs.ts';
+export { type LeadingSource, SharedLive, type TabsOptions } from './tabs.ts';
 
 export interface LiveOptions extends Omit<LiveConnectionOptions, 'listener' | 'since' | 'onPing'> {
   /** The same for tabs that may share one connection: of one tenant, user and sign-in. Without it, none is shared. */

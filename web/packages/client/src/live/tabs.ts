@@ -15,12 +15,15 @@ export interface TabsOptions {
   /** The same for tabs that may share: of one tenant, user and sign-in. Without it, none is shared. */
   name: string | undefined;
   listener: LiveListener;
-  connect: (listener: LiveListener, since: string | undefined, onPing: () => void) => LiveSource;
+  connect: (listener: LiveListener, since: string | undefined, onPing: () => void) => LeadingSource;
   /** How long a leader may take to answer. */
   answerMaxMs?: number | undefined;
   /** Silence of a leader after which it is asked whether it is still there. */
   silenceMaxMs?: number | undefined;
 }
+
+/** A source that can be asked to look after itself, because a tab is looked at. */
+export type LeadingSource = LiveSource & { wake?(): void };
 
 /** Many tabs may ask for the same at once, such as after the server closed the connection for cause. */
 const RECONNECT_MS_MIN = 3_000;
@@ -40,7 +43,7 @@ type TabMessage =
   | { kind: 'told'; told: Told }
   | { kind: 'resync'; reason: string; position: string | undefined }
   | { kind: 'state'; state: LiveState }
-  | { kind: 'ping' | 'reconnect' | 'revoked' };
+  | { kind: 'ping' | 'reconnect' | 'revoked' | 'wake' };
 
 export class SharedLive implements LiveSource {
   readonly #options: TabsOptions;
@@ -48,7 +51,7 @@ export class SharedLive implements LiveSource {
   readonly #id = Math.random().toString(36).slice(2);
   readonly #told: Told[] = [];
   #channel: BroadcastChannel | undefined;
-  #connection: LiveSource | undefined;
+  #connection: LeadingSource | undefined;
   #release: (() => void) | undefined;
   #queued = new AbortController();
   #state: LiveState = 'catching-up';
@@ -64,6 +67,7 @@ export class SharedLive implements LiveSource {
     this.#listener = options.listener;
     globalThis.addEventListener?.('pagehide', this.#suspend);
     globalThis.addEventListener?.('pageshow', this.#resume);
+    globalThis.document?.addEventListener('visibilitychange', this.#seen);
     this.#start();
   }
 
@@ -93,6 +97,7 @@ export class SharedLive implements LiveSource {
     this.#closed = true;
     globalThis.removeEventListener?.('pagehide', this.#suspend);
     globalThis.removeEventListener?.('pageshow', this.#resume);
+    globalThis.document?.removeEventListener('visibilitychange', this.#seen);
     this.#stop();
   }
 
@@ -129,6 +134,13 @@ export class SharedLive implements LiveSource {
 
   readonly #resume = (event: PageTransitionEvent): void => {
     if (event.persisted && !this.#closed) this.#start();
+  };
+
+  /** The tab that leads may be in the background, where timers are slow: whoever is looked at reminds it. */
+  readonly #seen = (): void => {
+    if (this.#connection || globalThis.document.visibilityState === 'hidden') return;
+    this.#post({ kind: 'wake' });
+    if (this.#channel && this.#state !== 'live') this.#join();
   };
 
   /** Waits for the lock, or takes it from a leader that does not answer. */
@@ -236,6 +248,7 @@ export class SharedLive implements LiveSource {
   #answer(message: TabMessage): void {
     const isDue = this.#state !== 'live' && Date.now() - this.#reconnectedAt > RECONNECT_MS_MIN;
     if (message.kind === 'reconnect' && isDue) this.reconnect();
+    if (message.kind === 'wake') this.#connection?.wake?.();
     if (message.kind !== 'join') return;
     const { from: to, since } = message;
     this.#post({ kind: 'state', state: this.#state });
