@@ -1,9 +1,10 @@
 import { QueryObserver } from '@tanstack/react-query';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { createSealedStore } from '../src/offline/index.ts';
-import { createCoherentSession } from '../src/react/index.ts';
+import { type CoherentSession, createCoherentSession } from '../src/react/index.ts';
 import { expectNothingSurvives } from '../src/testing/index.ts';
-import { fakeNetwork, settle } from './support.ts';
+import { liveSession } from './live-session.ts';
+import { FakeSocket, fakeNetwork, settle } from './support.ts';
 
 /** Cache Storage, in memory. */
 class FakeCaches {
@@ -144,5 +145,50 @@ describe('what was last known', () => {
     expect(offline.activity.lastKnownAt.get()).toBeNull();
     stop();
     offline.dispose();
+  });
+
+  it.each([
+    [
+      'the live connection is back',
+      async () => {
+        await vi.waitFor(() => expect(FakeSocket.opened).toHaveLength(2), { timeout: 4_000 });
+        FakeSocket.last.greet('p0');
+      },
+    ],
+    [
+      'something else was read',
+      async (session: CoherentSession, network: ReturnType<typeof fakeNetwork>) => {
+        const other = session.read(
+          { queryKey: ['t', 'u', 'other'], signal: new AbortController().signal },
+          '/other',
+        );
+        await settle();
+        network.calls.at(-1)?.answer({});
+        await other;
+      },
+    ],
+  ])('is read again when %s, and is marked until then', async (_, bringBack) => {
+    const network = fakeNetwork();
+    const lastKnown = { keep: () => {}, recall: async () => ({ data: 'last known', at: 1 }) };
+    const session = await liveSession(network, { lastKnown, greetingWaitMs: 0 });
+    FakeSocket.last.drop();
+    const observer = new QueryObserver<unknown>(session.queryClient, {
+      queryKey: ['t', 'u', 'flows'],
+      queryFn: (context) => session.read(context, '/flows'),
+      retry: false,
+    });
+    observer.subscribe(() => {});
+    await vi.waitFor(() => expect(network.calls).toHaveLength(1));
+    network.calls[0]?.fail(new TypeError('no network'));
+    await vi.waitFor(() => expect(observer.getCurrentResult().data).toBe('last known'));
+    const asked = () => network.calls.filter(({ url }) => url.endsWith('/flows'));
+
+    await bringBack(session, network);
+    expect(session.activity.lastKnownAt.get()).toBe(1);
+    await vi.waitFor(() => expect(asked()).toHaveLength(2));
+    asked()[1]?.answer('of now');
+    await vi.waitFor(() => expect(observer.getCurrentResult().data).toBe('of now'));
+    expect(session.activity.lastKnownAt.get()).toBeNull();
+    session.dispose();
   });
 });

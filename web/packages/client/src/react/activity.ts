@@ -21,11 +21,10 @@ export interface Happening {
 export interface Activity {
   readonly counters: Readonly<Counters>;
   readonly happenings: readonly Happening[];
-  /** While the server cannot be reached: since when the oldest of the last known answers shown is known. */
+  /** While last known answers are held that the server has not said since: since when the oldest of them is known. */
   readonly lastKnownAt: Store<number | null>;
   watch(event: ClientEvent): void;
-  /** An answer came from the server, or from what was last known at a time. */
-  answered(lastKnownAt: number | null): void;
+  showsLastKnown(since: number | null): void;
   subscribe(listener: () => void): () => void;
   clear(): void;
 }
@@ -86,8 +85,7 @@ export function createActivity(): Activity {
       if (happenings.length > HAPPENINGS_MAX) happenings = happenings.slice(-HAPPENINGS_MAX / 2);
       for (const listener of listeners) listener();
     },
-    answered: (at) =>
-      lastKnownAt.set((before) => (at === null ? null : Math.min(at, before ?? Number.POSITIVE_INFINITY))),
+    showsLastKnown: (since) => lastKnownAt.set(since),
     subscribe: (listener) => {
       listeners.add(listener);
       return () => listeners.delete(listener);

@@ -153,19 +153,27 @@ export function createCoherentSession(options: CoherentSessionOptions): Coherent
   // validator, so it is never taken for what the server last said.
   const validators = new WeakMap<object, Known>();
   const arrived = new Map<string, Known>();
-  /** Queries whose data is not the server's, but what was last known of it. */
-  const recalled = new Set<string>();
+  /** Queries whose data is not the server's, but what was last known of it, and at what time. */
+  const recalled = new Map<string, number>();
+  const tellLastKnown = () =>
+    activity.showsLastKnown(recalled.size > 0 ? Math.min(...recalled.values()) : null);
+  /** It was shown for want of better: as soon as the server is heard again, what is on screen is read. */
+  const rereadRecalled = () => rereads.add(new Set(recalled.keys()));
+  const stopWatching = coherence.subscribe(() => {
+    if (coherence.state === 'live') rereadRecalled();
+  });
   const unsubscribe = queryClient.getQueryCache().subscribe((event) => {
     const { queryHash, state } = event.query;
     if (event.type === 'removed') {
       coherence.release(queryHash);
       arrived.delete(queryHash);
+      if (recalled.delete(queryHash)) tellLastKnown();
     } else if (event.type === 'updated' && event.action.type === 'success' && !event.action.manual) {
       const known = arrived.get(queryHash);
       arrived.delete(queryHash);
       if (known && typeof state.data === 'object' && state.data !== null) validators.set(state.data, known);
-      if (recalled.delete(queryHash)) {
-        // It is shown for want of better: whoever shows it again is to ask again.
+      if (recalled.has(queryHash)) {
+        // Whoever shows it again is to ask again.
         queueMicrotask(
           () =>
             void queryClient.invalidateQueries({
@@ -191,14 +199,15 @@ export function createCoherentSession(options: CoherentSessionOptions): Coherent
       const answer = await coherence.load<T>(hash, path, { ...settings, query, signal, known });
       if (answer.validator) arrived.set(hash, answer.validator);
       else arrived.delete(hash);
-      activity.answered(null);
+      if (recalled.delete(hash)) tellLastKnown();
+      rereadRecalled();
       return answer.notModified ? (held as T) : answer.data;
     } catch (error) {
       if (!isApiError(error, 0)) throw error;
       const last = await lastKnown?.recall(hash);
       if (!last || signal.aborted) throw error;
-      activity.answered(last.at);
-      recalled.add(hash);
+      recalled.set(hash, last.at);
+      tellLastKnown();
       return last.data as T;
     }
   }
@@ -247,6 +256,7 @@ export function createCoherentSession(options: CoherentSessionOptions): Coherent
     },
     dispose: () => {
       unsubscribe();
+      stopWatching();
       rereads.close();
       coherence.close();
       api.close();
