@@ -9,13 +9,14 @@ test('signing out in one tab signs out the other, and leaves nothing behind', as
   const page = await newPage(shared.browser, shared.url);
   await signIn(page, ACCOUNTS.acmeAnalyst);
   const other = await page.context().newPage();
-  await other.goto('/flows');
-  await other.getByRole('heading', { name: 'Discovery flows' }).waitFor();
+  await other.goto('/inventory?q=secret-server');
+  await other.getByRole('heading', { name: 'Asset inventory' }).waitFor();
 
   await page.getByRole('button', { name: /^Account of/ }).click();
   await page.getByRole('menuitem', { name: 'Sign out' }).click();
   for (const each of [page, other]) {
     await each.getByRole('heading', { name: 'Sign in' }).waitFor();
+    assert.equal(new URL(each.url()).search, '');
     assert.equal(await each.evaluate(() => sessionStorage.length), 0);
   }
   await other.goto('/flows');

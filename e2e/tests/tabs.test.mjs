@@ -69,6 +69,10 @@ test('signing out in one tab leaves nothing of the session in any', async () => 
   const importId = await importCsv(page, { name: 'secret-plan.csv', rows: 20, prefix: 'leak' });
   const [, other] = await openReviews(page, importId, 2);
   assert.match(await heldBy(other), /secret-plan/);
+  await other.bringToFront();
+  await other.keyboard.press('j');
+  await other.keyboard.press('a');
+  await other.getByText('1 mapping approved.').waitFor();
 
   await page.bringToFront();
   await signOut(page);
@@ -79,6 +83,7 @@ test('signing out in one tab leaves nothing of the session in any', async () => 
       assert.ok(!held.includes(secret), `${secret} is still there`);
     }
     assert.equal(await each.evaluate(() => sessionStorage.length), 0);
+    assert.equal(await each.getByText('1 mapping approved.').count(), 0);
   }
   await page.context().close();
 });

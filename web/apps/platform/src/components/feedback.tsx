@@ -44,6 +44,12 @@ export function announceFailure(title: string, error: unknown): void {
   });
 }
 
+/** What was announced, and what could be taken back, is of one session: nobody else is to see it. */
+export function forgetAnnouncements(): void {
+  reversible = undefined;
+  notifications.clean();
+}
+
 interface Confirmation {
   title: string;
   body: ReactNode;

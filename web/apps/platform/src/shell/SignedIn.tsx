@@ -9,7 +9,8 @@ export function SignedIn() {
   const auth = useAuth();
   const location = useLocation();
   if (auth.status !== 'signed-in') {
-    const voluntary = auth.status === 'signed-out' && auth.reason === 'signed-out';
+    // Who signed out, in whichever tab, leaves nothing behind, not even what was searched for.
+    const voluntary = auth.status === 'signed-out' && ['signed-out', 'other-tab'].includes(auth.reason ?? '');
     const path = location.pathname + location.search;
     const search = voluntary || path === '/' ? '' : `?${new URLSearchParams({ next: path })}`;
     return <Navigate to={`/sign-in${search}`} replace />;
