@@ -14,7 +14,7 @@ use unstale::{
 
 use crate::{
     fleet::{Fleet, PATIENCE, aside},
-    troubles::fill,
+    troubles::{fill, store as patient},
     world::{acme, fact_tag, page},
 };
 
@@ -161,6 +161,36 @@ async fn many_entries_are_read_while_their_slot_moves() {
     }
     assert!(halves > 8, "each key moved alone");
     drop(migrating.await.unwrap());
+}
+
+/// Its state here and its log there: no server answers for both, and while nobody moves the rest, none will.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_operation_on_a_slot_that_stays_half_moved_is_given_up_before_its_time_is_over() {
+    let cluster = aside(RedisCluster::start).await;
+    let store = patient(cluster.settings("test"));
+    let slot = cluster.slot(&state_key(&store, "test"));
+    append(&store).await;
+    let (moved, mut is_moved) = mpsc::channel::<()>(1);
+    let (go_on, may_go_on) = std::sync::mpsc::channel::<()>();
+    let migrating = tokio::task::spawn_blocking(move || {
+        let to = (cluster.owner(slot).unwrap() + 1) % 3;
+        cluster.migrate(slot, to, || {
+            moved.blocking_send(()).unwrap();
+            may_go_on.recv().unwrap();
+        });
+        drop(moved);
+        cluster
+    });
+    let mut answers = Vec::new();
+    while is_moved.recv().await.is_some() {
+        answers.push(store.head(store.partitions().of(&acme())).await);
+        go_on.send(()).unwrap();
+    }
+    let [Ok(_), Err(half), _] = &answers[..] else { panic!("before, between and after two keys: {answers:?}") };
+    assert!(["TRYAGAIN", "ASK"].iter().any(|said| half.to_string().contains(said)), "{half}");
+    let cluster = migrating.await.unwrap();
+    append(&store).await;
+    drop(cluster);
 }
 
 /// The position before a failover is of an epoch that is over; nobody begins one twice.

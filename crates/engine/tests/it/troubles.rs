@@ -167,6 +167,23 @@ async fn a_state_that_another_reign_has_begun_is_not_gone_on_with() {
     assert_ne!(until_answered(&store).await.epoch, before.epoch);
 }
 
+/// Whose scripts are of the reign before has nothing to begin: another node has begun the epoch of the new one.
+#[tokio::test]
+async fn who_learns_of_a_reign_after_others_goes_on_with_their_log_and_begins_nothing() {
+    let server = RedisServer::start();
+    let (first, second) = (on(&server), on(&server));
+    let before = append(&first).await.unwrap();
+    server.run::<()>(&["REPLICAOF", "127.0.0.1", "1"]);
+    server.run::<()>(&["REPLICAOF", "NO", "ONE"]);
+    let begun = append(&second).await.unwrap();
+    assert_ne!(begun.epoch, before.epoch);
+    server.run::<()>(&["CONFIG", "RESETSTAT"]);
+    let after = append(&first).await.unwrap();
+    assert_eq!((after.epoch, after.sequence), (begun.epoch, begun.sequence.next()));
+    let scripts = server.info("cmdstat_evalsha");
+    assert!(scripts.starts_with("calls=2,"), "the old append and the new one: {scripts}");
+}
+
 #[tokio::test]
 async fn a_primary_cut_off_from_its_replicas_answers_nothing_if_it_demands_them() {
     let server = RedisServer::start();

@@ -130,10 +130,9 @@ impl Connection {
         arguments: &(dyn Fn(&mut Cmd) + Sync),
         then: &dyn Then,
     ) -> RedisResult<Vec<Value>> {
-        match self.ask(partition, &Question::Transaction(script, keys, arguments, then)).await? {
-            Value::Array(answers) => Ok(answers),
-            _ => Err(RedisError::from((ErrorKind::UnexpectedReturnType, "a transaction answered otherwise"))),
-        }
+        let answer = self.ask(partition, &Question::Transaction(script, keys, arguments, then)).await?;
+        let Value::Array(answers) = answer else { unreachable!("a transaction's answer is made of its commands'") };
+        Ok(answers)
     }
 
     /// Waits for an operation as long as the limits allow.
@@ -341,7 +340,11 @@ async fn transact(link: &Link, before: Option<Cmd>, script: Cmd, commands: Vec<C
         transaction.add_command(command);
     });
     transaction.cmd("EXEC");
-    let mut answers = link.send_all(&transaction).await?;
+    executed(link.send_all(&transaction).await?, skipped, wanted)
+}
+
+/// Of the answers to all that makes a transaction, those to its last `wanted` commands, before which `skipped` stand.
+fn executed(mut answers: Vec<Value>, skipped: usize, wanted: usize) -> RedisResult<Vec<Value>> {
     let last = answers.pop().unwrap_or(Value::Nil);
     // What was not queued says why; that the transaction was given up says nothing.
     for answer in answers {
@@ -352,5 +355,76 @@ async fn transact(link: &Link, before: Option<Cmd>, script: Cmd, commands: Vec<C
         Value::ServerError(error) => Err(error.into()),
         Value::Array(mut answers) if answers.len() == skipped + wanted => Ok(answers.split_off(skipped)),
         _ => Err(RedisError::from((ErrorKind::UnexpectedReturnType, "a transaction answered otherwise"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is told of a transaction of two commands after one that is skipped, given what the server wrote.
+    fn told(said: &[&str]) -> Result<Vec<Value>, String> {
+        let answers = said.iter().map(|said| redis::parse_redis_value(said.as_bytes()).unwrap()).collect();
+        executed(answers, 1, 2).map_err(|error| trouble::told(&error).to_string())
+    }
+
+    /// Nobody keeps this node's view of the servers up to date here, so the old primary is asked first.
+    #[cfg(feature = "testing")]
+    #[tokio::test]
+    async fn what_a_primary_that_became_a_replica_refuses_is_asked_of_the_new_one() {
+        use crate::{
+            key::CacheVersion,
+            position::PartitionCount,
+            store::redis::settings::{RedisLogin, RedisTls},
+            testing::redis_server::RedisSentinels,
+        };
+
+        let servers = tokio::task::spawn_blocking(RedisSentinels::start).await.unwrap();
+        let limits = RedisLimits { connect_timeout: Duration::from_secs(15), ..RedisLimits::default() };
+        let target = Target::parse(&servers.url()).unwrap();
+        let access = Access::new(&target, &RedisTls::default(), &limits).unwrap();
+        let to_sentinels = access.to_sentinels(&RedisLogin::default());
+        let names = Arc::new(Names::new("test", CacheVersion::default(), PartitionCount::DEFAULT));
+        let connection = Connection::new(target, access, to_sentinels, &limits, &names);
+        let set = redis::cmd("SET").arg(&names.of(Partition(0)).state).arg("text").take();
+        connection.send(Partition(0), &set).await.unwrap();
+        let before = connection.topology().owner(Partition(0)).await.unwrap();
+        let failing_over = tokio::task::spawn_blocking(move || {
+            servers.fail_over();
+            servers.wait_until_followed();
+            servers
+        });
+        let _servers = failing_over.await.unwrap();
+        assert!(Arc::ptr_eq(&connection.topology().owner(Partition(0)).await.unwrap(), &before));
+        connection.send(Partition(0), &set).await.unwrap();
+        assert!(!Arc::ptr_eq(&connection.topology().owner(Partition(0)).await.unwrap(), &before));
+    }
+
+    const QUEUED: [&str; 4] = ["+OK\r\n", "+QUEUED\r\n", "+QUEUED\r\n", "+QUEUED\r\n"];
+
+    fn after_queueing(executed: &str) -> Result<Vec<Value>, String> {
+        told(&[&QUEUED[..], &[executed]].concat())
+    }
+
+    #[test]
+    fn the_answers_of_a_transaction_are_those_of_its_last_commands_also_if_one_is_an_error() {
+        let answers = after_queueing("*3\r\n:7\r\n-NOSCRIPT No matching script.\r\n+OK\r\n").unwrap();
+        assert!(matches!(&answers[..], [Value::ServerError(error), Value::Okay] if error.code() == "NOSCRIPT"));
+    }
+
+    #[test]
+    fn a_transaction_that_did_not_happen_says_why() {
+        let queued = [QUEUED[0], QUEUED[1], "-OOM used memory > 'maxmemory'.\r\n", QUEUED[3]];
+        let aborted = "-EXECABORT Transaction discarded because of previous errors.\r\n";
+        assert!(told(&[&queued[..], &[aborted]].concat()).unwrap_err().contains("OOM"));
+        assert!(after_queueing("-NOPERM no permissions to run 'exec'\r\n").unwrap_err().contains("NOPERM"));
+    }
+
+    #[test]
+    fn a_transaction_that_is_not_understood_is_no_success() {
+        for executed in ["$-1\r\n", "+QUEUED\r\n", "*2\r\n+OK\r\n+OK\r\n", "*4\r\n:7\r\n:7\r\n+OK\r\n+OK\r\n"] {
+            assert!(after_queueing(executed).unwrap_err().contains("answered otherwise"), "{executed}");
+        }
+        told(&[]).unwrap_err();
     }
 }

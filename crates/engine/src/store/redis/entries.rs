@@ -55,15 +55,13 @@ impl RedisStore {
             || entry.tags.len() > ENTRY_TAGS_MAX;
         // The tags' clocks are those of the key's partition: an entry of another one cannot be judged here.
         let elsewhere = entry.base.partition != partition;
-        if too_large || elsewhere {
-            shared.meters.count_fill(Filled::NotKept);
-            return Ok(Filled::NotKept);
-        }
         // Relative, so that neither this node's clock nor the server's has to be right.
         let lifetime = entry.dead_at.since(entry.loaded_at).min(shared.limits.entry_lifetime_max);
         let lifetime_ms = u64::try_from(lifetime.as_millis()).unwrap_or(u64::MAX).max(1);
         let (base, tags) = (entry.base, entry.tags.clone());
-        let Some(encoded) = encode(key, entry, shared.limits.compress_bytes_min).await else {
+        let encoded =
+            if too_large || elsewhere { None } else { encode(key, entry, shared.limits.compress_bytes_min).await };
+        let Some(encoded) = encoded else {
             shared.meters.count_fill(Filled::NotKept);
             return Ok(Filled::NotKept);
         };
@@ -193,21 +191,7 @@ impl Shared {
         };
         let then = Stores(&fills);
         let call = self.connection.transact(partition, Script::Fill, &keys, &arguments, &then);
-        let mut answers = self.until(deadline, pin!(call)).await?.into_iter();
-        let judged = answers.next().unwrap_or(Value::Nil);
-        let judged = match judged {
-            Value::Array(judged) if judged.is_empty() => vec![Value::Int(0); fills.len()],
-            Value::Array(judged) if judged.len() == fills.len() => judged,
-            other => return Err(unexpected(&other)),
-        };
-        let filled = judged.into_iter().zip(answers).map(|answers| match answers {
-            (Value::Int(0), Value::Okay) => Ok(Filled::Stored),
-            (Value::Int(1), Value::Nil) => Ok(Filled::Overtaken),
-            // Not judged so and yet not stored: the same key twice in one call, and the first is there.
-            (Value::Int(0 | 2), Value::Nil) => Ok(Filled::NewerStored),
-            (_, answer) => Err(unexpected(&answer)),
-        });
-        filled.collect()
+        filled(self.until(deadline, pin!(call)).await?, fills.len())
     }
 
     pub(super) async fn remove_entry(&self, key: &RawKey) -> Result<(), StoreError> {
@@ -236,6 +220,24 @@ impl Shared {
         }
         None
     }
+}
+
+/// What became of each of `count` entries, given what judged them has answered and then what each `SET` has.
+fn filled(answers: Vec<Value>, count: usize) -> Result<Vec<Filled>, StoreError> {
+    let mut answers = answers.into_iter();
+    let judged = match answers.next().unwrap_or(Value::Nil) {
+        Value::Array(judged) if judged.is_empty() => vec![Value::Int(0); count],
+        Value::Array(judged) if judged.len() == count => judged,
+        other => return Err(unexpected(&other)),
+    };
+    let filled = judged.into_iter().zip(answers).map(|answers| match answers {
+        (Value::Int(0), Value::Okay) => Ok(Filled::Stored),
+        (Value::Int(1), Value::Nil) => Ok(Filled::Overtaken),
+        // Not judged so and yet not stored: the same key twice in one call, and the first is there.
+        (Value::Int(0 | 2), Value::Nil) => Ok(Filled::NewerStored),
+        (_, answer) => Err(unexpected(&answer)),
+    });
+    filled.collect()
 }
 
 impl ToRedisArgs for Encoded {
@@ -286,5 +288,39 @@ impl Facts {
             }
         }
         facts
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Of two entries, given the answers as the server writes them.
+    #[track_caller]
+    fn check(judged: &str, sets: [&str; 2], expected: Option<[Filled; 2]>) {
+        let answers = [judged, sets[0], sets[1]].map(|said| redis::parse_redis_value(said.as_bytes()).unwrap());
+        let told = filled(answers.into(), 2).map_err(|error| assert!(error.to_string().contains("Redis answered")));
+        assert_eq!(told.ok(), expected.map(Vec::from));
+    }
+
+    #[test]
+    fn what_became_of_a_fill_is_what_both_its_judge_and_its_command_say() {
+        const ALL: &str = "*0\r\n";
+        const SET: &str = "+OK\r\n";
+        const NOT_SET: &str = "$-1\r\n";
+        check(ALL, [SET, NOT_SET], Some([Filled::Stored, Filled::NewerStored]));
+        check("*2\r\n:0\r\n:1\r\n", [SET, NOT_SET], Some([Filled::Stored, Filled::Overtaken]));
+        check("*2\r\n:2\r\n:0\r\n", [NOT_SET, SET], Some([Filled::NewerStored, Filled::Stored]));
+        // Taken for stored, it would be counted, and believed to be there.
+        check(ALL, [SET, "-OOM\r\n"], None);
+        check("*2\r\n:0\r\n:1\r\n", [SET, SET], None);
+        check("*2\r\n:0\r\n:3\r\n", [SET, NOT_SET], None);
+        check("*1\r\n:0\r\n", [SET, SET], None);
+        check(":0\r\n", [SET, SET], None);
+    }
+
+    #[test]
+    fn fills_that_were_not_judged_are_no_fills() {
+        filled(Vec::new(), 1).unwrap_err();
     }
 }

@@ -79,19 +79,10 @@ impl RedisStore {
             command.arg(&encode(&request.lease)[..]);
         });
         let answer = shared.connection.in_time(shared.connection.send(partition, &command)).await?;
-        let Value::Array(answers) = answer else { return Err(unexpected(&answer)) };
-        if answers.len() != keys.len() {
-            return Err(unexpected(&Value::Array(answers)));
-        }
-        let mut answers = answers.into_iter();
-        let mut next = || answers.next().expect("as many as were counted");
-        requests
-            .iter()
-            .map(|(key, _)| {
-                let (held_by, entry) = (holder(partition, &next())?, next());
-                Ok(Leased { held_by, entry: shared.entry(partition, key, entry) })
-            })
-            .collect()
+        let leased = |((key, _), [held, entry]): (&(RawKey, LeaseRequest), [Value; 2])| {
+            Ok(Leased { held_by: holder(partition, &held)?, entry: shared.entry(partition, key, entry) })
+        };
+        requests.iter().zip(in_pairs(answer, requests.len())?).map(leased).collect()
     }
 
     pub(super) async fn release_lease(
@@ -110,6 +101,18 @@ impl RedisStore {
             .in_time(self.shared.connection.send(self.shared.names.partition_of(key), &command))
             .await?;
         Ok(())
+    }
+}
+
+/// For each of `count` keys who holds its lease, and its entry.
+fn in_pairs(answer: Value, count: usize) -> Result<Vec<[Value; 2]>, StoreError> {
+    match answer {
+        Value::Array(answers) if answers.len() == 2 * count => {
+            let mut answers = answers.into_iter();
+            let mut next = || answers.next().expect("as many as were counted");
+            Ok((0..count).map(|_| [next(), next()]).collect())
+        }
+        other => Err(unexpected(&other)),
     }
 }
 
@@ -168,5 +171,15 @@ mod tests {
         let other = held(Value::BulkString(b"somebody else's".to_vec())).unwrap().unwrap();
         assert_eq!((other.token, other.base.partition), (LeaseToken::NOBODY, Partition(3)));
         assert!(held(Value::Int(1)).is_err());
+    }
+
+    #[test]
+    fn fewer_or_more_answers_than_leases_were_asked_for_are_none() {
+        let told = |count: i64| in_pairs(Value::Array((0..count).map(Value::Int).collect()), 2);
+        assert_eq!(told(4).unwrap(), [[0, 1], [2, 3]].map(|pair| pair.map(Value::Int)));
+        for count in [0, 2, 3, 5, 6] {
+            assert!(told(count).unwrap_err().to_string().contains("Redis answered"), "{count}");
+        }
+        in_pairs(Value::Okay, 2).unwrap_err();
     }
 }

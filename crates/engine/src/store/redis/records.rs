@@ -100,11 +100,7 @@ impl Shared {
     pub(super) async fn read_page(&self, after: Position, records_max: usize) -> Result<LogPage, StoreError> {
         // A page of nothing could not be told from a log that was lost.
         let (head, records) = self.read(after.partition, Some(after), records_max.max(1)).await?;
-        let records = records.into_iter().map(|record| match record {
-            Value::BulkString(bytes) => Bytes::from(bytes),
-            _ => Bytes::new(),
-        });
-        Ok(log::page(after, head, records))
+        Ok(log::page(after, head, records.into_iter().map(record_bytes)))
     }
 
     /// The head and what follows `after`, if that is a position.
@@ -180,6 +176,14 @@ pub(super) fn new_epoch() -> Epoch {
     Epoch(Epoch::random().0 >> 12)
 }
 
+/// What stands in the log as a record; what is no text is no record's bytes.
+fn record_bytes(record: Value) -> Bytes {
+    match record {
+        Value::BulkString(bytes) => Bytes::from(bytes),
+        _ => Bytes::new(),
+    }
+}
+
 /// What scripts answer: the epoch, the sequence, and more.
 fn head_and_rest(partition: Partition, answer: Value) -> Result<(Position, Vec<Value>), StoreError> {
     let Value::Array(mut values) = answer else { return Err(unexpected(&answer)) };
@@ -196,6 +200,28 @@ fn head_and_rest(partition: Partition, answer: Value) -> Result<(Position, Vec<V
 mod tests {
     use super::*;
     use crate::{position::PartitionCount, tag::Tag};
+
+    #[test]
+    fn an_answer_without_epoch_and_sequence_is_no_head() {
+        let told = |said: &str| head_and_rest(Partition(1), redis::parse_redis_value(said.as_bytes()).unwrap());
+        let (head, rest) = told("*3\r\n:7\r\n:5\r\n+more\r\n").unwrap();
+        let wanted = Position { partition: Partition(1), epoch: Epoch(7), sequence: Sequence(5) };
+        assert_eq!((head, &rest[..]), (wanted, &[Value::SimpleString("more".into())][..]));
+        for said in [":7\r\n", "*0\r\n", "*1\r\n:7\r\n", "*2\r\n:7\r\n$1\r\n5\r\n", "*2\r\n:-7\r\n:5\r\n"] {
+            assert!(told(said).unwrap_err().to_string().contains("Redis answered"), "{said}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_text_is_a_gap_in_the_log() {
+        let at = |sequence| Position { partition: Partition(1), epoch: Epoch(7), sequence: Sequence(sequence) };
+        let bytes = [&[0; 7][..], &[7], &[0; 7], &[5], &[0, 0]].concat();
+        let page = |record: Value| log::page(at(4), at(5), std::iter::once(record_bytes(record)));
+        assert!(matches!(page(Value::BulkString(bytes)), LogPage::Records(records) if records.len() == 1));
+        for other in [Value::Nil, Value::Int(5)] {
+            assert!(matches!(page(other), LogPage::Trimmed { head: Sequence(5) }));
+        }
+    }
 
     #[test]
     fn two_records_of_one_position_say_that_the_log_has_gone_back() {

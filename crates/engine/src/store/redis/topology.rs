@@ -308,7 +308,11 @@ async fn primary_of(sentinel: &Server, service: &str) -> RedisResult<(u64, Addre
         }
         fields => redis::from_redis_value(fields?)?,
     };
-    let address: Option<(String, u16)> = redis::from_redis_value(answer()?)?;
+    named(&fields, redis::from_redis_value(answer()?)?)
+}
+
+/// The primary that a sentinel describes by `fields` and names by its address.
+fn named(fields: &HashMap<String, String>, address: Option<(String, u16)>) -> RedisResult<(u64, Address)> {
     let epoch = fields.get("config-epoch").and_then(|epoch| epoch.parse().ok());
     match (epoch, address) {
         (Some(epoch), Some((host, port))) => Ok((epoch, Address { host, port })),
@@ -357,12 +361,41 @@ mod tests {
         store::redis::settings::{RedisLimits, RedisTls},
     };
 
-    #[test]
-    fn of_servers_that_are_named_without_end_the_oldest_is_forgotten() {
-        let target = Target::parse("redis+cluster://127.0.0.1:1").unwrap();
+    fn topology(url: &str) -> Topology {
+        let target = Target::parse(url).unwrap();
         let access = Access::new(&target, &RedisTls::default(), &RedisLimits::default()).unwrap();
         let names = Names::new("test", CacheVersion::default(), PartitionCount::DEFAULT);
-        let topology = Topology::new(target, access.clone(), access, Duration::from_secs(1), &names);
+        Topology::new(target, access.clone(), access, Duration::from_secs(30), &names)
+    }
+
+    #[test]
+    fn a_primary_is_one_that_has_an_address_and_the_epoch_in_which_it_was_chosen() {
+        let told = |epoch: &[(&str, &str)], address: Option<(&str, u16)>| {
+            let fields = epoch.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
+            named(&fields, address.map(|(host, port)| (host.to_owned(), port))).map_err(|error| error.to_string())
+        };
+        let (chosen, there) = (("config-epoch", "7"), Some(("there", 1)));
+        assert_eq!(told(&[chosen], there).unwrap(), (7, Address { host: "there".into(), port: 1 }));
+        for (fields, address) in [(&[chosen][..], None), (&[], there), (&[("config-epoch", "x")], there)] {
+            assert!(told(fields, address).unwrap_err().contains("named no address of the primary"));
+        }
+    }
+
+    /// They may all be restarting at the moment in which somebody begins an epoch.
+    #[cfg(feature = "testing")]
+    #[tokio::test]
+    async fn a_primary_that_was_replaced_is_told_also_if_no_sentinel_names_its_replicas() {
+        let replaced = crate::testing::redis_server::RedisServer::start();
+        let topology = topology("redis+sentinel://127.0.0.1:1/main");
+        topology.server(Address { host: "127.0.0.1".into(), port: replaced.port() });
+        let owner = topology.server(Address { host: "127.0.0.1".into(), port: 1 });
+        topology.fence_others(&owner, "state", 3).await;
+        assert_eq!(replaced.run::<Option<String>>(&["GET", "state"]), Some("replaced:3".into()));
+    }
+
+    #[test]
+    fn of_servers_that_are_named_without_end_the_oldest_is_forgotten() {
+        let topology = topology("redis+cluster://127.0.0.1:1");
         let named = |number: usize| topology.server(Address { host: format!("server-{number}"), port: 6379 });
         let (first, second) = (named(0), named(1));
         assert!(Arc::ptr_eq(&named(0), &first), "each has one connection");
