@@ -119,14 +119,11 @@ impl Errand {
 
     /// Whether it comes of something that made many values unusable at once, perhaps.
     pub(super) fn is_refill(&self) -> bool {
-        let many = match self.verdict {
-            Verdict::Miss(reason) => {
-                matches!(reason, MissReason::Invalidated | MissReason::EpochChanged | MissReason::BelowFloor)
-            }
-            Verdict::Bypass(_) => self.lacks_store(),
-            Verdict::Hit | Verdict::Stale(_) => false,
-        };
-        many && matches!(self.kind, Kind::Read)
+        let many = matches!(
+            self.verdict,
+            Verdict::Miss(MissReason::Invalidated | MissReason::EpochChanged | MissReason::BelowFloor)
+        );
+        (many || self.lacks_store()) && matches!(self.kind, Kind::Read)
     }
 
     /// Whether the store could not be asked.

@@ -96,10 +96,8 @@ impl Table {
     /// Takes out the entry at an arbitrary place, if one is there and `goes` says so.
     pub(super) fn sample(&self, random: u64, goes: impl FnOnce(&Entry) -> bool) -> Option<Arc<Entry>> {
         let mut shard = self.shard(random).0.write();
+        // At least one, also of an empty table.
         let places = shard.num_buckets() as u64;
-        if places == 0 {
-            return None;
-        }
         #[allow(clippy::cast_possible_truncation, reason = "the low bits are all that is wanted")]
         let at = (random % places) as usize;
         shard.get_bucket(at).filter(|entry| goes(entry))?;

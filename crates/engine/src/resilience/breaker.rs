@@ -80,6 +80,9 @@ pub(crate) struct Permit {
     life: u64,
 }
 
+/// Why an operation that was let through never finds the breaker open and in the same life.
+const OPEN: &str = "an open breaker lets nothing through";
+
 /// One breaker.
 #[derive(Debug)]
 pub(crate) struct Breaker {
@@ -139,7 +142,7 @@ impl Breaker {
         }
         match &mut self.state {
             State::Closed { failures } => *failures = 0,
-            State::Open { .. } => {}
+            State::Open { .. } => unreachable!("{OPEN}"),
             State::HalfOpen { under_way, successes } => {
                 *under_way -= 1;
                 *successes += 1;
@@ -162,7 +165,7 @@ impl Breaker {
                     return;
                 }
             }
-            State::Open { .. } => return,
+            State::Open { .. } => unreachable!("{OPEN}"),
             State::HalfOpen { .. } => {}
         }
         let jitter =

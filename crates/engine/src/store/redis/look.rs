@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use redis::RedisResult;
+use redis::{RedisResult, Value};
 
 use super::{
     RedisStore,
@@ -38,16 +38,13 @@ impl RedisStore {
 
 /// `INFO`, and the settings unless they are forbidden.
 async fn look_at(server: &Server) -> RedisResult<(String, Option<HashMap<String, String>>)> {
-    let link = server.link(Use::Shared).await?;
-    let info: String = redis::from_redis_value(link.send(&redis::cmd("INFO")).await?)?;
-    let mut question = redis::cmd("CONFIG");
-    question.arg("GET").arg(&SETTINGS);
-    let settings = match link.send(&question).await {
-        Ok(answer) => redis::from_redis_value(answer).ok(),
-        // Forbidden, or unknown: managed services do either.
-        Err(error) if !error.is_io_error() => None,
-        Err(error) => return Err(error),
-    };
+    let mut questions = redis::pipe();
+    questions.cmd("INFO").cmd("CONFIG").arg("GET").arg(&SETTINGS);
+    let mut answers = server.link(Use::Shared).await?.send_all(&questions).await?.into_iter();
+    let mut answer = || answers.next().unwrap_or(Value::Nil).extract_error();
+    let info = redis::from_redis_value(answer()?)?;
+    // Forbidden, or unknown: managed services do either.
+    let settings = answer().ok().and_then(|settings| redis::from_redis_value(settings).ok());
     Ok((info, settings))
 }
 

@@ -7,12 +7,11 @@
 
 use std::{collections::HashMap, pin::pin};
 
-use redis::Value;
+use redis::FromRedisValue;
 
 use super::{
     RedisStore,
     server::{Link, Use},
-    unexpected,
 };
 use crate::{store::StoreError, tenant::Tenant};
 
@@ -108,10 +107,7 @@ impl RedisStore {
     }
 
     async fn names_total(&self, link: &Link) -> Result<u64, StoreError> {
-        match self.asked(link, &redis::cmd("DBSIZE")).await? {
-            Value::Int(total) => Ok(u64::try_from(total).unwrap_or(0)),
-            other => Err(unexpected(&other)),
-        }
+        self.asked(link, &redis::cmd("DBSIZE")).await
     }
 
     /// Where to go on (`0` at the end), and the names of a page.
@@ -119,8 +115,7 @@ impl RedisStore {
         let mut command = redis::cmd("SCAN");
         // No pattern: it would not be cheaper, and what was seen could not be told from what there is.
         command.arg(cursor).arg("COUNT").arg(PAGE_NAMES);
-        let answer = self.asked(link, &command).await?;
-        redis::from_redis_value(answer).map_err(|error| StoreError::Unavailable(error.to_string()))
+        self.asked(link, &command).await
     }
 
     async fn lengths(&self, link: &Link, names: &[(Tenant, &[u8])]) -> Result<Vec<u64>, StoreError> {
@@ -136,8 +131,9 @@ impl RedisStore {
         Ok(answers.into_iter().map(|answer| redis::from_redis_value(answer).unwrap_or(0)).collect())
     }
 
-    async fn asked(&self, link: &Link, command: &redis::Cmd) -> Result<Value, StoreError> {
+    async fn asked<T: FromRedisValue>(&self, link: &Link, command: &redis::Cmd) -> Result<T, StoreError> {
         let shared = &self.shared;
-        shared.until(shared.deadline(), pin!(link.send(command))).await
+        let answer = shared.until(shared.deadline(), pin!(link.send(command))).await?;
+        redis::from_redis_value(answer).map_err(|error| StoreError::Unavailable(error.to_string()))
     }
 }

@@ -7,7 +7,7 @@
 //! follows the log takes of what they tell only what comes next in its own epoch, asks at intervals, and reads from
 //! where it stands.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{collections::HashMap, convert::Infallible, sync::Arc, time::Duration};
 
 use rand::RngExt as _;
 use redis::{PushInfo, PushKind, RedisError, RedisResult, Value};
@@ -36,8 +36,8 @@ pub(super) struct Hearing {
 type Channels = HashMap<String, Partition>;
 
 /// Passes on every message, and notes all partitions whenever a server is connected to again: something may have been
-/// missed.
-pub(super) async fn listen(topology: Arc<Topology>, hearing: Arc<Hearing>, patience: Duration) {
+/// missed. Does not end.
+pub(super) async fn listen(topology: Arc<Topology>, hearing: Arc<Hearing>, patience: Duration) -> Infallible {
     let mut changed = topology.changed();
     loop {
         changed.mark_unchanged();
@@ -52,9 +52,7 @@ pub(super) async fn listen(topology: Arc<Topology>, hearing: Arc<Hearing>, patie
         for (server, channels) in channels.into_values() {
             listeners.spawn(listen_to(topology.clone(), server, Arc::new(channels), hearing.clone(), patience));
         }
-        if changed.changed().await.is_err() {
-            return;
-        }
+        changed.changed().await.expect("the topology that tells of changes is held here");
     }
 }
 
