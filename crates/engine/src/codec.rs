@@ -117,6 +117,32 @@ mod tests {
         }
     }
 
+    /// It has an encoding of its own, and so no shape that could be looked at.
+    struct Raw;
+
+    impl Cacheable for Raw {
+        fn fingerprint() -> Fingerprint {
+            Fingerprint::of("Raw v1")
+        }
+
+        fn encode(&self, out: &mut Vec<u8>) -> Result<(), CodecError> {
+            out.extend([7; 300]);
+            Ok(())
+        }
+
+        fn decode(_: &Bytes) -> Result<Self, CodecError> {
+            Ok(Self)
+        }
+    }
+
+    #[test]
+    fn a_value_of_an_encoding_of_its_own_takes_as_much_memory_as_that() {
+        let mut encoded = Vec::new();
+        Raw.encode(&mut encoded).unwrap();
+        assert_eq!(Raw::decode(&encoded.into()).unwrap().memory_bytes(300), 300);
+        assert_ne!(Raw::fingerprint(), u8::fingerprint());
+    }
+
     #[test]
     fn what_cannot_be_written_or_read_is_told_with_its_schema() {
         let schema = Fingerprint::of("Page v1");

@@ -308,3 +308,142 @@ fields! {
     SerializeStruct: serialize_field(_name);
     SerializeStructVariant: serialize_field(_name);
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use serde::Serialize;
+
+    use super::*;
+
+    /// What serde asks for where a type says it itself.
+    struct Bytes<'a>(&'a [u8]);
+
+    impl Serialize for Bytes<'_> {
+        fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            serializer.serialize_bytes(self.0)
+        }
+    }
+
+    /// A text for people, and a number for programs.
+    struct Moment;
+
+    impl Serialize for Moment {
+        fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            if serializer.is_human_readable() { serializer.collect_str("noon") } else { serializer.serialize_u32(12) }
+        }
+    }
+
+    struct Shown;
+
+    impl Serialize for Shown {
+        fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            serializer.collect_str(&format_args!("{} seconds", 7))
+        }
+    }
+
+    struct Handle;
+
+    impl Serialize for Handle {
+        fn serialize<S: Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
+            Err(ser::Error::custom("it is a handle"))
+        }
+    }
+
+    #[derive(Serialize)]
+    struct Nothing;
+
+    #[derive(Serialize)]
+    struct Wrapped(u32);
+
+    #[derive(Serialize)]
+    struct Pair(u32, &'static str);
+
+    #[derive(Serialize)]
+    struct Named {
+        number: u32,
+        text: &'static str,
+    }
+
+    #[derive(Serialize)]
+    enum Case {
+        Unit,
+        One(u32),
+        Two(u32, &'static str),
+        Named { number: u32, text: &'static str },
+    }
+
+    #[track_caller]
+    fn check<V: Serialize>(value: V, inline: usize, heap: usize) {
+        let taken = value.serialize(Estimator).unwrap();
+        assert_eq!((taken.inline, taken.heap), (inline, heap));
+        assert_eq!(footprint(&value), Some(inline + heap));
+    }
+
+    #[test]
+    fn what_stands_in_place_takes_as_much_as_its_type_does() {
+        check(true, 1, 0);
+        check('x', 4, 0);
+        check((1_i8, 1_i16, 1_i32, 1_i64, 1_i128), 31, 0);
+        check((1_u8, 1_u16, 1_u32, 1_u64, 1_u128), 31, 0);
+        check((1_f32, 1_f64), 12, 0);
+        check((), 0, 0);
+        check(Nothing, 0, 0);
+        check(Wrapped(1), 4, 0);
+        check(Some(1_u64), 8, 0);
+        check(None::<u64>, 24, 0);
+        check(Moment, 4, 0);
+        check(Shown, 16, 0);
+    }
+
+    #[test]
+    fn what_is_behind_a_pointer_takes_what_allocators_give() {
+        for (length, heap) in [(0, 0), (1, 16), (16, 16), (17, 32)] {
+            check("x".repeat(length), 24, heap);
+        }
+        check(Bytes(&[7; 15]), 24, 16);
+        check(Bytes(&[7; 16]), 16, 0);
+        check(Bytes(&[7; 17]), 24, 32);
+    }
+
+    #[test]
+    fn parts_add_up_and_a_case_has_a_word_that_says_which_it_is() {
+        check(Pair(1, "text"), 28, 16);
+        check(Named { number: 1, text: "text" }, 28, 16);
+        check(Case::Unit, 1, 0);
+        check(Case::One(1), 12, 0);
+        check(Case::Two(1, "text"), 36, 16);
+        check(Case::Named { number: 1, text: "text" }, 36, 16);
+    }
+
+    #[test]
+    fn a_lists_elements_take_as_much_room_as_the_largest_and_what_each_has_elsewhere() {
+        check(Vec::<u64>::new(), 24, 0);
+        check(vec![1_u64; 3], 24, 32);
+        check(vec!["text", "", "a longer text than one grain"], 24, 80 + 16 + 32);
+        check(vec![Case::Unit, Case::One(1)], 24, 32);
+    }
+
+    /// Of pairs of eight and eight bytes, a leaf takes 192 and a node above it 288.
+    #[test]
+    fn a_map_takes_the_nodes_of_a_tree_that_was_filled_in_order() {
+        let heaps = [(0, 0), (1, 192), (11, 192), (12, 2 * 192 + 288), (18, 2 * 192 + 288), (19, 3 * 192 + 288)];
+        for (pairs, heap) in heaps {
+            check((0..pairs).map(|number: u64| (number, number)).collect::<BTreeMap<_, _>>(), 24, heap);
+        }
+        check(BTreeMap::from([(1_u64, "text"), (2, "")]), 24, 368 + 16);
+        check(BTreeMap::from([("text", 1_u64), ("", 2)]), 24, 368 + 16);
+        // With the thirteenth leaf, the one node above them is split, too.
+        assert_eq!((nodes(88, 16), nodes(89, 16)), (12 * 192 + 288, 13 * 192 + 3 * 288));
+    }
+
+    #[test]
+    fn what_cannot_be_shown_has_no_estimate_wherever_it_stands() {
+        assert_eq!(footprint(&Handle), None);
+        assert_eq!(footprint(&vec![Handle]), None);
+        assert_eq!(footprint(&(1, Handle)), None);
+        assert_eq!(footprint(&BTreeMap::from([(1, (2, Handle))])), None);
+        assert_eq!(Handle.serialize(Estimator).unwrap_err().to_string(), "the value could not be shown");
+    }
+}

@@ -304,3 +304,46 @@ impl Shared {
 fn is_about_people(entry: &Entry) -> bool {
     entry.subjects() > 0 || entry.tags().contains(&erasure().id())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{MemoryStore, Tenant, Timestamp, entry::NewEntry};
+
+    crate::catalogue! {
+        /// Of these tests.
+        const PATTERNS;
+        /// A page.
+        fn page(number) -> u8 = "page";
+    }
+
+    /// As when a store's answer was judged before the record came, and kept after the sweep had gone by.
+    #[tokio::test]
+    async fn what_comes_into_memory_after_its_person_was_erased_does_not_stay() {
+        assert_eq!(PATTERNS.len(), 1);
+        let cache = Cache::builder(Arc::new(MemoryStore::default())).build().await.unwrap();
+        let acme = Tenant::new("acme").unwrap();
+        let (key, ada) = (page(&acme, 1).raw().clone(), Tag::of(&acme, "user", 1));
+        let base = cache.frontier(&acme);
+        let keep = |subjects| {
+            let new = NewEntry {
+                key: &key,
+                tags: [ada.id()].into_iter().collect(),
+                base,
+                loaded_at: cache.now(),
+                expires_at: Timestamp::NEVER,
+                value_bytes: 1,
+                has_tenant_tags: true,
+                load_ms: 0,
+                subjects,
+                is_sensitive: false,
+            };
+            cache.shared.offer(&key, Entry::new(Some(7_u8), &new));
+            cache.shared.l1.get(&key).is_some()
+        };
+        assert!(keep(1));
+        cache.erase(&ada).await.unwrap();
+        assert!(!keep(1));
+        assert!(keep(0), "what is about nobody is refused when it is looked for, and may stand in for a failed load");
+    }
+}

@@ -408,3 +408,15 @@ async fn a_new_epoch_is_the_inner_stores() {
     let shown = format!("{store:?}");
     assert!(shown.starts_with("SealedStore(MemoryStore") && shown.contains("Sealing(current key"), "{shown}");
 }
+
+#[tokio::test]
+async fn what_is_sealed_while_its_master_key_is_dropped_is_not_kept_and_no_key_is_made_for_it() {
+    let away = Arc::new(Away { answers: true, asked: AtomicU64::new(0) });
+    let node = Sealing::new(ring(&[1]), away.clone(), CacheVersion::default(), SealingLimits::default());
+    // As if which key is current was asked before a rotation, and the key itself after it.
+    node.0.current.store(ring(&[2]).current_id().as_u64(), SeqCst);
+    for subjects in [0, 1] {
+        assert_eq!(node.seal(&key("acme"), entry(subjects)).await.unwrap_err(), NotStored::NoKey);
+    }
+    assert_eq!(away.asked.load(SeqCst), 0);
+}

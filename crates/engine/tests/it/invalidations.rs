@@ -29,6 +29,18 @@ async fn following_the_log_tells_observers_without_a_reader() {
     follower.abort();
 }
 
+/// By more than is read from the log at once: the last of what was read is then not the last there is.
+#[tokio::test]
+async fn a_node_that_is_far_behind_follows_the_log_to_its_end_before_it_judges() {
+    let node = Node::new().await;
+    node.read(&POLICY, Ok(1)).await.unwrap();
+    let (partition, other) = (node.store.partitions().of(&acme()), Tag::of(&acme(), "fact", 2));
+    for tag in std::iter::repeat_n(other, 600).chain([tag()]) {
+        node.store.append(partition, vec![tag.id()], Bytes::new()).await.unwrap();
+    }
+    check(&node.read(&POLICY, Ok(2)).await, INVALIDATED, 2);
+}
+
 #[tokio::test]
 async fn an_invalidation_too_large_for_one_record_takes_several() {
     let node = Node::new().await;

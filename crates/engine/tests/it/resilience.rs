@@ -215,6 +215,21 @@ async fn a_late_answer_fills_memory_where_the_load_brought_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_late_answer_does_not_take_the_place_of_what_was_loaded_meanwhile() {
+    let node = Node::new(plain()).await;
+    let policy = POLICY.mode(Mode::Bounded(Duration::MAX));
+    node.read(&policy, 7).await;
+    node.cache.clear_memory();
+    node.time.advance(Duration::from_secs(1));
+    node.far.set_stalled(true);
+    assert_eq!(node.read(&policy, 8).await, SLOW);
+    node.far.set_stalled(false);
+    settle().await;
+    let held = node.cache.peek(&page(&acme(), 1)).expect("it was loaded");
+    assert_eq!(held.saw, [(1, 8)]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn where_staleness_is_allowed_the_old_value_is_given_soon_and_not_loaded_by_every_read() {
     let stale_ok = POLICY.mode(Mode::StaleOk(Duration::from_secs(60)));
     let node = Node::new(plain()).await;
