@@ -1,8 +1,9 @@
 //! 10,000 live sockets on the real platform: when the last of them has been told of a write, counted from the write's
 //! answer, and what a socket weighs in the server's memory.
 //!
-//! The platform runs as a process of its own; this one signs users in, opens their sockets and listens, on the same
-//! cores, so that its own work is part of the times. Each user reads the list of flows once, so that all of them are
+//! The platform runs as a process of its own; this one signs users in, opens their sockets and reads them. Browsers are
+//! other machines: the system stamps what arrives at a socket, and it is read when all has arrived, so that reading takes
+//! none of the cores' time while the server tells. Each user reads the list of flows once, so that all of them are
 //! concerned by a flow's new name. `make bench-sockets` runs it; it wants 11,000 open files for each of the two.
 //!
 //! The floor is measured beside it, in the same run: a process that does nothing but send the same message to as many bare
@@ -13,14 +14,16 @@
 #![allow(clippy::unwrap_used, clippy::cast_precision_loss, missing_docs, reason = "a benchmark")]
 
 mod bare;
+mod stamped;
 
 use std::{
     fmt::Write as _,
-    io::BufRead as _,
+    io::{self, BufRead as _, Read as _, Write as _},
     net::{Ipv4Addr, SocketAddr},
     process::{Child, Command, Stdio},
     sync::Arc,
-    time::{Duration, Instant},
+    thread,
+    time::{Duration, Instant, SystemTime},
 };
 
 use chrono::Utc;
@@ -36,17 +39,16 @@ use platform::{
     views::Role,
 };
 use serde_json::{Value, json};
+use stamped::Stamped;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpSocket, TcpStream},
-    sync::mpsc,
-    task::JoinSet,
-    time::{sleep, timeout},
+    time::sleep,
 };
 use tokio_tungstenite::{
-    WebSocketStream, client_async_with_config,
+    client_async_with_config,
     tungstenite::{
-        Message,
+        self, Message, WebSocket,
         client::IntoClientRequest as _,
         protocol::{self, WebSocketConfig},
     },
@@ -67,6 +69,8 @@ const AT_ONCE: usize = 8;
 const ADMIN: &str = "admin@acme.test";
 /// Set in the process that is the floor.
 const BARE: &str = "BENCH_BARE";
+/// By then nearly always all of them were told, and nothing is read before.
+const UNREAD: Duration = Duration::from_millis(500);
 /// Nobody needs longer to be told.
 const TOLD_WITHIN: Duration = Duration::from_secs(20);
 
@@ -110,20 +114,18 @@ async fn measure() {
         })
         .await;
     let before = server.memory_kb();
-    let (tell, mut told) = mpsc::unbounded_channel();
-    let mut listeners = JoinSet::new();
+    let mut sockets = Vec::with_capacity(SOCKETS);
     for number in 0..SOCKETS {
-        let person = &people[number / SOCKETS_OF_USER];
-        listeners.spawn(listen(number, person.socket().await, tell.clone()));
+        sockets.push(people[number / SOCKETS_OF_USER].socket().await);
     }
     let connected = server.memory_kb();
 
     let mut rounds = Vec::new();
     for number in 0..WRITES {
-        quiet(&mut told).await;
-        let answered =
-            admin.patch(&format!("/discovery/flows/{flow}"), &json!({ "name": format!("Flow {number}") })).await;
-        rounds.push(Round::hear(answered, &mut told).await);
+        drain(&mut sockets);
+        let body = json!({ "name": format!("Flow {number}") });
+        let answered = admin.patch(&format!("/discovery/flows/{flow}"), &body).await;
+        rounds.push(Round::hear(answered, &mut sockets));
     }
     let after = server.memory_kb();
 
@@ -135,9 +137,8 @@ async fn measure() {
     let each = |with: u64| with.saturating_sub(before) as f64 / SOCKETS as f64;
     println!("a socket weighs {:.1} KB, {:.1} KB after the writes", each(connected), each(after));
     println!("the server held {} MB without a socket, {} MB at the end", before / 1024, after / 1024);
-    drop(server);
     // Their open files are wanted for the next ones.
-    listeners.join_all().await;
+    drop((server, sockets));
 
     let rounds = floor().await;
     println!("\nplain sends of the same message to {SOCKETS} bare connections; milliseconds after its answer");
@@ -146,38 +147,32 @@ async fn measure() {
     row("the last one told", &rounds, |round| round.at(1.0));
 }
 
-/// Waits until what came of the round before is over.
-async fn quiet(told: &mut mpsc::UnboundedReceiver<(usize, Instant)>) {
-    while timeout(Duration::from_millis(500), told.recv()).await.is_ok() {}
-}
-
 /// The same rounds, with a server that does nothing else.
 async fn floor() -> Vec<Round> {
     let mut command = leashed(std::env::current_exe().unwrap());
     let process = command.env(BARE, "1").stdout(Stdio::piped()).spawn().unwrap();
     let mut server = Server { process, at: (Ipv4Addr::LOCALHOST, 0).into() };
     let mut line = String::new();
-    std::io::BufReader::new(server.process.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    io::BufReader::new(server.process.stdout.take().unwrap()).read_line(&mut line).unwrap();
     server.at = line.trim().parse().unwrap();
 
-    let mut asking = TcpStream::connect(server.at).await.unwrap();
-    let (tell, mut told) = mpsc::unbounded_channel();
-    for number in 0..SOCKETS {
-        let connection = TcpStream::connect(server.at).await.unwrap();
-        let socket = WebSocketStream::from_raw_socket(connection, protocol::Role::Client, Some(small())).await;
-        tokio::spawn(listen(number, socket, tell.clone()));
+    let mut asking = Stamped::waited_for(TcpStream::connect(server.at).await.unwrap());
+    let mut sockets = Vec::with_capacity(SOCKETS);
+    for _ in 0..SOCKETS {
+        let connection = Stamped::looked_at(TcpStream::connect(server.at).await.unwrap());
+        sockets.push(WebSocket::from_raw_socket(connection, protocol::Role::Client, Some(small())));
     }
-    let mut rounds = Vec::new();
-    for _ in 0..WRITES {
-        quiet(&mut told).await;
-        asking.write_all(b"?").await.unwrap();
-        asking.read_exact(&mut [0]).await.unwrap();
-        rounds.push(Round::hear(Instant::now(), &mut told).await);
-    }
-    rounds
+    (0..WRITES)
+        .map(|_| {
+            drain(&mut sockets);
+            asking.write_all(b"?").unwrap();
+            asking.read_exact(&mut [0]).unwrap();
+            Round::hear(asking.arrived(), &mut sockets)
+        })
+        .collect()
 }
 
-/// What this process does is part of the times: it is to do little.
+/// There are many.
 fn small() -> WebSocketConfig {
     WebSocketConfig::default().read_buffer_size(1024)
 }
@@ -192,17 +187,20 @@ fn row(what: &str, rounds: &[Round], of: impl Fn(&Round) -> f64) {
 struct Round(Vec<f64>);
 
 impl Round {
-    async fn hear(answered: Instant, told: &mut mpsc::UnboundedReceiver<(usize, Instant)>) -> Self {
-        let mut heard = vec![None; SOCKETS];
-        let mut left = SOCKETS;
-        while left > 0 {
-            let (socket, at) = timeout(TOLD_WITHIN, told.recv()).await.expect("every socket is told").unwrap();
-            if heard[socket].is_none() {
-                heard[socket] = Some(at.saturating_duration_since(answered).as_secs_f64() * 1000.0);
-                left -= 1;
-            }
-        }
-        let mut heard: Vec<f64> = heard.into_iter().flatten().collect();
+    fn hear(answered: SystemTime, sockets: &mut [WebSocket<Stamped>]) -> Self {
+        let since = Instant::now();
+        thread::sleep(UNREAD);
+        let mut heard: Vec<f64> = sockets
+            .iter_mut()
+            .map(|socket| {
+                while !is_told(socket) {
+                    assert!(since.elapsed() < TOLD_WITHIN, "every socket is told");
+                    thread::sleep(Duration::from_millis(1));
+                }
+                let told = socket.get_ref().arrived();
+                told.duration_since(answered).unwrap_or_default().as_secs_f64() * 1000.0
+            })
+            .collect();
         heard.sort_by(f64::total_cmp);
         Self(heard)
     }
@@ -213,13 +211,21 @@ impl Round {
     }
 }
 
-async fn listen(number: usize, mut socket: WebSocketStream<TcpStream>, tell: mpsc::UnboundedSender<(usize, Instant)>) {
-    while let Some(Ok(message)) = socket.next().await {
-        if let Message::Text(text) = message
-            && text.contains("\"cache_invalidation\"")
-            && tell.send((number, Instant::now())).is_err()
-        {
-            return;
+/// Reads what came of the round before.
+fn drain(sockets: &mut [WebSocket<Stamped>]) {
+    for socket in sockets {
+        while is_told(socket) {}
+    }
+}
+
+/// Reads what is there until it is what a socket is told of a write.
+fn is_told(socket: &mut WebSocket<Stamped>) -> bool {
+    loop {
+        match socket.read() {
+            Ok(Message::Text(text)) if text.contains("\"cache_invalidation\"") => return true,
+            Ok(_) => {}
+            Err(tungstenite::Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => return false,
+            Err(error) => panic!("a socket ended: {error}"),
         }
     }
 }
@@ -273,10 +279,14 @@ impl Person {
         self.ask("GET", path, None).await
     }
 
-    /// Returns when it was answered.
-    async fn patch(&self, path: &str, body: &Value) -> Instant {
-        self.ask("PATCH", path, Some(body)).await;
-        Instant::now()
+    /// Returns when the answer had arrived.
+    async fn patch(&self, path: &str, body: &Value) -> SystemTime {
+        let mut stream = Stamped::waited_for(self.connect().await);
+        stream.write_all(self.request("PATCH", path, Some(body)).as_bytes()).unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).unwrap();
+        content(&answer);
+        stream.arrived()
     }
 
     async fn connect(&self) -> TcpStream {
@@ -285,32 +295,44 @@ impl Person {
         socket.connect(self.server).await.unwrap()
     }
 
-    async fn ask(&self, method: &str, path: &str, body: Option<&Value>) -> Value {
+    fn request(&self, method: &str, path: &str, body: Option<&Value>) -> String {
         let body = body.map(Value::to_string).unwrap_or_default();
         let mut head = format!("{method} /api/v1{path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n", self.server);
         if !self.token.is_empty() {
             write!(head, "Authorization: Bearer {}\r\n", self.token).unwrap();
         }
         write!(head, "Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}", body.len()).unwrap();
-        let mut stream = self.connect().await;
-        stream.write_all(head.as_bytes()).await.unwrap();
-        let mut answer = Vec::new();
-        stream.read_to_end(&mut answer).await.unwrap();
-        let end = answer.windows(4).position(|window| window == b"\r\n\r\n").expect("a whole head") + 4;
-        let head = String::from_utf8_lossy(&answer[..end]);
-        assert!(head.starts_with("HTTP/1.1 20"), "{method} {path}: {head}{}", String::from_utf8_lossy(&answer[end..]));
-        serde_json::from_slice(&answer[end..]).unwrap()
+        head
     }
 
-    async fn socket(&self) -> WebSocketStream<TcpStream> {
+    async fn ask(&self, method: &str, path: &str, body: Option<&Value>) -> Value {
+        let mut stream = self.connect().await;
+        stream.write_all(self.request(method, path, body).as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).await.unwrap();
+        serde_json::from_slice(content(&answer)).unwrap()
+    }
+
+    /// A live socket whose greeting is read.
+    async fn socket(&self) -> WebSocket<Stamped> {
         let mut request = format!("ws://{}/api/v1/events", self.server).into_client_request().unwrap();
         request.headers_mut().insert("authorization", format!("Bearer {}", self.token).parse().unwrap());
         let connection = self.connect().await;
         let (mut socket, _) = client_async_with_config(request, connection, Some(small())).await.unwrap();
         let hello = socket.next().await.unwrap().unwrap();
         assert!(hello.to_text().unwrap().contains("\"hello\""), "{hello}");
-        socket
+        let connection = Stamped::looked_at(socket.into_inner());
+        WebSocket::from_raw_socket(connection, protocol::Role::Client, Some(small()))
     }
+}
+
+/// The content of an answer that says that it went well.
+fn content(answer: &[u8]) -> &[u8] {
+    let end = answer.windows(4).position(|window| window == b"\r\n\r\n").expect("a whole head") + 4;
+    let (head, content) = answer.split_at(end);
+    let is_good = head.starts_with(b"HTTP/1.1 20");
+    assert!(is_good, "{}{}", String::from_utf8_lossy(head), String::from_utf8_lossy(content));
+    content
 }
 
 /// The platform's process; ended when dropped, also when the benchmark panics.
