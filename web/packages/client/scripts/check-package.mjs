@@ -3,8 +3,9 @@
  * and weighed. Fails if any of it is not right.
  */
 import { execFileSync, spawnSync } from 'node:child_process';
-import { cp, mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readFile, realpath, rm, symlink } from 'node:fs/promises';
 import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
@@ -37,14 +38,29 @@ async function command(name, bin) {
   return path.join(path.dirname(manifest), typeof bins === 'string' ? bins : bins[bin]);
 }
 
-/** Installs the tarball into a copy of `consumer`, and nothing else of this package. */
-async function install(tarball) {
-  // Below the workspace, where the peers are found.
-  const project = await mkdtemp(path.join(root, '.consumer-'));
+/** What a project has that installs the package: what it says it needs, and what such a project is checked with. */
+const OWN = ['@types/react', '@types/react-dom', 'react-dom'];
+
+/** The oldest peers that the package says it works with, by the names under which the workspace has them. */
+const OLDEST = { '@tanstack/react-query': 'react-query-oldest' };
+
+/** Installs the tarball into a copy of `consumer`, with what the package declares and nothing else of the workspace. */
+async function install(tarball, renamed = {}) {
+  // Elsewhere, so that nothing is found that was not put there.
+  const project = await realpath(await mkdtemp(path.join(tmpdir(), 'unstale-consumer-')));
   await cp(path.join(root, 'consumer'), project, { recursive: true });
-  const target = path.join(project, 'node_modules/@unstale/client');
+  const modules = path.join(project, 'node_modules');
+  const target = path.join(modules, '@unstale/client');
   await mkdir(target, { recursive: true });
   execFileSync('tar', ['-xzf', tarball, '--strip-components=1', '-C', target]);
+  const { dependencies, peerDependencies } = JSON.parse(
+    await readFile(path.join(target, 'package.json'), 'utf8'),
+  );
+  for (const name of [...Object.keys({ ...dependencies, ...peerDependencies }), ...OWN]) {
+    const place = path.join(modules, name);
+    await mkdir(path.dirname(place), { recursive: true });
+    await symlink(path.join(root, '../../node_modules', renamed[name] ?? name), place, 'dir');
+  }
   return project;
 }
 
@@ -75,7 +91,7 @@ const [{ filename }] = JSON.parse(
   execFileSync('npm', ['pack', '--json', '--silent'], { cwd: root, encoding: 'utf8' }),
 );
 const tarball = path.join(root, filename);
-let project;
+const projects = [];
 try {
   run(await command('publint', 'publint'), ['run', tarball, '--strict']);
   run(await command('@arethetypeswrong/cli', 'attw'), [
@@ -85,13 +101,17 @@ try {
     '--format',
     'ascii',
   ]);
-  project = await install(tarball);
   const tsc = require.resolve('typescript/bin/tsc');
-  for (const config of ['tsconfig.bundler.json', 'tsconfig.nodenext.json']) run(tsc, ['-p', config], project);
-  run(path.join(project, 'run.mjs'), [], project);
-  await weigh(project);
+  for (const renamed of [{}, OLDEST]) {
+    const project = await install(tarball, renamed);
+    projects.push(project);
+    for (const config of ['tsconfig.bundler.json', 'tsconfig.nodenext.json'])
+      run(tsc, ['-p', config], project);
+    run(path.join(project, 'run.mjs'), [], project);
+  }
+  await weigh(projects[0]);
 } finally {
   await rm(tarball, { force: true });
-  if (project) await rm(project, { recursive: true, force: true });
+  for (const project of projects) await rm(project, { recursive: true, force: true });
 }
 say('The package is right.');

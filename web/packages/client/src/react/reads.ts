@@ -1,5 +1,7 @@
 import {
+  type DataTag,
   hashKey,
+  type QueryFunction,
   type QueryKey,
   queryOptions,
   type UseQueryOptions,
@@ -66,6 +68,12 @@ export type ReadOptions<T> = Partial<
   >
 >;
 
+/** What is exported names types of TanStack Query's own package only: what that is made of, a project need not find. */
+export type CoherentQueryOptions<T> = Omit<UseQueryOptions<T>, 'queryFn' | 'queryKey'> & {
+  queryFn?: QueryFunction<T, QueryKey, never>;
+  queryKey: DataTag<QueryKey, T, Error>;
+};
+
 export const keyOf = (session: CoherentSession, read: Read<unknown>): QueryKey => [
   ...session.scope,
   ...read.key,
@@ -81,7 +89,7 @@ export function coherentQueryOptions<T>(
   session: CoherentSession,
   read: Read<T>,
   options: ReadOptions<T> = {},
-) {
+): CoherentQueryOptions<T> {
   const { staleTime: _stale, gcTime: _kept, ...without } = options;
   return queryOptions<T>({
     // Times for which an answer may be kept mean nothing to a session that keeps none.
