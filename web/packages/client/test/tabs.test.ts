@@ -176,6 +176,52 @@ describe('tabs of one browser', () => {
     await vi.waitFor(() => expect(third.live.state).toBe('live'));
   });
 
+  it('say how far they had heard when they come back from the back/forward cache, and hear the rest', async () => {
+    // Another tab leads: it holds the lock, and answers.
+    void navigator.locks.request('app:acme:ann', {}, () => new Promise<void>(() => {}));
+    const joins: (string | undefined)[] = [];
+    const leader = new BroadcastChannel('app:acme:ann');
+    leader.onmessage = ({ data: { kind, from, since } }) => {
+      if (kind !== 'join') return;
+      joins.push(since);
+      const missed = since === 'p2' ? [{ position: 'p3', groups: ['b'] }] : null;
+      leader.postMessage({ kind: 'welcome', to: from, position: missed ? 'p3' : 'p1', missed });
+    };
+    const { live, heard } = openTab();
+    await vi.waitFor(() => expect(live.state).toBe('live'));
+    leader.postMessage({ kind: 'told', told: { position: 'p2', groups: ['a'] } });
+    await vi.waitFor(() => expect(live.position).toBe('p2'));
+
+    const transition = (type: string) =>
+      globalThis.dispatchEvent(Object.assign(new Event(type), { persisted: true }));
+    transition('pagehide');
+    leader.postMessage({ kind: 'told', told: { position: 'p3', groups: ['b'] } });
+    await pause();
+    expect(heard).toEqual(['resync joined p1', 'a p2 {}']);
+    transition('pageshow');
+    await vi.waitFor(() => expect(live.state).toBe('live'));
+    leader.close();
+    expect(joins).toEqual([undefined, 'p2']);
+    expect(heard).toEqual(['resync joined p1', 'a p2 {}', 'b p3 {}']);
+  });
+
+  it('that were away for longer than is remembered take everything as stale', async () => {
+    openTab();
+    await pause();
+    FakeSocket.last.greet('p0');
+    for (let at = 1; at <= 300; at += 1) push(`p${at}`, 'a');
+    const follower = new BroadcastChannel('app:acme:ann');
+    const welcomed: { position: string; missed: unknown[] | null }[] = [];
+    follower.onmessage = ({ data }) => data.kind === 'welcome' && welcomed.push(data);
+    for (const since of ['p1', 'p290']) follower.postMessage({ kind: 'join', from: 'f', since });
+    await vi.waitFor(() => expect(welcomed).toHaveLength(2));
+    follower.close();
+    expect(welcomed.map(({ position, missed }) => [position, missed?.length])).toEqual([
+      ['p300', undefined],
+      ['p300', 10],
+    ]);
+  });
+
   it('that are looked at remind the one that leads, which may be in the background', async () => {
     const wake = vi.fn();
     const source = { state: 'live', position: 'p1', reconnect: () => {}, close: () => {}, wake } as const;
