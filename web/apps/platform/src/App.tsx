@@ -38,6 +38,7 @@ function Start() {
     return (
       <main>
         <Notice
+          isPage
           icon={<IconPlugConnectedX size={26} />}
           title="The server cannot be reached"
           color="red"

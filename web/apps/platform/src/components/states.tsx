@@ -11,16 +11,18 @@ interface NoticeProps {
   children?: ReactNode;
   action?: ReactNode;
   color?: string;
+  /** It is all that the page says, so its title is the page's. */
+  isPage?: boolean;
 }
 
-export function Notice({ icon, title, children, action, color = 'gray' }: NoticeProps) {
+export function Notice({ icon, title, children, action, color = 'gray', isPage = false }: NoticeProps) {
   return (
     <Center py={48} px="md">
       <Stack align="center" gap="sm" maw={440} ta="center">
         <ThemeIcon size={52} radius="xl" variant="light" color={color} aria-hidden>
           {icon}
         </ThemeIcon>
-        <Title order={2} fz="lg">
+        <Title order={isPage ? 1 : 2} fz="lg">
           {title}
         </Title>
         {children && (
@@ -38,9 +40,10 @@ export function Notice({ icon, title, children, action, color = 'gray' }: Notice
   );
 }
 
-export function NotFound() {
+export function NotFound({ isPage = false }: { isPage?: boolean }) {
   return (
     <Notice
+      isPage={isPage}
       icon={<IconMapOff size={26} />}
       title="Not found"
       action={

@@ -76,7 +76,12 @@ function Comparison({ hour }: { hour: CacheExperience }) {
   const statements = statementsPerPage(hour);
   return (
     <Stack gap="sm">
-      <DataTable label="What pages take" rows={linesOf(hour)} columns={columns} rowKey={({ name }) => name} />
+      <DataTable
+        label="What pages take, by figure"
+        rows={linesOf(hour)}
+        columns={columns}
+        rowKey={({ name }) => name}
+      />
       <Text size="sm" c="dimmed">
         The database ran {formatNumber(hour.statements)} statements that read
         {statements !== null && `, ${mean(statements)} for each page shown`}. Counted since{' '}

@@ -74,7 +74,7 @@ function Lifetimes({ configuration }: { configuration: CacheConfiguration }) {
     >
       {shown.length > 0 && (
         <DataTable
-          label="Lifetimes and modes"
+          label="Lifetimes and modes, by kind"
           rows={shown}
           columns={columns}
           rowKey={({ of, name }) => `${of} ${name}`}
