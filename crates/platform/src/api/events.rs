@@ -1,5 +1,7 @@
 //! Live events: over a WebSocket, or as server-sent events.
 
+use std::time::Duration;
+
 use axum::Extension;
 use axum::{
     extract::{WebSocketUpgrade, ws::rejection::WebSocketUpgradeRejection},
@@ -42,8 +44,9 @@ pub(crate) async fn events(
     };
     let since = query.since.as_deref();
     let facts = caller.standing(&identity);
+    let lasts = caller.lasts(platform.now());
     let read_since = identity.read_since().cloned().unwrap_or_default();
-    platform.live.hub().upgrade(upgrade, Live::identity(&caller), request(&headers, &read_since, &facts, since))
+    platform.live.hub().upgrade(upgrade, Live::identity(&caller), request(&headers, &read_since, &facts, lasts, since))
 }
 
 /// Listen to what changes, without a WebSocket. A `Last-Event-ID` counts as `since`.
@@ -60,19 +63,21 @@ pub(crate) async fn event_stream(
     let resumed = || headers.get(LAST_EVENT_ID).and_then(|id| id.to_str().ok());
     let since = query.since.as_deref().or_else(resumed);
     let facts = caller.standing(&identity);
+    let lasts = caller.lasts(platform.now());
     let read_since = identity.read_since().cloned().unwrap_or_default();
-    platform.live.hub().stream(Live::identity(&caller), request(&headers, &read_since, &facts, since))
+    platform.live.hub().stream(Live::identity(&caller), request(&headers, &read_since, &facts, lasts, since))
 }
 
 fn request<'a>(
     headers: &'a HeaderMap,
     read_since: &'a PositionSet,
     facts: &'a [Tag],
+    lasts: Duration,
     since: Option<&'a str>,
 ) -> LiveRequest<'a> {
     let credential = match cookie::Credential::of(headers) {
         Some(cookie::Credential::Bearer(_)) => live::Credential::Bearer,
         _ => live::Credential::Cookie,
     };
-    LiveRequest { headers, credential, facts, read_since, since }
+    LiveRequest { headers, credential, facts, read_since, lasts: Some(lasts), since }
 }

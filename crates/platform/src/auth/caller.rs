@@ -1,6 +1,9 @@
 //! Who is asking, verified: what handlers decide from.
 
+use std::time::Duration;
+
 use axum::{extract::FromRequestParts, http::request::Parts};
+use chrono::{DateTime, Utc};
 use unstale::{Cached, Tag, Tenant};
 use unstale_http::Identity;
 use unstale_server::problem::Problem;
@@ -34,6 +37,11 @@ impl Caller {
         let session = [tags::session(self.session()), tags::sessions_of(self.id())];
         let client = self.client.map(tags::under_client);
         identity.tags().iter().cloned().chain(session).chain(client).collect()
+    }
+
+    /// How long their session goes on if nothing is done about it.
+    pub(crate) fn lasts(&self, now: DateTime<Utc>) -> Duration {
+        (self.principal.expires_at - now).to_std().unwrap_or_default()
     }
 
     /// The user's id.

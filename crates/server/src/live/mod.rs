@@ -77,6 +77,7 @@ use axum::{
 };
 use http::HeaderMap;
 use parking_lot::Mutex;
+use tokio::time::Instant;
 use unstale::{
     Cache, Event, GroupKey, Observer, Position, PositionSet, Tag, TagId, Tenant,
     position::{Partition, PartitionCount},
@@ -191,6 +192,8 @@ pub struct LiveRequest<'a> {
     pub facts: &'a [Tag],
     /// The cache's positions, captured before the facts were read.
     pub read_since: &'a PositionSet,
+    /// How long the identity is good for, if nothing changes: the socket is closed with 4401 then, or up to a heartbeat later.
+    pub lasts: Option<Duration>,
     /// The position of the last message that the client has, if it was connected before (`?since=`).
     pub since: Option<&'a str>,
 }
@@ -247,7 +250,7 @@ impl LiveHub {
             loop {
                 tokio::select! {
                     heard = shared.inbox.next() => shared.hear(&heard),
-                    _ = beat.tick() => shared.partitions.iter().for_each(|partition| partition.lock().beat()),
+                    _ = beat.tick() => shared.beat(),
                 }
             }
         }
@@ -300,7 +303,9 @@ impl LiveHub {
         }
         let seat = self.shared.directory.admit(&who).map_err(|refused| Box::new(refused.problem()))?;
         let since = request.since.map_or(Since::FirstTime, |text| Since::read(text, self.partition(&who.tenant)));
-        let standing = Standing { who, facts: request.facts.to_vec(), read_since: request.read_since.clone() };
+        // A time beyond what can be told is none.
+        let until = request.lasts.and_then(|lasts| Instant::now().checked_add(lasts));
+        let standing = Standing { who, facts: request.facts.to_vec(), read_since: request.read_since.clone(), until };
         Ok((standing, seat, since))
     }
 
@@ -360,9 +365,16 @@ impl Shared {
         }
     }
 
+    fn beat(&self) {
+        let now = Instant::now();
+        let ended = self.standings.lock().end_those_that(|standing| standing.is_over(now));
+        self.lose(&ended);
+        self.partitions.iter().for_each(|partition| partition.lock().beat());
+    }
+
     /// Whether a fact that a socket stands on has changed since it was read, or may have.
     fn has_changed(&self, standing: &Standing) -> bool {
-        let Standing { who, facts, read_since } = standing;
+        let Standing { who, facts, read_since, .. } = standing;
         self.cache.get().is_none_or(|cache| cache.has_changed(&who.tenant, facts, read_since))
     }
 
@@ -371,7 +383,7 @@ impl Shared {
         // Noted first: a change that is heard from now on finds it, and one that was heard before is judged below.
         self.standings.lock().admit(socket, standing, outbox);
         // In every partition: what a socket stands on may be known from an entry of another than its tenant's.
-        let has_changed = |Standing { who, facts, read_since }: &Standing| {
+        let has_changed = |Standing { who, facts, read_since, .. }: &Standing| {
             self.cache.get().is_none_or(|cache| cache.has_changed_anywhere(&who.tenant, facts, read_since))
         };
         let ended = self.standings.lock().end_if(socket, has_changed);

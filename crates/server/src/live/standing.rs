@@ -7,6 +7,7 @@ use std::{
     sync::Arc,
 };
 
+use tokio::time::Instant;
 use unstale::{PositionSet, Tag, TagId};
 
 use super::{
@@ -14,7 +15,8 @@ use super::{
     outbox::{Closing, Outbox},
 };
 
-const RIGHTS_CHANGED: Closing = Closing { code: CLOSE_UNAUTHORIZED, reason: "the user's rights have changed" };
+const RIGHTS_CHANGED: Closing =
+    Closing { code: CLOSE_UNAUTHORIZED, reason: "the session is over, or the user's rights have changed" };
 
 /// What allows a socket.
 #[derive(Clone, Debug)]
@@ -24,6 +26,15 @@ pub(super) struct Standing {
     pub(super) facts: Vec<Tag>,
     /// Captured before they were read.
     pub(super) read_since: PositionSet,
+    /// When it is over, if nothing changes before.
+    pub(super) until: Option<Instant>,
+}
+
+impl Standing {
+    /// Whether its time is over.
+    pub(super) fn is_over(&self, now: Instant) -> bool {
+        self.until.is_some_and(|until| until <= now)
+    }
 }
 
 /// All sockets, by the facts that they stand on.
@@ -79,6 +90,8 @@ impl Standings {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use futures_util::FutureExt as _;
     use unstale::Tenant;
 
@@ -91,7 +104,8 @@ mod tests {
 
     fn standing(session: &str, facts: &[u64]) -> Standing {
         let who = LiveIdentity { tenant: Tenant::new("acme").unwrap(), user: "ada".into(), session: session.into() };
-        Standing { who, facts: facts.iter().map(|id| fact(*id)).collect(), read_since: PositionSet::default() }
+        let facts = facts.iter().map(|id| fact(*id)).collect();
+        Standing { who, facts, read_since: PositionSet::default(), until: None }
     }
 
     fn admit(standings: &mut Standings, socket: u64, standing: Standing) -> Arc<Outbox> {
@@ -131,5 +145,14 @@ mod tests {
         let ended = standings.end_those_that(|standing| standing.facts == [fact(2)]);
         assert_eq!(ended.len(), 1);
         assert!(!is_closed(&outboxes[0]) && is_closed(&outboxes[1]));
+    }
+
+    #[test]
+    fn a_standing_is_over_when_its_time_is_and_one_without_end_never() {
+        let now = Instant::now();
+        let ending = Standing { until: Some(now), ..standing("a", &[1]) };
+        assert!(ending.is_over(now) && ending.is_over(now + Duration::from_secs(1)));
+        assert!(!ending.is_over(now.checked_sub(Duration::from_secs(1)).unwrap()));
+        assert!(!standing("a", &[1]).is_over(now + Duration::from_secs(1_000_000)));
     }
 }

@@ -59,6 +59,7 @@ struct Asked {
     tenant: String,
     cookie: Option<bool>,
     since: Option<String>,
+    lasts_ms: Option<u64>,
 }
 
 fn tenant(name: &str) -> Tenant {
@@ -79,7 +80,8 @@ async fn events(
     let credential = if asked.cookie == Some(true) { Credential::Cookie } else { Credential::Bearer };
     let since = asked.since.as_deref();
     let read_since = PositionSet::default();
-    let request = LiveRequest { headers: &headers, credential, facts: &[], read_since: &read_since, since };
+    let lasts = asked.lasts_ms.map(Duration::from_millis);
+    let request = LiveRequest { headers: &headers, credential, facts: &[], read_since: &read_since, lasts, since };
     hub.upgrade(upgrade, who(&asked.user, &asked.tenant), request)
 }
 
@@ -87,7 +89,8 @@ async fn stream(State(hub): State<LiveHub>, Query(asked): Query<Asked>, headers:
     let credential = if asked.cookie == Some(true) { Credential::Cookie } else { Credential::Bearer };
     let since = asked.since.as_deref();
     let read_since = PositionSet::default();
-    let request = LiveRequest { headers: &headers, credential, facts: &[], read_since: &read_since, since };
+    let lasts = asked.lasts_ms.map(Duration::from_millis);
+    let request = LiveRequest { headers: &headers, credential, facts: &[], read_since: &read_since, lasts, since };
     hub.stream(who(&asked.user, &asked.tenant), request)
 }
 
@@ -401,6 +404,16 @@ async fn pages_of_other_origins_and_too_many_sockets_are_refused() {
     assert_eq!(status, 429);
     assert!(problem["detail"].as_str().unwrap().contains("2 live connections"), "{problem}");
     world.connect("bob", "acme").await;
+}
+
+#[tokio::test]
+async fn no_socket_outlives_the_session_that_it_was_let_in_by() {
+    let world = World::new(LiveLimits { heartbeat: Duration::from_millis(40), ..LiveLimits::default() }).await;
+    let mut bob = world.connect("bob", "acme").await;
+    let (ada, _) = world.connect_since("ada", "acme", "&lasts_ms=1").await;
+    assert_eq!(ada.close_code().await, 4401);
+    assert_eq!(bob.next().await["type"], "ping");
+    world.until_sockets(1).await;
 }
 
 #[tokio::test]
