@@ -29,6 +29,14 @@ test('the first is acted on at once, what follows together, and then it begins a
   expect(acted.slice(2)).toEqual([['d'], ['e']]);
 });
 
+test('nothing at all makes nobody wait', () => {
+  const act = vi.fn();
+  const bursts = createBursts(act, 100);
+  bursts.add(new Set());
+  bursts.add(new Set(['a']));
+  expect(act.mock.calls).toEqual([[new Set(['a'])]]);
+});
+
 test('nothing is acted on once it is closed, and nobody waits for it', async () => {
   const act = vi.fn();
   const bursts = createBursts(act, 100);

@@ -34,6 +34,7 @@ export function createBursts(act: (queries: ReadonlySet<string>) => unknown, win
 
   return {
     add: (queries) => {
+      if (queries.size === 0) return;
       if (timer === undefined) {
         open();
         act(queries);
