@@ -49,25 +49,34 @@ export interface CoherentAnswer<T> extends ApiResponse<T> {
   validator: Known | undefined;
 }
 
-/** How often one read may be overtaken by events before its answer is taken as it is and marked stale. */
+/** How often one read may be overtaken by events before its answer is taken as it is, for the store to mark stale. */
 const OVERTAKEN_MAX = 3;
 /** However many hear an event, nobody waits longer. */
 const JITTER_MS_MAX = 5_000;
 
 const urlOf = (path: string, query: QueryParams | undefined) => JSON.stringify([path, query]);
 
+/** One answer that a query is made of. */
+interface Part {
+  base: number;
+  /** The position that the request carried. */
+  carried: string | undefined;
+  groups: readonly string[];
+}
+
+/** What one run of a query reads, by address: asked for anew, a part takes the place of its former answer. */
 interface Run {
   signal: AbortSignal | undefined;
-  reads: number;
-  /** The position that the last request carried. */
-  carried: string | undefined;
+  parts: Map<string, Part>;
 }
 
 export class Coherence {
   readonly #options: CoherenceOptions;
   readonly #registry: GroupRegistry;
   readonly #live: LiveSource | undefined;
+  /** The last run of each query that began, and the one whose answers the store has. */
   readonly #runs = new Map<string, Run>();
+  readonly #stored = new Map<string, Run>();
   readonly #stateListeners = new Set<() => void>();
   readonly #greeting: Promise<void>;
   #waiting = true;
@@ -123,44 +132,64 @@ export class Coherence {
 
   /**
    * Reads for one query of the store. The answer is one that no event, heard so far, has declared wrong:
-   * if an event overtook it, it is read again at that event's position.
+   * if an event overtook it, it is read again at that event's position. What is heard after that, and before the store
+   * has it, is for `stored` and `isOvertaken` to say.
    */
   async load<T>(query: string, path: string, options: CoherentReadOptions = {}): Promise<CoherentAnswer<T>> {
     // What is read before the socket listens may miss a change; a short wait saves reading it twice.
     if (this.#waiting) await this.#greeting;
-    const { api, sink, watch } = this.#options;
+    const { api, watch } = this.#options;
     const { known, signal, ...rest } = options;
     const url = urlOf(path, rest.query);
     const usable = known?.url === url ? known : undefined;
-    const run = this.#begin(query, signal);
+    const { parts } = this.#begin(query, signal);
     for (let attempt = 1; ; attempt += 1) {
       const base = this.#registry.base();
       const after = this.#registry.required(query);
-      const carried = api.positionFor(after);
-      run.carried = carried;
+      const part: Part = { base, carried: api.positionFor(after), groups: [] };
+      parts.set(url, part);
       const answer = await api
         .get<T>(path, { ...rest, signal, after, ifNoneMatch: usable?.etag })
         .catch((error: unknown) => {
           // It has seen nothing, so the next event must not be skipped for it.
-          run.carried = undefined;
+          parts.clear();
           throw error;
         });
       const { notModified, etag = usable?.etag } = answer;
       const groups = notModified && usable && answer.groups.length === 0 ? [...usable.groups] : answer.groups;
-      this.#registry.hold(query, groups, run.reads > 1);
+      part.groups = groups;
+      // Besides those of what is shown until the store has all of it, which may be never.
+      this.#registry.hold(query, groups, true);
       watch?.({ type: 'read', query, groups, notModified, attempt });
-      const moved = this.#registry.movedSince(base, groups);
-      const seen = !moved || (carried !== undefined && moved.position === carried);
-      if (!seen && attempt < OVERTAKEN_MAX) continue;
-      if (!seen) queueMicrotask(() => sink.markStale(new Set([query])));
-      const validator = etag && run.reads === 1 ? { url, etag, groups } : undefined;
+      if (this.#hasMoved(part) && attempt < OVERTAKEN_MAX) continue;
+      const validator = etag && parts.size === 1 ? { url, etag, groups } : undefined;
       return { ...answer, groups, validator };
     }
   }
 
+  /** The store has put what `query` was read last in the place of what it had. */
+  stored(query: string): void {
+    const run = this.#runs.get(query);
+    if (!run) return;
+    this.#stored.set(query, run);
+    this.#registry.hold(
+      query,
+      [...run.parts.values()].flatMap(({ groups }) => groups),
+    );
+  }
+
+  /** True if what the store has of `query` was declared wrong after it was asked for, whatever the store's marks say. */
+  isOvertaken(query: string): boolean {
+    const parts = this.#stored.get(query)?.parts.values() ?? [];
+    return [...parts].some((part) => this.#hasMoved(part));
+  }
+
   /** True if the last read of `query` already had to see `position`. */
   hasSeen(query: string, position: string | undefined): boolean {
-    return position !== undefined && this.#runs.get(query)?.carried === position;
+    const last = this.#runs.get(query);
+    // One that was called off leaves what there was before.
+    const parts = [...((last?.signal?.aborted ? this.#stored.get(query) : last)?.parts.values() ?? [])];
+    return position !== undefined && parts.length > 0 && parts.every(({ carried }) => carried === position);
   }
 
   /** Notes what an answer that was read elsewhere holds; returns the validator to give with the next read. */
@@ -171,8 +200,11 @@ export class Coherence {
     answer: ApiResponse<unknown>,
   ): Known | undefined {
     const { etag, groups } = answer;
-    this.#registry.hold(query, groups);
-    return etag ? { url: urlOf(path, params), etag, groups } : undefined;
+    const url = urlOf(path, params);
+    const part: Part = { base: this.#registry.base(), carried: undefined, groups };
+    this.#runs.set(query, { signal: undefined, parts: new Map([[url, part]]) });
+    this.stored(query);
+    return etag ? { url, etag, groups } : undefined;
   }
 
   groupsOf(query: string): ReadonlySet<string> {
@@ -183,15 +215,20 @@ export class Coherence {
   release(query: string): void {
     this.#registry.release(query);
     this.#runs.delete(query);
+    this.#stored.delete(query);
   }
 
   #begin(query: string, signal: AbortSignal | undefined): Run {
     const before = this.#runs.get(query);
     const same = before !== undefined && signal !== undefined && before.signal === signal;
-    const run = same ? before : { signal, reads: 0, carried: undefined };
-    run.reads += 1;
+    const run = same ? before : { signal, parts: new Map<string, Part>() };
     this.#runs.set(query, run);
     return run;
+  }
+
+  #hasMoved({ base, carried, groups }: Part): boolean {
+    const moved = this.#registry.movedSince(base, groups);
+    return moved !== undefined && (carried === undefined || moved.position !== carried);
   }
 
   #tellState(): void {

@@ -8,13 +8,17 @@ let network: ReturnType<typeof fakeNetwork>;
 let session: CoherentSession;
 const observers: (() => void)[] = [];
 
-beforeEach(async () => {
-  network = fakeNetwork();
-  session = await liveSession(network, {
+const begin = (more: Parameters<typeof liveSession>[1] = {}) =>
+  liveSession(network, {
     scope: ['tenant', 'user'],
     api: { baseUrl: '/api', fetch: network.fetch },
     live: { url: () => 'ws://host/events', WebSocket: FakeSocket, reconnectMinMs: 5, reconnectMaxMs: 10 },
+    ...more,
   });
+
+beforeEach(async () => {
+  network = fakeNetwork();
+  session = await begin();
 });
 
 afterEach(() => {
@@ -22,16 +26,23 @@ afterEach(() => {
   session.dispose();
 });
 
-/** A query as a mounted component has it. */
-function show(name: string) {
+/** A query as a mounted component has it, made of the answers of one path or of several. */
+function show(name: string, ...paths: string[]) {
   const observer = new QueryObserver<unknown>(session.queryClient, {
     queryKey: [...session.scope, name],
-    queryFn: (context) => session.read(context, `/${name}`),
+    queryFn: async (context) => {
+      const [path = name, ...others] = paths;
+      let data = await session.read(context, `/${path}`);
+      for (const other of others) data = [data, await session.read(context, `/${other}`)];
+      return data;
+    },
   });
   const stop = observer.subscribe(() => {});
   observers.push(stop);
   return { observer, hide: stop, data: () => observer.getCurrentResult().data };
 }
+
+const stateOf = (name: string) => session.queryClient.getQueryState([...session.scope, name]);
 
 async function answer(body: unknown, groups: string[]) {
   await settle();
@@ -118,6 +129,121 @@ describe('a pushed event', () => {
     expect(network.calls.at(-1)?.headers.get('Unstale-Position')).toBe('p1');
     await answer('new', ['a']);
     expect(flows.data()).toBe('new');
+  });
+});
+
+describe('an answer that was declared wrong on its way', () => {
+  beforeEach(async () => {
+    session.dispose();
+    session = await begin({ rereadEveryMs: 10 });
+  });
+
+  /** Answers what was asked last, after an event that it does not know of; so often. */
+  async function overtake(times: number) {
+    for (let time = 1; time <= times; time += 1) {
+      event(['a'], `p${time}`);
+      network.calls.at(-1)?.answer(`before p${time}`, { groups: ['a'] });
+      await settle();
+    }
+  }
+
+  it('is read again after three attempts, too: on its first load', async () => {
+    const flows = show('flows');
+    await settle();
+    await overtake(3);
+    await vi.waitFor(() => expect(network.calls).toHaveLength(4));
+    expect(network.calls.at(-1)?.headers.get('Unstale-Position')).toBe('p3');
+    await answer('right', ['a']);
+    expect([flows.data(), stateOf('flows')?.isInvalidated]).toEqual(['right', false]);
+  });
+
+  it('is marked after three attempts, too, to be read at the end of the burst', async () => {
+    session.dispose();
+    session = await begin({ rereadEveryMs: 60_000 });
+    show('flows');
+    await answer('old', ['a']);
+    event(['a'], 'first');
+    await settle();
+    await overtake(3);
+    expect(network.calls).toHaveLength(4);
+    expect(stateOf('flows')).toMatchObject({ data: 'before p3', fetchStatus: 'idle', isInvalidated: true });
+  });
+
+  it('is not shown again, if nobody shows it any more', async () => {
+    const flows = show('flows');
+    void session.queryClient.prefetchQuery({
+      queryKey: [...session.scope, 'ahead'],
+      queryFn: (context) => session.read(context, '/flows'),
+    });
+    flows.hide();
+    await settle();
+    await overtake(3);
+    expect(stateOf('ahead')?.data).toBeUndefined();
+  });
+
+  it('is read again if it is one of several that a query is made of', async () => {
+    const both = show('both', 'flows', 'assets');
+    await settle();
+    network.calls.at(-1)?.answer('old', { groups: ['a'] });
+    await settle();
+    event(['a'], 'p1');
+    network.calls.at(-1)?.answer('assets', { groups: ['b'] });
+    await vi.waitFor(() => expect(urlsAfter(2)).toEqual(['/api/flows']));
+    network.calls.at(-1)?.answer('new', { groups: ['a'] });
+    await answer('assets', ['b']);
+    expect([both.data(), stateOf('both')?.isInvalidated]).toEqual([['new', 'assets'], false]);
+  });
+
+  it('stays marked when what is held is set back to how it was before the event', async () => {
+    const flows = show('flows');
+    await answer('old', ['a']);
+    void session.queryClient.refetchQueries({ queryKey: [...session.scope, 'flows'] });
+    await settle();
+    event(['a'], 'p1');
+    // Calls off the read, and TanStack Query then takes back everything since it began: the mark with it.
+    flows.hide();
+    await settle();
+    const again = show('flows');
+    expect(again.data()).toBeUndefined();
+    await answer('new', ['a']);
+    expect(again.data()).toBe('new');
+  });
+
+  it('stays marked when somebody changes it', async () => {
+    show('flows');
+    await answer('old', ['a']);
+    event(['a'], 'p1');
+    session.queryClient.setQueryData([...session.scope, 'flows'], 'changed');
+    await settle();
+    expect(stateOf('flows')?.isInvalidated).toBe(true);
+  });
+
+  it('is not shown again when it has left the screen while it was read anew', async () => {
+    const both = show('both', 'flows', 'assets');
+    await settle();
+    network.calls.at(-1)?.answer('old', { groups: ['a'] });
+    await answer('assets', ['b']);
+    event(['a'], 'p1');
+    await settle();
+    network.calls.at(-1)?.answer('new', { groups: ['a'] });
+    await settle();
+    both.hide();
+    await settle();
+    expect(stateOf('both')?.data).toBeUndefined();
+  });
+
+  it('leaves the groups of what is held in place until all of the new is there', async () => {
+    const both = show('both', 'flows', 'assets');
+    await settle();
+    network.calls.at(-1)?.answer('old', { groups: ['a'] });
+    await answer('assets', ['b']);
+    void session.queryClient.refetchQueries({ queryKey: [...session.scope, 'both'] });
+    await settle();
+    network.calls.at(-1)?.answer('old', { groups: ['a'] });
+    await settle();
+    both.hide();
+    event(['b'], 'p1');
+    expect(stateOf('both')?.data).toBeUndefined();
   });
 });
 

@@ -111,7 +111,7 @@ export function createCoherentSession(options: CoherentSessionOptions): Coherent
    */
   function forget(queries: ReadonlySet<string>): void {
     const cache = queryClient.getQueryCache();
-    for (const query of cache.findAll({ fetchStatus: 'idle' })) {
+    for (const query of cache.getAll()) {
       if (!queries.has(query.queryHash) || query.getObserversCount() > 0) continue;
       query.setState({ ...query.state, data: undefined, dataUpdatedAt: 0, error: null, status: 'pending' });
     }
@@ -123,20 +123,36 @@ export function createCoherentSession(options: CoherentSessionOptions): Coherent
     return queryClient.refetchQueries({ type: 'active', predicate });
   }, options.rereadEveryMs);
 
+  function markStale(queries: ReadonlySet<string>): void {
+    forget(queries);
+    void queryClient.invalidateQueries({
+      predicate: (query) => queries.has(query.queryHash),
+      refetchType: 'none',
+    });
+    rereads.add(queries);
+  }
+
+  /**
+   * TanStack Query drops its mark with whatever is put in the place of what it marked: an answer, somebody's change, or what
+   * was there before a read that was called off. And what was marked on screen may have left it. So what is there is judged
+   * by itself.
+   */
+  function judge(query: Query): void {
+    if (query.state.data === undefined || !coherence.isOvertaken(query.queryHash)) return;
+    // Once the query is done with what it is at, and whoever only changes places (StrictMode) is back.
+    queueMicrotask(() => {
+      const isMarked = query.state.isInvalidated && query.getObserversCount() > 0;
+      if (!isMarked) markStale(new Set([query.queryHash]));
+    });
+  }
+
   const coherence = new Coherence({
     api,
     clock,
     watch,
     live: live && !plain ? openLive(live) : undefined,
     sink: {
-      markStale: (queries) => {
-        forget(queries);
-        void queryClient.invalidateQueries({
-          predicate: (query) => queries.has(query.queryHash),
-          refetchType: 'none',
-        });
-        rereads.add(queries);
-      },
+      markStale,
       markAllStale: () => void queryClient.invalidateQueries({ refetchType: 'active' }),
     },
     onEvent: (event) => {
@@ -163,28 +179,34 @@ export function createCoherentSession(options: CoherentSessionOptions): Coherent
     if (coherence.state === 'live') rereadRecalled();
   });
   const unsubscribe = queryClient.getQueryCache().subscribe((event) => {
-    const { queryHash, state } = event.query;
+    const { queryHash } = event.query;
     if (event.type === 'removed') {
       coherence.release(queryHash);
       arrived.delete(queryHash);
       if (recalled.delete(queryHash)) tellLastKnown();
-    } else if (event.type === 'updated' && event.action.type === 'success' && !event.action.manual) {
-      const known = arrived.get(queryHash);
-      arrived.delete(queryHash);
-      if (known && typeof state.data === 'object' && state.data !== null) validators.set(state.data, known);
-      if (recalled.has(queryHash)) {
-        // Whoever shows it again is to ask again.
-        queueMicrotask(
-          () =>
-            void queryClient.invalidateQueries({
-              queryKey: event.query.queryKey,
-              exact: true,
-              refetchType: 'none',
-            }),
-        );
-      } else if (state.data !== undefined) lastKnown?.keep(queryHash, state.data);
-    }
+    } else if (event.type === 'updated') {
+      const { type } = event.action;
+      if (type === 'success' && !event.action.manual) arrive(event.query);
+      else if (type === 'success' || type === 'setState') judge(event.query);
+    } else if (event.type === 'observerRemoved') judge(event.query);
   });
+
+  function arrive(query: Query): void {
+    const { queryHash, queryKey, state } = query;
+    const known = arrived.get(queryHash);
+    arrived.delete(queryHash);
+    if (known && typeof state.data === 'object' && state.data !== null) validators.set(state.data, known);
+    if (recalled.has(queryHash)) {
+      // Whoever shows it again is to ask again.
+      queueMicrotask(
+        () => void queryClient.invalidateQueries({ queryKey, exact: true, refetchType: 'none' }),
+      );
+      return;
+    }
+    coherence.stored(queryHash);
+    judge(query);
+    if (state.data !== undefined) lastKnown?.keep(queryHash, state.data);
+  }
 
   async function read<T>(
     { queryKey, signal }: ReadContext,
@@ -224,8 +246,8 @@ export function createCoherentSession(options: CoherentSessionOptions): Coherent
     activity,
     read,
     adopt: (queryKey, path, query, answer) => {
-      const data = queryClient.setQueryData(queryKey, answer.data);
       const known = coherence.adopt(hashKey(queryKey), path, query, answer);
+      const data = queryClient.setQueryData(queryKey, answer.data);
       if (known && typeof data === 'object' && data !== null) validators.set(data, known);
     },
     refreshAfterWrite: (filters) => {
