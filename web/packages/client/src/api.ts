@@ -20,6 +20,7 @@ export interface ApiClientOptions {
   clientAccountId?: () => string | null | undefined;
   /** Called for a 401 of any request that was not sent as `anonymous`. */
   onUnauthorized?: () => void;
+  /** The one by which the answers are judged. */
   clock?: LocalClock;
   fetch?: typeof fetch;
   /** Reads of the same moment go together to the batch endpoint; `false` sends each by itself. */
@@ -37,6 +38,11 @@ export interface ApiResponse<T> {
   etag: string | undefined;
   /** What `ifNoneMatch` named is still right; `data` is undefined. */
   notModified: boolean;
+}
+
+export interface ReadResponse<T> extends ApiResponse<T> {
+  /** The tick of the clock when the request left; for who joined one on its way, before they asked. */
+  base: number;
 }
 
 type QueryValue = string | number | boolean | null | undefined;
@@ -63,7 +69,7 @@ export interface WriteOptions {
 export type WriteMethod = 'POST' | 'PUT' | 'PATCH' | 'DELETE';
 
 export interface ApiClient {
-  get<T>(path: string, options?: ReadOptions): Promise<ApiResponse<T>>;
+  get<T>(path: string, options?: ReadOptions): Promise<ReadResponse<T>>;
   write<T>(
     method: WriteMethod,
     path: string,
@@ -187,7 +193,8 @@ export function createApiClient(options: ApiClientOptions): ApiClient {
       const headers = baseHeaders();
       // The position is part of the identity: a read that must see a write may not join one that began before it.
       const key = JSON.stringify([url, headers, position, ifNoneMatch]);
-      const start = async (signal: AbortSignal) => {
+      const start = async (signal: AbortSignal): Promise<ReadResponse<T>> => {
+        const base = clock.now();
         const alone = () =>
           exchange(url, {
             headers: {
@@ -202,7 +209,7 @@ export function createApiClient(options: ApiClientOptions): ApiClient {
         const answer = together
           ? batcher.load({ url, headers, position, ifNoneMatch, signal, alone })
           : alone();
-        return parse<T>(await answer);
+        return { ...parse<T>(await answer), base };
       };
       return flights.join(key, read.signal, start, () => options.watch?.({ type: 'joined', url }));
     },

@@ -1,4 +1,4 @@
-import type { ApiClient, ApiResponse, QueryParams } from './api.ts';
+import type { ApiClient, ApiResponse, QueryParams, ReadResponse } from './api.ts';
 import type { LocalClock } from './clock.ts';
 import type { Watch } from './events.ts';
 import { GroupRegistry } from './registry.ts';
@@ -44,7 +44,7 @@ export interface Known {
   groups: readonly string[];
 }
 
-export interface CoherentAnswer<T> extends ApiResponse<T> {
+export interface CoherentAnswer<T> extends ReadResponse<T> {
   /** What to give as `known` at the next read; undefined if the answer cannot be asked for conditionally. */
   validator: Known | undefined;
 }
@@ -58,6 +58,7 @@ const urlOf = (path: string, query: QueryParams | undefined) => JSON.stringify([
 
 /** One answer that a query is made of. */
 interface Part {
+  /** From when on what was heard is to be held against it. */
   base: number;
   /** The position that the request carried. */
   carried: string | undefined;
@@ -144,9 +145,8 @@ export class Coherence {
     const usable = known?.url === url ? known : undefined;
     const { parts } = this.#begin(query, signal);
     for (let attempt = 1; ; attempt += 1) {
-      const base = this.#registry.base();
       const after = this.#registry.required(query);
-      const part: Part = { base, carried: api.positionFor(after), groups: [] };
+      const part: Part = { base: this.#registry.base(), carried: api.positionFor(after), groups: [] };
       parts.set(url, part);
       const answer = await api
         .get<T>(path, { ...rest, signal, after, ifNoneMatch: usable?.etag })
@@ -158,6 +158,8 @@ export class Coherence {
       const { notModified, etag = usable?.etag } = answer;
       const groups = notModified && usable && answer.groups.length === 0 ? [...usable.groups] : answer.groups;
       part.groups = groups;
+      // That of the request, which another reader may have begun before the event that this one has heard.
+      part.base = answer.base;
       // Besides those of what is shown until the store has all of it, which may be never.
       this.#registry.hold(query, groups, true);
       watch?.({ type: 'read', query, groups, notModified, attempt });

@@ -3,8 +3,8 @@ import { LocalClock, type Move } from './clock.ts';
 /**
  * Which query holds which groups, and which groups have moved since.
  *
- * It is the server's one rule, applied once more at the last tier: a read captures its **base** before the
- * request leaves; its answer may be kept only if none of its groups moved after that base. So an event that
+ * It is the server's one rule, applied once more at the last tier: a request captures its **base** before it
+ * leaves; its answer may be kept only if none of its groups moved after that base. So an event that
  * overtakes the answer it concerns is not lost, although the query's groups were unknown when it arrived.
  *
  * Bounded: at most `clocksMax` group clocks are remembered. Forgetting one raises the **floor**, and a read

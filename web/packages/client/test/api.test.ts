@@ -30,6 +30,15 @@ describe('reads', () => {
     expect(first?.groups).toEqual(['g1', 'g2']);
   });
 
+  it('say when their request left, also to who joined it later', async () => {
+    const { api, calls, clock } = setUp();
+    const first = api.get('/flows');
+    clock.next();
+    const second = api.get('/flows');
+    calls[0]?.answer({});
+    expect([(await first).base, (await second).base]).toEqual([0, 0]);
+  });
+
   it('abort the request only when the last waiter has left', async () => {
     const { api, calls } = setUp();
     const controllers = [new AbortController(), new AbortController()];

@@ -247,6 +247,45 @@ describe('an answer that was declared wrong on its way', () => {
   });
 });
 
+describe('a read that joins one on its way', () => {
+  it('is not given what was asked for before an event that it has heard', async () => {
+    show('one', 'same');
+    await settle();
+    event(['a'], 'p1');
+    const two = show('two', 'same');
+    await settle();
+    expect(network.calls).toHaveLength(1);
+    network.calls[0]?.answer('old', { groups: ['a'] });
+    await settle();
+    expect([two.data(), network.calls.length]).toEqual([undefined, 2]);
+    await answer('new', ['a']);
+    expect(two.data()).toBe('new');
+  });
+
+  it('is not given it either when it comes back in the same turn', async () => {
+    const one = show('one', 'same');
+    await settle();
+    event(['a'], 'p1');
+    one.hide();
+    const again = show('one', 'same');
+    await settle();
+    network.calls[0]?.answer('old', { groups: ['a'] });
+    await settle();
+    expect(again.data()).toBeUndefined();
+    await answer('new', ['a']);
+    expect(again.data()).toBe('new');
+  });
+
+  it('is given it if the event says nothing of it', async () => {
+    show('one', 'same');
+    await settle();
+    event(['b'], 'p1');
+    const two = show('two', 'same');
+    await answer('right', ['a']);
+    expect([two.data(), network.calls.length]).toEqual(['right', 1]);
+  });
+});
+
 describe('a write', () => {
   async function write(position: string) {
     const done = session.api.write('POST', '/flows', {});
