@@ -1,9 +1,10 @@
 import { Batcher, type BatchOptions, type RawAnswer } from './batch.ts';
-import { LocalClock, type Move } from './clock.ts';
+import { LocalClock } from './clock.ts';
 import { ApiError, problemFrom } from './errors.ts';
 import type { Watch } from './events.ts';
 import { Flights } from './flight.ts';
 import { parseCacheGroups } from './groups.ts';
+import { joinPositions } from './position.ts';
 import { traceparent } from './trace.ts';
 import { sendWithProgress, type UploadOptions } from './upload.ts';
 
@@ -51,8 +52,8 @@ export type QueryParams = Readonly<Record<string, QueryValue>>;
 export interface ReadOptions {
   query?: QueryParams | undefined;
   signal?: AbortSignal | undefined;
-  /** A move this read must have seen, besides this tab's own last write. */
-  after?: Move | undefined;
+  /** The position that this read must have seen, besides this tab's own writes. */
+  after?: string | undefined;
   /** The ETag of what the reader has. */
   ifNoneMatch?: string | undefined;
   /** `false` for a read that is not to wait for others of its batch. */
@@ -78,7 +79,7 @@ export interface ApiClient {
   ): Promise<ApiResponse<T>>;
   upload<T>(path: string, form: FormData, options?: UploadOptions & WriteOptions): Promise<ApiResponse<T>>;
   /** The position the next read would carry. */
-  positionFor(after?: Move): string | undefined;
+  positionFor(after?: string): string | undefined;
   /** Aborts what is under way, for good: whatever still arrives reaches nobody. */
   close(): void;
 }
@@ -114,12 +115,10 @@ export function createApiClient(options: ApiClientOptions): ApiClient {
   const send = options.fetch ?? ((input, init) => globalThis.fetch(input, init));
   const flights = new Flights();
   const closed = new AbortController();
-  let lastWrite: Move | undefined;
+  /** What all writes of this tab have reached. */
+  let written: string | undefined;
 
-  function positionFor(after?: Move): string | undefined {
-    if (after === undefined) return lastWrite?.position;
-    return lastWrite && lastWrite.tick > after.tick ? lastWrite.position : after.position;
-  }
+  const positionFor = (after?: string) => joinPositions(written, after);
 
   function baseHeaders(): Record<string, string> {
     const tenant = options.clientAccountId?.();
@@ -153,7 +152,7 @@ export function createApiClient(options: ApiClientOptions): ApiClient {
   }
 
   function noteWrite<T>(response: ApiResponse<T>): ApiResponse<T> {
-    if (response.position) lastWrite = { position: response.position, tick: clock.next() };
+    written = joinPositions(written, response.position);
     return response;
   }
 

@@ -1,7 +1,4 @@
-/**
- * Local order of arrival in this tab: answers of writes and pushed events draw from one counter.
- * Positions are opaque and cannot be compared here, so "the newer of two" means "the one that arrived later".
- */
+/** Local order of arrival in this tab: requests take their base from it, and what is pushed moves it on. */
 export class LocalClock {
   #tick = 0;
 

@@ -92,9 +92,8 @@ export class GroupRegistry {
   }
 
   /** The position the next read of `query` must reach. */
-  required(query: string): Move | undefined {
-    const moved = this.movedSince(0, this.#groupsOf.get(query) ?? []);
-    return moved?.position === undefined ? undefined : moved;
+  required(query: string): string | undefined {
+    return this.movedSince(0, this.#groupsOf.get(query) ?? [])?.position;
   }
 
   #trim(): void {

@@ -74,24 +74,25 @@ describe('positions', () => {
     const { api, calls } = setUp();
     void api.get('/flows');
     const write = api.write('POST', '/flows', { name: 'x' });
-    calls[1]?.answer({ id: '1' }, { status: 201, position: 'p7' });
-    expect((await write).position).toBe('p7');
+    calls[1]?.answer({ id: '1' }, { status: 201, position: '0.e.7' });
+    expect((await write).position).toBe('0.e.7');
 
     void api.get('/flows');
     expect(calls).toHaveLength(3);
     expect(calls[0]?.headers.has('Unstale-Position')).toBe(false);
-    expect(calls[2]?.headers.get('Unstale-Position')).toBe('p7');
+    expect(calls[2]?.headers.get('Unstale-Position')).toBe('0.e.7');
   });
 
-  it('of an event replace the last write only if the event came later', async () => {
-    const { api, calls, clock } = setUp();
-    const early = { position: 'early', tick: clock.next() };
-    const write = api.write('DELETE', '/flows/1');
-    calls[0]?.answer(undefined, { status: 204, position: 'written' });
-    await write;
-    const late = { position: 'late', tick: clock.next() };
-    expect(api.positionFor(early)).toBe('written');
-    expect(api.positionFor(late)).toBe('late');
+  it('are joined: nothing older than an own write is ever asked for', async () => {
+    const { api, calls } = setUp();
+    for (const position of ['0.e.a', '1.e.3', '0.e.9']) {
+      const write = api.write('DELETE', '/flows/1');
+      calls.at(-1)?.answer(undefined, { status: 204, position });
+      await write;
+    }
+    expect(api.positionFor()).toBe('0.e.a~1.e.3');
+    expect(api.positionFor('0.e.9')).toBe('0.e.a~1.e.3');
+    expect(api.positionFor('0.e.b')).toBe('0.e.b~1.e.3');
   });
 });
 

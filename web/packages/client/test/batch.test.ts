@@ -75,8 +75,8 @@ describe('reads of one moment', () => {
 
   it('name each its position, and share a request although they differ in it', async () => {
     const { api, calls, left } = setUp();
-    void api.get('/a', { after: { position: '1.0.7', tick: 1 } });
-    void api.get('/b', { after: { position: '2.0.9', tick: 2 } });
+    void api.get('/a', { after: '1.0.7' });
+    void api.get('/b', { after: '2.0.9' });
     void api.get('/c');
     await left();
     expect(calls.map(({ headers }) => headers.has('Unstale-Position'))).toEqual([false]);

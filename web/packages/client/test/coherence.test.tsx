@@ -63,10 +63,10 @@ describe('a pushed event', () => {
     await answer('users', ['b']);
     const before = network.calls.length;
 
-    event(['a'], 'p1');
+    event(['a'], '0.e.1');
     await settle();
     expect(urlsAfter(before)).toEqual(['/api/flows']);
-    expect(network.calls.at(-1)?.headers.get('Unstale-Position')).toBe('p1');
+    expect(network.calls.at(-1)?.headers.get('Unstale-Position')).toBe('0.e.1');
     await answer('new', ['a']);
     expect(flows.data()).toBe('new');
   });
@@ -76,7 +76,7 @@ describe('a pushed event', () => {
     await answer('old', ['a']);
     flows.hide();
     const before = network.calls.length;
-    event(['a'], 'p1');
+    event(['a'], '0.e.1');
     await settle();
     expect(urlsAfter(before)).toEqual([]);
 
@@ -85,7 +85,7 @@ describe('a pushed event', () => {
     expect(again.data()).toBeUndefined();
     await settle();
     expect(urlsAfter(before)).toEqual(['/api/flows']);
-    expect(network.calls.at(-1)?.headers.get('Unstale-Position')).toBe('p1');
+    expect(network.calls.at(-1)?.headers.get('Unstale-Position')).toBe('0.e.1');
     await answer('new', ['a']);
     expect(again.data()).toBe('new');
   });
@@ -95,15 +95,15 @@ describe('a pushed event', () => {
     await answer('old', ['a']);
     const before = network.calls.length;
     const spread = { type: 'cache_invalidation', groups: ['a'], data: {}, jitter_ms: 30 };
-    FakeSocket.last.push({ ...spread, position: 'p1' });
+    FakeSocket.last.push({ ...spread, position: '0.e.1' });
     expect(session.queryClient.isFetching()).toBe(0);
     await vi.waitFor(() => expect(urlsAfter(before)).toEqual(['/api/flows']));
     await answer('new', ['a']);
 
-    FakeSocket.last.push({ ...spread, position: 'p2' });
+    FakeSocket.last.push({ ...spread, position: '0.e.2' });
     void session.queryClient.refetchQueries({ queryKey: [...session.scope, 'flows'] });
     await answer('newer', ['a']);
-    expect(network.calls.at(-1)?.headers.get('Unstale-Position')).toBe('p2');
+    expect(network.calls.at(-1)?.headers.get('Unstale-Position')).toBe('0.e.2');
     await new Promise((resolve) => setTimeout(resolve, 50));
     expect(urlsAfter(before)).toEqual(['/api/flows', '/api/flows']);
   });
@@ -121,12 +121,12 @@ describe('a pushed event', () => {
   it('that overtakes the first answer makes it be read again', async () => {
     const flows = show('flows');
     await settle();
-    event(['a'], 'p1');
+    event(['a'], '0.e.1');
     network.calls.at(-1)?.answer('old', { groups: ['a'] });
     await settle();
     expect(flows.data()).toBeUndefined();
     expect(network.calls).toHaveLength(2);
-    expect(network.calls.at(-1)?.headers.get('Unstale-Position')).toBe('p1');
+    expect(network.calls.at(-1)?.headers.get('Unstale-Position')).toBe('0.e.1');
     await answer('new', ['a']);
     expect(flows.data()).toBe('new');
   });
@@ -141,8 +141,8 @@ describe('an answer that was declared wrong on its way', () => {
   /** Answers what was asked last, after an event that it does not know of; so often. */
   async function overtake(times: number) {
     for (let time = 1; time <= times; time += 1) {
-      event(['a'], `p${time}`);
-      network.calls.at(-1)?.answer(`before p${time}`, { groups: ['a'] });
+      event(['a'], `0.e.1${time}`);
+      network.calls.at(-1)?.answer(`before ${time}`, { groups: ['a'] });
       await settle();
     }
   }
@@ -152,7 +152,7 @@ describe('an answer that was declared wrong on its way', () => {
     await settle();
     await overtake(3);
     await vi.waitFor(() => expect(network.calls).toHaveLength(4));
-    expect(network.calls.at(-1)?.headers.get('Unstale-Position')).toBe('p3');
+    expect(network.calls.at(-1)?.headers.get('Unstale-Position')).toBe('0.e.13');
     await answer('right', ['a']);
     expect([flows.data(), stateOf('flows')?.isInvalidated]).toEqual(['right', false]);
   });
@@ -162,11 +162,11 @@ describe('an answer that was declared wrong on its way', () => {
     session = await begin({ rereadEveryMs: 60_000 });
     show('flows');
     await answer('old', ['a']);
-    event(['a'], 'first');
+    event(['a'], '0.e.1');
     await settle();
     await overtake(3);
     expect(network.calls).toHaveLength(4);
-    expect(stateOf('flows')).toMatchObject({ data: 'before p3', fetchStatus: 'idle', isInvalidated: true });
+    expect(stateOf('flows')).toMatchObject({ data: 'before 3', fetchStatus: 'idle', isInvalidated: true });
   });
 
   it('is not shown again, if nobody shows it any more', async () => {
@@ -186,7 +186,7 @@ describe('an answer that was declared wrong on its way', () => {
     await settle();
     network.calls.at(-1)?.answer('old', { groups: ['a'] });
     await settle();
-    event(['a'], 'p1');
+    event(['a'], '0.e.1');
     network.calls.at(-1)?.answer('assets', { groups: ['b'] });
     await vi.waitFor(() => expect(urlsAfter(2)).toEqual(['/api/flows']));
     network.calls.at(-1)?.answer('new', { groups: ['a'] });
@@ -199,7 +199,7 @@ describe('an answer that was declared wrong on its way', () => {
     await answer('old', ['a']);
     void session.queryClient.refetchQueries({ queryKey: [...session.scope, 'flows'] });
     await settle();
-    event(['a'], 'p1');
+    event(['a'], '0.e.1');
     // Calls off the read, and TanStack Query then takes back everything since it began: the mark with it.
     flows.hide();
     await settle();
@@ -212,7 +212,7 @@ describe('an answer that was declared wrong on its way', () => {
   it('stays marked when somebody changes it', async () => {
     show('flows');
     await answer('old', ['a']);
-    event(['a'], 'p1');
+    event(['a'], '0.e.1');
     session.queryClient.setQueryData([...session.scope, 'flows'], 'changed');
     await settle();
     expect(stateOf('flows')?.isInvalidated).toBe(true);
@@ -223,7 +223,7 @@ describe('an answer that was declared wrong on its way', () => {
     await settle();
     network.calls.at(-1)?.answer('old', { groups: ['a'] });
     await answer('assets', ['b']);
-    event(['a'], 'p1');
+    event(['a'], '0.e.1');
     await settle();
     network.calls.at(-1)?.answer('new', { groups: ['a'] });
     await settle();
@@ -242,7 +242,7 @@ describe('an answer that was declared wrong on its way', () => {
     network.calls.at(-1)?.answer('old', { groups: ['a'] });
     await settle();
     both.hide();
-    event(['b'], 'p1');
+    event(['b'], '0.e.1');
     expect(stateOf('both')?.data).toBeUndefined();
   });
 });
@@ -251,7 +251,7 @@ describe('a read that joins one on its way', () => {
   it('is not given what was asked for before an event that it has heard', async () => {
     show('one', 'same');
     await settle();
-    event(['a'], 'p1');
+    event(['a'], '0.e.1');
     const two = show('two', 'same');
     await settle();
     expect(network.calls).toHaveLength(1);
@@ -265,7 +265,7 @@ describe('a read that joins one on its way', () => {
   it('is not given it either when it comes back in the same turn', async () => {
     const one = show('one', 'same');
     await settle();
-    event(['a'], 'p1');
+    event(['a'], '0.e.1');
     one.hide();
     const again = show('one', 'same');
     await settle();
@@ -279,7 +279,7 @@ describe('a read that joins one on its way', () => {
   it('is given it if the event says nothing of it', async () => {
     show('one', 'same');
     await settle();
-    event(['b'], 'p1');
+    event(['b'], '0.e.1');
     const two = show('two', 'same');
     await answer('right', ['a']);
     expect([two.data(), network.calls.length]).toEqual(['right', 1]);
@@ -296,14 +296,23 @@ describe('a write', () => {
   it('is seen by the refresh that follows it, and its own event asks for nothing more', async () => {
     show('flows');
     await answer('old', ['a']);
-    await write('p5');
+    await write('0.e.5');
     const before = network.calls.length;
     void session.refreshAfterWrite({});
     await answer('new', ['a']);
-    event(['a'], 'p5');
+    event(['a'], '0.e.5');
     await settle();
     expect(urlsAfter(before)).toEqual(['/api/flows']);
-    expect(network.calls.at(-1)?.headers.get('Unstale-Position')).toBe('p5');
+    expect(network.calls.at(-1)?.headers.get('Unstale-Position')).toBe('0.e.5');
+  });
+
+  it('is asked for also by what an event makes be read that is older', async () => {
+    show('flows');
+    await answer('old', ['a']);
+    await write('0.e.a');
+    event(['a'], '0.e.9');
+    await settle();
+    expect(network.calls.at(-1)?.headers.get('Unstale-Position')).toBe('0.e.a');
   });
 
   it('whose event came before its answer is not read twice either', async () => {
@@ -312,9 +321,9 @@ describe('a write', () => {
     const before = network.calls.length;
     const done = session.api.write('POST', '/flows', {});
     const call = network.calls.at(-1);
-    event(['a'], 'p5');
+    event(['a'], '0.e.5');
     await answer('new', ['a']);
-    call?.answer({}, { position: 'p5' });
+    call?.answer({}, { position: '0.e.5' });
     await done;
     void session.refreshAfterWrite({});
     await settle();
@@ -346,13 +355,13 @@ describe('a resync', () => {
     const before = network.calls.length;
     FakeSocket.last.drop();
     await vi.waitFor(() => expect(FakeSocket.opened).toHaveLength(2));
-    FakeSocket.last.greet('p1');
+    FakeSocket.last.greet('0.e.1');
     await settle();
     expect(urlsAfter(before)).toEqual([]);
-    FakeSocket.last.push({ type: 'resync', reason: 'unknown', position: 'p9' });
+    FakeSocket.last.push({ type: 'resync', reason: 'unknown', position: '0.e.9' });
     await settle();
     expect(urlsAfter(before)).toEqual(['/api/flows']);
-    expect(network.calls.at(-1)?.headers.get('Unstale-Position')).toBe('p9');
+    expect(network.calls.at(-1)?.headers.get('Unstale-Position')).toBe('0.e.9');
   });
 });
 

@@ -50,7 +50,7 @@ describe('a read of what is still held', () => {
     const flows = show();
     await answer({ items: [1] }, '"1"');
     const held = flows.data();
-    event('p1');
+    event('0.e.1');
     await settle();
     expect(asked()).toBe('"1"');
     expect(network.calls.at(-1)?.init.cache).toBe('no-store');
@@ -59,7 +59,7 @@ describe('a read of what is still held', () => {
     expect(session.activity.counters.notModified).toBe(1);
 
     // The groups are still those of the answer that was confirmed.
-    event('p2');
+    event('0.e.2');
     await settle();
     expect(network.calls).toHaveLength(3);
     flows.stop();
@@ -81,7 +81,7 @@ describe('a read of what is still held', () => {
     expect(screen.getByText('{"items":[1]}')).toBeTruthy();
     const before = renders;
     await act(async () => {
-      event('p1');
+      event('0.e.1');
       await settle();
       await answer(undefined, '"1"', 304);
     });
@@ -93,7 +93,7 @@ describe('a read of what is still held', () => {
     const flows = show();
     await answer({ items: [1] }, '"1"');
     session.queryClient.setQueryData(key, { items: [1, 2] });
-    event('p1');
+    event('0.e.1');
     await settle();
     expect(asked()).toBeNull();
     await answer({ items: [1] }, '"1"');
@@ -104,9 +104,9 @@ describe('a read of what is still held', () => {
   it('goes by the newest ETag although the data looks the same', async () => {
     const flows = show();
     await answer({ items: [1] }, '"1"');
-    event('p1');
+    event('0.e.1');
     await answer({ items: [1] }, '"2"');
-    event('p2');
+    event('0.e.2');
     await settle();
     expect(asked()).toBe('"2"');
     flows.stop();
@@ -125,7 +125,7 @@ describe('a read of what is still held', () => {
     await vi.waitFor(() => expect(session.queryClient.isFetching()).toBe(0));
     // It holds the groups of both.
     expect([...session.coherence.groupsOf(JSON.stringify(key))]).toEqual(['a', 'b']);
-    event('p1');
+    event('0.e.1');
     await settle();
     expect(network.calls).toHaveLength(3);
     expect(asked()).toBeNull();

@@ -4,7 +4,7 @@ import { FakeSocket, type fakeNetwork } from './support.ts';
 
 type Options = Parameters<typeof createCoherentSession>[0];
 
-/** A session whose socket, the only one that was opened, has been greeted at position `p0`. */
+/** A session whose socket, the only one that was opened, has been greeted at position `0.e.0`. */
 export async function liveSession(
   network: ReturnType<typeof fakeNetwork>,
   more: Partial<Options> = {},
@@ -17,6 +17,6 @@ export async function liveSession(
     ...more,
   });
   await vi.waitFor(() => expect(FakeSocket.opened).toHaveLength(1));
-  FakeSocket.last.greet('p0');
+  FakeSocket.last.greet('0.e.0');
   return session;
 }

@@ -42,7 +42,7 @@ afterEach(() => {
 
 /** As though the server had said so; `group` is what it would be told wrong by. */
 function hold(read: typeof mine, name: string) {
-  adopt(session, read, { data: { name }, groups: [read.path], position: 'p0', status: 200 } as never);
+  adopt(session, read, { data: { name }, groups: [read.path], position: '0.e.0', status: 200 } as never);
 }
 
 function Name() {
@@ -97,7 +97,7 @@ describe('what is rendered ahead', () => {
   it('does not show what it was told is wrong', async () => {
     const { show } = await prepared();
     await act(async () => {
-      FakeSocket.last.push({ type: 'cache_invalidation', groups: [mine.path], position: 'p1', data: {} });
+      FakeSocket.last.push({ type: 'cache_invalidation', groups: [mine.path], position: '0.e.1', data: {} });
       await settle();
     });
     await show();
@@ -138,7 +138,7 @@ describe('what is held', () => {
     );
     expect(document.querySelector('p')?.textContent).toBe('first');
     await act(async () => {
-      FakeSocket.last.push({ type: 'cache_invalidation', groups: [mine.path], position: 'p1', data: {} });
+      FakeSocket.last.push({ type: 'cache_invalidation', groups: [mine.path], position: '0.e.1', data: {} });
       await settle();
     });
     expect(document.querySelector('p')?.textContent).toBe('nothing');

@@ -130,7 +130,7 @@ async function open() {
     }),
     { wrapper },
   );
-  await reply({ name: 'old' }, 'p0');
+  await reply({ name: 'old' }, '0.e.0');
   return { flow: () => result.current.flow.data?.name, rename: () => result.current.rename };
 }
 
@@ -158,13 +158,13 @@ describe('a write', () => {
     await act(settle);
     expect(page.flow()).toBe('new');
 
-    await reply({ name: 'new' }, 'p1');
-    expect(page.rename().data?.position).toBe('p1');
-    expect(network.calls.at(-1)?.headers.get('Unstale-Position')).toBe('p1');
+    await reply({ name: 'new' }, '0.e.1');
+    expect(page.rename().data?.position).toBe('0.e.1');
+    expect(network.calls.at(-1)?.headers.get('Unstale-Position')).toBe('0.e.1');
     expect(visible).toBe(false);
     await reply({ name: 'new, as the server has it' });
     await act(async () => {
-      FakeSocket.last.push({ type: 'cache_invalidation', groups: ['a'], position: 'p1', data: {} });
+      FakeSocket.last.push({ type: 'cache_invalidation', groups: ['a'], position: '0.e.1', data: {} });
       await settle();
     });
     expect(page.flow()).toBe('new, as the server has it');
