@@ -1,6 +1,7 @@
 import type { ApiClient, ApiResponse, QueryParams, ReadResponse } from './api.ts';
 import type { LocalClock } from './clock.ts';
 import type { Watch } from './events.ts';
+import { reached } from './position.ts';
 import { GroupRegistry } from './registry.ts';
 import type { InvalidationEvent, LiveSource, LiveState, OpenLive } from './source.ts';
 
@@ -55,6 +56,9 @@ const OVERTAKEN_MAX = 3;
 const JITTER_MS_MAX = 5_000;
 
 const urlOf = (path: string, query: QueryParams | undefined) => JSON.stringify([path, query]);
+
+const hasReached = (carried: string | undefined, position: string) =>
+  reached(carried, position).every((isReached) => isReached);
 
 /** One answer that a query is made of. */
 interface Part {
@@ -191,7 +195,12 @@ export class Coherence {
     const last = this.#runs.get(query);
     // One that was called off leaves what there was before.
     const parts = [...((last?.signal?.aborted ? this.#stored.get(query) : last)?.parts.values() ?? [])];
-    return position !== undefined && parts.length > 0 && parts.every(({ carried }) => carried === position);
+    return !!position && parts.length > 0 && parts.every(({ carried }) => hasReached(carried, position));
+  }
+
+  /** True if all that is told of a write which has reached `position` was heard: of its partitions, one is heard here. */
+  hasHeard(position: string): boolean {
+    return reached(this.#live?.position, position).includes(true);
   }
 
   /** Notes what an answer that was read elsewhere holds; returns the validator to give with the next read. */
@@ -230,7 +239,7 @@ export class Coherence {
 
   #hasMoved({ base, carried, groups }: Part): boolean {
     const moved = this.#registry.movedSince(base, groups);
-    return moved !== undefined && (carried === undefined || moved.position !== carried);
+    return moved !== undefined && !(moved.position && hasReached(carried, moved.position));
   }
 
   #tellState(): void {
@@ -252,7 +261,7 @@ export class Coherence {
     const affected = this.#registry.invalidate(groups, position);
     const skipped: string[] = [];
     for (const query of affected) {
-      // Our own write, already followed by a read at its position: the event says nothing new.
+      // Such as our own write, already followed by a read at its position: the event says nothing new.
       if (this.hasSeen(query, position)) skipped.push(query);
     }
     for (const query of skipped) affected.delete(query);

@@ -36,3 +36,12 @@ export function joinPositions(one: string | undefined, other: string | undefined
   }
   return [...newest].map(([place, sequence]) => `${place}.${sequence}`).join('~');
 }
+
+/** Of each part of `of`, whether `position` has reached it. */
+export function reached(position: string | undefined, of: string): boolean[] {
+  const known = new Map(partsOf(position).map(({ place, sequence }) => [place, sequence]));
+  return partsOf(of).map(({ place, sequence }) => {
+    const newest = known.get(place);
+    return newest !== undefined && !isLess(newest, sequence);
+  });
+}

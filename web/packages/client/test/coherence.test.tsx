@@ -306,6 +306,22 @@ describe('a write', () => {
     expect(network.calls.at(-1)?.headers.get('Unstale-Position')).toBe('0.e.5');
   });
 
+  it('of several records in several partitions knows the events of each for its own', async () => {
+    show('flows');
+    await answer('old', ['a']);
+    await write('0.e.6~2.e.3');
+    const before = network.calls.length;
+    void session.refreshAfterWrite({});
+    await answer('new', ['a']);
+    event(['a'], '0.e.5');
+    event(['a'], '0.e.6');
+    await settle();
+    expect(urlsAfter(before)).toEqual(['/api/flows']);
+    event(['a'], '0.e.7');
+    await settle();
+    expect(urlsAfter(before)).toEqual(['/api/flows', '/api/flows']);
+  });
+
   it('is asked for also by what an event makes be read that is older', async () => {
     show('flows');
     await answer('old', ['a']);
@@ -328,6 +344,39 @@ describe('a write', () => {
     void session.refreshAfterWrite({});
     await settle();
     expect(urlsAfter(before)).toEqual(['/api/flows', '/api/flows']);
+  });
+});
+
+describe('what a write has reached', () => {
+  async function isShown(position: string) {
+    let isOver = false;
+    void session.shown(position).then(() => {
+      isOver = true;
+    });
+    await settle();
+    return () => isOver;
+  }
+
+  it('is shown once its event was heard, of several partitions in that which this tab hears of', async () => {
+    const isOver = await isShown('0.e.5~2.e.3');
+    event(['x'], '0.e.4');
+    await settle();
+    expect(isOver()).toBe(false);
+    event(['x'], '0.e.5');
+    await settle();
+    expect(isOver()).toBe(true);
+  });
+
+  it('is shown at once if more was heard already', async () => {
+    event(['x'], '0.e.7');
+    expect((await isShown('0.e.5~2.e.3'))()).toBe(true);
+  });
+
+  it('is shown once everything was read again because it cannot be known', async () => {
+    const isOver = await isShown('0.e.5');
+    FakeSocket.last.push({ type: 'resync', reason: 'slow', position: '0.e.9' });
+    await settle();
+    expect(isOver()).toBe(true);
   });
 });
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { joinPositions } from '../src/position.ts';
+import { joinPositions, reached } from '../src/position.ts';
 
 describe('the join of two positions', () => {
   it.each([
@@ -22,5 +22,22 @@ describe('the join of two positions', () => {
     expect(joinPositions('0.e.5~1.e.1~0.f.1', '0.a.3')).toBe('1.e.1~0.f.1~0.a.3');
     expect(joinPositions('0.e.5~0.f.1', '0.f.2')).toBe('0.e.5~0.f.2');
     expect(joinPositions('0.e.5~0.f.1', '0.e.6')).toBe('0.e.6~0.f.1');
+  });
+});
+
+describe('what a position has reached of another', () => {
+  it.each([
+    [undefined, '0.e.1', [false]],
+    ['0.e.1', '0.e.1', [true]],
+    ['0.e.10', '0.e.f', [true]],
+    ['0.e.f', '0.e.10', [false]],
+    ['0.f.5', '0.e.1', [false]],
+    ['1.e.5', '0.e.1', [false]],
+    ['0.e.5~0.f.1', '0.f.1', [true]],
+    ['3.1.7', '2.1.5~3.1.7', [false, true]],
+    ['2.1.5~3.1.7', '3.1.6', [true]],
+    ['2.1.5', '', []],
+  ])('%j of %j: told part by part', (position, of, parts) => {
+    expect(reached(position, of)).toEqual(parts);
   });
 });

@@ -82,10 +82,8 @@ export interface CoherentSessionOptions {
   rereadEveryMs?: number | undefined;
 }
 
-/** How long a receipt waits for the event of its write, which may concern nothing that this browser holds. */
+/** How long a receipt waits for the event of its write. */
 const EVENT_WAIT_MS = 1_000;
-/** Positions that were heard before the write they belong to was answered. */
-const HEARD_MAX = 64;
 
 let sessions = 0;
 
@@ -102,8 +100,26 @@ export function createCoherentSession(options: CoherentSessionOptions): Coherent
         isDegraded: () => coherence.state === 'degraded',
         readsOffline: lastKnown !== undefined,
       });
-  const heard = new EventTarget();
-  const heardLately: string[] = [];
+  /** Who waits for an event; looks again whenever something was heard. */
+  const waiting = new Set<() => void>();
+  const lookAgain = () => {
+    for (const look of waiting) look();
+  };
+
+  /** Resolves when all was heard that is told of a write, or after a while: it may concern nothing that this browser holds. */
+  function heard(position: string): Promise<void> {
+    return new Promise((resolve) => {
+      const done = () => {
+        clearTimeout(timer);
+        waiting.delete(look);
+        resolve();
+      };
+      const look = () => coherence.hasHeard(position) && done();
+      const timer = setTimeout(done, EVENT_WAIT_MS);
+      waiting.add(look);
+      look();
+    });
+  }
 
   /**
    * What is known to be wrong and on nobody's screen is not shown again while it is read anew. The query stays, and with
@@ -153,12 +169,13 @@ export function createCoherentSession(options: CoherentSessionOptions): Coherent
     live: live && !plain ? openLive(live) : undefined,
     sink: {
       markStale,
-      markAllStale: () => void queryClient.invalidateQueries({ refetchType: 'active' }),
+      markAllStale: () => {
+        void queryClient.invalidateQueries({ refetchType: 'active' });
+        lookAgain();
+      },
     },
     onEvent: (event) => {
-      heardLately.push(event.position);
-      if (heardLately.length > HEARD_MAX) heardLately.shift();
-      heard.dispatchEvent(new Event(event.position));
+      lookAgain();
       options.onEvent?.(event);
     },
     onRevoked,
@@ -260,19 +277,7 @@ export function createCoherentSession(options: CoherentSessionOptions): Coherent
       });
     },
     shown: async (position) => {
-      if (position !== undefined && coherence.state === 'live' && !heardLately.includes(position)) {
-        await new Promise<void>((resolve) => {
-          const timer = setTimeout(resolve, EVENT_WAIT_MS);
-          heard.addEventListener(
-            position,
-            () => {
-              clearTimeout(timer);
-              resolve();
-            },
-            { once: true },
-          );
-        });
-      }
+      if (position && coherence.state === 'live') await heard(position);
       await rereads.begun();
       await Promise.allSettled(fetching().map((query) => query.promise));
     },
