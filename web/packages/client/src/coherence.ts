@@ -11,7 +11,8 @@ import type { InvalidationEvent, LiveSource, LiveState, OpenLive } from './sourc
  * the store behind `StaleSink`; this module knows no framework and keeps no data.
  */
 export interface StaleSink {
-  markStale(queries: ReadonlySet<string>): void;
+  /** These are wrong. What of them is on screen is to be read again after `rereadAfterMs`. */
+  markStale(queries: ReadonlySet<string>, rereadAfterMs: number): void;
   markAllStale(): void;
 }
 
@@ -246,17 +247,8 @@ export class Coherence {
     for (const listener of this.#stateListeners) listener();
   }
 
-  /** Many hear the same: each refetches at a moment of its own. What is read meanwhile has seen it already. */
-  #markLater(affected: Set<string>, position: string, jitterMs: number): void {
-    const wait = Math.random() * Math.min(jitterMs, JITTER_MS_MAX);
-    setTimeout(() => {
-      for (const query of affected) if (this.hasSeen(query, position)) affected.delete(query);
-      this.#options.sink.markStale(affected);
-    }, wait);
-  }
-
   #invalidated(event: InvalidationEvent): void {
-    const { sink, watch, onEvent } = this.#options;
+    const { api, sink, watch, onEvent } = this.#options;
     const { groups, position, jitter_ms: jitterMs = 0 } = event;
     const affected = this.#registry.invalidate(groups, position);
     const skipped: string[] = [];
@@ -266,8 +258,10 @@ export class Coherence {
     }
     for (const query of skipped) affected.delete(query);
     watch?.({ type: 'invalidated', position, queries: [...affected], skipped });
-    if (affected.size > 0 && jitterMs > 0) this.#markLater(affected, position, jitterMs);
-    else if (affected.size > 0) sink.markStale(affected);
+    // Many hear the same: each reads again at a moment of its own. Who wrote it is one, and wants to see it.
+    const isOwn = hasReached(api.positionFor(), position);
+    const waitMs = isOwn ? 0 : Math.random() * Math.min(jitterMs, JITTER_MS_MAX);
+    if (affected.size > 0) sink.markStale(affected, waitMs);
     onEvent?.(event);
   }
 }

@@ -37,11 +37,34 @@ test('nothing at all makes nobody wait', () => {
   expect(act.mock.calls).toEqual([[new Set(['a'])]]);
 });
 
+test('what is to come later joins the burst of its moment, at the latest that of the first', async () => {
+  const acted: string[][] = [];
+  const bursts = createBursts((queries) => acted.push([...queries]), 100);
+  bursts.add(new Set(['a']), 1_000);
+  bursts.add(new Set(['b']), 5_000);
+  bursts.add(new Set(['c']));
+  await vi.advanceTimersByTimeAsync(999);
+  expect(acted).toEqual([['c']]);
+  await vi.advanceTimersByTimeAsync(1);
+  expect(acted).toEqual([['c'], ['a', 'b']]);
+});
+
+test('who wants to see it does not wait for what is to come later', async () => {
+  const acted: string[][] = [];
+  const bursts = createBursts((queries) => acted.push([...queries]), 100);
+  bursts.add(new Set(['a']), 5_000);
+  await bursts.begun();
+  expect(acted).toEqual([['a']]);
+  await vi.advanceTimersByTimeAsync(10_000);
+  expect(acted).toHaveLength(1);
+});
+
 test('nothing is acted on once it is closed, and nobody waits for it', async () => {
   const act = vi.fn();
   const bursts = createBursts(act, 100);
   bursts.add(new Set(['a']));
   bursts.add(new Set(['b']));
+  bursts.add(new Set(['c']), 500);
   const begun = bursts.begun();
   bursts.close();
   await begun;

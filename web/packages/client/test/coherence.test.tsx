@@ -1,6 +1,6 @@
 import { QueryObserver } from '@tanstack/react-query';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import type { CoherentSession } from '../src/react/index.ts';
+import { type CoherentSession, refreshAhead } from '../src/react/index.ts';
 import { liveSession } from './live-session.ts';
 import { FakeSocket, fakeNetwork, settle } from './support.ts';
 
@@ -90,22 +90,87 @@ describe('a pushed event', () => {
     expect(again.data()).toBe('new');
   });
 
-  it('that many hear is acted upon at a moment of its own, unless the query was read meanwhile', async () => {
-    show('flows');
-    await answer('old', ['a']);
-    const before = network.calls.length;
-    const spread = { type: 'cache_invalidation', groups: ['a'], data: {}, jitter_ms: 30 };
-    FakeSocket.last.push({ ...spread, position: '0.e.1' });
-    expect(session.queryClient.isFetching()).toBe(0);
-    await vi.waitFor(() => expect(urlsAfter(before)).toEqual(['/api/flows']));
-    await answer('new', ['a']);
+  describe('that many hear', () => {
+    const spread = (position: string, jitter_ms = 60_000) =>
+      FakeSocket.last.push({ type: 'cache_invalidation', groups: ['a'], data: {}, position, jitter_ms });
 
-    FakeSocket.last.push({ ...spread, position: '0.e.2' });
-    void session.queryClient.refetchQueries({ queryKey: [...session.scope, 'flows'] });
-    await answer('newer', ['a']);
-    expect(network.calls.at(-1)?.headers.get('Unstale-Position')).toBe('0.e.2');
-    await new Promise((resolve) => setTimeout(resolve, 50));
-    expect(urlsAfter(before)).toEqual(['/api/flows', '/api/flows']);
+    beforeEach(() => void vi.spyOn(Math, 'random').mockReturnValue(0.5));
+    afterEach(() => void vi.restoreAllMocks());
+
+    it('is acted upon at a moment of its own, unless the query was read meanwhile', async () => {
+      show('flows');
+      await answer('old', ['a']);
+      const before = network.calls.length;
+      spread('0.e.1', 30);
+      expect(session.queryClient.isFetching()).toBe(0);
+      await vi.waitFor(() => expect(urlsAfter(before)).toEqual(['/api/flows']));
+      await answer('new', ['a']);
+
+      spread('0.e.2', 30);
+      void session.queryClient.refetchQueries({ queryKey: [...session.scope, 'flows'] });
+      await answer('newer', ['a']);
+      expect(network.calls.at(-1)?.headers.get('Unstale-Position')).toBe('0.e.2');
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      expect(urlsAfter(before)).toEqual(['/api/flows', '/api/flows']);
+    });
+
+    it('marks what is on screen at once', async () => {
+      show('flows');
+      await answer('old', ['a']);
+      const before = network.calls.length;
+      spread('0.e.1');
+      expect(stateOf('flows')?.isInvalidated).toBe(true);
+      // Somebody else comes to show it.
+      show('flows');
+      await settle();
+      expect(urlsAfter(before)).toEqual(['/api/flows']);
+    });
+
+    it('marks what is off screen at once, so that it is not shown again', async () => {
+      const flows = show('flows');
+      await answer('old', ['a']);
+      flows.hide();
+      const before = network.calls.length;
+      spread('0.e.1');
+      const again = show('flows');
+      expect(again.data()).toBeUndefined();
+      await settle();
+      expect(urlsAfter(before)).toEqual(['/api/flows']);
+    });
+
+    it('is not waited for by who wants to see what they wrote', async () => {
+      const flows = show('flows');
+      await answer('old', ['a']);
+      spread('0.e.1');
+      let shown: unknown;
+      void session.shown('0.e.1').then(() => {
+        shown = flows.data();
+      });
+      await answer('new', ['a']);
+      await vi.waitFor(() => expect(shown).toBe('new'));
+    });
+
+    it('is acted upon at once by who wrote it', async () => {
+      show('flows');
+      await answer('old', ['a']);
+      const done = session.api.write('POST', '/flows', {});
+      network.calls.at(-1)?.answer({}, { position: '0.e.1' });
+      await done;
+      const before = network.calls.length;
+      spread('0.e.1');
+      await settle();
+      expect(urlsAfter(before)).toEqual(['/api/flows']);
+    });
+
+    it('is not waited for by who wrote, once that is acknowledged', async () => {
+      show('flows');
+      await answer('old', ['a']);
+      const before = network.calls.length;
+      spread('0.e.1');
+      void refreshAhead(session, []);
+      await settle();
+      expect(urlsAfter(before)).toEqual(['/api/flows']);
+    });
   });
 
   it('leaves alone what is shown again without having changed', async () => {

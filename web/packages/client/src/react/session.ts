@@ -44,8 +44,8 @@ export interface CoherentSession {
   read<T>(context: ReadContext, path: string, query?: QueryParams, options?: ReadSettings): Promise<T>;
   /** Takes over an answer that was read before the session began. */
   adopt(queryKey: QueryKey, path: string, query: QueryParams | undefined, answer: ApiResponse<unknown>): void;
-  /** After a write: marks `filters` stale, except what was already read at the write's position. */
-  refreshAfterWrite(filters: InvalidateQueryFilters): Promise<void>;
+  /** After a write: marks what any of `filters` means stale, except what was already read at the write's position. */
+  refreshAfterWrite(...filters: InvalidateQueryFilters[]): Promise<void>;
   /** Resolves when the event of `position` was heard and what it concerns on screen was read again. */
   shown(position: string | undefined): Promise<void>;
   dispose(): void;
@@ -139,13 +139,13 @@ export function createCoherentSession(options: CoherentSessionOptions): Coherent
     return queryClient.refetchQueries({ type: 'active', predicate });
   }, options.rereadEveryMs);
 
-  function markStale(queries: ReadonlySet<string>): void {
+  function markStale(queries: ReadonlySet<string>, rereadAfterMs = 0): void {
     forget(queries);
     void queryClient.invalidateQueries({
       predicate: (query) => queries.has(query.queryHash),
       refetchType: 'none',
     });
-    rereads.add(queries);
+    rereads.add(queries, rereadAfterMs);
   }
 
   /**
@@ -267,14 +267,19 @@ export function createCoherentSession(options: CoherentSessionOptions): Coherent
       const data = queryClient.setQueryData(queryKey, answer.data);
       if (known && typeof data === 'object' && data !== null) validators.set(data, known);
     },
-    refreshAfterWrite: (filters) => {
+    refreshAfterWrite: async (...filters) => {
       const position = api.positionFor();
-      return queryClient.invalidateQueries({
-        ...filters,
-        refetchType: 'active',
-        predicate: (query) =>
-          !coherence.hasSeen(query.queryHash, position) && (filters.predicate?.(query) ?? true),
-      });
+      // Its event may have come before its answer, and have been taken for somebody else's.
+      rereads.hurry();
+      const refreshed = filters.map((filter) =>
+        queryClient.invalidateQueries({
+          ...filter,
+          refetchType: 'active',
+          predicate: (query) =>
+            !coherence.hasSeen(query.queryHash, position) && (filter.predicate?.(query) ?? true),
+        }),
+      );
+      await Promise.all(refreshed);
     },
     shown: async (position) => {
       if (position && coherence.state === 'live') await heard(position);

@@ -60,9 +60,7 @@ export async function refreshAhead(
   prefixes: readonly (readonly unknown[])[],
 ): Promise<void> {
   if (session.coherence.state !== 'live') return session.refreshAfterWrite({});
-  await Promise.all(
-    prefixes.map((prefix) => session.refreshAfterWrite({ queryKey: [...session.scope, ...prefix] })),
-  );
+  await session.refreshAfterWrite(...prefixes.map((prefix) => ({ queryKey: [...session.scope, ...prefix] })));
 }
 
 export function useWrite<V, T>(definition: WriteDefinition<V, T>): Write<V, T> {
