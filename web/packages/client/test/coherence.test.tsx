@@ -446,6 +446,18 @@ describe('what a write has reached', () => {
 });
 
 describe('a resync', () => {
+  it('lets nothing be shown again that nobody shows, before it is read anew', async () => {
+    const flows = show('flows');
+    await answer('old', ['a']);
+    flows.hide();
+    FakeSocket.last.push({ type: 'resync', reason: 'unknown', position: '0.e.9' });
+    const again = show('flows');
+    expect(again.data()).toBeUndefined();
+    await answer('new', ['a']);
+    expect(network.calls.at(-1)?.headers.get('Unstale-Position')).toBe('0.e.9');
+    expect(again.data()).toBe('new');
+  });
+
   it('refetches what is on screen and marks the rest', async () => {
     const hidden = show('hidden');
     await answer('hidden', ['h']);

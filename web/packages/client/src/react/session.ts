@@ -125,10 +125,9 @@ export function createCoherentSession(options: CoherentSessionOptions): Coherent
    * What is known to be wrong and on nobody's screen is not shown again while it is read anew. The query stays, and with
    * it what is known of its groups: its next read must have seen the change.
    */
-  function forget(queries: ReadonlySet<string>): void {
-    const cache = queryClient.getQueryCache();
-    for (const query of cache.getAll()) {
-      if (!queries.has(query.queryHash) || query.getObserversCount() > 0) continue;
+  function forget(isWrong: (query: Query) => boolean): void {
+    for (const query of queryClient.getQueryCache().getAll()) {
+      if (query.getObserversCount() > 0 || !isWrong(query)) continue;
       query.setState({ ...query.state, data: undefined, dataUpdatedAt: 0, error: null, status: 'pending' });
     }
   }
@@ -140,11 +139,9 @@ export function createCoherentSession(options: CoherentSessionOptions): Coherent
   }, options.rereadEveryMs);
 
   function markStale(queries: ReadonlySet<string>, rereadAfterMs = 0): void {
-    forget(queries);
-    void queryClient.invalidateQueries({
-      predicate: (query) => queries.has(query.queryHash),
-      refetchType: 'none',
-    });
+    const predicate = (query: Query) => queries.has(query.queryHash);
+    forget(predicate);
+    void queryClient.invalidateQueries({ predicate, refetchType: 'none' });
     rereads.add(queries, rereadAfterMs);
   }
 
@@ -170,6 +167,7 @@ export function createCoherentSession(options: CoherentSessionOptions): Coherent
     sink: {
       markStale,
       markAllStale: () => {
+        forget(() => true);
         void queryClient.invalidateQueries({ refetchType: 'active' });
         lookAgain();
       },
