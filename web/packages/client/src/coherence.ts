@@ -76,6 +76,11 @@ interface Run {
   parts: Map<string, Part>;
 }
 
+function carriesAll(run: Run | undefined, position: string | undefined): boolean {
+  const parts = [...(run?.parts.values() ?? [])];
+  return !!position && parts.length > 0 && parts.every(({ carried }) => hasReached(carried, position));
+}
+
 export class Coherence {
   readonly #options: CoherenceOptions;
   readonly #registry: GroupRegistry;
@@ -195,8 +200,12 @@ export class Coherence {
   hasSeen(query: string, position: string | undefined): boolean {
     const last = this.#runs.get(query);
     // One that was called off leaves what there was before.
-    const parts = [...((last?.signal?.aborted ? this.#stored.get(query) : last)?.parts.values() ?? [])];
-    return !!position && parts.length > 0 && parts.every(({ carried }) => hasReached(carried, position));
+    return last?.signal?.aborted ? this.holds(query, position) : carriesAll(last, position);
+  }
+
+  /** True if what the store has of `query` had to see `position`. */
+  holds(query: string, position: string | undefined): boolean {
+    return carriesAll(this.#stored.get(query), position);
   }
 
   /** True if all that is told of a write which has reached `position` was heard: of its partitions, one is heard here. */

@@ -13,7 +13,7 @@ import {
   type Wanted,
 } from '../src/react/index.ts';
 import { liveSession } from './live-session.ts';
-import { FakeSocket, fakeNetwork, settle } from './support.ts';
+import { type AnswerOptions, FakeSocket, fakeNetwork, settle } from './support.ts';
 
 interface Flow {
   name: string;
@@ -181,6 +181,79 @@ describe('a write', () => {
     expect(page.flow()).toBe('old');
     await reply({ name: 'changed by somebody else meanwhile' });
     expect(page.flow()).toBe('changed by somebody else meanwhile');
+  });
+
+  describe('that is not answered yet', () => {
+    /** Begins one that is to be answered by what is returned. */
+    async function begin(page: Awaited<ReturnType<typeof open>>, name: string) {
+      act(() => page.rename().mutate(name));
+      await act(settle);
+      const call = network.calls.at(-1);
+      return (body: unknown, options: AnswerOptions) =>
+        act(async () => {
+          call?.answer(body, options);
+          await settle();
+        });
+    }
+
+    async function hear(position: string) {
+      await act(async () => {
+        FakeSocket.last.push({ type: 'cache_invalidation', groups: ['a'], position, data: {} });
+        await settle();
+      });
+    }
+
+    const refused = { status: 409 };
+
+    it('stays shown over what the server says meanwhile, and gives way to that when it is refused', async () => {
+      const page = await open();
+      const finish = await begin(page, 'mine');
+      await hear('0.e.1');
+      await reply({ name: 'a colleague’s' });
+      expect(page.flow()).toBe('mine');
+      await finish({ title: 'No' }, refused);
+      expect(page.flow()).toBe('a colleague’s');
+      // And stays so if it cannot be read again.
+      await reply({ title: 'Broken' }, undefined, 422);
+      expect(page.flow()).toBe('a colleague’s');
+    });
+
+    it('is shown over what left before it, and gives way to what was read after it', async () => {
+      const page = await open();
+      act(() => void session.queryClient.refetchQueries());
+      await act(settle);
+      const early = network.calls.at(-1);
+      const finish = await begin(page, 'mine');
+      await act(async () => {
+        early?.answer({ name: 'old' }, { groups: ['a'] });
+        await settle();
+      });
+      expect(page.flow()).toBe('mine');
+      await finish({ name: 'mine' }, { position: '0.e.1' });
+      expect(page.flow()).toBe('mine');
+      await reply({ name: 'Mine' });
+      expect(page.flow()).toBe('Mine');
+    });
+
+    it('does not bring back what was foretold of another, whichever is answered first', async () => {
+      const page = await open();
+      const first = await begin(page, 'first');
+      const second = await begin(page, 'second');
+      expect(page.flow()).toBe('second');
+      await first({ title: 'No' }, refused);
+      expect(page.flow()).toBe('second');
+      await second({ title: 'No' }, refused);
+      expect(page.flow()).toBe('old');
+    });
+
+    it('does not take the mark of what was declared wrong', async () => {
+      const page = await open();
+      await hear('0.e.1');
+      const key = ['t', 'u', 'flows', 'f'];
+      await begin(page, 'mine');
+      expect(page.flow()).toBe('mine');
+      expect(session.queryClient.getQueryState(key)).toMatchObject({ isInvalidated: true });
+    });
   });
 
   it('that is refused after the session has ended brings nothing back', async () => {

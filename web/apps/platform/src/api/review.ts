@@ -23,14 +23,16 @@ export function useReview(importId: string) {
         mapping_ids: ids,
       }),
     refreshes: [['field-mappings', importId], ['assets']],
+    // Of what is held whenever they are made, which may be newer than what was reviewed.
     optimistic: ({ verdict, ids }) => {
-      const before = session.queryClient.getQueryData<FieldMappings>(keyOf(session, mappings));
-      if (!before) return [];
       const status = verdict === 'approve' ? 'approved' : 'rejected';
-      const items = withStatus(before.items, new Set(ids), status);
+      const reviewed = ({ items }: FieldMappings) => withStatus(items, new Set(ids), status);
       return [
-        foretell(mappings, (shown) => ({ ...shown, items })),
-        foretell(statistics, () => statisticsOf(importId, items)),
+        foretell(mappings, (before) => ({ ...before, items: reviewed(before) })),
+        foretell(statistics, (before) => {
+          const held = session.queryClient.getQueryData<FieldMappings>(keyOf(session, mappings));
+          return held ? statisticsOf(importId, reviewed(held)) : before;
+        }),
       ];
     },
     answered: ({ statistics: counted }) => [foretell(statistics, () => counted)],

@@ -1,4 +1,5 @@
 export type { Activity, Counters, Happening } from './activity.ts';
+export type { Change, Pending } from './foretold.ts';
 export {
   type AuthState,
   type ContextState,

@@ -21,6 +21,7 @@ import {
 import { type LiveOptions, openLive } from '@unstale/client/live';
 import { type Activity, createActivity } from './activity.ts';
 import { createBursts } from './bursts.ts';
+import { type Change, createForetelling, type Pending } from './foretold.ts';
 import { createPlainQueryClient, createQueryClient, sealQueryClient } from './query-client.ts';
 
 /**
@@ -46,6 +47,8 @@ export interface CoherentSession {
   adopt(queryKey: QueryKey, path: string, query: QueryParams | undefined, answer: ApiResponse<unknown>): void;
   /** After a write: marks what any of `filters` means stale, except what was already read at the write's position. */
   refreshAfterWrite(...filters: InvalidateQueryFilters[]): Promise<void>;
+  /** Shows what a write will change, until it is done or refused. */
+  foretell(changes: readonly Change[]): Pending;
   /** Resolves when the event of `position` was heard and what it concerns on screen was read again. */
   shown(position: string | undefined): Promise<void>;
   dispose(): void;
@@ -193,6 +196,7 @@ export function createCoherentSession(options: CoherentSessionOptions): Coherent
   const stopWatching = coherence.subscribe(() => {
     if (coherence.state === 'live') rereadRecalled();
   });
+  const foretelling = createForetelling(queryClient, (query, position) => coherence.holds(query, position));
   const unsubscribe = queryClient.getQueryCache().subscribe((event) => {
     const { queryHash } = event.query;
     if (event.type === 'removed') {
@@ -204,6 +208,7 @@ export function createCoherentSession(options: CoherentSessionOptions): Coherent
       if (type === 'success' && !event.action.manual) arrive(event.query);
       else if (type === 'success' || type === 'setState') judge(event.query);
     } else if (event.type === 'observerRemoved') judge(event.query);
+    foretelling.heard(event);
   });
 
   function arrive(query: Query): void {
@@ -279,6 +284,7 @@ export function createCoherentSession(options: CoherentSessionOptions): Coherent
       );
       await Promise.all(refreshed);
     },
+    foretell: foretelling.begin,
     shown: async (position) => {
       if (position && coherence.state === 'live') await heard(position);
       await rereads.begun();

@@ -1,5 +1,6 @@
-import { type QueryKey, type UseMutationResult, useMutation } from '@tanstack/react-query';
+import { type UseMutationResult, useMutation } from '@tanstack/react-query';
 import type { ApiClient, ApiResponse } from '@unstale/client';
+import type { Change, Pending } from './foretold.ts';
 import { useCoherentSession } from './provider.tsx';
 import { keyOf, type Read } from './reads.ts';
 import type { CoherentSession } from './session.ts';
@@ -36,20 +37,10 @@ export interface WriteDefinition<V, T> {
 }
 
 /** What `useWrite` returns: TanStack Query's mutation, with a receipt as its data. */
-export type Write<V, T> = UseMutationResult<Receipt<T>, Error, V, Before[]>;
+export type Write<V, T> = UseMutationResult<Receipt<T>, Error, V, Pending>;
 
-interface Before {
-  readonly queryKey: QueryKey;
-  readonly data: unknown;
-}
-
-function apply(session: CoherentSession, foretold: readonly Foretold[]): void {
-  for (const { read, update } of foretold) {
-    session.queryClient.setQueryData(keyOf(session, read), (before: unknown) =>
-      before === undefined ? undefined : update(before),
-    );
-  }
-}
+const changesOf = (session: CoherentSession, foretold: readonly Foretold[] = []): Change[] =>
+  foretold.map(({ read, update }) => ({ queryKey: keyOf(session, read), update }));
 
 /**
  * After a write: the writer sees it at once. While live, the pushed event names exactly what changed, so only the
@@ -66,7 +57,10 @@ export async function refreshAhead(
 export function useWrite<V, T>(definition: WriteDefinition<V, T>): Write<V, T> {
   const session = useCoherentSession();
   const { queryClient } = session;
-  return useMutation<Receipt<T>, Error, V, Before[]>({
+  return useMutation<Receipt<T>, Error, V, Pending>({
+    onMutate: (variables) =>
+      session.foretell(changesOf(session, definition.optimistic?.(variables, session))),
+
     mutationFn: async (variables) => {
       const { data, position } = await definition.send(session.api, variables);
       let shown: Promise<void> | undefined;
@@ -77,7 +71,6 @@ export function useWrite<V, T>(definition: WriteDefinition<V, T>): Write<V, T> {
           .catch(() => {});
         return shown;
       };
-      apply(session, definition.answered?.(data, variables) ?? []);
       const { refreshes = [] } = definition;
       const prefixes = typeof refreshes === 'function' ? refreshes(variables) : refreshes;
       // Not awaited: the write is done when it is acknowledged; who wants to see it has the receipt.
@@ -85,21 +78,15 @@ export function useWrite<V, T>(definition: WriteDefinition<V, T>): Write<V, T> {
       return { data, position, visible };
     },
 
-    onMutate: async (variables) => {
-      const foretold = definition.optimistic?.(variables, session) ?? [];
-      const keys = foretold.map(({ read }) => keyOf(session, read));
-      // A read on its way would put the old values back over the foretold ones.
-      await Promise.all(keys.map((queryKey) => queryClient.cancelQueries({ queryKey, exact: true })));
-      const before = keys.map((queryKey) => ({ queryKey, data: queryClient.getQueryData(queryKey) }));
-      apply(session, foretold);
-      return before;
-    },
+    onSuccess: ({ data, position }, variables, pending) =>
+      pending.done(position, changesOf(session, definition.answered?.(data, variables))),
 
-    onError: async (_error, _variables, before = []) => {
-      for (const { queryKey, data } of before) queryClient.setQueryData(queryKey, data);
-      // What was taken back is as old as the attempt; somebody else may have changed it meanwhile.
+    onError: async (_error, _variables, pending) => {
+      pending?.refused();
+      // Often because somebody else has changed it.
+      const queryKeys = pending?.queryKeys ?? [];
       await Promise.all(
-        before.map(({ queryKey }) => queryClient.invalidateQueries({ queryKey, exact: true })),
+        queryKeys.map((queryKey) => queryClient.invalidateQueries({ queryKey, exact: true })),
       );
     },
   });
