@@ -8,6 +8,7 @@
  * - a batch holds reads with the same headers only (tenant): nothing is read for another tenant; each read names its position;
  * - a read that is aborted before its batch leaves is not in it; a batch is aborted when nobody waits for any of it;
  * - each read has its own answer: one that fails fails alone;
+ * - what refuses whoever asks, or cannot now, refuses each read: asking one by one then would be the same, many times over;
  * - a server that knows no batches is asked once, and then never again.
  */
 export interface RawAnswer {
@@ -59,6 +60,10 @@ interface Item {
 
 /** Answers that say "no such endpoint" rather than anything about the reads. */
 const UNKNOWN_ENDPOINT = [404, 405, 501];
+
+/** Answers that are about whoever asks, or about the server's state: each read would be told the same. */
+const refusesEach = (status: number) =>
+  [401, 408, 429].includes(status) || (status >= 500 && !UNKNOWN_ENDPOINT.includes(status));
 
 export class Batcher {
   readonly #send: SendBatch;
@@ -124,7 +129,7 @@ export class Batcher {
       for (const [place, read] of reads.entries()) {
         const item = answers.find(({ id }) => id === String(place));
         if (item) read.resolve({ ...item, statusText: '', headers: new Headers(item.headers) });
-        else if (answer.status === 401) read.resolve(answer);
+        else if (refusesEach(answer.status)) read.resolve(answer);
         else read.resolve(read.alone());
       }
     } catch (error) {

@@ -145,6 +145,40 @@ describe('reads of one moment', () => {
     expect(calls.slice(3).map(({ url }) => url)).toEqual(['/api/v1/c', '/api/v1/d']);
   });
 
+  it.each([401, 408, 429, 500, 502, 503, 504])(
+    'are each refused by a %i of the whole, and not asked again',
+    async (status) => {
+      const { api, calls, left } = setUp();
+      const reads = [api.get('/a'), api.get('/b')];
+      await left();
+      calls[0]?.answer({ title: 'Not now' }, { status });
+      const refusal = { status: 'rejected', reason: { status, title: 'Not now' } };
+      expect(await Promise.allSettled(reads)).toMatchObject([refusal, refusal]);
+      expect(calls).toHaveLength(1);
+      // It is no reason to do without batches.
+      void api.get('/c').catch(() => {});
+      void api.get('/d').catch(() => {});
+      await left();
+      expect(calls.slice(1).map(({ url }) => url)).toEqual(['/api/v1/batch']);
+    },
+  );
+
+  it.each([
+    [400, { title: 'What is this?' }],
+    [403, { title: 'Not here' }],
+    [413, { title: 'Too much' }],
+    [200, '<html>'],
+  ])('are asked for one by one where the whole was not understood: %i', async (status, body) => {
+    const { api, calls, left } = setUp();
+    const reads = [api.get('/a'), api.get('/b')];
+    await left();
+    calls[0]?.answer(body, { status });
+    await settle();
+    calls[1]?.answer('A');
+    calls[2]?.answer('B');
+    expect((await Promise.all(reads)).map(({ data }) => data)).toEqual(['A', 'B']);
+  });
+
   it('do not wait for one that asked not to', async () => {
     const { api, calls } = setUp();
     void api.get('/large', { batch: false });
