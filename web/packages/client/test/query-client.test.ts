@@ -23,4 +23,19 @@ describe('the defaults', () => {
     const { queries } = createQueryClient().getDefaultOptions();
     expect(queries).toMatchObject({ staleTime: 300_000, gcTime: 600_000, refetchOnReconnect: true });
   });
+
+  it.each([
+    ['nothing again while live', false, false, false],
+    ['everything again when somebody comes back while degraded', true, 'always', true],
+  ])('read %s', (_what, isDegraded, onFocus, onMount) => {
+    const client = createQueryClient({ isDegraded: () => isDegraded });
+    const options = client.getDefaultOptions().queries;
+    const query = client.getQueryCache().build(client, { queryKey: ['any'] });
+    const when = (option: unknown) => (option as (of: typeof query) => unknown)(query);
+    expect(when(options?.refetchOnWindowFocus)).toBe(onFocus);
+    expect(when(options?.refetchOnMount)).toBe(onMount);
+    // What was declared wrong while nobody showed it is asked for whatever the state.
+    query.invalidate();
+    expect(when(options?.refetchOnMount)).toBe(true);
+  });
 });
