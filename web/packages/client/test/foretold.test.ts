@@ -107,6 +107,15 @@ describe('the change of a write that is refused', () => {
   });
 });
 
+it('is forgotten with the session: whatever ends after that shows nothing', async () => {
+  await read().answer(['secret']);
+  const write = foretelling.begin([adding('a')]);
+  foretelling.close();
+  queryClient.setQueryData(queryKey, ['else']);
+  write.refused();
+  expect(shown()).toEqual(['else']);
+});
+
 describe('the change of a write that is done', () => {
   it('stays over what was asked for before it, and goes with what has seen it', async () => {
     await read().answer(['old']);

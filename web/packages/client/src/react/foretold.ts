@@ -31,6 +31,8 @@ export interface Foretelling {
   begin(changes: readonly Change[]): Pending;
   /** Hears what happens to queries, after whoever keeps account of what they hold. */
   heard(event: QueryCacheNotifyEvent): void;
+  /** Forgets everything. */
+  close(): void;
 }
 
 interface Upon {
@@ -138,5 +140,7 @@ export function createForetelling(
       }
       settle(hash, layer);
     },
+
+    close: () => layers.clear(),
   };
 }

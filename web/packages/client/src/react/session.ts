@@ -296,6 +296,7 @@ export function createCoherentSession(options: CoherentSessionOptions): Coherent
       rereads.close();
       coherence.close();
       api.close();
+      foretelling.close();
       sealQueryClient(queryClient);
       arrived.clear();
       activity.clear();
