@@ -218,11 +218,11 @@ export class Coherence {
     query: string,
     path: string,
     params: QueryParams | undefined,
-    answer: ApiResponse<unknown>,
+    answer: ApiResponse<unknown> & { base?: number },
   ): Known | undefined {
-    const { etag, groups } = answer;
+    const { etag, groups, base = this.#registry.base() } = answer;
     const url = urlOf(path, params);
-    const part: Part = { base: this.#registry.base(), carried: undefined, groups };
+    const part: Part = { base, carried: undefined, groups };
     this.#runs.set(query, { signal: undefined, parts: new Map([[url, part]]) });
     this.stored(query);
     return etag ? { url, etag, groups } : undefined;

@@ -1,6 +1,6 @@
 import { QueryObserver } from '@tanstack/react-query';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { type CoherentSession, refreshAhead } from '../src/react/index.ts';
+import { adopt, type CoherentSession, defineRead, refreshAhead } from '../src/react/index.ts';
 import { liveSession } from './live-session.ts';
 import { FakeSocket, fakeNetwork, settle } from './support.ts';
 
@@ -348,6 +348,17 @@ describe('a read that joins one on its way', () => {
     const two = show('two', 'same');
     await answer('right', ['a']);
     expect([two.data(), network.calls.length]).toEqual(['right', 1]);
+  });
+});
+
+describe('an answer that was read beside the queries', () => {
+  it('is not taken for right if an event has overtaken it', async () => {
+    const reading = session.api.get('/flows');
+    event(['a'], '0.e.1');
+    network.calls.at(-1)?.answer('old', { groups: ['a'] });
+    adopt(session, defineRead('/flows')(), await reading);
+    await settle();
+    expect(stateOf('flows')?.data).toBeUndefined();
   });
 });
 
