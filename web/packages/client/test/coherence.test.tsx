@@ -448,6 +448,23 @@ describe('what a write has reached', () => {
     expect((await isShown('0.e.5~2.e.3'))()).toBe(true);
   });
 
+  it('is shown when that is read which has been begun anew meanwhile', async () => {
+    const flows = show('flows');
+    await answer('old', ['a']);
+    event(['a'], '0.e.5');
+    let shown: unknown;
+    void session.shown('0.e.5').then(() => {
+      shown = flows.data();
+    });
+    await settle();
+    void session.queryClient.refetchQueries();
+    await settle();
+    expect(shown).toBeUndefined();
+    await answer('new', ['a']);
+    await settle();
+    expect(shown).toBe('new');
+  });
+
   it('is shown once everything was read again because it cannot be known', async () => {
     const isOver = await isShown('0.e.5');
     FakeSocket.last.push({ type: 'resync', reason: 'slow', position: '0.e.9' });

@@ -87,6 +87,8 @@ export interface CoherentSessionOptions {
 
 /** How long a receipt waits for the event of its write. */
 const EVENT_WAIT_MS = 1_000;
+/** How often a receipt waits on for a query that was begun anew while it waited. */
+const REREADS_MAX = 3;
 
 let sessions = 0;
 
@@ -288,7 +290,11 @@ export function createCoherentSession(options: CoherentSessionOptions): Coherent
     shown: async (position) => {
       if (position && coherence.state === 'live') await heard(position);
       await rereads.begun();
-      await Promise.allSettled(fetching().map((query) => query.promise));
+      let queries = fetching();
+      for (let round = 0; round < REREADS_MAX && queries.length > 0; round += 1) {
+        await Promise.allSettled(queries.map((query) => query.promise));
+        queries = queries.filter(({ state }) => state.fetchStatus === 'fetching');
+      }
     },
     dispose: () => {
       unsubscribe();
