@@ -114,7 +114,8 @@ const POSITIONS_MAX: usize = 1024;
 
 /// What a write has reached, or a read must have reached: at most one position per partition.
 ///
-/// Its text (`partition.epoch.sequence`, joined by `~`) is opaque to clients; they send it back as they got it.
+/// Its text (`partition.epoch.sequence`, joined by `~`) is opaque to clients; they send it back as they got it. Only the
+/// browser's library (`web/packages/client/src/position.ts`) reads it: joined and compared there as here.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PositionSet(SmallVec<[Position; 1]>);
 
