@@ -162,7 +162,7 @@ export class Coherence {
         .get<T>(path, { ...rest, signal, after, ifNoneMatch: usable?.etag })
         .catch((error: unknown) => {
           // It has seen nothing, so the next event must not be skipped for it.
-          parts.clear();
+          parts.delete(url);
           throw error;
         });
       const { notModified, etag = usable?.etag } = answer;
@@ -179,10 +179,14 @@ export class Coherence {
     }
   }
 
-  /** The store has put what `query` was read last in the place of what it had. */
+  /** To be called when the store has put an answer in the place of what it had: what `query` has read last. */
   stored(query: string): void {
     const run = this.#runs.get(query);
-    if (!run) return;
+    if (!run || run === this.#stored.get(query)) {
+      // It has read nothing since: whatever was put there came from elsewhere, and nothing is known of it.
+      this.release(query);
+      return;
+    }
     this.#stored.set(query, run);
     this.#registry.hold(
       query,

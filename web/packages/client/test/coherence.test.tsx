@@ -259,6 +259,36 @@ describe('an answer that was declared wrong on its way', () => {
     expect([both.data(), stateOf('both')?.isInvalidated]).toEqual([['new', 'assets'], false]);
   });
 
+  it('is known by its groups although another that the query does without has failed', async () => {
+    const observer = new QueryObserver<unknown>(session.queryClient, {
+      queryKey: [...session.scope, 'some'],
+      queryFn: async (context) => [
+        await session.read(context, '/flows'),
+        await session.read(context, '/assets').catch(() => 'none'),
+      ],
+    });
+    observers.push(observer.subscribe(() => {}));
+    await settle();
+    network.calls.at(-1)?.answer('old', { groups: ['a'] });
+    await settle();
+    network.calls.at(-1)?.answer({ title: 'No' }, { status: 403 });
+    await settle();
+    expect(observer.getCurrentResult().data).toEqual(['old', 'none']);
+    event(['a'], '0.e.1');
+    expect(stateOf('some')).toMatchObject({ isInvalidated: true });
+  });
+
+  it('is of no account for what somebody else has put in its place', async () => {
+    const queryKey = [...session.scope, 'flows'];
+    const flows = show('flows');
+    await answer('old', ['a']);
+    flows.hide();
+    event(['a'], '0.e.1');
+    await session.queryClient.fetchQuery({ queryKey, queryFn: () => 'from elsewhere', staleTime: 0 });
+    await settle();
+    expect(stateOf('flows')).toMatchObject({ data: 'from elsewhere', isInvalidated: false });
+  });
+
   it('stays marked when what is held is set back to how it was before the event', async () => {
     const flows = show('flows');
     await answer('old', ['a']);
@@ -439,6 +469,15 @@ describe('what a write has reached', () => {
     await settle();
     expect(isOver()).toBe(false);
     event(['x'], '0.e.5');
+    await settle();
+    expect(isOver()).toBe(true);
+  });
+
+  it('is shown once a connection that is back says that it was told of it', async () => {
+    const isOver = await isShown('0.e.5');
+    FakeSocket.last.drop();
+    await vi.waitFor(() => expect(FakeSocket.opened).toHaveLength(2));
+    FakeSocket.last.greet('0.e.6');
     await settle();
     expect(isOver()).toBe(true);
   });

@@ -196,6 +196,7 @@ export function createCoherentSession(options: CoherentSessionOptions): Coherent
   /** It was shown for want of better: as soon as the server is heard again, what is on screen is read. */
   const rereadRecalled = () => rereads.add(new Set(recalled.keys()));
   const stopWatching = coherence.subscribe(() => {
+    lookAgain();
     if (coherence.state === 'live') rereadRecalled();
   });
   const foretelling = createForetelling(queryClient, (query, position) => coherence.holds(query, position));
