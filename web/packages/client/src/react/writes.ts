@@ -13,7 +13,10 @@ export interface Receipt<T> {
   visible(): Promise<void>;
 }
 
-/** What a query will show once a write is done. Queries that hold nothing are left alone. */
+/**
+ * What a query will show once a write is done. `update` is made of whatever the server says until then, so it may be made
+ * more than once, and of what has the change already. Queries that hold nothing are left alone.
+ */
 export interface Foretold {
   readonly read: Read<unknown>;
   readonly update: (before: unknown) => unknown;
