@@ -31,10 +31,10 @@ impl Caller {
         &self.principal.user
     }
 
-    /// What a socket of theirs stands on: what every answer to them follows from, and the session itself, which a
+    /// What a socket of theirs stands on: what every answer to them follows from, and that the session stands, which a
     /// socket does not ask for with every message, nor whether its client is still there.
     pub(crate) fn standing(&self, identity: &Identity) -> Vec<Tag> {
-        let session = [tags::session(self.session()), tags::sessions_of(self.id())];
+        let session = [tags::session_standing(self.session()), tags::sessions_of(self.id())];
         let client = self.client.map(tags::under_client);
         identity.tags().iter().cloned().chain(session).chain(client).collect()
     }

@@ -77,8 +77,10 @@ pub enum Change {
     FieldMappingBulkOperation { client: ClientId, import: Uuid, action: MappingAction },
     /// Values of an import were corrected, or were given back: its assets show others.
     ValuesCorrected { client: ClientId, engagement: Uuid, import: Uuid },
-    /// A session began, was extended or revoked.
+    /// A session began, or goes on for longer.
     SessionChanged { session: Uuid },
+    /// A session was revoked.
+    SessionRevoked { session: Uuid },
     /// All sessions of a user were revoked.
     SessionsRevoked { user: Uuid },
     /// A feature flag is on for others now. Everybody is told.
@@ -88,10 +90,15 @@ pub enum Change {
 }
 
 impl Change {
-    /// What it changes that nothing cached shows, though a trigger sees it.
+    /// What it changes that nothing cached shows and nothing stands on, though a trigger sees it.
     pub fn excuse(&self) -> Option<Excuse> {
-        matches!(self, Self::SessionsOverDeleted)
-            .then_some(Excuse { table: "sessions", statement: StatementKind::Delete })
+        let statement = match self {
+            // A trigger sees that its end was moved, and not whereto.
+            Self::SessionChanged { .. } => StatementKind::Update,
+            Self::SessionsOverDeleted => StatementKind::Delete,
+            _ => return None,
+        };
+        Some(Excuse { table: "sessions", statement })
     }
 
     /// The tags that move, and the note for live events.
@@ -127,6 +134,7 @@ impl Change {
             | Self::UserSeen { .. }
             | Self::PendingApprovalsChanged { .. }
             | Self::SessionChanged { .. }
+            | Self::SessionRevoked { .. }
             | Self::SessionsRevoked { .. }
             | Self::FlagUpdated { .. }
             | Self::SessionsOverDeleted => platform_tenant(),
@@ -175,6 +183,7 @@ impl Change {
             }),
             Self::UserSeen { .. }
             | Self::SessionChanged { .. }
+            | Self::SessionRevoked { .. }
             | Self::SessionsRevoked { .. }
             | Self::SessionsOverDeleted => return None,
         })
@@ -229,6 +238,7 @@ impl Change {
             }
             Self::ValuesCorrected { client, engagement, import } => asset_tags(*client, *engagement, *import).to_vec(),
             Self::SessionChanged { session } => vec![tags::session(*session)],
+            Self::SessionRevoked { session } => vec![tags::session(*session), tags::session_standing(*session)],
             Self::SessionsRevoked { user } => vec![tags::sessions_of(*user)],
         }
     }

@@ -77,6 +77,7 @@ fn said(change: &Change) -> Option<Said> {
         }
         Change::ValuesCorrected { import, .. } => of("assets", "corrected", "import", import),
         Change::SessionChanged { session } => of("session", "changed", "session", session),
+        Change::SessionRevoked { session } => of("session", "revoked", "session", session),
         Change::SessionsRevoked { user } => of_user("session", "revoked", user),
         Change::FlagUpdated { flag } => Said { entity: "flags", action: flag, key: None, user: None },
         Change::UserSeen { .. } | Change::SessionsOverDeleted => return None,

@@ -157,8 +157,10 @@ shared! {
     flow_counts();
     /// Who waits to be let in.
     pending_approvals();
-    /// A session.
+    /// A session's row.
     session(session);
+    /// That a session stands: moves when it may be over, and not when it goes on for longer.
+    session_standing(session);
     /// All sessions of a user.
     sessions_of(user);
 }

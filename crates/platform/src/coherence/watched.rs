@@ -12,7 +12,7 @@ use super::tags::columns::{
     assets, assets_in, assets_of, client, client_counts, client_set, clients, engagement, engagement_set, engagements,
     engagements_of, flow, flow_counts, flow_counts_of, flow_set, flows, flows_by, flows_in, import, imports,
     imports_in, mappings, mappings_of, member_set, members_of, memberships_of, pending_approvals, pending_for, session,
-    sessions_of, under_client, under_engagement, under_import, user, user_defaults, users,
+    session_standing, sessions_of, under_client, under_engagement, under_import, user, user_defaults, users,
 };
 
 const ID: Column = uuid("id");
@@ -150,7 +150,11 @@ fn value_corrections() -> TableTriggers {
 }
 
 fn sessions() -> TableTriggers {
-    TableTriggers::new("sessions", &["id"]).always(session(ID)).covered_by(sessions_of(USER))
+    TableTriggers::new("sessions", &["id"])
+        .always(session(ID))
+        // Whoever types an UPDATE may well have ended it.
+        .on_update_and_delete(session_standing(ID))
+        .covered_by(sessions_of(USER))
 }
 
 fn access_requests() -> TableTriggers {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::future::BoxFuture;
 use platform::{
-    coherence::{Change, Views, Write},
+    coherence::{Change, Views, Write, platform_tenant, tags},
     store::{
         StoreError,
         repositories::{
@@ -19,7 +19,7 @@ use platform::{
     views::{FlowStatus, ImportStatus, Role},
 };
 use sea_orm::ConnectionTrait as _;
-use unstale::{Cache, MemoryStore, Verdict};
+use unstale::{Cache, MemoryStore, Tag, Verdict};
 use uuid::Uuid;
 
 use crate::{
@@ -36,6 +36,7 @@ on_both_databases!(
     an_omission_beside_declared_changes_is_found,
     what_is_typed_invalidates_what_shows_it,
     many_assets_are_few_rows,
+    a_session_that_goes_on_for_longer_stands_and_one_that_is_ended_does_not,
 );
 
 type Operation = for<'a> fn(&'a World, &'a mut Write) -> BoxFuture<'a, Result<(), StoreError>>;
@@ -130,7 +131,7 @@ fn tables_of(change: &Change) -> &'static [&'static str] {
         Change::ImportFinished { .. } => &["imports", "field_mappings", "assets"],
         Change::FieldMappingBulkOperation { .. } => &["field_mappings"],
         Change::ValuesCorrected { .. } => &["assets", "value_corrections"],
-        Change::SessionChanged { .. } | Change::SessionsRevoked { .. } => &["sessions"],
+        Change::SessionChanged { .. } | Change::SessionRevoked { .. } | Change::SessionsRevoked { .. } => &["sessions"],
         Change::UserSeen { .. } | Change::SessionsOverDeleted | Change::FlagUpdated { .. } => &[],
     }
 }
@@ -299,4 +300,32 @@ async fn many_assets_are_few_rows(database: Database) {
     let pending = world.store.outbox().status().await.unwrap().pending;
     // Of two clients: the assets of an import, those of its engagement, and all.
     assert_eq!(pending, 6);
+}
+
+async fn a_session_that_goes_on_for_longer_stands_and_one_that_is_ended_does_not(database: Database) {
+    let world = World::build(database.migrated().await).await;
+    let relay = world.store.outbox().relay(world.cache.clone());
+    relay.drain().await.unwrap();
+    let session = world.carl_session;
+    let (row, standing) = ([tags::session(session)], [tags::session_standing(session)]);
+    let have_moved = |since, facts: &[Tag]| world.cache.has_changed_anywhere(&platform_tenant(), facts, &since);
+
+    let before = world.cache.frontiers();
+    world.write(async |w| sessions::extend(w, session, at(30), at(99_000)).await).await;
+    relay.drain().await.unwrap();
+    assert!(have_moved(before.clone(), &row), "its end is shown");
+    assert!(!have_moved(before, &standing), "nothing that stands on it has ended");
+
+    let before = world.cache.frontiers();
+    world.write(async |w| sessions::revoke(w, session, at(31)).await).await;
+    assert!(have_moved(before, &standing), "it was revoked");
+
+    let other = typed(&world, world.anna_session);
+    let schema = if world.store.outbox().is_postgres() { "migration." } else { "" };
+    let ended = format!("UPDATE {schema}sessions SET expires_at = created_at WHERE id = {other}");
+    let before = world.cache.frontiers();
+    let typing = sea_orm::Database::connect(database.url()).await.unwrap();
+    typing.execute_unprepared(&ended).await.unwrap();
+    relay.drain().await.unwrap();
+    assert!(have_moved(before, &[tags::session_standing(world.anna_session)]), "somebody typed another end");
 }

@@ -174,7 +174,7 @@ pub async fn revoke(w: &mut Write, session: Uuid, now: DateTime<Utc>) -> Result<
     session::Entity::update_many()
         .col_expr(session::Column::RevokedAt, Expr::value(stamp(now)))
         .filter(session::Column::Id.eq(session).and(session::Column::RevokedAt.is_null()))
-        .exec(w.changing(Change::SessionChanged { session }))
+        .exec(w.changing(Change::SessionRevoked { session }))
         .await?;
     Ok(())
 }

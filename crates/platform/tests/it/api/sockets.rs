@@ -259,6 +259,22 @@ async fn sockets_end_with_the_session_and_with_the_rights() {
 }
 
 #[tokio::test]
+async fn a_session_that_is_extended_keeps_its_sockets_and_what_they_are_told_of() {
+    let (world, address) = listening().await;
+    let (admin, analyst) = (world.sign_in(ADMIN).await, world.sign_in(ANALYST).await);
+    let ids = admin.ids().await;
+    let mappings = format!("/field-mappings/{}", ids.import);
+    analyst.get(&mappings).await.expect(200);
+    let mut socket = listen(&address, &analyst).await;
+    analyst.post("/auth/refresh", Value::Null).await.expect(200);
+    admin.post(&format!("{mappings}/bulk-approve"), json!({ "mapping_ids": [ids.mapping] })).await.expect(200);
+    // Whatever the extension would have told was told before.
+    assert_eq!(socket.next().await["data"]["action"], "bulk_operation");
+    analyst.post("/auth/logout", Value::Null).await.expect(204);
+    assert_eq!(socket.closed().await, 4401);
+}
+
+#[tokio::test]
 async fn another_sites_page_and_another_client_get_no_socket() {
     let (world, address) = listening().await;
     let admin = world.sign_in(ADMIN).await;
