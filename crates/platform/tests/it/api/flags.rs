@@ -7,7 +7,7 @@ use axum::{
 use serde_json::{Value, json};
 
 use super::{
-    sockets::{listen, listen_on},
+    sockets::{listen, listen_for, listen_on},
     world::{ADMIN, ANALYST, Answer, OPERATOR, Person, World},
 };
 
@@ -15,11 +15,16 @@ const CACHE: &str = "/admin/cache/flags/USE_CUSTOM_API_CACHE";
 
 /// Asks by the protocol of `OpenFeature`.
 async fn evaluate(world: &World, person: &Person, path: &str, known: Option<&str>) -> Answer {
+    let known = known.map(|etag| ("if-none-match", etag));
+    evaluate_with(world, person, path, known.as_slice()).await
+}
+
+async fn evaluate_with(world: &World, person: &Person, path: &str, headers: &[(&str, &str)]) -> Answer {
     let mut request = Request::post(format!("/ofrep/v1/evaluate/flags{path}"))
         .header(header::AUTHORIZATION, format!("Bearer {}", person.token))
         .header(header::CONTENT_TYPE, "application/json");
-    if let Some(etag) = known {
-        request = request.header(header::IF_NONE_MATCH, etag);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
     }
     let body = json!({ "context": { "targetingKey": "somebody else" } });
     world.send(request.body(Body::from(body.to_string())).unwrap()).await
@@ -77,6 +82,29 @@ async fn the_kill_switch_sends_reads_to_the_database_and_back_and_pages_hear_of_
     let history = operator.get(&format!("{CACHE}/history")).await.expect(200);
     let killed: Vec<_> = history.body["items"].as_array().unwrap().iter().map(|item| &item["rule"]["killed"]).collect();
     assert_eq!(killed, [&json!(false), &json!(true)]);
+}
+
+#[tokio::test]
+async fn a_page_hears_of_the_kill_switch_in_the_client_that_it_asked_for() {
+    let world = World::new().await;
+    let (operator, admin) = (world.sign_in(OPERATOR).await, world.sign_in(ADMIN).await);
+    let client = admin.ids().await.client;
+    let address = listen_on(&world).await;
+    // Who administers the platform begins in no client.
+    let mut page = listen_for(&address, &operator, &client).await;
+    evaluate(&world, &operator, "", None).await.expect(200);
+    operator.put(CACHE, json!({ "percentage": 50 })).await.expect(200);
+    let asked = evaluate_with(&world, &operator, "", &[("x-client-account-id", &client)]).await.expect(200);
+    operator.put(CACHE, json!({ "killed": true, "percentage": 100 })).await.expect(200);
+    assert_eq!(page.next().await["data"]["entity"], "flags");
+    assert!(page.is_silent().await, "it is told of the switch that it asked of, and of no other");
+    // Nothing of the client is in it: the same answer is known again there.
+    let etag = evaluate(&world, &operator, "", None).await.expect(200).header("etag").to_owned();
+    assert_ne!(asked.header("etag"), etag);
+    let known = [("x-client-account-id", client.as_str()), ("if-none-match", etag.as_str())];
+    assert_eq!(evaluate_with(&world, &operator, "", &known).await.status, 304);
+    operator.put(CACHE, json!({ "percentage": 100 })).await.expect(200);
+    assert_eq!(page.next().await["data"]["entity"], "flags", "asked by its ETag it is told of just as well");
 }
 
 #[tokio::test]

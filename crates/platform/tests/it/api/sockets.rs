@@ -82,6 +82,12 @@ pub(super) async fn listen(address: &str, person: &Person) -> Socket {
     connect(address, &[("authorization", format!("Bearer {}", person.token))], "").await.unwrap()
 }
 
+/// Listens for a client that is named, as pages do.
+pub(super) async fn listen_for(address: &str, person: &Person, client: &str) -> Socket {
+    let bearer = [("authorization", format!("Bearer {}", person.token))];
+    connect(address, &bearer, &format!("?client_account_id={client}")).await.unwrap()
+}
+
 fn status(refused: Result<Socket, Error>) -> u16 {
     match refused.err().expect("it is refused") {
         Error::Http(response) => response.status().as_u16(),

@@ -1,6 +1,13 @@
 import { type ApiClient, isApiError } from '@unstale/client';
 import { createSealedStore } from '@unstale/client/offline';
-import { adopt, createUnstale, type Identity, keyOf, useStore } from '@unstale/client/react';
+import {
+  adopt,
+  type CoherentSession,
+  createUnstale,
+  type Identity,
+  keyOf,
+  useStore,
+} from '@unstale/client/react';
 import { useContext } from 'react';
 import { getStanding, getStart } from '../api/reads';
 import type { LoginResult, Standing, Start, UserDefaults } from '../api/types';
@@ -14,6 +21,8 @@ import { forgetShell, isOfflineWanted, keepShell, wantOffline } from './offline'
  */
 export const API_BASE = '/api/v1';
 const REFRESH_EVERY_MS = 10 * 60 * 1000;
+/** As long as the first reads wait for the socket's greeting. */
+const GREETING_WAIT_MS = 300;
 
 /** What the server sets beside the session's own cookie, which scripts do not see. It grants nothing. */
 const SIGNED_IN = 'platform_signed_in=';
@@ -82,7 +91,10 @@ export const unstale = createUnstale<Chosen, UiState>({
     streamUrl: liveUrl('/events/stream', clientId),
   }),
   mode: () => (flags.get('USE_CUSTOM_API_CACHE') ? 'coherent' : 'plain'),
-  session: { onEvent: ({ data }) => data.entity === 'flags' && void flags.refresh() },
+  session: {
+    onEvent: ({ data }) => data.entity === 'flags' && void flags.refresh(),
+    onResync: () => void flags.refresh(),
+  },
   lastKnown: {
     open: (scope) => (isOfflineWanted() ? sealed.open(scope) : undefined),
     destroy: () => sealed.destroy(),
@@ -109,16 +121,43 @@ export function useEngagementId(): string | null {
 export const useNavigationOpen = () => useStore(store, ({ ui }) => ui.navigationOpen);
 export const setNavigationOpen = (navigationOpen: boolean) => unstale.setUi({ navigationOpen });
 
+function running(): CoherentSession | undefined {
+  const { auth } = store.get();
+  return auth.status === 'signed-in' ? auth.session : undefined;
+}
+
+/** What is asked before the socket listens is asked once more when it does: a short wait saves that. */
+function whenListening({ coherence }: CoherentSession, then: () => void): void {
+  const isListening = () => coherence.state !== 'catching-up';
+  if (isListening()) {
+    then();
+    return;
+  }
+  const go = () => {
+    clearTimeout(timer);
+    stop();
+    then();
+  };
+  const timer = setTimeout(go, GREETING_WAIT_MS);
+  const stop = coherence.subscribe(() => {
+    if (isListening()) go();
+  });
+}
+
 /** What goes on beside the pages: the token is renewed, flags are asked for, and the way of reading follows them. */
 export function watchSession(): void {
-  let userId: string | undefined;
+  let asked: CoherentSession | undefined;
   store.subscribe(() => {
-    const { auth, context } = store.get();
-    if (auth.status === 'signed-in' && auth.userId !== userId) {
-      userId = auth.userId;
-      void flags.start(auth.userId, context.tenantId);
+    const session = running();
+    if (session && session !== asked) {
+      whenListening(session, () => {
+        const { auth, context } = store.get();
+        if (auth.status === 'signed-in' && running() === session) {
+          void flags.start(auth.userId, context.tenantId);
+        }
+      });
     }
-    if (auth.status !== 'signed-in') userId = undefined;
+    asked = session;
   });
   let cached = flags.get('USE_CUSTOM_API_CACHE');
   flags.subscribe(() => {

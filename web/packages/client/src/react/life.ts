@@ -66,7 +66,7 @@ export interface UnstaleOptions<S extends Selection, U> {
   selection: S;
   ui: U;
   api?: Pick<ApiClientOptions, 'batch' | 'trace' | 'fetch'>;
-  session?: Pick<CoherentSessionOptions, 'onEvent' | 'greetingWaitMs'>;
+  session?: Pick<CoherentSessionOptions, 'onEvent' | 'onResync' | 'greetingWaitMs'>;
   /** Asked whenever a session begins. */
   mode?: () => 'coherent' | 'plain';
   /** Storage of last known answers; opened with a session, and destroyed at its end. */

@@ -77,6 +77,11 @@ export interface CoherentSessionOptions {
   onRevoked?: (() => void) | undefined;
   /** Hears every live event, such as that of a flag that was switched. */
   onEvent?: ((event: InvalidationEvent) => void) | undefined;
+  /**
+   * Hears that it cannot be known what was missed, also of the first connection. Whoever lives by events besides the
+   * queries asks again for what they are about: until then the server may not even tell this session of it.
+   */
+  onResync?: (() => void) | undefined;
   lastKnown?: LastKnown | undefined;
   /** `plain`: nothing is kept, deduplicated over time, or pushed: the way back if the coherent one is in doubt. */
   mode?: 'coherent' | 'plain' | undefined;
@@ -175,6 +180,7 @@ export function createCoherentSession(options: CoherentSessionOptions): Coherent
         forget(() => true);
         void queryClient.invalidateQueries({ refetchType: 'active' });
         lookAgain();
+        options.onResync?.();
       },
     },
     onEvent: (event) => {
