@@ -247,8 +247,9 @@ fn require_own_page(headers: &HeaderMap) -> Result<(), Problem> {
 }
 
 fn signed_in(platform: &Platform, user: User, session: Uuid, positions: PositionSet) -> Response {
-    let access_token = platform.tokens.issue(user.id, session, platform.now());
-    let cookies = cookie::set(&access_token, platform.settings.cookie_secure);
+    let now = platform.now();
+    let access_token = platform.tokens.issue(user.id, session, now);
+    let cookies = cookie::set(&access_token, now + tokens::REFRESH_AFTER, platform.settings.cookie_secure);
     let expires_in = tokens::LIFETIME.as_secs();
     let body = SignedIn { access_token: access_token.into(), token_type: "Bearer".to_owned(), expires_in, user };
     let mut response = Saved { status: StatusCode::OK, body: Some(body), positions }.into_response();

@@ -3,11 +3,12 @@
 use std::fmt;
 
 use axum::http::{HeaderMap, HeaderValue, header};
+use chrono::{DateTime, Utc};
 
 /// The cookie's name.
 pub const NAME: &str = "platform_session";
-/// Beside it, for scripts of our own pages: that there is one. It grants nothing and is never read here; a page that does
-/// not find it need not ask who is signed in.
+/// Beside it, for scripts of our own pages: that there is one, and from when on its token is to be refreshed, in seconds
+/// since 1970. It grants nothing and is never read here; a page that does not find it need not ask who is signed in.
 pub const VISIBLE_NAME: &str = "platform_signed_in";
 /// How long a browser keeps it; the session decides, this only tidies up.
 const MAX_AGE_SECONDS: u64 = 7 * 24 * 3600;
@@ -53,9 +54,9 @@ impl fmt::Debug for Credential<'_> {
     }
 }
 
-/// `Set-Cookie` for a token. `secure` wherever the browser speaks TLS to us.
-pub fn set(token: &str, secure: bool) -> [HeaderValue; 2] {
-    lines(token, "1", MAX_AGE_SECONDS, secure)
+/// `Set-Cookie` for a token that is to be refreshed from `refresh_at` on. `secure` wherever the browser speaks TLS to us.
+pub fn set(token: &str, refresh_at: DateTime<Utc>, secure: bool) -> [HeaderValue; 2] {
+    lines(token, &refresh_at.timestamp().to_string(), MAX_AGE_SECONDS, secure)
 }
 
 /// `Set-Cookie` that takes it away.
@@ -76,6 +77,8 @@ fn lines(token: &str, visible: &str, max_age: u64, secure: bool) -> [HeaderValue
 mod tests {
     use super::*;
 
+    const NOON: DateTime<Utc> = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
+
     fn check(headers: &[(&'static str, &'static str)], expected: Option<Credential<'_>>) {
         let headers: HeaderMap =
             headers.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect();
@@ -95,17 +98,17 @@ mod tests {
 
     #[test]
     fn scripts_and_other_sites_cannot_have_it() {
-        let [set, _] = set("a.b.c", true);
+        let [set, _] = set("a.b.c", NOON, true);
         let line = set.to_str().unwrap();
         assert!(line.starts_with("platform_session=a.b.c; Path=/;"), "{line}");
         assert!(line.contains("HttpOnly; SameSite=Strict") && line.ends_with("; Secure"), "{line}");
     }
 
     #[test]
-    fn what_scripts_see_comes_and_goes_with_it_and_says_nothing_else() {
+    fn what_scripts_see_comes_and_goes_with_it_and_says_only_when_to_refresh_it() {
         let texts = |lines: [HeaderValue; 2]| lines.map(|line| line.to_str().unwrap().to_owned());
-        let [session, visible] = texts(set("a.b.c", false));
-        assert!(!visible.contains("HttpOnly") && visible.starts_with("platform_signed_in=1; "), "{visible}");
+        let [session, visible] = texts(set("a.b.c", NOON, false));
+        assert!(!visible.contains("HttpOnly") && visible.starts_with("platform_signed_in=1800000000; "), "{visible}");
         assert!(!visible.contains("a.b.c"), "{visible}");
         let kept = |line: &str| line.split("; ").find(|part| part.starts_with("Max-Age=")).map(str::to_owned);
         assert_eq!((kept(&session), kept(&session).is_some()), (kept(&visible), true));

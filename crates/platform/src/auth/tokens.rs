@@ -10,8 +10,10 @@ use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-/// How long a token is good for; then it is refreshed.
+/// How long a token is good for.
 pub const LIFETIME: Duration = Duration::from_secs(15 * 60);
+/// How old a token is when it is to be refreshed: so much before its end that an attempt may fail.
+pub const REFRESH_AFTER: Duration = Duration::from_secs(10 * 60);
 /// Longest token that is looked at, in bytes.
 const BYTES_MAX: usize = 1024;
 

@@ -91,7 +91,7 @@ beforeEach(async () => {
   vi.stubGlobal('fetch', async (url: string, init?: RequestInit) => serve(url, init));
   vi.stubGlobal('WebSocket', Socket);
   // biome-ignore lint/suspicious/noDocumentCookie: what the server sets
-  document.cookie = 'platform_signed_in=1';
+  document.cookie = 'platform_signed_in=9999999999';
   app = await begin();
 });
 

@@ -88,7 +88,7 @@ beforeEach(async () => {
   });
   vi.stubGlobal('WebSocket', Socket);
   // biome-ignore lint/suspicious/noDocumentCookie: what the server sets
-  document.cookie = 'platform_signed_in=1';
+  document.cookie = 'platform_signed_in=9999999999';
   app = await begin();
 });
 

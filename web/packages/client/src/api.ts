@@ -19,8 +19,11 @@ export interface ApiClientOptions {
   baseUrl: string;
   /** The tenant the user acts for; sent with every request, undefined lets the server choose. */
   clientAccountId?: () => string | null | undefined;
-  /** Called for a 401 of any request that was not sent as `anonymous`. */
-  onUnauthorized?: () => void;
+  /**
+   * Called for a 401 of any request that was not sent as `anonymous`. Resolves with whether it is to be sent once more,
+   * because it would be let in now; what it rejects with takes the place of the 401.
+   */
+  onUnauthorized?: () => Promise<boolean>;
   /** The one by which the answers are judged. */
   clock?: LocalClock;
   fetch?: typeof fetch;
@@ -130,12 +133,24 @@ export function createApiClient(options: ApiClientOptions): ApiClient {
     return { ...headers, ...(trace ? { traceparent: trace } : {}) };
   }
 
-  function parse<T>(answer: RawAnswer, anonymous = false): ApiResponse<T> {
+  /** Whoever answers 401 has done nothing yet, so a write may be sent again as well as a read. */
+  async function admitted<A extends { status: number }>(
+    request: () => Promise<A>,
+    anonymous = false,
+  ): Promise<A> {
+    const answer = await request();
+    if (answer.status !== 401 || anonymous) return answer;
+    closed.signal.throwIfAborted();
+    if (!(await options.onUnauthorized?.())) return answer;
+    closed.signal.throwIfAborted();
+    return request();
+  }
+
+  function parse<T>(answer: RawAnswer): ApiResponse<T> {
     const { status, statusText, headers, body } = answer;
     closed.signal.throwIfAborted();
     const notModified = status === 304;
     if (!notModified && (status < 200 || status > 299)) {
-      if (status === 401 && !anonymous) options.onUnauthorized?.();
       throw new ApiError(problemFrom(status, statusText, body));
     }
     if (body === UNREADABLE) {
@@ -205,10 +220,10 @@ export function createApiClient(options: ApiClientOptions): ApiClient {
             signal,
           });
         const together = batcher && read.batch !== false;
-        const answer = together
-          ? batcher.load({ url, headers, position, ifNoneMatch, signal, alone })
-          : alone();
-        return { ...parse<T>(await answer), base };
+        const answer = await admitted(() =>
+          together ? batcher.load({ url, headers, position, ifNoneMatch, signal, alone }) : alone(),
+        );
+        return { ...parse<T>(answer), base };
       };
       return flights.join(key, read.signal, start, () => options.watch?.({ type: 'joined', url }));
     },
@@ -226,14 +241,18 @@ export function createApiClient(options: ApiClientOptions): ApiClient {
         ...(write.signal ? { signal: write.signal } : {}),
       };
       const url = withQuery(options.baseUrl + path, write.query);
-      return noteWrite(parse<T>(await exchange(url, init), write.anonymous));
+      return noteWrite(parse<T>(await admitted(() => exchange(url, init), write.anonymous)));
     },
 
     async upload<T>(path: string, form: FormData, upload: UploadOptions & WriteOptions = {}) {
       closed.signal.throwIfAborted();
       const url = withQuery(options.baseUrl + path, upload.query);
       const signal = upload.signal ? AbortSignal.any([upload.signal, closed.signal]) : closed.signal;
-      const answer = await sendWithProgress(url, form, traced(baseHeaders()), { ...upload, signal });
+      const send = async () => {
+        signal.throwIfAborted();
+        return sendWithProgress(url, form, traced(baseHeaders()), { ...upload, signal });
+      };
+      const answer = await admitted(send, upload.anonymous);
       return noteWrite(parse<T>({ ...answer, body: parseBody(answer.text) }));
     },
   };

@@ -1,10 +1,10 @@
 import { describe, expect, it, vi } from 'vitest';
-import { ApiError, createApiClient, LocalClock } from '../src/index.ts';
+import { type ApiClientOptions, ApiError, createApiClient, LocalClock } from '../src/index.ts';
 import { fakeNetwork, settle } from './support.ts';
 
-function setUp(overrides: { clientAccountId?: () => string | null } = {}) {
+function setUp(overrides: Pick<ApiClientOptions, 'clientAccountId' | 'batch'> = {}) {
   const network = fakeNetwork();
-  const onUnauthorized = vi.fn();
+  const onUnauthorized = vi.fn(async () => false);
   const clock = new LocalClock();
   const api = createApiClient({
     baseUrl: '/api/v1',
@@ -146,5 +146,57 @@ describe('errors', () => {
     await expect(read).rejects.toMatchObject({ status: 401 });
     await settle();
     expect(onUnauthorized).toHaveBeenCalledOnce();
+  });
+});
+
+describe('a request that is not let in', () => {
+  it('is sent once more where it would be let in now, and not a third time', async () => {
+    const { api, calls, onUnauthorized } = setUp();
+    onUnauthorized.mockResolvedValue(true);
+    const write = api.write('POST', '/flows', { name: 'x' });
+    calls[0]?.answer({}, { status: 401 });
+    await vi.waitFor(() => expect(calls).toHaveLength(2));
+    expect(calls[1]?.init).toMatchObject({ method: 'POST', body: '{"name":"x"}' });
+    calls[1]?.answer({ id: 1 });
+    await expect(write).resolves.toMatchObject({ data: { id: 1 } });
+
+    const read = api.get('/flows');
+    calls[2]?.answer({}, { status: 401 });
+    await vi.waitFor(() => expect(calls).toHaveLength(4));
+    calls[3]?.answer({}, { status: 401 });
+    await expect(read).rejects.toMatchObject({ status: 401 });
+    expect(onUnauthorized).toHaveBeenCalledTimes(2);
+  });
+
+  it('goes with the others of its batch again', async () => {
+    const { api, calls, onUnauthorized } = setUp({ batch: {} });
+    onUnauthorized.mockResolvedValue(true);
+    const reads = Promise.all([api.get('/flows'), api.get('/imports')]);
+    await vi.waitFor(() => expect(calls).toHaveLength(1));
+    calls[0]?.answer({}, { status: 401 });
+    await vi.waitFor(() => expect(calls).toHaveLength(2));
+    const responses = ['0', '1'].map((id) => ({ id, status: 200, headers: {}, body: id }));
+    calls[1]?.answer({ responses });
+    expect((await reads).map(({ data }) => data)).toEqual(['0', '1']);
+  });
+
+  it('fails for the reason for which that cannot be known', async () => {
+    const { api, calls, onUnauthorized } = setUp();
+    onUnauthorized.mockRejectedValue(ApiError.unreachable(undefined));
+    const read = api.get('/flows');
+    calls[0]?.answer({}, { status: 401 });
+    await expect(read).rejects.toMatchObject({ status: 0 });
+  });
+
+  it('is not sent again for nobody', async () => {
+    const { api, calls, onUnauthorized } = setUp();
+    onUnauthorized.mockImplementation(async () => {
+      api.close();
+      return true;
+    });
+    const write = api.write('POST', '/flows');
+    calls[0]?.answer({}, { status: 401 });
+    await expect(write).rejects.toMatchObject({ name: 'AbortError' });
+    expect(calls).toHaveLength(1);
   });
 });

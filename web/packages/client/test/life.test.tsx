@@ -7,6 +7,7 @@ import {
   createUnstale,
   SessionBoundary,
   type Unstale,
+  type UnstaleOptions,
   UnstaleProvider,
   useCoherentSession,
   useStore,
@@ -24,18 +25,30 @@ function fakeServer() {
     rights: 'admin',
     user: 'ann' as string | null,
     slow: undefined as Promise<void> | undefined,
+    /** What lets requests in has expired. */
+    expired: false,
+    /** In place of an answer: to whom is asking, and to a renewal. */
+    status: { me: 200, renew: 200 },
+  };
+  const refusal = (url: string, tenant: string): number => {
+    const isRenewal = url.endsWith('/renew');
+    if (!state.user || (state.expired && !isRenewal)) return 401;
+    if (tenant === 'gone') return 404;
+    if (isRenewal) return state.status.renew;
+    return url.endsWith('/me') ? state.status.me : 200;
   };
   const fetch = async (url: string, init: RequestInit = {}) => {
     const tenant = new Headers(init.headers).get('X-Client-Account-Id') ?? 'acme';
     calls.push(`${init.method ?? 'GET'} ${url} ${tenant}`);
     await state.slow;
     if (init.signal?.aborted) throw init.signal.reason;
-    if (!state.user) return new Response('{}', { status: 401 });
-    if (tenant === 'gone') return new Response('{}', { status: 404 });
-    const body = url.endsWith('/me')
-      ? { user: state.user, tenant, rights: state.rights }
-      : { secret: `secret of ${tenant}` };
-    return new Response(JSON.stringify(body), { headers: { 'Content-Type': 'application/json' } });
+    const status = refusal(url, tenant);
+    if (status !== 200) return new Response('{}', { status });
+    if (url.endsWith('/renew')) state.expired = false;
+    const { user, rights } = state;
+    return Response.json(
+      url.endsWith('/secret') ? { secret: `secret of ${tenant}` } : { user, tenant, rights },
+    );
   };
   return { calls, state, fetch: fetch as unknown as typeof globalThis.fetch };
 }
@@ -43,7 +56,21 @@ function fakeServer() {
 let server: ReturnType<typeof fakeServer>;
 const apps: App[] = [];
 
-function makeApp(options: { onEnd?: () => void; mayBeSignedIn?: () => boolean } = {}): App {
+type Options = Pick<
+  UnstaleOptions<Chosen, { open: boolean }>,
+  'onEnd' | 'mayBeSignedIn' | 'renewal' | 'lastKnown'
+>;
+
+/** By `/renew`; nothing is due by itself. */
+const renewal: NonNullable<Options['renewal']> = {
+  dueAt: () => undefined,
+  send: async (api, signal) => {
+    const sent = { anonymous: true, signal };
+    return (await api.write<{ user: string }>('POST', '/renew', undefined, sent)).data.user;
+  },
+};
+
+function makeApp(options: Options = {}): App {
   const app = createUnstale<Chosen, { open: boolean }>({
     name: 'test',
     baseUrl: '/api',
@@ -209,6 +236,70 @@ describe('a socket that the server closed for cause', () => {
     server.state.user = null;
     FakeSocket.last.drop(4401);
     await vi.waitFor(() => expect(app.store.get().auth).toMatchObject({ reason: 'expired' }));
+  });
+});
+
+describe('what requests are let in by', () => {
+  const renewals = () => server.calls.filter((call) => call.startsWith('POST /api/renew')).length;
+  const expired = { reason: 'expired' };
+
+  async function begun(options: Options = { renewal }) {
+    const app = makeApp(options);
+    app.start();
+    const session = await signedIn(app);
+    server.state.expired = true;
+    return { app, session };
+  }
+
+  it('is renewed once for all who find it expired, and they are answered', async () => {
+    const { app, session } = await begun();
+    const answers = await Promise.all([
+      session.api.get('/a', { batch: false }),
+      session.api.get('/b', { batch: false }),
+      session.api.write('POST', '/c'),
+    ]);
+    expect(answers.map(({ status }) => status)).toEqual([200, 200, 200]);
+    expect(renewals()).toBe(1);
+    expect(app.store.get().auth).toMatchObject({ session: { id: session.id } });
+  });
+
+  it('is renewed at the start too', async () => {
+    server.state.expired = true;
+    const app = makeApp({ renewal });
+    app.start();
+    await signedIn(app);
+    expect(renewals()).toBe(1);
+  });
+
+  it('is renewed when it is due', async () => {
+    const app = makeApp({ renewal: { ...renewal, dueAt: () => Date.now() - 1 } });
+    app.start();
+    await signedIn(app);
+    await vi.waitFor(() => expect(renewals()).toBe(1));
+  });
+
+  it('ends the session if its renewal is refused, and only then', async () => {
+    const { app, session } = await begun();
+    server.state.status.renew = 503;
+    await expect(session.api.get('/a')).rejects.toMatchObject({ status: 503 });
+    expect(app.store.get().auth).toMatchObject({ session: { id: session.id } });
+    server.state.status.renew = 401;
+    await session.api.get('/a').catch(() => {});
+    expect(app.store.get().auth).toMatchObject(expired);
+  });
+
+  it('ends the session at once where there is no renewal', async () => {
+    const { app, session } = await begun({});
+    await session.api.get('/a').catch(() => {});
+    expect(app.store.get().auth).toMatchObject(expired);
+  });
+
+  it('may be somebody else’s by now, for whom nothing is sent again', async () => {
+    const { app, session } = await begun();
+    server.state.user = 'bob';
+    await session.api.write('POST', '/c').catch(() => {});
+    expect(server.calls.filter((call) => call.startsWith('POST /api/c'))).toHaveLength(1);
+    await vi.waitFor(() => expect(app.store.get().auth).toMatchObject({ userId: 'bob' }));
   });
 });
 

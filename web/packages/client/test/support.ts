@@ -115,12 +115,17 @@ export class FakeLocks {
   readonly #held = new Map<string, Held>();
   readonly #waiting = new Map<string, (() => void)[]>();
 
-  request(name: string, options: LockOptions, callback: () => Promise<void>): Promise<void> {
+  request(
+    name: string,
+    options: LockOptions,
+    callback: (lock: object | null) => Promise<void>,
+  ): Promise<void> {
+    if (options.ifAvailable && this.#held.has(name)) return callback(null);
     return new Promise((resolve, reject) => {
       const grant = () => {
         const held: Held = { resolve, reject };
         this.#held.set(name, held);
-        void callback().then(() => {
+        void callback({}).then(() => {
           if (this.#held.get(name) !== held) return;
           this.#held.delete(name);
           resolve();

@@ -68,11 +68,18 @@ async fn signing_out_is_effective_at_once_and_for_that_session_only() {
 async fn a_session_can_be_refreshed() {
     let world = World::new().await;
     let person = world.sign_in(ADMIN).await;
+    let before = chrono::Utc::now().timestamp();
     let refreshed = person.post("/auth/refresh", json!(null)).await.expect(200);
     assert_eq!(refreshed.body["user"]["id"], person.id.as_str());
     assert_eq!(refreshed.body["expires_in"], 900);
     assert_eq!(refreshed.header("cache-control"), "no-store");
     assert_ne!(refreshed.header("unstale-position"), "");
+    // Pages see when it is due again.
+    let after = chrono::Utc::now().timestamp();
+    let mut cookies = refreshed.headers.get_all("set-cookie").iter().map(|line| line.to_str().unwrap());
+    let due = cookies.find_map(|line| line.strip_prefix("platform_signed_in=")?.split(';').next()?.parse().ok());
+    let due: i64 = due.expect("it is set");
+    assert!((before + 600..=after + 600).contains(&due), "{due} is not ten minutes after {before}");
 }
 
 #[tokio::test]

@@ -20,12 +20,15 @@ import { forgetShell, isOfflineWanted, keepShell, wantOffline } from './offline'
  * about. The rest (one session per client and user, and what its end takes with it) is the library's.
  */
 export const API_BASE = '/api/v1';
-const REFRESH_EVERY_MS = 10 * 60 * 1000;
 /** As long as the first reads wait for the socket's greeting. */
 const GREETING_WAIT_MS = 300;
 
-/** What the server sets beside the session's own cookie, which scripts do not see. It grants nothing. */
-const SIGNED_IN = 'platform_signed_in=';
+/**
+ * What the server sets beside the session's own cookie, which scripts do not see: from when on that is to be refreshed,
+ * in seconds since 1970. It grants nothing.
+ */
+const SIGNED_IN = /(?:^|;\s*)platform_signed_in=(\d+)/;
+const refreshAt = () => SIGNED_IN.exec(document.cookie)?.[1];
 
 /** A type and not an interface, which would have no index signature. */
 type Chosen = { engagementId: string | null };
@@ -85,7 +88,17 @@ export const unstale = createUnstale<Chosen, UiState>({
   selection: { engagementId: null },
   ui: { navigationOpen: false },
   identify,
-  mayBeSignedIn: () => navigator.cookieEnabled === false || document.cookie.includes(SIGNED_IN),
+  mayBeSignedIn: () => navigator.cookieEnabled === false || refreshAt() !== undefined,
+  renewal: {
+    dueAt: () => {
+      const seconds = refreshAt();
+      return seconds === undefined ? undefined : Number(seconds) * 1000;
+    },
+    send: async (api, signal) => {
+      const sent = { anonymous: true, signal };
+      return (await api.write<LoginResult>('POST', '/auth/refresh', undefined, sent)).data.user.id;
+    },
+  },
   live: (clientId) => ({
     url: liveUrl('/events', clientId).replace(/^http/, 'ws'),
     streamUrl: liveUrl('/events/stream', clientId),
@@ -144,7 +157,7 @@ function whenListening({ coherence }: CoherentSession, then: () => void): void {
   });
 }
 
-/** What goes on beside the pages: the token is renewed, flags are asked for, and the way of reading follows them. */
+/** What goes on beside the pages: flags are asked for, and the way of reading follows them. */
 export function watchSession(): void {
   let asked: CoherentSession | undefined;
   store.subscribe(() => {
@@ -165,11 +178,6 @@ export function watchSession(): void {
     cached = flags.get('USE_CUSTOM_API_CACHE');
     if (store.get().auth.status === 'signed-in') void unstale.restart();
   });
-  setInterval(() => {
-    const { auth } = store.get();
-    // A failed refresh is no loss by itself; a 401 ends the session.
-    if (auth.status === 'signed-in') auth.session.api.write('POST', '/auth/refresh').catch(() => {});
-  }, REFRESH_EVERY_MS);
 }
 
 /** Begins to keep what this tab reads, with what is on screen, or forgets all of it. */

@@ -1,4 +1,5 @@
 import { type ApiClient, type ApiClientOptions, createApiClient, isApiError } from '@unstale/client';
+import { createRenewal, type RenewalOptions } from './renewal.ts';
 import {
   type CoherentSession,
   type CoherentSessionOptions,
@@ -61,6 +62,14 @@ export interface UnstaleOptions<S extends Selection, U> {
    * asked at the start.
    */
   mayBeSignedIn?: () => boolean;
+  /** How that is renewed by which requests are let in. Without it, the first 401 ends the session. */
+  renewal?: Pick<RenewalOptions, 'dueAt'> & {
+    /**
+     * Exchanges it for something new, although it may have expired. Resolves with whose it is. Refused with 401 or 403,
+     * the session is over.
+     */
+    send: (api: ApiClient, signal: AbortSignal) => Promise<string>;
+  };
   /** Addresses of live events for a tenant. */
   live?: (tenantId: string | null) => { url: string; streamUrl?: string } | undefined;
   selection: S;
@@ -112,7 +121,7 @@ export interface Unstale<S extends Selection = Selection, U = unknown> {
   setUi(change: Partial<U>): void;
   /** For what happens outside any session: sign-in, registration. */
   plainApi(tenantId?: string | null): ApiClient;
-  /** Leaves the channel between tabs; for tests. */
+  /** Leaves the channel between tabs, and renews nothing any more; for tests. */
   close(): void;
 }
 
@@ -132,14 +141,60 @@ export function createUnstale<S extends Selection, U>(options: UnstaleOptions<S,
   let turn = 0;
   let started = false;
   let rights: string | undefined;
+  const { renewal: how } = options;
+  const renewal =
+    how &&
+    createRenewal({
+      name: `${name}:renewal`,
+      dueAt: how.dueAt,
+      send: (signal) => how.send(createApiClient({ ...options.api, baseUrl }), signal),
+      onDue: async () => {
+        const session = running();
+        // What cannot be renewed now is looked at again.
+        if (session) await renewed(session).catch(() => {});
+      },
+    });
 
   function plainApi(tenantId?: string | null): ApiClient {
-    return createApiClient({ batch: {}, ...options.api, baseUrl, clientAccountId: () => tenantId });
+    const onUnauthorized = async () => {
+      try {
+        await renewal?.now();
+        return renewal !== undefined;
+      } catch (error) {
+        if (isRefused(error)) return false;
+        throw error;
+      }
+    };
+    const api = { batch: {}, ...options.api, baseUrl, onUnauthorized };
+    return createApiClient({ ...api, clientAccountId: () => tenantId });
   }
 
   function running(): CoherentSession | undefined {
     const { auth } = store.get();
     return auth.status === 'signed-in' ? auth.session : undefined;
+  }
+
+  /**
+   * Renews what the requests of `session` are let in by. Resolves with whether it goes on; rejects if that cannot be
+   * known now. Only a refusal ends it.
+   */
+  async function renewed(session: CoherentSession): Promise<boolean> {
+    try {
+      const userId = await renewal?.now();
+      const { auth } = store.get();
+      if (auth.status !== 'signed-in' || auth.session !== session) return false;
+      if (userId === auth.userId) {
+        if (session.coherence.state === 'degraded') session.coherence.reconnect();
+        return true;
+      }
+      if (userId === undefined) end('expired');
+      // Cookies are the browser's: somebody else has signed in, and what was asked for this user is not asked for them.
+      else hear({ type: 'began', userId });
+    } catch (error) {
+      if (!isRefused(error)) throw error;
+      if (running() === session) end('expired');
+    }
+    return false;
   }
 
   function begin({ userId, tenantId, selection, seed, rights: found }: Identity<S>): void {
@@ -157,7 +212,7 @@ export function createUnstale<S extends Selection, U>(options: UnstaleOptions<S,
         ...options.api,
         baseUrl,
         clientAccountId: () => tenantId,
-        onUnauthorized: () => running() === session && end('expired'),
+        onUnauthorized: async () => running() === session && renewed(session),
       },
       live: live && {
         url: () => live.url,
@@ -177,6 +232,7 @@ export function createUnstale<S extends Selection, U>(options: UnstaleOptions<S,
     }));
     // After the new one is in place: its tree replaces the old one's before that could show itself emptied.
     before?.dispose();
+    renewal?.look();
   }
 
   function end(reason: SignedOutReason | null): void {
@@ -301,8 +357,16 @@ export function createUnstale<S extends Selection, U>(options: UnstaleOptions<S,
 
     setUi: (change) => store.set((state) => ({ ...state, ui: { ...state.ui, ...change } })),
 
-    close: () => channel.close(),
+    close: () => {
+      renewal?.close();
+      channel.close();
+    },
   };
+}
+
+/** The server has judged, and will judge the same again. */
+function isRefused(error: unknown): boolean {
+  return isApiError(error, 401, 403);
 }
 
 /** What was chosen, without what was left open. */
