@@ -239,6 +239,63 @@ describe('a socket that the server closed for cause', () => {
   });
 });
 
+describe('a server that cannot say for a while who is signed in', () => {
+  beforeEach(() => void vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] }));
+  afterEach(() => void vi.useRealTimers());
+
+  async function begun() {
+    const app = makeApp();
+    app.start();
+    const session = await signedIn(app);
+    await vi.waitFor(() => expect(FakeSocket.opened).toHaveLength(1));
+    FakeSocket.last.greet('p1');
+    server.state.status.me = 503;
+    const asked = () => server.calls.filter((call) => call.includes('/me')).length;
+    return { app, session, asked };
+  }
+
+  it('ends no session whose socket was closed, and is asked again until it can', async () => {
+    const { app, session, asked } = await begun();
+    FakeSocket.last.drop(4401);
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(app.store.get().auth).toMatchObject({ session: { id: session.id } });
+    expect(session.coherence.state).toBe('catching-up');
+    // After about one second, two, four and so on, and never later than thirty.
+    expect(asked()).toBeGreaterThan(4);
+    expect(asked()).toBeLessThan(10);
+    server.state.status.me = 200;
+    await vi.advanceTimersByTimeAsync(30_000);
+    expect(FakeSocket.opened.length).toBeGreaterThan(1);
+    expect(app.store.get().auth).toMatchObject({ session: { id: session.id } });
+    const settled = asked();
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(asked()).toBe(settled);
+  });
+
+  it('does not keep a session from beginning anew, whatever else is asked meanwhile', async () => {
+    const { app, session } = await begun();
+    void app.restart();
+    await vi.advanceTimersByTimeAsync(10);
+    FakeSocket.last.drop(4401);
+    const switching = expect(app.switchTenant('globex')).rejects.toMatchObject({ status: 503 });
+    await vi.advanceTimersByTimeAsync(10);
+    await switching;
+    expect(app.store.get().auth).toMatchObject({ session: { id: session.id } });
+    server.state.status.me = 200;
+    await vi.advanceTimersByTimeAsync(30_000);
+    expect((await signedIn(app)).id).not.toBe(session.id);
+  });
+
+  it('ends it once it says that there is none', async () => {
+    const { app } = await begun();
+    FakeSocket.last.drop(4401);
+    await vi.advanceTimersByTimeAsync(5_000);
+    server.state.user = null;
+    await vi.advanceTimersByTimeAsync(30_000);
+    expect(app.store.get().auth).toMatchObject({ status: 'signed-out', reason: 'expired' });
+  });
+});
+
 describe('what requests are let in by', () => {
   const renewals = () => server.calls.filter((call) => call.startsWith('POST /api/renew')).length;
   const expired = { reason: 'expired' };

@@ -1,4 +1,5 @@
 import { type ApiClient, type ApiClientOptions, createApiClient, isApiError } from '@unstale/client';
+import { retryDelayMs } from './query-client.ts';
 import { createRenewal, type RenewalOptions } from './renewal.ts';
 import {
   type CoherentSession,
@@ -115,7 +116,10 @@ export interface Unstale<S extends Selection = Selection, U = unknown> {
   endSession(tell?: (api: ApiClient) => Promise<unknown>): Promise<void>;
   /** Works for another tenant from now on, or for none. Nothing of the one before is kept. */
   switchTenant(tenantId: string | null): Promise<void>;
-  /** Begins the session anew: rights, or the way things are read, have changed. */
+  /**
+   * Begins the session anew: rights, or the way things are read, have changed. If the server cannot say now who is signed
+   * in, the session stays and is begun anew as soon as it can.
+   */
   restart(): Promise<void>;
   select(selection: S): void;
   setUi(change: Partial<U>): void;
@@ -141,6 +145,10 @@ export function createUnstale<S extends Selection, U>(options: UnstaleOptions<S,
   let turn = 0;
   let started = false;
   let rights: string | undefined;
+  /** What is still to be done for the running session: to ask who is signed in, or to begin anew in any case. */
+  let owed: 'check' | 'restart' | undefined;
+  let failures = 0;
+  let nextAttempt: ReturnType<typeof setTimeout> | undefined;
   const { renewal: how } = options;
   const renewal =
     how &&
@@ -200,6 +208,7 @@ export function createUnstale<S extends Selection, U>(options: UnstaleOptions<S,
   function begin({ userId, tenantId, selection, seed, rights: found }: Identity<S>): void {
     turn += 1;
     rights = found;
+    paid();
     const before = running();
     const scope = [tenantId ?? 'platform', userId];
     const live = options.live?.(tenantId);
@@ -237,6 +246,7 @@ export function createUnstale<S extends Selection, U>(options: UnstaleOptions<S,
 
   function end(reason: SignedOutReason | null): void {
     turn += 1;
+    paid();
     const before = running();
     store.set({
       auth: { status: 'signed-out', reason },
@@ -253,14 +263,17 @@ export function createUnstale<S extends Selection, U>(options: UnstaleOptions<S,
   async function enter(mayGoOn = false): Promise<void> {
     const mine = ++turn;
     const remembered = storage.read();
-    const found = await identify(plainApi(remembered?.tenantId), remembered?.tenantId ?? null).catch(
-      (error: unknown) => {
+    const found = await identify(plainApi(remembered?.tenantId), remembered?.tenantId ?? null)
+      .catch((error: unknown) => {
         // The remembered tenant may be gone, or closed to this user, meanwhile.
         if (remembered?.tenantId && isApiError(error, 403, 404)) return identify(plainApi(), null);
         throw error;
-      },
-    );
-    if (mine !== turn) return;
+      })
+      .catch((error: unknown) => {
+        if (mine === turn) throw error;
+      });
+    // Meanwhile the session may have ended, or another begun, for a reason that is already shown.
+    if (mine !== turn || !found) return;
     const { auth, context } = store.get();
     const unchanged =
       auth.status === 'signed-in' &&
@@ -268,31 +281,55 @@ export function createUnstale<S extends Selection, U>(options: UnstaleOptions<S,
       context.tenantId === found.tenantId &&
       found.rights !== undefined &&
       found.rights === rights;
-    if (mayGoOn && unchanged) return auth.session.coherence.reconnect();
+    if (mayGoOn && unchanged) {
+      paid();
+      return auth.session.coherence.reconnect();
+    }
     const same = remembered?.userId === found.userId && remembered.tenantId === found.tenantId;
     begin(same ? { ...found, selection: { ...found.selection, ...given(remembered.selection) } } : found);
   }
 
-  async function enterOr(otherwise: (error: unknown) => void, mayGoOn = false): Promise<void> {
-    const before = store.get().auth;
+  async function retry(): Promise<void> {
     try {
-      await enter(mayGoOn);
+      await enter();
     } catch (error) {
-      // Meanwhile the session may have ended, or another begun, for a reason that is already shown.
-      if (store.get().auth === before) otherwise(error);
+      if (isApiError(error, 401)) end(null);
+      else store.set((state) => ({ ...state, auth: { status: 'unreachable' } }));
     }
   }
 
-  const retry = () =>
-    enterOr((error) => {
-      if (isApiError(error, 401)) end(null);
-      else store.set((state) => ({ ...state, auth: { status: 'unreachable' } }));
-    });
+  /**
+   * Does what is owed. Until the server can say who is signed in, the session stays as it is shown, catching up: only a
+   * refusal ends it. Resolves after the first attempt.
+   */
+  async function settle(): Promise<void> {
+    clearTimeout(nextAttempt);
+    try {
+      await enter(owed === 'check');
+    } catch (error) {
+      if (isRefused(error)) return end(isApiError(error, 401) ? 'expired' : null);
+      // With jitter: what failed for one page failed for many.
+      nextAttempt = setTimeout(() => void settle(), retryDelayMs(failures) * (0.5 + Math.random() / 2));
+      failures += 1;
+    }
+  }
 
-  const lost = (error: unknown) => end(isApiError(error, 401) ? 'expired' : null);
-  const restart = () => enterOr(lost);
+  function paid(): void {
+    clearTimeout(nextAttempt);
+    owed = undefined;
+    failures = 0;
+  }
+
+  function restart(): Promise<void> {
+    owed = 'restart';
+    return settle();
+  }
+
   /** The server closed the socket for cause: the session is over, or something about its user has changed. */
-  const recheck = () => enterOr(lost, true);
+  function recheck(): Promise<void> {
+    owed ??= 'check';
+    return settle();
+  }
 
   function hear(message: TabMessage): void {
     const { auth } = store.get();
@@ -341,7 +378,11 @@ export function createUnstale<S extends Selection, U>(options: UnstaleOptions<S,
       const { auth, context } = store.get();
       if (auth.status !== 'signed-in' || context.tenantId === tenantId) return;
       const mine = ++turn;
-      const found = await identify(plainApi(tenantId), tenantId);
+      const found = await identify(plainApi(tenantId), tenantId).catch((error: unknown) => {
+        // What this attempt took the turn of is still to be done.
+        if (mine === turn && owed) void settle();
+        throw error;
+      });
       if (mine !== turn) return;
       // What was kept of the old tenant goes before anything of the new one comes.
       await options.lastKnown?.destroy();
@@ -358,6 +399,7 @@ export function createUnstale<S extends Selection, U>(options: UnstaleOptions<S,
     setUi: (change) => store.set((state) => ({ ...state, ui: { ...state.ui, ...change } })),
 
     close: () => {
+      paid();
       renewal?.close();
       channel.close();
     },
