@@ -102,6 +102,16 @@ afterEach(() => {
 });
 
 describe('a session', () => {
+  it('leaves nothing of what somebody else kept in its tab for reading offline', async () => {
+    app.end();
+    sockets = [];
+    sessionStorage.clear();
+    sessionStorage.setItem('unstale-migrate:offline', 'u0');
+    sessionStorage.setItem('unstale-last-known:unstale-migrate:key', 'a key');
+    app = await begin();
+    expect(Object.keys(sessionStorage)).toEqual(['unstale-migrate:context:v2']);
+  });
+
   it('begins with one request, for who is asking and where they start', () => {
     expect(calls).toEqual(['POST /api/v1/batch']);
     expect(app.unstale.store.get().context).toEqual({

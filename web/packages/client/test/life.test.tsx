@@ -398,6 +398,46 @@ describe('the end of a session', () => {
     await expectNothingSurvives({ secrets: ['secret of acme'], sessions: [theirs] });
   });
 
+  it('comes with another user, in whatever tab they signed in, and takes what was kept with it', async () => {
+    const destroy = vi.fn(async () => {});
+    const lastKnown = { open: () => undefined, destroy };
+    const onEnd = vi.fn();
+    const app = makeApp({ lastKnown, onEnd });
+    app.start();
+    const session = await signedIn(app);
+    server.state.user = 'bob';
+    const other = makeApp();
+    await other.signIn(async () => {});
+    await vi.waitFor(() => expect(app.store.get().auth).toMatchObject({ userId: 'bob' }));
+    expect([destroy.mock.calls.length, onEnd.mock.calls.length]).toEqual([1, 1]);
+    await expectNothingSurvives({ secrets: ['ann'], sessions: [session] });
+
+    // As after a sign-in that no message told of.
+    server.state.user = 'ann';
+    const reloaded = makeApp({ lastKnown, onEnd });
+    reloaded.start();
+    await signedIn(reloaded);
+    expect([destroy.mock.calls.length, onEnd.mock.calls.length]).toEqual([2, 2]);
+    await expectNothingSurvives({ secrets: ['bob'] });
+  });
+
+  it('of a tenant that was closed takes what was kept of it, before the next one begins', async () => {
+    const happened: string[] = [];
+    const lastKnown = {
+      open: ([tenant]: readonly string[]) => void happened.push(`open ${tenant}`),
+      destroy: async () => void happened.push('destroy'),
+    };
+    const app = makeApp({ lastKnown });
+    app.storage.write({ userId: 'ann', tenantId: 'gone', selection: { project: null } });
+    app.start();
+    await signedIn(app);
+    expect(happened).toEqual(['destroy', 'open acme']);
+    const reloaded = makeApp({ lastKnown });
+    reloaded.start();
+    await signedIn(reloaded);
+    expect(happened).toEqual(['destroy', 'open acme', 'open acme']);
+  });
+
   it('is not undone by a switch of tenant that was under way', async () => {
     const { app } = await shown();
     let answer = () => {};

@@ -1,6 +1,6 @@
 /**
- * Reading without a server: off until somebody asks for it, and for this tab's session only. The pages themselves are
- * kept by a service worker; what was read is sealed by `@unstale/client/offline`.
+ * Reading without a server: off until somebody asks for it, for them and for this tab's session only. The pages
+ * themselves are kept by a service worker; what was read is sealed by `@unstale/client/offline`.
  */
 const WANTED = 'unstale-migrate:offline';
 const WORKER = '/sw.js';
@@ -9,17 +9,20 @@ export function isOfflineSupported(): boolean {
   return typeof caches !== 'undefined' && 'serviceWorker' in navigator;
 }
 
-export function isOfflineWanted(): boolean {
+/** Who asked for it in this tab. */
+export function offlineUser(): string | null {
   try {
-    return sessionStorage.getItem(WANTED) === 'yes';
+    return sessionStorage.getItem(WANTED);
   } catch {
-    return false;
+    return null;
   }
 }
 
-export function wantOffline(wanted: boolean): void {
+export const isOfflineWanted = (): boolean => offlineUser() !== null;
+
+export function wantOffline(userId: string | null): void {
   try {
-    if (wanted) sessionStorage.setItem(WANTED, 'yes');
+    if (userId !== null) sessionStorage.setItem(WANTED, userId);
     else sessionStorage.removeItem(WANTED);
   } catch {
     // Without session storage there is no key to seal with, so nothing is kept anyway.

@@ -13,7 +13,7 @@ import { getStanding, getStart } from '../api/reads';
 import type { LoginResult, Standing, Start, UserDefaults } from '../api/types';
 import { EngagementOfPage } from './engagement';
 import { flags } from './flags';
-import { forgetShell, isOfflineWanted, keepShell, wantOffline } from './offline';
+import { forgetShell, keepShell, offlineUser, wantOffline } from './offline';
 
 /**
  * What the platform adds to the life of a session: how one signs in, who is asking, and which engagement a tab is
@@ -38,7 +38,7 @@ export interface UiState {
 }
 
 const sealed = createSealedStore({ name: 'unstale-migrate' });
-const lastIdentity = () => sealed.open(['identity']);
+const lastIdentity = (userId: string) => sealed.open(['identity', userId]);
 
 function liveUrl(path: string, clientId: string | null): string {
   const url = new URL(API_BASE + path, window.location.href);
@@ -69,10 +69,14 @@ async function identify(api: ApiClient): Promise<Identity<Chosen>> {
       api.get<Start>(getStart().path),
     ]);
     const known = { me: standing.data, start: start.data };
-    if (isOfflineWanted()) lastIdentity().keep('known', known);
-    return identityOf(known, (session) => adopt(session, getStanding(), standing));
+    return identityOf(known, (session) => {
+      adopt(session, getStanding(), standing);
+      // With the session, after what was kept of the one before is gone.
+      if (offlineUser() === known.me.user.id) lastIdentity(known.me.user.id).keep('known', known);
+    });
   } catch (error) {
-    const last = isApiError(error, 0) && isOfflineWanted() ? await lastIdentity().recall('known') : undefined;
+    const userId = offlineUser();
+    const last = isApiError(error, 0) && userId ? await lastIdentity(userId).recall('known') : undefined;
     if (!last) throw error;
     const known = last.data as Known;
     return identityOf(known, (session) =>
@@ -109,11 +113,20 @@ export const unstale = createUnstale<Chosen, UiState>({
     onResync: () => void flags.refresh(),
   },
   lastKnown: {
-    open: (scope) => (isOfflineWanted() ? sealed.open(scope) : undefined),
+    open: (scope) => {
+      const wantedBy = offlineUser();
+      if (wantedBy === scope.at(-1)) return sealed.open(scope);
+      // Somebody else's, whose end nothing told this tab of.
+      if (wantedBy !== null) {
+        wantOffline(null);
+        void sealed.destroy();
+      }
+      return undefined;
+    },
     destroy: () => sealed.destroy(),
   },
   onEnd: () => {
-    wantOffline(false);
+    wantOffline(null);
     forgetShell();
     flags.forget();
   },
@@ -185,12 +198,12 @@ export async function setOffline(wanted: boolean): Promise<void> {
   const { auth } = store.get();
   if (auth.status !== 'signed-in') return;
   if (!wanted) {
-    wantOffline(false);
+    wantOffline(null);
     forgetShell();
     return sealed.destroy();
   }
   await keepShell();
-  wantOffline(true);
+  wantOffline(auth.userId);
   // The session begins anew, so that it reads with somewhere to keep what it reads.
   await unstale.restart();
 }

@@ -79,11 +79,11 @@ export interface UnstaleOptions<S extends Selection, U> {
   session?: Pick<CoherentSessionOptions, 'onEvent' | 'onResync' | 'greetingWaitMs'>;
   /** Asked whenever a session begins. */
   mode?: () => 'coherent' | 'plain';
-  /** Storage of last known answers; opened with a session, and destroyed at its end. */
+  /** Storage of last known answers; opened with a session, and destroyed at its end and for another user or tenant. */
   lastKnown?: LastKnownStore | undefined;
   /** Raised when the shape of the selection changes. */
   storageVersion?: number;
-  /** For whatever else the application holds of a session. */
+  /** For whatever else the application holds of a user: their session has ended, or somebody else's takes its place. */
   onEnd?: () => void;
   WebSocket?: unknown;
 }
@@ -145,6 +145,8 @@ export function createUnstale<S extends Selection, U>(options: UnstaleOptions<S,
   let turn = 0;
   let started = false;
   let rights: string | undefined;
+  /** Whether what was last known is gone that was to go. */
+  let destroyed: Promise<void> | undefined;
   /** What is still to be done for the running session: to ask who is signed in, or to begin anew in any case. */
   let owed: 'check' | 'restart' | undefined;
   let failures = 0;
@@ -245,18 +247,33 @@ export function createUnstale<S extends Selection, U>(options: UnstaleOptions<S,
   }
 
   function end(reason: SignedOutReason | null): void {
+    leave({ status: 'signed-out', reason });
+  }
+
+  /** Nothing of whoever was here stays. */
+  function leave(auth: AuthState): void {
     turn += 1;
     paid();
     const before = running();
-    store.set({
-      auth: { status: 'signed-out', reason },
-      context: { tenantId: null, selection: options.selection },
-      ui: options.ui,
-    });
+    store.set({ auth, context: { tenantId: null, selection: options.selection }, ui: options.ui });
     before?.dispose();
     storage.clear();
-    void options.lastKnown?.destroy();
+    destroyed = options.lastKnown?.destroy();
     options.onEnd?.();
+  }
+
+  /** What was kept of another user or tenant goes before anything of the one that was found comes. */
+  async function forgetOthers(
+    { userId, tenantId }: Identity<S>,
+    remembered: Remembered<S> | null,
+  ): Promise<void> {
+    const { auth, context } = store.get();
+    const before =
+      auth.status === 'signed-in' ? { userId: auth.userId, tenantId: context.tenantId } : remembered;
+    const isOtherUser = before && before.userId !== userId;
+    if (isOtherUser) options.onEnd?.();
+    if (isOtherUser || (before && before.tenantId !== tenantId)) destroyed = options.lastKnown?.destroy();
+    await destroyed;
   }
 
   /** Enters the tenant the tab had, else the user's own choice. */
@@ -274,6 +291,8 @@ export function createUnstale<S extends Selection, U>(options: UnstaleOptions<S,
       });
     // Meanwhile the session may have ended, or another begun, for a reason that is already shown.
     if (mine !== turn || !found) return;
+    await forgetOthers(found, remembered);
+    if (mine !== turn) return;
     const { auth, context } = store.get();
     const unchanged =
       auth.status === 'signed-in' &&
@@ -336,7 +355,8 @@ export function createUnstale<S extends Selection, U>(options: UnstaleOptions<S,
     if (message.type === 'ended' && auth.status === 'signed-in') end('other-tab');
     // Cookies are the browser's, not the tab's: this tab now acts as whoever signed in.
     if (message.type === 'began' && !(auth.status === 'signed-in' && auth.userId === message.userId)) {
-      storage.clear();
+      if (auth.status === 'signed-in') leave({ status: 'starting' });
+      else storage.clear();
       void retry();
     }
   }
@@ -384,8 +404,7 @@ export function createUnstale<S extends Selection, U>(options: UnstaleOptions<S,
         throw error;
       });
       if (mine !== turn) return;
-      // What was kept of the old tenant goes before anything of the new one comes.
-      await options.lastKnown?.destroy();
+      await forgetOthers(found, null);
       if (mine === turn) begin(found);
     },
 
