@@ -398,6 +398,45 @@ describe('the end of a session', () => {
     await expectNothingSurvives({ secrets: ['secret of acme'], sessions: [theirs] });
   });
 
+  it('reaches a tab that is still asking who is signed in', async () => {
+    const { app } = await shown();
+    let answer = () => {};
+    server.state.slow = new Promise((resolve) => {
+      answer = resolve;
+    });
+    const asked = () => server.calls.filter((call) => call.includes('/me')).length;
+    const before = asked();
+    const starting = makeApp();
+    starting.start();
+    await vi.waitFor(() => expect(asked()).toBe(before + 1));
+    await act(() => app.endSession());
+    await vi.waitFor(() => expect(starting.store.get().auth).toMatchObject({ reason: 'other-tab' }));
+    // What is answered now was true before.
+    answer();
+    await settle();
+    expect(starting.store.get().auth.status).toBe('signed-out');
+    expect(sessionStorage.length).toBe(0);
+  });
+
+  it('makes a tab that is just signing in ask once more: it may have been before or after', async () => {
+    const { app } = await shown();
+    let answer = () => {};
+    server.state.slow = new Promise((resolve) => {
+      answer = resolve;
+    });
+    const asked = () => server.calls.filter((call) => call.includes('/me')).length;
+    const before = asked();
+    const signing = makeApp({ mayBeSignedIn: () => false });
+    signing.start();
+    const signedInThere = signing.signIn(async () => {});
+    await vi.waitFor(() => expect(asked()).toBe(before + 1));
+    await act(() => app.endSession());
+    await vi.waitFor(() => expect(asked()).toBe(before + 2));
+    answer();
+    await signedInThere;
+    await signedIn(signing);
+  });
+
   it('comes with another user, in whatever tab they signed in, and takes what was kept with it', async () => {
     const destroy = vi.fn(async () => {});
     const lastKnown = { open: () => undefined, destroy };

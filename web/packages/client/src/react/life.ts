@@ -143,6 +143,8 @@ export function createUnstale<S extends Selection, U>(options: UnstaleOptions<S,
   const channel = openChannel(`${name}:session`, hear);
   /** Counts beginnings and ends, so that an answer for one that is over can be told. */
   let turn = 0;
+  /** How often it is being asked who is signed in. */
+  let entering = 0;
   let started = false;
   let rights: string | undefined;
   /** Whether what was last known is gone that was to go. */
@@ -278,6 +280,15 @@ export function createUnstale<S extends Selection, U>(options: UnstaleOptions<S,
 
   /** Enters the tenant the tab had, else the user's own choice. */
   async function enter(mayGoOn = false): Promise<void> {
+    entering += 1;
+    try {
+      await enterNow(mayGoOn);
+    } finally {
+      entering -= 1;
+    }
+  }
+
+  async function enterNow(mayGoOn: boolean): Promise<void> {
     const mine = ++turn;
     const remembered = storage.read();
     const found = await identify(plainApi(remembered?.tenantId), remembered?.tenantId ?? null)
@@ -352,7 +363,11 @@ export function createUnstale<S extends Selection, U>(options: UnstaleOptions<S,
 
   function hear(message: TabMessage): void {
     const { auth } = store.get();
-    if (message.type === 'ended' && auth.status === 'signed-in') end('other-tab');
+    if (message.type === 'ended') {
+      // Whoever is asked about just now may be the one who is not there any more.
+      if (auth.status !== 'signed-out') end('other-tab');
+      else if (entering > 0) void retry();
+    }
     // Cookies are the browser's, not the tab's: this tab now acts as whoever signed in.
     if (message.type === 'began' && !(auth.status === 'signed-in' && auth.userId === message.userId)) {
       if (auth.status === 'signed-in') leave({ status: 'starting' });
