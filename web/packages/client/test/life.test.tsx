@@ -511,6 +511,83 @@ describe('the end of a session', () => {
   });
 });
 
+describe('a page that comes out of the back/forward cache', () => {
+  const transition = (type: string) =>
+    window.dispatchEvent(Object.assign(new Event(type), { persisted: true }));
+
+  /** Shown again, while the server has not answered yet. */
+  async function shownAgain(options: Options = {}) {
+    const app = makeApp(options);
+    app.start();
+    render(tree(app));
+    const session = await act(() => signedIn(app));
+    expect(await screen.findByText('secret of acme')).toBeTruthy();
+    let answer = () => {};
+    server.state.slow = new Promise((resolve) => {
+      answer = resolve;
+    });
+    transition('pagehide');
+    const answered = async () => {
+      server.state.slow = undefined;
+      answer();
+      await settle();
+    };
+    return { app, session, answered };
+  }
+
+  it('shows nothing before it is known whose it is, and then what it had', async () => {
+    const { app, session, answered } = await shownAgain();
+    act(() => void transition('pageshow'));
+    expect(document.body.textContent).toBe('starting');
+    await act(answered);
+    expect(await screen.findByText('secret of acme')).toBeTruthy();
+    expect(app.store.get().auth).toMatchObject({ session: { id: session.id } });
+  });
+
+  it('shows nothing of somebody who has signed out since, or of somebody else', async () => {
+    const { app, session, answered } = await shownAgain();
+    server.state.user = 'bob';
+    act(() => void transition('pageshow'));
+    await act(answered);
+    await vi.waitFor(() => expect(app.store.get().auth).toMatchObject({ userId: 'bob' }));
+    await expectNothingSurvives({ secrets: ['ann'], sessions: [session] });
+
+    server.state.user = null;
+    transition('pagehide');
+    act(() => void transition('pageshow'));
+    expect(document.body.textContent).toBe('starting');
+    await vi.waitFor(() => expect(app.store.get().auth).toMatchObject({ reason: 'expired' }));
+    await expectNothingSurvives({ secrets: ['secret of acme', 'bob'] });
+  });
+
+  it('asks nobody where nobody can be signed in, and whoever is where it showed nobody', async () => {
+    let isLikely = true;
+    const { app, session } = await shownAgain({ mayBeSignedIn: () => isLikely });
+    isLikely = false;
+    const asked = server.calls.length;
+    act(() => void transition('pageshow'));
+    expect(app.store.get().auth).toEqual({ status: 'signed-out', reason: 'other-tab' });
+    await expectNothingSurvives({ secrets: ['secret of acme'], sessions: [session] });
+    expect(server.calls).toHaveLength(asked);
+
+    server.state.slow = undefined;
+    isLikely = true;
+    act(() => void transition('pageshow'));
+    await act(() => signedIn(app));
+  });
+
+  it('says that the server cannot be reached, and shows what it had once it can', async () => {
+    const { app, session, answered } = await shownAgain();
+    server.state.status.me = 503;
+    act(() => void transition('pageshow'));
+    await act(answered);
+    await vi.waitFor(() => expect(app.store.get().auth.status).toBe('unreachable'));
+    server.state.status.me = 200;
+    await act(() => app.retry());
+    expect(app.store.get().auth).toMatchObject({ session: { id: session.id } });
+  });
+});
+
 describe('a switch of tenant', () => {
   it('shows nothing of the old one, keeps nothing of it, and listens for the new one', async () => {
     const app = makeApp();

@@ -17,7 +17,8 @@ import { createStore, type Store } from './store.ts';
  * - `context.tenantId` is the tenant of the running session; another tenant is another session, so no query and no
  *   socket ever serves two;
  * - what a session held is gone when it ends: memory, storage, other tabs, and what is still on its way;
- * - whatever was asked for a session that has ended meanwhile changes nothing.
+ * - whatever was asked for a session that has ended meanwhile changes nothing;
+ * - a page that was away where nothing reaches it shows nothing before it is known whose it is.
  */
 export type SignedOutReason = 'signed-out' | 'other-tab' | 'expired';
 
@@ -125,7 +126,7 @@ export interface Unstale<S extends Selection = Selection, U = unknown> {
   setUi(change: Partial<U>): void;
   /** For what happens outside any session: sign-in, registration. */
   plainApi(tenantId?: string | null): ApiClient;
-  /** Leaves the channel between tabs, and renews nothing any more; for tests. */
+  /** Leaves the channel between tabs, renews nothing and looks at nothing any more; for tests. */
   close(): void;
 }
 
@@ -147,6 +148,8 @@ export function createUnstale<S extends Selection, U>(options: UnstaleOptions<S,
   let entering = 0;
   let started = false;
   let rights: string | undefined;
+  /** Also while it is not shown, because it is not known whether it is still of whoever is signed in. */
+  let current: { userId: string; session: CoherentSession } | undefined;
   /** Whether what was last known is gone that was to go. */
   let destroyed: Promise<void> | undefined;
   /** What is still to be done for the running session: to ask who is signed in, or to begin anew in any case. */
@@ -182,8 +185,7 @@ export function createUnstale<S extends Selection, U>(options: UnstaleOptions<S,
   }
 
   function running(): CoherentSession | undefined {
-    const { auth } = store.get();
-    return auth.status === 'signed-in' ? auth.session : undefined;
+    return current?.session;
   }
 
   /**
@@ -193,9 +195,8 @@ export function createUnstale<S extends Selection, U>(options: UnstaleOptions<S,
   async function renewed(session: CoherentSession): Promise<boolean> {
     try {
       const userId = await renewal?.now();
-      const { auth } = store.get();
-      if (auth.status !== 'signed-in' || auth.session !== session) return false;
-      if (userId === auth.userId) {
+      if (current?.session !== session) return false;
+      if (userId === current.userId) {
         if (session.coherence.state === 'degraded') session.coherence.reconnect();
         return true;
       }
@@ -236,6 +237,7 @@ export function createUnstale<S extends Selection, U>(options: UnstaleOptions<S,
       lastKnown: options.lastKnown?.open(scope),
       onRevoked: () => running() === session && void recheck(),
     });
+    current = { userId, session };
     seed?.(session);
     storage.write({ userId, tenantId, selection });
     store.set(({ ui }) => ({
@@ -257,11 +259,16 @@ export function createUnstale<S extends Selection, U>(options: UnstaleOptions<S,
     turn += 1;
     paid();
     const before = running();
+    current = undefined;
     store.set({ auth, context: { tenantId: null, selection: options.selection }, ui: options.ui });
     before?.dispose();
     storage.clear();
-    destroyed = options.lastKnown?.destroy();
+    destroy();
     options.onEnd?.();
+  }
+
+  function destroy(): void {
+    destroyed = options.lastKnown?.destroy().catch(() => {});
   }
 
   /** What was kept of another user or tenant goes before anything of the one that was found comes. */
@@ -269,12 +276,10 @@ export function createUnstale<S extends Selection, U>(options: UnstaleOptions<S,
     { userId, tenantId }: Identity<S>,
     remembered: Remembered<S> | null,
   ): Promise<void> {
-    const { auth, context } = store.get();
-    const before =
-      auth.status === 'signed-in' ? { userId: auth.userId, tenantId: context.tenantId } : remembered;
+    const before = current ? { userId: current.userId, tenantId: store.get().context.tenantId } : remembered;
     const isOtherUser = before && before.userId !== userId;
     if (isOtherUser) options.onEnd?.();
-    if (isOtherUser || (before && before.tenantId !== tenantId)) destroyed = options.lastKnown?.destroy();
+    if (isOtherUser || (before && before.tenantId !== tenantId)) destroy();
     await destroyed;
   }
 
@@ -304,22 +309,23 @@ export function createUnstale<S extends Selection, U>(options: UnstaleOptions<S,
     if (mine !== turn || !found) return;
     await forgetOthers(found, remembered);
     if (mine !== turn) return;
-    const { auth, context } = store.get();
     const unchanged =
-      auth.status === 'signed-in' &&
-      auth.userId === found.userId &&
-      context.tenantId === found.tenantId &&
+      current?.userId === found.userId &&
+      store.get().context.tenantId === found.tenantId &&
       found.rights !== undefined &&
       found.rights === rights;
-    if (mayGoOn && unchanged) {
+    if (mayGoOn && current && unchanged) {
       paid();
-      return auth.session.coherence.reconnect();
+      const auth: AuthState = { status: 'signed-in', ...current };
+      store.set((state) => (state.auth.status === 'signed-in' ? state : { ...state, auth }));
+      return current.session.coherence.reconnect();
     }
     const same = remembered?.userId === found.userId && remembered.tenantId === found.tenantId;
     begin(same ? { ...found, selection: { ...found.selection, ...given(remembered.selection) } } : found);
   }
 
   async function retry(): Promise<void> {
+    if (current) return recheck();
     try {
       await enter();
     } catch (error) {
@@ -338,6 +344,9 @@ export function createUnstale<S extends Selection, U>(options: UnstaleOptions<S,
       await enter(owed === 'check');
     } catch (error) {
       if (isRefused(error)) return end(isApiError(error, 401) ? 'expired' : null);
+      store.set((state) =>
+        state.auth.status === 'signed-in' ? state : { ...state, auth: { status: 'unreachable' } },
+      );
       // With jitter: what failed for one page failed for many.
       nextAttempt = setTimeout(() => void settle(), retryDelayMs(failures) * (0.5 + Math.random() / 2));
       failures += 1;
@@ -369,12 +378,27 @@ export function createUnstale<S extends Selection, U>(options: UnstaleOptions<S,
       else if (entering > 0) void retry();
     }
     // Cookies are the browser's, not the tab's: this tab now acts as whoever signed in.
-    if (message.type === 'began' && !(auth.status === 'signed-in' && auth.userId === message.userId)) {
-      if (auth.status === 'signed-in') leave({ status: 'starting' });
+    if (message.type === 'began' && current?.userId !== message.userId) {
+      if (current) leave({ status: 'starting' });
       else storage.clear();
       void retry();
     }
   }
+
+  /** A page in the back/forward cache is told nothing: whoever it shows may have signed out since. */
+  function shownAgain({ persisted }: PageTransitionEvent): void {
+    if (!persisted || !started) return;
+    const isSignedOut = store.get().auth.status === 'signed-out';
+    const mayBe = options.mayBeSignedIn?.();
+    if (mayBe === false) {
+      if (!isSignedOut) end('other-tab');
+    } else if (current) {
+      // Hidden before anything of it is painted, and shown as it was once it is known to be theirs.
+      store.set((state) => ({ ...state, auth: { status: 'starting' } }));
+      void recheck();
+    } else if (!isSignedOut || mayBe) void retry();
+  }
+  globalThis.addEventListener?.('pageshow', shownAgain);
 
   return {
     store,
@@ -433,6 +457,7 @@ export function createUnstale<S extends Selection, U>(options: UnstaleOptions<S,
     setUi: (change) => store.set((state) => ({ ...state, ui: { ...state.ui, ...change } })),
 
     close: () => {
+      globalThis.removeEventListener?.('pageshow', shownAgain);
       paid();
       renewal?.close();
       channel.close();
