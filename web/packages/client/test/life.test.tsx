@@ -239,6 +239,24 @@ describe('a socket that the server closed for cause', () => {
   });
 });
 
+describe('a user who signs in once more, in another tab', () => {
+  it('is told there by the session that they now have, of what was missed too', async () => {
+    const app = makeApp();
+    app.start();
+    const session = await signedIn(app);
+    await vi.waitFor(() => expect(FakeSocket.opened).toHaveLength(1));
+    const [mine] = FakeSocket.opened;
+    mine?.greet('p1');
+    const other = makeApp();
+    await other.signIn(async () => {});
+    // One of the other tab, and a new one of this.
+    await vi.waitFor(() => expect(FakeSocket.opened).toHaveLength(3));
+    expect(mine?.readyState).toBe(FakeSocket.CLOSED);
+    expect(new URL(FakeSocket.last.url).searchParams.get('since')).toBe('p1');
+    expect(app.store.get().auth).toMatchObject({ session: { id: session.id } });
+  });
+});
+
 describe('a server that cannot say for a while who is signed in', () => {
   beforeEach(() => void vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] }));
   afterEach(() => void vi.useRealTimers());

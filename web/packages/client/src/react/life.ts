@@ -377,12 +377,16 @@ export function createUnstale<S extends Selection, U>(options: UnstaleOptions<S,
       if (auth.status !== 'signed-out') end('other-tab');
       else if (entering > 0) void retry();
     }
+    if (message.type !== 'began') return;
     // Cookies are the browser's, not the tab's: this tab now acts as whoever signed in.
-    if (message.type === 'began' && current?.userId !== message.userId) {
-      if (current) leave({ status: 'starting' });
-      else storage.clear();
-      void retry();
+    if (current?.userId === message.userId) {
+      // By another session of the server's, to which it tells what its own requests were answered with.
+      current.session.coherence.reconnect();
+      return;
     }
+    if (current) leave({ status: 'starting' });
+    else storage.clear();
+    void retry();
   }
 
   /** A page in the back/forward cache is told nothing: whoever it shows may have signed out since. */
