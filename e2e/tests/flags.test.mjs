@@ -107,6 +107,44 @@ test('a switch that an administrator throws reaches the open pages of others wit
   await analyst.context().close();
 });
 
+test('a switch reaches an open page in the client that it changed to, and after a restart of the server', async () => {
+  const page = await newPage(shared.browser, shared.url);
+  await signIn(page, ACCOUNTS.operator, { choose: false });
+  await page.goto('/choose');
+  await page.getByRole('region', { name: 'Client', exact: true }).getByRole('button', { name: /globex/i }).click();
+  await page.getByRole('button', { name: /^Client: Globex/i }).waitFor();
+  await waitForLive(page);
+  await page.waitForLoadState('networkidle');
+  const operator = await newPage(shared.browser, shared.url);
+  await signInAsOperator(operator);
+  const put = (rule) =>
+    operator.evaluate(
+      ([path, body]) =>
+        fetch(path, { method: 'PUT', headers: { 'Content-Type': 'application/json' }, body }).then(({ status }) => status),
+      ['/api/v1/admin/cache/flags/USE_CUSTOM_API_CACHE', JSON.stringify(rule)],
+    );
+  const offline = page.getByRole('button', { name: /^Connection: Offline/ });
+  for (const happens of [async () => {}, async () => {
+    await shared.server.end();
+    await shared.server.begin();
+  }]) {
+    await happens();
+    await waitForLive(page);
+    await page.waitForLoadState('networkidle');
+    assert.equal(await put({ killed: true, percentage: 100 }), 200);
+    const thrown = Date.now();
+    await offline.waitFor();
+    assert.ok(Date.now() - thrown < 1_000, `it took ${Date.now() - thrown} ms`);
+    assert.equal(await put({ percentage: 100 }), 200);
+    // No live connection told that page: it hears of it when it next asks.
+    await page.reload();
+    await waitForLive(page);
+    await page.waitForLoadState('networkidle');
+  }
+  await operator.context().close();
+  await page.context().close();
+});
+
 test('a flag is given to a share and to named users, and tells who changed it', async () => {
   const operator = await newPage(shared.browser, shared.url);
   await signInAsOperator(operator);

@@ -1,6 +1,15 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { ACCOUNTS, chooseFirstEngagement, newPage, PASSWORD, signIn } from '../support/browser.mjs';
+import {
+  ACCOUNTS,
+  chooseFirstEngagement,
+  launch,
+  newPage,
+  PASSWORD,
+  signIn,
+  waitForLive,
+  watchSockets,
+} from '../support/browser.mjs';
 import { suite } from '../support/suite.mjs';
 
 const shared = suite();
@@ -75,4 +84,100 @@ test('a wrong password is refused in words, and nothing is told about the accoun
   }
   assert.equal(messages[0], messages[1]);
   await page.context().close();
+});
+
+test('refreshing the token of several tabs closes no connection and reads nothing again', async () => {
+  const page = await newPage(shared.browser, shared.url);
+  await watchSockets(page.context());
+  await signIn(page, ACCOUNTS.acmeAnalyst);
+  const pages = [page, await page.context().newPage(), await page.context().newPage()];
+  for (const each of pages) {
+    await each.goto('/flows');
+    await waitForLive(each);
+    await each.waitForLoadState('networkidle');
+    await each.evaluate(() => {
+      window.socketsBefore = [...window.liveSockets];
+    });
+  }
+  const asked = [];
+  page.context().on('request', (request) => asked.push(new URL(request.url()).pathname));
+  for (const each of pages) {
+    const refresh = () => fetch('/api/v1/auth/refresh', { method: 'POST' }).then(({ status }) => status);
+    assert.equal(await each.evaluate(refresh), 200);
+  }
+  await page.waitForTimeout(1_000);
+  assert.deepEqual(asked, pages.map(() => '/api/v1/auth/refresh'));
+  for (const each of pages) {
+    const same = () => window.socketsBefore.every((socket) => window.liveSockets.has(socket));
+    assert.ok(await each.evaluate(same), 'a socket was closed');
+  }
+  await page.context().close();
+});
+
+test('a token is refreshed when it is due, by one of several tabs, and by whoever finds it expired', async () => {
+  const page = await newPage(shared.browser, shared.url);
+  await signIn(page, ACCOUNTS.acmeAnalyst);
+  const other = await page.context().newPage();
+  await other.goto('/flows');
+  await other.getByRole('heading', { name: 'Discovery flows' }).waitFor();
+  const refreshes = [];
+  page.context().on('request', (request) => request.url().endsWith('/auth/refresh') && refreshes.push(request));
+
+  // Due since 1970, and somebody comes back to both.
+  await page.context().addCookies([{ name: 'platform_signed_in', value: '1', url: shared.url }]);
+  for (const each of [page, other]) await each.evaluate(() => void window.dispatchEvent(new Event('focus')));
+  const due = async () =>
+    Number((await page.context().cookies()).find(({ name }) => name === 'platform_signed_in')?.value) * 1000;
+  const until = Date.now() + 5_000;
+  while ((await due()) < Date.now() && Date.now() < until) await page.waitForTimeout(50);
+  assert.ok((await due()) > Date.now(), 'it was not refreshed');
+  assert.equal(refreshes.length, 1);
+
+  // As if it had expired: nothing is let in until it is refreshed.
+  let isExpired = true;
+  await page.route('**/api/v1/**', (route) => {
+    if (route.request().url().endsWith('/auth/refresh')) isExpired = false;
+    return isExpired ? route.fulfill({ status: 401, json: {} }) : route.continue();
+  });
+  await page.getByRole('link', { name: 'Data import' }).click();
+  await page.getByRole('heading', { name: 'Data import' }).waitFor();
+  await page.getByRole('link', { name: 'Asset inventory' }).click();
+  await page.getByRole('heading', { name: 'Asset inventory' }).waitFor();
+  await page.waitForLoadState('networkidle');
+  assert.equal(isExpired, false);
+  assert.equal(await page.getByRole('heading', { name: 'Sign in' }).count(), 0);
+  await page.context().close();
+});
+
+test('a page in the back/forward cache shows nothing of a session that ended meanwhile', async () => {
+  const browser = await launch({ ignoreDefaultArgs: ['--disable-back-forward-cache'] });
+  try {
+    const page = await newPage(browser, shared.url);
+    await page.addInitScript(() => {
+      window.addEventListener('pageshow', (event) => {
+        window.restored = event.persisted;
+        requestAnimationFrame(() => {
+          window.firstFrame = document.body.innerText;
+        });
+      });
+    });
+    await signIn(page, ACCOUNTS.acmeAnalyst);
+    await page.goto('/flows');
+    await page.getByRole('heading', { name: 'Discovery flows' }).waitFor();
+    await waitForLive(page);
+    await page.goto('/favicon.svg');
+    // Without a message, which would take the page out of the cache; and with the cookies, so that the server is asked.
+    const cookies = await page.context().cookies();
+    const ended = await page.context().request.post('/api/v1/auth/logout', { headers: { Origin: shared.url } });
+    assert.equal(ended.status(), 204);
+    await page.context().addCookies(cookies);
+    await page.goBack({ waitUntil: 'commit' });
+    await page.getByRole('heading', { name: 'Sign in' }).waitFor();
+    assert.equal(await page.evaluate(() => window.restored), true, 'the page was not kept: something of it forbids it');
+    const first = await page.evaluate(() => window.firstFrame);
+    assert.ok(!first.includes('Discovery flows'), `its first frame shows: ${first}`);
+    assert.equal(await page.evaluate(() => sessionStorage.length), 0);
+  } finally {
+    await browser.close();
+  }
 });
