@@ -286,11 +286,9 @@ export function createUnstale<S extends Selection, U>(options: UnstaleOptions<S,
   /** Enters the tenant the tab had, else the user's own choice. */
   async function enter(mayGoOn = false): Promise<void> {
     entering += 1;
-    try {
-      await enterNow(mayGoOn);
-    } finally {
+    await enterNow(mayGoOn).finally(() => {
       entering -= 1;
-    }
+    });
   }
 
   async function enterNow(mayGoOn: boolean): Promise<void> {

@@ -30,31 +30,25 @@ const LOOK_EVERY_MS = 30_000;
 /** However wrong the clock of this computer is, what was just renewed is not due. */
 const RENEWED_APART_MS_MIN = 60_000;
 const ANSWER_MS_MAX = 10_000;
-const WAKES = ['online', 'pageshow', 'focus'] as const;
+const WAKES = ['online', 'pageshow', 'focus', 'visibilitychange'];
 
 export function createRenewal({ name, send, dueAt, onDue }: RenewalOptions): Renewal {
   let attempt: Promise<string> | undefined;
-  let renewedAt: number | undefined;
+  let renewedAt = 0;
 
   async function exchange(): Promise<string> {
-    const late = new AbortController();
-    const timer = setTimeout(
-      () => late.abort(new DOMException('The renewal was not answered', 'TimeoutError')),
-      ANSWER_MS_MAX,
-    );
     try {
-      const userId = await send(late.signal);
+      const userId = await send(AbortSignal.timeout(ANSWER_MS_MAX));
       renewedAt = Date.now();
       return userId;
     } finally {
-      clearTimeout(timer);
       attempt = undefined;
     }
   }
 
   function isDue(): boolean {
     const at = dueAt();
-    const wasJustRenewed = renewedAt !== undefined && Math.abs(Date.now() - renewedAt) < RENEWED_APART_MS_MIN;
+    const wasJustRenewed = Math.abs(Date.now() - renewedAt) < RENEWED_APART_MS_MIN;
     return at !== undefined && Date.now() >= at && !wasJustRenewed;
   }
 
@@ -74,12 +68,8 @@ export function createRenewal({ name, send, dueAt, onDue }: RenewalOptions): Ren
       if (isDue()) await onDue();
     }).catch(() => {});
   };
-  const wake = (): void => {
-    if (globalThis.document?.visibilityState !== 'hidden') look();
-  };
   const timer = setInterval(look, LOOK_EVERY_MS);
-  for (const event of WAKES) globalThis.addEventListener?.(event, wake);
-  globalThis.document?.addEventListener('visibilitychange', wake);
+  for (const event of WAKES) globalThis.addEventListener?.(event, look);
 
   return {
     now: () => {
@@ -89,8 +79,7 @@ export function createRenewal({ name, send, dueAt, onDue }: RenewalOptions): Ren
     look,
     close: () => {
       clearInterval(timer);
-      for (const event of WAKES) globalThis.removeEventListener?.(event, wake);
-      globalThis.document?.removeEventListener('visibilitychange', wake);
+      for (const event of WAKES) globalThis.removeEventListener?.(event, look);
     },
   };
 }
