@@ -6,6 +6,7 @@ let asked: string[];
 let sockets: Socket[];
 let client: string;
 let flagsStatus: number;
+let switchedOff: string[];
 
 class Socket extends EventTarget {
   static CONNECTING = 0;
@@ -40,7 +41,7 @@ function serve(request: Request, body: string): Response {
   const { pathname } = new URL(request.url);
   if (pathname.startsWith('/ofrep')) {
     asked.push(request.headers.get('X-Client-Account-Id') ?? 'none');
-    return json({ flags: [] }, flagsStatus);
+    return json({ flags: switchedOff.map((key) => ({ key, value: false, reason: 'STATIC' })) }, flagsStatus);
   }
   const one = (path: string): unknown => {
     if (path.endsWith('/start')) return { engagement_id: 'e1' };
@@ -81,6 +82,7 @@ beforeEach(async () => {
   sockets = [];
   client = 'c1';
   flagsStatus = 200;
+  switchedOff = [];
   vi.resetModules();
   vi.stubGlobal('fetch', async (input: string | Request, init: RequestInit = {}) => {
     const request = new Request(typeof input === 'string' ? new URL(input, location.href) : input, init);
@@ -132,5 +134,16 @@ describe('a session asks for its flags', () => {
     flagsStatus = 200;
     await vi.advanceTimersByTimeAsync(1_000);
     await vi.waitFor(() => expect(asked).toHaveLength(3));
+  });
+
+  it('and forgets what is kept for reading offline when that is switched off', async () => {
+    const offline = () => sessionStorage.getItem('unstale-migrate:offline');
+    sessionStorage.setItem('unstale-migrate:offline', 'u1');
+    last().push({ type: 'resync', reason: 'unknown', position: 'p9' });
+    await vi.waitFor(() => expect(asked).toHaveLength(2));
+    expect(offline()).toBe('u1');
+    switchedOff = ['ENABLE_OFFLINE_READING'];
+    last().push({ type: 'resync', reason: 'unknown', position: 'p10' });
+    await vi.waitFor(() => expect(offline()).toBeNull());
   });
 });

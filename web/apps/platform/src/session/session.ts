@@ -13,7 +13,7 @@ import { getStanding, getStart } from '../api/reads';
 import type { LoginResult, Standing, Start, UserDefaults } from '../api/types';
 import { EngagementOfPage } from './engagement';
 import { flags } from './flags';
-import { forgetShell, keepShell, offlineUser, wantOffline } from './offline';
+import { forgetShell, isOfflineWanted, keepShell, offlineUser, wantOffline } from './offline';
 
 /**
  * What the platform adds to the life of a session: how one signs in, who is asking, and which engagement a tab is
@@ -190,6 +190,10 @@ export function watchSession(): void {
     if (cached === flags.get('USE_CUSTOM_API_CACHE')) return;
     cached = flags.get('USE_CUSTOM_API_CACHE');
     if (store.get().auth.status === 'signed-in') void unstale.restart();
+  });
+  flags.subscribe(() => {
+    // Switched off, it goes, with what was kept; a switch that is merely not known is on.
+    if (isOfflineWanted() && !flags.get('ENABLE_OFFLINE_READING')) void setOffline(false);
   });
 }
 

@@ -8,7 +8,7 @@ import {
   IconSun,
 } from '@tabler/icons-react';
 import { useStore } from '@unstale/client/react';
-import { useState } from 'react';
+import { useReducer } from 'react';
 import { Link } from 'react-router';
 import { useUserContext } from '../api/queries';
 import { listOwnClients } from '../api/reads';
@@ -85,11 +85,12 @@ function ChoiceItem() {
 /** Off by default: what one reads is then kept on this device, sealed, until one signs out. */
 function OfflineItem() {
   const allowed = useStore(flags.store, ({ ENABLE_OFFLINE_READING }) => ENABLE_OFFLINE_READING);
-  const [wanted, setWanted] = useState(isOfflineWanted);
+  const [, lookAgain] = useReducer((times: number) => times + 1, 0);
+  const wanted = isOfflineWanted();
   if (!allowed || !isOfflineSupported()) return null;
   const toggle = async () => {
     await setOffline(!wanted);
-    setWanted(!wanted);
+    lookAgain();
     announce(
       wanted
         ? 'Nothing is kept for reading offline any more.'
