@@ -406,6 +406,18 @@ describe('the end of a session', () => {
     await expectNothingSurvives({ secrets: ['secret of acme'], sessions: [session] });
   });
 
+  it('comes although the server says nothing', async () => {
+    const { app } = await shown();
+    vi.useFakeTimers({ toFake: ['setTimeout'] });
+    const ended = app.endSession(() => new Promise(() => {}));
+    await act(() => vi.advanceTimersByTimeAsync(4_999));
+    expect(app.store.get().auth.status).toBe('signed-in');
+    await act(() => vi.advanceTimersByTimeAsync(1));
+    await ended;
+    vi.useRealTimers();
+    expect(app.store.get().auth).toEqual({ status: 'signed-out', reason: 'signed-out' });
+  });
+
   it('ends it in the other tabs', async () => {
     const other = makeApp();
     other.start();

@@ -130,6 +130,9 @@ export interface Unstale<S extends Selection = Selection, U = unknown> {
   close(): void;
 }
 
+/** Whoever signs out does not wait longer for a server that says nothing. */
+const TELL_MS_MAX = 5_000;
+
 export function createUnstale<S extends Selection, U>(options: UnstaleOptions<S, U>): Unstale<S, U> {
   const { name, baseUrl, identify } = options;
   const store = createStore<UnstaleState<S, U>>({
@@ -427,7 +430,8 @@ export function createUnstale<S extends Selection, U>(options: UnstaleOptions<S,
     endSession: async (tell) => {
       running()?.coherence.close();
       try {
-        await tell?.(plainApi());
+        const late = new Promise((resolve) => setTimeout(resolve, TELL_MS_MAX));
+        await Promise.race([tell?.(plainApi()), late]);
       } finally {
         // Also when the server could not be told: what this browser holds goes in any case.
         end('signed-out');
