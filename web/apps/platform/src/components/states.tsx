@@ -57,9 +57,10 @@ export function NotFound({ isPage = false }: { isPage?: boolean }) {
   );
 }
 
-export function Forbidden({ detail }: { detail?: string | undefined }) {
+export function Forbidden({ detail, isPage = false }: { detail?: string | undefined; isPage?: boolean }) {
   return (
     <Notice
+      isPage={isPage}
       icon={<IconLock size={26} />}
       title="You may not see this page"
       color="yellow"
@@ -75,11 +76,18 @@ export function Forbidden({ detail }: { detail?: string | undefined }) {
   );
 }
 
-export function Failure({ error, onRetry }: { error: unknown; onRetry?: () => void }) {
-  if (isApiError(error, 403)) return <Forbidden detail={error.detail} />;
-  if (isApiError(error, 404)) return <NotFound />;
+interface FailureProps {
+  error: unknown;
+  onRetry?: () => void;
+  isPage?: boolean;
+}
+
+export function Failure({ error, onRetry, isPage = false }: FailureProps) {
+  if (isApiError(error, 403)) return <Forbidden detail={error.detail} isPage={isPage} />;
+  if (isApiError(error, 404)) return <NotFound isPage={isPage} />;
   return (
     <Notice
+      isPage={isPage}
       icon={<IconAlertTriangle size={26} />}
       title={isApiError(error) ? error.title : 'Something went wrong'}
       color="red"
