@@ -172,6 +172,11 @@ impl Entry {
         &self.body.words()[text..text + usize::from(self.tag_count)]
     }
 
+    /// What it is known to reflect, as a place in the log.
+    pub(crate) fn position(&self) -> Position {
+        Position { partition: self.partition(), epoch: self.epoch, sequence: self.base() }
+    }
+
     pub(crate) fn base(&self) -> Sequence {
         Sequence(self.base.load(Relaxed))
     }

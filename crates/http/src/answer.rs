@@ -207,7 +207,8 @@ impl Asked {
             response.headers_mut().insert(X_CACHE_MISSES, number(misses));
         }
         if self.wanted == Some(Wanted::Head) {
-            response = beheaded(response);
+            // To an origin it was a HEAD: its bytes are not there to be counted.
+            response = if self.is_origin { response.map(|_| CacheBody::empty()) } else { beheaded(response) };
         }
         let known = self.tenant(shared).zip(fetched).filter(|_| is_data(response.status()));
         if let Some((tenant, fetched)) = known {

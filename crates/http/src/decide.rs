@@ -99,6 +99,13 @@ pub enum NotStoredReason {
     BadGroups,
 }
 
+impl NotStoredReason {
+    /// Whether the origin has said that nobody, or no other, may have what it answers with.
+    pub(crate) fn is_of_origin(self) -> bool {
+        matches!(self, Self::NoStore | Self::Private | Self::SetCookie | Self::VaryAny | Self::Authorization)
+    }
+}
+
 macro_rules! reasons {
     ($type:ident: $($variant:ident => $text:literal),* $(,)?) => {
         impl $type {

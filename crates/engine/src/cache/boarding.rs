@@ -52,7 +52,7 @@ impl Cache {
         for _ in 0..JOINS_MAX {
             match self.shared.board(key.raw(), &known_tags, &required, share) {
                 Seat::Lead(lead) => {
-                    let load = loading(load, old.as_ref());
+                    let load = self.loading(load, old.as_ref().map(|old| old.entry.clone()));
                     let (outcome, spared) = self.lead(key, policy, &accept, lead, required, errand, load).await;
                     return self.landed(key.raw(), outcome, verdict, old, &accept, spared);
                 }
@@ -85,7 +85,7 @@ impl Cache {
             }
         }
         let lead = self.shared.alone(key.raw());
-        let load = loading(load, old.as_ref());
+        let load = self.loading(load, old.as_ref().map(|old| old.entry.clone()));
         let (outcome, _) = self.lead(key, policy, &accept, lead, required, Errand::alone(share), load).await;
         self.landed(key.raw(), outcome, verdict, old, &accept, false)
     }
@@ -136,8 +136,7 @@ impl Cache {
             return old.release_refresh();
         };
         let (this, key, policy) = (self.clone(), key.clone(), *policy);
-        let found = old.clone();
-        let load = move || load(Cached::of(found));
+        let load = self.loading(load, Some(old.clone()));
         tokio::spawn(async move {
             // Nobody waits who could refuse anything: whatever lives longer will do.
             let (outcome, _) = this.lead(&key, &policy, &Anything, lead, required, errand, load).await;
@@ -149,6 +148,22 @@ impl Cache {
             }
             drop(one_of_few);
         });
+    }
+
+    /// A load that is told what was found instead of an answer.
+    fn loading<V: Cacheable, L>(
+        &self,
+        load: impl FnOnce(Option<Cached<V>>) -> L + Send + 'static,
+        found: Option<Arc<Entry>>,
+    ) -> impl FnOnce() -> L + Send + 'static {
+        let shared = self.shared.clone();
+        // Judged when the load begins, after its base was captured: what has changed up to there is known by then.
+        move || {
+            load(found.and_then(|entry| {
+                let is_outdated = !shared.stands(entry.position(), entry.tags());
+                Cached::found(entry, is_outdated)
+            }))
+        }
     }
 
     /// Runs the load in a task of its own and waits for it. Says whether another node spared it.
@@ -176,15 +191,6 @@ impl Cache {
             async move { shared.fly(&key, (&policy, &accept), lead, required, &errand, async { load().await }).await };
         tokio::spawn(flight.instrument(span)).await.unwrap_or((Outcome::Aborted, false))
     }
-}
-
-/// A load that is told what was found instead of an answer.
-fn loading<V: Cacheable, L>(
-    load: impl FnOnce(Option<Cached<V>>) -> L + Send + 'static,
-    old: Option<&Old>,
-) -> impl FnOnce() -> L + Send + 'static {
-    let found = old.map(|old| old.entry.clone());
-    move || load(found.and_then(Cached::of))
 }
 
 impl Shared {

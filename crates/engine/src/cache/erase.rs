@@ -22,7 +22,7 @@ use super::{Cache, InvalidateError, Invalidation, Shared};
 use crate::{
     entry::Entry,
     key::RawKey,
-    position::{Position, PositionSet},
+    position::PositionSet,
     scope::erasure,
     sealing::SubjectKeyError,
     store::{Record, Seal},
@@ -199,7 +199,7 @@ impl Shared {
     /// Whether an entry is about somebody, invalid, and older than an erasure: then no policy makes it fit to be served, be
     /// it as stale or because a load failed.
     pub(super) fn is_erased(&self, entry: &Entry) -> bool {
-        let base = Position { partition: entry.partition(), epoch: entry.epoch, sequence: entry.base() };
+        let base = entry.position();
         is_about_people(entry) && !self.stands(base, &[erasure().id()]) && !self.stands(base, entry.tags())
     }
 
@@ -285,7 +285,7 @@ impl Shared {
     }
 
     fn is_valid_entry(&self, entry: &Entry) -> bool {
-        let base = Position { partition: entry.partition(), epoch: entry.epoch, sequence: entry.base() };
+        let base = entry.position();
         self.stands(base, entry.tags())
     }
 

@@ -70,7 +70,7 @@ impl<V> Fetched<V> {
     /// The position that the value is known to reflect: every record of the log that concerns it and is newer makes
     /// it out of date. Captured before its load, and since raised where the rule has shown it valid beyond that.
     pub fn base(&self) -> Position {
-        Position { partition: self.entry.partition(), epoch: self.entry.epoch, sequence: self.entry.base() }
+        self.entry.position()
     }
 
     /// When it was loaded.
@@ -94,18 +94,31 @@ impl<V: Cacheable + fmt::Debug> fmt::Debug for Fetched<V> {
 /// A value shared with the cache. Cheap to clone; it stays as it is, whatever becomes of its entry.
 pub struct Cached<V> {
     entry: Arc<Entry>,
+    is_outdated: bool,
     value: PhantomData<fn() -> V>,
 }
 
 impl<V: Cacheable> Cached<V> {
     /// The value of an entry, if it is one of this type and not an absence.
     pub(super) fn of(entry: Arc<Entry>) -> Option<Self> {
+        Self::found(entry, false)
+    }
+
+    /// The same, for a load that begins now.
+    pub(super) fn found(entry: Arc<Entry>, is_outdated: bool) -> Option<Self> {
         let present = entry.value::<V>().is_some_and(Option::is_some);
-        present.then_some(Self { entry, value: PhantomData })
+        present.then_some(Self { entry, is_outdated, value: PhantomData })
     }
 }
 
 impl<V> Cached<V> {
+    /// Of what a load is given: whether something that it was made of had changed, or may have, when the load began. What the
+    /// load brings counts as of its beginning: it may bring this value again only if its source says that it is the same,
+    /// and not because nothing speaks against it.
+    pub fn is_outdated(&self) -> bool {
+        self.is_outdated
+    }
+
     /// Whether both are the value of one load.
     pub fn is_same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.entry, &other.entry)
@@ -122,7 +135,7 @@ impl<V: Cacheable> Deref for Cached<V> {
 
 impl<V> Clone for Cached<V> {
     fn clone(&self) -> Self {
-        Self { entry: self.entry.clone(), value: PhantomData }
+        Self { entry: self.entry.clone(), is_outdated: self.is_outdated, value: PhantomData }
     }
 }
 

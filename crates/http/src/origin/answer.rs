@@ -161,7 +161,8 @@ impl Asked {
     ) -> Response<CacheBody<B>> {
         let response = if response.headers().contains_key(header::ETAG) {
             self.conditioned(response)
-        } else if self.deserves_validator(&response, shared) {
+        } else if self.wanted != Some(Wanted::Head) && self.deserves_validator(&response, shared) {
+            // Of a HEAD the origin has sent no bytes that could be told apart.
             self.validated(shared, response).await
         } else {
             response

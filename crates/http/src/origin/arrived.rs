@@ -5,7 +5,7 @@ use std::{sync::atomic::Ordering::Relaxed, time::Duration};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, Uri, header};
 use http_body::Body;
-use unstale::{Loaded, Tag};
+use unstale::{Cached, Loaded, Tag};
 
 use super::{
     asking::{Asking, validators},
@@ -65,7 +65,7 @@ impl Arrived<'_> {
         &self,
         response: Response<B>,
         asking: Asking,
-        old: Option<&StoredResponse>,
+        old: Option<&Cached<StoredResponse>>,
     ) -> Brought<B> {
         let (head, body) = response.into_parts();
         let status = head.status;
@@ -80,6 +80,12 @@ impl Arrived<'_> {
         }
         if seeker.asked.wanted == Some(Wanted::Head) {
             let same = old.filter(|old| old.origin().is_some_and(|kept| kept.part.is_none() && kept.status == status));
+            // What a write has declared wrong is not right because nothing speaks against it.
+            let is_told = |old: &Cached<StoredResponse>| {
+                let etag = validators(old);
+                etag.strong().is_some_and(|etag| head.headers.get(header::ETAG) == Some(etag))
+            };
+            let same = same.filter(|old| !old.is_outdated() || is_told(old));
             if let Some(old) = same.filter(|old| update::is_of_same(described(old), &head.headers)) {
                 return self.freshened(old, &head.headers);
             }

@@ -23,7 +23,12 @@ pub(super) enum Asking {
 pub(super) fn asking(seeker: &Seeker, request: &mut HeaderMap, old: Option<Cached<StoredResponse>>) -> Asking {
     let Some(old) = old else { return Asking::Anew };
     let Some(kept) = old.origin() else { return Asking::Anew };
-    let validators = validators(&old);
+    let mut validators = validators(&old);
+    if old.is_outdated() {
+        // A date is too coarse to tell what was written within its second (RFC 9110, 8.8.2.2), and a weak tag says that
+        // it is as good: of what a write has declared wrong, only the very same bytes are still right.
+        validators = Validators { etag: validators.strong().cloned(), last_modified: None };
+    }
     match kept.part {
         None if validators.is_any() && seeker.asked.wanted == Some(Wanted::Get) => {
             validators.ask(request);

@@ -195,7 +195,7 @@ where
     };
     let delay = seeker.shared.cache.now().since(sent_at).as_secs();
     let arrived = Arrived { seeker: &seeker, target, at: now(&seeker.shared), delay };
-    let brought = arrived.read(response, asking, old.as_deref()).await;
+    let brought = arrived.read(response, asking, old.as_ref()).await;
     match brought {
         Brought::Kept(loaded) => {
             if let Some(digest) = variant {
@@ -204,6 +204,11 @@ where
             Ok(*loaded)
         }
         Brought::Passed(response, reason, tags) => {
+            if old.is_some() && reason.is_of_origin() {
+                // Its word is about what is stored, too (RFC 9111, 4.3.4): others are not to go on having that.
+                let removed = seeker.shared.cache.remove(&seeker.key(variant)).await;
+                removed.unwrap_or_else(|error| tracing::debug!(%error, "a response that may not be kept stays stored"));
+            }
             handover.put(Handed::Response(Box::new(*response), reason));
             Ok(seeker.look_up.based(Loaded::absent().declined(), tags))
         }

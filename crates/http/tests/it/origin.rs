@@ -249,6 +249,79 @@ async fn a_head_is_answered_from_a_get_and_is_a_head_to_the_service() {
     assert_eq!(seen(&script.get(&[]).await), ("HIT", 200, "body"), "the head has freshened it");
 }
 
+/// Of a head alone nothing is known of the bytes: not how many there are, and not whether they are others than before.
+#[tokio::test]
+async fn a_head_gets_no_validator_and_no_length_that_its_service_did_not_give() {
+    let head = || (200, vec![("content-type", "application/json")], "");
+    let script = Script::public(vec![head(), head()]).await;
+    let first = script.send("HEAD", &[]).await;
+    assert_eq!((first.header("etag"), first.header("content-length")), ("", ""));
+    let again = script.send("HEAD", &[("if-none-match", "*")]).await;
+    assert_eq!(again.status.as_u16(), 200);
+}
+
+/// What was declared wrong is right again only if its service says that it is the very same.
+#[tokio::test]
+async fn what_a_write_declared_wrong_is_not_confirmed_by_what_says_nothing_of_it() {
+    const TIME: (&str, &str) = ("last-modified", "Sun, 22 Nov 2026 05:00:00 GMT");
+    let old = |more: &[(&'static str, &'static str)]| line("max-age=60", more, "open1");
+    let new = || line("max-age=60", &[], "done1");
+    let head = |more: Vec<(&'static str, &'static str)>| {
+        let told = [("cache-control", "max-age=60"), ("content-length", "5")];
+        (200, told.into_iter().chain(more).collect(), "")
+    };
+    let put = || (204, vec![], "");
+
+    // A head of the same length, and one of the same second.
+    for told in [vec![], vec![TIME]] {
+        let script = Script::public(vec![old(&told), put(), head(told), new()]).await;
+        script.get(&[]).await;
+        script.send("PUT", &[]).await;
+        script.send("HEAD", &[]).await;
+        assert_eq!(script.get(&[]).await.body, "done1");
+    }
+    // A date does not tell what was written within its second: it is not asked by.
+    let script = Script::public(vec![old(&[TIME]), put(), new()]).await;
+    script.get(&[]).await;
+    script.send("PUT", &[]).await;
+    assert_eq!(script.get(&[]).await.body, "done1");
+    let asked = script.asked.lock().unwrap().last().unwrap().headers.clone();
+    assert!(!asked.contains_key("if-modified-since"), "{asked:?}");
+
+    // A strong tag is a word for the bytes.
+    for tag in ["\"v1\"", "W/\"v1\""] {
+        let etag = [("etag", tag)];
+        let is_strong = !tag.starts_with('W');
+        let answer = if is_strong { (304, vec![], "") } else { new() };
+        let script = Script::public(vec![old(&etag), put(), answer]).await;
+        script.get(&[]).await;
+        script.send("PUT", &[]).await;
+        assert_eq!(script.get(&[]).await.body, if is_strong { "open1" } else { "done1" });
+        let asked = script.asked.lock().unwrap().last().unwrap().headers.clone();
+        assert_eq!(asked.contains_key("if-none-match"), is_strong);
+    }
+    let etag = ("etag", "\"v1\"");
+    let script = Script::public(vec![old(&[etag]), put(), head(vec![etag])]).await;
+    script.get(&[]).await;
+    script.send("PUT", &[]).await;
+    script.send("HEAD", &[]).await;
+    assert_eq!(seen(&script.get(&[]).await), ("HIT", 200, "open1"), "its tag says that nothing has changed");
+}
+
+#[tokio::test]
+async fn what_may_not_be_kept_any_more_is_not_given_to_others_either() {
+    for forbids in ["private", "no-store"] {
+        let told = || vec![("cache-control", forbids)];
+        for answer in [(304, told(), ""), (200, told(), "mine")] {
+            let fresh = line("max-age=60", &[("etag", "\"v1\"")], "all's");
+            let script = Script::public(vec![fresh, answer, line("max-age=60", &[], "again")]).await;
+            script.get(&[]).await;
+            script.get(&[("cache-control", "no-cache")]).await;
+            assert_eq!(script.get(&[]).await.body, "again", "{forbids}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn parts_are_served_from_the_whole_and_from_larger_parts() {
     let script = Script::public(vec![line("max-age=60", &[("etag", "\"v1\"")], "0123456789")]).await;
