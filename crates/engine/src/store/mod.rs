@@ -72,7 +72,7 @@ pub enum LogPage {
 }
 
 /// An entry as stores hold it: everything needed to judge it, and its bytes.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct StoredEntry {
     /// The position captured before its load.
     pub base: Position,
@@ -98,6 +98,27 @@ pub struct StoredEntry {
     pub is_sensitive: bool,
     /// Whether the value is as it was encoded.
     pub seal: Seal,
+}
+
+/// Without the value, which may be about somebody and in clear: only how long it is.
+impl fmt::Debug for StoredEntry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { base, tags, has_tenant_tags, loaded_at, load_ms, expires_at, dead_at, schema, .. } = self;
+        f.debug_struct("StoredEntry")
+            .field("base", base)
+            .field("tags", tags)
+            .field("has_tenant_tags", has_tenant_tags)
+            .field("loaded_at", loaded_at)
+            .field("load_ms", load_ms)
+            .field("expires_at", expires_at)
+            .field("dead_at", dead_at)
+            .field("schema", schema)
+            .field("value_bytes", &self.value.as_ref().map(Bytes::len))
+            .field("subjects", &self.subjects)
+            .field("is_sensitive", &self.is_sensitive)
+            .field("seal", &self.seal)
+            .finish()
+    }
 }
 
 /// What was done to an entry's value on its way.

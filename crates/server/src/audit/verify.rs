@@ -129,14 +129,16 @@ impl AuditTrail {
         let mut walk = Walk::from(head);
         let mut noted: HashMap<u64, Hash> =
             expected.iter().filter(|(number, _)| **number > head.pruned).map(|(number, mac)| (*number, *mac)).collect();
-        let mut after = i64::MIN;
-        loop {
-            let sql =
-                format!("SELECT {COLUMNS} FROM cache_audit WHERE tenant = $1 AND number > $2 ORDER BY number LIMIT $3");
-            let values = [tenant.into(), after.into(), signed(ROWS_MAX).into()];
+        // All there are: whoever invents a record may give it any number.
+        let mut next = Some(i64::MIN);
+        while let Some(from) = next {
+            let sql = format!(
+                "SELECT {COLUMNS} FROM cache_audit WHERE tenant = $1 AND number >= $2 ORDER BY number LIMIT $3"
+            );
+            let values = [tenant.into(), from.into(), signed(ROWS_MAX).into()];
             let rows = transaction.query_all_raw(statement(transaction, sql, values)).await?;
             for row in &rows {
-                after = row.try_get("", "number")?;
+                next = row.try_get::<i64>("", "number")?.checked_add(1);
                 let row = read_row(row)?;
                 report.records += 1;
                 if fault.is_none() {

@@ -107,13 +107,16 @@ async fn removed_inserted_and_moved_records_are_found(database: TestDatabase) {
     only(&found_after(&world, &swapped).await, "acme", &Fault::Altered { number: 2 });
     let columns = "at_ms, principal, agent, operation, outcome, entity, key, subject, status, trace_id, position, \
                    detail, times, spool, spool_number, mac";
-    let copied = |from: &str, to: u32| {
+    let copied = |from: &str, to: i64| {
         format!(
             "INSERT INTO cache_audit (tenant, number, {columns}) SELECT 'acme', {to}, {columns} FROM cache_audit \
              WHERE tenant = '{from}' AND number = 5"
         )
     };
     only(&found_after(&world, &copied("acme", 6)).await, "acme", &Fault::Altered { number: 6 });
+    for beside in [i64::MIN, -1, 0] {
+        only(&found_after(&world, &copied("acme", beside)).await, "acme", &Fault::Altered { number: 0 });
+    }
     let anothers = format!("DELETE FROM cache_audit WHERE {acme} AND number = 5;{}", copied("globex", 5));
     only(&found_after(&world, &anothers).await, "acme", &Fault::Altered { number: 5 });
 }
