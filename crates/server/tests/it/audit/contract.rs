@@ -116,7 +116,9 @@ async fn what_a_run_leaves_is_shipped_by_the_next_once(database: TestDatabase) {
     assert!(audit.flush(LIMIT).await);
     audit.record(Class::Mutation, &done("acme", "left")).await.unwrap();
     let open = audit.begin(Class::Mutation, &[done("acme", "open")]).await.unwrap();
-    // As if the process were killed now: a copy of its folder, with nobody to hold its lock.
+    // As if the process were killed now: it reaches the database no more, and a copy of its folder has nobody to hold its lock.
+    pool.close().await.unwrap();
+    let pool = database.open().await;
     let after = Folder::new();
     for spool in std::fs::read_dir(folder.path()).unwrap() {
         let spool = spool.unwrap().path();
