@@ -203,7 +203,11 @@ impl Faults {
             return self.add(&at, message.to_owned());
         }
         self.within(&at, "ttl_seconds", settings.ttl_seconds.map(|ttl| (ttl, 1..=known.ttl_max.as_secs())));
-        let grace = |seconds: Option<u64>| seconds.map(|seconds| (seconds, 0..=GRACE_SECONDS_MAX));
+        // What the code limits the life of is told wrong by nothing but time: grace is a part of that life.
+        let life = known.ttl_max.as_secs();
+        let left = life.saturating_sub(settings.ttl_seconds.unwrap_or(life));
+        let most = if life < TTL_SECONDS_MAX { left.min(GRACE_SECONDS_MAX) } else { GRACE_SECONDS_MAX };
+        let grace = |seconds: Option<u64>| seconds.map(|seconds| (seconds, 0..=most));
         self.within(&at, "grace_seconds", grace(settings.grace_seconds));
         self.within(&at, "fail_safe_seconds", grace(settings.fail_safe_seconds));
         match settings.mode {
@@ -301,6 +305,18 @@ mod tests {
                 ("consistency.checks_per_second_max", "is 0; give a number from 1 to 1000"),
                 ("retention.hourly_days", "must be at least 2: days are added up from hours"),
             ],
+        );
+    }
+
+    #[test]
+    fn grace_does_not_lengthen_a_life_that_the_code_limits() {
+        let users = |settings: serde_json::Value| json!({ "entries": { "users": settings } });
+        check(users(json!({ "ttl_seconds": 40, "grace_seconds": 20, "fail_safe_seconds": 20 })), &[]);
+        let told = "is 21; give a number from 0 to 20";
+        check(users(json!({ "ttl_seconds": 40, "grace_seconds": 21 })), &[("entries.users.grace_seconds", told)]);
+        check(
+            users(json!({ "fail_safe_seconds": 1 })),
+            &[("entries.users.fail_safe_seconds", "is 1; give a number from 0 to 0")],
         );
     }
 
