@@ -1,7 +1,9 @@
 //! Introspection: the backend is asked who has these credentials, and its answer is remembered for a short while.
 //!
 //! # Invariants
-//! - What is remembered is found by a keyed hash of the credentials that were sent, and of nothing else.
+//! - What is remembered, and what is joined while it is asked for, is found by a keyed hash of all that the question
+//!   says: the credentials, and the host in the client's own spelling. Who somebody is at one host says nothing of
+//!   another.
 //! - An answer is used for at most the way's `max_age`, and no longer once the principal or the session that it names
 //!   was declared wrong.
 //! - Many requests with the same credentials cause one question. If it fails, all of them know; nobody queues.
@@ -16,7 +18,7 @@ use futures_util::{
     FutureExt as _,
     future::{BoxFuture, Shared},
 };
-use http::{HeaderMap, HeaderName, Request, StatusCode, header, request};
+use http::{HeaderName, HeaderValue, Request, StatusCode, header, request};
 use parking_lot::Mutex;
 use quick_cache::sync::Cache as Remembered;
 use serde_json::Value;
@@ -97,9 +99,10 @@ impl Introspection {
         })
     }
 
-    /// A hash of a request's credentials; none if it has none.
-    pub(crate) fn credentials(&self, headers: &HeaderMap) -> Option<Digest> {
-        self.known.digest(headers, &self.key)
+    /// A hash of a request's credentials and of the host that it presents them to; none if it has none.
+    pub(crate) fn credentials(&self, head: &request::Parts) -> Option<Digest> {
+        let credentials = self.known.digest(&head.headers, &self.key)?;
+        Some(self.key.digest(&[credentials.bytes(), host(head).unwrap_or_default()]))
     }
 
     /// What is remembered of credentials, and still holds. `tenant` is the one by rule, for answers that name none.
@@ -167,9 +170,8 @@ impl Introspection {
         let mut request = Request::get(self.rule.path.as_str()).body(()).expect("the path was checked");
         let headers = request.headers_mut();
         *headers = self.known.copied(&head.headers);
-        headers.insert(header::ACCEPT, http::HeaderValue::from_static("application/json"));
-        let host = head.uri.authority().and_then(|host| host.as_str().parse().ok());
-        if let Some(host) = host.or_else(|| head.headers.get(header::HOST).cloned()) {
+        headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
+        if let Some(host) = host(head).and_then(|host| HeaderValue::from_bytes(host).ok()) {
             headers.insert(header::HOST, host);
         }
         request
@@ -198,6 +200,12 @@ impl Introspection {
         tracing::warn!(way = &*self.way, path = self.rule.path, reason, "an identity could not be asked for");
         Asked::Failed
     }
+}
+
+/// The host of a request as its client has written it; the tenant by host is read from the same.
+fn host(head: &request::Parts) -> Option<&[u8]> {
+    let authority = head.uri.authority().map(|authority| authority.as_str().as_bytes());
+    authority.or_else(|| head.headers.get(header::HOST).map(HeaderValue::as_bytes))
 }
 
 /// Reads an answer; the place of what it lacks.

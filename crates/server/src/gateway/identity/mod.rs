@@ -214,7 +214,7 @@ impl Identities {
                     Look::AskKeys(token) => return self.after_keys(tokens.clone(), token, head, now),
                 },
                 Way::Introspection(introspection) => {
-                    let Some(credentials) = introspection.credentials(&head.headers) else { continue };
+                    let Some(credentials) = introspection.credentials(head) else { continue };
                     let tenant = self.tenancy.find(head);
                     match introspection.remembered(&credentials, tenant.as_ref()) {
                         Some(answer) => self.answered(&answer, tenant),

@@ -22,6 +22,27 @@ async fn a_session_that_is_declared_wrong_is_asked_for_again_at_once() {
 }
 
 #[tokio::test]
+async fn who_somebody_is_at_one_host_says_nothing_of_another() {
+    let by_host = INTROSPECTION.replace("tenant = \"client.id\"\n", "");
+    let by_host = format!("[tenant]\nhosts = {{ \"a.example\" = \"acme\", \"b.example\" = \"globex\" }}\n{by_host}");
+    for identity in [by_host.as_str(), INTROSPECTION] {
+        let world = World::start(&format!("{identity}{ROUTES}")).await;
+        world.backend.sign_in_at("a.example", "one", "ann", "acme");
+        world.backend.sign_in_at("b.example", "two", "bob", "globex");
+        let (ann, bob) = (("authorization", "Bearer one"), ("authorization", "Bearer two"));
+        assert_eq!(world.get("/shared/x", &[("host", "b.example"), bob]).await.json()["client"], "globex");
+        assert_eq!(world.get("/shared/x", &[("host", "a.example"), ann]).await.json()["client"], "acme");
+        // The backend knows her at the other host alone, and is asked: once for each way of writing the host.
+        for host in ["b.example", "B.example"] {
+            let refused = world.get("/shared/x", &[("host", host), ann]).await;
+            assert_eq!((refused.status, refused.cache()), (401, "BYPASS"), "{refused:?}");
+        }
+        assert_eq!(world.backend.calls("/me"), 4);
+        assert_eq!(world.get("/shared/x", &[("host", "a.example"), ann]).await.cache(), "HIT");
+    }
+}
+
+#[tokio::test]
 async fn a_change_of_a_principal_ends_what_was_kept_for_them_alone() {
     let world = World::start(&format!("{JWT}{ROUTES}")).await;
     let (ann, ben) = (bearer("ann", "acme", &json!({})), bearer("ben", "acme", &json!({})));

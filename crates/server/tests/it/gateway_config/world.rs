@@ -52,6 +52,8 @@ pub(super) struct Backend(Arc<Mutex<Facts>>);
 struct Facts {
     /// By token: user and client.
     sessions: HashMap<String, (String, String)>,
+    /// By token: the only host at which it is good; at any, of those that are not here.
+    hosts: HashMap<String, String>,
     versions: HashMap<String, u64>,
     calls: HashMap<String, usize>,
     is_broken: bool,
@@ -85,6 +87,12 @@ impl Backend {
         self.0.lock().unwrap().sessions.insert(token.to_owned(), (user.to_owned(), client.to_owned()));
     }
 
+    /// As [`sign_in`](Self::sign_in), where the session is good at this host alone.
+    pub(super) fn sign_in_at(&self, host: &str, token: &str, user: &str, client: &str) {
+        self.sign_in(token, user, client);
+        self.0.lock().unwrap().hosts.insert(token.to_owned(), host.to_owned());
+    }
+
     pub(super) fn sign_out(&self, token: &str) {
         self.0.lock().unwrap().sessions.remove(token);
     }
@@ -115,9 +123,14 @@ impl Backend {
     fn user(&self, headers: &HeaderMap) -> Option<(String, String)> {
         let line = headers.get("authorization")?.to_str().ok()?;
         let token = line.strip_prefix("Bearer ")?;
-        if let Some(known) = self.0.lock().unwrap().sessions.get(token) {
+        let facts = self.0.lock().unwrap();
+        if facts.hosts.get(token).is_some_and(|host| headers.get("host").is_none_or(|own| own != host.as_str())) {
+            return None;
+        }
+        if let Some(known) = facts.sessions.get(token) {
             return Some(known.clone());
         }
+        drop(facts);
         let key = jsonwebtoken::DecodingKey::from_secret(SECRET.as_bytes());
         let mut rules = jsonwebtoken::Validation::new(Algorithm::HS256);
         rules.validate_aud = false;
