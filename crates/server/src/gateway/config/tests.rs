@@ -211,6 +211,30 @@ fn identities_are_checked() {
 }
 
 #[test]
+fn nobody_shares_by_a_host_that_they_choose_themselves() {
+    let routes = "[[routes]]\npath = \"/a\"\nupstream = \"api\"\nsharing = \"tenant\"\n";
+    let text = |hosts: &str, more: &str, cache: &str| {
+        let jwt = "issuers = [\"i\"]\naudiences = [\"a\"]\nsecret_env = \"LONG\"\n";
+        let identity = format!("[[identity]]\nname = \"n\"\n[identity.jwt]\n{jwt}{more}");
+        format!("[tenant]\nhosts = {{ {hosts} }}\n{identity}{routes}{cache}")
+    };
+    let (two, cache) = ("\"a.example\" = \"a\", \"b.example\" = \"b\"", "cache = { ttl = \"1m\" }\n");
+    check(&text(two, "", cache), "7:1: identity[0] does not say the tenant", "routes[0]");
+    let good = [
+        text(two, "tenant = \"org\"\n", cache),
+        text("\"a.example\" = \"a\", \"b.example\" = \"a\"", "", cache),
+        text(two, "", ""),
+        text(two, "", cache).replace("\"tenant\"\n", "\"principal\"\n"),
+    ];
+    for good in good {
+        assert_eq!(told(&format!("{GOOD}{good}")), Vec::<String>::new(), "{good}");
+    }
+    let introspection = "[[identity]]\nname = \"n\"\n[identity.introspection]\nupstream = \"api\"\npath = \"/me\"\nprincipal = \"id\"\n";
+    let asked = format!("{GOOD}[tenant]\nhosts = {{ {two} }}\n{introspection}{routes}{cache}");
+    assert_eq!(told(&asked), Vec::<String>::new());
+}
+
+#[test]
 fn no_tenant_has_the_name_under_which_public_answers_are_kept() {
     check("[tenant]\nfixed = \"public\"", "6:9: tenant.fixed is \"public\", the name", "another name");
     let hosts = "[tenant]\nhosts = { \"a.example\" = \"public\" }";

@@ -9,7 +9,10 @@ use unstale_http::PUBLIC_TENANT;
 use super::{
     super::{
         fault::Path,
-        file::{File, IdentityFile, IntrospectionFile, JwtAlgorithm, JwtFile, MutualTlsFile, TrustedHeaderFile},
+        file::{
+            File, IdentityFile, IntrospectionFile, JwtAlgorithm, JwtFile, MutualTlsFile, RouteFile, SharingOf,
+            TrustedHeaderFile,
+        },
         secret::Material,
         structure::quoted,
         values::Span,
@@ -90,6 +93,9 @@ impl Checker<'_, '_> {
             let advice = Some("add tenant to it, or a rule for all: [tenant] fixed or hosts".to_owned());
             self.advise(at, "does not say the tenant", "where the tenant's name is", advice);
         }
+        if !names_tenant && introspection.is_none() {
+            self.not_shared_by_host(at, file);
+        }
         if let Some(introspection) = introspection {
             self.introspection(&at.key("introspection"), introspection);
         }
@@ -100,6 +106,22 @@ impl Checker<'_, '_> {
             self.trusted_header(&at.key("trusted_header"), trusted, file);
         }
         jwt.as_ref().and_then(|jwt| self.jwt(&at.key("jwt"), jwt))
+    }
+
+    /// The host is the client's word. A backend that is asked who somebody is hears it too; what a token, a certificate
+    /// or a header proves is the same at every host, and would open the shared answers of every tenant.
+    fn not_shared_by_host(&mut self, at: &Path, file: &File) {
+        let tenants: HashSet<&String> = file.tenant.hosts.values().collect();
+        let is_shared = |route: &RouteFile| route.sharing == SharingOf::Tenant && route.cache.is_some();
+        let shared = file.routes.iter().position(is_shared).filter(|_| tenants.len() > 1);
+        if let Some(place) = shared {
+            let found = format!(
+                "does not say the tenant, so that whom it verifies would get routes[{place}]'s shared answers of every \
+                 tenant in tenant.hosts"
+            );
+            let advice = Some("add tenant to it, or give the route sharing = \"principal\"".to_owned());
+            self.advise(at, found, "where the tenant's name is", advice);
+        }
     }
 
     fn jwt(&mut self, at: &Path, jwt: &JwtFile) -> Option<KeySource> {

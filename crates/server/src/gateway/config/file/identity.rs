@@ -13,7 +13,8 @@ use super::super::values::Span;
 pub struct TenantRule {
     /// Everybody is of this one.
     pub fixed: Option<String>,
-    /// By the host of the request, without its port.
+    /// By the host of the request, without its port. The client chooses it: on routes with `sharing = "tenant"`, every way
+    /// of verifying but introspection has to name the tenant itself.
     pub hosts: BTreeMap<String, String>,
 }
 
