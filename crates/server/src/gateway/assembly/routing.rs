@@ -45,6 +45,8 @@ pub(crate) struct PathRoutes {
     /// Told apart from what it was before the file changed.
     pub(crate) tag: Arc<Tag>,
     pub(crate) is_public: bool,
+    /// Whether answers to reads may be kept for those who are known.
+    pub(crate) is_kept: bool,
     routes: Vec<Route>,
     path: String,
     files: Vec<RouteFile>,
@@ -86,6 +88,7 @@ impl Routing {
                 label: shared_label,
                 tag: Arc::new(tags::route(&path)),
                 is_public: reads.sharing == SharingOf::Public,
+                is_kept: reads.sharing != SharingOf::Public && is_kept(reads),
                 routes: routes.collect(),
                 files: files.iter().copied().cloned().collect(),
                 path,
@@ -147,6 +150,11 @@ fn grouped(plan: &Plan) -> Vec<(String, Vec<&RouteFile>)> {
 /// The one of a path's routes that answers its reads.
 fn reads<'a>(files: &[&'a RouteFile]) -> &'a RouteFile {
     files.iter().find(|file| takes(file, "GET")).unwrap_or(&files[0])
+}
+
+/// Whether answers to reads are kept, whoever gets them.
+fn is_kept(reads: &RouteFile) -> bool {
+    reads.cache.is_some() && takes(reads, "GET")
 }
 
 /// What of a file's routes can be configured while the gateway runs: those whose answers are kept, by their labels.

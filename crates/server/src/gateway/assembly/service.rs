@@ -238,13 +238,15 @@ impl Passage<'_> {
 
     /// A write of somebody who is not known: what it declares wrong is that of the tenant by rule. If there is no rule
     /// and the sender could not be found out *now*, the write must wait: it would be done, and nobody would be told.
+    /// It declares wrong the groups of its route, and at any rate its own URL (RFC 9111, 4.4): where nothing of that is
+    /// kept, it may go. Public answers are of no tenant, and are told of whoever has sent it.
     fn unverified_write(&self, outcome: &Outcome, head: &request::Parts) -> Result<Option<Identity>, Refusal> {
         if let Some(tenant) = self.state.identities.tenant_by_rule(head) {
             // Nothing is looked up for a write; this says only whose groups it concerns.
             return Ok(Some(Identity::new(tenant, "unverified")));
         }
-        let may_go_untold = self.route(&head.method).is_some_and(|route| route.invalidates);
-        if may_go_untold {
+        let has_groups = self.route(&head.method).is_some_and(|route| route.invalidates);
+        if has_groups || self.path().is_some_and(|path| path.is_kept) {
             if outcome.is_passing() {
                 return Err(Refusal::Unverifiable);
             }

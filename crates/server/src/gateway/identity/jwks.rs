@@ -97,6 +97,14 @@ impl Keys {
         }
     }
 
+    /// Whether they are as their source has given them out since then, or cannot change.
+    pub(crate) fn are_confirmed_since(&self, then: Instant) -> bool {
+        match self {
+            Self::Fixed(_) => true,
+            Self::Asked(asked) => asked.held.load().as_ref().is_some_and(|held| held.confirmed_at >= then),
+        }
+    }
+
     /// Asks for them again, unless that was done just now. Whoever comes meanwhile waits for the same answer.
     pub(crate) async fn refresh(&self) {
         match self {
@@ -199,6 +207,20 @@ mod tests {
         assert!(keys.now().is_some() && keys.are_due());
         tokio::time::advance(Duration::from_secs(1)).await;
         assert!(keys.now().is_none(), "keys that nobody confirms are still used");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_an_answer_that_came_since_confirms_them() {
+        let (keys, _) = keys(vec![Ok((StatusCode::OK, jwks("one"))), Err("away".to_owned())]);
+        let mut confirmed = Vec::new();
+        for _ in 0..3 {
+            let then = Instant::now();
+            keys.refresh().await;
+            confirmed.push(keys.are_confirmed_since(then));
+            tokio::time::advance(ASKED_EVERY / 2 + Duration::from_secs(1)).await;
+        }
+        // Asked for; too early to be asked for again; away.
+        assert_eq!(confirmed, [true, false, false]);
     }
 
     #[tokio::test(start_paused = true)]

@@ -28,6 +28,7 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use futures_util::{FutureExt as _, future::BoxFuture};
 use http::{HeaderName, header, request};
+use tokio::time::Instant;
 use unstale::Cache;
 use unstale_http::Identity;
 
@@ -292,11 +293,13 @@ impl Identities {
     ) -> Identified {
         let (this, head) = (self.clone(), head.clone());
         let outcome = async move {
+            let began = Instant::now();
             tokens.keys().refresh().await;
             match tokens.judge(token.as_bytes(), now, &this.key, None) {
                 Look::Believed(believed) => this.believed(&believed, tokens.accounted(), &head),
-                // The keys were asked for just now, or are there: it is the token that is wrong.
-                Look::AskKeys(_) if tokens.keys().now().is_some() => Outcome::Bad,
+                // Of the keys as they are now none has signed it: it is the token that is wrong. Of those that were
+                // held before nothing follows: a new key may be out that this gateway could not hear of.
+                Look::AskKeys(_) if tokens.keys().are_confirmed_since(began) => Outcome::Bad,
                 Look::AskKeys(_) | Look::None => Outcome::Unknown(NO_KEYS),
                 Look::Refused(_) => Outcome::Bad,
             }

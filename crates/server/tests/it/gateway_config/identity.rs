@@ -97,7 +97,8 @@ async fn keys_are_fetched_from_a_url_when_the_first_token_comes() {
     let key = jsonwebtoken::EncodingKey::from_ec_der(&pair.serialize_der());
     let mut jwk = jsonwebtoken::jwk::Jwk::from_encoding_key(&key, jsonwebtoken::Algorithm::ES256).unwrap();
     jwk.common.key_id = Some("one".to_owned());
-    world.backend.publish(&json!({"keys": [jwk]}).to_string());
+    let published = json!({"keys": [jwk]}).to_string();
+    world.backend.publish(&published);
     let token = |kid: &str| {
         let mut head = jsonwebtoken::Header::new(jsonwebtoken::Algorithm::ES256);
         head.kid = Some(kid.to_owned());
@@ -107,10 +108,20 @@ async fn keys_are_fetched_from_a_url_when_the_first_token_comes() {
     };
     world.get("/field-mappings/7", &[("authorization", &token("one"))]).await;
     assert!(world.metrics().await.contains("gateway_identities_total{outcome=\"known\"} 1"));
-    // A key that nobody published, and a token that is signed with what was published as if it were a secret.
-    world.get("/field-mappings/7", &[("authorization", &token("two"))]).await;
+    // A token that is signed with what was published as if it were a secret.
     world.get("/field-mappings/7", &[("authorization", &bearer("ann", "acme", &json!({})))]).await;
-    assert!(world.metrics().await.contains("gateway_identities_total{outcome=\"bad\"} 2"));
+    assert!(world.metrics().await.contains("gateway_identities_total{outcome=\"bad\"} 1"));
+    // The URL was asked just now, and has nothing to say: whether this key was published since, nobody knows.
+    world.backend.publish("");
+    let two = [("authorization", &*token("two"))];
+    assert_eq!(world.get("/field-mappings/7", &two).await.cache(), "BYPASS");
+    assert!(world.metrics().await.contains("gateway_identities_total{outcome=\"no-keys\"} 1"));
+    assert_eq!(world.post("/open/7/touch", &two).await.status, 503);
+    // It is asked for this token, and does not have its key.
+    world.backend.publish(&published);
+    let other = World::before(world.backend.clone(), world.upstream, &format!("{identity}{ROUTES}")).await;
+    other.get("/field-mappings/7", &two).await;
+    assert!(other.metrics().await.contains("gateway_identities_total{outcome=\"bad\"} 1"));
 }
 
 #[tokio::test]

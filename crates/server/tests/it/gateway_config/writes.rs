@@ -45,6 +45,22 @@ async fn a_write_that_nobody_would_be_told_of_waits() {
 }
 
 #[tokio::test]
+async fn a_write_waits_wherever_answers_of_its_url_are_kept() {
+    let world = World::start(&format!("{INTROSPECTION}{ROUTES}")).await;
+    world.backend.sign_in("one", "ann", "acme");
+    world.backend.break_down();
+    let one = [("authorization", "Bearer one")];
+    // The second has a route for reads alone: the write would go to the fallback.
+    for path in ["/shared/x", "/field-mappings/7"] {
+        let refused = world.post(path, &one).await;
+        assert_eq!((refused.status, refused.header("retry-after")), (503, "1"), "{refused:?}");
+    }
+    // Whose answers are everybody's, is known; and where nothing is kept, nothing is left wrong.
+    assert_eq!(world.post("/public/x", &one).await.status, 405);
+    assert_eq!(world.post("/upload", &one).await.status, 200);
+}
+
+#[tokio::test]
 async fn a_write_of_somebody_unknown_concerns_the_tenant_of_the_rule() {
     let identity = JWT.replace("tenant = \"org\"\n", "");
     let world = World::start(&format!("[tenant]\nfixed = \"acme\"\n{identity}{ROUTES}")).await;
