@@ -172,8 +172,8 @@ impl Passage<'_> {
             return Err(Refusal::TooLarge);
         }
         let body = Limited::new(body, usize::try_from(body_bytes_max).unwrap_or(usize::MAX));
-        if self.path().is_none_or(|path| path.is_public && is_read(&head.method)) {
-            // No route: passed on, whoever it is. Or the same for everybody: nobody needs to be known.
+        if self.path().is_none_or(|path| path.is_public && is_safe(&head.method)) || is_preflight(&head) {
+            // No route: passed on, whoever it is. Or the same for everybody: nobody needs to be known. Or nobody can be.
             return Ok(self.pass(head, body, None));
         }
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -230,7 +230,7 @@ impl Passage<'_> {
                 return Err(Refusal::Unauthorized);
             }
             Outcome::Bad if self.state.on_bad() == OnCredentials::Unauthorized => return Err(Refusal::Unauthorized),
-            Outcome::Anonymous | Outcome::Bad | Outcome::Unknown(_) if is_read(&head.method) => None,
+            Outcome::Anonymous | Outcome::Bad | Outcome::Unknown(_) if is_safe(&head.method) => None,
             outcome => self.unverified_write(&outcome, &head)?,
         };
         Ok(self.pass(head, body, identity))
@@ -268,9 +268,9 @@ impl Passage<'_> {
         B::Error: Into<BoxError>,
     {
         let method = head.method.clone();
-        let is_read = is_read(&method);
+        let is_safe = is_safe(&method);
         let audit = self.shared.build.audit.as_ref();
-        let audit = audit.filter(|it| it.records(if is_read { Class::Sensitive } else { Class::Mutation }));
+        let audit = audit.filter(|it| it.records(if is_safe { Class::Sensitive } else { Class::Mutation }));
         let reading = audit.map(|audit| {
             let label = self.path().map(|path| path.label.clone());
             let is_sensitive = self.path().is_some_and(|path| self.state.is_sensitive(&path.label));
@@ -279,7 +279,7 @@ impl Passage<'_> {
         let known = RequestFacts { route: self.place, identity };
         let service = &self.state.service;
         match reading {
-            Some(reading) if !is_read => {
+            Some(reading) if !is_safe => {
                 let (service, goes) = (service.clone(), self.goes(&method));
                 Answering::later(reading.write(move || service.answer(head, body, known, |inner| inner.goes = goes)))
             }
@@ -294,8 +294,17 @@ impl Passage<'_> {
     }
 }
 
-fn is_read(method: &Method) -> bool {
-    *method == Method::GET || *method == Method::HEAD
+/// A method that changes nothing (RFC 9110, 9.2.1). `TRACE`, the other one, is refused by the listener.
+fn is_safe(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS)
+}
+
+/// A browser's question of whether another site's page may ask for something (CORS). It never has credentials, and the
+/// service alone knows the answer.
+fn is_preflight(head: &request::Parts) -> bool {
+    head.method == Method::OPTIONS
+        && head.headers.contains_key(header::ORIGIN)
+        && head.headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD)
 }
 
 pin_project! {

@@ -125,6 +125,24 @@ async fn keys_are_fetched_from_a_url_when_the_first_token_comes() {
 }
 
 #[tokio::test]
+async fn a_preflight_is_the_backends_to_answer() {
+    const ROUTE: &str = "[[routes]]\npath = \"/echo/{name}\"\nupstream = \"api\"\ncache = { ttl = \"5m\" }\n\
+                         [[routes]]\npath = \"/echo/{name}/open\"\nupstream = \"api\"\nsharing = \"public\"\ncache = { ttl = \"5m\" }\n";
+    let world = World::start(&format!("[credentials]\nnone = \"unauthorized\"\n{JWT}{ROUTE}")).await;
+    let preflight = [("origin", "https://other.example"), ("access-control-request-method", "PUT")];
+    for path in ["/echo/a", "/echo/a/open"] {
+        let answer = ask(world.addr, "OPTIONS", path, &preflight, "").await;
+        assert!(answer.status == 200 && answer.body.contains("method=OPTIONS"), "{answer:?}");
+    }
+    // What it is to allow is not let in by that, nor is a request that only looks a little like one.
+    for (method, headers) in [("PUT", &preflight[..]), ("OPTIONS", &preflight[..1]), ("OPTIONS", &preflight[1..])] {
+        assert_eq!(ask(world.addr, method, "/echo/a", headers, "").await.status, 401, "{method} {headers:?}");
+    }
+    let open = ask(world.addr, "OPTIONS", "/echo/a/open", &[], "").await;
+    assert_eq!(open.status, 200, "{open:?}");
+}
+
+#[tokio::test]
 async fn a_body_without_a_length_is_limited_too() {
     let world = World::start(ROUTES.split("[[routes]]").next().unwrap()).await;
     let chunk = format!("800\r\n{}\r\n0\r\n\r\n", "x".repeat(0x800));

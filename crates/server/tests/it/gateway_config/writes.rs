@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::world::{INTROSPECTION, JWT, ROUTES, World, bearer};
+use super::world::{INTROSPECTION, JWT, ROUTES, World, ask, bearer};
 
 #[tokio::test]
 async fn a_write_ends_the_answers_of_its_group_for_all_of_the_tenant() {
@@ -58,6 +58,15 @@ async fn a_write_waits_wherever_answers_of_its_url_are_kept() {
     // Whose answers are everybody's, is known; and where nothing is kept, nothing is left wrong.
     assert_eq!(world.post("/public/x", &one).await.status, 405);
     assert_eq!(world.post("/upload", &one).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_safe_method_is_no_write() {
+    let world = World::start(&format!("{INTROSPECTION}{ROUTES}")).await;
+    world.backend.break_down();
+    let asked = ask(world.addr, "OPTIONS", "/open/7/touch", &[("authorization", "Bearer one")], "").await;
+    assert_eq!(asked.status, 405, "{asked:?}");
+    assert!(world.metrics().await.contains("gateway_writes_untold_total 0"), "{}", world.metrics().await);
 }
 
 #[tokio::test]
