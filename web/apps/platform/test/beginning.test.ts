@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { Socket } from './fake-socket';
 
 /** The server as far as a session's beginning goes, and a socket that a test speaks for. */
 const CLIENT = 'c1';
@@ -7,28 +8,6 @@ const DEFAULTS = '/api/v1/users/u1/defaults';
 let calls: string[];
 let started: string | null;
 let sockets: Socket[];
-
-class Socket extends EventTarget {
-  static CONNECTING = 0;
-  static OPEN = 1;
-  static CLOSING = 2;
-  static CLOSED = 3;
-  readyState = 0;
-  constructor(readonly url: string) {
-    super();
-    sockets.push(this);
-  }
-  push(message: unknown) {
-    this.dispatchEvent(new MessageEvent('message', { data: JSON.stringify(message) }));
-  }
-  greet() {
-    this.readyState = 1;
-    this.dispatchEvent(new Event('open'));
-    this.push({ type: 'hello', position: 'p0' });
-  }
-  send() {}
-  close() {}
-}
 
 const answers = (path: string): unknown => {
   if (path === '/api/v1/context/standing') {
@@ -86,7 +65,7 @@ let app: Awaited<ReturnType<typeof begin>>;
 
 beforeEach(async () => {
   calls = [];
-  sockets = [];
+  sockets = Socket.opened = [];
   started = 'e1';
   vi.stubGlobal('fetch', async (url: string, init?: RequestInit) => serve(url, init));
   vi.stubGlobal('WebSocket', Socket);
@@ -104,7 +83,7 @@ afterEach(() => {
 describe('a session', () => {
   it('leaves nothing of what somebody else kept in its tab for reading offline', async () => {
     app.end();
-    sockets = [];
+    sockets = Socket.opened = [];
     sessionStorage.clear();
     sessionStorage.setItem('unstale-migrate:offline', 'u0');
     sessionStorage.setItem('unstale-last-known:unstale-migrate:key', 'a key');

@@ -1,5 +1,6 @@
 import { OpenFeature } from '@openfeature/web-sdk';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { Socket } from './fake-socket';
 
 /** The app's session before a server that the test plays: what it asks of flags, for which client, and when. */
 let asked: string[];
@@ -7,32 +8,6 @@ let sockets: Socket[];
 let client: string;
 let flagsStatus: number;
 let switchedOff: string[];
-
-class Socket extends EventTarget {
-  static CONNECTING = 0;
-  static OPEN = 1;
-  static CLOSING = 2;
-  static CLOSED = 3;
-  readyState = 0;
-  constructor(readonly url: string) {
-    super();
-    sockets.push(this);
-  }
-  push(message: unknown) {
-    this.dispatchEvent(new MessageEvent('message', { data: JSON.stringify(message) }));
-  }
-  greet() {
-    this.readyState = 1;
-    this.dispatchEvent(new Event('open'));
-    this.push({ type: 'hello', position: 'p0' });
-  }
-  drop(code: number) {
-    this.readyState = 3;
-    this.dispatchEvent(Object.assign(new Event('close'), { code, reason: '', wasClean: false }));
-  }
-  send() {}
-  close() {}
-}
 
 const json = (body: unknown, status = 200) =>
   new Response(JSON.stringify(body), { status, headers: { 'Content-Type': 'application/json' } });
@@ -79,7 +54,7 @@ let app: Awaited<ReturnType<typeof begin>>;
 
 beforeEach(async () => {
   asked = [];
-  sockets = [];
+  sockets = Socket.opened = [];
   client = 'c1';
   flagsStatus = 200;
   switchedOff = [];
