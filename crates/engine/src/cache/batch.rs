@@ -217,7 +217,7 @@ impl<V, F> Round<'_, V, F> {
             let (key, flight) = (self.keys[place].raw(), join.flight().clone());
             match join.outcome().await {
                 Outcome::Loaded(entry, not_stored)
-                    if self.cache.shared.may_share(key, &flight, (&entry, not_stored), share) =>
+                    if self.cache.shared.may_share(&flight, (&entry, not_stored), share) =>
                 {
                     let outcome = Outcome::Loaded(entry, not_stored);
                     answers[place] = Some(self.cache.landed(key, outcome, verdict, None, &Anything, true)?);

@@ -65,7 +65,7 @@ impl Cache {
                     let flight = join.flight().clone();
                     match join.outcome().await {
                         Outcome::Loaded(entry, not_stored)
-                            if self.shared.may_share(key.raw(), &flight, (&entry, not_stored), share) =>
+                            if self.shared.may_share(&flight, (&entry, not_stored), share) =>
                         {
                             if accept.accepts(&entry, verdict, not_stored, true) {
                                 let outcome = Outcome::Loaded(entry, not_stored);
@@ -160,7 +160,7 @@ impl Cache {
         // Judged when the load begins, after its base was captured: what has changed up to there is known by then.
         move || {
             load(found.and_then(|entry| {
-                let is_outdated = !shared.stands(entry.position(), entry.tags());
+                let is_outdated = !shared.is_valid(&entry);
                 Cached::found(entry, is_outdated)
             }))
         }

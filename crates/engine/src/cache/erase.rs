@@ -199,8 +199,7 @@ impl Shared {
     /// Whether an entry is about somebody, invalid, and older than an erasure: then no policy makes it fit to be served, be
     /// it as stale or because a load failed.
     pub(super) fn is_erased(&self, entry: &Entry) -> bool {
-        let base = entry.position();
-        is_about_people(entry) && !self.stands(base, &[erasure().id()]) && !self.stands(base, entry.tags())
+        is_about_people(entry) && !self.stands(entry.position(), &[erasure().id()]) && !self.is_valid(entry)
     }
 
     /// Does what a record demands that erases somebody.
@@ -248,7 +247,7 @@ impl Shared {
     /// Removes values about people that the rule refuses from memory.
     async fn sweep(self: &Arc<Self>) -> Vec<RawKey> {
         let this = self.clone();
-        let found = self.keys_where(move |entry| is_about_people(entry) && !this.is_valid_entry(entry)).await;
+        let found = self.keys_where(move |entry| is_about_people(entry) && !this.is_valid(entry)).await;
         found.iter().for_each(|key| self.l1.remove(key));
         found
     }
@@ -284,11 +283,6 @@ impl Shared {
         removed
     }
 
-    fn is_valid_entry(&self, entry: &Entry) -> bool {
-        let base = entry.position();
-        self.stands(base, entry.tags())
-    }
-
     fn copy(&self, entry: &Entry) -> SubjectCopy {
         SubjectCopy {
             key: entry.text(),
@@ -296,7 +290,7 @@ impl Shared {
             loaded_at: entry.loaded_at(),
             expires_at: entry.expires_at,
             bytes: entry.memory_bytes(),
-            is_valid: self.is_valid_entry(entry),
+            is_valid: self.is_valid(entry),
         }
     }
 }

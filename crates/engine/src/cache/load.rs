@@ -338,10 +338,10 @@ impl Shared {
             held.epoch == entry.epoch
                 && held.base() > entry.base()
                 && held.expires_at > self.now()
-                && self.is_valid(key, &held)
+                && self.is_valid(&held)
                 // Its base may have been raised while this one was loaded to replace it. If both stand, the younger is
                 // the better one: whoever refused the other would refuse it again.
-                && !(held.loaded_at() < entry.loaded_at() && self.is_valid(key, &entry))
+                && !(held.loaded_at() < entry.loaded_at() && self.is_valid(&entry))
         });
         if !better {
             let about_people = self.note_people(&entry).then(|| entry.clone());
@@ -354,9 +354,8 @@ impl Shared {
     }
 
     /// Whether the rule holds for an entry, and nothing waits that says otherwise.
-    pub(super) fn is_valid(&self, key: &RawKey, entry: &Entry) -> bool {
-        let partition = self.partition(key.tenant());
-        self.stands(Position { partition, epoch: entry.epoch, sequence: entry.base() }, entry.tags())
+    pub(super) fn is_valid(&self, entry: &Entry) -> bool {
+        self.stands(entry.position(), entry.tags())
     }
 
     fn overtaken(&self, base: Position, seen: &Seen) -> Option<NotStored> {

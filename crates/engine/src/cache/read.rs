@@ -245,9 +245,7 @@ impl Cache {
             Outcome::Loaded(entry, not_stored) => Ok(self.answer_of_load(key, entry, verdict, not_stored, collapsed)),
             // Judged again: it may have been invalidated while the load was failing.
             failed => match old.filter(|old| {
-                old.fail_safe
-                    && self.shared.is_valid(key, &old.entry)
-                    && accept.accepts(&old.entry, FAIL_SAFE, None, false)
+                old.fail_safe && self.shared.is_valid(&old.entry) && accept.accepts(&old.entry, FAIL_SAFE, None, false)
             }) {
                 Some(old) => {
                     old.entry.rest(self.now() + old.retry);

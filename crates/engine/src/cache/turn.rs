@@ -209,13 +209,12 @@ impl Shared {
     /// so, or if the load began after the reader had joined.
     pub(super) fn may_share(
         &self,
-        key: &RawKey,
         flight: &Flight,
         (entry, not_stored): (&Entry, Option<NotStored>),
         share: Share,
     ) -> bool {
         let is_new = || match share {
-            Share::ByRule => self.is_valid(key, entry),
+            Share::ByRule => self.is_valid(entry),
             // Such a reader joins only what begins after it asked.
             Share::Next(_) => flight.began_at().is_some(),
         };

@@ -5,7 +5,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::{sync::mpsc, time::timeout};
+use tokio::{sync::mpsc, task::JoinHandle, time::timeout};
 use unstale::{
     Bytes, RedisStore, StoreError,
     store::{Filled, Store as _},
@@ -130,6 +130,30 @@ async fn a_slot_is_moved_to_another_master_and_back_while_it_is_used() {
     drop(cluster);
 }
 
+/// A slot on its way to the next server, key by key.
+struct Migration {
+    /// Told after each key; ends with the last one.
+    moved: mpsc::Receiver<()>,
+    /// The next key is moved when it is told.
+    go_on: std::sync::mpsc::Sender<()>,
+    running: JoinHandle<RedisCluster>,
+}
+
+fn migrate(cluster: RedisCluster, slot: u16) -> Migration {
+    let (told, moved) = mpsc::channel(1);
+    let (go_on, may_go_on) = std::sync::mpsc::channel();
+    let running = tokio::task::spawn_blocking(move || {
+        let to = (cluster.owner(slot).unwrap() + 1) % 3;
+        cluster.migrate(slot, to, || {
+            told.blocking_send(()).unwrap();
+            may_go_on.recv().unwrap();
+        });
+        drop(told);
+        cluster
+    });
+    Migration { moved, go_on, running }
+}
+
 /// Some keys of a batch here and some there: no server answers for all of them.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn many_entries_are_read_while_their_slot_moves() {
@@ -141,26 +165,16 @@ async fn many_entries_are_read_while_their_slot_moves() {
     for number in 0..8 {
         assert_eq!(fill(&store, base, number, 10).await.unwrap(), Filled::Stored);
     }
-    let (moved, mut is_moved) = mpsc::channel::<()>(1);
-    let (go_on, may_go_on) = std::sync::mpsc::channel::<()>();
-    let migrating = tokio::task::spawn_blocking(move || {
-        let to = (cluster.owner(slot).unwrap() + 1) % 3;
-        cluster.migrate(slot, to, || {
-            moved.blocking_send(()).unwrap();
-            may_go_on.recv().unwrap();
-        });
-        drop(moved);
-        cluster
-    });
+    let Migration { mut moved, go_on, running } = migrate(cluster, slot);
     let mut halves = 0;
-    while is_moved.recv().await.is_some() {
+    while moved.recv().await.is_some() {
         let found = store.get(&keys).await.unwrap();
         assert!(found.iter().all(Option::is_some), "after {halves} keys: {found:?}");
         halves += 1;
         go_on.send(()).unwrap();
     }
     assert!(halves > 8, "each key moved alone");
-    drop(migrating.await.unwrap());
+    drop(running.await.unwrap());
 }
 
 /// Its state here and its log there: no server answers for both, and while nobody moves the rest, none will.
@@ -170,25 +184,15 @@ async fn an_operation_on_a_slot_that_stays_half_moved_is_given_up_before_its_tim
     let store = patient(cluster.settings("test"));
     let slot = cluster.slot(&state_key(&store, "test"));
     append(&store).await;
-    let (moved, mut is_moved) = mpsc::channel::<()>(1);
-    let (go_on, may_go_on) = std::sync::mpsc::channel::<()>();
-    let migrating = tokio::task::spawn_blocking(move || {
-        let to = (cluster.owner(slot).unwrap() + 1) % 3;
-        cluster.migrate(slot, to, || {
-            moved.blocking_send(()).unwrap();
-            may_go_on.recv().unwrap();
-        });
-        drop(moved);
-        cluster
-    });
+    let Migration { mut moved, go_on, running } = migrate(cluster, slot);
     let mut answers = Vec::new();
-    while is_moved.recv().await.is_some() {
+    while moved.recv().await.is_some() {
         answers.push(store.head(store.partitions().of(&acme())).await);
         go_on.send(()).unwrap();
     }
     let [Ok(_), Err(half), _] = &answers[..] else { panic!("before, between and after two keys: {answers:?}") };
     assert!(["TRYAGAIN", "ASK"].iter().any(|said| half.to_string().contains(said)), "{half}");
-    let cluster = migrating.await.unwrap();
+    let cluster = running.await.unwrap();
     append(&store).await;
     drop(cluster);
 }
