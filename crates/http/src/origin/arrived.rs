@@ -81,11 +81,7 @@ impl Arrived<'_> {
         if seeker.asked.wanted == Some(Wanted::Head) {
             let same = old.filter(|old| old.origin().is_some_and(|kept| kept.part.is_none() && kept.status == status));
             // What a write has declared wrong is not right because nothing speaks against it.
-            let is_told = |old: &Cached<StoredResponse>| {
-                let etag = validators(old);
-                etag.strong().is_some_and(|etag| head.headers.get(header::ETAG) == Some(etag))
-            };
-            let same = same.filter(|old| !old.is_outdated() || is_told(old));
+            let same = same.filter(|old| !old.is_outdated() || has_tag_of(&head.headers, old));
             if let Some(old) = same.filter(|old| update::is_of_same(described(old), &head.headers)) {
                 return self.freshened(old, &head.headers);
             }
@@ -114,13 +110,13 @@ impl Arrived<'_> {
         // A part that cannot be cut is for those who ask for the very same.
         candidate.is_for_its_range = status == StatusCode::PARTIAL_CONTENT && part.is_none();
         let mut body = body;
-        if let (Asking::Completing(old, before), Some(rest)) = (&asking, part) {
-            let is_same = validators(old).strong().is_some_and(|etag| head.headers.get(header::ETAG) == Some(etag));
-            if let Some(joined) = before.joined(&rest).filter(|_| is_same) {
-                body = joined.bytes(old.body(), &body).into();
-                candidate.fields = update::freshened(old.headers(), candidate.fields);
-                part = Some(joined.held);
-            }
+        if let (Asking::Completing(old, before), Some(rest)) = (&asking, part)
+            && has_tag_of(&head.headers, old)
+            && let Some(joined) = before.joined(&rest)
+        {
+            body = joined.bytes(old.body(), &body).into();
+            candidate.fields = update::freshened(old.headers(), candidate.fields);
+            part = Some(joined.held);
         }
         if matches!(asking, Asking::Completing(..)) && part.is_some_and(|held| !held.is_whole()) {
             // A part of something else, against the request's word (RFC 9110, 13.1.5): of no use to anybody.
@@ -244,6 +240,11 @@ impl Arrived<'_> {
         let stored = StoredResponse::of_origin(etag, candidate.fields, body, misses, kept);
         look_up.based(Loaded::value(stored), tags).ttl(life)
     }
+}
+
+/// Whether a head names the strong tag of a stored response, and so says that it is of the very same bytes.
+fn has_tag_of(head: &HeaderMap, stored: &StoredResponse) -> bool {
+    validators(stored).strong().is_some_and(|etag| head.get(header::ETAG) == Some(etag))
 }
 
 /// A stored response's validators and length.
