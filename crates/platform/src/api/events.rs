@@ -43,10 +43,8 @@ pub(crate) async fn events(
         return Problem::bad_request("This is a WebSocket. Connect to it as one.").into_response();
     };
     let since = query.since.as_deref();
-    let facts = caller.standing(&identity);
-    let lasts = caller.lasts(platform.now());
-    let read_since = identity.read_since().cloned().unwrap_or_default();
-    platform.live.hub().upgrade(upgrade, Live::identity(&caller), request(&headers, &read_since, &facts, lasts, since))
+    let standing = Standing::of(&platform, &caller, &identity);
+    platform.live.hub().upgrade(upgrade, Live::identity(&caller), standing.request(&headers, since))
 }
 
 /// Listen to what changes, without a WebSocket. A `Last-Event-ID` counts as `since`.
@@ -62,22 +60,29 @@ pub(crate) async fn event_stream(
 ) -> Response {
     let resumed = || headers.get(LAST_EVENT_ID).and_then(|id| id.to_str().ok());
     let since = query.since.as_deref().or_else(resumed);
-    let facts = caller.standing(&identity);
-    let lasts = caller.lasts(platform.now());
-    let read_since = identity.read_since().cloned().unwrap_or_default();
-    platform.live.hub().stream(Live::identity(&caller), request(&headers, &read_since, &facts, lasts, since))
+    let standing = Standing::of(&platform, &caller, &identity);
+    platform.live.hub().stream(Live::identity(&caller), standing.request(&headers, since))
 }
 
-fn request<'a>(
-    headers: &'a HeaderMap,
-    read_since: &'a PositionSet,
-    facts: &'a [Tag],
+/// What a listener stands on.
+struct Standing {
+    facts: Vec<Tag>,
+    read_since: PositionSet,
     lasts: Duration,
-    since: Option<&'a str>,
-) -> LiveRequest<'a> {
-    let credential = match cookie::Credential::of(headers) {
-        Some(cookie::Credential::Bearer(_)) => live::Credential::Bearer,
-        _ => live::Credential::Cookie,
-    };
-    LiveRequest { headers, credential, facts, read_since, lasts: Some(lasts), since }
+}
+
+impl Standing {
+    fn of(platform: &Platform, caller: &Caller, identity: &Identity) -> Self {
+        let read_since = identity.read_since().cloned().unwrap_or_default();
+        Self { facts: caller.standing(identity), read_since, lasts: caller.lasts(platform.now()) }
+    }
+
+    fn request<'a>(&'a self, headers: &'a HeaderMap, since: Option<&'a str>) -> LiveRequest<'a> {
+        let credential = match cookie::Credential::of(headers) {
+            Some(cookie::Credential::Bearer(_)) => live::Credential::Bearer,
+            _ => live::Credential::Cookie,
+        };
+        let Self { facts, read_since, lasts } = self;
+        LiveRequest { headers, credential, facts, read_since, lasts: Some(*lasts), since }
+    }
 }

@@ -15,7 +15,7 @@ use super::{
     outbox::{Closing, Outbox},
 };
 
-const RIGHTS_CHANGED: Closing =
+const LET_IN_NO_MORE: Closing =
     Closing { code: CLOSE_UNAUTHORIZED, reason: "the session is over, or the user's rights have changed" };
 
 /// What allows a socket.
@@ -81,7 +81,7 @@ impl Standings {
     fn end(&mut self, sockets: &BTreeSet<u64>) -> Vec<LiveIdentity> {
         let ended = sockets.iter().filter_map(|socket| self.leave(*socket));
         let end = |(standing, outbox): (Standing, Arc<Outbox>)| {
-            outbox.close(RIGHTS_CHANGED);
+            outbox.close(LET_IN_NO_MORE);
             standing.who
         };
         ended.map(end).collect()

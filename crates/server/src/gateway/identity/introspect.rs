@@ -102,7 +102,7 @@ impl Introspection {
     /// A hash of a request's credentials and of the host that it presents them to; none if it has none.
     pub(crate) fn credentials(&self, head: &request::Parts) -> Option<Digest> {
         let credentials = self.known.digest(&head.headers, &self.key)?;
-        Some(self.key.digest(&[credentials.bytes(), host(head).unwrap_or_default()]))
+        Some(self.key.digest(&[credentials.bytes(), host_as_written(head).unwrap_or_default()]))
     }
 
     /// What is remembered of credentials, and still holds. `tenant` is the one by rule, for answers that name none.
@@ -171,7 +171,7 @@ impl Introspection {
         let headers = request.headers_mut();
         *headers = self.known.copied(&head.headers);
         headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
-        if let Some(host) = host(head).and_then(|host| HeaderValue::from_bytes(host).ok()) {
+        if let Some(host) = host_as_written(head).and_then(|host| HeaderValue::from_bytes(host).ok()) {
             headers.insert(header::HOST, host);
         }
         request
@@ -203,7 +203,7 @@ impl Introspection {
 }
 
 /// The host of a request as its client has written it; the tenant by host is read from the same.
-fn host(head: &request::Parts) -> Option<&[u8]> {
+fn host_as_written(head: &request::Parts) -> Option<&[u8]> {
     let authority = head.uri.authority().map(|authority| authority.as_str().as_bytes());
     authority.or_else(|| head.headers.get(header::HOST).map(HeaderValue::as_bytes))
 }
