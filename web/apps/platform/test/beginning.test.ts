@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { Socket } from './fake-socket';
+import { FakeSocket } from '../../../packages/client/test/support';
 
 /** The server as far as a session's beginning goes, and a socket that a test speaks for. */
 const CLIENT = 'c1';
@@ -7,7 +7,6 @@ const START = '/api/v1/context/start';
 const DEFAULTS = '/api/v1/users/u1/defaults';
 let calls: string[];
 let started: string | null;
-let sockets: Socket[];
 
 const answers = (path: string): unknown => {
   if (path === '/api/v1/context/standing') {
@@ -52,7 +51,7 @@ async function begin() {
     if (auth.status !== 'signed-in') throw new Error('not yet');
     return auth.session;
   });
-  await vi.waitFor(() => expect(sockets).toHaveLength(1));
+  await vi.waitFor(() => expect(FakeSocket.opened).toHaveLength(1));
   const readStart = () => session.queryClient.prefetchQuery(coherentQueryOptions(session, getStart()));
   const end = () => {
     session.dispose();
@@ -65,10 +64,10 @@ let app: Awaited<ReturnType<typeof begin>>;
 
 beforeEach(async () => {
   calls = [];
-  sockets = Socket.opened = [];
+  FakeSocket.opened = [];
   started = 'e1';
   vi.stubGlobal('fetch', async (url: string, init?: RequestInit) => serve(url, init));
-  vi.stubGlobal('WebSocket', Socket);
+  vi.stubGlobal('WebSocket', FakeSocket);
   // biome-ignore lint/suspicious/noDocumentCookie: what the server sets
   document.cookie = 'platform_signed_in=9999999999';
   app = await begin();
@@ -83,7 +82,7 @@ afterEach(() => {
 describe('a session', () => {
   it('leaves nothing of what somebody else kept in its tab for reading offline', async () => {
     app.end();
-    sockets = Socket.opened = [];
+    FakeSocket.opened = [];
     sessionStorage.clear();
     sessionStorage.setItem('unstale-migrate:offline', 'u0');
     sessionStorage.setItem('unstale-last-known:unstale-migrate:key', 'a key');
@@ -100,7 +99,7 @@ describe('a session', () => {
   });
 
   it('does not write a choice that the server is known to remember', async () => {
-    sockets[0]?.greet();
+    FakeSocket.opened[0]?.greet('p0');
     await app.readStart();
     await app.chooseEngagement('e1');
     expect(writes()).toBe(0);
@@ -109,9 +108,9 @@ describe('a session', () => {
   });
 
   it('writes it where that was changed meanwhile', async () => {
-    sockets[0]?.greet();
+    FakeSocket.opened[0]?.greet('p0');
     await app.readStart();
-    sockets[0]?.push({ type: 'cache_invalidation', position: 'p1', groups: [START], data: {} });
+    FakeSocket.opened[0]?.push({ type: 'cache_invalidation', position: 'p1', groups: [START], data: {} });
     await app.chooseEngagement('e1');
     expect(writes()).toBe(1);
   });

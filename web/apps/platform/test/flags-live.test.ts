@@ -1,10 +1,9 @@
 import { OpenFeature } from '@openfeature/web-sdk';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { Socket } from './fake-socket';
+import { FakeSocket } from '../../../packages/client/test/support';
 
 /** The app's session before a server that the test plays: what it asks of flags, for which client, and when. */
 let asked: string[];
-let sockets: Socket[];
 let client: string;
 let flagsStatus: number;
 let switchedOff: string[];
@@ -29,18 +28,12 @@ function serve(request: Request, body: string): Response {
   });
 }
 
-const last = () => {
-  const socket = sockets.at(-1);
-  if (!socket) throw new Error('no socket was opened');
-  return socket;
-};
-
 async function begin() {
   const { switchClient, unstale, watchSession } = await import('../src/session/session');
   watchSession();
   unstale.start();
-  await vi.waitFor(() => expect(sockets).toHaveLength(1));
-  last().greet();
+  await vi.waitFor(() => expect(FakeSocket.opened).toHaveLength(1));
+  FakeSocket.last.greet('p0');
   await vi.waitFor(() => expect(asked).toEqual(['c1']));
   const end = () => {
     const { auth } = unstale.store.get();
@@ -54,7 +47,7 @@ let app: Awaited<ReturnType<typeof begin>>;
 
 beforeEach(async () => {
   asked = [];
-  sockets = Socket.opened = [];
+  FakeSocket.opened = [];
   client = 'c1';
   flagsStatus = 200;
   switchedOff = [];
@@ -63,7 +56,7 @@ beforeEach(async () => {
     const request = new Request(typeof input === 'string' ? new URL(input, location.href) : input, init);
     return serve(request, String(init.body));
   });
-  vi.stubGlobal('WebSocket', Socket);
+  vi.stubGlobal('WebSocket', FakeSocket);
   // biome-ignore lint/suspicious/noDocumentCookie: what the server sets
   document.cookie = 'platform_signed_in=9999999999';
   app = await begin();
@@ -79,32 +72,32 @@ afterEach(async () => {
 
 describe('a session asks for its flags', () => {
   it('again when it cannot be known what was missed, such as after a restart of the server', async () => {
-    last().push({ type: 'resync', reason: 'unknown', position: 'p9' });
+    FakeSocket.last.push({ type: 'resync', reason: 'unknown', position: 'p9' });
     await vi.waitFor(() => expect(asked).toEqual(['c1', 'c1']));
   });
 
   it('again when its socket was closed for cause and opened again, whatever was missed', async () => {
-    last().drop(4401);
-    await vi.waitFor(() => expect(sockets).toHaveLength(2));
-    last().readyState = 1;
-    last().push({ type: 'hello', position: 'p9', missed: 'unknown' });
-    last().push({ type: 'resync', reason: 'unknown', position: 'p9' });
+    FakeSocket.last.drop(4401);
+    await vi.waitFor(() => expect(FakeSocket.opened).toHaveLength(2));
+    FakeSocket.last.readyState = 1;
+    FakeSocket.last.push({ type: 'hello', position: 'p9', missed: 'unknown' });
+    FakeSocket.last.push({ type: 'resync', reason: 'unknown', position: 'p9' });
     await vi.waitFor(() => expect(asked).toEqual(['c1', 'c1']));
   });
 
   it('for the client that it now listens for', async () => {
     client = 'c2';
     await app.switchClient('c2');
-    await vi.waitFor(() => expect(sockets).toHaveLength(2));
-    expect(last().url).toContain('client_account_id=c2');
-    last().greet();
+    await vi.waitFor(() => expect(FakeSocket.opened).toHaveLength(2));
+    expect(FakeSocket.last.url).toContain('client_account_id=c2');
+    FakeSocket.last.greet('p0');
     await vi.waitFor(() => expect(asked).toEqual(['c1', 'c2']));
   });
 
   it('once more if the server did not answer', async () => {
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
     flagsStatus = 503;
-    last().push({ type: 'resync', reason: 'unknown', position: 'p9' });
+    FakeSocket.last.push({ type: 'resync', reason: 'unknown', position: 'p9' });
     await vi.waitFor(() => expect(asked).toHaveLength(2));
     flagsStatus = 200;
     await vi.advanceTimersByTimeAsync(1_000);
@@ -114,11 +107,11 @@ describe('a session asks for its flags', () => {
   it('and forgets what is kept for reading offline when that is switched off', async () => {
     const offline = () => sessionStorage.getItem('unstale-migrate:offline');
     sessionStorage.setItem('unstale-migrate:offline', 'u1');
-    last().push({ type: 'resync', reason: 'unknown', position: 'p9' });
+    FakeSocket.last.push({ type: 'resync', reason: 'unknown', position: 'p9' });
     await vi.waitFor(() => expect(asked).toHaveLength(2));
     expect(offline()).toBe('u1');
     switchedOff = ['ENABLE_OFFLINE_READING'];
-    last().push({ type: 'resync', reason: 'unknown', position: 'p10' });
+    FakeSocket.last.push({ type: 'resync', reason: 'unknown', position: 'p10' });
     await vi.waitFor(() => expect(offline()).toBeNull());
   });
 });

@@ -54,12 +54,7 @@ const figure = (name: string) => screen.getByText(name).parentElement?.textConte
 
 it('says what a query holds, why it was read last, and what was saved', async () => {
   let [query, state, groups, , reason] = await cells();
-  expect([query, state, groups, reason]).toEqual([
-    'flows / mine',
-    'on screen',
-    'of-the-f…',
-    'first shown',
-  ]);
+  expect([query, state, groups, reason]).toEqual(['flows / mine', 'on screen', 'of-the-f…', 'first shown']);
   expect([figure('requests'), figure('refetches saved')]).toEqual(['requests 1', 'refetches saved 0']);
 
   const event = { type: 'cache_invalidation', groups: ['of-the-flow'], position: '0.e.1', data: {} };
