@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict';
 import { chromium } from 'playwright-core';
 
 const ARGS = [
@@ -12,6 +13,25 @@ const ARGS = [
 
 export const launch = (options = {}) =>
   chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args: ARGS, ...options });
+
+/** A browser with a back/forward cache, which drivers switch off; and a page in it that says whether it came out of there. */
+export async function openKept(url) {
+  const browser = await launch({ ignoreDefaultArgs: ['--disable-back-forward-cache'] });
+  const page = await newPage(browser, url);
+  await page.addInitScript(() => {
+    window.addEventListener('pageshow', (event) => {
+      window.restored = event.persisted;
+      requestAnimationFrame(() => {
+        window.firstFrame = document.body.innerText;
+      });
+    });
+  });
+  return { browser, page };
+}
+
+export async function assertRestored(page) {
+  assert.equal(await page.evaluate(() => window.restored), true, 'the page was not kept: something of it forbids it');
+}
 
 export const PASSWORD = 'demo-password';
 export const ACCOUNTS = {

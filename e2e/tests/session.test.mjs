@@ -2,9 +2,10 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import {
   ACCOUNTS,
+  assertRestored,
   chooseFirstEngagement,
-  launch,
   newPage,
+  openKept,
   PASSWORD,
   signIn,
   waitForLive,
@@ -150,17 +151,8 @@ test('a token is refreshed when it is due, by one of several tabs, and by whoeve
 });
 
 test('a page in the back/forward cache shows nothing of a session that ended meanwhile', async () => {
-  const browser = await launch({ ignoreDefaultArgs: ['--disable-back-forward-cache'] });
+  const { browser, page } = await openKept(shared.url);
   try {
-    const page = await newPage(browser, shared.url);
-    await page.addInitScript(() => {
-      window.addEventListener('pageshow', (event) => {
-        window.restored = event.persisted;
-        requestAnimationFrame(() => {
-          window.firstFrame = document.body.innerText;
-        });
-      });
-    });
     await signIn(page, ACCOUNTS.acmeAnalyst);
     await page.goto('/flows');
     await page.getByRole('heading', { name: 'Discovery flows' }).waitFor();
@@ -173,7 +165,7 @@ test('a page in the back/forward cache shows nothing of a session that ended mea
     await page.context().addCookies(cookies);
     await page.goBack({ waitUntil: 'commit' });
     await page.getByRole('heading', { name: 'Sign in' }).waitFor();
-    assert.equal(await page.evaluate(() => window.restored), true, 'the page was not kept: something of it forbids it');
+    await assertRestored(page);
     const first = await page.evaluate(() => window.firstFrame);
     assert.ok(!first.includes('Discovery flows'), `its first frame shows: ${first}`);
     assert.equal(await page.evaluate(() => sessionStorage.length), 0);

@@ -1,6 +1,15 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { ACCOUNTS, launch, liveSockets, newPage, signIn, waitForLive, watchSockets } from '../support/browser.mjs';
+import {
+  ACCOUNTS,
+  assertRestored,
+  liveSockets,
+  newPage,
+  openKept,
+  signIn,
+  waitForLive,
+  watchSockets,
+} from '../support/browser.mjs';
 import { approve, figure, heldBy, importCsv, mappingRow, signOut } from '../support/steps.mjs';
 import { suite } from '../support/suite.mjs';
 
@@ -89,14 +98,8 @@ test('signing out in one tab leaves nothing of the session in any', async () => 
 });
 
 test('a page that comes back from the back/forward cache shows what changed meanwhile', async () => {
-  const browser = await launch({ ignoreDefaultArgs: ['--disable-back-forward-cache'] });
+  const { browser, page } = await openKept(shared.url);
   try {
-    const page = await newPage(browser, shared.url);
-    await page.addInitScript(() => {
-      window.addEventListener('pageshow', (event) => {
-        window.restored = event.persisted;
-      });
-    });
     await signIn(page, ACCOUNTS.acmeAnalyst);
     const importId = await importCsv(page, { name: 'bfcache.csv', rows: 20, prefix: 'bf' });
     await openReviews(page, importId, 1);
@@ -111,7 +114,7 @@ test('a page that comes back from the back/forward cache shows what changed mean
     await page.goBack({ waitUntil: 'commit' });
     await mappingRow(page, '*Server name').getByText('Approved').waitFor();
     await waitForLive(page);
-    assert.equal(await page.evaluate(() => window.restored), true, 'the page was not kept: something of it forbids it');
+    await assertRestored(page);
     assert.equal(await figure(page, 'approved'), 1);
   } finally {
     await browser.close();
