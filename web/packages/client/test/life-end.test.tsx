@@ -94,8 +94,8 @@ describe('the end of a session', () => {
   });
 
   it('comes with another user, in whatever tab they signed in, and takes what was kept with it', async () => {
-    const destroy = vi.fn(async () => {});
-    const lastKnown = { open: () => undefined, destroy };
+    const destroyed: string[] = [];
+    const lastKnown = { open: () => undefined, destroy: async (of: string) => void destroyed.push(of) };
     const onEnd = vi.fn();
     const app = makeApp({ lastKnown, onEnd });
     app.start();
@@ -104,7 +104,7 @@ describe('the end of a session', () => {
     const other = makeApp();
     await other.signIn(async () => {});
     await vi.waitFor(() => expect(app.store.get().auth).toMatchObject({ userId: 'bob' }));
-    expect([destroy.mock.calls.length, onEnd.mock.calls.length]).toEqual([1, 1]);
+    expect([destroyed, onEnd.mock.calls.length]).toEqual([['all'], 1]);
     await expectNothingSurvives({ secrets: ['ann'], sessions: [session] });
 
     // As after a sign-in that no message told of.
@@ -112,7 +112,7 @@ describe('the end of a session', () => {
     const reloaded = makeApp({ lastKnown, onEnd });
     reloaded.start();
     await signedIn(reloaded);
-    expect([destroy.mock.calls.length, onEnd.mock.calls.length]).toEqual([2, 2]);
+    expect([destroyed, onEnd.mock.calls.length]).toEqual([['all', 'all'], 2]);
     await expectNothingSurvives({ secrets: ['bob'] });
   });
 
@@ -120,17 +120,17 @@ describe('the end of a session', () => {
     const happened: string[] = [];
     const lastKnown = {
       open: ([tenant]: readonly string[]) => void happened.push(`open ${tenant}`),
-      destroy: async () => void happened.push('destroy'),
+      destroy: async (of: string) => void happened.push(`destroy ${of}`),
     };
     const app = makeApp({ lastKnown });
     app.storage.write({ userId: 'ann', tenantId: 'gone', selection: { project: null } });
     app.start();
     await signedIn(app);
-    expect(happened).toEqual(['destroy', 'open acme']);
+    expect(happened).toEqual(['destroy tab', 'open acme']);
     const reloaded = makeApp({ lastKnown });
     reloaded.start();
     await signedIn(reloaded);
-    expect(happened).toEqual(['destroy', 'open acme', 'open acme']);
+    expect(happened).toEqual(['destroy tab', 'open acme', 'open acme']);
   });
 
   it('is not undone by a switch of tenant that was under way', async () => {

@@ -98,11 +98,40 @@ describe('what was last known', () => {
     await kept(1);
     await expect(expectNothingSurvives({ secrets: [] })).rejects.toThrow('sealing key');
     session.keep('late', 'secret');
-    await store.destroy();
+    await store.destroy('all');
     session.keep('later', 'secret');
     await settle();
     await expectNothingSurvives({ secrets: ['secret'] });
     expect(await session.recall('flows')).toBeUndefined();
+  });
+
+  it('of other tabs stays when one tab forgets its own, and goes when the session ends', async () => {
+    const tab = createSealedStore({ name: 'my app' });
+    tab.open(['acme']).keep('flows', 'mine');
+    await kept(1);
+    const keyOfTab = { ...sessionStorage };
+    sessionStorage.clear();
+    const other = createSealedStore({ name: 'my app' });
+    other.open(['globex']).keep('flows', 'theirs');
+    await kept(2);
+    const keyOfOther = { ...sessionStorage };
+
+    // After a reload, too, it is known what was this tab's.
+    sessionStorage.clear();
+    Object.assign(sessionStorage, keyOfTab);
+    await createSealedStore({ name: 'my app' }).destroy('tab');
+    expect(sessionStorage.length).toBe(0);
+    expect(entries()).toHaveLength(1);
+    Object.assign(sessionStorage, keyOfOther);
+    expect((await other.open(['globex']).recall('flows'))?.data).toBe('theirs');
+
+    await other.destroy('tab');
+    await expectNothingSurvives({ secrets: [] });
+    tab.open(['acme']).keep('flows', 'mine');
+    await kept(1);
+    sessionStorage.clear();
+    await createSealedStore({ name: 'my app' }).destroy('all');
+    await expectNothingSurvives({ secrets: [] });
   });
 
   it('is shown while the server cannot be reached, marked, and read again as soon as it can', async () => {

@@ -119,11 +119,11 @@ export const unstale = createUnstale<Chosen, UiState>({
       // Somebody else's, whose end nothing told this tab of.
       if (wantedBy !== null) {
         wantOffline(null);
-        void sealed.destroy();
+        void sealed.destroy('all');
       }
       return undefined;
     },
-    destroy: () => sealed.destroy(),
+    destroy: (of) => sealed.destroy(of),
   },
   onEnd: () => {
     wantOffline(null);
@@ -204,7 +204,7 @@ export async function setOffline(wanted: boolean): Promise<void> {
   if (!wanted) {
     wantOffline(null);
     forgetShell();
-    return sealed.destroy();
+    return sealed.destroy('tab');
   }
   await keepShell();
   wantOffline(auth.userId);

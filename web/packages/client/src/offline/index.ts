@@ -6,7 +6,8 @@ import type { LastKnown, LastKnownStore } from '@unstale/client/react';
  * Invariants:
  * - what is stored is sealed (AES-GCM) by a key of this tab's session, bound to its place: an entry that was moved does
  *   not open, and without the key nothing does;
- * - the key is in session storage, so that it outlives a reload and nothing else; `destroy` takes it, and what it sealed;
+ * - the key is in session storage, so that it outlives a reload and nothing else; `destroy` takes it, and what it sealed,
+ *   or what any tab's key did;
  * - whatever is still to be sealed when the session ends is not stored;
  * - without Cache Storage, WebCrypto or session storage nothing is kept.
  */
@@ -29,6 +30,13 @@ const KEPT_AT = 'X-Kept-At';
 interface Keys {
   seal: CryptoKey;
   raw: Uint8Array<ArrayBuffer>;
+  /** Where everything that they seal is. */
+  root: string;
+}
+
+async function digest(...parts: BufferSource[]): Promise<string> {
+  const bytes = await crypto.subtle.digest('SHA-256', await new Blob(parts).arrayBuffer());
+  return Array.from(new Uint8Array(bytes), (byte) => byte.toString(16).padStart(2, '0')).join('');
 }
 
 export function createSealedStore({
@@ -55,19 +63,24 @@ export function createSealedStore({
         : crypto.getRandomValues(new Uint8Array(32));
       if (!stored) sessionStorage.setItem(keyName, btoa(String.fromCharCode(...raw)));
       const seal = await crypto.subtle.importKey('raw', raw, 'AES-GCM', false, ['encrypt', 'decrypt']);
-      return { seal, raw };
+      return { seal, raw, root: `/${encodeURIComponent(cacheName)}/${await digest(raw)}/` };
     })();
     return keys;
   }
 
   /** Says nothing of what it is the place of, and is another for every key. */
-  async function placeOf({ raw }: Keys, what: string): Promise<string> {
-    const text = new TextEncoder().encode(what);
-    const bytes = new Uint8Array(raw.length + text.length);
-    bytes.set(raw);
-    bytes.set(text, raw.length);
-    const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', bytes));
-    return `/${cacheName}/${Array.from(digest, (byte) => byte.toString(16).padStart(2, '0')).join('')}`;
+  async function placeOf({ raw, root }: Keys, what: string): Promise<string> {
+    return root + (await digest(raw, new TextEncoder().encode(what)));
+  }
+
+  /** What was sealed with `own`. */
+  async function removeOwn(own: Keys | undefined): Promise<void> {
+    if (!own) return;
+    const cache = await caches.open(cacheName);
+    const places = await cache.keys();
+    const isOwn = ({ url }: Request) => new URL(url, location.origin).pathname.startsWith(own.root);
+    for (const place of places.filter(isOwn)) await cache.delete(place);
+    if (places.every(isOwn)) await caches.delete(cacheName);
   }
 
   async function put(what: string, data: unknown, born: number): Promise<void> {
@@ -115,17 +128,19 @@ export function createSealedStore({
         },
       };
     },
-    destroy: async () => {
+    destroy: async (of) => {
       life += 1;
-      keys = undefined;
+      let own: Promise<Keys | undefined> | undefined;
       try {
+        if (supported() && sessionStorage.getItem(keyName)) own = openKeys().catch(() => undefined);
         sessionStorage.removeItem(keyName);
       } catch {
         // Nothing was kept without it either.
       }
+      keys = undefined;
       if (!supported()) return;
       await work;
-      await caches.delete(cacheName).catch(() => false);
+      await (of === 'all' ? caches.delete(cacheName) : own?.then(removeOwn))?.catch(() => {});
     },
   };
 }

@@ -80,7 +80,7 @@ export interface UnstaleOptions<S extends Selection, U> {
   session?: Pick<CoherentSessionOptions, 'onEvent' | 'onResync' | 'greetingWaitMs'>;
   /** Asked whenever a session begins. */
   mode?: () => 'coherent' | 'plain';
-  /** Storage of last known answers; opened with a session, and destroyed at its end and for another user or tenant. */
+  /** Storage of last known answers; opened with a session. Its end, or another user, destroys all of it; another tenant this tab's. */
   lastKnown?: LastKnownStore | undefined;
   /** Raised when the shape of the selection changes. */
   storageVersion?: number;
@@ -92,8 +92,8 @@ export interface UnstaleOptions<S extends Selection, U> {
 export interface LastKnownStore {
   /** Undefined while nothing is to be kept. */
   open(scope: readonly string[]): LastKnown | undefined;
-  /** Forgets everything, and whatever it could be read with. */
-  destroy(): Promise<void>;
+  /** Forgets what this tab has kept, or what any tab has, and whatever it could be read with. */
+  destroy(of: 'tab' | 'all'): Promise<void>;
 }
 
 interface Remembered<S> {
@@ -266,12 +266,12 @@ export function createUnstale<S extends Selection, U>(options: UnstaleOptions<S,
     store.set({ auth, context: { tenantId: null, selection: options.selection }, ui: options.ui });
     before?.dispose();
     storage.clear();
-    destroy();
+    destroy('all');
     options.onEnd?.();
   }
 
-  function destroy(): void {
-    destroyed = options.lastKnown?.destroy().catch(() => {});
+  function destroy(of: 'tab' | 'all'): void {
+    destroyed = options.lastKnown?.destroy(of).catch(() => {});
   }
 
   /** What was kept of another user or tenant goes before anything of the one that was found comes. */
@@ -281,8 +281,10 @@ export function createUnstale<S extends Selection, U>(options: UnstaleOptions<S,
   ): Promise<void> {
     const before = current ? { userId: current.userId, tenantId: store.get().context.tenantId } : remembered;
     const isOtherUser = before && before.userId !== userId;
-    if (isOtherUser) options.onEnd?.();
-    if (isOtherUser || (before && before.tenantId !== tenantId)) destroy();
+    if (isOtherUser) {
+      options.onEnd?.();
+      destroy('all');
+    } else if (before && before.tenantId !== tenantId) destroy('tab');
     await destroyed;
   }
 
