@@ -1,6 +1,6 @@
 import { Batcher, type BatchOptions, type RawAnswer } from './batch.ts';
 import { LocalClock } from './clock.ts';
-import { ApiError, problemFrom } from './errors.ts';
+import { ApiError, problemFrom, retryAfterMs } from './errors.ts';
 import type { Watch } from './events.ts';
 import { Flights } from './flight.ts';
 import { parseCacheGroups } from './groups.ts';
@@ -29,6 +29,8 @@ export interface ApiClientOptions {
   fetch?: typeof fetch;
   /** Reads of the same moment go together to the batch endpoint; `false` sends each by itself. */
   batch?: BatchOptions | false;
+  /** How long an answer may take, with its body; for uploads, which show how far they are, there is no limit. */
+  timeoutMs?: number;
   /** The `traceparent` of a request; `false` sends none. */
   trace?: (() => string | undefined) | false;
   watch?: Watch | undefined;
@@ -88,6 +90,8 @@ export interface ApiClient {
 }
 
 const POSITION_HEADER = 'Unstale-Position';
+/** Longer than a server should need, and than whoever waits stays. */
+const TIMEOUT_MS = 60_000;
 const TENANT_HEADER = 'X-Client-Account-Id';
 
 function withQuery(path: string, query: QueryParams | undefined): string {
@@ -151,7 +155,7 @@ export function createApiClient(options: ApiClientOptions): ApiClient {
     closed.signal.throwIfAborted();
     const notModified = status === 304;
     if (!notModified && (status < 200 || status > 299)) {
-      throw new ApiError(problemFrom(status, statusText, body));
+      throw new ApiError(problemFrom(status, statusText, body), { retryAfterMs: retryAfterMs(headers) });
     }
     if (body === UNREADABLE) {
       throw new ApiError({ type: '/problems/unreadable', title: 'The answer could not be read', status });
@@ -173,14 +177,15 @@ export function createApiClient(options: ApiClientOptions): ApiClient {
 
   async function exchange(url: string, init: RequestInit, reads = 1): Promise<RawAnswer> {
     options.watch?.({ type: 'sent', url, reads });
-    const signal = init.signal ? AbortSignal.any([init.signal, closed.signal]) : closed.signal;
+    const unwanted = init.signal ? AbortSignal.any([init.signal, closed.signal]) : closed.signal;
+    const signal = AbortSignal.any([unwanted, AbortSignal.timeout(options.timeoutMs ?? TIMEOUT_MS)]);
     try {
       const response = await send(url, { credentials: 'same-origin', ...init, signal });
       const body = parseBody(await response.text());
       const { status, statusText, headers } = response;
       return { status, statusText, headers, body };
     } catch (error) {
-      if (signal.aborted) throw signal.reason;
+      unwanted.throwIfAborted();
       throw ApiError.unreachable(error);
     }
   }

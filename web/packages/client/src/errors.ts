@@ -23,8 +23,10 @@ export class ApiError extends Error {
   readonly detail: string | undefined;
   readonly type: string;
   readonly errors: readonly FieldError[];
+  /** How long the server wants to be left alone with this (RFC 9110, 10.2.3). */
+  readonly retryAfterMs: number | undefined;
 
-  constructor(problem: Problem, options?: ErrorOptions) {
+  constructor(problem: Problem, options?: ErrorOptions & { retryAfterMs?: number | undefined }) {
     super(problem.detail ?? problem.title, options);
     this.name = 'ApiError';
     this.status = problem.status;
@@ -32,6 +34,7 @@ export class ApiError extends Error {
     this.detail = problem.detail;
     this.type = problem.type;
     this.errors = problem.errors ?? [];
+    this.retryAfterMs = options?.retryAfterMs;
   }
 
   static unreachable(cause: unknown): ApiError {
@@ -62,6 +65,14 @@ function fieldErrors(value: unknown): FieldError[] {
       ? [{ field: entry.field, message: entry.message }]
       : [],
   );
+}
+
+/** What `Retry-After` asks for: seconds, or a date. Undefined without one, and for one that cannot be read. */
+export function retryAfterMs(headers: Headers): number | undefined {
+  const text = headers.get('Retry-After')?.trim();
+  if (!text) return undefined;
+  const ms = /^\d+$/.test(text) ? Number(text) * 1_000 : Date.parse(text) - Date.now();
+  return Number.isNaN(ms) ? undefined : Math.max(0, ms);
 }
 
 /** Reads a problem from an answer's body; anything else (a proxy's HTML page) still gets a title. */

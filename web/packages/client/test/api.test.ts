@@ -2,7 +2,7 @@ import { describe, expect, it, vi } from 'vitest';
 import { type ApiClientOptions, ApiError, createApiClient, LocalClock } from '../src/index.ts';
 import { fakeNetwork, settle } from './support.ts';
 
-function setUp(overrides: Pick<ApiClientOptions, 'clientAccountId' | 'batch'> = {}) {
+function setUp(overrides: Pick<ApiClientOptions, 'clientAccountId' | 'batch' | 'timeoutMs'> = {}) {
   const network = fakeNetwork();
   const onUnauthorized = vi.fn(async () => false);
   const clock = new LocalClock();
@@ -66,6 +66,39 @@ describe('reads', () => {
     client = 'c2';
     void api.get('/flows');
     expect(calls).toHaveLength(2);
+  });
+});
+
+describe('a server that', () => {
+  it('does not answer in time counts as one that cannot be reached, for reads, batches and writes', async () => {
+    const { api, calls } = setUp({ batch: {}, timeoutMs: 20 });
+    const lone = api.get('/flows', { batch: false });
+    const requests = [lone, api.get('/a'), api.get('/b'), api.write('POST', '/flows', {})];
+    const ended = await Promise.allSettled(requests);
+    expect(calls).toHaveLength(3);
+    expect(calls.every(({ init }) => init.signal?.aborted)).toBe(true);
+    expect(ended.map((each) => each.status === 'rejected' && each.reason)).toEqual(
+      Array(4).fill(expect.objectContaining({ name: 'ApiError', status: 0 })),
+    );
+  });
+
+  it.each([
+    ['5', 5_000],
+    [' 0 ', 0],
+    ['Mon, 02 Nov 2026 10:00:07 GMT', 7_000],
+    ['Mon, 02 Nov 2026 09:00:00 GMT', 0],
+    ['soon', undefined],
+    [undefined, undefined],
+  ])('wants to be asked later (%s) is believed', async (retryAfter, ms) => {
+    vi.useFakeTimers({ now: Date.UTC(2026, 10, 2, 10), toFake: ['Date'] });
+    try {
+      const { api, calls } = setUp();
+      const read = api.get('/flows');
+      calls[0]?.answer({}, { status: 429, ...(retryAfter ? { retryAfter } : {}) });
+      await expect(read).rejects.toMatchObject({ status: 429, retryAfterMs: ms });
+    } finally {
+      vi.useRealTimers();
+    }
   });
 });
 

@@ -14,7 +14,15 @@ describe('the retry policy', () => {
   });
 
   it('waits longer each time, up to half a minute', () => {
-    expect([0, 1, 2, 10].map(retryDelayMs)).toEqual([1_000, 2_000, 4_000, 30_000]);
+    expect([0, 1, 2, 10].map((failures) => retryDelayMs(failures))).toEqual([1_000, 2_000, 4_000, 30_000]);
+  });
+
+  it('does not ask before the server wants to be asked, and not at all if nobody would wait for it', () => {
+    const busy = (retryAfterMs: number) =>
+      new ApiError({ type: 'about:blank', title: 'busy', status: 503 }, { retryAfterMs });
+    expect([0, 3].map((failures) => retryDelayMs(failures, busy(5_000)))).toEqual([5_000, 8_000]);
+    expect([30_000, 30_001].map((ms) => shouldRetry(0, busy(ms)))).toEqual([true, false]);
+    expect(retryDelayMs(0, new Error('no answer at all'))).toBe(1_000);
   });
 });
 

@@ -14,16 +14,18 @@ export interface AnswerOptions {
   groups?: string[];
   position?: string;
   etag?: string;
+  retryAfter?: string;
 }
 
 function response(
   body: unknown,
-  { status = 200, groups = [], position, etag }: AnswerOptions = {},
+  { status = 200, groups = [], position, etag, retryAfter }: AnswerOptions = {},
 ): Response {
   const headers = new Headers({ 'Content-Type': 'application/json' });
   if (groups.length > 0) headers.set('Cache-Groups', groups.map((group) => `"${group}"`).join(', '));
   if (position) headers.set('Unstale-Position', position);
   if (etag) headers.set('ETag', etag);
+  if (retryAfter) headers.set('Retry-After', retryAfter);
   const text = typeof body === 'string' && body.startsWith('<') ? body : JSON.stringify(body);
   return new Response(status === 204 || status === 304 ? null : text, { status, headers });
 }

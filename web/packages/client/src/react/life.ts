@@ -351,7 +351,7 @@ export function createUnstale<S extends Selection, U>(options: UnstaleOptions<S,
         state.auth.status === 'signed-in' ? state : { ...state, auth: { status: 'unreachable' } },
       );
       // With jitter: what failed for one page failed for many.
-      nextAttempt = setTimeout(() => void settle(), retryDelayMs(failures) * (0.5 + Math.random() / 2));
+      nextAttempt = setTimeout(() => void settle(), retryDelayMs(failures, error) * (1 + Math.random() / 2));
       failures += 1;
     }
   }

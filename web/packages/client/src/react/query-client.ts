@@ -6,13 +6,19 @@ const MINUTE_MS = 60_000;
 /** Answers that the same request will only repeat. */
 const FINAL_STATUSES = [400, 401, 403, 404, 409, 422] as const;
 const RETRIES_MAX = 2;
+const RETRY_DELAY_MS_MAX = 30_000;
 
+const wantedDelayMs = (error: unknown) => (isApiError(error) ? (error.retryAfterMs ?? 0) : 0);
+
+/** A server that wants to be left alone for longer than anybody waits is not asked again. */
 export function shouldRetry(failures: number, error: unknown): boolean {
-  return failures < RETRIES_MAX && !isApiError(error, ...FINAL_STATUSES);
+  if (failures >= RETRIES_MAX || isApiError(error, ...FINAL_STATUSES)) return false;
+  return wantedDelayMs(error) <= RETRY_DELAY_MS_MAX;
 }
 
-export function retryDelayMs(failures: number): number {
-  return Math.min(1_000 * 2 ** failures, 30_000);
+/** Exponential, and not before the server wants to be asked again. */
+export function retryDelayMs(failures: number, error?: unknown): number {
+  return Math.min(Math.max(1_000 * 2 ** failures, wantedDelayMs(error)), RETRY_DELAY_MS_MAX);
 }
 
 export interface CoherentQueryClientOptions {
