@@ -42,7 +42,7 @@ test('a switch that is thrown reaches an open page within a second', async () =>
   const thrown = Date.now();
   tell();
   // Without the client's cache there is no live connection either: pages ask whenever they are shown.
-  await page.getByRole('button', { name: /^Connection: Offline/ }).waitFor();
+  await page.getByRole('button', { name: /^Connection: Not live/ }).waitFor();
   assert.ok(Date.now() - thrown < 1_000, `it took ${Date.now() - thrown} ms`);
   const reads = [];
   page.on('request', (request) => reads.push(request.url().endsWith('/batch') ? 'batch' : readsOf(request)[0]));
@@ -85,14 +85,14 @@ test('a switch that an administrator throws reaches the open pages of others wit
   await operator.goto('/admin/flags');
   const row = operator.getByRole('row', { name: /USE_CUSTOM_API_CACHE/ });
   await row.getByText('On', { exact: true }).waitFor();
-  const offline = analyst.getByRole('button', { name: /^Connection: Offline/ });
+  const notLive = analyst.getByRole('button', { name: /^Connection: Not live/ });
 
   await row.getByRole('button', { name: 'Switch off USE_CUSTOM_API_CACHE' }).click();
   const answered = operator.waitForResponse((response) => response.request().method() === 'PUT');
   await operator.getByRole('button', { name: 'Switch it off' }).click();
   await answered;
   const thrown = Date.now();
-  await offline.waitFor();
+  await notLive.waitFor();
   assert.ok(Date.now() - thrown < 1_000, `it took ${Date.now() - thrown} ms`);
   const bypassed = await analyst.request.get('/api/v1/context/me');
   assert.equal(bypassed.headers()['x-cache'], 'BYPASS');
@@ -123,7 +123,7 @@ test('a switch reaches an open page in the client that it changed to, and after 
         fetch(path, { method: 'PUT', headers: { 'Content-Type': 'application/json' }, body }).then(({ status }) => status),
       ['/api/v1/admin/cache/flags/USE_CUSTOM_API_CACHE', JSON.stringify(rule)],
     );
-  const offline = page.getByRole('button', { name: /^Connection: Offline/ });
+  const notLive = page.getByRole('button', { name: /^Connection: Not live/ });
   for (const happens of [async () => {}, async () => {
     await shared.server.end();
     await shared.server.begin();
@@ -133,7 +133,7 @@ test('a switch reaches an open page in the client that it changed to, and after 
     await page.waitForLoadState('networkidle');
     assert.equal(await put({ killed: true, percentage: 100 }), 200);
     const thrown = Date.now();
-    await offline.waitFor();
+    await notLive.waitFor();
     assert.ok(Date.now() - thrown < 1_000, `it took ${Date.now() - thrown} ms`);
     assert.equal(await put({ percentage: 100 }), 200);
     // No live connection told that page: it hears of it when it next asks.

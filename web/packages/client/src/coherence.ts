@@ -127,6 +127,11 @@ export class Coherence {
     return this.#live?.state ?? 'degraded';
   }
 
+  /** Whether there is a connection that could come back. */
+  get isLiveWanted(): boolean {
+    return this.#live !== undefined;
+  }
+
   subscribe = (listener: () => void): (() => void) => {
     this.#stateListeners.add(listener);
     return () => this.#stateListeners.delete(listener);

@@ -94,6 +94,28 @@ describe('the provider', () => {
     expect(renders).toBe(before);
   });
 
+  it('offers to reconnect only where there is something to connect', async () => {
+    const Reconnect = () => (
+      <button type="button">{useCoherence().reconnect ? 'try' : 'nothing to try'}</button>
+    );
+    const plain = createCoherentSession({
+      scope: ['acme', 'user'],
+      mode: 'plain',
+      api: { baseUrl: '/api', fetch: network.fetch },
+      live: { url: () => 'ws://host/events', WebSocket: FakeSocket },
+    });
+    sessions.push(plain);
+    const shown = (session: CoherentSession) => (
+      <SessionBoundary session={session}>
+        <Reconnect />
+      </SessionBoundary>
+    );
+    const { rerender } = render(shown(plain));
+    expect(screen.getByRole('button').textContent).toBe('nothing to try');
+    rerender(shown(await startSession('acme')));
+    expect(screen.getByRole('button').textContent).toBe('try');
+  });
+
   it('never shows the data of the tenant before', async () => {
     const acme = await startSession('acme');
     const { rerender } = render(tree(acme));

@@ -12,15 +12,20 @@ const LOOK: Record<LiveState, { label: string; hint: string }> = {
   },
 };
 
+const SWITCHED_OFF = {
+  label: 'Not live',
+  hint: 'The cache is switched off, and live updates with it: every page is read anew when it opens.',
+};
+
 export function ConnectionBadge() {
   const { state, reconnect } = useCoherence();
-  const { label, hint } = LOOK[state];
+  const { label, hint } = reconnect ? LOOK[state] : SWITCHED_OFF;
   return (
     <Tooltip label={hint} multiline maw={260}>
       <UnstyledButton
         className={classes.badge}
         data-state={state}
-        onClick={state === 'degraded' ? reconnect : undefined}
+        onClick={state === 'degraded' && reconnect ? reconnect : undefined}
         aria-label={`Connection: ${label}. ${hint}`}
       >
         <span className={classes.dot} aria-hidden />

@@ -21,7 +21,7 @@ export function ConnectionBanner() {
       </Banner>
     );
   }
-  if (!degraded) return null;
+  if (!degraded || !reconnect) return null;
   return (
     <Banner
       kind="degraded"

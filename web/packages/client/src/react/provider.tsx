@@ -46,12 +46,13 @@ export interface CoherenceView {
   state: LiveState;
   /** While the server cannot be reached: from when the oldest of what is shown is. */
   lastKnownAt: number | null;
-  reconnect: () => void;
+  /** Tries at once; null where live events are not wanted, as with the cache switched off. */
+  reconnect: (() => void) | null;
 }
 
 export function useCoherence(): CoherenceView {
   const { coherence, activity } = useCoherentSession();
   const state = useSyncExternalStore(coherence.subscribe, () => coherence.state);
   const lastKnownAt = useStore(activity.lastKnownAt, (at) => at);
-  return { state, lastKnownAt, reconnect: () => coherence.reconnect() };
+  return { state, lastKnownAt, reconnect: coherence.isLiveWanted ? () => coherence.reconnect() : null };
 }
