@@ -94,7 +94,7 @@ test('a file that is no inventory is explained', async () => {
   await page.context().close();
 });
 
-test('200 mappings are reviewed at once, here and in front of somebody else', async () => {
+test('200 mappings are approved at once, here and in front of somebody else', async () => {
   const page = await newPage(shared.browser, shared.url);
   const errors = watchErrors(page);
   await signIn(page, ACCOUNTS.acmeAnalyst);
@@ -115,11 +115,23 @@ test('200 mappings are reviewed at once, here and in front of somebody else', as
   await page.getByText('Nothing was changed.').waitFor();
   assert.equal(await figure(page, 'approved'), 0);
 
-  await bar.getByRole('button', { name: 'Reject' }).click();
-  await page.getByText('200 mappings rejected.').waitFor();
-  assert.equal(await figure(page, 'rejected'), 200);
-  await mappingRow(watcher, 'Site note 194').getByText('Rejected').waitFor();
-  assert.equal(await figure(watcher, 'rejected'), 200);
+  await bar.getByRole('button', { name: /^Keep \d+ as is/ }).click();
+  await page.getByText(/^\d+ columns kept as they are\.$/).waitFor();
+  await page.getByText('200 selected').waitFor();
+  assert.equal(await figure(page, 'approved'), 0);
+
+  await bar.getByRole('button', { name: 'Approve' }).click();
+  await page.getByText('200 mappings approved.').waitFor();
+  assert.equal(await figure(page, 'approved'), 200);
+  await mappingRow(watcher, 'Site note 194').getByText('Approved').waitFor();
+  assert.equal(await figure(watcher, 'approved'), 200);
+
+  await page.goto(`/assets?import=${importId}`);
+  await page.getByRole('columnheader', { name: 'Operating system' }).waitFor();
+  assert.equal(await page.getByRole('columnheader', { name: 'Site note 194' }).count(), 0);
+  await page.getByRole('button', { name: 'Columns' }).click();
+  await page.getByRole('menuitemcheckbox', { name: /^Columns kept as they are \(\d+\)$/ }).click();
+  await page.getByRole('columnheader', { name: 'Site note 194' }).waitFor();
   assert.deepEqual(errors, []);
   await watcher.context().close();
   await page.context().close();

@@ -51,5 +51,5 @@ pub(crate) async fn list_assets(
 }
 
 fn label(attribute: &str) -> String {
-    imports::find_target(attribute).map_or(attribute, |target| target.label).to_owned()
+    imports::target_label(attribute).to_owned()
 }

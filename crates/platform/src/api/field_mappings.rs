@@ -10,6 +10,9 @@ use crate::{
 /// Most mappings of one bulk operation: as many as a file may have columns.
 pub const BULK_MAX: usize = 512;
 
+const NO_TARGET: &str = "is no target attribute; GET /api/v1/target-attributes lists them, and custom: with a name of \
+                         1 to 256 bytes keeps the column as it is";
+
 /// The mappings to decide on.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -30,7 +33,7 @@ pub struct BulkDone {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PatchMappingRequest {
-    /// The name of a target attribute, or null for none.
+    /// The name of a target attribute, `custom:` and a name of your own to keep the column as it is, or null for none.
     #[schema(required)]
     pub target_attribute: Option<String>,
 }
@@ -125,6 +128,23 @@ pub(crate) async fn bulk_reject_mappings(
     platform.save(write, StatusCode::OK, reviewed.into()).await
 }
 
+/// Keep columns that have no target as they are, each as an attribute of its own name; they wait for approval.
+#[utoipa::path(post, path = "/field-mappings/{import_id}/bulk-keep", tag = "field-mappings",
+    params(("import_id" = Uuid, Path)), request_body = BulkRequest, responses((status = 200, body = BulkDone)))]
+pub(crate) async fn bulk_keep_mappings(
+    State(platform): State<Platform>,
+    caller: Caller,
+    Path(import): Path<Uuid>,
+    Json(wanted): Json<BulkRequest>,
+) -> WriteAnswer<BulkDone> {
+    let client = caller.client()?;
+    let ids = reviewable(&caller, wanted)?;
+    let (prefix, now, chosen_by) = (imports::CUSTOM, platform.now(), &caller.user().name);
+    let mut write = platform.begin().await?;
+    let kept = mappings::keep(&mut write, client, import, &ids, prefix, chosen_by, now).await?;
+    platform.save(write, StatusCode::OK, kept.into()).await
+}
+
 /// Choose what a column means; it waits for approval again.
 #[utoipa::path(patch, path = "/field-mappings/{import_id}/{mapping_id}", tag = "field-mappings",
     params(("import_id" = Uuid, Path), ("mapping_id" = Uuid, Path)), request_body = PatchMappingRequest,
@@ -139,8 +159,7 @@ pub(crate) async fn patch_field_mapping(
     caller.require(Permission::ReviewMappings)?;
     let target = wanted.target_attribute.as_deref();
     let mut faults = Faults::default();
-    let is_known = target.is_none_or(|name| imports::find_target(name).is_some());
-    faults.unless(is_known, "target_attribute", "is no target attribute; GET /api/v1/target-attributes lists them");
+    faults.unless(target.is_none_or(imports::is_target), "target_attribute", NO_TARGET);
     faults.finish()?;
     let (now, chosen_by) = (platform.now(), &caller.user().name);
     let mut write = platform.begin().await?;

@@ -89,6 +89,7 @@ fn private_routes() -> OpenApiRouter<Platform> {
         .routes(routes!(field_mappings::get_latest_statistics))
         .routes(routes!(field_mappings::bulk_approve_mappings))
         .routes(routes!(field_mappings::bulk_reject_mappings))
+        .routes(routes!(field_mappings::bulk_keep_mappings))
         .routes(routes!(field_mappings::patch_field_mapping))
         .routes(routes!(cleansing::get_data_quality))
         .routes(routes!(cleansing::correct_values))

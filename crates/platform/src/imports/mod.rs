@@ -60,7 +60,10 @@ pub(crate) use self::{
     profile::ColumnProfile,
     reader::{FileShape, Inspection, Record, Records, inspect_with, records},
     suggest::{Suggestion, suggest},
-    targets::{DataType, TargetAttribute, all as target_attributes, find as find_target},
+    targets::{
+        CUSTOM, DataType, TargetAttribute, all as target_attributes, find as find_target, is_target,
+        label as target_label,
+    },
     value::{ValueKind, classify},
 };
 

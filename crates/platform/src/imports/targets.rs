@@ -1,9 +1,15 @@
-//! The catalogue of what a column can mean: the attributes of an asset.
+//! What a column can mean: an attribute of the catalogue, or one of its own.
 //!
 //! Units are part of the name and are not converted: a column in GB is mapped to an attribute in
 //! GB. How columns are found for an attribute is in [`clues`](super::clues), not here.
 
 use serde::Serialize;
+
+use super::limits::Limits;
+
+/// Before the name of an attribute that only the file knows: `custom:Site note` keeps a column as it is, whatever it
+/// means. No name of the catalogue has a colon.
+pub(crate) const CUSTOM: &str = "custom:";
 
 /// One attribute of an asset, as `GET /target-attributes` lists it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -52,6 +58,18 @@ pub(crate) fn all() -> &'static [TargetAttribute] {
 /// The attribute called `name`.
 pub(crate) fn find(name: &str) -> Option<&'static TargetAttribute> {
     TARGETS.iter().find(|target| target.name == name)
+}
+
+/// Whether a column can be mapped to `name`.
+pub(crate) fn is_target(name: &str) -> bool {
+    let Some(own) = name.strip_prefix(CUSTOM) else { return find(name).is_some() };
+    let is_short = own.len() <= Limits::default().header_bytes_max;
+    is_short && !own.is_empty() && own.trim() == own && !own.contains(char::is_control)
+}
+
+/// What people call the attribute `name`.
+pub(crate) fn label(name: &str) -> &str {
+    find(name).map_or_else(|| name.strip_prefix(CUSTOM).unwrap_or(name), |target| target.label)
 }
 
 const fn target(
@@ -135,6 +153,21 @@ mod tests {
             assert!(TARGETS[..index].iter().all(|other| other.name != target.name), "{}", target.name);
         }
         assert!(find("name").is_some_and(|target| target.required));
+    }
+
+    #[test]
+    fn a_column_can_be_mapped_to_the_catalogue_and_to_an_attribute_of_its_own() {
+        let longest = format!("{CUSTOM}{}", "x".repeat(256));
+        for name in ["hostname", "custom:Site note", "custom:hostname", "custom:a: b", longest.as_str()] {
+            assert!(is_target(name), "{name}");
+        }
+        let longer = format!("{longest}x");
+        for name in ["", "Site note", "custom", "custom:", "custom: x", "custom:x ", "custom:a\nb", longer.as_str()] {
+            assert!(!is_target(name), "{name}");
+        }
+        assert!(TARGETS.iter().all(|target| !target.name.contains(':')));
+        let labels = ["hostname", "custom:Site note", "custom:hostname", "of an older catalogue"].map(label);
+        assert_eq!(labels, ["Host name", "Site note", "hostname", "of an older catalogue"]);
     }
 
     #[test]

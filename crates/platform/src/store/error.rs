@@ -40,7 +40,7 @@ pub enum Conflict {
     #[error("this user's request was decided already; reload the list of pending approvals")]
     NotPending,
     /// Columns that mean nothing yet.
-    #[error("columns without a target cannot be approved: {}; choose a target for each first", columns.join(", "))]
+    #[error("columns without a target cannot be approved: {}; choose a target for each first, or keep them as they are", columns.join(", "))]
     WithoutTarget {
         /// The columns, in the order of the file.
         columns: Vec<String>,

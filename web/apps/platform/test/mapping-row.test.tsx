@@ -4,6 +4,7 @@ import { useState } from 'react';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { FieldMapping } from '../src/api/types';
 import { MappingRow } from '../src/pages/mappings/MappingRow';
+import { TargetSelect } from '../src/pages/mappings/TargetSelect';
 
 const mapping = (id: string): FieldMapping => ({
   id,
@@ -47,6 +48,46 @@ function Rows() {
     </MantineProvider>
   );
 }
+
+describe('the target of a column', () => {
+  const options = [{ value: 'hostname', label: 'Host name', description: '' }];
+  const show = (target_attribute: string | null, onChoose = vi.fn()) => {
+    const of = { ...mapping('Site note'), target_attribute };
+    render(
+      <MantineProvider>
+        <TargetSelect mapping={of} options={options} disabled={false} onChoose={onChoose} />
+      </MantineProvider>,
+    );
+    return onChoose;
+  };
+  const combobox = () => screen.getByRole('combobox', { name: 'Target of Site note' });
+  afterEach(cleanup);
+
+  it.each([
+    [null, 'No target'],
+    ['hostname', 'Host name'],
+    ['custom:Site note', 'Site note'],
+    ['custom:Remark', 'Remark'],
+  ])('%s is shown as %s', (target, label) => {
+    show(target);
+    expect(combobox().textContent).toBe(label);
+  });
+
+  it('can be the column itself', async () => {
+    const onChoose = show(null);
+    act(() => combobox().focus());
+    act(() => combobox().click());
+    const own = await screen.findByRole('option', { name: /^Site note/, hidden: true });
+    act(() => own.click());
+    expect(onChoose).toHaveBeenCalledWith('Site note', 'custom:Site note');
+  });
+
+  it('stays in sight in the list, also under another name than the column’s', () => {
+    show('custom:Remark');
+    act(() => combobox().focus());
+    expect((combobox() as HTMLInputElement).value).toBe('Remark');
+  });
+});
 
 const rowOf = (name: string) => screen.getByLabelText(`Select ${name}`).closest('tr');
 

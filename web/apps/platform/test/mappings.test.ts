@@ -5,7 +5,7 @@ import {
   filterMappings,
   missingRequired,
   statisticsOf,
-  withStatus,
+  withDecision,
 } from '../src/lib/mappings';
 
 function mapping(id: string, overrides: Partial<FieldMapping> = {}): FieldMapping {
@@ -59,10 +59,23 @@ describe('filters', () => {
 
 describe('what a bulk review foretells', () => {
   it('changes only the chosen mappings, and none in place', () => {
-    const after = withStatus(items, new Set(['1', '4']), 'approved');
+    const after = withDecision(items, new Set(['1', '4']), 'approve');
     expect(after.map(({ status }) => status)).toEqual(['approved', 'approved', 'suggested', 'approved']);
     expect(items[0]?.status).toBe('suggested');
     expect(after[1]).toBe(items[1]);
+  });
+
+  it('keeps as they are only columns without a target, and has them reviewed', () => {
+    const rejected = mapping('5', { target_attribute: null, status: 'rejected', source_column: 'Note' });
+    const after = withDecision([...items, rejected], new Set(['2', '3', '5']), 'keep');
+    expect(after.map(({ target_attribute, status }) => `${target_attribute} ${status}`)).toEqual([
+      'hostname suggested',
+      'operating_system approved',
+      'custom:Comment suggested',
+      'location rejected',
+      'custom:Note suggested',
+    ]);
+    expect(statisticsOf('i', after)).toMatchObject({ unmapped: 0, suggested: 3 });
   });
 
   it('counts as the server does', () => {
@@ -102,6 +115,6 @@ describe('required targets', () => {
   it('are missing until a column is approved for them', () => {
     const targets = [target('hostname', true), target('operating_system', true), target('location', false)];
     expect(missingRequired(items, targets).map(({ name }) => name)).toEqual(['hostname']);
-    expect(missingRequired(withStatus(items, new Set(['1']), 'approved'), targets)).toEqual([]);
+    expect(missingRequired(withDecision(items, new Set(['1']), 'approve'), targets)).toEqual([]);
   });
 });

@@ -73,7 +73,7 @@ async function openReview() {
 describe('a bulk review', () => {
   it('is shown before the server has answered', async () => {
     const page = await openReview();
-    act(() => page.review().mutate({ verdict: 'approve', ids: ['a'] }));
+    act(() => page.review().mutate({ decision: 'approve', ids: ['a'] }));
     await pause();
     expect(page.statuses()).toEqual(['approved', 'suggested']);
     expect(page.approved()).toBe(1);
@@ -81,7 +81,7 @@ describe('a bulk review', () => {
 
   it('is what the server says once it has answered', async () => {
     const page = await openReview();
-    act(() => page.review().mutate({ verdict: 'reject', ids: ['a', 'b'] }));
+    act(() => page.review().mutate({ decision: 'reject', ids: ['a', 'b'] }));
     await pause();
     server.state.items = server.state.items.map((item) => ({ ...item, status: 'rejected' as const }));
     server.state.end(server.json({ updated: 2, statistics: statisticsOf('i', server.state.items) }));
@@ -92,7 +92,7 @@ describe('a bulk review', () => {
 
   it('is taken back when the server refuses, without losing what others changed meanwhile', async () => {
     const page = await openReview();
-    act(() => page.review().mutate({ verdict: 'approve', ids: ['a'] }));
+    act(() => page.review().mutate({ decision: 'approve', ids: ['a'] }));
     await pause();
     server.state.items = server.state.items.map((item) =>
       item.id === 'b' ? { ...item, status: 'rejected' as const } : item,

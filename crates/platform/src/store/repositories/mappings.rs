@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, HashSet};
 use chrono::{DateTime, Utc};
 use sea_orm::{
     ColumnTrait as _, EntityTrait as _, FromQueryResult, JoinType, QueryFilter as _, QueryOrder as _, QuerySelect as _,
-    RelationDef,
-    sea_query::{CaseStatement, Expr, ExprTrait as _, Func},
+    RelationDef, UpdateMany,
+    sea_query::{BinOper, CaseStatement, Expr, ExprTrait as _, Func},
 };
 use tracing::instrument;
 use unstale::record;
@@ -156,6 +156,36 @@ pub async fn reject(
     review(w, client, import, mappings, MappingStatus::Rejected, reviewer, now).await
 }
 
+/// Gives those of `mappings` that have no target an attribute of their own, called `prefix` and what their column is.
+/// They are to be reviewed again; the others stay as they are. `chosen_by`: the name of who chose.
+#[instrument(level = "debug", name = "db.query", skip_all, fields(db.operation = "mappings.keep"))]
+pub async fn keep(
+    w: &mut Write,
+    client: ClientId,
+    import: Uuid,
+    mappings: &[Uuid],
+    prefix: &str,
+    chosen_by: &str,
+    now: DateTime<Utc>,
+) -> Result<Reviewed, StoreError> {
+    let (_, all) = of_import(w.read(), client, import).await?;
+    let chosen = chosen(&all, mappings)?;
+    let is_without_target = |mapping: &&field_mapping::Model| mapping.target_attribute.is_none();
+    let to_change: Vec<Uuid> = chosen.into_iter().filter(is_without_target).map(|mapping| mapping.id).collect();
+    let mut updated = 0;
+    if !to_change.is_empty() {
+        let own = Expr::value(prefix).binary(BinOper::Custom("||"), Expr::col(field_mapping::Column::SourceColumn));
+        updated = to_be_reviewed(format!("kept as it is by {chosen_by}"), now)
+            .col_expr(field_mapping::Column::TargetAttribute, own)
+            // Somebody may have chosen a target for one of them at the same moment.
+            .filter(field_mapping::Column::Id.is_in(to_change).and(field_mapping::Column::TargetAttribute.is_null()))
+            .exec(w.changing(bulk_operation(client, import)))
+            .await?
+            .rows_affected;
+    }
+    Ok(Reviewed { updated, statistics: statistics(w.read(), client, import).await? })
+}
+
 /// Gives a mapping another target, or none; it is to be reviewed again. `chosen_by`: the name of who chose.
 #[instrument(level = "debug", name = "db.query", skip_all, fields(db.operation = "mappings.retarget"))]
 pub async fn retarget(
@@ -170,19 +200,35 @@ pub async fn retarget(
     find_import(w.read(), client, import).await?;
     let of_import = field_mapping::Column::Id.eq(mapping).and(field_mapping::Column::ImportId.eq(import));
     let change = Change::FieldMappingBulkOperation { client, import, action: MappingAction::Updated };
-    field_mapping::Entity::update_many()
+    to_be_reviewed(format!("chosen by {chosen_by}"), now)
         .col_expr(field_mapping::Column::TargetAttribute, Expr::value(target.map(str::to_owned)))
-        .col_expr(field_mapping::Column::Status, Expr::value(MappingStatus::Suggested.as_str()))
-        .col_expr(field_mapping::Column::Confidence, Expr::value(1.0))
-        .col_expr(field_mapping::Column::Reason, Expr::value(format!("chosen by {chosen_by}")))
-        .col_expr(field_mapping::Column::ReviewedBy, Expr::value(None::<Uuid>))
-        .col_expr(field_mapping::Column::ReviewedAt, Expr::value(None::<DateTime<Utc>>))
-        .col_expr(field_mapping::Column::UpdatedAt, Expr::value(stamp(now)))
         .filter(of_import.clone())
         .exec(w.changing(change))
         .await?;
     let row = field_mapping::Entity::find().filter(of_import).one(&w.read()).await?;
     view(row.ok_or(StoreError::not_found("mapping"))?)
+}
+
+/// What every choice of a target does to a mapping besides.
+fn to_be_reviewed(reason: String, now: DateTime<Utc>) -> UpdateMany<field_mapping::Entity> {
+    field_mapping::Entity::update_many()
+        .col_expr(field_mapping::Column::Status, Expr::value(MappingStatus::Suggested.as_str()))
+        .col_expr(field_mapping::Column::Confidence, Expr::value(1.0))
+        .col_expr(field_mapping::Column::Reason, Expr::value(reason))
+        .col_expr(field_mapping::Column::ReviewedBy, Expr::value(None::<Uuid>))
+        .col_expr(field_mapping::Column::ReviewedAt, Expr::value(None::<DateTime<Utc>>))
+        .col_expr(field_mapping::Column::UpdatedAt, Expr::value(stamp(now)))
+}
+
+fn bulk_operation(client: ClientId, import: Uuid) -> Change {
+    Change::FieldMappingBulkOperation { client, import, action: MappingAction::BulkOperation }
+}
+
+/// Those of an import that `mappings` name.
+fn chosen<'m>(all: &'m [field_mapping::Model], mappings: &[Uuid]) -> Result<Vec<&'m field_mapping::Model>, StoreError> {
+    let named: HashSet<&Uuid> = mappings.iter().collect();
+    let chosen: Vec<_> = all.iter().filter(|mapping| named.contains(&mapping.id)).collect();
+    if chosen.len() < named.len() { Err(StoreError::not_found("mapping")) } else { Ok(chosen) }
 }
 
 fn is_approved(mapping: &field_mapping::Model) -> bool {
@@ -300,28 +346,21 @@ async fn review(
     now: DateTime<Utc>,
 ) -> Result<Reviewed, StoreError> {
     let (_, all) = of_import(w.read(), client, import).await?;
-    let chosen: HashSet<Uuid> = mappings.iter().copied().collect();
-    if all.iter().filter(|mapping| chosen.contains(&mapping.id)).count() < chosen.len() {
-        return Err(StoreError::not_found("mapping"));
-    }
+    let chosen = chosen(&all, mappings)?;
     if status == MappingStatus::Approved {
         check_approval(&all, &chosen)?;
     }
-    let to_change: Vec<Uuid> = all
-        .iter()
-        .filter(|mapping| chosen.contains(&mapping.id) && mapping.status != status.as_str())
-        .map(|mapping| mapping.id)
-        .collect();
+    let to_change: Vec<Uuid> =
+        chosen.iter().filter(|mapping| mapping.status != status.as_str()).map(|mapping| mapping.id).collect();
     let mut updated = 0;
     if !to_change.is_empty() {
-        let change = Change::FieldMappingBulkOperation { client, import, action: MappingAction::BulkOperation };
         let done = field_mapping::Entity::update_many()
             .col_expr(field_mapping::Column::Status, Expr::value(status.as_str()))
             .col_expr(field_mapping::Column::ReviewedBy, Expr::value(reviewer))
             .col_expr(field_mapping::Column::ReviewedAt, Expr::value(stamp(now)))
             .col_expr(field_mapping::Column::UpdatedAt, Expr::value(stamp(now)))
             .filter(field_mapping::Column::Id.is_in(to_change))
-            .exec(w.changing(change))
+            .exec(w.changing(bulk_operation(client, import)))
             .await;
         updated = done.map_err(|error| StoreError::unique(error, || Conflict::ReviewedMeanwhile))?.rows_affected;
     }
@@ -329,15 +368,15 @@ async fn review(
 }
 
 /// Whether `chosen` may be approved beside what is approved already.
-fn check_approval(all: &[field_mapping::Model], chosen: &HashSet<Uuid>) -> Result<(), Conflict> {
-    let is_chosen = |mapping: &&field_mapping::Model| chosen.contains(&mapping.id);
-    let without_target = all.iter().filter(is_chosen).filter(|mapping| mapping.target_attribute.is_none());
+fn check_approval(all: &[field_mapping::Model], chosen: &[&field_mapping::Model]) -> Result<(), Conflict> {
+    let without_target = chosen.iter().filter(|mapping| mapping.target_attribute.is_none());
     let columns: Vec<String> = without_target.map(|mapping| mapping.source_column.clone()).collect();
     if !columns.is_empty() {
         return Err(Conflict::WithoutTarget { columns });
     }
     let mut by_target: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-    for mapping in all.iter().filter(|mapping| is_chosen(mapping) || is_approved(mapping)) {
+    let ids: HashSet<Uuid> = chosen.iter().map(|mapping| mapping.id).collect();
+    for mapping in all.iter().filter(|mapping| ids.contains(&mapping.id) || is_approved(mapping)) {
         if let Some(target) = &mapping.target_attribute {
             by_target.entry(target).or_default().push(&mapping.source_column);
         }

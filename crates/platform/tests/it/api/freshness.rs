@@ -213,6 +213,14 @@ async fn imports(covered: &mut Covered, admin: &Person, analyst: &Person) {
             analyst.patch(&format!("{mappings}/{}", ids.mapping), json!({ "target_attribute": "description" })).await
         })
         .await;
+    let of_mapping = format!("{mappings}/{}", ids.mapping);
+    analyst.patch(&of_mapping, json!({ "target_attribute": null })).await.expect(200);
+    covered
+        .check("POST /field-mappings/{import_id}/bulk-keep", &readers[..2], async || {
+            analyst.post(&format!("{mappings}/bulk-keep"), mapped.clone()).await
+        })
+        .await;
+    analyst.patch(&of_mapping, json!({ "target_attribute": "description" })).await.expect(200);
     let quality = format!("/data-cleansing/{}", ids.import);
     let readers = [(admin, quality.as_str()), (admin, assets.as_str()), (admin, "/assets")];
     let corrected = covered

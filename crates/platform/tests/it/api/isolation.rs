@@ -33,7 +33,9 @@ fn bodies(method: &Method, path: &str, ids: &Ids) -> Option<Value> {
         ("POST", "/api/v1/discovery/flows") => json!({ "engagement_id": ids.engagement, "name": "x" }),
         (
             "POST",
-            "/api/v1/field-mappings/{import_id}/bulk-approve" | "/api/v1/field-mappings/{import_id}/bulk-reject",
+            "/api/v1/field-mappings/{import_id}/bulk-approve"
+            | "/api/v1/field-mappings/{import_id}/bulk-reject"
+            | "/api/v1/field-mappings/{import_id}/bulk-keep",
         ) => {
             json!({ "mapping_ids": [ids.mapping] })
         }

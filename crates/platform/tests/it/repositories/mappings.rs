@@ -24,6 +24,7 @@ on_both_databases!(
     mappings_are_reviewed_all_or_none,
     statistics_are_aggregated_from_the_mappings,
     a_mapping_with_another_target_is_reviewed_again,
+    columns_without_a_target_are_kept_as_they_are,
     two_reviewers_cannot_fill_one_target_from_two_columns,
     two_reviewers_at_one_moment_cannot_either,
     mappings_and_their_import_are_read_with_one_statement,
@@ -83,6 +84,31 @@ async fn a_mapping_with_another_target_is_reviewed_again(database: Database) {
     assert!((changed.confidence - 1.0).abs() < f64::EPSILON);
     assert_eq!(retarget(None, 32).await.target_attribute, None);
     let unknown = async |w: &mut _| mappings::retarget(w, acme, import, Uuid::nil(), None, "carl", at(33)).await;
+    is_not_found(&world.refused(unknown).await, "mapping");
+}
+
+async fn columns_without_a_target_are_kept_as_they_are(database: Database) {
+    let world = World::build(database.migrated().await).await;
+    let (acme, import) = (world.acme, world.acme_import);
+    let machine = world.mapping(acme, import, "Machine").await;
+    let owner = world.mapping(acme, import, "Owner").await;
+    world.write(async |w| mappings::reject(w, acme, import, &[owner], world.anna, at(29)).await).await;
+    let keep = async |ids: &[Uuid], now| {
+        world.write(async |w| mappings::keep(w, acme, import, ids, "custom:", "carl", at(now)).await).await
+    };
+    let kept = keep(&[machine, owner], 30).await;
+    assert_eq!((kept.updated, kept.statistics.unmapped, kept.statistics.suggested), (1, 0, 3));
+    let list = mappings::list(world.store.read(), acme, import).await.unwrap();
+    let target_of = |id| list.items.iter().find(|one| one.id == id).unwrap();
+    assert_eq!(target_of(machine).target_attribute.as_deref(), Some("hostname"));
+    let own = target_of(owner);
+    assert_eq!((own.target_attribute.as_deref(), own.reason.as_str()), (Some("custom:Owner"), "kept as it is by carl"));
+    assert_eq!((own.reviewed_by, own.updated_at), (None, at(30)));
+    assert_eq!(keep(&[machine, owner], 31).await.updated, 0);
+    let all: Vec<Uuid> = list.items.iter().map(|one| one.id).collect();
+    let done = world.write(async |w| mappings::approve(w, acme, import, &all, world.carl, at(32)).await).await;
+    assert_eq!((done.updated, done.statistics.approved), (3, 3));
+    let unknown = async |w: &mut _| mappings::keep(w, acme, import, &[Uuid::nil()], "custom:", "carl", at(33)).await;
     is_not_found(&world.refused(unknown).await, "mapping");
 }
 

@@ -23,12 +23,30 @@ export function filterMappings(
   );
 }
 
-export function withStatus(
+/** What is decided on many mappings at once. */
+export type Decision = 'approve' | 'reject' | 'keep';
+
+/** Before the name of an attribute that is none of the catalogue's: a column that is kept as it is. */
+const CUSTOM = 'custom:';
+
+export const isCustom = (target: string): boolean => target.startsWith(CUSTOM);
+export const customTarget = (column: string): string => CUSTOM + column;
+export const customName = (target: string): string => target.slice(CUSTOM.length);
+
+function decided(mapping: FieldMapping, decision: Decision): FieldMapping {
+  if (decision !== 'keep') return { ...mapping, status: decision === 'approve' ? 'approved' : 'rejected' };
+  if (mapping.target_attribute !== null) return mapping;
+  const target_attribute = customTarget(mapping.source_column);
+  return { ...mapping, target_attribute, status: 'suggested', confidence: 1, reason: 'kept as it is' };
+}
+
+/** The mappings as the server will tell them. */
+export function withDecision(
   mappings: readonly FieldMapping[],
   ids: ReadonlySet<string>,
-  status: MappingStatus,
+  decision: Decision,
 ): FieldMapping[] {
-  return mappings.map((mapping) => (ids.has(mapping.id) ? { ...mapping, status } : mapping));
+  return mappings.map((mapping) => (ids.has(mapping.id) ? decided(mapping, decision) : mapping));
 }
 
 /** The header's figures, foretold while the server still works on a bulk operation. */

@@ -90,6 +90,7 @@ const TABLE: &[(&str, Needs, Does)] = &[
     ("GET /field-mappings/{import_id}/statistics", Membership, Reads),
     ("POST /field-mappings/{import_id}/bulk-approve", Membership, Changes),
     ("POST /field-mappings/{import_id}/bulk-reject", Membership, Changes),
+    ("POST /field-mappings/{import_id}/bulk-keep", Membership, Changes),
     ("PATCH /field-mappings/{import_id}/{mapping_id}", Membership, Changes),
     ("GET /data-cleansing/{import_id}", Membership, Reads),
     ("POST /data-cleansing/{import_id}/corrections", Membership, Changes),
@@ -212,7 +213,12 @@ impl Operation {
             ("PUT", "/users/{user_id}/roles") => json!({ "role": "analyst", "client_account_id": ids.client }),
             ("PUT", "/users/{user_id}/clients/{client_id}") => json!({ "role": "client_admin" }),
             ("POST", "/discovery/flows") => json!({ "engagement_id": ids.engagement, "name": "x" }),
-            ("POST", "/field-mappings/{import_id}/bulk-approve" | "/field-mappings/{import_id}/bulk-reject") => {
+            (
+                "POST",
+                "/field-mappings/{import_id}/bulk-approve"
+                | "/field-mappings/{import_id}/bulk-reject"
+                | "/field-mappings/{import_id}/bulk-keep",
+            ) => {
                 json!({ "mapping_ids": [ids.mapping] })
             }
             ("POST", "/data-cleansing/{import_id}/corrections") => {

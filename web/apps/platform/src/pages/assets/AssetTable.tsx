@@ -9,14 +9,15 @@ interface AssetTableProps {
   page: AssetPage;
   /** Of another page, held already: its rows are prepared behind those on screen. */
   next?: AssetPage | undefined;
-  hidden: ReadonlySet<string>;
+  /** Those of a page's columns that are shown. */
+  shown: (columns: AssetPage['columns']) => AssetPage['columns'];
   showUnmapped: boolean;
   busy: boolean;
 }
 
 /** Wide by nature: it scrolls inside its own container, with the asset's name kept in sight. */
-export function AssetTable({ page, next, hidden, showUnmapped, busy }: AssetTableProps) {
-  const columns = page.columns.filter(({ name }) => !hidden.has(name));
+export function AssetTable({ page, next, shown, showUnmapped, busy }: AssetTableProps) {
+  const columns = shown(page.columns);
   // Without any approved mapping the source columns are all there is to see.
   const unmappedOf = (of: AssetPage) =>
     showUnmapped || of.columns.length === 0 ? sourceColumns(of.items) : [];
@@ -47,7 +48,7 @@ export function AssetTable({ page, next, hidden, showUnmapped, busy }: AssetTabl
             key={next.page}
             isShown={false}
             page={next}
-            columns={next.columns.filter(({ name }) => !hidden.has(name))}
+            columns={shown(next.columns)}
             unmapped={unmappedOf(next)}
           />
         )}

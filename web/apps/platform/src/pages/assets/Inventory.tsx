@@ -13,7 +13,7 @@ import {
 import { useDebouncedCallback } from '@mantine/hooks';
 import { IconColumns3, IconSearch, IconServer2 } from '@tabler/icons-react';
 import { type Read, useHeld, usePrefetchOnIntent } from '@unstale/client/react';
-import { useState } from 'react';
+import { type ReactNode, useState } from 'react';
 import { Link, useSearchParams } from 'react-router';
 import { assetPage, useAssets, useImports } from '../../api/queries';
 import type { AssetPage } from '../../api/types';
@@ -93,7 +93,7 @@ export function Page() {
               <AssetTable
                 page={page}
                 next={next}
-                hidden={columns.hidden}
+                shown={columns.shown}
                 showUnmapped={columns.showUnmapped}
                 busy={assets.isPlaceholderData}
               />
@@ -162,6 +162,8 @@ function ImportFilter({ engagementId, value, onChange }: ImportFilterProps) {
 }
 
 function ColumnMenu({ page, columns }: { page: AssetPage; columns: ReturnType<typeof useHiddenColumns> }) {
+  const custom = columns.customOf(page.columns);
+  const showsCustom = columns.showsCustom(page.columns);
   return (
     <Menu closeOnItemClick={false} position="bottom-end">
       <Menu.Target>
@@ -171,36 +173,43 @@ function ColumnMenu({ page, columns }: { page: AssetPage; columns: ReturnType<ty
       </Menu.Target>
       <Menu.Dropdown mah={380} style={{ overflowY: 'auto' }}>
         <Menu.Label>Approved mappings</Menu.Label>
-        {page.columns.map(({ name, label }) => (
-          <Menu.Item
-            key={name}
-            onClick={() => columns.toggle(name)}
-            role="menuitemcheckbox"
-            aria-checked={!columns.hidden.has(name)}
-          >
-            <Checkbox.Indicator
-              checked={!columns.hidden.has(name)}
-              mr="sm"
-              style={{ display: 'inline-grid', verticalAlign: 'middle' }}
-            />
-            {label}
-          </Menu.Item>
-        ))}
+        {page.columns
+          .filter((column) => !custom.includes(column))
+          .map(({ name, label }) => (
+            <ColumnItem key={name} shown={!columns.hidden.has(name)} onToggle={() => columns.toggle(name)}>
+              {label}
+            </ColumnItem>
+          ))}
         <Menu.Divider />
-        <Menu.Item
-          onClick={columns.toggleUnmapped}
-          role="menuitemcheckbox"
-          aria-checked={columns.showUnmapped}
-        >
-          <Checkbox.Indicator
-            checked={columns.showUnmapped}
-            mr="sm"
-            style={{ display: 'inline-grid', verticalAlign: 'middle' }}
-          />
+        {custom.length > 0 && (
+          <ColumnItem shown={showsCustom} onToggle={() => columns.setCustom(!showsCustom)}>
+            Columns kept as they are ({formatNumber(custom.length)})
+          </ColumnItem>
+        )}
+        <ColumnItem shown={columns.showUnmapped} onToggle={columns.toggleUnmapped}>
           Source columns without a mapping
-        </Menu.Item>
+        </ColumnItem>
       </Menu.Dropdown>
     </Menu>
+  );
+}
+
+interface ColumnItemProps {
+  shown: boolean;
+  onToggle: () => void;
+  children: ReactNode;
+}
+
+function ColumnItem({ shown, onToggle, children }: ColumnItemProps) {
+  return (
+    <Menu.Item onClick={onToggle} role="menuitemcheckbox" aria-checked={shown}>
+      <Checkbox.Indicator
+        checked={shown}
+        mr="sm"
+        style={{ display: 'inline-grid', verticalAlign: 'middle' }}
+      />
+      {children}
+    </Menu.Item>
   );
 }
 

@@ -1,16 +1,19 @@
 import { Button, Kbd } from '@mantine/core';
-import { IconCheck, IconX } from '@tabler/icons-react';
-import type { Verdict } from '../../api/review';
+import { IconCheck, IconColumnInsertRight, IconX } from '@tabler/icons-react';
 import { SelectionBar } from '../../components/review/SelectionBar';
+import { formatNumber } from '../../lib/format';
+import type { Decision } from '../../lib/mappings';
 
 interface BulkBarProps {
   count: number;
+  /** How many of them mean nothing yet. */
+  withoutTarget: number;
   busy: boolean;
-  onDecide: (verdict: Verdict) => void;
+  onDecide: (decision: Decision) => void;
   onClear: () => void;
 }
 
-export function BulkBar({ count, busy, onDecide, onClear }: BulkBarProps) {
+export function BulkBar({ count, withoutTarget, busy, onDecide, onClear }: BulkBarProps) {
   return (
     <SelectionBar label="Selected mappings" count={count} busy={busy} onClear={onClear}>
       <Button
@@ -40,6 +43,23 @@ export function BulkBar({ count, busy, onDecide, onClear }: BulkBarProps) {
       >
         Reject
       </Button>
+      {withoutTarget > 0 && (
+        <Button
+          size="sm"
+          variant="default"
+          leftSection={<IconColumnInsertRight size={16} aria-hidden />}
+          rightSection={
+            <Kbd size="xs" aria-hidden visibleFrom="sm">
+              c
+            </Kbd>
+          }
+          title="Columns without a target become attributes of their own, called as they are in the file"
+          disabled={busy}
+          onClick={() => onDecide('keep')}
+        >
+          Keep {formatNumber(withoutTarget)} as is
+        </Button>
+      )}
     </SelectionBar>
   );
 }

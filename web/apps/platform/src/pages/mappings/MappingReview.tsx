@@ -5,7 +5,7 @@ import { useMemo, useState } from 'react';
 import { Link, useParams } from 'react-router';
 import { useFieldMappings, useImport, useMappingStatistics, useTargetAttributes } from '../../api/queries';
 import { type Review, useReview } from '../../api/review';
-import type { FieldMappings, TargetAttribute } from '../../api/types';
+import type { FieldMapping, FieldMappings, TargetAttribute } from '../../api/types';
 import { CleansingLink } from '../../components/CleansingLink';
 import { announce, announceFailure } from '../../components/feedback';
 import { ImportChoice } from '../../components/ImportChoice';
@@ -14,13 +14,15 @@ import { QueryView } from '../../components/QueryView';
 import { useRowKeys } from '../../components/review/useRowKeys';
 import { Notice, PageLoading } from '../../components/states';
 import { plural } from '../../lib/format';
-import { filterMappings, type MappingFilter, missingRequired } from '../../lib/mappings';
+import { type Decision, filterMappings, type MappingFilter, missingRequired } from '../../lib/mappings';
 import { emptySelection, visibleSelection } from '../../lib/selection';
 import { usePermissions } from '../../session/permissions';
 import { BulkBar } from './BulkBar';
 import { MappingTable } from './MappingTable';
 import { MappingToolbar, SEARCH_ID } from './MappingToolbar';
 import { StatisticsHeader } from './StatisticsHeader';
+
+const DONE: Record<Decision, string> = { approve: 'approved', reject: 'rejected', keep: 'kept as they are' };
 
 export function Page() {
   const { importId = '' } = useParams();
@@ -81,15 +83,18 @@ function ReviewBoard({ mappings: { import_id: importId, items }, targets }: Revi
   const shown = useMemo(() => filterMappings(items, filter, search), [items, filter, search]);
   const shownIds = useMemo(() => shown.map(({ id }) => id), [shown]);
   const selectedIds = visibleSelection(selection, shownIds);
+  const isWithoutTarget = (mapping: FieldMapping) =>
+    mapping.target_attribute === null && selection.ids.has(mapping.id);
 
-  const decide = ({ verdict, ids }: Review) => {
+  const decide = ({ decision, ids }: Review) => {
     if (ids.length === 0 || !mayReview) return;
     review.mutate(
-      { verdict, ids },
+      { decision, ids },
       {
         onSuccess: ({ data: { updated } }) => {
-          setSelection(emptySelection);
-          announce(`${plural(updated, 'mapping')} ${verdict === 'approve' ? 'approved' : 'rejected'}.`);
+          // What is kept is still to be approved.
+          if (decision !== 'keep') setSelection(emptySelection);
+          announce(`${plural(updated, decision === 'keep' ? 'column' : 'mapping')} ${DONE[decision]}.`);
         },
         onError: (error) => {
           if (!isApiError(error, 409)) announceFailure('The review was not saved', error);
@@ -107,8 +112,9 @@ function ReviewBoard({ mappings: { import_id: importId, items }, targets }: Revi
     setSelection,
     enabled: mayReview,
     actions: {
-      a: (ids) => decide({ verdict: 'approve', ids }),
-      r: (ids) => decide({ verdict: 'reject', ids }),
+      a: (ids) => decide({ decision: 'approve', ids }),
+      r: (ids) => decide({ decision: 'reject', ids }),
+      c: (ids) => decide({ decision: 'keep', ids }),
     },
   });
 
@@ -154,8 +160,9 @@ function ReviewBoard({ mappings: { import_id: importId, items }, targets }: Revi
       {mayReview && (
         <BulkBar
           count={selectedIds.length}
+          withoutTarget={shown.filter(isWithoutTarget).length}
           busy={review.isPending}
-          onDecide={(verdict) => decide({ verdict, ids: selectedIds })}
+          onDecide={(decision) => decide({ decision, ids: selectedIds })}
           onClear={() => setSelection(emptySelection)}
         />
       )}

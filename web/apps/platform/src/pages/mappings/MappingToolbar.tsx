@@ -21,6 +21,7 @@ const SHORTCUTS: readonly Shortcut[] = [
   ['x', 'Select or unselect'],
   ['a', 'Approve the selection, or the current column'],
   ['r', 'Reject the selection, or the current column'],
+  ['c', 'Keep what has no target as it is'],
   ['/', 'Search'],
   ['Esc', 'Clear the selection'],
 ];

@@ -1,6 +1,7 @@
 import { Combobox, Input, Select, type SelectProps, Text } from '@mantine/core';
 import { useState } from 'react';
 import type { FieldMapping } from '../../api/types';
+import { customName, customTarget, isCustom } from '../../lib/mappings';
 
 export interface TargetOption {
   value: string;
@@ -15,6 +16,8 @@ interface TargetSelectProps {
   onChoose: (id: string, target: string | null) => void;
 }
 
+const AS_IT_IS = 'Keeps the column as it is, as an attribute of its own.';
+
 const renderTarget: NonNullable<SelectProps['renderOption']> = ({ option }) => (
   <div>
     <Text size="sm">{option.label}</Text>
@@ -25,6 +28,19 @@ const renderTarget: NonNullable<SelectProps['renderOption']> = ({ option }) => (
     )}
   </div>
 );
+
+function labelOf(target: string | null, options: readonly TargetOption[]): string | undefined {
+  if (target === null) return undefined;
+  return isCustom(target) ? customName(target) : options.find(({ value }) => value === target)?.label;
+}
+
+/** What a column can be beside an attribute of the catalogue: itself. */
+function customOptions({ source_column, target_attribute }: FieldMapping): TargetOption[] {
+  const own = { value: customTarget(source_column), label: source_column, description: AS_IT_IS };
+  const isOther = target_attribute !== null && isCustom(target_attribute) && target_attribute !== own.value;
+  if (!isOther) return [own];
+  return [own, { value: target_attribute, label: customName(target_attribute), description: AS_IT_IS }];
+}
 
 /** Why there is a select now: somebody points at it, or has come to it by keyboard. */
 type Reached = 'pointer' | 'focus';
@@ -37,7 +53,7 @@ export function TargetSelect({ mapping, options, disabled, onChoose }: TargetSel
   const [reached, setReached] = useState<Reached | null>(null);
   const label = `Target of ${mapping.source_column}`;
   if (reached === null || disabled) {
-    const chosen = options.find(({ value }) => value === mapping.target_attribute)?.label;
+    const chosen = labelOf(mapping.target_attribute, options);
     return (
       <Input
         component="button"
@@ -60,7 +76,7 @@ export function TargetSelect({ mapping, options, disabled, onChoose }: TargetSel
   return (
     <Select
       aria-label={label}
-      data={options}
+      data={[...options, ...customOptions(mapping)]}
       value={mapping.target_attribute}
       onChange={(target) => onChoose(mapping.id, target)}
       placeholder="No target"
