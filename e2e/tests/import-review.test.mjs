@@ -126,7 +126,7 @@ test('200 mappings are approved at once, here and in front of somebody else', as
   await mappingRow(watcher, 'Site note 194').getByText('Approved').waitFor();
   assert.equal(await figure(watcher, 'approved'), 200);
 
-  await page.goto(`/assets?import=${importId}`);
+  await page.goto(`/inventory?import=${importId}`);
   await page.getByRole('columnheader', { name: 'Operating system' }).waitFor();
   assert.equal(await page.getByRole('columnheader', { name: 'Site note 194' }).count(), 0);
   await page.getByRole('button', { name: 'Columns' }).click();

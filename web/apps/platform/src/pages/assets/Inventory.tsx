@@ -1,19 +1,8 @@
-import {
-  Anchor,
-  Button,
-  Checkbox,
-  CloseButton,
-  Group,
-  Menu,
-  Pagination,
-  Select,
-  Text,
-  TextInput,
-} from '@mantine/core';
+import { Anchor, Button, CloseButton, Group, Menu, Pagination, Select, Text, TextInput } from '@mantine/core';
 import { useDebouncedCallback } from '@mantine/hooks';
 import { IconColumns3, IconSearch, IconServer2 } from '@tabler/icons-react';
 import { type Read, useHeld, usePrefetchOnIntent } from '@unstale/client/react';
-import { type ReactNode, useState } from 'react';
+import { useState } from 'react';
 import { Link, useSearchParams } from 'react-router';
 import { assetPage, useAssets, useImports } from '../../api/queries';
 import type { AssetPage } from '../../api/types';
@@ -176,40 +165,25 @@ function ColumnMenu({ page, columns }: { page: AssetPage; columns: ReturnType<ty
         {page.columns
           .filter((column) => !custom.includes(column))
           .map(({ name, label }) => (
-            <ColumnItem key={name} shown={!columns.hidden.has(name)} onToggle={() => columns.toggle(name)}>
+            <Menu.CheckboxItem
+              key={name}
+              checked={!columns.hidden.has(name)}
+              onChange={() => columns.toggle(name)}
+            >
               {label}
-            </ColumnItem>
+            </Menu.CheckboxItem>
           ))}
         <Menu.Divider />
         {custom.length > 0 && (
-          <ColumnItem shown={showsCustom} onToggle={() => columns.setCustom(!showsCustom)}>
+          <Menu.CheckboxItem checked={showsCustom} onChange={columns.setCustom}>
             Columns kept as they are ({formatNumber(custom.length)})
-          </ColumnItem>
+          </Menu.CheckboxItem>
         )}
-        <ColumnItem shown={columns.showUnmapped} onToggle={columns.toggleUnmapped}>
+        <Menu.CheckboxItem checked={columns.showUnmapped} onChange={columns.toggleUnmapped}>
           Source columns without a mapping
-        </ColumnItem>
+        </Menu.CheckboxItem>
       </Menu.Dropdown>
     </Menu>
-  );
-}
-
-interface ColumnItemProps {
-  shown: boolean;
-  onToggle: () => void;
-  children: ReactNode;
-}
-
-function ColumnItem({ shown, onToggle, children }: ColumnItemProps) {
-  return (
-    <Menu.Item onClick={onToggle} role="menuitemcheckbox" aria-checked={shown}>
-      <Checkbox.Indicator
-        checked={shown}
-        mr="sm"
-        style={{ display: 'inline-grid', verticalAlign: 'middle' }}
-      />
-      {children}
-    </Menu.Item>
   );
 }
 
