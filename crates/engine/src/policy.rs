@@ -10,7 +10,8 @@ pub enum Mode {
     /// This node's view is used while it was confirmed within the bound; after that the store is asked.
     Bounded(Duration),
     /// A value may be served although it was invalidated or the view is unconfirmed, while it is no older than this;
-    /// a refresh runs. Only for data where an old value does no harm.
+    /// a refresh runs. Only for data where an old value does no harm. Who brings a position of the entry's partition
+    /// reads as with `Bounded(1 s)`: nothing that is known to be invalidated.
     StaleOk(Duration),
 }
 

@@ -17,11 +17,12 @@ use crate::{
     judge::{Judgement, STALE_OK_BOUND, invalidated, is_due_early, is_recent, judge},
     key::{Key, RawKey},
     policy::{Mode, Policy},
-    position::Partition,
+    position::{Partition, PositionSet},
     sabotage::Sabotage,
     scope,
     store::{Seal, StoredEntry},
     tag::TagId,
+    tenant::Tenant,
     time::Timestamp,
     verdict::{BypassReason, MissReason, StaleReason, Verdict},
 };
@@ -80,6 +81,17 @@ impl Old {
 }
 
 impl Shared {
+    /// The policy of a reader who must have seen `required`: what is known to be wrong may be so by that, so such a
+    /// reader is given none of it, however stale the policy likes it.
+    pub(super) fn having_seen(&self, policy: &Policy, tenant: &Tenant, required: &PositionSet) -> Policy {
+        match policy.mode {
+            Mode::StaleOk(_) if required.in_partition(self.partition(tenant)).is_some() => {
+                policy.mode(Mode::Bounded(STALE_OK_BOUND))
+            }
+            _ => *policy,
+        }
+    }
+
     /// Looks in memory and in the store.
     pub(super) async fn find<V: Cacheable>(
         self: &Arc<Self>,
@@ -262,13 +274,14 @@ impl Shared {
         let Ok(value) = stored.value.as_ref().map(V::decode).transpose() else {
             return Found::Nothing(Lack { verdict: schema, ..lack });
         };
+        let (loaded_at, expires_at) = by_own_clock(&stored, self.now());
         let new = NewEntry {
             key: key.raw(),
             value_bytes: stored.value.as_ref().map_or(0, bytes::Bytes::len),
             tags: stored.tags,
             base: stored.base,
-            loaded_at: stored.loaded_at,
-            expires_at: stored.expires_at,
+            loaded_at,
+            expires_at,
             has_tenant_tags: stored.has_tenant_tags,
             load_ms: stored.load_ms,
             subjects: stored.subjects,
@@ -377,6 +390,14 @@ impl Shared {
             None => is_recent(view.clocks.confirmed_at(), policy, now),
         }
     }
+}
+
+/// When an entry of the store was loaded, and when its time is over, by a reader's clock at `now`. The clock of the node
+/// that loaded it may be ahead: nothing was loaded in the future, and nothing lives longer in memory than it was to. In
+/// Redis it ends by the clock there.
+fn by_own_clock(stored: &StoredEntry, now: Timestamp) -> (Timestamp, Timestamp) {
+    let life = stored.expires_at.since(stored.loaded_at);
+    (stored.loaded_at.min(now), stored.expires_at.min(now + life))
 }
 
 /// Puts what the store answered where it belongs; returns why it did not answer, if so.

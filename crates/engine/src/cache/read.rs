@@ -34,7 +34,8 @@ impl Cache {
     ///
     /// The answer is never a value that was loaded before an invalidation which was acknowledged before this call,
     /// on this node; or anywhere, if `options` holds the position that the invalidation returned. Exceptions are the
-    /// policy's own: its staleness bound between nodes, and [`Mode::StaleOk`](crate::Mode::StaleOk).
+    /// policy's own: its staleness bound between nodes, and [`Mode::StaleOk`](crate::Mode::StaleOk) for readers without
+    /// such a position.
     pub async fn fetch<V, E, F, L>(
         &self,
         key: &Key<V>,
@@ -137,6 +138,7 @@ impl Cache {
         F: FnOnce(Option<Cached<V>>) -> L + Send + 'static,
         L: Future<Output = Result<Loaded<V>, E>> + Send + 'static,
     {
+        let policy = &self.shared.having_seen(policy, key.raw().tenant(), &required);
         if let Some(reason) = bypass(key.raw(), policy) {
             // Boxed: what is rare is not to make every read's future larger.
             return Box::pin(self.load_alone(key, policy, required, reason, load)).await;

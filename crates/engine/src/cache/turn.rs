@@ -224,7 +224,11 @@ impl Shared {
     /// Whether a load from `base` may bring what a reader needs who requires `needed` and knows of `known_tags`.
     pub(super) fn may_serve(&self, base: Position, needed: Option<Position>, known_tags: &[TagId]) -> bool {
         let clocks = &self.view(base.partition).clocks;
-        let reached = needed.is_none_or(|needed| needed.epoch != base.epoch || base.sequence >= needed.sequence);
+        // The reader's view has reached all that was acknowledged before. Positions beyond that are made up, by clients,
+        // who would otherwise have a load each.
+        let head = clocks.frontier().sequence;
+        let has_seen = |needed: Position| needed.epoch != base.epoch || base.sequence >= needed.sequence.min(head);
+        let reached = needed.is_none_or(has_seen);
         reached && matches!(clocks.judge(base.epoch, base.sequence, known_tags), Validity::Valid { .. })
     }
 

@@ -8,9 +8,12 @@ use std::{
     time::Duration,
 };
 
-use unstale::{FetchError, Mode, StaleReason, Verdict};
+use unstale::{FetchError, Fetched, Mode, ReadOptions, StaleReason, Verdict};
 
-use crate::reads::{Node, POLICY, check, settle};
+use crate::{
+    reads::{INVALIDATED, Node, POLICY, check, settle, value},
+    world::{Page, acme, page},
+};
 
 #[tokio::test]
 async fn within_grace_the_old_value_is_served_and_one_refresh_runs() {
@@ -97,6 +100,40 @@ async fn an_invalidation_during_a_failing_load_takes_the_fail_safe_away() {
         Err("away".into())
     });
     assert_eq!(answer.await.unwrap_err(), FetchError::Load("away".into()));
+}
+
+#[tokio::test]
+async fn who_must_have_seen_an_invalidation_is_given_nothing_older_however_stale_the_policy_likes_it() {
+    let node = Node::new().await;
+    let policy = POLICY.mode(Mode::StaleOk(Duration::from_secs(5)));
+    node.read(&policy, Ok(1)).await.unwrap();
+    let seen = ReadOptions { at_least: node.invalidate().await };
+    let read = async |version| {
+        let load = move || async move { Ok::<_, String>(value(version)) };
+        node.cache.fetch(&page(&acme(), 1), &policy, &seen, load).await
+    };
+    check(&read(2).await, INVALIDATED, 2);
+    check(&node.read(&policy, Ok(3)).await, Verdict::Hit, 2);
+}
+
+#[tokio::test]
+async fn so_it_is_for_batches() {
+    let node = Node::new().await;
+    let policy = POLICY.mode(Mode::StaleOk(Duration::from_secs(5)));
+    let read = async |options: &ReadOptions, version| {
+        let load = move |places: Vec<usize>| async move {
+            Ok::<_, String>(places.into_iter().map(|_| value(version)).collect())
+        };
+        node.cache.fetch_many(&[page(&acme(), 1), page(&acme(), 2)], &policy, options, load).await.unwrap()
+    };
+    let anybody = ReadOptions::default();
+    read(&anybody, 1).await;
+    let seen = ReadOptions { at_least: node.invalidate().await };
+    let verdicts = |answers: Vec<Fetched<Page>>| answers.into_iter().map(|one| one.verdict).collect::<Vec<_>>();
+    let stale = Verdict::Stale(StaleReason::Invalidated);
+    assert_eq!(verdicts(read(&anybody, 2).await), [stale, stale]);
+    assert_eq!(verdicts(read(&seen, 2).await), [INVALIDATED, INVALIDATED]);
+    assert_eq!(verdicts(read(&anybody, 3).await), [Verdict::Hit, Verdict::Hit]);
 }
 
 #[tokio::test]

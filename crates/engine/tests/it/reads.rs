@@ -12,7 +12,9 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot};
 use unstale::{
     BypassReason, Cache, CacheLimits, Event, FetchError, Fetched, InvalidateError, Invalidation, Loaded, MemoryLimits,
-    MemoryStore, MissReason, NotStored, Observer, Policy, PositionSet, ReadOptions, Tag, Verdict, record,
+    MemoryStore, MissReason, NotStored, Observer, Policy, PositionSet, ReadOptions, Tag, Verdict,
+    position::{Position, Sequence},
+    record,
     testing::{DistantStore, Faults},
     time::ManualTime,
 };
@@ -291,6 +293,47 @@ async fn a_position_of_no_partition_demands_nothing() {
         let options = ReadOptions { at_least: text.parse().unwrap() };
         node.cache.fetch(&page(&acme(), 1), &POLICY, &options, load).await.unwrap();
     }
+}
+
+#[tokio::test]
+async fn a_position_that_nothing_was_acknowledged_with_is_no_reason_to_load_alone() {
+    let node = Node::new().await;
+    let mut at_least = node.invalidate().await;
+    let position = *at_least.iter().next().unwrap();
+    at_least.add(Position { sequence: Sequence::from_u64(1 << 40), ..position });
+    let (options, loads) = (ReadOptions { at_least }, Arc::new(AtomicUsize::new(0)));
+    let key = page(&acme(), 1);
+    let readers = (0..100).map(|_| {
+        let loads = loads.clone();
+        node.cache.fetch(&key, &POLICY, &options, move || async move {
+            loads.fetch_add(1, SeqCst);
+            tokio::task::yield_now().await;
+            Ok::<_, String>(value(1))
+        })
+    });
+    assert!(futures_util::future::join_all(readers).await.into_iter().all(|answer| answer.is_ok()));
+    assert_eq!(loads.load(SeqCst), 1);
+}
+
+#[tokio::test]
+async fn a_value_lives_no_longer_in_memory_because_the_clock_of_who_loaded_it_is_ahead() {
+    let limits = MemoryLimits { entry_bytes_max: 1 << 20, ..MemoryLimits::default() };
+    let store = Arc::new(DistantStore::new(Arc::new(MemoryStore::new(limits)), 1));
+    let ahead = Arc::new(ManualTime::default());
+    ahead.advance(Duration::from_secs(3600));
+    let time = Arc::new(ManualTime::default());
+    let there = Cache::builder(store.clone()).time(ahead).build().await.unwrap();
+    let here = Cache::builder(store).time(time.clone()).build().await.unwrap();
+    let read = async |cache: &Cache, policy: &Policy, version| {
+        let load = move || async move { Ok::<_, String>(value(version)) };
+        cache.fetch(&page(&acme(), 1), policy, &ReadOptions::default(), load).await
+    };
+    check(&read(&there, &POLICY, 1).await, ABSENT, 1);
+    settle().await;
+    check(&read(&here, &POLICY, 2).await, Verdict::Hit, 1);
+    time.advance(POLICY.ttl);
+    // What the store holds ends by the store's own clock.
+    check(&read(&here, &Policy { uses_store: false, ..POLICY }, 3).await, EXPIRED, 3);
 }
 
 #[tokio::test]

@@ -2,7 +2,8 @@
 //!
 //! - To see everything that *this node* acknowledged before it began; a read that does not mind staleness does not.
 //! - To see everything that this *process* has kept for a store that did not take it; the same exception.
-//! - To see everything whose *position* it carries; the same exception.
+//! - To see everything whose *position* it carries, also where it does not mind staleness otherwise; but for a page that
+//!   was made of others which do not.
 //! - To see everything that *any node* acknowledged before it began, if it is strict; before its bound, if it is
 //!   bounded. The bound is the node's, by its clock: a view is good for that long after the store was *asked*. A clock
 //!   that is set back may let a view seem younger than it is, by as much as it was set back, for some seconds.
@@ -48,7 +49,9 @@ impl Promise {
             _ => None,
         };
         let staleness = [Some(mode), inner].into_iter().flatten().map(|mode| staleness(world, mode)).max();
-        let exempt = [Some(mode), inner].into_iter().flatten().any(|mode| matches!(mode, Mode::StaleOk(_)));
+        let is_stale_ok = |mode: &Mode| matches!(mode, Mode::StaleOk(_));
+        let exempt = [Some(mode), inner].iter().flatten().any(is_stale_ok);
+        let is_made_of_stale = inner.as_ref().is_some_and(is_stale_ok);
         let (began, staleness) = (Instant::now(), staleness.unwrap_or_default());
         let any = match staleness {
             Duration::ZERO => world.history.now(),
@@ -58,7 +61,7 @@ impl Promise {
             any,
             node: (!exempt).then(|| node.history.now()),
             kept: (!exempt).then(|| (process.kept.clone(), process.kept.now())),
-            carried: carried.filter(|_| !exempt).map(History::now),
+            carried: carried.filter(|_| !is_made_of_stale).map(History::now),
             began,
             staleness,
         }
