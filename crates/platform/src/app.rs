@@ -94,11 +94,8 @@ impl App {
         let hub = LiveHub::new(secret.group_key(), shared.store().partitions(), LiveLimits::default(), metrics.live());
         let (warmer, occasions) = Warmer::new(metrics.warm());
         let (records, writer) = Records::open(settings.common.database_url.expose(), &store, &metrics).await?;
-        let builder = match &settings.common.redis {
-            Some(redis) => shared.cache().resilience(redis.resilience),
-            None => shared.cache(),
-        };
-        let cache = builder.observer(metrics.observer()).observer(hub.observer());
+        let breaker = settings.common.redis.as_ref().map(|redis| redis.breaker).unwrap_or_default();
+        let cache = shared.cache(breaker).observer(metrics.observer()).observer(hub.observer());
         let cache = with_sealing(cache, &settings, &secret, &store).await?;
         let flags = Flags::new(&FLAGS, store.pool().clone(), tags::flags().id());
         let cache = cache.observer(flags.observer());

@@ -3,8 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use unstale::{
-    Cache, CacheBuilder, InvalidRedisSettings, MemoryLimits, MemoryStore, RedisSettings, RedisStore, Resilience,
-    Severity, store::Store,
+    BreakerLimits, BreakerPer, Cache, CacheBuilder, InvalidRedisSettings, MemoryLimits, MemoryStore, RedisSettings,
+    RedisStore, Resilience, Severity, store::Store,
 };
 
 use crate::settings::CommonSettings;
@@ -78,12 +78,12 @@ impl SharedStore {
         Ok(Self::Redis(Arc::new(RedisStore::new(settings)?)))
     }
 
-    /// A cache over it, to be configured further: on Redis behind a breaker, with bounded waits.
-    pub fn cache(&self) -> CacheBuilder {
+    /// A cache over it, to be configured further: on Redis behind `breaker`, with bounded waits.
+    pub fn cache(&self, breaker: BreakerLimits) -> CacheBuilder {
         let builder = Cache::builder(self.store());
         match self {
             Self::Embedded(_) => builder,
-            Self::Redis(_) => builder.resilience(Resilience::default()),
+            Self::Redis(store) => builder.resilience(resilience(store, breaker)),
         }
     }
 
@@ -114,6 +114,12 @@ async fn tell_findings(store: &RedisStore) {
     }
 }
 
+/// A cluster has a breaker for each partition: a primary that is away opens none for the others.
+fn resilience(store: &RedisStore, breaker: BreakerLimits) -> Resilience {
+    let breaker_per = if store.is_cluster() { BreakerPer::Partition } else { BreakerPer::Store };
+    Resilience { breaker, breaker_per, ..Resilience::default() }
+}
+
 #[cfg(test)]
 mod tests {
     use unstale::{
@@ -131,6 +137,20 @@ mod tests {
         cache.invalidate(&Invalidation::of([tag])).await.unwrap_err();
         assert_eq!(cache.pending_invalidations(), 1);
         (store, cache)
+    }
+
+    #[tokio::test]
+    async fn partitions_that_can_be_away_alone_have_breakers_of_their_own() {
+        let breaker = BreakerLimits { failures_max: 7, ..BreakerLimits::default() };
+        let of = |url| {
+            let store = RedisStore::new(RedisSettings::new(url, "unstale")).unwrap();
+            let Resilience { breaker, breaker_per, .. } = resilience(&store, breaker);
+            (breaker.failures_max, breaker_per)
+        };
+        for url in ["redis://127.0.0.1:1", "redis+sentinel://127.0.0.1:1/main"] {
+            assert_eq!(of(url), (7, BreakerPer::Store), "{url}");
+        }
+        assert_eq!(of("redis+cluster://127.0.0.1:1"), (7, BreakerPer::Partition));
     }
 
     #[tokio::test(start_paused = true)]

@@ -9,8 +9,8 @@ use std::{
 
 use tokio::{sync::watch, task::JoinHandle};
 use unstale::{
-    Cache, CacheLimits, CacheVersion, InvalidRedisSettings, KeyRing, L1Limits, MemoryStore, RedisSettings, RedisStore,
-    Sealing, SealingLimits, StoreError, sealing::MemorySubjectKeys,
+    BreakerLimits, Cache, CacheLimits, CacheVersion, InvalidRedisSettings, KeyRing, L1Limits, MemoryStore,
+    RedisSettings, RedisStore, Sealing, SealingLimits, StoreError, sealing::MemorySubjectKeys,
 };
 
 use super::{
@@ -244,7 +244,7 @@ async fn build_cache(
         ..usual
     };
     let limits = CacheLimits { l1, ..CacheLimits::default() };
-    let mut builder = store.cache().limits(limits).observer(metrics.observer());
+    let mut builder = store.cache(BreakerLimits::default()).limits(limits).observer(metrics.observer());
     for (tenant, weight) in weights(file) {
         builder = builder.tenant_weight(tenant, weight);
     }

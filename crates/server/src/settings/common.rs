@@ -8,7 +8,7 @@ use std::{
 };
 
 use tracing_subscriber::EnvFilter;
-use unstale::{CacheVersion, RedisLogin, RedisTls, Resilience};
+use unstale::{BreakerLimits, CacheVersion, RedisLogin, RedisTls};
 
 use crate::sealing::SealingSettings;
 
@@ -130,7 +130,7 @@ pub struct RedisAccess {
     /// `REDIS_SENTINEL_USER` and `REDIS_SENTINEL_PASSWORD`: the sentinels' login, if they want one.
     pub sentinel_login: RedisLogin,
     /// `REDIS_BREAKER_FAILURES` (by default 5) in a row, and Redis is not asked for `REDIS_BREAKER_OPEN` (`60s`).
-    pub resilience: Resilience,
+    pub breaker: BreakerLimits,
 }
 
 impl RedisAccess {
@@ -152,11 +152,10 @@ impl RedisAccess {
             Self::judge_tls(reader, url, &tls);
             Self::judge_sentinel_login(reader, url, &sentinel_login);
         }
-        let mut resilience = Resilience::default();
-        let breaker = &mut resilience.breaker;
+        let mut breaker = BreakerLimits::default();
         breaker.failures_max = reader.read_or(&REDIS_BREAKER_FAILURES, breaker.failures_max);
         breaker.open_for = reader.read_or(&REDIS_BREAKER_OPEN, breaker.open_for);
-        url.filter(|_| enabled.unwrap_or(true)).map(|url| Self { url, namespace, tls, sentinel_login, resilience })
+        url.filter(|_| enabled.unwrap_or(true)).map(|url| Self { url, namespace, tls, sentinel_login, breaker })
     }
 
     fn judge_tls(reader: &mut Reader, url: &RedisUrl, tls: &RedisTls) {
@@ -364,7 +363,7 @@ mod tests {
     #[test]
     fn the_breaker_is_a_setting_with_bounds() {
         let url = ("REDIS_URL", "redis://h");
-        let breaker = |more: &[_]| read(&[&[url], more].concat()).unwrap().redis.unwrap().resilience.breaker;
+        let breaker = |more: &[_]| read(&[&[url], more].concat()).unwrap().redis.unwrap().breaker;
         assert_eq!((breaker(&[]).failures_max, breaker(&[]).open_for), (5, Duration::from_secs(60)));
         let set = breaker(&[("REDIS_BREAKER_FAILURES", "20"), ("REDIS_BREAKER_OPEN", "500ms")]);
         assert_eq!((set.failures_max, set.open_for), (20, Duration::from_millis(500)));

@@ -150,6 +150,11 @@ impl RedisStore {
         Ok(Self { shared, appends, fills, tasks })
     }
 
+    /// Whether its partitions are on several primaries, of which one may be away alone.
+    pub fn is_cluster(&self) -> bool {
+        self.shared.connection.topology().is_cluster()
+    }
+
     /// What was done so far, and how it went.
     pub fn stats(&self) -> RedisStats {
         self.shared.meters.stats()
