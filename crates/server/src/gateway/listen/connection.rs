@@ -9,10 +9,11 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use hyper::server::conn::{http1, http2};
-use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::rt::TokioIo;
 
 use super::{
     serve::Serve,
@@ -20,12 +21,13 @@ use super::{
     settings::ListenSettings,
     state::{Command, ConnectionState, Phase},
     stream::Watched,
+    streams::{Streams, TAKEN_BYTES},
 };
 
 /// What an HTTP/2 connection begins with.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// What a connection may hold of an answer that the client does not take, and at most of a request.
-const BUFFER_BYTES_MAX: usize = 64 * 1024;
+const BUFFER_BYTES_MAX: usize = TAKEN_BYTES;
 /// What a client may send of one request before it is taken.
 const STREAM_WINDOW_BYTES: u32 = 128 * 1024;
 /// The same for all requests of a connection.
@@ -34,7 +36,28 @@ const CONNECTION_WINDOW_BYTES: u32 = 512 * 1024;
 /// How connections of a listener are served.
 pub(crate) struct Protocols {
     http1: http1::Builder,
-    http2: Option<http2::Builder<TokioExecutor>>,
+    http2: Option<Http2Settings>,
+}
+
+struct Http2Settings {
+    streams_max: u32,
+    head_bytes_max: u32,
+    write_timeout: Duration,
+}
+
+impl Http2Settings {
+    /// For one connection: its requests run as tasks that know it.
+    fn builder(&self, state: &Arc<ConnectionState>) -> http2::Builder<Streams> {
+        let mut http2 = http2::Builder::new(Streams { state: state.clone(), limit: self.write_timeout });
+        // No pings: what a client that is gone holds, it holds for as long as one may that takes nothing.
+        http2
+            .max_concurrent_streams(self.streams_max)
+            .max_header_list_size(self.head_bytes_max)
+            .initial_stream_window_size(STREAM_WINDOW_BYTES)
+            .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+            .max_send_buf_size(BUFFER_BYTES_MAX);
+        http2
+    }
 }
 
 impl Protocols {
@@ -46,22 +69,17 @@ impl Protocols {
         if settings.headers_max != 100 {
             http1.max_headers(settings.headers_max);
         }
-        let http2 = settings.http2.then(|| {
-            let mut http2 = http2::Builder::new(TokioExecutor::new());
-            http2
-                .max_concurrent_streams(settings.streams_max)
-                .max_header_list_size(u32::try_from(settings.head_bytes_max).unwrap_or(u32::MAX))
-                .initial_stream_window_size(STREAM_WINDOW_BYTES)
-                .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
-                .max_send_buf_size(BUFFER_BYTES_MAX);
-            http2
+        let http2 = settings.http2.then(|| Http2Settings {
+            streams_max: settings.streams_max,
+            head_bytes_max: u32::try_from(settings.head_bytes_max).unwrap_or(u32::MAX),
+            write_timeout: settings.write_timeout,
         });
         Self { http1, http2 }
     }
 }
 
 type Http1<S> = http1::UpgradeableConnection<TokioIo<Watched>, ConnectionService<S>>;
-type Http2<S> = http2::Connection<TokioIo<Watched>, ConnectionService<S>, TokioExecutor>;
+type Http2<S> = http2::Connection<TokioIo<Watched>, ConnectionService<S>, Streams>;
 
 /// One connection; a future that is over when it is.
 pub(crate) struct Connection<S: Serve> {
@@ -100,7 +118,8 @@ impl<S: Serve> Connection<S> {
     fn begin_http2(&mut self, mut stream: Watched, service: ConnectionService<S>) {
         let Some(http2) = &self.protocols.http2 else { return };
         stream.set_http2();
-        self.stage = Stage::Http2(Box::pin(http2.serve_connection(TokioIo::new(stream), service)));
+        let builder = http2.builder(&self.state);
+        self.stage = Stage::Http2(Box::pin(builder.serve_connection(TokioIo::new(stream), service)));
     }
 
     /// Waits for the first bytes, and begins to serve.

@@ -12,7 +12,7 @@
 //!
 //! *Decide* (pure): [`hygiene`] whether a request is read alike by all · [`state`] what is due for a connection. *Do*:
 //! [`registry`] all open connections · [`connection`] one of them · [`service`] each request of it · [`serve`] what answers
-//! it · [`stream`] its bytes · [`tls`] the certificate.
+//! it · [`stream`] its bytes · [`streams`] the tasks of HTTP/2's requests · [`tls`] the certificate.
 //!
 //! # Invariants
 //! - Before anything looks at a request, [`hygiene`] has passed it.
@@ -29,6 +29,7 @@ mod service;
 mod settings;
 mod state;
 mod stream;
+mod streams;
 mod tls;
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};

@@ -14,7 +14,13 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use pin_project_lite::pin_project;
 
-use super::{hygiene, peer::ClientConnection, serve::Serve, state::ConnectionState};
+use super::{
+    hygiene,
+    peer::ClientConnection,
+    serve::Serve,
+    state::ConnectionState,
+    streams::{self, TAKEN_BYTES, WaitsFor},
+};
 
 /// The service of one connection.
 #[derive(Clone)]
@@ -31,13 +37,14 @@ impl<S: Serve> hyper::service::Service<Request<Incoming>> for ConnectionService<
     fn call(&self, request: Request<Incoming>) -> Serving<S> {
         let running = Running::begin(&self.connection.state);
         let (mut head, body) = request.into_parts();
+        let http2 = head.version == Version::HTTP_2;
         let kind = if let Err(refusal) = hygiene::clean(&mut head) {
             tracing::debug!(?refusal, "a request was refused");
-            Kind::Refused { refusal: Some(refusal), version: head.version }
+            Kind::Refused { refusal: Some(refusal) }
         } else {
             Kind::Called { answer: self.inner.serve(head, body, &self.connection) }
         };
-        Serving { kind, running: Some(running) }
+        Serving { kind, http2, running: Some(running) }
     }
 }
 
@@ -62,6 +69,7 @@ pin_project! {
     pub(crate) struct Serving<S: Serve> {
         #[pin]
         kind: Kind<S>,
+        http2: bool,
         running: Option<Running>,
     }
 }
@@ -70,7 +78,7 @@ pin_project! {
     #[project = KindProjection]
     enum Kind<S: Serve> {
         Called { #[pin] answer: S::Future },
-        Refused { refusal: Option<hygiene::Refusal>, version: Version },
+        Refused { refusal: Option<hygiene::Refusal> },
     }
 }
 
@@ -79,6 +87,7 @@ impl<S: Serve> Future for Serving<S> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
+        let http2 = *this.http2;
         let mut running = || this.running.take().expect("a future is not polled after its end");
         Poll::Ready(Ok(match this.kind.project() {
             KindProjection::Called { answer } => {
@@ -87,19 +96,27 @@ impl<S: Serve> Future for Serving<S> {
                 if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
                     running.0.switched();
                 }
-                answer.map(|body| ServedBody { inner: Some(body), refused: None, _running: running })
+                served(answer.map(|body| (Some(body), None)), http2, running)
             }
-            KindProjection::Refused { refusal, version } => {
+            KindProjection::Refused { refusal } => {
                 let refusal = refusal.take().expect("a future is not polled after its end");
                 let mut answer = refusal.problem().into_response();
-                if *version < Version::HTTP_2 {
+                if !http2 {
                     // What follows on this connection cannot be trusted to begin where it seems to.
                     answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
                 }
-                answer.map(|body| ServedBody { inner: None, refused: Some(body), _running: running() })
+                served(answer.map(|body| (None, Some(body))), http2, running())
             }
         }))
     }
+}
+
+fn served<B>(
+    answer: Response<(Option<B>, Option<axum::body::Body>)>,
+    http2: bool,
+    running: Running,
+) -> Response<ServedBody<B>> {
+    answer.map(|(inner, refused)| ServedBody { inner, refused, http2, rest: Bytes::new(), _running: running })
 }
 
 pin_project! {
@@ -109,6 +126,9 @@ pin_project! {
         inner: Option<B>,
         #[pin]
         refused: Option<axum::body::Body>,
+        http2: bool,
+        // What was too much to be handed on at a time.
+        rest: Bytes,
         _running: Running,
     }
 }
@@ -126,19 +146,49 @@ where
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = self.project();
-        if let Some(inner) = this.inner.as_pin_mut() {
-            return inner.poll_frame(cx).map(|frame| frame.map(|frame| frame.map_err(Into::into)));
+        let polled = if !this.rest.is_empty() {
+            Poll::Ready(Some(Ok(Frame::data(std::mem::take(this.rest)))))
+        } else if let Some(inner) = this.inner.as_pin_mut() {
+            inner.poll_frame(cx).map(|frame| frame.map(|frame| frame.map_err(Into::into)))
+        } else if let Some(refused) = this.refused.as_pin_mut() {
+            refused.poll_frame(cx).map(|frame| frame.map(|frame| frame.map_err(Into::into)))
+        } else {
+            Poll::Ready(None)
+        };
+        if !*this.http2 {
+            return polled;
         }
-        let Some(refused) = this.refused.as_pin_mut() else { return Poll::Ready(None) };
-        refused.poll_frame(cx).map(|frame| frame.map(|frame| frame.map_err(Into::into)))
+        streams::waits_for(if polled.is_pending() { WaitsFor::Service } else { WaitsFor::Client });
+        polled.map(|frame| {
+            frame.map(|frame| {
+                frame.map(|frame| {
+                    let is_large = frame.data_ref().is_some_and(|data| data.len() > TAKEN_BYTES);
+                    if !is_large {
+                        return frame;
+                    }
+                    frame.map_data(|mut data| {
+                        *this.rest = data.split_off(TAKEN_BYTES);
+                        data
+                    })
+                })
+            })
+        })
     }
 
     fn is_end_stream(&self) -> bool {
-        self.inner.as_ref().map_or_else(|| self.refused.as_ref().is_none_or(Body::is_end_stream), Body::is_end_stream)
+        let refused = || self.refused.as_ref().is_none_or(Body::is_end_stream);
+        self.rest.is_empty() && self.inner.as_ref().map_or_else(refused, Body::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
         let refused = || self.refused.as_ref().map_or_else(|| SizeHint::with_exact(0), Body::size_hint);
-        self.inner.as_ref().map_or_else(refused, Body::size_hint)
+        let to_come = self.inner.as_ref().map_or_else(refused, Body::size_hint);
+        let rest = self.rest.len() as u64;
+        let mut hint = SizeHint::new();
+        if let Some(upper) = to_come.upper() {
+            hint.set_upper(upper + rest);
+        }
+        hint.set_lower(to_come.lower() + rest);
+        hint
     }
 }

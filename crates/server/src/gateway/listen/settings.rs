@@ -21,9 +21,11 @@ pub struct ListenSettings {
     pub headers_max: usize,
     /// How long a head may take from its first byte on, and a TLS handshake.
     pub head_timeout: Duration,
-    /// How long a connection may be unused.
+    /// How long a connection may be unused. One of HTTP/2 whose client does not let it end is closed after the write
+    /// time-out besides.
     pub idle_timeout: Duration,
-    /// How long a client may take nothing of what is sent to it.
+    /// How long a client may take nothing of what is sent to it: then the connection is closed. If it is only one stream of
+    /// HTTP/2 of which nothing is taken (less than 64 KiB, at the latest in twice the time), that stream is reset.
     pub write_timeout: Duration,
     /// Requests at a time on one HTTP/2 connection.
     pub streams_max: u32,

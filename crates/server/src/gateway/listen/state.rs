@@ -80,6 +80,10 @@ pub(crate) fn due(view: &View, now: u32, limits: &TickLimits) -> Command {
         View { phase: Phase::Switched, .. } => Command::Go,
         View { blocked_since: Some(since), .. } if over(*since, limits.write) => Command::Close,
         View { phase: Phase::Head, since, .. } if over(*since, limits.head) => Command::Close,
+        // Over HTTP/2 a client has a say in how it ends. One that says nothing is not waited for.
+        View { phase: Phase::Unused, since, .. } if over(*since, limits.idle.saturating_add(limits.write)) => {
+            Command::Close
+        }
         View { phase: Phase::Unused, since, .. } if over(*since, limits.idle) => Command::Finish,
         View { phase: Phase::Unused, since, awake: true, .. } if over(*since, limits.rest) => Command::Rest,
         _ => Command::Go,
@@ -98,6 +102,8 @@ pub(crate) struct ConnectionState {
     awake: AtomicBool,
     /// One more than the tick; 0: not blocked.
     blocked: AtomicU32,
+    /// How often it began and ceased to be blocked.
+    blocked_turns: AtomicU32,
     command: AtomicU8,
     waker: AtomicWaker,
     /// Interim answers that are to be sent.
@@ -125,6 +131,7 @@ impl ConnectionState {
             since,
             awake: AtomicBool::new(false),
             blocked: AtomicU32::new(0),
+            blocked_turns: AtomicU32::new(0),
             command: AtomicU8::new(Command::Go as u8),
             waker: AtomicWaker::new(),
             hints: Mutex::default(),
@@ -178,14 +185,21 @@ impl ConnectionState {
         if blocked {
             if self.blocked.load(Relaxed) == 0 {
                 self.blocked.store(self.now().wrapping_add(1).max(1), Relaxed);
+                self.blocked_turns.fetch_add(1, Relaxed);
             }
         } else if self.blocked.load(Relaxed) != 0 {
             self.blocked.store(0, Relaxed);
+            self.blocked_turns.fetch_add(1, Relaxed);
         }
     }
 
     pub(crate) fn is_blocked(&self) -> bool {
         self.blocked.load(Relaxed) != 0
+    }
+
+    /// How often it began and ceased to be blocked: the same at two times, if it did neither in between.
+    pub(crate) fn blocked_turns(&self) -> u32 {
+        self.blocked_turns.load(Relaxed)
     }
 
     pub(crate) fn set_awake(&self, awake: bool) {
@@ -305,6 +319,8 @@ mod tests {
         check(UNUSED, 103, Command::Rest);
         check(View { awake: false, ..UNUSED }, 103, Command::Go);
         check(UNUSED, 121, Command::Finish);
+        check(UNUSED, 130, Command::Finish);
+        check(UNUSED, 131, Command::Close);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 mod forward;
 mod health;
+mod http2;
 mod hygiene;
 mod listen;
 mod plain;
