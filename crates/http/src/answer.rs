@@ -12,13 +12,15 @@ use crate::{
     conditional::{Condition, Preconditions},
     decide::Wanted,
     groups::cache_groups,
-    headers::{Account, CACHE_GROUPS, Kept, Seconds, WRITTEN_POSITION, X_CACHE, X_CACHE_HITS, X_CACHE_MISSES, number},
+    headers::{
+        self, Account, CACHE_GROUPS, Kept, Seconds, WRITTEN_POSITION, X_CACHE, X_CACHE_HITS, X_CACHE_MISSES, number,
+    },
     identity::Identity,
     layer::Shared,
     position::{self, Written},
     problem::Problem,
     range::{Part, WantedRange},
-    ready::{self, Form},
+    ready::{self, Differing, Form},
     route::{REVALIDATE, RouteId, VARY},
     served::{Answered, CacheVerdict},
     stored::StoredResponse,
@@ -32,6 +34,8 @@ pub(crate) struct Asked {
     /// A read of a route whose lifetimes are the origin's.
     pub(crate) is_origin: bool,
     pub(crate) cache_control: HeaderValue,
+    /// For how many seconds the browser need not ask, if that is what `cache_control` says.
+    pub(crate) browser_max_age: Option<u64>,
     pub(crate) identity: Option<Identity>,
     /// Whether the answer is for everybody.
     pub(crate) is_public: bool,
@@ -51,7 +55,7 @@ pub(crate) struct Asked {
 }
 
 /// Names in the head of a response that the layer sets, besides those it stored.
-pub(crate) const OWN_HEADERS: usize = 10;
+pub(crate) const OWN_HEADERS: usize = 11;
 
 impl Asked {
     /// The answer from what the cache brought, and how it came about; none if it brought no response.
@@ -61,7 +65,9 @@ impl Asked {
         fetched: &Fetched<StoredResponse>,
     ) -> Option<(Box<Response<CacheBody<B>>>, Account)> {
         let stored = fetched.value()?;
-        let account = self.account(fetched, shared.cache.now());
+        let now = shared.cache.now();
+        let account = self.account(fetched, now);
+        let age = stored.age(now.as_millis() / 1000);
         let condition = if self.preconditions.is_empty() {
             Condition::Send
         } else {
@@ -77,7 +83,7 @@ impl Asked {
             _ => None,
         };
         let form = form.filter(|_| self.tells);
-        if let Some(response) = form.and_then(|form| self.ready(shared, stored, &account, form)) {
+        if let Some(response) = form.and_then(|form| self.ready(shared, stored, &account, form, age)) {
             self.tell_served(shared, fetched);
             self.tell_observers(shared, &account, response.status());
             return Some((response, account));
@@ -99,8 +105,13 @@ impl Asked {
         headers.insert(header::ETAG, stored.etag().clone());
         // What is stale must not get another life in the browser.
         let is_stale = matches!(account, Account::Stale { .. });
-        headers.insert(header::CACHE_CONTROL, if is_stale { REVALIDATE } else { self.cache_control.clone() });
+        let control = if is_stale { REVALIDATE } else { self.control_at(age).unwrap_or(self.cache_control.clone()) };
+        headers.insert(header::CACHE_CONTROL, control);
         headers.insert(VARY, shared.routes.vary().clone());
+        // What has just been made is of no age.
+        if let Some(age) = age.filter(|age| passed_on || *age > 0) {
+            headers.insert(header::AGE, headers::age(age));
+        }
         headers.insert(X_CACHE_HITS, number(hits));
         headers.insert(X_CACHE_MISSES, number(stored.misses()));
         if let Some(tenant) = self.tenant(shared) {
@@ -124,10 +135,16 @@ impl Asked {
         stored: &StoredResponse,
         account: &Account,
         form: Form,
+        age: Option<u64>,
     ) -> Option<Box<Response<CacheBody<B>>>> {
         let kept = stored.ready().get(form, &self.cache_control, shared.routes.vary())?;
         self.tenant(shared)?;
-        let headers = kept.of_hit(number(stored.count_hit()), account.status());
+        let headers = kept.of_hit(Differing {
+            cache_control: self.control_at(age),
+            age: age.map(headers::age),
+            hits: number(stored.count_hit()),
+            status: account.status(),
+        });
         let mut response = Box::new(Response::new(match form {
             Form::Whole => whole_body(stored, self.wanted),
             Form::NotModified => CacheBody::empty(),
@@ -139,6 +156,13 @@ impl Asked {
         }
         *response.headers_mut() = headers;
         Some(response)
+    }
+
+    /// `Cache-Control` of an answer that is so old, where that says something else than of a new one: a browser counts `max-age`
+    /// from when an answer was made, and the route from when it is given.
+    fn control_at(&self, age: Option<u64>) -> Option<HeaderValue> {
+        let (max_age, age) = (self.browser_max_age?, age?);
+        Some(headers::browser_max_age(max_age.saturating_add(age)))
     }
 
     fn whole<B: Body>(&self, stored: &StoredResponse) -> Response<CacheBody<B>> {
@@ -388,9 +412,11 @@ fn described<B: Body>(stored: &StoredResponse, body: CacheBody<B>, length: usize
 fn not_modified<B: Body>(stored: &StoredResponse) -> Response<CacheBody<B>> {
     let mut response = Response::new(CacheBody::empty());
     *response.status_mut() = StatusCode::NOT_MODIFIED;
-    let mut headers = HeaderMap::with_capacity(OWN_HEADERS + 1);
-    if let Some(location) = stored.header(&header::CONTENT_LOCATION) {
-        headers.insert(header::CONTENT_LOCATION, location.clone());
+    let mut headers = HeaderMap::with_capacity(OWN_HEADERS + 2);
+    for name in [header::CONTENT_LOCATION, header::DATE] {
+        if let Some(value) = stored.header(&name) {
+            headers.insert(name, value.clone());
+        }
     }
     *response.headers_mut() = headers;
     response

@@ -2,16 +2,17 @@
 //!
 //! What the origin said binds: a route's policy can only shorten the life of what an origin gave.
 
-use std::{
-    fmt,
-    time::{Duration, SystemTime},
-};
+use std::{fmt, time::Duration};
 
 use http::{HeaderMap, HeaderName, Method, StatusCode, header, request};
 
 use crate::{
     headers::WRITTEN_POSITION,
     notable::Notable,
+    rfc9111::{
+        age::{age_value, initial_age},
+        freshness,
+    },
     route::{Sharing, VARY},
 };
 
@@ -188,8 +189,8 @@ pub(crate) fn urls_in_headers(headers: &HeaderMap) -> impl Iterator<Item = (&str
 
 /// Whether a request may be answered from the cache, as far as its head tells.
 ///
-/// `no-cache` and `max-age=0` in a request change nothing: stored entries are coherent, so the answer is as new as the
-/// origin's, and a browser that revalidates gets its 304.
+/// `no-cache`, `max-age` and `min-fresh` in a request change nothing: stored entries are coherent, so the answer is as new as
+/// the origin's, a browser that revalidates gets its 304, and no client can have the origin asked in its place.
 pub fn may_look_up(head: &request::Parts) -> Result<Wanted, BypassReason> {
     may_look_up_noted(head, Notable::of(&head.headers))
 }
@@ -240,12 +241,14 @@ pub struct Allowed<'a> {
     pub header_bytes_max: usize,
 }
 
-/// Whether a response may be kept, as far as its head tells; and if so, for how long at most.
+/// Whether a response may be kept, as far as its head tells; and if so, for how long at most: what is left of the life that
+/// the origin gave. It was received `at` (seconds since 1970), `delay` seconds after it was asked for.
 pub fn may_store(
     status: StatusCode,
     headers: &HeaderMap,
     allowed: &Allowed<'_>,
-    now: SystemTime,
+    at: u64,
+    delay: u64,
 ) -> Result<Option<Duration>, NotStoredReason> {
     if status != StatusCode::OK {
         return Err(NotStoredReason::Status);
@@ -263,7 +266,7 @@ pub fn may_store(
     if headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum::<usize>() > allowed.header_bytes_max {
         return Err(NotStoredReason::HeadersTooLarge);
     }
-    lifetime(headers, allowed, now)
+    lifetime(headers, allowed, at, delay)
 }
 
 /// Whether a response is a stream of events, which ends when somebody goes away.
@@ -287,9 +290,15 @@ fn may_vary(headers: &HeaderMap, vary_on: &[HeaderName]) -> Result<(), NotStored
     Ok(())
 }
 
-/// The life that the origin gives: the shorter of `max-age` and `s-maxage`, else until `Expires`.
-fn lifetime(headers: &HeaderMap, allowed: &Allowed<'_>, now: SystemTime) -> Result<Option<Duration>, NotStoredReason> {
-    let mut life: Option<Duration> = None;
+/// What is left of the life that the origin gives: the shorter of `max-age` and `s-maxage`, else from `Date` until `Expires`;
+/// without what has gone by on the way here.
+fn lifetime(
+    headers: &HeaderMap,
+    allowed: &Allowed<'_>,
+    at: u64,
+    delay: u64,
+) -> Result<Option<Duration>, NotStoredReason> {
+    let mut life: Option<u64> = None;
     for (name, value) in directives(headers, &header::CACHE_CONTROL) {
         let is = |wanted: &str| name.eq_ignore_ascii_case(wanted);
         if is("no-store") {
@@ -302,18 +311,26 @@ fn lifetime(headers: &HeaderMap, allowed: &Allowed<'_>, now: SystemTime) -> Resu
             return Err(NotStoredReason::MustRevalidate);
         } else if is("max-age") || is("s-maxage") {
             // What is no number is no life (RFC 9111, 4.2.1, encourages to take it as stale).
-            let seconds = value.and_then(|value| value.trim_matches('"').parse().ok()).unwrap_or(0);
-            let given = Duration::from_secs(seconds);
+            let given = value.and_then(|value| value.trim_matches('"').parse().ok()).unwrap_or(0);
             life = Some(life.map_or(given, |life| life.min(given)));
         }
     }
     if life.is_none() {
-        life = headers.get(header::EXPIRES).map(|expires| {
-            let expires = expires.to_str().ok().and_then(|text| httpdate::parse_http_date(text).ok());
-            expires.and_then(|expires| expires.duration_since(now).ok()).unwrap_or_default()
+        life = headers.contains_key(header::EXPIRES).then(|| {
+            let dated = freshness::date(headers, &header::DATE).unwrap_or(at);
+            freshness::date(headers, &header::EXPIRES).map_or(0, |expires| expires.saturating_sub(dated))
         });
     }
-    if life.is_some_and(|life| life.is_zero()) { Err(NotStoredReason::Expired) } else { Ok(life) }
+    let Some(life) = life else { return Ok(None) };
+    match life.saturating_sub(age_at(headers, at, delay)) {
+        0 => Err(NotStoredReason::Expired),
+        left => Ok(Some(Duration::from_secs(left))),
+    }
+}
+
+/// How old a response was when it was received (RFC 9111, 4.2.3).
+pub(crate) fn age_at(headers: &HeaderMap, at: u64, delay: u64) -> u64 {
+    initial_age(age_value(headers), freshness::date(headers, &header::DATE), at, delay)
 }
 
 /// The directives of all lines of a header, with what follows `=`.
@@ -410,7 +427,8 @@ mod tests {
         let vary_on = [header::ACCEPT];
         let allowed = Allowed { sharing, may_serve_stale: stale, vary_on: &vary_on, header_bytes_max: 200 };
         let now = httpdate::parse_http_date("Fri, 20 Nov 2026 18:00:00 GMT").unwrap();
-        may_store(StatusCode::from_u16(status).unwrap(), &map, &allowed, now)
+        let at = now.duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+        may_store(StatusCode::from_u16(status).unwrap(), &map, &allowed, at, 2)
     }
 
     fn check(headers: &[(&str, &str)], expected: Result<Option<u64>, NotStoredReason>) {
@@ -442,12 +460,14 @@ mod tests {
 
     #[test]
     fn the_origins_life_is_a_limit() {
-        check(&[("cache-control", "max-age=60")], Ok(Some(60)));
-        check(&[("cache-control", "max-age=60, s-maxage=\"30\"")], Ok(Some(30)));
-        check(&[("cache-control", "max-age=60"), ("expires", "0")], Ok(Some(60)));
-        check(&[("expires", "Fri, 20 Nov 2026 18:00:10 GMT")], Ok(Some(10)));
+        // It took two seconds to come.
+        check(&[("cache-control", "max-age=60")], Ok(Some(58)));
+        check(&[("cache-control", "max-age=60, s-maxage=\"30\"")], Ok(Some(28)));
+        check(&[("cache-control", "max-age=60"), ("expires", "0")], Ok(Some(58)));
+        check(&[("expires", "Fri, 20 Nov 2026 18:00:10 GMT")], Ok(Some(8)));
         for gone in [
             ("cache-control", "max-age=0"),
+            ("cache-control", "max-age=2"),
             ("cache-control", "max-age=x"),
             ("cache-control", "max-age"),
             ("expires", "0"),
@@ -457,10 +477,25 @@ mod tests {
         }
     }
 
+    /// RFC 9111, 4.2.1 and 4.2.3.
+    #[test]
+    fn what_has_gone_by_on_the_way_is_no_life() {
+        let minute = ("cache-control", "max-age=60");
+        check(&[minute, ("age", "50")], Ok(Some(8)));
+        check(&[minute, ("age", "58")], Err(NotStoredReason::Expired));
+        check(&[minute, ("age", "many")], Err(NotStoredReason::Expired));
+        check(&[minute, ("date", "Fri, 20 Nov 2026 17:59:30 GMT")], Ok(Some(31)));
+        // By the origin's clock, which is slow or fast, it has ten seconds.
+        let until = ("expires", "Fri, 20 Nov 2026 18:10:10 GMT");
+        check(&[until, ("date", "Fri, 20 Nov 2026 18:10:00 GMT")], Ok(Some(8)));
+        let until = ("expires", "Fri, 20 Nov 2026 17:50:10 GMT");
+        check(&[until, ("date", "Fri, 20 Nov 2026 17:50:00 GMT")], Err(NotStoredReason::Expired));
+    }
+
     #[test]
     fn private_is_for_one_principal() {
         let private = [("cache-control", "private, max-age=5")];
-        check(&private, Ok(Some(5)));
+        check(&private, Ok(Some(3)));
         for sharing in [Sharing::Tenant, Sharing::Public] {
             assert_eq!(judged(200, &private, sharing, false), Err(NotStoredReason::Private));
         }

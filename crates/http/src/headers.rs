@@ -183,27 +183,48 @@ impl Account {
 
 /// What says of a hit for how long it stays fresh, but for the number.
 const HIT_STATUS: &str = "Unstale; hit; ttl=";
-/// How many of such values each thread keeps.
-const HIT_STATUSES: usize = 64;
+/// How many values of one kind each thread keeps.
+const NUMBERED_MAX: usize = 64;
+
+/// Values that end in a number of seconds. Of the hits of one second, most have one of few.
+struct Numbered(RefCell<[Option<(Seconds, HeaderValue)>; NUMBERED_MAX]>);
 
 thread_local! {
-    /// Of the hits of one second, most have one of few numbers.
-    static HITS: RefCell<[Option<(Seconds, HeaderValue)>; HIT_STATUSES]> =
-        const { RefCell::new([const { None }; HIT_STATUSES]) };
+    static HITS: Numbered = const { Numbered::new() };
+    static AGES: Numbered = const { Numbered::new() };
+    static BROWSERS: Numbered = const { Numbered::new() };
+}
+
+impl Numbered {
+    const fn new() -> Self {
+        Self(RefCell::new([const { None }; NUMBERED_MAX]))
+    }
+
+    fn value(&self, words: &'static str, seconds: Seconds) -> HeaderValue {
+        let kept = &mut *self.0.borrow_mut();
+        let place = usize::try_from(seconds.unsigned_abs()).unwrap_or_default() % NUMBERED_MAX;
+        match &kept[place] {
+            Some((of, value)) if *of == seconds => value.clone(),
+            _ => {
+                let value = HeaderValue::try_from(format!("{words}{seconds}")).expect("words and digits make a header");
+                kept[place].insert((seconds, value)).1.clone()
+            }
+        }
+    }
 }
 
 fn hit_status(ttl: Seconds) -> HeaderValue {
-    HITS.with_borrow_mut(|kept| {
-        let place = usize::try_from(ttl.unsigned_abs()).unwrap_or_default() % HIT_STATUSES;
-        match &kept[place] {
-            Some((of, value)) if *of == ttl => value.clone(),
-            _ => {
-                let value =
-                    HeaderValue::try_from(format!("{HIT_STATUS}{ttl}")).expect("words and digits make a header");
-                kept[place].insert((ttl, value)).1.clone()
-            }
-        }
-    })
+    HITS.with(|kept| kept.value(HIT_STATUS, ttl))
+}
+
+/// `Age`.
+pub(crate) fn age(seconds: u64) -> HeaderValue {
+    AGES.with(|kept| kept.value("", Seconds::try_from(seconds).unwrap_or(Seconds::MAX)))
+}
+
+/// `Cache-Control` for a browser that need not ask before an answer is so old.
+pub(crate) fn browser_max_age(seconds: u64) -> HeaderValue {
+    BROWSERS.with(|kept| kept.value("private, max-age=", Seconds::try_from(seconds).unwrap_or(Seconds::MAX)))
 }
 
 /// What says that the cache took no part, but for the reason.

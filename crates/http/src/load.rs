@@ -8,7 +8,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{HeaderMap, Request, Response, header};
 use http_body::Body;
 use tower::Service;
 use unstale::{FetchError, Key, Loaded, ReadOptions};
@@ -16,7 +16,7 @@ use unstale::{FetchError, Key, Loaded, ReadOptions};
 use crate::{
     answer::Asked,
     body::{CacheBody, collect},
-    decide::{Allowed, BypassReason, NotStoredReason, may_store},
+    decide::{Allowed, BypassReason, NotStoredReason, age_at, may_store},
     headers::{Account, Kept},
     key,
     layer::Shared,
@@ -112,6 +112,7 @@ where
 {
     let Some((mut inner, request)) = handover.take_request() else { return Err(Failed) };
     let target = request.uri().clone();
+    let asked_at = shared.cache.now();
     let response = match inner.call(request).await {
         Ok(response) => response,
         Err(error) => {
@@ -125,9 +126,10 @@ where
         vary_on: shared.routes.vary_on(),
         header_bytes_max: shared.limits.header_bytes_max,
     };
-    let now = std::time::UNIX_EPOCH + std::time::Duration::from_millis(shared.cache.now().as_millis());
+    let (now, delay) = (shared.cache.now(), shared.cache.now().since(asked_at).as_secs());
+    let at = now.as_millis() / 1000;
     let written = response.extensions().get::<Written>().map(|_| NotStoredReason::Written);
-    let may_store = written.map_or_else(|| may_store(response.status(), response.headers(), &allowed, now), Err);
+    let may_store = written.map_or_else(|| may_store(response.status(), response.headers(), &allowed, at, delay), Err);
     let (mut head, body) = response.into_parts();
     let (tags, named) = look_up.tags(&shared, &target, &head.headers);
     for header in &shared.routes.route(look_up.route).policy.groups_from {
@@ -151,7 +153,8 @@ where
     let audience = look_up.identity.as_ref().map_or(Audience::Anybody, |who| Audience::of(who, look_up.sharing));
     let etag = shared.validators.validator(audience, &head.headers, &body);
     let misses = shared.cache.peek(&look_up.key).map_or(0, |old| old.misses()) + 1;
-    let loaded = look_up.based(Loaded::value(StoredResponse::new(etag, &head.headers, body, misses)), tags);
+    let stored = StoredResponse::new(etag, &head.headers, body, misses, made_at(&head.headers, at, delay));
+    let loaded = look_up.based(Loaded::value(stored), tags);
     if let Some(digest) = look_up.variant {
         make_room(&shared, &look_up.key, digest).await;
     }
@@ -159,6 +162,13 @@ where
         Some(life) => loaded.ttl(life),
         None => loaded,
     })
+}
+
+/// When a response was made that was received `at`, in seconds since 1970. A service in this process says nothing of its age:
+/// then the layer is a part of it, and its answers are as new as each is right.
+fn made_at(headers: &HeaderMap, at: u64, delay: u64) -> Option<u64> {
+    let is_told = headers.contains_key(header::DATE) || headers.contains_key(header::AGE);
+    is_told.then(|| at.saturating_sub(age_at(headers, at, delay)))
 }
 
 /// Makes room for a variant among those of its URL: if too many are kept, one goes that nobody uses.

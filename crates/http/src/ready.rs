@@ -1,4 +1,4 @@
-//! Heads of hits, made once: what is hit often is answered by a copy in which two fields are set.
+//! Heads of hits, made once: what is hit often is answered by a copy in which few fields are set.
 //!
 //! A map of twelve fields costs twelve searches to fill, and a copy of it one. So much is kept beside responses that
 //! their size, by which the memory of the cache is bounded, does not count: hence a limit of its own.
@@ -13,7 +13,7 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering::Relaxed},
 };
 
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use crate::headers::{CACHE_STATUS, X_CACHE_HITS};
 
@@ -50,12 +50,23 @@ struct Ready {
 #[derive(Debug, PartialEq)]
 pub(crate) struct ReadyHead {
     headers: HeaderMap,
-    /// How many values stand before that of each field that differs, from the one before it on.
-    steps: [usize; 2],
+    /// How many values stand before that of each field that differs; none: it has no such field.
+    places: [Option<usize>; DIFFERING_COUNT],
 }
 
 /// What differs between one hit and the next, in the order in which it is told.
-const DIFFERING: [HeaderName; 2] = [X_CACHE_HITS, CACHE_STATUS];
+const DIFFERING: [HeaderName; DIFFERING_COUNT] = [header::CACHE_CONTROL, header::AGE, X_CACHE_HITS, CACHE_STATUS];
+const DIFFERING_COUNT: usize = 4;
+/// From this one on, every hit has them.
+const COUNTS: usize = 2;
+
+/// The values of what differs. None: as in the head that was kept.
+pub(crate) struct Differing {
+    pub(crate) cache_control: Option<HeaderValue>,
+    pub(crate) age: Option<HeaderValue>,
+    pub(crate) hits: HeaderValue,
+    pub(crate) status: HeaderValue,
+}
 
 impl ReadyHeads {
     /// The head, if there is one that was made with these.
@@ -97,21 +108,22 @@ impl Drop for Ready {
 impl ReadyHead {
     /// Of a hit's head; none if it lacks what differs, or has it in another order.
     fn of(headers: &HeaderMap) -> Option<Self> {
-        let mut names = headers.iter().map(|(name, _)| name);
-        let mut steps = [0; 2];
-        for (step, name) in steps.iter_mut().zip(&DIFFERING) {
-            *step = names.position(|own| own == name)?;
-        }
-        Some(Self { headers: headers.clone(), steps })
+        let places = DIFFERING.map(|name| headers.iter().position(|(own, _)| *own == name));
+        let is_whole = places[COUNTS..].iter().all(Option::is_some);
+        (is_whole && places.iter().flatten().is_sorted()).then(|| Self { headers: headers.clone(), places })
     }
 
     /// The head of another hit.
-    pub(crate) fn of_hit(&self, hits: HeaderValue, status: HeaderValue) -> HeaderMap {
+    pub(crate) fn of_hit(&self, differing: Differing) -> HeaderMap {
+        let Differing { cache_control, age, hits, status } = differing;
         // A copy has its values in the same order.
         let mut headers = self.headers.clone();
         let mut values = headers.values_mut();
-        for (step, value) in self.steps.into_iter().zip([hits, status]) {
-            *values.nth(step).expect("the copy has as many values") = value;
+        let mut passed = 0;
+        for (place, value) in self.places.into_iter().zip([cache_control, age, Some(hits), Some(status)]) {
+            let (Some(place), Some(value)) = (place, value) else { continue };
+            *values.nth(place - passed).expect("the copy has as many values") = value;
+            passed = place + 1;
         }
         headers
     }
@@ -119,8 +131,6 @@ impl ReadyHead {
 
 #[cfg(test)]
 mod tests {
-    use http::header;
-
     use super::*;
 
     fn value(text: &'static str) -> HeaderValue {
@@ -146,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_copy_only_two_fields_differ() {
+    fn of_a_copy_only_what_counts_differs() {
         let (heads, ready) = (Heads::default(), ReadyHeads::default());
         let mut headers = head("3", "hit; ttl=9");
         headers.append(header::VARY, value("cookie"));
@@ -154,13 +164,14 @@ mod tests {
         let kept = ready.get(Form::Whole, &value("private"), &value("accept")).unwrap();
         let mut expected = head("4", "hit; ttl=8");
         expected.append(header::VARY, value("cookie"));
-        let made = kept.of_hit(value("4"), value("hit; ttl=8"));
+        let made =
+            kept.of_hit(Differing { cache_control: None, age: None, hits: value("4"), status: value("hit; ttl=8") });
         assert!(made.iter().eq(expected.iter()), "{made:?}");
     }
 
     #[test]
     fn a_head_that_does_not_say_what_differs_is_not_kept() {
-        for name in DIFFERING {
+        for name in &DIFFERING[COUNTS..] {
             let mut headers = head("3", "hit");
             headers.remove(name);
             check_not_kept(&headers);

@@ -239,6 +239,11 @@ where
                 {
                     return ResponseFuture::ready(response, account.verdict());
                 }
+                // What is not here at once is not looked for: that would be a load, which others may be waiting for.
+                if notable.directives && RequestControl::of(&head.headers).only_if_cached {
+                    let response = asked.problem(shared, Problem::NotStored, "only-if-cached");
+                    return ResponseFuture::ready(Box::new(response), BYPASS);
+                }
                 look_up.identity = who.cloned();
                 strip(&mut head, shared, &look_up);
                 None
@@ -332,6 +337,7 @@ fn asked(
         route,
         is_origin: is_read && route.is_some_and(is_of_origin),
         cache_control: route.map_or(REVALIDATE, |id| shared.routes.route(id).cache_control.clone()),
+        browser_max_age: route.and_then(|id| shared.routes.route(id).policy.browser.max_age()),
         is_public: false,
         identity,
         // Without a validator there is nothing to judge by them: they are the service's.

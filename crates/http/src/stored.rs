@@ -31,13 +31,15 @@ pub struct StoredResponse {
     groups: OnceLock<Option<HeaderValue>>,
     encoded: EncodedForm,
     ready: ReadyHeads,
+    /// When it was made, in seconds since 1970, or [`NOT_TOLD`].
+    made_at: u64,
     /// What its origin said, where the origin says how long it is fresh.
     origin: Option<Box<Kept>>,
 }
 
 /// Headers that are not kept: of the connection (RFC 9110, 7.6.1), of one request, of a cookie, and those that the
 /// layer sets itself.
-const NOT_KEPT: [HeaderName; 26] = [
+const NOT_KEPT: [HeaderName; 25] = [
     header::CONNECTION,
     HeaderName::from_static("keep-alive"),
     header::PROXY_AUTHENTICATE,
@@ -54,7 +56,6 @@ const NOT_KEPT: [HeaderName; 26] = [
     header::AGE,
     header::CACHE_CONTROL,
     header::CONTENT_LENGTH,
-    header::DATE,
     header::ETAG,
     header::EXPIRES,
     header::VARY,
@@ -66,9 +67,12 @@ const NOT_KEPT: [HeaderName; 26] = [
     headers::X_CACHE_MISSES,
 ];
 
+/// Of a response that was made by the service behind the layer itself, which tells no age: it is as old as its answer.
+const NOT_TOLD: u64 = u64::MAX;
+
 impl StoredResponse {
-    /// Of an origin's response that may be kept.
-    pub(crate) fn new(etag: HeaderValue, headers: &HeaderMap, body: Bytes, misses: u64) -> Self {
+    /// Of an origin's response that may be kept, and was made at `made_at` (seconds since 1970) if it says anything of its age.
+    pub(crate) fn new(etag: HeaderValue, headers: &HeaderMap, body: Bytes, misses: u64, made_at: Option<u64>) -> Self {
         let named: Vec<&str> = headers
             .get_all(header::CONNECTION)
             .iter()
@@ -81,7 +85,7 @@ impl StoredResponse {
             .filter(|(name, _)| !named.iter().any(|other| other.eq_ignore_ascii_case(name.as_str())))
             .map(|(name, value)| (name.clone(), value.clone()))
             .collect();
-        Self::owned(etag, kept, body, misses, None)
+        Self { made_at: made_at.unwrap_or(NOT_TOLD), ..Self::owned(etag, kept, body, misses, None) }
     }
 
     /// Of a response whose origin says how long it is fresh.
@@ -117,7 +121,8 @@ impl StoredResponse {
         origin: Option<Box<Kept>>,
     ) -> Self {
         let (hits, groups, encoded) = (AtomicU64::new(0), OnceLock::new(), EncodedForm::default());
-        Self { etag, headers, body, misses, hits, groups, encoded, ready: ReadyHeads::default(), origin }
+        let (ready, made_at) = (ReadyHeads::default(), NOT_TOLD);
+        Self { etag, headers, body, misses, hits, groups, encoded, ready, made_at, origin }
     }
 
     /// What its origin said; none if the route says how long it is kept.
@@ -154,6 +159,12 @@ impl StoredResponse {
         &self.ready
     }
 
+    /// How old it is at `now` (seconds since 1970), if it came from where that is told. What its origin gives a life has its age
+    /// among its terms.
+    pub(crate) fn age(&self, now: u64) -> Option<u64> {
+        (self.made_at != NOT_TOLD).then(|| now.saturating_sub(self.made_at))
+    }
+
     pub(crate) fn misses(&self) -> u64 {
         self.misses
     }
@@ -187,7 +198,7 @@ fn in_its_size(bytes: Bytes) -> Bytes {
 const ALLOCATED_BYTES: usize = 200;
 
 /// Raised with every change of the layout below.
-const LAYOUT: &str = "unstale-http stored response 3: misses u64, etag, headers u16 × (name, value), \
+const LAYOUT: &str = "unstale-http stored response 4: misses u64, made at u64, etag, headers u16 × (name, value), \
      origin u8 × (status u16, terms 5 × u64, flags u8, part 0 or 3 × u64, search 0 or u32 × text, u8, u32 × text, selection u128, selected by u16 × name), body";
 
 impl Cacheable for StoredResponse {
@@ -201,6 +212,7 @@ impl Cacheable for StoredResponse {
         let headers = u16::try_from(self.headers.len()).map_err(|_| too_many())?;
         out.reserve(64 + self.body.len());
         out.put_u64(self.misses);
+        out.put_u64(self.made_at);
         put(out, self.etag.as_bytes())?;
         out.put_u16(headers);
         for (name, value) in &self.headers {
@@ -217,7 +229,10 @@ impl Cacheable for StoredResponse {
 
     fn decode(bytes: &Bytes) -> Result<Self, CodecError> {
         let mut rest = bytes.clone();
-        let misses = u64::from_be_bytes(*take(&mut rest, 8)?.first_chunk().expect("eight bytes were taken"));
+        let mut number = || -> Result<u64, CodecError> {
+            Ok(u64::from_be_bytes(*take(&mut rest, 8)?.first_chunk().expect("eight bytes were taken")))
+        };
+        let (misses, made_at) = (number()?, number()?);
         let etag = value(take_field(&mut rest)?)?;
         let count = u16::from_be_bytes(*take(&mut rest, 2)?.first_chunk().expect("two bytes were taken"));
         let mut headers = Vec::with_capacity(usize::from(count).min(64));
@@ -231,7 +246,7 @@ impl Cacheable for StoredResponse {
             0 => None,
             _ => Some(Box::new(Kept::decode(&mut rest).ok_or_else(no_origin)?)),
         };
-        Ok(Self::made(etag, headers.into(), rest, misses, origin))
+        Ok(Self { made_at, ..Self::made(etag, headers.into(), rest, misses, origin) })
     }
 
     /// Its bytes, and the pieces that hold them. Ready heads and the encoded form have limits of their own.
@@ -276,7 +291,7 @@ mod tests {
         pairs.iter().for_each(|(name, value)| {
             headers.append(*name, HeaderValue::from_static(value));
         });
-        StoredResponse::new(HeaderValue::from_static("\"v1\""), &headers, Bytes::from_static(body), 3)
+        StoredResponse::new(HeaderValue::from_static("\"v1\""), &headers, Bytes::from_static(body), 3, Some(7))
     }
 
     fn encoded(stored: &StoredResponse) -> Bytes {
@@ -314,7 +329,7 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_maybe_shared(read.slice(..10)).unwrap());
         let etag = HeaderValue::from_maybe_shared(read.slice(..4)).unwrap();
-        let stored = StoredResponse::new(etag.clone(), &headers, read.slice(11..15), 1);
+        let stored = StoredResponse::new(etag.clone(), &headers, read.slice(11..15), 1, None);
         drop((headers, etag));
         assert!(read.is_unique(), "what a connection has read is held");
         assert_eq!((stored.etag().as_bytes(), stored.body().as_ref()), (b"text".as_slice(), b"body".as_slice()));
@@ -348,7 +363,7 @@ mod tests {
         before.count_hit();
         let after = StoredResponse::decode(&encoded(&before)).unwrap();
         assert_eq!((after.etag(), after.headers(), after.body()), (before.etag(), before.headers(), before.body()));
-        assert_eq!((after.misses(), after.count_hit()), (3, 1));
+        assert_eq!((after.misses(), after.count_hit(), after.age(9)), (3, 1, Some(2)));
     }
 
     #[test]

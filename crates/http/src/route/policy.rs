@@ -6,6 +6,8 @@ use std::{borrow::Cow, time::Duration};
 use http::{HeaderValue, Method};
 use unstale::{Mode, Policy};
 
+use crate::headers::browser_max_age;
+
 /// How a kind of response is cached.
 #[derive(Clone, Debug)]
 pub struct RoutePolicy {
@@ -90,7 +92,8 @@ pub enum BrowserLifetime {
     #[default]
     Revalidate,
     /// The browser does not ask for so long, and hides every invalidation meanwhile: `private, max-age=…`. Only for
-    /// what does not change.
+    /// what does not change. It counts from each answer on: what the server has kept for a while says its `Age`, and so much
+    /// more in `max-age`.
     MaxAge(Duration),
 }
 
@@ -152,6 +155,16 @@ pub struct Invalidates {
     pub method: Option<Method>,
     /// The groups, each a text with the route's parameters, such as `import:{import_id}`.
     pub groups: Vec<String>,
+}
+
+impl BrowserLifetime {
+    /// For how many seconds the browser need not ask.
+    pub(crate) fn max_age(self) -> Option<u64> {
+        match self {
+            Self::MaxAge(age) => Some(age.as_secs()),
+            Self::NoStore | Self::Revalidate => None,
+        }
+    }
 }
 
 impl RoutePolicy {
@@ -271,9 +284,7 @@ pub(super) fn cache_control(browser: BrowserLifetime) -> HeaderValue {
     match browser {
         BrowserLifetime::NoStore => HeaderValue::from_static("no-store"),
         BrowserLifetime::Revalidate => REVALIDATE,
-        BrowserLifetime::MaxAge(age) => {
-            HeaderValue::try_from(format!("private, max-age={}", age.as_secs())).expect("digits make a header")
-        }
+        BrowserLifetime::MaxAge(age) => browser_max_age(age.as_secs()),
     }
 }
 

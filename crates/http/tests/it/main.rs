@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "in a test, what is not there is a failure")]
 #![allow(clippy::unnecessary_wraps, reason = "what the service behind gives is a result, also where it cannot fail")]
 
+mod aging;
 mod attacks;
 mod coherence;
 mod compression;

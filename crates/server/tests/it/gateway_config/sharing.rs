@@ -62,6 +62,18 @@ async fn nodes_share_through_redis_what_redis_cannot_read() {
 }
 
 #[tokio::test]
+async fn what_was_kept_says_how_old_it_is_and_has_the_date_of_the_backend() {
+    let world = world().await;
+    let ann = bearer("ann", "acme", &json!({}));
+    let first = world.get("/field-mappings/7", &[("authorization", &ann)]).await;
+    let kept = world.get("/field-mappings/7", &[("authorization", &ann)]).await;
+    assert_eq!((kept.cache(), kept.header("date")), ("HIT", first.header("date")));
+    assert!(kept.header("age").parse::<u64>().is_ok_and(|age| age < 60), "{kept:?}");
+    let only = world.get("/field-mappings/8", &[("authorization", &ann), ("cache-control", "only-if-cached")]).await;
+    assert_eq!((only.status, world.backend.calls("/field-mappings/8")), (504, 0));
+}
+
+#[tokio::test]
 async fn nobody_gets_what_was_kept_of_somebody() {
     let world = world().await;
     let ann = bearer("ann", "acme", &json!({}));
