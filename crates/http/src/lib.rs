@@ -104,6 +104,7 @@ pub use self::{
     served::{Answered, CacheVerdict, ServedObserver, ValidatedAsKept},
     service::{CacheService, RequestFacts},
     stored::StoredResponse,
+    told::ForOthers,
     validator::ValidatorKey,
     writes::group_tag,
 };

@@ -40,7 +40,7 @@ use crate::{
     searches::Searched,
     served::ValidatedAsKept,
     stored::StoredResponse,
-    told,
+    told::{self, ForOthers},
     url::{self, UrlProblem},
     writes::{Write, group_tag, path_tag, uri_tag},
 };
@@ -250,6 +250,9 @@ where
             };
             if !asked.is_public {
                 name_sender(&mut head, asked.identity.as_ref());
+            }
+            if look_up.sharing != Sharing::PerPrincipal {
+                head.extensions.insert(ForOthers);
             }
             Preconditions::strip(&mut head.headers);
             match &origin {

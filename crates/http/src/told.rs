@@ -27,6 +27,11 @@ const OF_CLIENT: [&str; 8] = [
     "fastly-client-ip",
 ];
 
+/// An extension of a request whose answer may be given to others than its sender: who passes it on tells the service no address
+/// of the sender either.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ForOthers;
+
 /// Whether a field tells services under which URL a client has asked.
 pub(crate) fn is_of_url(name: &HeaderName) -> bool {
     let name = name.as_str();

@@ -10,6 +10,7 @@ use http::{
 };
 use http_body::Body;
 use hyper::upgrade::OnUpgrade;
+use unstale_http::ForOthers;
 
 use super::{
     Shared,
@@ -133,10 +134,13 @@ fn prepare(
     let host_is_field = asked.is_none();
     let host = asked.or_else(|| headers.get(header::HOST).cloned());
     let https = connection.as_ref().is_some_and(ClientConnection::is_tls);
-    let hop = Hop { peer, https, host: host.as_ref(), trusted: shared.trusts(peer) };
+    // What others may be given is made for nobody's address.
+    let is_for_others = head.extensions.get::<ForOthers>().is_some();
+    let told = peer.filter(|_| !is_for_others);
+    let hop = Hop { peer: told, https, host: host.as_ref(), trusted: shared.trusts(peer) };
     let text = match &connection {
-        Some(connection) => connection.hop_text(&hop),
-        None => HopText::of(&hop),
+        Some(connection) if !is_for_others => connection.hop_text(&hop),
+        _ => HopText::of(&hop),
     };
     forwarded::rewrite(headers, &hop, text, shared.settings.forwarded);
     forwarded::add_via(headers, head.version, &shared.via).map_err(|_| Failure::Circle)?;

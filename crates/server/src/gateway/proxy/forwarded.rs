@@ -45,6 +45,7 @@ const TOLD: [&str; 19] = [
 
 /// This hop, as the server is told of it.
 pub(crate) struct Hop<'a> {
+    /// None: it is not known, or not told.
     pub(crate) peer: Option<IpAddr>,
     pub(crate) https: bool,
     pub(crate) host: Option<&'a HeaderValue>,

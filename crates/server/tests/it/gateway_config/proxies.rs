@@ -37,6 +37,9 @@ fn routes() -> String {
         route("/echo/own/*", "principal", "{ ttl = \"5m\" }"),
         route("/echo/public/*", "public", "{ ttl = \"5m\" }"),
         route("/echo/origin/*", "principal", origin),
+        route("/echo/tenant/*", "tenant", "{ ttl = \"5m\" }"),
+        route("/echo/origin-public/*", "public", origin),
+        route("/echo/origin-tenant/*", "tenant", origin),
         route("/search/{name}", "principal", origin),
     ]
     .concat()
@@ -88,6 +91,28 @@ async fn what_a_trusted_proxy_says_reaches_the_backend_and_counts() {
     let chain = [("authorization", ann.as_str()), ("x-forwarded-for", "192.0.2.1")];
     let got = world.get("/echo/own/2", &chain).await;
     assert!(got.body.contains("x-forwarded-for=192.0.2.1, 127.0.0.1"), "{got:?}");
+}
+
+/// What is kept for others must not be made for the address of who asks first: a backend that answers by it would give that
+/// to all.
+#[tokio::test]
+async fn what_is_shared_is_made_for_no_address() {
+    let world = World::start(&format!("{JWT}{}", routes())).await;
+    let ann = bearer("ann", "acme", &json!({}));
+    let with = |more: &'static [(&'static str, &'static str)]| [&[("authorization", ann.as_str())], more].concat();
+    for kind in ["public", "tenant", "origin-public", "origin-tenant"] {
+        let path = format!("/echo/{kind}/1");
+        let got = world.get(&path, &with(&[])).await;
+        assert_eq!(got.cache(), "MISS");
+        assert!(!got.body.contains("127.0.0.1") && got.body.contains("forwarded=for=unknown;"), "{kind}: {got:?}");
+        // What is passed on is for its sender alone.
+        let passed = world.get(&path, &with(&[("cache-control", "no-store")])).await;
+        assert!(passed.body.contains("x-forwarded-for=127.0.0.1"), "{kind}: {passed:?}");
+        let written = world.post(&path, &with(&[])).await;
+        assert!(written.body.contains("x-forwarded-for=127.0.0.1"), "{kind}: {written:?}");
+    }
+    let own = world.get("/echo/own/1", &with(&[])).await;
+    assert!(own.body.contains("x-forwarded-for=127.0.0.1"), "{own:?}");
 }
 
 #[tokio::test]
