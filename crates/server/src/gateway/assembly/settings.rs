@@ -78,6 +78,7 @@ pub(crate) fn upstream_settings(plan: &Plan, name: &str, file: &UpstreamFile) ->
         },
         retry: RetrySettings { attempts_max: file.retry.attempts_max, budget_percent: file.retry.budget_percent },
         health,
+        any_header_name: file.any_header_name,
         host: if file.preserve_host { SentHost::Preserved } else { SentHost::Server },
         ..own
     }

@@ -73,9 +73,12 @@ where
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
-    let (head, body) = request.into_parts();
+    let (mut head, body) = request.into_parts();
     upstream.began();
     let fields = hop::Fields::of(&head.headers);
+    if fields.odd && !upstream.settings().any_header_name {
+        hop::strip_odd(&mut head.headers);
+    }
     let body = SentBody::new(body, fields.expect);
     match prepare(shared, connection, head, &body, fields) {
         Ok(prepared) => {

@@ -94,11 +94,14 @@ fn is_hop_by_hop(name: &HeaderName) -> bool {
 
 /// Which fields a request has that forwarding looks at: seen in one look, since most have none of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[allow(clippy::struct_excessive_bools, reason = "each stands for other fields")]
 pub(crate) struct Fields {
     /// `TE` and `Upgrade` among them.
     pub(crate) hop_by_hop: bool,
     pub(crate) upgrade: bool,
     pub(crate) expect: bool,
+    /// One with [another name](is_plain) than plain ones.
+    pub(crate) odd: bool,
 }
 
 impl Fields {
@@ -111,8 +114,24 @@ impl Fields {
                 _ => {}
             }
             seen.hop_by_hop |= is_hop_by_hop(name);
+            seen.odd |= !is_plain(name);
         }
         seen
+    }
+}
+
+/// Whether a name is of letters, digits and `-`. Servers that hand fields on as variables (CGI, WSGI, PHP) write all other signs
+/// alike, and take `X_User` or `X.User` for `X-User`, which somebody in front has verified or taken out.
+fn is_plain(name: &HeaderName) -> bool {
+    name.as_str().bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+}
+
+/// Takes out of a request the fields whose names are not plain.
+pub(crate) fn strip_odd(headers: &mut HeaderMap) {
+    let odd: Vec<HeaderName> = headers.keys().filter(|name| !is_plain(name)).cloned().collect();
+    for name in odd {
+        tracing::debug!(%name, "a header was not passed on: a server may take it for another");
+        headers.remove(name);
     }
 }
 
@@ -175,9 +194,20 @@ mod tests {
                 hop_by_hop: HOP_BY_HOP.contains(name),
                 upgrade: name == header::UPGRADE,
                 expect: name == header::EXPECT,
+                odd: false,
             };
             assert_eq!(Fields::of(&headers), expected, "{name}");
         }
+    }
+
+    #[test]
+    fn only_plain_names_are_told_apart_by_every_server() {
+        let mut map =
+            headers(&[("x-user", "a"), ("x_user", "b"), ("x.user", "c"), ("x-user~", "d"), ("sec-ch-ua-64", "e")]);
+        assert!(Fields::of(&map).odd);
+        strip_odd(&mut map);
+        assert_eq!(map, headers(&[("x-user", "a"), ("sec-ch-ua-64", "e")]));
+        assert!(!Fields::of(&map).odd);
     }
 
     fn headers(lines: &[(&str, &str)]) -> HeaderMap {

@@ -31,6 +31,8 @@ pub struct UpstreamSettings {
     pub ejection: EjectionSettings,
     /// The `Host` that the servers get.
     pub host: SentHost,
+    /// Whether request headers are passed on whose names have other signs than letters, digits and `-`.
+    pub any_header_name: bool,
 }
 
 /// Requests that share one HTTP/2 connection.
@@ -52,6 +54,7 @@ impl UpstreamSettings {
             health: None,
             ejection: EjectionSettings::default(),
             host: SentHost::Preserved,
+            any_header_name: false,
         }
     }
 }

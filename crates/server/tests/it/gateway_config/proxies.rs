@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::world::{JWT, World, bearer};
+use super::world::{Backend, JWT, World, bearer};
 
 /// Fields by which some server somewhere learns another client or URL.
 const TOLD: [&str; 20] = [
@@ -91,6 +91,45 @@ async fn what_a_trusted_proxy_says_reaches_the_backend_and_counts() {
     let chain = [("authorization", ann.as_str()), ("x-forwarded-for", "192.0.2.1")];
     let got = world.get("/echo/own/2", &chain).await;
     assert!(got.body.contains("x-forwarded-for=192.0.2.1, 127.0.0.1"), "{got:?}");
+}
+
+/// Names that servers which hand headers on as variables take for one with `-` instead.
+const TWINS: [&str; 6] =
+    ["x_forwarded_for", "X_User", "x-forwarded_host", "x.forwarded.for", "x_http_method_override", "x~user"];
+
+fn behind_a_proxy(from: &str) -> String {
+    let identity =
+        "[[identity]]\nname = \"proxy\"\n[identity.trusted_header]\nprincipal = \"x-user\"\ntenant = \"x-tenant\"\n";
+    format!("{identity}from = [\"{from}\"]\n{}", routes())
+}
+
+#[tokio::test]
+async fn what_a_server_may_take_for_another_header_does_not_reach_it() {
+    let world = World::start(&behind_a_proxy("127.0.0.0/8")).await;
+    for (number, name) in TWINS.into_iter().enumerate() {
+        let headers = [("x-user", "ann"), ("x-tenant", "acme"), ("x-other", "1"), (name, "evil")];
+        for kind in ["own", "public", "tenant", "origin", "passed"] {
+            let path = format!("/echo/{kind}/{number}");
+            for got in [world.get(&path, &headers).await, world.post(&path, &headers).await] {
+                assert!(got.status == 200 && got.body.contains("x-other=1"), "{name} {kind}: {got:?}");
+                assert!(!got.body.contains("evil"), "{name} {kind}: {got:?}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_upstream_may_take_headers_of_any_name() {
+    let (backend, upstream) = Backend::start().await;
+    let more = format!(
+        "[upstreams.any]\nservers = [\"http://{upstream}\"]\nany_header_name = true\n\
+         [[routes]]\npath = \"/echo/any/*\"\nupstream = \"any\"\n"
+    );
+    let world = World::before(backend, upstream, &more).await;
+    for name in TWINS {
+        let got = world.get("/echo/any/1", &[(name, "mine")]).await;
+        assert!(got.body.contains(&format!("{}=mine", name.to_ascii_lowercase())), "{name}: {got:?}");
+    }
 }
 
 /// What is kept for others must not be made for the address of who asks first: a backend that answers by it would give that

@@ -27,6 +27,10 @@ pub struct UpstreamFile {
     /// Whether they get the `Host` that the client sent, rather than their own.
     #[serde(default = "yes")]
     pub preserve_host: bool,
+    /// Whether they get request headers whose names have other signs than letters, digits and `-`. Servers that hand headers
+    /// on as variables (CGI, WSGI, PHP) take `X_User` for `X-User`, and so let everybody say what only a proxy may.
+    #[serde(default)]
+    pub any_header_name: bool,
     /// How long things may take.
     #[serde(default)]
     pub timeouts: Timeouts,
