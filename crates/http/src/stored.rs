@@ -71,6 +71,9 @@ const NOT_KEPT: [HeaderName; 25] = [
 const NOT_TOLD: u64 = u64::MAX;
 
 impl StoredResponse {
+    /// The validator of a part whose origin gave it none.
+    pub(crate) const NO_ETAG: HeaderValue = HeaderValue::from_static("");
+
     /// Of an origin's response that may be kept, and was made at `made_at` (seconds since 1970) if it says anything of its age.
     pub(crate) fn new(etag: HeaderValue, headers: &HeaderMap, body: Bytes, misses: u64, made_at: Option<u64>) -> Self {
         let named: Vec<&str> = headers
@@ -130,7 +133,7 @@ impl StoredResponse {
         self.origin.as_deref()
     }
 
-    /// The validator.
+    /// The validator, or [`NO_ETAG`](Self::NO_ETAG).
     pub(crate) fn etag(&self) -> &HeaderValue {
         &self.etag
     }

@@ -228,7 +228,7 @@ fn described<B: Body>(stored: &StoredResponse, status: StatusCode, body: CacheBo
 
 /// The validator that was made for a response that had none; its own is among its headers.
 fn insert_etag<B>(response: &mut Response<B>, stored: &StoredResponse) {
-    if !response.headers().contains_key(header::ETAG) {
+    if !response.headers().contains_key(header::ETAG) && *stored.etag() != StoredResponse::NO_ETAG {
         response.headers_mut().insert(header::ETAG, stored.etag().clone());
     }
 }
@@ -270,7 +270,7 @@ fn not_modified<B: Body>(stored: &StoredResponse) -> Response<CacheBody<B>> {
     for (name, value) in stored.headers().iter().filter(|(name, _)| SAID_AGAIN.contains(name)) {
         headers.append(name.clone(), value.clone());
     }
-    headers.insert(header::ETAG, stored.etag().clone());
     *response.headers_mut() = headers;
+    insert_etag(&mut response, stored);
     response
 }

@@ -226,6 +226,8 @@ impl Arrived<'_> {
         let Seeker { shared, asked, look_up, read, .. } = self.seeker;
         let etag = match candidate.headers.get(header::ETAG) {
             Some(own) => own.clone(),
+            // Of a part's bytes no tag of the whole can be made.
+            None if candidate.status == StatusCode::PARTIAL_CONTENT => StoredResponse::NO_ETAG,
             None => shared.validators.validator(asked.audience(), &candidate.headers, &body),
         };
         let mut names = vary::names(&candidate.headers).unwrap_or_default();

@@ -357,6 +357,25 @@ async fn parts_of_different_wholes_are_never_joined() {
     assert_eq!(broken.status.as_u16(), 500, "a part that was not asked for: {broken:?}");
 }
 
+/// A tag of the whole cannot be made of a part: two parts of one whole would have two (RFC 9110, 15.3.7 and 8.8.3).
+#[tokio::test]
+async fn a_part_has_no_tag_that_its_service_did_not_give() {
+    for range in ["bytes 0-4/10", "bytes 0-4/*"] {
+        let head = vec![("cache-control", "max-age=60"), ("content-range", range)];
+        let script = Script::public(vec![(206, head, "01234")]).await;
+        for verdict in ["MISS", "HIT"] {
+            let got = script.get(&[("range", "bytes=0-4")]).await;
+            assert_eq!((seen(&got), got.headers.get("etag")), ((verdict, 206, "01234"), None), "{range}");
+        }
+        let asked = script.get(&[("range", "bytes=0-4"), ("if-none-match", "\"\", \"x\"")]).await;
+        assert_eq!(asked.status.as_u16(), 206);
+    }
+    let whole = vec![("cache-control", "max-age=60"), ("content-range", "bytes 0-9/10")];
+    let script = Script::public(vec![(206, whole, "0123456789")]).await;
+    let first = script.get(&[("range", "bytes=0-9")]).await;
+    assert_eq!(first.header("etag"), script.get(&[]).await.header("etag"));
+}
+
 #[tokio::test]
 async fn a_part_that_cannot_be_cut_answers_its_own_range_alone() {
     let odd = |body| (206, vec![("cache-control", "max-age=60"), ("content-range", "bytes 4-9/10")], body);
