@@ -80,6 +80,8 @@ impl Variant {
         Self(Some(digest))
     }
 
+    /// Of the values as they stand: one that is written otherwise and means the same costs a load, and is bounded as all variants
+    /// are; to read lists here would cost every hit.
     pub(crate) fn of(headers: &HeaderMap, vary_on: &[HeaderName]) -> Self {
         let mut hasher = None;
         for (at, name) in vary_on.iter().enumerate() {

@@ -1,6 +1,9 @@
 //! What an origin has answered: what the cache may have of it, on which terms, and what it depends on.
 
-use std::{sync::atomic::Ordering::Relaxed, time::Duration};
+use std::{
+    sync::atomic::Ordering::Relaxed,
+    time::{Duration, UNIX_EPOCH},
+};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, Uri, header};
@@ -115,7 +118,7 @@ impl Arrived<'_> {
             && let Some(joined) = before.joined(&rest)
         {
             body = joined.bytes(old.body(), &body).into();
-            candidate.fields = update::freshened(old.headers(), candidate.fields);
+            candidate.fields = update::freshened(old.headers(), candidate.fields, &control, self.is_shared());
             part = Some(joined.held);
         }
         if matches!(asking, Asking::Completing(..)) && part.is_some_and(|held| !held.is_whole()) {
@@ -137,7 +140,12 @@ impl Arrived<'_> {
         let kept = old.origin().expect("a response of an origin was asked for");
         seeker.validated.store(true, Relaxed);
         let (control, _) = targeted::control(answer, &seeker.read.lifetime.targeted());
-        let fields = update::freshened(old.headers(), update::kept(answer, &control, self.is_shared()));
+        let mut said = update::kept(answer, &control, self.is_shared());
+        if !answer.contains_key(header::DATE) && old.header(&header::DATE).is_some() {
+            // Without a date it is of when it was received (RFC 9110, 6.6.1).
+            said.push((header::DATE, date(self.at)));
+        }
+        let fields = update::freshened(old.headers(), said, &control, self.is_shared());
         let mut headers: HeaderMap = HeaderMap::with_capacity(fields.len() + 1);
         for (name, value) in &fields {
             headers.append(name.clone(), value.clone());
@@ -242,6 +250,12 @@ impl Arrived<'_> {
         let stored = StoredResponse::of_origin(etag, candidate.fields, body, misses, kept);
         look_up.based(Loaded::value(stored), tags).ttl(life)
     }
+}
+
+/// A time as a header says it.
+fn date(seconds: u64) -> HeaderValue {
+    let text = httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(seconds));
+    HeaderValue::try_from(text).expect("a date makes a header")
 }
 
 /// Whether a head names the strong tag of a stored response, and so says that it is of the very same bytes.

@@ -54,10 +54,16 @@ pub fn kept(headers: &HeaderMap, control: &ResponseControl, is_shared: bool) -> 
 }
 
 /// The fields of a stored response after an answer confirmed it: each that the answer has takes the place of those of
-/// its name, but for those that describe the stored bytes.
-pub fn freshened(stored: &[(HeaderName, HeaderValue)], answer: Fields) -> Fields {
+/// its name, but for those that describe the stored bytes. What the answer's `control` lets nobody keep is kept no more.
+pub fn freshened(
+    stored: &[(HeaderName, HeaderValue)],
+    answer: Fields,
+    control: &ResponseControl,
+    is_shared: bool,
+) -> Fields {
     let is_new = |name: &HeaderName| !OF_THE_BYTES.contains(name) && answer.iter().any(|(other, _)| other == name);
-    let mut fields: Fields = stored.iter().filter(|(name, _)| !is_new(name)).cloned().collect();
+    let is_gone = |name: &HeaderName| is_new(name) || control.unkept_fields(is_shared).any(|other| other == name);
+    let mut fields: Fields = stored.iter().filter(|(name, _)| !is_gone(name)).cloned().collect();
     fields.extend(answer.into_iter().filter(|(name, _)| !OF_THE_BYTES.contains(name)));
     fields
 }
@@ -142,7 +148,15 @@ mod tests {
         let stored = fields(&[("a", "1"), ("a", "2"), ("b", "3"), ("etag", "\"x\""), ("content-encoding", "gzip")]);
         let answer = fields(&[("a", "4"), ("c", "5"), ("etag", "\"y\""), ("content-encoding", "br")]);
         let expected = fields(&[("b", "3"), ("etag", "\"x\""), ("content-encoding", "gzip"), ("a", "4"), ("c", "5")]);
-        assert_eq!(freshened(&stored, answer), expected);
+        assert_eq!(freshened(&stored, answer, &ResponseControl::default(), true), expected);
+    }
+
+    #[test]
+    fn what_an_answer_lets_nobody_keep_is_gone() {
+        let stored = fields(&[("a", "1"), ("b", "2"), ("c", "3")]);
+        let control = ResponseControl::of(&testing::headers(&[("cache-control", "no-cache=\"a\", private=\"b\"")]));
+        assert_eq!(freshened(&stored, Fields::new(), &control, true), fields(&[("c", "3")]));
+        assert_eq!(freshened(&stored, Fields::new(), &control, false), fields(&[("b", "2"), ("c", "3")]));
     }
 
     #[test]

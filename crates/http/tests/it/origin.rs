@@ -357,6 +357,41 @@ async fn parts_of_different_wholes_are_never_joined() {
     assert_eq!(broken.status.as_u16(), 500, "a part that was not asked for: {broken:?}");
 }
 
+/// RFC 9111, 3.2: what an answer confirms is as the answer says.
+#[tokio::test]
+async fn what_a_304_keeps_for_one_user_is_not_kept_for_all() {
+    let head = [("etag", "\"v1\""), ("x-user", "ann"), ("x-session", "ann")];
+    let again = |control| (304, vec![("cache-control", control), ("etag", "\"v1\"")], "");
+    let script = Script::public(vec![
+        line("max-age=2", &head, "body"),
+        again("max-age=60, private=\"x-user\", no-cache=\"x-session\""),
+    ])
+    .await;
+    assert_eq!(script.get(&[]).await.header("x-user"), "ann");
+    script.wait(3);
+    for _ in 0..2 {
+        let got = script.get(&[]).await;
+        assert_eq!((got.status.as_u16(), got.headers.get("x-user"), got.headers.get("x-session")), (200, None, None));
+    }
+}
+
+/// RFC 9110, 6.6.1: without a date, an answer is of when it was received.
+#[tokio::test]
+async fn what_a_304_without_a_date_confirms_is_as_old_as_the_304() {
+    let old = ("date", "Thu, 01 Jan 1970 00:00:00 GMT");
+    let script = Script::public(vec![
+        line("max-age=20", &[("etag", "\"v1\""), old], "body"),
+        (304, vec![("etag", "\"v1\"")], ""),
+    ])
+    .await;
+    script.get(&[]).await;
+    script.wait(3000);
+    let confirmed = script.get(&[]).await;
+    assert_eq!((confirmed.body.as_str(), confirmed.header("date")), ("body", "Thu, 01 Jan 1970 00:50:00 GMT"));
+    script.wait(9);
+    assert_eq!((seen(&script.get(&[]).await), script.calls()), (("HIT", 200, "body"), 2));
+}
+
 /// A tag of the whole cannot be made of a part: two parts of one whole would have two (RFC 9110, 15.3.7 and 8.8.3).
 #[tokio::test]
 async fn a_part_has_no_tag_that_its_service_did_not_give() {
