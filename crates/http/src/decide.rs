@@ -157,8 +157,8 @@ pub(crate) const METHOD_OVERRIDES: [&str; 3] = ["x-http-method-override", "x-htt
 pub(crate) const URL_OVERRIDES: [&str; 5] =
     ["x-original-url", "x-rewrite-url", "x-original-uri", "x-original-path", "x-envoy-original-path"];
 
-/// Whether a server may read a request as one of another method.
-pub(crate) fn may_be_another_method(headers: &HeaderMap) -> bool {
+/// Whether a server may read a request as one of another method: then it is a write, whatever it says it is.
+pub fn may_be_another_method(headers: &HeaderMap) -> bool {
     names_one_of(headers, &METHOD_OVERRIDES)
 }
 

@@ -127,6 +127,11 @@ impl PathRoutes {
         found.or_else(|| self.routes.iter().find(|route| *method == Method::HEAD && takes(route, &Method::GET)))
     }
 
+    /// Whether a write to the path declares groups wrong.
+    pub(crate) fn invalidates(&self) -> bool {
+        self.routes.iter().any(|route| route.invalidates)
+    }
+
     /// The methods that there is a route for.
     pub(crate) fn methods(&self) -> String {
         let all: Vec<&str> = self.routes.iter().flat_map(|route| &route.methods).map(Method::as_str).collect();

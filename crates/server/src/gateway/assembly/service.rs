@@ -17,7 +17,7 @@ use http_body_util::{Either, Limited};
 use hyper::body::Incoming;
 use pin_project_lite::pin_project;
 use tower::Service;
-use unstale_http::{CacheBody, Identity, RequestFacts, ResponseFuture, RouteId};
+use unstale_http::{CacheBody, Identity, RequestFacts, ResponseFuture, RouteId, decide::may_be_another_method};
 
 use super::{
     forwarding::Goes,
@@ -172,7 +172,9 @@ impl Passage<'_> {
             return Err(Refusal::TooLarge);
         }
         let body = Limited::new(body, usize::try_from(body_bytes_max).unwrap_or(usize::MAX));
-        if self.path().is_none_or(|path| path.is_public && is_safe(&head.method)) || is_preflight(&head) {
+        // The names of headers are looked through only where it matters whose groups a write would concern.
+        let is_plain_read = |path: &PathRoutes| is_safe(&head.method) && (!path.invalidates() || is_read(&head));
+        if self.path().is_none_or(|path| path.is_public && is_plain_read(path)) || is_preflight(&head) {
             // No route: passed on, whoever it is. Or the same for everybody: nobody needs to be known. Or nobody can be.
             return Ok(self.pass(head, body, None));
         }
@@ -230,7 +232,7 @@ impl Passage<'_> {
                 return Err(Refusal::Unauthorized);
             }
             Outcome::Bad if self.state.on_bad() == OnCredentials::Unauthorized => return Err(Refusal::Unauthorized),
-            Outcome::Anonymous | Outcome::Bad | Outcome::Unknown(_) if is_safe(&head.method) => None,
+            Outcome::Anonymous | Outcome::Bad | Outcome::Unknown(_) if is_read(&head) => None,
             outcome => self.unverified_write(&outcome, &head)?,
         };
         Ok(self.pass(head, body, identity))
@@ -241,11 +243,18 @@ impl Passage<'_> {
     /// It declares wrong the groups of its route, and at any rate its own URL (RFC 9111, 4.4): where nothing of that is
     /// kept, it may go. Public answers are of no tenant, and are told of whoever has sent it.
     fn unverified_write(&self, outcome: &Outcome, head: &request::Parts) -> Result<Option<Identity>, Refusal> {
-        if let Some(tenant) = self.state.identities.tenant_by_rule(head) {
+        // Of a rule it is not known whether the sender's own tenant would be another, had who says it answered.
+        let is_other = outcome.is_passing() && self.state.identities.names_tenants();
+        if let Some(tenant) = self.state.identities.tenant_by_rule(head).filter(|_| !is_other) {
             // Nothing is looked up for a write; this says only whose groups it concerns.
             return Ok(Some(Identity::new(tenant, "unverified")));
         }
-        let has_groups = self.route(&head.method).is_some_and(|route| route.invalidates);
+        let has_groups = if is_safe(&head.method) {
+            // Which method it will be taken for, nobody knows.
+            self.path().is_some_and(PathRoutes::invalidates)
+        } else {
+            self.route(&head.method).is_some_and(|route| route.invalidates)
+        };
         if has_groups || self.path().is_some_and(|path| path.is_kept) {
             if outcome.is_passing() {
                 return Err(Refusal::Unverifiable);
@@ -268,8 +277,8 @@ impl Passage<'_> {
         B::Error: Into<BoxError>,
     {
         let method = head.method.clone();
-        let is_safe = is_safe(&method);
         let audit = self.shared.build.audit.as_ref();
+        let is_safe = is_safe(&method) && (audit.is_none() || is_read(&head));
         let audit = audit.filter(|it| it.records(if is_safe { Class::Sensitive } else { Class::Mutation }));
         let reading = audit.map(|audit| {
             let label = self.path().map(|path| path.label.clone());
@@ -297,6 +306,11 @@ impl Passage<'_> {
 /// A method that changes nothing (RFC 9110, 9.2.1). `TRACE`, the other one, is refused by the listener.
 fn is_safe(method: &Method) -> bool {
     matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS)
+}
+
+/// Whether a request changes nothing, as every server reads it.
+fn is_read(head: &request::Parts) -> bool {
+    is_safe(&head.method) && !may_be_another_method(&head.headers)
 }
 
 /// A browser's question of whether another site's page may ask for something (CORS). It never has credentials, and the

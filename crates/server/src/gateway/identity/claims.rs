@@ -82,6 +82,11 @@ pub(crate) struct Times {
 }
 
 impl Rules {
+    /// Whether a token names the tenant.
+    pub(crate) fn names_tenants(&self) -> bool {
+        self.tenant.is_some()
+    }
+
     pub(crate) fn of(way: &str, file: &JwtFile, is_secret: bool) -> Self {
         let algorithms = if !file.algorithms.is_empty() {
             file.algorithms.iter().copied().map(algorithm).collect()

@@ -99,6 +99,11 @@ impl Introspection {
         })
     }
 
+    /// Whether answers name the tenant.
+    pub(crate) fn names_tenants(&self) -> bool {
+        self.rule.tenant.is_some()
+    }
+
     /// A hash of a request's credentials and of the host that it presents them to; none if it has none.
     pub(crate) fn credentials(&self, head: &request::Parts) -> Option<Digest> {
         let credentials = self.known.digest(&head.headers, &self.key)?;

@@ -249,6 +249,15 @@ impl Identities {
         self.tenancy.find(head)
     }
 
+    /// Whether a way of verifying that has to ask somebody says by itself whose tenant a sender is of.
+    pub(crate) fn names_tenants(&self) -> bool {
+        self.ways.iter().any(|way| match way {
+            Way::Tokens(tokens) => tokens.names_tenants(),
+            Way::Introspection(introspection) => introspection.names_tenants(),
+            Way::Certificate(..) | Way::Trusted(_) => false,
+        })
+    }
+
     fn known(&self, verified: &Verified, accounted: Accounted<'_>, head: &request::Parts) -> Outcome {
         let rest = self.known.rest(&head.headers, accounted, &self.key);
         let Some(tenant) = verified.tenant.clone().or_else(|| self.tenancy.find(head)) else {

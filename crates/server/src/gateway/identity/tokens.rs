@@ -129,6 +129,11 @@ pub(crate) enum Look {
 }
 
 impl Tokens {
+    /// Whether tokens name the tenant.
+    pub(crate) fn names_tenants(&self) -> bool {
+        self.rules.names_tenants()
+    }
+
     pub(crate) fn new(rules: Rules, keys: Keys, cookie: Option<String>) -> Self {
         Self { rules, keys, cookie, seen: Seen::new(SEEN_MAX), number: WAYS.fetch_add(1, Relaxed) }
     }

@@ -60,6 +60,29 @@ async fn a_write_waits_wherever_answers_of_its_url_are_kept() {
     assert_eq!(world.post("/upload", &one).await.status, 200);
 }
 
+/// Which tenant it is, only the way says that does not answer: another one would be told of it, and theirs not.
+#[tokio::test]
+async fn a_write_waits_where_the_rule_may_name_another_tenant_than_its_sender() {
+    let world = World::start(&format!("[tenant]\nfixed = \"acme\"\n{INTROSPECTION}{ROUTES}")).await;
+    world.backend.sign_in("one", "cid", "globex");
+    world.backend.break_down();
+    let refused = world.post("/open/7/touch", &[("authorization", "Bearer one")]).await;
+    assert_eq!((refused.status, refused.header("retry-after")), (503, "1"), "{refused:?}");
+    // Who says nothing of themselves is of no other tenant.
+    assert_eq!(world.post("/open/7/touch", &[]).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_read_that_may_be_taken_for_a_write_waits_as_one() {
+    let world = World::start(&format!("{INTROSPECTION}{ROUTES}")).await;
+    world.backend.sign_in("one", "ann", "acme");
+    world.backend.break_down();
+    for path in ["/open/7/touch", "/field-mappings/7"] {
+        let sent = [("authorization", "Bearer one"), ("x-http-method-override", "DELETE")];
+        assert_eq!(world.get(path, &sent).await.status, 503, "{path}");
+    }
+}
+
 #[tokio::test]
 async fn a_safe_method_is_no_write() {
     let world = World::start(&format!("{INTROSPECTION}{ROUTES}")).await;
