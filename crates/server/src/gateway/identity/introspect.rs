@@ -4,8 +4,8 @@
 //! - What is remembered, and what is joined while it is asked for, is found by a keyed hash of all that the question
 //!   says: the credentials, and the host in the client's own spelling. Who somebody is at one host says nothing of
 //!   another.
-//! - An answer is used for at most the way's `max_age`, and no longer once the principal or the session that it names
-//!   was declared wrong.
+//! - An answer is used for at most the way's `max_age` since it was asked for, and no longer once the principal or the session
+//!   that it names was declared wrong. Who waited for it uses it once, however long it took (at most `timeout`).
 //! - Many requests with the same credentials cause one question. If it fails, all of them know; nobody queues.
 
 use std::{
@@ -72,7 +72,7 @@ pub(crate) struct Answer {
     pub(crate) verified: Option<Verified>,
     /// Where the logs were before it was asked for.
     pub(crate) since: PositionSet,
-    came_at: Instant,
+    asked_at: Instant,
 }
 
 impl Introspection {
@@ -121,7 +121,7 @@ impl Introspection {
         let asked = question.await;
         match &asked {
             // It began before this request came: what was declared wrong in between, it may not have seen.
-            Asked::Answered(answer) if joined && !self.holds(answer, tenant) => {
+            Asked::Answered(answer) if joined && self.is_wrong(answer, tenant) => {
                 self.question_alone(credentials, head).await
             }
             _ => asked,
@@ -129,18 +129,17 @@ impl Introspection {
     }
 
     fn holds(&self, answer: &Answer, tenant: Option<&Tenant>) -> bool {
-        let age = answer.came_at.elapsed();
-        match &answer.verified {
-            None => age < REFUSED_MAX_AGE.min(self.rule.max_age.0),
-            Some(verified) => {
-                let changed = verified
-                    .tenant
-                    .as_ref()
-                    .or(tenant)
-                    .is_some_and(|tenant| self.cache.has_changed(tenant, &verified.tags(tenant), &answer.since));
-                age < self.rule.max_age.0 && !changed
-            }
-        }
+        let max_age = self.rule.max_age.0;
+        let max_age = if answer.verified.is_none() { max_age.min(REFUSED_MAX_AGE) } else { max_age };
+        answer.asked_at.elapsed() < max_age && !self.is_wrong(answer, tenant)
+    }
+
+    /// Whether the principal or the session of an answer was declared wrong since it was asked for.
+    fn is_wrong(&self, answer: &Answer, tenant: Option<&Tenant>) -> bool {
+        answer.verified.as_ref().is_some_and(|verified| {
+            let tenant = verified.tenant.as_ref().or(tenant);
+            tenant.is_some_and(|tenant| self.cache.has_changed(tenant, &verified.tags(tenant), &answer.since))
+        })
     }
 
     fn question(&self, credentials: Digest, head: &request::Parts) -> (Question, bool) {
@@ -183,7 +182,9 @@ impl Introspection {
     }
 
     async fn answer(&self, request: Request<()>, credentials: &Digest, since: PositionSet) -> Asked {
-        let answered = |verified| Asked::Answered(Arc::new(Answer { verified, since, came_at: Instant::now() }));
+        // By when it is from, not by when it came: the backend may have found it out at once and answered late.
+        let asked_at = Instant::now();
+        let answered = |verified| Asked::Answered(Arc::new(Answer { verified, since, asked_at }));
         let reason = match tokio::time::timeout(self.rule.timeout.0, self.ask.ask(request)).await {
             Err(_) => format!("no answer within {} ms", self.rule.timeout.0.as_millis()),
             Ok(Err(error)) => error.to_string(),
@@ -237,4 +238,61 @@ pub(crate) fn read(
     let own: &[u8] = if rule.share_sessions { &[] } else { credentials.bytes() };
     let apart = key.digest(&[said.bytes(), own]);
     Ok(Verified { way: way.clone(), subject, apart: Some(apart), tenant, session })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+    use bytes::Bytes;
+    use futures_util::future::join_all;
+    use serde_json::json;
+    use tokio::time::{advance, sleep};
+    use unstale::MemoryStore;
+
+    use super::*;
+
+    /// How long the backend takes.
+    const TAKES: Duration = Duration::from_secs(3);
+
+    /// A way whose answers are good for so long, and how often its backend was asked.
+    async fn way(max_age: &str) -> (Arc<Introspection>, Arc<AtomicUsize>) {
+        let rule = json!({"upstream": "api", "path": "/me", "principal": "id", "max_age": max_age, "timeout": "9s"});
+        let (rule, asked) = (serde_json::from_value(rule).unwrap(), Arc::new(AtomicUsize::new(0)));
+        let counted = asked.clone();
+        let ask = Ask::new(move |_| {
+            counted.fetch_add(1, Relaxed);
+            async {
+                sleep(TAKES).await;
+                Ok((StatusCode::OK, Bytes::from_static(b"{\"id\": \"ann\"}")))
+            }
+        });
+        let cache = Cache::builder(Arc::new(MemoryStore::default())).build().await.unwrap();
+        let known = Known::of(&serde_json::from_value(json!({})).unwrap());
+        (Introspection::new("way", rule, &known, HashKey::derive(b"secret"), cache, ask), asked)
+    }
+
+    fn head() -> request::Parts {
+        Request::get("/").header("authorization", "Bearer one").body(()).unwrap().into_parts().0
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_is_as_old_as_its_question() {
+        let (way, _) = way("5s").await;
+        let credentials = way.credentials(&head()).unwrap();
+        assert!(matches!(way.ask(credentials, &head(), None).await, Asked::Answered(_)));
+        advance(Duration::from_millis(1_900)).await;
+        assert!(way.remembered(&credentials, None).is_some());
+        advance(Duration::from_millis(200)).await;
+        assert!(way.remembered(&credentials, None).is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_waited_for_an_answer_asks_no_more_however_long_it_took() {
+        let (way, asked) = way("1s").await;
+        let (credentials, head) = (way.credentials(&head()).unwrap(), head());
+        let all = join_all((0..5).map(|_| way.ask(credentials, &head, None))).await;
+        assert!(all.iter().all(|one| matches!(one, Asked::Answered(_))));
+        assert_eq!(asked.load(Relaxed), 1);
+    }
 }
