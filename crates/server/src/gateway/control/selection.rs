@@ -77,10 +77,12 @@ pub(in crate::gateway) struct Purge {
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq, ToSchema)]
 #[serde(rename_all = "snake_case")]
 enum Mode {
-    /// Declare wrong: never served again, the bytes go in time.
+    /// Declare wrong: served no more, the bytes go in time. Only routes with `mode = "stale_ok"` may go on giving it for their
+    /// `bound`, while a new answer is loaded.
     #[default]
     Soft,
-    /// And delete the bytes that this node knows of.
+    /// And delete the bytes that this node knows of, here and in the shared store: then this node gives it on nowhere. With
+    /// `stale_ok`, another node may for `bound` what it has in its own memory.
     Hard,
 }
 
@@ -114,7 +116,7 @@ struct Held {
 
 /// Declare wrong what was kept of groups, principals and sessions
 ///
-/// From now on it is served nowhere without being loaded anew.
+/// From now on it is served nowhere without being loaded anew, but by routes with `mode = "stale_ok"` within their `bound`.
 #[utoipa::path(post, path = "/v1/invalidate", request_body = Selection, responses(
     (status = 200, description = "Done", body = Done, headers(("Unstale-Position" = String, description = "The position, as in the body"))),
     (status = 202, description = "Done on this node; the shared store takes it later (`pending`)", body = Done),

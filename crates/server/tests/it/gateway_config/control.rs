@@ -45,6 +45,22 @@ async fn a_hard_purge_deletes_bytes_and_a_soft_one_does_not() {
     assert_eq!(status["upstreams"][0]["servers"][0]["well"], true, "{status}");
 }
 
+/// `stale_ok` is the one mode in which what was declared wrong may be given on. What this node has deleted is not there to be.
+#[tokio::test]
+async fn what_was_purged_hard_is_not_given_on_with_stale_ok_either() {
+    let stale_ok = "cache = { ttl = \"5m\", mode = \"stale_ok\", bound = \"1h\" }";
+    let routes = ROUTES.replacen("cache = { ttl = \"5m\" }", stale_ok, 1);
+    let world = World::start(&format!("{JWT}{routes}")).await;
+    let ann = bearer("ann", "acme", &json!({}));
+    for (import, mode, expected) in [(7, "soft", "STALE"), (8, "hard", "MISS")] {
+        let path = format!("/field-mappings/{import}");
+        world.get(&path, &[("authorization", &ann)]).await;
+        let purge = json!({"tenant": "acme", "groups": [format!("import:{import}")], "mode": mode});
+        assert_eq!(world.call("/v1/purge", &purge).await.status, 200);
+        assert_eq!(world.get(&path, &[("authorization", &ann)]).await.cache(), expected, "{mode}");
+    }
+}
+
 #[tokio::test]
 async fn what_will_be_wanted_is_read_before() {
     let world = world().await;
