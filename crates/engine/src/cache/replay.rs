@@ -8,6 +8,7 @@
 //! - An invalidation leaves the queue only when it is in the log *and* in this node's view: at no moment is it in
 //!   neither.
 //! - In a partition with waiting invalidations no other is appended before them.
+//! - No partition waits for another: each may have a server of its own.
 
 use std::{
     sync::{
@@ -18,6 +19,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use futures_util::{StreamExt as _, stream};
 use tokio::sync::MutexGuard;
 
 use super::{Cache, Shared, View};
@@ -36,6 +38,8 @@ use crate::{
 /// The longest wait before the first replay, and before any: the breaker, not this, spares a store that is away.
 const WAIT_FIRST: Duration = Duration::from_millis(50);
 const WAIT_MAX: Duration = Duration::from_secs(1);
+/// Partitions that are replayed at once.
+const REPLAYING_MAX: usize = 64;
 
 impl Cache {
     /// How many invalidations wait for the store. They are recorded by themselves when it is back.
@@ -43,7 +47,8 @@ impl Cache {
         self.shared.views.iter().map(|view| view.pending.lock().len()).sum()
     }
 
-    /// Tries now to record all invalidations that wait. Of use before the process stops.
+    /// Tries now to record all invalidations that wait, in every partition whatever becomes of the others. Of use before
+    /// the process stops. The error is the first one that was met; what it is about goes on waiting.
     pub async fn record_all_pending(&self) -> Result<(), StoreError> {
         self.shared.replay_all().await
     }
@@ -129,10 +134,14 @@ impl Shared {
     }
 
     async fn replay_all(self: &Arc<Self>) -> Result<(), StoreError> {
-        for partition in self.partitions.all().filter(|partition| !self.view(*partition).pending.lock().is_empty()) {
-            self.replay(partition).await?;
+        let waiting = self.partitions.all().filter(|partition| !self.view(*partition).pending.lock().is_empty());
+        let mut outcomes =
+            stream::iter(waiting).map(|partition| self.replay(partition)).buffer_unordered(REPLAYING_MAX);
+        let mut failed = Ok(());
+        while let Some(outcome) = outcomes.next().await {
+            failed = failed.and(outcome);
         }
-        Ok(())
+        failed
     }
 
     fn change_pending(&self, partition: Partition, change: impl FnOnce(&mut Pending)) {

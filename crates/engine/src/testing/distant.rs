@@ -33,6 +33,15 @@ pub struct Faults {
     pub lost_answers_percent: u32,
 }
 
+/// What is the matter with one partition, as when the server that owns it is away or hangs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// Its operations fail without having happened.
+    Fails,
+    /// None of its operations ends before that is over.
+    Hangs,
+}
+
 /// How long some operations take, beyond their way.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Delays {
@@ -53,6 +62,7 @@ pub struct DistantStore {
     faults: Mutex<Faults>,
     delays: Mutex<Delays>,
     stalled: watch::Sender<bool>,
+    troubles: watch::Sender<Vec<(Partition, Trouble)>>,
     requests: AtomicU64,
 }
 
@@ -65,6 +75,7 @@ impl DistantStore {
             faults: Mutex::default(),
             delays: Mutex::default(),
             stalled: watch::Sender::new(false),
+            troubles: watch::Sender::default(),
             requests: AtomicU64::new(0),
         }
     }
@@ -91,9 +102,18 @@ impl DistantStore {
         self.stalled.send_replace(stalled);
     }
 
+    /// Changes what is the matter with some partitions; the others are well.
+    pub fn set_troubles(&self, troubles: Vec<(Partition, Trouble)>) {
+        self.troubles.send_replace(troubles);
+    }
+
     /// How many operations were begun.
     pub fn requests(&self) -> u64 {
         self.requests.load(Relaxed)
+    }
+
+    fn partition_of(&self, key: &RawKey) -> Partition {
+        self.partitions().of(key.tenant())
     }
 
     fn roll(&self, sides: u32) -> u32 {
@@ -107,11 +127,20 @@ impl DistantStore {
     }
 
     /// `operation` must not begin before it is polled: only after the way there.
-    async fn there_and_back<T>(&self, operation: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+    async fn there_and_back<T>(
+        &self,
+        partition: Partition,
+        operation: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
         self.requests.fetch_add(1, Relaxed);
         let faults = *self.faults.lock();
         self.travel().await;
         let _ = self.stalled.subscribe().wait_for(|stalled| !stalled).await;
+        let (hangs, fails) = ((partition, Trouble::Hangs), (partition, Trouble::Fails));
+        let _ = self.troubles.subscribe().wait_for(|troubles| !troubles.contains(&hangs)).await;
+        if self.troubles.borrow().contains(&fails) {
+            return Err(StoreError::Unavailable("this partition is away".into()));
+        }
         if self.roll(100) < faults.lost_requests_percent {
             return Err(StoreError::Unavailable("the request was lost".into()));
         }
@@ -134,7 +163,7 @@ impl Store for DistantStore {
     }
 
     fn head(&self, partition: Partition) -> BoxFuture<'_, Result<Position, StoreError>> {
-        self.there_and_back(async move { self.inner.head(partition).await }).boxed()
+        self.there_and_back(partition, async move { self.inner.head(partition).await }).boxed()
     }
 
     fn append(
@@ -143,15 +172,15 @@ impl Store for DistantStore {
         tags: Vec<TagId>,
         note: Bytes,
     ) -> BoxFuture<'_, Result<Position, StoreError>> {
-        self.there_and_back(async move { self.inner.append(partition, tags, note).await }).boxed()
+        self.there_and_back(partition, async move { self.inner.append(partition, tags, note).await }).boxed()
     }
 
     fn read_log(&self, after: Position, records_max: usize) -> BoxFuture<'_, Result<LogPage, StoreError>> {
-        self.there_and_back(async move { self.inner.read_log(after, records_max).await }).boxed()
+        self.there_and_back(after.partition, async move { self.inner.read_log(after, records_max).await }).boxed()
     }
 
     fn start_anew(&self, partition: Partition) -> BoxFuture<'_, Result<Position, StoreError>> {
-        self.there_and_back(async move { self.inner.start_anew(partition).await }).boxed()
+        self.there_and_back(partition, async move { self.inner.start_anew(partition).await }).boxed()
     }
 
     fn moves(&self) -> MovesWatcher {
@@ -163,7 +192,7 @@ impl Store for DistantStore {
             self.delay(|delays| delays.get).await;
             self.inner.get(keys).await
         };
-        self.there_and_back(asked).boxed()
+        self.there_and_back(keys.first().map_or(Partition(0), |key| self.partition_of(key)), asked).boxed()
     }
 
     fn fill<'a>(&'a self, key: &'a RawKey, entry: StoredEntry) -> BoxFuture<'a, Result<Filled, StoreError>> {
@@ -171,11 +200,11 @@ impl Store for DistantStore {
             self.delay(|delays| delays.fill).await;
             self.inner.fill(key, entry).await
         };
-        self.there_and_back(filling).boxed()
+        self.there_and_back(self.partition_of(key), filling).boxed()
     }
 
     fn remove<'a>(&'a self, key: &'a RawKey) -> BoxFuture<'a, Result<(), StoreError>> {
-        self.there_and_back(async move { self.inner.remove(key).await }).boxed()
+        self.there_and_back(self.partition_of(key), async move { self.inner.remove(key).await }).boxed()
     }
 
     fn shares_entries(&self) -> bool {
@@ -187,7 +216,7 @@ impl Store for DistantStore {
             self.delay(|delays| delays.lease).await;
             self.inner.lease(key, request).await
         };
-        self.there_and_back(asked).boxed()
+        self.there_and_back(self.partition_of(key), asked).boxed()
     }
 
     fn lease_many<'a>(
@@ -198,7 +227,7 @@ impl Store for DistantStore {
             self.delay(|delays| delays.lease).await;
             self.inner.lease_many(requests).await
         };
-        self.there_and_back(asked).boxed()
+        self.there_and_back(requests.first().map_or(Partition(0), |(key, _)| self.partition_of(key)), asked).boxed()
     }
 
     fn release<'a>(
@@ -207,6 +236,6 @@ impl Store for DistantStore {
         owner: LeaseToken,
         after: AfterLease,
     ) -> BoxFuture<'a, Result<(), StoreError>> {
-        self.there_and_back(async move { self.inner.release(key, owner, after).await }).boxed()
+        self.there_and_back(self.partition_of(key), async move { self.inner.release(key, owner, after).await }).boxed()
     }
 }

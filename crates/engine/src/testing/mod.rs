@@ -9,7 +9,7 @@ mod leash;
 pub mod redis_server;
 
 pub use self::{
-    distant::{Delays, DistantStore, Faults},
+    distant::{Delays, DistantStore, Faults, Trouble},
     folder::Folder,
     history::{History, Violation},
     leash::leashed,

@@ -4,7 +4,9 @@ use std::{sync::atomic::Ordering::SeqCst, time::Duration};
 
 use unstale::{
     BreakerPer, Cache, CacheLimits, InvalidateError, Invalidation, Loaded, MissReason, PendingLimits, PositionSet,
-    ReadOptions, Resilience, StoreError, Tag, Tenant, Verdict, store::Store, testing::Faults,
+    ReadOptions, Resilience, StoreError, Tag, Tenant, Verdict,
+    store::Store,
+    testing::{Faults, Trouble},
 };
 
 use crate::{
@@ -109,4 +111,21 @@ async fn in_some_partitions_only() {
     node.time.advance(Duration::from_secs(60));
     node.cache.record_all_pending().await.unwrap();
     assert_eq!(node.told.notes.lock().iter().filter(|note| !note.is_empty()).count(), 5);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_partition_that_is_away_holds_up_no_other() {
+    let node = Node::new(Resilience { breaker_per: BreakerPer::Partition, ..plain() }).await;
+    let partitions: Vec<_> = node.near.partitions().all().collect();
+    node.far.set_faults(AWAY);
+    node.cache.invalidate(&Invalidation::of([Tag::shared("rates", 1)])).await.unwrap_err();
+    assert_eq!(node.cache.pending_invalidations(), partitions.len());
+    node.far.set_faults(Faults::default());
+    node.far.set_troubles(vec![(partitions[0], Trouble::Fails)]);
+    let told = node.cache.record_all_pending().await.unwrap_err();
+    assert!(matches!(told, StoreError::Unavailable(_)), "{told}");
+    assert_eq!(node.cache.pending_invalidations(), 1, "only what the partition that is away does not take");
+    node.far.set_troubles(Vec::new());
+    node.cache.record_all_pending().await.unwrap();
+    assert_eq!(node.cache.pending_invalidations(), 0);
 }
