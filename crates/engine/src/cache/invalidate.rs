@@ -107,7 +107,8 @@ impl Cache {
     /// in each partition for shared ones.
     ///
     /// Should the store not take it, it is kept and said again, in order, until the store does: see
-    /// [`InvalidateError::Pending`].
+    /// [`InvalidateError::Pending`]. So is the rest of it should the caller go away: dropped midway, the future loses
+    /// nothing, unless nothing is kept ([`PendingLimits::records_max`](crate::PendingLimits) is zero).
     pub async fn invalidate(&self, invalidation: &Invalidation) -> Result<PositionSet, InvalidateError> {
         let shared = &self.shared;
         if invalidation.note.len() > NOTE_BYTES_MAX {
@@ -116,20 +117,28 @@ impl Cache {
         let by_partition = shared.by_partition(invalidation);
         let mut recorded = PositionSet::default();
         let wanted = by_partition.len();
-        let in_each = by_partition.into_iter().map(|(partition, tags)| {
-            let (shared, note) = (shared.clone(), invalidation.note.clone());
-            // Boxed: it is large, and whoever may invalidate would carry it.
-            Box::pin(async move { shared.invalidate_all_in(partition, &tags, &note).await })
+        let owed = by_partition.into_iter().map(|(partition, tags)| Owed {
+            shared: shared.clone(),
+            partition,
+            tags,
+            note: invalidation.note.clone(),
+            said: 0,
+            recorded: None,
         });
+        // Boxed: it is large, and whoever may invalidate would carry it.
+        let say = |owed: Owed| Box::pin(owed.say());
         let failed = if wanted == 1 {
             let mut outcome = None;
-            for in_one in in_each {
+            for in_one in owed.map(say) {
                 outcome = in_one.await.record_in(&mut recorded);
             }
             outcome
         } else {
+            // What is owed to all of them is at hand from the beginning: also where nothing was begun, should this be
+            // dropped, it is kept.
+            let owed: Vec<Owed> = owed.collect();
             // All of them whatever becomes of one: they are recorded, or kept.
-            let mut outcomes = stream::iter(in_each).buffered(PARTITIONS_AT_ONCE_MAX);
+            let mut outcomes = stream::iter(owed).map(say).buffered(PARTITIONS_AT_ONCE_MAX);
             let mut failed = None;
             while let Some(outcome) = outcomes.next().await {
                 failed = failed.or(outcome.record_in(&mut recorded));
@@ -171,17 +180,33 @@ impl Shared {
         }
         by_partition
     }
+}
 
-    /// Appends the records of a partition, in their order.
-    async fn invalidate_all_in(self: &Arc<Self>, partition: Partition, tags: &[TagId], note: &Bytes) -> Outcome {
+/// What an invalidation has to say to a partition, in several records if it is large. What is not said when this is
+/// dropped is kept, as if the store had not taken it: whoever invalidates may go away at any moment (a web server drops
+/// a request whose client has left), and the write was made all the same.
+struct Owed {
+    shared: Arc<Shared>,
+    partition: Partition,
+    tags: Vec<TagId>,
+    note: Bytes,
+    /// How many of the tags are in the log and in this node's view, or kept.
+    said: usize,
+    /// Where the record of the next ones stands in the log, if it does.
+    recorded: Option<Position>,
+}
+
+impl Owed {
+    /// Appends the records, in their order.
+    async fn say(mut self) -> Outcome {
         let mut outcome = Outcome(PositionSet::default(), None);
-        for tags in tags.chunks(RECORD_TAGS_MAX) {
-            match self.invalidate_in(partition, tags, note).await {
+        while !self.next().is_empty() {
+            match self.say_next().await {
                 Ok(position) => outcome.0.add(position),
                 Err(error) => {
                     outcome.1.get_or_insert(error);
                     // The rest all the same, if it is kept.
-                    if !self.keeps_pending() {
+                    if !self.shared.keeps_pending() {
                         break;
                     }
                 }
@@ -190,41 +215,63 @@ impl Shared {
         outcome
     }
 
+    /// The tags of the next record; none if all is said.
+    fn next(&self) -> &[TagId] {
+        let rest = &self.tags[self.said..];
+        &rest[..rest.len().min(RECORD_TAGS_MAX)]
+    }
+
+    fn next_is_said(&mut self) {
+        self.said += self.next().len();
+        self.recorded = None;
+    }
+
+    fn keep_next(&mut self) {
+        self.shared.keep_pending(self.partition, self.next().to_vec(), self.note.clone(), self.recorded);
+        self.next_is_said();
+    }
+
     /// Appends one record and moves this node's view on to it. What cannot be appended is kept.
-    async fn invalidate_in(
-        self: &Arc<Self>,
-        partition: Partition,
-        tags: &[TagId],
-        note: &Bytes,
-    ) -> Result<Position, StoreError> {
-        if self.has_pending(partition) {
+    async fn say_next(&mut self) -> Result<Position, StoreError> {
+        let (shared, partition) = (self.shared.clone(), self.partition);
+        if shared.has_pending(partition) {
             // Behind those that wait, which the store may take by now.
-            self.keep_pending(partition, tags.to_vec(), note.clone(), None);
-            self.try_replay(partition).await?;
-            return Ok(self.view(partition).clocks.frontier());
+            self.keep_next();
+            shared.try_replay(partition).await?;
+            return Ok(shared.view(partition).clocks.frontier());
         }
-        let position = match self.store.append(partition, tags.to_vec(), note.clone()).await {
+        let position = match shared.store.append(partition, self.next().to_vec(), self.note.clone()).await {
             Ok(position) => position,
             Err(error) => {
-                self.tell_failed(partition, &error);
-                if self.keeps_pending() {
-                    self.keep_pending(partition, tags.to_vec(), note.clone(), None);
+                shared.tell_failed(partition, &error);
+                if shared.keeps_pending() {
+                    self.keep_next();
                 }
                 return Err(error);
             }
         };
+        self.recorded = Some(position);
         // This node's view must hold it before the writer hears of it: then its own next read is right. The store has
         // told of it, so the log is asked only if others' records are missing.
-        if self.sabotage.is(Sabotage::AcknowledgeEarly) || self.has_reached_by_told(&position) {
+        if shared.sabotage.is(Sabotage::AcknowledgeEarly) || shared.has_reached_by_told(&position) {
+            self.next_is_said();
             return Ok(position);
         }
-        match self.catch_up(partition).await {
-            Ok(()) => Ok(position),
-            Err(error) if !self.keeps_pending() => Err(error),
-            Err(_) => {
-                // It is in the log, so it counts; this node refuses what it declares wrong until its view holds it.
-                self.keep_pending(partition, tags.to_vec(), note.clone(), Some(position));
-                Ok(position)
+        match shared.catch_up(partition).await {
+            Ok(()) => self.next_is_said(),
+            Err(error) if !shared.keeps_pending() => return Err(error),
+            // It is in the log, so it counts; this node refuses what it declares wrong until its view holds it.
+            Err(_) => self.keep_next(),
+        }
+        Ok(position)
+    }
+}
+
+impl Drop for Owed {
+    fn drop(&mut self) {
+        if self.shared.keeps_pending() {
+            while !self.next().is_empty() {
+                self.keep_next();
             }
         }
     }

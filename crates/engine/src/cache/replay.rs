@@ -20,7 +20,7 @@ use std::{
 
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
-use tokio::sync::MutexGuard;
+use tokio::{runtime::Handle, sync::MutexGuard};
 
 use super::{Cache, Shared, View};
 use crate::{
@@ -161,12 +161,14 @@ impl Shared {
 
     /// Begins to replay, unless that is under way. Ends when nothing waits, or with the cache.
     fn replay_in_background(self: &Arc<Self>) {
+        // Where an invalidation is dropped outside a runtime there is nobody to do it: the next one that is kept begins.
+        let Ok(runtime) = Handle::try_current() else { return };
         if self.replays.swap(true, AcqRel) {
             return;
         }
         let cache = Arc::downgrade(self);
         let mut chance = self.chance(0);
-        tokio::spawn(async move {
+        runtime.spawn(async move {
             for failed in 1.. {
                 tokio::time::sleep(retry::wait(WAIT_FIRST, WAIT_MAX, failed, chance)).await;
                 let Some(shared) = cache.upgrade() else { return };

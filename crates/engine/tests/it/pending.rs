@@ -1,16 +1,21 @@
 //! Invalidations that the store did not take: kept, said again, and bound to at once. Time stands unless it is moved.
 
-use std::{sync::atomic::Ordering::SeqCst, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering::SeqCst},
+    time::Duration,
+};
 
+use futures_util::FutureExt as _;
 use unstale::{
-    BreakerPer, Cache, CacheLimits, InvalidateError, Invalidation, Loaded, MissReason, PendingLimits, PositionSet,
-    ReadOptions, Resilience, StoreError, Tag, Tenant, Verdict,
+    BreakerPer, Cache, CacheLimits, InvalidateError, Invalidation, Loaded, MemoryLimits, MemoryStore, MissReason,
+    PendingLimits, PositionSet, ReadOptions, Resilience, StoreError, Tag, Tenant, Verdict,
+    position::PartitionCount,
     store::Store,
     testing::{Faults, Trouble},
 };
 
 use crate::{
-    resilience::{AWAY, Node, POLICY, plain, tag, value},
+    resilience::{AWAY, Node, POLICY, plain, settle, tag, value},
     world::{Page, acme, page},
 };
 
@@ -128,4 +133,66 @@ async fn a_partition_that_is_away_holds_up_no_other() {
     node.far.set_troubles(Vec::new());
     node.cache.record_all_pending().await.unwrap();
     assert_eq!(node.cache.pending_invalidations(), 0);
+}
+
+/// A web server drops a request whose client has left; the write was committed all the same.
+#[tokio::test(start_paused = true)]
+async fn an_invalidation_that_nobody_waits_for_any_more_is_kept() {
+    let node = Node::new(plain()).await;
+    node.read(&POLICY, 1).await;
+    node.far.set_stalled(true);
+    assert!(node.invalidate("left").now_or_never().is_none());
+    assert_eq!(node.cache.pending_invalidations(), 1, "it binds this node at once");
+    node.far.set_stalled(false);
+    node.cache.record_all_pending().await.unwrap();
+    assert_eq!((node.cache.pending_invalidations(), &**node.told.notes.lock()), (0, &["left".to_owned()][..]));
+    assert_eq!(node.read(&POLICY, 2).await, Verdict::Miss(MissReason::Invalidated));
+}
+
+/// Dropped wherever it waits: before the store, while its record is read, or with others waiting before it.
+#[tokio::test(start_paused = true)]
+async fn wherever_an_invalidation_is_dropped_it_is_not_lost() {
+    for polls in 1..60 {
+        let node = Node::new(plain()).await;
+        node.read(&POLICY, 1).await;
+        let large: Vec<Tag> = (2..400).map(|id| Tag::of(&acme(), "fact", id)).chain([tag()]).collect();
+        let invalidation = Invalidation::of(large);
+        let mut invalidating = Box::pin(node.cache.invalidate(&invalidation));
+        let ended = (0..polls).any(|_| (&mut invalidating).now_or_never().is_some());
+        drop(invalidating);
+        assert_ne!(node.read(&POLICY, 2).await, Verdict::Hit, "after {polls} polls");
+        node.cache.record_all_pending().await.unwrap();
+        assert_eq!(node.cache.pending_invalidations(), 0);
+        node.read(&POLICY, 3).await;
+        assert_eq!(node.read(&POLICY, 4).await, Verdict::Hit);
+        if ended {
+            return;
+        }
+    }
+    panic!("it ends some time");
+}
+
+/// More partitions than are appended to at once: those that were not begun with are kept, too.
+#[tokio::test(start_paused = true)]
+async fn a_shared_invalidation_that_is_dropped_is_kept_in_every_partition() {
+    let partitions = PartitionCount::new(128).unwrap();
+    let store = Arc::new(MemoryStore::new(MemoryLimits { partitions, ..MemoryLimits::default() }));
+    let node = Node::with(plain(), CacheLimits::default(), store).await;
+    node.far.set_stalled(true);
+    let shared = Invalidation::of([Tag::shared("rates", 1)]);
+    assert!(node.cache.invalidate(&shared).now_or_never().is_none());
+    assert_eq!(node.cache.pending_invalidations(), 128);
+    node.far.set_stalled(false);
+    settle().await;
+    node.cache.record_all_pending().await.unwrap();
+    assert_eq!(node.cache.pending_invalidations(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_nothing_is_kept_a_dropped_invalidation_is_not_either() {
+    let pending = PendingLimits { records_max: 0, ..PendingLimits::default() };
+    let node = Node::with(plain(), CacheLimits { pending, ..CacheLimits::default() }, Node::store()).await;
+    node.far.set_stalled(true);
+    assert!(node.invalidate("mine").now_or_never().is_none());
+    assert_eq!(node.cache.pending_invalidations(), 0, "an outbox says it again");
 }
