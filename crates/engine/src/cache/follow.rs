@@ -9,8 +9,8 @@ use std::{
     time::Duration,
 };
 
-use futures_util::{FutureExt as _, StreamExt as _, future, stream};
-use tokio::sync::OwnedMutexGuard;
+use futures_util::{StreamExt as _, stream::FuturesUnordered};
+use tokio::{sync::OwnedMutexGuard, time::Instant};
 
 use super::{
     Cache, Shared,
@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     observe::Event,
-    position::{Partition, Position, PositionSet, Sequence},
+    position::{Partition, PartitionCount, Position, PositionSet, Sequence},
     sabotage::Sabotage,
     store::{LogPage, StoreError},
     verdict::BypassReason,
@@ -26,42 +26,82 @@ use crate::{
 
 /// Records read from the log at once.
 const RECORDS_PER_PAGE: usize = 512;
-/// Partitions that are caught up with at once.
-const CATCHING_UP_MAX: usize = 64;
 
 impl Cache {
     /// Follows the log for as long as it is polled: run it as a task when other nodes share the store, or when the
     /// observers must hear of records without anybody reading. `confirm_every` bounds how long the view stays
     /// unconfirmed; a third of the shortest [`Mode::Bounded`](crate::Mode::Bounded) is right.
+    ///
+    /// A partition whose log does not answer keeps nobody from hearing of the others.
     pub async fn follow(&self, confirm_every: Duration) {
+        let partitions = self.shared.partitions;
         let mut moves = self.shared.store.moves();
+        let mut rounds = Rounds::of(partitions);
+        let mut running = FuturesUnordered::new();
+        let mut all = pin!(tokio::time::sleep(confirm_every));
+        let mut wanted: Vec<(Partition, bool)> = partitions.all().map(|partition| (partition, true)).collect();
         loop {
-            let mut all = pin!(tokio::time::sleep(confirm_every));
-            self.catch_up_all(self.shared.partitions.all()).await;
-            loop {
-                tokio::select! {
-                    // The confirmation first: where one partition moves all the time, the others are still confirmed.
-                    biased;
-                    () = &mut all => break,
-                    moved = moves.next() => {
-                        let moved: Vec<_> = moved.into_iter().map(|at| (at, moves.must_ask(at))).collect();
-                        self.hear_all(moved).await;
-                    }
+            for (partition, must_ask) in wanted.drain(..) {
+                rounds.want(partition, must_ask);
+                running.extend(rounds.begin(partition).map(|must_ask| self.hear(partition, must_ask)));
+            }
+            tokio::select! {
+                // The confirmation before what is told: where one partition moves all the time, the others are still
+                // confirmed.
+                biased;
+                Some(partition) = running.next() => {
+                    rounds.ended(partition);
+                    running.extend(rounds.begin(partition).map(|must_ask| self.hear(partition, must_ask)));
+                }
+                () = &mut all => {
+                    all.as_mut().reset(Instant::now() + confirm_every);
+                    wanted.extend(partitions.all().map(|partition| (partition, true)));
+                }
+                moved = moves.next() => {
+                    wanted.extend(moved.into_iter().map(|partition| (partition, moves.must_ask(partition))));
                 }
             }
         }
     }
 
-    async fn catch_up_all(&self, partitions: impl IntoIterator<Item = Partition>) {
+    async fn hear(&self, partition: Partition, must_ask: bool) -> Partition {
         // A store that does not answer is told to the observers; the next round tries again.
-        let each = stream::iter(partitions).map(|partition| self.shared.catch_up(partition).map(drop));
-        each.buffer_unordered(CATCHING_UP_MAX).for_each(|()| future::ready(())).await;
+        let _ = self.shared.hear(partition, must_ask).await;
+        partition
+    }
+}
+
+/// Rounds of hearing of partitions: of each one at a time, whatever becomes of the others'.
+struct Rounds(Box<[Round]>);
+
+#[derive(Clone, Copy, Default)]
+struct Round {
+    is_running: bool,
+    /// Whether another one is wanted, and then whether what is told is not enough for it.
+    wanted: Option<bool>,
+}
+
+impl Rounds {
+    fn of(partitions: PartitionCount) -> Self {
+        Self(partitions.all().map(|_| Round::default()).collect())
     }
 
-    async fn hear_all(&self, moved: Vec<(Partition, bool)>) {
-        let each = stream::iter(moved);
-        let each = each.map(|(partition, must_ask)| self.shared.hear(partition, must_ask).map(drop));
-        each.buffer_unordered(CATCHING_UP_MAX).for_each(|()| future::ready(())).await;
+    /// A round of a partition is wanted that begins from now on.
+    fn want(&mut self, partition: Partition, must_ask: bool) {
+        let wanted = &mut self.0[partition.index()].wanted;
+        *wanted = Some(must_ask || wanted.unwrap_or_default());
+    }
+
+    /// Begins the one that is wanted, if the one before has ended; says whether it must ask.
+    fn begin(&mut self, partition: Partition) -> Option<bool> {
+        let round = &mut self.0[partition.index()];
+        let begun = if round.is_running { None } else { round.wanted.take() };
+        round.is_running |= begun.is_some();
+        begun
+    }
+
+    fn ended(&mut self, partition: Partition) {
+        self.0[partition.index()].is_running = false;
     }
 }
 

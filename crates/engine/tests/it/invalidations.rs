@@ -5,9 +5,10 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use unstale::{
-    Cache, Invalidation, Loaded, MemoryStore, PositionSet, ReadOptions, Tag,
+    Cache, Invalidation, Loaded, MemoryLimits, MemoryStore, PositionSet, ReadOptions, Tag,
+    position::{Partition, PartitionCount},
     store::Store,
-    testing::{DistantStore, Faults},
+    testing::{DistantStore, Faults, Trouble},
 };
 
 use crate::{
@@ -27,6 +28,39 @@ async fn following_the_log_tells_observers_without_a_reader() {
     assert_eq!(PositionSet::from(node.cache.frontier(&acme())), reached);
     assert!(node.seen.0.lock().contains(&"applied".to_owned()));
     follower.abort();
+}
+
+/// As when servers hang: they are asked, and never answer.
+#[tokio::test(start_paused = true)]
+async fn partitions_that_hang_keep_nobody_from_hearing_of_the_others() {
+    let partitions = PartitionCount::new(128).unwrap();
+    let store = Arc::new(MemoryStore::new(MemoryLimits { partitions, ..MemoryLimits::default() }));
+    let far = Arc::new(DistantStore::new(store.clone(), 1));
+    let cache = Cache::builder(far.clone()).build().await.unwrap();
+    let other = Cache::builder(store.clone()).build().await.unwrap();
+    // All but one.
+    let hang: Vec<Partition> = partitions.all().filter(|partition| *partition != partitions.of(&acme())).collect();
+    far.set_troubles(hang.iter().map(|partition| (*partition, Trouble::Hangs)).collect());
+    let following = cache.clone();
+    tokio::spawn(async move { following.follow(Duration::from_secs(1)).await });
+    settle().await;
+    for round in 0..3 {
+        // One that hangs moves too, and by which record is not said: so its log is asked.
+        store.append(hang[0], vec![tag().id()], Bytes::new()).await.unwrap();
+        far.moves().source().note(hang[0]);
+        settle().await;
+        let reached = other.invalidate(&Invalidation::of([tag()])).await.unwrap();
+        settle().await;
+        assert_eq!(PositionSet::from(cache.frontier(&acme())), reached, "round {round}");
+        tokio::time::sleep(Duration::from_secs(2)).await;
+    }
+    let asked = far.requests();
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    assert!(far.requests() - asked >= 9, "nor from confirming them");
+    far.set_troubles(Vec::new());
+    settle().await;
+    let heads = Cache::builder(store).build().await.unwrap().frontiers();
+    assert_eq!(cache.frontiers(), heads, "what hung is caught up with");
 }
 
 /// By more than is read from the log at once: the last of what was read is then not the last there is.
