@@ -10,8 +10,8 @@ use super::{
     accept::Anything,
     batch_turn::{BatchTurn, Landing, Led},
     fetched::{FetchError, Fetched, ReadOptions},
-    find::{Found, Lack, Share},
-    load::{Loaded, error_of},
+    find::{Found, Lack, Old, Share},
+    load::Loaded,
     patience::Patience,
     read::{bypass, required},
     turn::Errand,
@@ -31,6 +31,9 @@ impl Cache {
     ///
     /// `load` gets the places (in `keys`) of those that nobody has or is loading, and brings one [`Loaded`] for each,
     /// in that order. What it records counts for all of them; give single tags with [`Loaded::tags`].
+    ///
+    /// Should it fail, each of them is answered with its old value where the policy's fail-safe allows that; the batch
+    /// fails if one is not.
     ///
     /// # Panics
     /// If the keys are of different tenants.
@@ -80,9 +83,12 @@ struct Round<'a, V, F> {
 /// A place whose value must be loaded.
 struct Missing {
     place: usize,
-    known_tags: TagIds,
+    old: Option<Old>,
     errand: Errand,
 }
+
+/// A place that another's load may answer: why it was missing, and what was there.
+type Unanswered = (usize, Verdict, Option<Old>);
 
 impl<V, F> Round<'_, V, F> {
     async fn run<E, L>(&self, mut places: Vec<usize>, answers: &mut [Option<Fetched<V>>]) -> Result<(), FetchError<E>>
@@ -95,7 +101,7 @@ impl<V, F> Round<'_, V, F> {
         let mut leads = Vec::new();
         places.retain(|place| {
             let bypass = bypass(self.keys[*place].raw(), self.policy);
-            leads.extend(bypass.map(|reason| self.alone(*place, Verdict::Bypass(reason))));
+            leads.extend(bypass.map(|reason| self.alone(*place, Verdict::Bypass(reason), None)));
             bypass.is_none()
         });
         let patience = self.cache.shared.patience();
@@ -105,7 +111,7 @@ impl<V, F> Round<'_, V, F> {
             let verdict = Verdict::Bypass(BypassReason::OutOfReach);
             let missing = |place| Missing {
                 place,
-                known_tags: TagIds::new(),
+                old: None,
                 errand: Errand::read(&Lack { verdict, old: None, share: Share::Next(patience.asked()) }, false),
             };
             places.into_iter().map(missing).collect()
@@ -115,31 +121,32 @@ impl<V, F> Round<'_, V, F> {
         let mut joins = Vec::new();
         // Of all that are led, the one for which the budget of refills is asked, if any is.
         let mut errand_of_all: Option<Errand> = None;
-        for Missing { place, known_tags, errand } in missing.drain(..) {
+        for Missing { place, old, errand } in missing.drain(..) {
             let (key, verdict) = (&self.keys[place], errand.verdict());
+            let known_tags = old.as_ref().map_or_else(TagIds::new, |old| TagIds::from_slice(old.entry.tags()));
             match self.cache.shared.board(key.raw(), &known_tags, &self.required, share) {
                 Seat::Lead(lead) => {
                     if errand.is_refill() || errand_of_all.is_none() {
                         errand_of_all = Some(errand);
                     }
-                    leads.push(Led::new(place, verdict, key.clone(), lead));
+                    leads.push(Led::new(place, (verdict, old), key.clone(), lead));
                 }
-                Seat::Full => leads.push(self.alone(place, Verdict::Bypass(BypassReason::TooManyWaiters))),
+                Seat::Full => leads.push(self.alone(place, Verdict::Bypass(BypassReason::TooManyWaiters), old)),
                 Seat::Join(join) => {
                     self.cache.shared.joined(key.raw(), &join);
-                    joins.push((place, verdict, join));
+                    joins.push(((place, verdict, old), join));
                 }
             }
         }
         self.lead(leads, errand_of_all.unwrap_or_else(|| Errand::alone(share)), answers).await?;
         let again = self.join(joins, share, answers).await?;
-        let again = again.into_iter().map(|(place, verdict)| self.alone(place, verdict)).collect();
+        let again = again.into_iter().map(|(place, verdict, old)| self.alone(place, verdict, old)).collect();
         self.lead(again, Errand::alone(share), answers).await
     }
 
-    fn alone(&self, place: usize, verdict: Verdict) -> Led<V> {
+    fn alone(&self, place: usize, verdict: Verdict, old: Option<Old>) -> Led<V> {
         let key = &self.keys[place];
-        Led::alone(place, verdict, key.clone(), self.cache.shared.alone(key.raw()))
+        Led::alone(place, (verdict, old), key.clone(), self.cache.shared.alone(key.raw()))
     }
 
     /// Answers what memory and store hold; returns the rest.
@@ -163,8 +170,7 @@ impl<V, F> Round<'_, V, F> {
                 }
                 Found::Nothing(lack) => {
                     let errand = Errand::read(&lack, self.cache.shared.is_busy(patience));
-                    let known_tags = lack.old.map_or_else(TagIds::new, |old| TagIds::from_slice(old.entry.tags()));
-                    missing.push(Missing { place, known_tags, errand });
+                    missing.push(Missing { place, old: lack.old, errand });
                 }
             }
         }
@@ -197,9 +203,9 @@ impl<V, F> Round<'_, V, F> {
         let flight = async move { turn.fly(leads).await }.boxed();
         let span = tracing::debug_span!("cache.load_many", cache.tier = "loader");
         let landings = tokio::spawn(flight.instrument(span)).await.map_err(|_| FetchError::Aborted)?;
-        for Landing { place, verdict, outcome, spared } in landings {
+        for Landing { place, verdict, old, outcome, spared } in landings {
             let key = self.keys[place].raw();
-            answers[place] = Some(self.cache.landed(key, outcome, verdict, None, &Anything, spared)?);
+            answers[place] = Some(self.cache.landed(key, outcome, verdict, old, &Anything, spared)?);
         }
         Ok(())
     }
@@ -207,16 +213,16 @@ impl<V, F> Round<'_, V, F> {
     /// Waits for the loads of others; returns the places where they brought nothing that may be used.
     async fn join<E>(
         &self,
-        joins: Vec<(usize, Verdict, Join)>,
+        joins: Vec<(Unanswered, Join)>,
         share: Share,
         answers: &mut [Option<Fetched<V>>],
-    ) -> Result<Vec<(usize, Verdict)>, FetchError<E>>
+    ) -> Result<Vec<Unanswered>, FetchError<E>>
     where
         V: Cacheable,
         E: Clone + Send + Sync + 'static,
     {
         let mut again = Vec::new();
-        for (place, verdict, join) in joins {
+        for ((place, verdict, old), join) in joins {
             let (key, flight) = (self.keys[place].raw(), join.flight().clone());
             match join.outcome().await {
                 Outcome::Loaded(entry, not_stored)
@@ -225,8 +231,8 @@ impl<V, F> Round<'_, V, F> {
                     let outcome = Outcome::Loaded(entry, not_stored);
                     answers[place] = Some(self.cache.landed(key, outcome, verdict, None, &Anything, true)?);
                 }
-                Outcome::Loaded(..) | Outcome::Aborted => again.push((place, verdict)),
-                failed => return Err(error_of(&failed)),
+                Outcome::Loaded(..) | Outcome::Aborted => again.push((place, verdict, old)),
+                failed => answers[place] = Some(self.cache.landed(key, failed, verdict, old, &Anything, true)?),
             }
         }
         Ok(again)

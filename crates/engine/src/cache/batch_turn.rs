@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use super::{
     Shared,
     accept::Anything,
+    find::Old,
     held_lease::HeldLease,
     load::Loaded,
     turn::{Errand, news},
@@ -38,6 +39,7 @@ use crate::{
 pub(super) struct Led<V> {
     place: usize,
     verdict: Verdict,
+    old: Option<Old>,
     key: Key<V>,
     lead: Lead,
     /// Whether it may wait for another node's load.
@@ -47,13 +49,13 @@ pub(super) struct Led<V> {
 
 impl<V> Led<V> {
     /// One that may wait for another node's load.
-    pub(super) fn new(place: usize, verdict: Verdict, key: Key<V>, lead: Lead) -> Self {
-        Self { place, verdict, key, lead, may_wait: true, lease: None }
+    pub(super) fn new(place: usize, (verdict, old): (Verdict, Option<Old>), key: Key<V>, lead: Lead) -> Self {
+        Self { place, verdict, old, key, lead, may_wait: true, lease: None }
     }
 
     /// One that may not.
-    pub(super) fn alone(place: usize, verdict: Verdict, key: Key<V>, lead: Lead) -> Self {
-        Self { may_wait: false, ..Self::new(place, verdict, key, lead) }
+    pub(super) fn alone(place: usize, lack: (Verdict, Option<Old>), key: Key<V>, lead: Lead) -> Self {
+        Self { may_wait: false, ..Self::new(place, lack, key, lead) }
     }
 }
 
@@ -62,6 +64,8 @@ pub(super) struct Landing {
     pub(super) place: usize,
     /// Why it was missing.
     pub(super) verdict: Verdict,
+    /// What was there.
+    pub(super) old: Option<Old>,
     pub(super) outcome: Outcome,
     pub(super) spared: bool,
 }
@@ -327,11 +331,11 @@ fn found<V>(led: Led<V>, entry: Arc<Entry>) -> Landing {
 }
 
 fn landed<V>(led: Led<V>, outcome: Outcome, spared: bool) -> Landing {
-    let Led { place, verdict, lead, lease, .. } = led;
+    let Led { place, verdict, old, lead, lease, .. } = led;
     // If it has not been given back with the fill: before anybody here can miss again.
     drop(lease);
     lead.land(outcome.clone());
-    Landing { place, verdict, outcome, spared }
+    Landing { place, verdict, old, outcome, spared }
 }
 
 /// Runs `work`, and keeps the leases of `leads` for as long as that takes.

@@ -215,3 +215,63 @@ async fn a_batch_serves_what_is_in_grace_and_leaves_its_refresh_to_the_next_read
     settle().await;
     check(&node.read(&policy, Ok(4)).await, Verdict::Hit, 3);
 }
+
+#[tokio::test]
+async fn a_batch_whose_load_fails_serves_what_fail_safe_allows() {
+    let node = Node::new().await;
+    let policy = POLICY.fail_safe(Duration::from_secs(60)).fail_safe_retry(Duration::from_secs(2));
+    let (counts, options) = (Counts::default(), ReadOptions::default());
+    let keys = [page(&acme(), 1), page(&acme(), 2)];
+    node.cache.fetch_many(&keys, &policy, &options, loads(&counts, 1)).await.unwrap();
+    node.time.advance(policy.ttl);
+    let asked = Arc::new(AtomicUsize::new(0));
+    let failing = || {
+        let asked = asked.clone();
+        move |_: Vec<usize>| {
+            asked.fetch_add(1, SeqCst);
+            ready(Err::<Vec<Loaded<Page>>, _>("away".to_owned()))
+        }
+    };
+    for _ in 0..3 {
+        let read = node.cache.fetch_many(&keys, &policy, &options, failing()).await.unwrap();
+        assert_eq!(versions(&read), [1, 1]);
+        assert!(read.iter().all(|page| page.verdict == Verdict::Stale(StaleReason::FailSafe)), "{read:?}");
+    }
+    assert_eq!(asked.load(SeqCst), 1, "an origin that is down is asked once per rest");
+    // One that there is no old value of fails the batch; what is known to be wrong is no fallback.
+    node.time.advance(policy.fail_safe_retry);
+    let more = [page(&acme(), 1), page(&acme(), 3)];
+    let failed = node.cache.fetch_many(&more, &policy, &options, failing()).await;
+    assert_eq!(failed.unwrap_err(), FetchError::Load("away".to_owned()));
+    node.invalidate().await;
+    let failed = node.cache.fetch_many(&keys, &policy, &options, failing()).await;
+    assert_eq!(failed.unwrap_err(), FetchError::Load("away".to_owned()));
+}
+
+#[tokio::test]
+async fn a_batch_that_joined_a_load_that_fails_serves_what_fail_safe_allows() {
+    let (node, counts) = (Arc::new(Node::new().await), Counts::default());
+    let policy = POLICY.fail_safe(Duration::from_secs(60));
+    node.read(&policy, Ok(1)).await.unwrap();
+    node.time.advance(policy.ttl);
+    let (end, ended) = oneshot::channel::<()>();
+    let reading = node.clone();
+    let single = tokio::spawn(async move {
+        let load = move || async move {
+            ended.await.unwrap();
+            Err("away".to_owned())
+        };
+        reading.read_with(&policy, load).await
+    });
+    settle().await;
+    let (batching, load) = (node.clone(), loads(&counts, 2));
+    let batch = tokio::spawn(async move {
+        let keys = [page(&acme(), 1), page(&acme(), 2)];
+        batching.cache.fetch_many(&keys, &policy, &ReadOptions::default(), load).await
+    });
+    settle().await;
+    end.send(()).unwrap();
+    let read = batch.await.unwrap().unwrap();
+    assert_eq!((read[0].verdict, versions(&read)), (Verdict::Stale(StaleReason::FailSafe), vec![1, 2]));
+    check(&single.await.unwrap(), Verdict::Stale(StaleReason::FailSafe), 1);
+}
