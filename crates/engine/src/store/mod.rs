@@ -142,7 +142,7 @@ pub enum Filled {
     Overtaken,
     /// An entry with a newer base is there already.
     NewerStored,
-    /// The store keeps no entries, or none of this size.
+    /// The store keeps no entries, or none of this size, or is full.
     NotKept,
 }
 

@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use futures_util::future::join_all;
 use tokio::task::JoinSet;
 use unstale::{
     BreakerLimits, BypassReason, Cache, InvalidateError, Mode, Policy, PositionSet, RedisStore, Resilience, Verdict,
@@ -183,6 +184,25 @@ async fn full() {
     // The log is bounded and may go beyond the limit; entries may not.
     assert_eq!(pending, 0, "invalidations are taken by a full server, too");
     assert!(verdicts.iter().copied().all(|verdict| !is_outage(verdict)), "it is asked, and answers: {verdicts:?}");
+    server.run::<()>(&["CONFIG", "SET", "maxmemory", "0"]);
+    fleet.recovers().await;
+}
+
+/// Each of them asks for a lease and offers an entry, for which there is no room.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn full_and_missed_by_many_at_once() {
+    let server = RedisServer::start();
+    let fleet = Fleet::of(&server, None).await;
+    fleet.work().await;
+    server.run::<()>(&["CONFIG", "SET", "maxmemory-policy", "noeviction"]);
+    server.run::<()>(&["CONFIG", "SET", "maxmemory", "1mb"]);
+    for round in 0..3 {
+        let misses = (0..20).map(|page| fleet.read(0, 1000 * (round + 1) + page));
+        let verdicts = join_all(misses).await;
+        assert!(verdicts.iter().all(|verdict| matches!(verdict, Verdict::Miss(_))), "{verdicts:?}");
+        let written = fleet.world.try_write(&fleet.nodes[0], &[1]).await;
+        assert!(written.is_ok(), "what the server takes is not kept from it: {written:?}");
+    }
     server.run::<()>(&["CONFIG", "SET", "maxmemory", "0"]);
     fleet.recovers().await;
 }

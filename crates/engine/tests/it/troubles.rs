@@ -9,7 +9,7 @@ use std::{
 use unstale::{
     Bytes, Cache, Position, RedisSettings, RedisStore, Severity, StoreError, Timestamp,
     codec::Fingerprint,
-    store::{Filled, LogPage, Seal, Store as _, StoredEntry},
+    store::{AfterLease, Filled, Lease, LeaseRequest, LeaseToken, LogPage, Seal, Store as _, StoredEntry},
     testing::redis_server::{RedisCluster, RedisSentinels, RedisServer, settings},
 };
 
@@ -227,7 +227,7 @@ async fn a_full_server_takes_invalidations_but_no_entries() {
     let base = append(&store).await.unwrap();
     server.run::<()>(&["SET", "other", &"x".repeat(3_000_000)]);
     server.run::<()>(&["CONFIG", "SET", "maxmemory", "3mb"]);
-    check(fill(&store, base, 1, 10_000).await, false, "raise maxmemory");
+    assert_eq!(fill(&store, base, 1, 10_000).await.unwrap(), Filled::NotKept);
     for _ in 0..100 {
         append(&store).await.unwrap();
     }
@@ -235,6 +235,35 @@ async fn a_full_server_takes_invalidations_but_no_entries() {
     assert_eq!(records.len(), 100);
     server.run::<()>(&["DEL", "other"]);
     assert_eq!(fill(&store, base, 1, 10_000).await.unwrap(), Filled::Stored);
+}
+
+#[tokio::test]
+async fn a_full_server_leases_nothing_and_gives_what_it_holds() {
+    let server = RedisServer::start_with(&["--maxmemory-policy", "noeviction"]);
+    let store = on(&server);
+    let base = append(&store).await.unwrap();
+    let [held, stored, nothing] = [1, 2, 3].map(|number| page(&acme(), number).raw().clone());
+    let request =
+        |token, over| LeaseRequest { lease: Lease { token: LeaseToken::from_u128(token), base }, ttl: PATIENCE, over };
+    assert_eq!(store.lease(&held, &request(7, None)).await.unwrap().held_by, None);
+    assert_eq!(fill(&store, base, 2, 100).await.unwrap(), Filled::Stored);
+    server.run::<()>(&["SET", "other", &"x".repeat(3_000_000)]);
+    server.run::<()>(&["CONFIG", "SET", "maxmemory", "3mb"]);
+    let all = [&held, &stored, &nothing].map(|key| (key.clone(), request(8, None)));
+    let mut answers = store.lease_many(&all).await.unwrap();
+    for (key, request) in &all {
+        answers.push(store.lease(key, request).await.unwrap());
+    }
+    for (at, leased) in answers.into_iter().enumerate() {
+        // As a lease that is open: nobody is waited for.
+        assert_eq!(leased.held_by.unwrap().token, LeaseToken::NOBODY);
+        assert_eq!(leased.entry.is_some(), at % 3 == 1, "{at}");
+    }
+    let kept = store.lease(&held, &request(7, Some(LeaseToken::from_u128(7)))).await.unwrap();
+    assert_eq!(kept.held_by.unwrap().token, LeaseToken::NOBODY);
+    store.release(&held, LeaseToken::from_u128(7), AfterLease::Open(PATIENCE)).await.unwrap();
+    server.run::<()>(&["DEL", "other"]);
+    assert_eq!(store.lease(&held, &request(9, None)).await.unwrap().held_by, None, "it was given back all the same");
 }
 
 #[tokio::test]

@@ -190,8 +190,21 @@ impl Shared {
             command.arg(facts.lowest.0).arg(facts.highest.0).arg(&facts.each[..]);
         };
         let then = Stores(&fills);
-        let call = self.connection.transact(partition, Script::Fill, &keys, &arguments, &then);
-        filled(self.until(deadline, pin!(call)).await?, fills.len())
+        let call = async {
+            match self.connection.transact(partition, Script::Fill, &keys, &arguments, &then).await {
+                // It is well and answers: to take that for a failure would keep invalidations from it.
+                Err(error) if trouble::is_full(&error) => Ok(None),
+                answers => answers.map(Some),
+            }
+        };
+        let answers = self.until(deadline, pin!(call)).await?;
+        if self.meters.is_full.swap(answers.is_none(), Relaxed) != answers.is_none() && answers.is_none() {
+            tracing::warn!(
+                "Redis is full and evicts nothing: it keeps no entry until there is room; raise maxmemory, or set \
+                 maxmemory-policy to allkeys-lru"
+            );
+        }
+        answers.map_or_else(|| Ok(vec![Filled::NotKept; fills.len()]), |answers| filled(answers, fills.len()))
     }
 
     pub(super) async fn remove_entry(&self, key: &RawKey) -> Result<(), StoreError> {

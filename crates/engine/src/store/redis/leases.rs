@@ -2,6 +2,9 @@
 //!
 //! Its value is the token (16 bytes), epoch and sequence of the base (8 each), big-endian. It is no part of the
 //! partition's state: losing it costs a load. So the scripts know nothing of epochs.
+//!
+//! A server that is full has no room for leases. That is no failure: it says that nobody need wait for anybody, as of a
+//! lease that is open, and what it holds; and each node loads for itself.
 
 use std::time::Duration;
 
@@ -17,7 +20,9 @@ use crate::{
 
 /// Takes the lease if it is free, and looks up the entry. KEYS lease, entry · ARGV value, ttl in ms → the holder's or
 /// nil, the entry or nil. In this order: who was granted the lease sees the fill of everyone who gave it back before.
-const TAKE: &str = "local held = redis.call('SET', KEYS[1], ARGV[1], 'NX', 'GET', 'PX', ARGV[2]) \
+const TAKE: &str = "local held = redis.pcall('SET', KEYS[1], ARGV[1], 'NX', 'GET', 'PX', ARGV[2]) \
+    if type(held) == 'table' and held.err then \
+    if string.sub(held.err, 1, 3) ~= 'OOM' then return held end held = '' end \
     local entry = redis.pcall('GET', KEYS[2]) \
     return { held, type(entry) == 'string' and entry }";
 
@@ -25,7 +30,10 @@ const TAKE: &str = "local held = redis.call('SET', KEYS[1], ARGV[1], 'NX', 'GET'
 /// each: the holder's or nil, the entry or nil
 const TAKE_MANY: &str = "local out = {} \
     for i = 1, #KEYS, 2 do \
-    out[i] = redis.call('SET', KEYS[i], ARGV[1 + (i + 1) / 2], 'NX', 'GET', 'PX', ARGV[1]) \
+    local held = redis.pcall('SET', KEYS[i], ARGV[1 + (i + 1) / 2], 'NX', 'GET', 'PX', ARGV[1]) \
+    if type(held) == 'table' and held.err then \
+    if string.sub(held.err, 1, 3) ~= 'OOM' then return held end held = '' end \
+    out[i] = held \
     local entry = redis.pcall('GET', KEYS[i + 1]) \
     out[i + 1] = type(entry) == 'string' and entry end \
     return out";
@@ -35,12 +43,15 @@ const TAKE_MANY_MAX: usize = 64;
 /// Takes the lease if it is free or the given token's. KEYS lease · ARGV token, value, ttl in ms → the holder's, or nil
 const TAKE_OVER: &str = "local held = redis.call('GET', KEYS[1]) \
     if held and string.sub(held, 1, 16) ~= ARGV[1] then return held end \
-    redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3]) return nil";
+    local set = redis.pcall('SET', KEYS[1], ARGV[2], 'PX', ARGV[3]) \
+    if set.err then return string.sub(set.err, 1, 3) ~= 'OOM' and set or '' end return nil";
 
-/// Ends the lease if it is the given token's. KEYS lease · ARGV token, and for an open one: value, ttl in ms
+/// Ends the lease if it is the given token's. KEYS lease · ARGV token, and for an open one: value, ttl in ms. Where there
+/// is no room for an open one, there is none for any other.
 const RELEASE: &str = "local held = redis.call('GET', KEYS[1]) \
     if not held or string.sub(held, 1, 16) ~= ARGV[1] then return 0 end \
-    if ARGV[2] then redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3]) else redis.call('DEL', KEYS[1]) end return 1";
+    if not ARGV[2] or redis.pcall('SET', KEYS[1], ARGV[2], 'PX', ARGV[3]).err then redis.call('DEL', KEYS[1]) end \
+    return 1";
 
 impl RedisStore {
     pub(super) async fn ask_lease(&self, key: &RawKey, request: &LeaseRequest) -> Result<Leased, StoreError> {

@@ -1,7 +1,7 @@
 //! What the store has done, counted: for metrics and for whoever looks for what is slow.
 
 use std::{
-    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     time::Duration,
 };
 
@@ -54,7 +54,7 @@ pub struct RedisStats {
     pub overtaken: u64,
     /// Fills refused because a newer entry was stored.
     pub newer_stored: u64,
-    /// Fills not tried because of the entry's size.
+    /// Fills not tried because of the entry's size, or for which a full server had no room.
     pub not_kept: u64,
     /// Calls that were not answered in time; all their callers failed.
     pub timed_out: u64,
@@ -116,6 +116,8 @@ pub(super) struct Meters {
     pub(super) timed_out: AtomicU64,
     pub(super) append_group: GroupMeter,
     pub(super) fill_group: GroupMeter,
+    /// Whether the server had no room for the last entries that it was given.
+    pub(super) is_full: AtomicBool,
     /// Stored, overtaken, newer stored, not kept.
     filled: [AtomicU64; 4],
 }

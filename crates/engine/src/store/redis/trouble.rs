@@ -60,6 +60,12 @@ pub(super) fn is_refusal(error: &RedisError) -> bool {
     }
 }
 
+/// Whether the server is well and has no room for what it was asked to store.
+pub(super) fn is_full(error: &RedisError) -> bool {
+    let is_given_up = error.kind() == ErrorKind::Server(ServerErrorKind::ExecAbort);
+    error.code() == Some("OOM") || is_given_up && error.detail().is_some_and(|detail| detail.contains("OOM"))
+}
+
 /// The error as callers of a store see it.
 pub(super) fn told(error: &RedisError) -> StoreError {
     let said = said(error);
@@ -223,6 +229,19 @@ mod tests {
         check("ERR This instance has cluster support disabled", Next::Fail, true, "use redis://");
         check("ERR max number of clients reached", Next::Fail, false, "maxclients");
         check("ERR something else", Next::Fail, false, "something else");
+    }
+
+    #[test]
+    fn a_server_that_is_full_is_no_server_that_fails() {
+        for line in [
+            "OOM command not allowed when used memory > 'maxmemory'.",
+            "EXECABORT Transaction discarded because of: OOM command not allowed when used memory > 'maxmemory'.",
+        ] {
+            assert!(is_full(&error(line)), "{line}");
+        }
+        for line in ["EXECABORT Transaction discarded because of previous errors.", "LOADING it will be OOM"] {
+            assert!(!is_full(&error(line)), "{line}");
+        }
     }
 
     #[track_caller]
