@@ -291,6 +291,25 @@ async fn versions_share_the_log_but_not_the_entries() {
     check_nothing_stale(&world);
 }
 
+/// As with any key of the cache that somebody else has written: it is taken for lost.
+#[tokio::test]
+async fn something_else_in_the_place_of_a_log_begins_a_new_epoch() {
+    let server = RedisServer::start();
+    let (one, two, world) = (node(&server).await, node(&server).await, World::new(1));
+    read(&world, &two, &STRICT, 1, none()).await;
+    let before = world.write(&one, &[1]).await.unwrap();
+    for foreign in [["SET", "x"].as_slice(), &["HSET", "x", "y"]] {
+        let log = server.keys("*:log").pop().unwrap();
+        server.run::<()>(&["DEL", &log]);
+        server.run::<()>(&[&[foreign[0], &log], &foreign[1..]].concat());
+        let written = world.write(&one, &[1]).await.expect("the log is begun anew");
+        assert_ne!(written.iter().next().unwrap().epoch, before.iter().next().unwrap().epoch);
+        assert!(is_miss(read(&world, &two, &STRICT, 1, none()).await));
+        assert_eq!(read(&world, &two, &STRICT, 1, none()).await, Verdict::Hit);
+    }
+    check_nothing_stale(&world);
+}
+
 #[tokio::test]
 async fn nodes_that_disagree_on_the_partitions_are_told() {
     let server = RedisServer::start();
@@ -325,6 +344,14 @@ async fn settings_that_cannot_work_are_refused_and_passwords_are_not_shown() {
         assert!(matches!(new("redis://localhost", namespace, 1), Err(InvalidRedisSettings::Namespace(_))));
     }
     assert!(matches!(new("redis://localhost", "a", 0), Err(InvalidRedisSettings::Zero("clocks_max"))));
+    let grouping = |items_max| {
+        let mut settings = unstale::RedisSettings::new("redis://localhost:1", "a");
+        settings.limits.group_items_max = items_max;
+        RedisStore::new(settings).map(drop)
+    };
+    grouping(1024).unwrap();
+    let told = grouping(1025).unwrap_err().to_string();
+    assert_eq!(told, "group_items_max is 1025, more than 1024; lower it");
     let shown = format!("{:?}", new("redis://user:secret@localhost:1", "a", 1).unwrap());
     assert!(shown.contains("localhost:1") && !shown.contains("secret"), "{shown}");
 }

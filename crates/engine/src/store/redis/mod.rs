@@ -74,7 +74,7 @@ use tokio::{task::AbortHandle, time::Instant};
 
 use self::{
     access::Access, address::Target, connection::Connection, entries::Fill, gather::Gather, meters::Meters,
-    names::Names, records::Append, scripts::Script, seen::Seen, wake::Hearing,
+    names::Names, records::Append, scripts::Script, seen::Seen, settings::GROUP_ITEMS_LIMIT, wake::Hearing,
 };
 pub use self::{
     checks::{RedisFinding, Severity},
@@ -130,6 +130,10 @@ impl RedisStore {
             if value == 0 {
                 return Err(InvalidRedisSettings::Zero(name));
             }
+        }
+        let (value, max) = (limits.group_items_max, GROUP_ITEMS_LIMIT);
+        if value > max {
+            return Err(InvalidRedisSettings::TooLarge { name: "group_items_max", value, max });
         }
         let target = Target::parse(&url).map_err(InvalidRedisSettings::Url)?;
         let access = Access::new(&target, &tls, &limits)?;

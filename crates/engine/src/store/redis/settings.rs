@@ -8,6 +8,9 @@ use crate::{key::CacheVersion, position::PartitionCount};
 /// Tags of one call: Lua can pass on some thousands of arguments, and needs two for a tag.
 const GROUP_TAGS_MAX: usize = 2048;
 
+/// The most that [`RedisLimits::group_items_max`] may be, for the same reason.
+pub(super) const GROUP_ITEMS_LIMIT: usize = 1024;
+
 /// Where the server is, and whose state it holds.
 #[derive(Clone)]
 pub struct RedisSettings {
@@ -67,7 +70,7 @@ pub struct RedisLimits {
     /// Calls of one kind (appends, fills) that a partition has on their way at a time; meanwhile what more is asked for
     /// gathers, and goes as one call.
     pub group_calls_max: usize,
-    /// Records or entries of one call.
+    /// Records or entries of one call, at most 1,024.
     pub group_items_max: usize,
     /// Bytes of one call; a larger record or entry goes alone.
     pub group_bytes_max: usize,
@@ -147,6 +150,16 @@ pub enum InvalidRedisSettings {
     /// A limit of zero.
     #[error("{0} is zero; leave it out for its default")]
     Zero(&'static str),
+    /// A limit beyond what scripts can pass on.
+    #[error("{name} is {value}, more than {max}; lower it")]
+    TooLarge {
+        /// The limit.
+        name: &'static str,
+        /// What was given.
+        value: usize,
+        /// The most it may be.
+        max: usize,
+    },
 }
 
 impl RedisSettings {
