@@ -67,6 +67,7 @@ mod sabotage;
 mod scope;
 pub mod sealing;
 mod sensitive;
+mod shares;
 mod sync;
 mod tag;
 mod tenant;

@@ -5,9 +5,10 @@
 //!
 //! # Invariants
 //! - At most [`RefillLimits::loads_max`] permits are out; a permit that is dropped, wherever it is, goes to the next.
-//! - A free permit is never kept back while somebody waits.
-//! - Waiting is bounded: after [`RefillLimits::wait_max`], or where the queue is full, a load goes on without a permit.
-//!   A cache must slow a reader down rather than refuse it.
+//! - A free permit is kept back only from a tenant that holds many, for others that may come: see [`Shares`].
+//! - Waiting is bounded: after [`RefillLimits::wait_max`] at the latest, or where the queue is full, a load goes on without
+//!   a permit. A cache must slow a reader down rather than refuse it.
+//! - Those who came at once and whose turn does not come do not go on at once.
 //! - Who is waited for by a load that may hold a permit does not wait for one: see [`Gate::look_again`].
 
 use std::{sync::Arc, time::Duration};
@@ -15,14 +16,17 @@ use std::{sync::Arc, time::Duration};
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
+use crate::{shares::Shares, tenant::Tenant};
+
 /// How many loads may refill at once, and how long others wait for their turn.
 #[derive(Clone, Copy, Debug)]
 pub struct RefillLimits {
-    /// Loads at once of values that were invalidated, lost their epoch or fell below the floor.
+    /// Loads at once of values that were invalidated, lost their epoch or fell below the floor. A tenant alone has about
+    /// three quarters of them, the others less.
     pub loads_max: usize,
     /// Loads that wait for their turn; more go on at once.
     pub queue_max: usize,
-    /// Longest wait for a turn; after that a load goes on without.
+    /// Longest wait for a turn; after that, or after half of it at the earliest, a load goes on without.
     pub wait_max: Duration,
 }
 
@@ -51,13 +55,14 @@ pub(crate) struct Gate {
 }
 
 struct State {
-    free: usize,
+    shares: Shares,
     next_ticket: u64,
     queue: Vec<Queued>,
 }
 
 struct Queued {
     ticket: u64,
+    tenant: Tenant,
     demand: DemandOf,
     turn: oneshot::Sender<Permit>,
 }
@@ -65,7 +70,7 @@ struct Queued {
 /// The right to load. Dropping it lets the next one in.
 pub(crate) struct Permit {
     /// None: it was not counted.
-    gate: Option<Arc<Gate>>,
+    of: Option<(Arc<Gate>, Tenant)>,
 }
 
 /// A place in the queue, given up when it is dropped.
@@ -77,40 +82,54 @@ struct Place<'a> {
 impl Gate {
     pub(crate) fn new(limits: RefillLimits) -> Arc<Self> {
         // None at all would make every load wait for nothing.
-        let free = limits.loads_max.max(1);
-        Arc::new(Self { limits, state: Mutex::new(State { free, next_ticket: 0, queue: Vec::new() }) })
+        let shares = Shares::new(limits.loads_max.max(1));
+        Arc::new(Self { limits, state: Mutex::new(State { shares, next_ticket: 0, queue: Vec::new() }) })
     }
 
-    /// A permit, if one is free.
-    pub(crate) fn try_enter(self: &Arc<Self>) -> Option<Permit> {
-        let mut state = self.state.lock();
-        state.free = state.free.checked_sub(1)?;
-        Some(Permit { gate: Some(self.clone()) })
+    /// A permit for a tenant, if one is free that it may have.
+    pub(crate) fn try_enter(self: &Arc<Self>, tenant: &Tenant) -> Option<Permit> {
+        self.state.lock().shares.take(tenant).then(|| self.permit(tenant))
+    }
+
+    fn permit(self: &Arc<Self>, tenant: &Tenant) -> Permit {
+        Permit { of: Some((self.clone(), tenant.clone())) }
     }
 
     /// Waits for a turn; never for ever.
-    pub(crate) async fn enter(self: &Arc<Self>, demand: impl Fn() -> Demand + Send + 'static) -> Permit {
+    pub(crate) async fn enter(
+        self: &Arc<Self>,
+        tenant: &Tenant,
+        demand: impl Fn() -> Demand + Send + 'static,
+    ) -> Permit {
         let (place, turn) = {
             let mut state = self.state.lock();
-            if state.free > 0 {
-                state.free -= 1;
-                return Permit { gate: Some(self.clone()) };
+            if state.shares.take(tenant) {
+                return self.permit(tenant);
             }
             if state.queue.len() >= self.limits.queue_max || demand() == Demand::Load {
-                return Permit { gate: None };
+                return Permit { of: None };
             }
             let (sender, turn) = oneshot::channel();
             let ticket = state.next_ticket;
             state.next_ticket += 1;
-            state.queue.push(Queued { ticket, demand: Box::new(demand), turn: sender });
+            state.queue.push(Queued { ticket, tenant: tenant.clone(), demand: Box::new(demand), turn: sender });
             (Place { gate: self, ticket }, turn)
         };
-        let turn = tokio::time::timeout(self.limits.wait_max, turn).await;
+        let turn = tokio::time::timeout(self.patience_of(place.ticket), turn).await;
         drop(place);
         match turn {
             Ok(Ok(permit)) => permit,
-            _ => Permit { gate: None },
+            _ => Permit { of: None },
         }
+    }
+
+    /// How long a ticket waits: between half of the limit and all of it, so that those who came together do not go on
+    /// together. By the golden ratio, tickets that follow each other are spread evenly, however many they are.
+    fn patience_of(&self, ticket: u64) -> Duration {
+        const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
+        #[allow(clippy::cast_precision_loss, reason = "a share of a wait need not be exact")]
+        let share = ticket.wrapping_mul(GOLDEN) as f64 / 2_f64.powi(64);
+        self.limits.wait_max.mul_f64(f64::midpoint(1.0, share))
     }
 
     /// Lets through whom other loads have begun to wait for. Such a load may hold a permit: to queue behind it would
@@ -120,29 +139,32 @@ impl Gate {
         let let_through: Vec<Queued> = state.queue.extract_if(.., |queued| (queued.demand)() == Demand::Load).collect();
         drop(state);
         for queued in let_through {
-            let _ = queued.turn.send(Permit { gate: None });
+            let _ = queued.turn.send(Permit { of: None });
         }
     }
 
-    /// Hands a permit on to the most wanted; of equals, to the one who waits longest.
-    fn hand_on(self: &Arc<Self>) {
+    /// Hands a tenant's permit on to the most wanted of those who may have it; of equals, to the one who waits longest.
+    fn hand_on(self: &Arc<Self>, mut tenant: Tenant) {
         loop {
             let mut state = self.state.lock();
-            let most = state.queue.iter().enumerate().max_by_key(|(_, queued)| {
+            state.shares.give_back(&tenant);
+            let State { shares, queue, .. } = &mut *state;
+            let may_enter = queue.iter().enumerate().filter(|(_, queued)| shares.may_take(&queued.tenant));
+            let most = may_enter.max_by_key(|(_, queued)| {
                 let age = u64::MAX - queued.ticket;
                 ((queued.demand)(), age)
             });
-            let Some((at, _)) = most else {
-                state.free += 1;
-                return;
-            };
-            let next = state.queue.swap_remove(at);
+            // One that has come back lets one in: nobody else waited who could have taken a permit before.
+            let Some((at, _)) = most else { return };
+            let next = queue.swap_remove(at);
+            shares.take(&next.tenant);
             drop(state);
-            match next.turn.send(Permit { gate: Some(self.clone()) }) {
+            match next.turn.send(self.permit(&next.tenant)) {
                 Ok(()) => return,
                 // Went away meanwhile. The permit comes back and must not hand itself on.
-                Err(mut back) => back.gate = None,
+                Err(mut back) => back.of = None,
             }
+            tenant = next.tenant;
         }
     }
 }
@@ -151,14 +173,14 @@ impl Permit {
     /// Whether it counts against the budget.
     #[cfg(test)]
     fn is_counted(&self) -> bool {
-        self.gate.is_some()
+        self.of.is_some()
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        if let Some(gate) = self.gate.take() {
-            gate.hand_on();
+        if let Some((gate, tenant)) = self.of.take() {
+            gate.hand_on(tenant);
         }
     }
 }
@@ -186,10 +208,14 @@ mod tests {
         move || Demand::Readers(count, false)
     }
 
+    fn acme() -> Tenant {
+        Tenant::new("acme").unwrap()
+    }
+
     /// Enters in a task, and says when it has.
     async fn queue(gate: &Arc<Gate>, demand: impl Fn() -> Demand + Send + 'static) -> JoinHandle<Permit> {
         let gate = gate.clone();
-        let entering = tokio::spawn(async move { gate.enter(demand).await });
+        let entering = tokio::spawn(async move { gate.enter(&acme(), demand).await });
         yield_now().await;
         entering
     }
@@ -197,7 +223,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn the_most_wanted_goes_first_and_of_equals_the_first() {
         let gate = gate(1, 8);
-        let first = gate.enter(readers(0)).await;
+        let first = gate.enter(&acme(), readers(0)).await;
         let grown = Arc::new(AtomicUsize::new(0));
         let growing = grown.clone();
         let waiting = [
@@ -224,9 +250,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn waiting_is_bounded_and_so_is_the_queue() {
         let gate = gate(1, 1);
-        let _held = gate.enter(readers(0)).await;
+        let _held = gate.enter(&acme(), readers(0)).await;
         let waiting = queue(&gate, readers(0)).await;
-        let not_queued = gate.enter(readers(0)).now_or_never().expect("the queue is full: it goes on at once");
+        let not_queued = gate.enter(&acme(), readers(0)).now_or_never().expect("the queue is full: it goes on at once");
         assert!(!not_queued.is_counted());
         assert!(!waiting.await.unwrap().is_counted(), "it waited long enough");
         assert!(gate.state.lock().queue.is_empty());
@@ -235,17 +261,17 @@ mod tests {
     #[test]
     fn who_does_not_wait_enters_only_where_a_permit_is_free() {
         let two = gate(2, 8);
-        let (one, other) = (two.try_enter().unwrap(), two.try_enter().unwrap());
-        assert!(one.is_counted() && two.try_enter().is_none());
+        let (one, other) = (two.try_enter(&acme()).unwrap(), two.try_enter(&acme()).unwrap());
+        assert!(one.is_counted() && two.try_enter(&acme()).is_none());
         drop(other);
-        assert!(two.try_enter().is_some());
-        assert!(gate(0, 8).try_enter().is_some(), "a limit of none is one of one");
+        assert!(two.try_enter(&acme()).is_some());
+        assert!(gate(0, 8).try_enter(&acme()).is_some(), "a limit of none is one of one");
     }
 
     #[tokio::test(start_paused = true)]
     async fn whoever_goes_away_gives_up_place_and_permit() {
         let gate = gate(1, 8);
-        let held = gate.enter(readers(0)).await;
+        let held = gate.enter(&acme(), readers(0)).await;
         let (gone, stays) = (queue(&gate, readers(5)).await, queue(&gate, readers(0)).await);
         gone.abort();
         assert!(gone.await.is_err());
@@ -253,14 +279,14 @@ mod tests {
         // Aborted in the same moment as it was its turn: the permit lies in its channel.
         stays.abort();
         assert!(stays.await.is_err());
-        assert!(gate.enter(readers(0)).await.is_counted());
-        assert_eq!(gate.state.lock().free, 1);
+        assert!(gate.enter(&acme(), readers(0)).await.is_counted());
+        assert!(gate.try_enter(&acme()).is_some(), "it is free again");
     }
 
     #[tokio::test(start_paused = true)]
     async fn whom_another_load_waits_for_passes() {
         let gate = gate(1, 8);
-        let _held = gate.enter(readers(0)).await;
+        let _held = gate.enter(&acme(), readers(0)).await;
         let wanted = Arc::new(AtomicBool::new(false));
         let seen = wanted.clone();
         let demand = move || if seen.load(SeqCst) { Demand::Load } else { Demand::Readers(0, false) };
@@ -273,22 +299,62 @@ mod tests {
         yield_now().await;
         assert!(waiting.is_finished(), "at once, not when it has waited long enough");
         assert!(!waiting.await.unwrap().is_counted());
-        assert!(!gate.enter(demand).await.is_counted(), "it was wanted before it came");
+        assert!(!gate.enter(&acme(), demand).await.is_counted(), "it was wanted before it came");
     }
 
     /// What two threads can meet: its turn comes between its end and its leaving the queue.
     #[test]
     fn a_permit_that_comes_too_late_for_one_goes_to_the_next() {
         let gate = gate(1, 8);
-        let held = gate.try_enter().unwrap();
+        let held = gate.try_enter(&acme()).unwrap();
         let (gone, _) = oneshot::channel();
         let (stays, mut turn) = oneshot::channel();
         for (ticket, turn, readers_now) in [(0, gone, 5), (1, stays, 1)] {
             let demand: DemandOf = Box::new(readers(readers_now));
-            gate.state.lock().queue.push(Queued { ticket, demand, turn });
+            gate.state.lock().queue.push(Queued { ticket, tenant: acme(), demand, turn });
         }
         drop(held);
         assert!(turn.try_recv().unwrap().is_counted());
-        assert_eq!(gate.state.lock().free, 1, "given back once, by the one who had it");
+        assert!(gate.try_enter(&acme()).is_some() && gate.state.lock().shares.may_take(&acme()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_tenant_whose_loads_take_long_leaves_some_for_others() {
+        let (gate, globex) = (gate(8, 8), Tenant::new("globex").unwrap());
+        let slow: Vec<Permit> = std::iter::from_fn(|| gate.try_enter(&acme())).collect();
+        assert_eq!(slow.len(), 7);
+        let wanted = queue(&gate, readers(100)).await;
+        let other = gate.enter(&globex, readers(0)).now_or_never().expect("it need not wait");
+        assert!(other.is_counted() && !wanted.is_finished());
+        // Of those who wait, the one goes whose tenant may have more.
+        let its = gate.clone();
+        let waiting = tokio::spawn(async move { its.enter(&globex, readers(0)).await });
+        yield_now().await;
+        let mut slow = slow.into_iter();
+        slow.next();
+        yield_now().await;
+        assert!(waiting.is_finished() && !wanted.is_finished());
+        slow.next();
+        slow.next();
+        yield_now().await;
+        assert!(wanted.await.unwrap().is_counted(), "and then the other, too");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn those_who_came_together_and_wait_in_vain_do_not_go_on_together() {
+        let gate = gate(1, 100);
+        let _held = gate.enter(&acme(), readers(0)).await;
+        let began = tokio::time::Instant::now();
+        let enter = || async {
+            assert!(!gate.enter(&acme(), readers(0)).await.is_counted());
+            began.elapsed().as_millis()
+        };
+        let waited = futures_util::future::join_all((0..100).map(|_| enter())).await;
+        assert!(waited.iter().all(|waited| (1000..=2001).contains(waited)), "{waited:?}");
+        for tenth in 0..10 {
+            let within = 1000 + 100 * tenth..1100 + 100 * tenth;
+            let count = waited.iter().filter(|waited| within.contains(*waited)).count();
+            assert!((8..=12).contains(&count), "{count} in {within:?}");
+        }
     }
 }

@@ -186,7 +186,8 @@ impl Shared {
         if !errand.is_refill() {
             return None;
         }
-        if let Some(permit) = self.refills.try_enter() {
+        let tenant = leads.first()?.key().tenant();
+        if let Some(permit) = self.refills.try_enter(tenant) {
             return Some(permit);
         }
         let began = Instant::now();
@@ -197,7 +198,7 @@ impl Shared {
             let urgent = flights.iter().any(|flight| flight.is_urgent());
             if urgent { Demand::Load } else { Demand::Readers(readers, was_used) }
         };
-        let permit = self.refills.enter(demand).await;
+        let permit = self.refills.enter(tenant, demand).await;
         for lead in leads {
             self.observers.tell(&Event::Waited { key: lead.key(), waited_for: WaitedFor::Turn, took: began.elapsed() });
             lead.rebase(self.frontier_of(lead.key()));
