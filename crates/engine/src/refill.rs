@@ -82,7 +82,16 @@ struct Place<'a> {
 impl Gate {
     pub(crate) fn new(limits: RefillLimits) -> Arc<Self> {
         // None at all would make every load wait for nothing.
-        let shares = Shares::new(limits.loads_max.max(1));
+        Self::of(RefillLimits { loads_max: limits.loads_max.max(1), ..limits })
+    }
+
+    /// A gate at which nobody waits; of no permits, nobody passes it.
+    pub(crate) fn without_queue(permits: usize) -> Arc<Self> {
+        Self::of(RefillLimits { loads_max: permits, queue_max: 0, wait_max: Duration::ZERO })
+    }
+
+    fn of(limits: RefillLimits) -> Arc<Self> {
+        let shares = Shares::new(limits.loads_max);
         Arc::new(Self { limits, state: Mutex::new(State { shares, next_ticket: 0, queue: Vec::new() }) })
     }
 
@@ -356,5 +365,15 @@ mod tests {
             let count = waited.iter().filter(|waited| within.contains(*waited)).count();
             assert!((8..=12).contains(&count), "{count} in {within:?}");
         }
+    }
+
+    #[test]
+    fn at_a_gate_without_a_queue_who_finds_no_permit_goes_away() {
+        let gate = Gate::without_queue(1);
+        let permit = gate.try_enter(&acme()).unwrap();
+        assert!(gate.try_enter(&acme()).is_none());
+        drop(permit);
+        assert!(gate.try_enter(&acme()).is_some());
+        assert!(Gate::without_queue(0).try_enter(&acme()).is_none(), "none is none");
     }
 }

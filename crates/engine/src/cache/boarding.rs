@@ -112,8 +112,8 @@ impl Cache {
         self.landed(key.raw(), outcome, Verdict::Bypass(reason), None, &Anything, false)
     }
 
-    /// Loads a value anew in the background, unless as many as the limit do so already. The one who calls holds the
-    /// entry's claim; it is given back if nothing comes of it.
+    /// Loads a value anew in the background, unless as many as the limit do so already, or too many of the tenant's. The
+    /// one who calls holds the entry's claim; it is given back if nothing comes of it.
     pub(super) fn refresh<V, E, F, L>(
         &self,
         key: &Key<V>,
@@ -128,7 +128,7 @@ impl Cache {
         F: FnOnce(Option<Cached<V>>) -> L + Send + 'static,
         L: Future<Output = Result<Loaded<V>, E>> + Send + 'static,
     {
-        let Ok(one_of_few) = self.shared.refreshes.clone().try_acquire_owned() else {
+        let Some(one_of_few) = self.shared.refreshes.try_enter(key.raw().tenant()) else {
             self.shared.observers.tell(&Event::RefreshSkipped { key: key.raw() });
             return old.release_refresh();
         };

@@ -84,7 +84,8 @@ pub struct CacheLimits {
     pub lease: LeaseLimits,
     /// Loads after a broad invalidation.
     pub refill: RefillLimits,
-    /// Refreshes that run in the background at once; those due beyond it are left to a later read.
+    /// Refreshes that run in the background at once, shared between tenants as those of [`RefillLimits::loads_max`] are;
+    /// those due beyond it are left to a later read.
     pub refreshes_max: usize,
     /// Invalidations that wait for a store which does not take them.
     pub pending: PendingLimits,
@@ -148,7 +149,7 @@ struct Shared {
     flights: Arc<Flights>,
     tokens: Tokens,
     refills: Arc<Gate>,
-    refreshes: Arc<Semaphore>,
+    refreshes: Arc<Gate>,
     random: Random,
     time: Arc<dyn TimeSource>,
     observers: Observers,
@@ -344,7 +345,7 @@ impl CacheBuilder {
             flights,
             tokens: Tokens::new(),
             refills: Gate::new(limits.refill),
-            refreshes: Arc::new(Semaphore::new(limits.refreshes_max.min(Semaphore::MAX_PERMITS))),
+            refreshes: Gate::without_queue(limits.refreshes_max),
             random: Random::new(seed),
             time,
             observers,

@@ -8,7 +8,7 @@ use std::{
 use parking_lot::Mutex;
 use tokio::time::sleep;
 use unstale::{
-    Cache, CacheLimits, Event, Loaded, MemoryStore, MissReason, Observer, Policy, ReadOptions, Verdict,
+    Cache, CacheLimits, Event, Loaded, MemoryStore, MissReason, Observer, Policy, ReadOptions, Tenant, Verdict,
     store::Store as _, time::ManualTime,
 };
 
@@ -139,6 +139,32 @@ async fn few_refreshes_run_at_once_and_the_others_are_left_to_later_reads() {
     assert_eq!([read(0, 2).await, read(1, 2).await].map(|page| version(&page)), [1, 0]);
     sleep(LOAD * 2).await;
     assert_eq!(version(&read(1, 3).await), 2, "the next read began it");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tenant_whose_refreshes_take_long_leaves_some_to_others() {
+    let (time, globex) = (Arc::new(ManualTime::default()), Tenant::new("globex").unwrap());
+    let limits = CacheLimits { refreshes_max: 8, ..CacheLimits::default() };
+    let cache = Cache::builder(Arc::new(MemoryStore::default())).limits(limits).time(time.clone());
+    let cache = cache.build().await.unwrap();
+    let read = async |tenant: &Tenant, number: u32, version: u64, takes: Duration| {
+        let load = move || async move {
+            sleep(takes).await;
+            Ok::<_, String>(Loaded::value(Page { saw: vec![(1, version)] }))
+        };
+        cache.fetch(&page(tenant, number), &EAGER, &ReadOptions::default(), load).await.unwrap()
+    };
+    for number in 0..20 {
+        read(&acme(), number, 0, LOAD).await;
+    }
+    read(&globex, 1, 0, LOAD).await;
+    time.advance(HALF);
+    for number in 0..20 {
+        read(&acme(), number, 1, LOAD * 100).await;
+    }
+    read(&globex, 1, 1, LOAD).await;
+    sleep(LOAD * 2).await;
+    assert_eq!(version(&read(&globex, 1, 2, LOAD).await), 1, "it was refreshed beside the others' slow ones");
 }
 
 #[tokio::test(start_paused = true)]
