@@ -88,7 +88,7 @@ pub struct Clocks {
 #[derive(Default)]
 struct Exact {
     clocks: HashMap<TagId, Sequence, IdBuildHasher>,
-    /// Every clock in the order in which it was set; those set again since are skipped when trimming.
+    /// Every clock in the order in which it was set; those set again since are *superseded*.
     by_age: VecDeque<(Sequence, TagId)>,
 }
 
@@ -242,7 +242,12 @@ impl Clocks {
     }
 
     fn trim(&self, exact: &mut Exact) {
-        // Twice the limit, because a tag that is invalidated again leaves its older place in the queue behind.
+        // A tag that is invalidated again leaves its older place behind. These go first, and together: seldom enough to cost
+        // little for each record, and often enough to take no more than what stands may take.
+        if exact.by_age.len() > 2 * self.exact_clocks_max {
+            let Exact { clocks, by_age } = exact;
+            by_age.retain(|(sequence, tag)| clocks.get(tag) == Some(sequence));
+        }
         while exact.clocks.len() > self.exact_clocks_max || exact.by_age.len() > 2 * self.exact_clocks_max {
             let Some((sequence, tag)) = exact.by_age.pop_front() else { return };
             if exact.clocks.get(&tag) == Some(&sequence) {
@@ -324,17 +329,43 @@ mod tests {
     }
 
     #[test]
-    fn places_left_behind_count_only_beyond_twice_the_limit() {
+    fn places_left_behind_cost_no_clock_that_stands() {
         let clocks = clocks(8, 4);
         clocks.apply(Sequence(1), &[TagId(1)]);
         for sequence in 2..=8 {
             clocks.apply(Sequence(sequence), &[TagId(2)]);
         }
-        assert_eq!(clocks.floor(), Sequence(0), "eight places of two tags are just twice four");
-        // Three more at once: the oldest three go, of which one is all that is known of its tag.
+        assert_eq!(clocks.exact.read().by_age.len(), 8, "eight places of two tags are just twice four");
         clocks.apply(Sequence(9), &[TagId(2), TagId(3), TagId(4)]);
-        assert_eq!(clocks.floor(), Sequence(1));
+        let by_age: Vec<_> = clocks.exact.read().by_age.iter().map(|(sequence, tag)| (sequence.0, tag.0)).collect();
+        assert_eq!((by_age, clocks.floor()), (vec![(1, 1), (9, 2), (9, 3), (9, 4)], Sequence(0)));
+        // A fifth tag is one too many: the oldest clock goes.
+        clocks.apply(Sequence(10), &[TagId(5)]);
+        assert_eq!((clocks.floor(), clocks.exact_len()), (Sequence(1), 4));
         check(&clocks, 0, &[100], Validity::BelowFloor);
+    }
+
+    #[test]
+    fn a_hot_tag_ages_none_of_its_neighbours_out() {
+        let clocks = Clocks::new(head(EPOCH, 0), ClockLimits::default());
+        for sequence in 1..=40_000 {
+            let cold = (sequence % 400 == 0).then_some(TagId(1 + sequence / 400));
+            let tags: Vec<TagId> = [TagId(0)].into_iter().chain(cold).collect();
+            clocks.apply(Sequence(sequence), &tags);
+        }
+        assert_eq!((clocks.floor(), clocks.exact_len()), (Sequence(0), 101));
+        check(&clocks, 0, &[1000], valid(0));
+        check(&clocks, 399, &[2], Validity::Invalidated);
+        assert!(clocks.exact.read().by_age.len() <= 2 * ClockLimits::default().exact_clocks_max);
+    }
+
+    /// One tag several times in a record: each has a place, and none is superseded.
+    #[test]
+    fn places_are_bounded_whatever_a_record_holds() {
+        let clocks = clocks(8, 4);
+        clocks.apply(Sequence(1), &[TagId(1); 20]);
+        assert!(clocks.exact.read().by_age.len() <= 8);
+        check(&clocks, 0, &[1], Validity::BelowFloor);
     }
 
     #[test]
