@@ -3,6 +3,7 @@
 //! # Invariants
 //! - Without the key, no record can be altered, removed, inserted or moved, and no head be made, that [`Walk`] does not
 //!   find.
+//! - Nor can it be said that more of a spool is shipped than is.
 //! - A head that was not sealed with the key is not built upon: what follows it does not verify ([`Keys::broken`]).
 
 use std::fmt;
@@ -19,6 +20,7 @@ pub(super) const GENESIS: Hash = Hash::from_bytes([0; 32]);
 pub struct AuditKeys {
     chain: [u8; 32],
     seal: [u8; 32],
+    mark: [u8; 32],
     subject: [u8; 32],
 }
 
@@ -28,6 +30,7 @@ impl AuditKeys {
         Self {
             chain: blake3::derive_key("unstale-server 2026 audit: chain of records", secret),
             seal: blake3::derive_key("unstale-server 2026 audit: heads of chains", secret),
+            mark: blake3::derive_key("unstale-server 2026 audit: how far spools are shipped", secret),
             subject: blake3::derive_key("unstale-server 2026 audit: subjects", secret),
         }
     }
@@ -64,6 +67,14 @@ impl AuditKeys {
         bytes.extend_from_slice(&head.pruned.to_le_bytes());
         bytes.extend_from_slice(head.pruned_mac.as_bytes());
         blake3::keyed_hash(&self.seal, &bytes)
+    }
+
+    /// The seal of how far a spool is shipped.
+    pub(super) fn seal_mark(&self, spool: &str, shipped: u64) -> Hash {
+        let mut bytes = Vec::with_capacity(32);
+        encode_text(&mut bytes, spool);
+        bytes.extend_from_slice(&shipped.to_le_bytes());
+        blake3::keyed_hash(&self.mark, &bytes)
     }
 
     /// What records follow where the chain before them cannot be trusted: no MAC of a record, so that the place is
@@ -157,6 +168,15 @@ pub enum Fault {
     /// The whole chain is not there.
     #[error("the whole chain is missing: the installation's own chain names it")]
     ChainMissing,
+    /// How far a spool is shipped is not what was written.
+    #[error(
+        "how far the spool {spool} is shipped was altered, or is noted by a version that does not seal it; nothing is \
+         dropped for it"
+    )]
+    SpoolAltered {
+        /// The spool.
+        spool: String,
+    },
     /// The chain was longer, or another.
     #[error("record {number} is not the one that was noted for it: the database was put back, or written anew")]
     NotAsNoted {

@@ -1,6 +1,7 @@
 //! `unstale audit …`: verifying, searching and exporting a trail from the command line.
 
 use std::{
+    collections::BTreeSet,
     io::{self, Write as _},
     path::{Path, PathBuf},
 };
@@ -229,7 +230,8 @@ async fn verify(trail: &AuditTrail, expect: Option<&Path>) -> anyhow::Result<()>
         println!("{}: {fault}", if tenant.is_empty() { "-" } else { tenant });
     }
     if !report.faults.is_empty() {
-        bail!("{} of {} chains do not verify", report.faults.len(), report.chains);
+        let chains: BTreeSet<&str> = report.faults.iter().map(|(tenant, _)| tenant.as_str()).collect();
+        bail!("{} of {} chains do not verify", chains.len(), report.chains);
     }
     println!("{} records in {} chains verified", report.records, report.chains);
     Ok(())

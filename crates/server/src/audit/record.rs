@@ -103,6 +103,8 @@ impl Operation {
     pub const RETENTION: Self = Self("retention");
     /// Records are missing here, and why.
     pub const GAP: Self = Self("gap");
+    /// Something beside the records was altered in the trail's database, and what.
+    pub const ALTERED: Self = Self("altered");
     /// A tenant's chain begins.
     pub const CHAIN: Self = Self("chain");
     /// The trail was searched or exported.

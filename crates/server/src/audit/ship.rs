@@ -3,6 +3,7 @@
 //! # Invariants
 //! - A segment is deleted when all of it is in the database, and not before.
 //! - An intent whose end is not known when its process is over is recorded as unknown.
+//! - Nothing is taken for shipped because the database says so without our seal: then each record is looked for there.
 //! - The database may be away for as long as the spool has room: nothing is given up.
 
 use std::{
@@ -25,7 +26,7 @@ use super::{
         Leftover, SpoolReader,
         frame::{End, Frame},
     },
-    table::{self, Known, OWN, Part, ShipError},
+    table::{self, Appended, Known, Mark, OWN, Part, ShipError},
 };
 
 /// How often the spool is looked at.
@@ -36,6 +37,9 @@ const FIRST_WAIT: Duration = Duration::from_millis(100);
 const WAIT_MAX: Duration = Duration::from_secs(5);
 /// Up to where a spool is shipped of which nothing is left.
 const ALL: u64 = i64::MAX as u64;
+
+/// What a record is about that says that a spool's mark was altered.
+pub(super) const SPOOL: &str = "audit_spool";
 
 /// Ships a spool.
 pub(super) struct Shipper {
@@ -54,6 +58,12 @@ struct Passage {
     reader: SpoolReader,
     /// The last number that is in the database.
     shipped: u64,
+    /// What the database says of that.
+    mark: Mark,
+    /// Whether more may be in the database than `shipped` says, so that records are looked for before they are sent.
+    is_doubtful: bool,
+    /// Whether it is to be recorded that what the database said was altered.
+    was_altered: bool,
     /// Intents whose end was not read yet, each with its segment.
     pending: BTreeMap<u64, (u64, Box<Record>)>,
     /// Segments that were read and are not deleted.
@@ -61,9 +71,46 @@ struct Passage {
 }
 
 impl Passage {
-    fn new(spool: &str, folder: &Path, shipped: u64) -> Self {
-        let (pending, segments) = (BTreeMap::new(), BTreeSet::new());
-        Self { spool: spool.to_owned(), reader: SpoolReader::new(folder), shipped, pending, segments }
+    /// Of which nothing is in the database.
+    fn new(spool: &str, folder: &Path) -> Self {
+        Self {
+            spool: spool.to_owned(),
+            reader: SpoolReader::new(folder),
+            shipped: 0,
+            mark: Mark::Missing,
+            is_doubtful: false,
+            was_altered: false,
+            pending: BTreeMap::new(),
+            segments: BTreeSet::new(),
+        }
+    }
+
+    /// Of a former run, of which the database says this. What its process sent last may be there without that.
+    fn left(spool: &str, folder: &Path, mark: Mark) -> Self {
+        let shipped = if let Mark::At(shipped) = mark { shipped } else { 0 };
+        Self { shipped, mark, is_doubtful: true, was_altered: mark == Mark::Altered, ..Self::new(spool, folder) }
+    }
+
+    /// The database says something else than was thought.
+    fn is_told(&mut self, mark: Mark) {
+        let spool = self.spool.as_str();
+        match mark {
+            // What a process sent before it was killed was carried out after this one had asked how far it came; or the
+            // answer to a commit was lost.
+            Mark::At(actual) if actual > self.shipped => self.shipped = actual,
+            Mark::At(actual) => tracing::error!(
+                spool,
+                actual,
+                expected = self.shipped,
+                "the database knows another state of this node's audit spool than was left there: it was put back; what \
+                 was recorded since then is missing in it"
+            ),
+            Mark::Missing | Mark::Unsealed | Mark::Altered => {
+                tracing::error!(spool, ?mark, "how far this node's audit spool is shipped was altered in the database");
+                (self.is_doubtful, self.was_altered) = (true, true);
+            }
+        }
+        self.mark = mark;
     }
 
     /// Takes in frames; what is to be recorded comes out.
@@ -121,6 +168,36 @@ fn gap(at_ms: u64, detail: String) -> Record {
     }
 }
 
+fn altered(at_ms: u64, spool: &str) -> Record {
+    Record {
+        at_ms,
+        operation: Operation::ALTERED.as_str().to_owned(),
+        outcome: Outcome::Done.as_str().to_owned(),
+        entity: SPOOL.to_owned(),
+        key: spool.to_owned(),
+        detail: "how far this spool is shipped was altered; its records were looked for one by one".to_owned(),
+        times: 1,
+        ..Record::default()
+    }
+}
+
+/// What is to be shipped of a piece of a spool: its records, and what is to be told besides.
+#[derive(Clone, Copy)]
+struct Piece<'a> {
+    records: &'a [(u64, Spooled)],
+    reads: &'a Reads,
+    besides: &'a [Numbered],
+}
+
+impl Piece<'_> {
+    /// The rest of it.
+    fn after(&self, shipped: u64) -> Vec<Numbered> {
+        let mut rest = folded(self.records, self.reads, shipped);
+        rest.extend_from_slice(self.besides);
+        rest
+    }
+}
+
 impl Shipper {
     pub(super) fn new(pool: DatabaseConnection, keys: AuditKeys, metrics: AuditMetrics) -> Self {
         Self { pool, keys, metrics, known: Known::default() }
@@ -131,7 +208,7 @@ impl Shipper {
         if let Err(error) = self.leftovers(&directory).await {
             tracing::error!(%error, "what a former run has left of the audit trail cannot be read; it stays");
         }
-        let Some(mut passage) = shared.upgrade().map(|it| Passage::new(it.spool.name(), it.spool.folder(), 0)) else {
+        let Some(mut passage) = shared.upgrade().map(|it| Passage::new(it.spool.name(), it.spool.folder())) else {
             return;
         };
         loop {
@@ -172,7 +249,7 @@ impl Shipper {
         let records = passage.take(chunk.frames);
         let gap = (damaged > 0).then(|| gap(now_ms(), format!("{damaged} bytes of the spool were damaged")));
         let besides: Vec<_> = gap.map(|gap| (through, gap)).into_iter().collect();
-        self.ship(passage, through, (&records, &chunk.reads, &besides), &now_ms).await;
+        self.ship(passage, through, Piece { records: &records, reads: &chunk.reads, besides: &besides }).await;
         for segment in passage.done(chunk.segment) {
             shared.spool.remove(segment)?;
         }
@@ -192,66 +269,60 @@ impl Shipper {
 
     /// Appends the records of one piece, and what is to be told besides, in one transaction, as often as it takes; with
     /// it, the spool counts as shipped up to `through`.
-    async fn ship(
-        &mut self,
-        passage: &mut Passage,
-        through: u64,
-        (records, reads, besides): (&[(u64, Spooled)], &Reads, &[Numbered]),
-        now_ms: &impl Fn() -> u64,
-    ) {
-        let left = |shipped| {
-            let mut left = folded(records, reads, shipped);
-            left.extend_from_slice(besides);
-            left
-        };
-        let mut batch = left(passage.shipped);
+    async fn ship(&mut self, passage: &mut Passage, through: u64, piece: Piece<'_>) {
         let mut wait = FIRST_WAIT;
         let mut is_told = false;
-        loop {
-            let part = Part { spool: &passage.spool, after: passage.shipped, through, now_ms: now_ms() };
-            match table::append(&self.pool, &self.keys, part, &batch, &mut self.known).await {
-                Ok(appended) => {
+        while !matches!(passage.mark, Mark::At(shipped) if shipped >= through) {
+            match self.append(passage, through, piece).await {
+                Ok((records, appended)) => {
                     if is_told {
                         tracing::info!("the database takes the audit trail again");
                     }
-                    let records: u64 = batch.iter().map(|(_, record)| u64::from(record.times)).sum();
                     self.metrics.shipped(records, appended.rows, appended.broken);
-                    passage.shipped = through;
-                    return;
+                    (passage.mark, passage.was_altered) = (Mark::At(through), false);
                 }
-                // The answer to a commit was lost, and it was carried out.
-                Err(ShipError::Elsewhere { actual }) if actual >= through => {
-                    passage.shipped = through;
-                    return;
-                }
-                // What a process sent before it was killed was carried out after this one had asked how far it came.
-                Err(ShipError::Elsewhere { actual }) if actual > passage.shipped => {
-                    passage.shipped = actual;
-                    batch = left(actual);
-                }
-                Err(ShipError::Elsewhere { actual }) => {
-                    tracing::error!(
-                        spool = passage.spool,
-                        actual,
-                        expected = passage.shipped,
-                        "the database knows another state of this node's audit spool than was left there: it was put \
-                         back; what was recorded since then is missing in it"
-                    );
-                    passage.shipped = actual;
-                }
+                Err(ShipError::Elsewhere(mark)) => passage.is_told(mark),
                 Err(ShipError::Database(error)) => {
                     if !is_told {
                         tracing::warn!(%error, "the audit trail waits in its spool: the database does not take it");
                         is_told = true;
                     }
                     self.metrics.ship_failed();
-                    let oldest = batch.first().map_or(0, |(_, record)| now_ms().saturating_sub(record.at_ms));
+                    let rest = piece.after(passage.shipped);
+                    let oldest = rest.first().map_or(0, |(_, record)| now_ms().saturating_sub(record.at_ms));
                     self.metrics.lag(Duration::from_millis(oldest));
                     tokio::time::sleep(wait).await;
                     wait = (wait * 2).min(WAIT_MAX);
                 }
             }
         }
+        passage.shipped = passage.shipped.max(through);
+    }
+
+    /// Tries it once. Returns how many records were sent, and what became of them.
+    async fn append(
+        &mut self,
+        passage: &mut Passage,
+        through: u64,
+        piece: Piece<'_>,
+    ) -> Result<(u64, Appended), ShipError> {
+        let mut batch = piece.after(passage.shipped);
+        if passage.is_doubtful && !batch.is_empty() {
+            let found = table::recorded(&self.pool, &self.keys, &passage.spool, &batch).await?;
+            // A batch is there whole, so all before one that is there are there. Of equal reads the first stands for all.
+            let reached = found.iter().map(|(number, _)| *number).max().unwrap_or_default();
+            let is_missing = |number: u64, record: &Record| !found.contains(&(number, record.operation.clone()));
+            batch = folded(piece.records, piece.reads, passage.shipped.max(reached));
+            batch.extend(piece.besides.iter().filter(|(number, record)| is_missing(*number, record)).cloned());
+            passage.is_doubtful = !found.is_empty();
+        }
+        if passage.was_altered {
+            batch.push((through, altered(now_ms(), &passage.spool)));
+        }
+        let part = Part { spool: &passage.spool, before: passage.mark, through, now_ms: now_ms() };
+        let mut appended = table::append(&self.pool, &self.keys, part, &batch, &mut self.known).await?;
+        appended.broken += usize::from(passage.was_altered);
+        Ok((batch.iter().map(|(_, record)| u64::from(record.times)).sum(), appended))
     }
 
     async fn leftovers(&mut self, directory: &Path) -> std::io::Result<()> {
@@ -265,22 +336,28 @@ impl Shipper {
 
     async fn leftover(&mut self, leftover: Leftover) -> std::io::Result<()> {
         let mut wait = FIRST_WAIT;
-        let shipped = loop {
-            match table::shipped(&self.pool, &leftover.name).await {
-                Ok(shipped) => break shipped.unwrap_or_default(),
+        let mark = loop {
+            match table::mark(&self.pool, &self.keys, &leftover.name).await {
+                Ok(mark) => break mark,
                 Err(_) => tokio::time::sleep(wait).await,
             }
             wait = (wait * 2).min(WAIT_MAX);
         };
+        if mark == Mark::Altered {
+            tracing::error!(
+                spool = leftover.name,
+                "how far this spool is shipped was altered in the database; its records are looked for one by one"
+            );
+        }
         tracing::info!(
             spool = leftover.name,
             bytes = leftover.bytes(),
             "shipping what a former run left of the audit trail"
         );
-        let mut passage = Passage::new(&leftover.name, &leftover.folder, shipped);
+        let mut passage = Passage::left(&leftover.name, &leftover.folder, mark);
         let mut damaged = 0;
         // Else it is all there, and only its folder stayed.
-        let mut is_more = shipped < ALL;
+        let mut is_more = passage.shipped < ALL;
         while is_more {
             let chunk = self.read(&mut passage, None).await?;
             damaged += chunk.damaged;
@@ -293,9 +370,11 @@ impl Shipper {
                     let gap = gap(now_ms(), format!("{damaged} bytes of a former run's spool were damaged"));
                     besides.push((through, gap));
                 }
-                self.ship(&mut passage, ALL, (&records, &chunk.reads, &besides), &now_ms).await;
+                let piece = Piece { records: &records, reads: &chunk.reads, besides: &besides };
+                self.ship(&mut passage, ALL, piece).await;
             } else if through > passage.shipped {
-                self.ship(&mut passage, through, (&records, &chunk.reads, &[]), &now_ms).await;
+                let piece = Piece { records: &records, reads: &chunk.reads, besides: &[] };
+                self.ship(&mut passage, through, piece).await;
             }
         }
         let spool = leftover.name.clone();
@@ -317,7 +396,7 @@ mod tests {
 
     #[test]
     fn intents_come_out_with_their_ends_and_keep_their_segment() {
-        let mut passage = Passage::new("s", Path::new(""), 0);
+        let mut passage = Passage::new("s", Path::new(""));
         passage.segments = BTreeSet::from([1, 2]);
         let end = |outcome: &str| End { outcome: outcome.into(), status: 200, position: "1.2.3".into() };
         let intent = |key: &str| Frame::Intent(Box::new(Record { key: key.into(), ..Record::default() }));
@@ -334,7 +413,7 @@ mod tests {
 
     #[test]
     fn what_was_shipped_before_a_crash_does_not_come_again_but_its_intents_are_known() {
-        let mut passage = Passage::new("s", Path::new(""), 3);
+        let mut passage = Passage::left("s", Path::new(""), Mark::At(3));
         let record = |key: &str| Box::new(Record { key: key.into(), ..Record::default() });
         let frames = vec![
             (1, 1, Frame::Intent(record("a"))),

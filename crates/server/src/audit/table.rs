@@ -3,11 +3,12 @@
 //! # Invariants
 //! - Rows, the heads of their chains, and how far the spool is shipped change in one transaction: a batch is there
 //!   whole and once, whatever happens to the connection.
+//! - How far a spool is shipped is sealed. What has not our seal is never believed: then the records say what is there.
 //! - A head is read under a lock, or written only as long as it is what this node has written last, so that nodes extend a
 //!   chain one after the other.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     fmt::Write as _,
 };
 
@@ -18,7 +19,7 @@ use sea_orm::{
 };
 
 use super::{
-    chain::{AuditKeys, Head, Link},
+    chain::{AuditKeys, GENESIS, Head, Link},
     record::{Operation, Outcome, Record, Subject},
 };
 
@@ -30,6 +31,8 @@ const COLUMN_COUNT: usize = 18;
 const ROWS_PER_STATEMENT: [usize; 3] = [256, 16, 1];
 /// The installation's own chain: of what is no tenant's, and of which chains there are.
 pub(super) const OWN: &str = "";
+/// Rows that are looked at for each record that may be in the database: one is ours, others may have been put beside it.
+const RECORDED_FACTOR: u64 = 4;
 /// Chains whose heads are remembered.
 const KNOWN_MAX: usize = 100_000;
 
@@ -54,9 +57,22 @@ impl Row {
 pub(super) enum ShipError {
     #[error(transparent)]
     Database(#[from] DbErr),
-    /// The database says that the spool is shipped up to another number than was thought.
-    #[error("the database says that this spool is shipped up to {actual}")]
-    Elsewhere { actual: u64 },
+    /// The database says something else of how far the spool is shipped than was thought.
+    #[error("the database says something else of how far this spool is shipped: {0:?}")]
+    Elsewhere(Mark),
+}
+
+/// How far a spool is shipped, as the database has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mark {
+    /// It does not say.
+    Missing,
+    /// Up to this number: it was sealed so.
+    At(u64),
+    /// It says something, without a seal. Versions before this one wrote it so; so may anybody.
+    Unsealed,
+    /// It says something that was not written so.
+    Altered,
 }
 
 /// What was shipped.
@@ -104,8 +120,8 @@ enum Belief {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Part<'a> {
     pub(super) spool: &'a str,
-    /// The last number that was shipped before.
-    pub(super) after: u64,
+    /// What the database is thought to say of it.
+    pub(super) before: Mark,
     /// The last number of this part.
     pub(super) through: u64,
     pub(super) now_ms: u64,
@@ -172,7 +188,7 @@ async fn try_append(
         // The spool's segments are deleted after it: a commit that the server's crash takes back is not enough.
         transaction.execute_unprepared("SET LOCAL synchronous_commit = on").await?;
     }
-    advance(&transaction, part).await?;
+    advance(&transaction, keys, part).await?;
     let mut appended = Appended::default();
     let mut tenants: BTreeSet<&str> = records.iter().map(|(_, record)| record.tenant.as_str()).collect();
     if tenants.iter().any(|tenant| !known.0.contains_key(*tenant)) {
@@ -241,27 +257,97 @@ async fn try_append(
     Ok(Some(appended))
 }
 
-/// Moves the mark up to which a spool is shipped; refused if it does not stand where it was left.
-async fn advance(transaction: &DatabaseTransaction, part: Part<'_>) -> Result<(), ShipError> {
-    let values =
-        [part.spool.into(), signed(part.through).into(), signed(part.now_ms).into(), signed(part.after).into()];
-    let advanced = statement(
-        transaction,
-        "INSERT INTO cache_audit_spools (spool, shipped, at_ms) VALUES ($1, $2, $3) ON CONFLICT (spool) DO UPDATE \
-         SET shipped = excluded.shipped, at_ms = excluded.at_ms WHERE cache_audit_spools.shipped = $4",
-        values,
-    );
+/// Moves the mark up to which a spool is shipped; refused if it is not what it is thought to be.
+async fn advance(transaction: &DatabaseTransaction, keys: &AuditKeys, part: Part<'_>) -> Result<(), ShipError> {
+    let seal = |shipped| keys.seal_mark(part.spool, shipped).to_hex().to_string();
+    let values: [Value; 4] =
+        [part.spool.into(), signed(part.through).into(), signed(part.now_ms).into(), seal(part.through).into()];
+    let save = "UPDATE cache_audit_spools SET shipped = $2, at_ms = $3, seal = $4 WHERE spool = $1";
+    let advanced = match part.before {
+        Mark::Missing => statement(
+            transaction,
+            "INSERT INTO cache_audit_spools (spool, shipped, at_ms, seal) VALUES ($1, $2, $3, $4) \
+             ON CONFLICT (spool) DO NOTHING",
+            values,
+        ),
+        Mark::At(before) => {
+            let is_as_left = [signed(before).into(), seal(before).into()];
+            statement(
+                transaction,
+                format!("{save} AND shipped = $5 AND seal = $6"),
+                values.into_iter().chain(is_as_left),
+            )
+        }
+        Mark::Unsealed | Mark::Altered => {
+            // Whatever stands there; but not over what somebody has sealed meanwhile.
+            let actual = mark(transaction, keys, part.spool).await?;
+            if !matches!(actual, Mark::Unsealed | Mark::Altered) {
+                return Err(ShipError::Elsewhere(actual));
+            }
+            statement(transaction, save, values)
+        }
+    };
     if transaction.execute_raw(advanced).await?.rows_affected() == 1 {
         return Ok(());
     }
-    Err(ShipError::Elsewhere { actual: shipped(transaction, part.spool).await?.unwrap_or_default() })
+    Err(ShipError::Elsewhere(mark(transaction, keys, part.spool).await?))
 }
 
-/// Up to which number a spool is shipped.
-pub(super) async fn shipped(db: &impl ConnectionTrait, spool: &str) -> Result<Option<u64>, DbErr> {
-    let asked = statement(db, "SELECT shipped FROM cache_audit_spools WHERE spool = $1", [spool.into()]);
-    let row = db.query_one_raw(asked).await?;
-    row.map(|row| Ok(unsigned(row.try_get::<i64>("", "shipped")?))).transpose()
+/// How far a spool is shipped. In a transaction that writes it stays so until that ends.
+pub(super) async fn mark(db: &impl ConnectionTrait, keys: &AuditKeys, spool: &str) -> Result<Mark, DbErr> {
+    // SQLite's whole database is locked already.
+    let lock = if db.get_database_backend() == DbBackend::Postgres { " FOR UPDATE" } else { "" };
+    let sql = format!("SELECT spool, shipped, seal FROM cache_audit_spools WHERE spool = $1{lock}");
+    let row = db.query_one_raw(statement(db, sql, [spool.into()])).await?;
+    Ok(row.map_or(Mark::Missing, |row| read_mark(&row, keys).1))
+}
+
+/// A spool's name, and how far it is shipped. What is of another type than we write was altered.
+pub(super) fn read_mark(row: &QueryResult, keys: &AuditKeys) -> (String, Mark) {
+    let spool: String = row.try_get("", "spool").unwrap_or_default();
+    let shipped = row.try_get::<i64>("", "shipped").ok().and_then(|shipped| u64::try_from(shipped).ok());
+    let seal = row.try_get::<String>("", "seal").ok();
+    let mark = match (shipped, seal) {
+        (_, Some(seal)) if seal.is_empty() => Mark::Unsealed,
+        (Some(shipped), Some(seal)) if is_hex_of(&seal, &keys.seal_mark(&spool, shipped)) => Mark::At(shipped),
+        _ => Mark::Altered,
+    };
+    (spool, mark)
+}
+
+/// Which of these records of a spool are in the database, each by its number there and its operation. Only those count
+/// that we have written: whose MAC follows the record before it.
+pub(super) async fn recorded(
+    db: &impl ConnectionTrait,
+    keys: &AuditKeys,
+    spool: &str,
+    records: &[(u64, Record)],
+) -> Result<HashSet<(u64, String)>, DbErr> {
+    let numbers = || records.iter().map(|(number, _)| signed(*number));
+    let times = || records.iter().map(|(_, record)| signed(record.at_ms));
+    let (Some(first), Some(last)) = (numbers().min(), numbers().max()) else { return Ok(HashSet::new()) };
+    let (since, until) = (times().min(), times().max());
+    let columns = COLUMNS.split(", ").map(|name| format!("it.{name} AS {name}")).collect::<Vec<_>>().join(", ");
+    // Found by the index on the time.
+    let sql = format!(
+        "SELECT {columns}, prior.mac AS prior_mac FROM cache_audit AS it LEFT JOIN cache_audit AS prior \
+         ON prior.tenant = it.tenant AND prior.number = it.number - 1 WHERE it.at_ms >= $1 AND it.at_ms <= $2 \
+         AND it.spool = $3 AND it.spool_number >= $4 AND it.spool_number <= $5 LIMIT $6"
+    );
+    let limit = signed(RECORDED_FACTOR * records.len() as u64);
+    let values = [since.into(), until.into(), spool.into(), first.into(), last.into(), limit.into()];
+    let mut found = HashSet::new();
+    for row in db.query_all_raw(statement(db, sql, values)).await? {
+        let prior = row.try_get::<Option<String>>("", "prior_mac")?.and_then(|hex| Hash::from_hex(&hex).ok());
+        let row = read_row(&row)?;
+        let (tenant, before_number) = (row.record.tenant.as_str(), row.number.saturating_sub(1));
+        let of_first = (before_number == 0).then_some(GENESIS);
+        let mut possible = prior.into_iter().chain(of_first).chain([keys.broken(tenant, before_number)]);
+        if possible.any(|prior| keys.link(&prior, &row.link()) == row.mac) {
+            found.insert((row.spool_number, row.record.operation));
+        }
+    }
+    Ok(found)
 }
 
 /// Forgets a spool whose folder is gone.
@@ -469,6 +555,11 @@ const NO_MAC: Hash = Hash::from_bytes([0xff; 32]);
 fn read_mac(row: &QueryResult, name: &str) -> Result<Hash, DbErr> {
     let hex: String = row.try_get("", name)?;
     Ok(Hash::from_hex(&hex).ok().filter(|mac| mac.to_hex().as_str() == hex).unwrap_or(NO_MAC))
+}
+
+/// Whether a text is this hash, written as we write it. Takes as long for one that is nearly it.
+fn is_hex_of(text: &str, hash: &Hash) -> bool {
+    Hash::from_hex(text).is_ok_and(|read| read == *hash && read.to_hex().as_str() == text)
 }
 
 fn unsigned(number: i64) -> u64 {

@@ -11,7 +11,8 @@ use super::{
     AuditTrail,
     chain::{Fault, Head, Walk},
     record::Operation,
-    table::{COLUMNS, OWN, read_head, read_row, signed, statement},
+    ship::SPOOL,
+    table::{COLUMNS, Mark, OWN, read_head, read_mark, read_row, signed, statement},
 };
 
 /// Rows that are read at once.
@@ -24,8 +25,18 @@ pub struct Report {
     pub records: u64,
     /// Chains, whole or not.
     pub chains: u64,
-    /// The first fault of each chain that has one, with its tenant.
+    /// The first fault of each chain that has one, with its tenant; and, with none, each spool whose mark is not what was
+    /// written, or was not when it was shipped.
     pub faults: Vec<(String, Fault)>,
+}
+
+/// What the installation's own chain and the table of spools name.
+#[derive(Debug, Default)]
+struct Named {
+    /// Chains that were begun.
+    begun: BTreeSet<String>,
+    /// Spools whose marks were altered.
+    altered: BTreeSet<String>,
 }
 
 /// A head that was noted outside of the database: a record and its MAC.
@@ -93,20 +104,29 @@ impl AuditTrail {
             heads.entry(tenant.to_owned()).or_insert(None);
         }
         let mut report = Report::default();
-        let mut begun = BTreeSet::new();
+        let mut named = Named::default();
+        let sql = "SELECT spool, shipped, seal FROM cache_audit_spools";
+        for row in transaction.query_all_raw(statement(transaction, sql, [])).await? {
+            let (spool, mark) = read_mark(&row, &self.keys);
+            if !matches!(mark, Mark::At(_)) {
+                named.altered.insert(spool);
+            }
+        }
         for (tenant, head) in &heads {
             report.chains += 1;
             let expected: HashMap<u64, Hash> =
                 expected.iter().filter(|one| one.tenant == *tenant).map(|one| (one.number, one.mac)).collect();
-            let walked = self.walk(transaction, tenant, head.as_ref(), &expected, &mut report, &mut begun).await?;
+            let walked = self.walk(transaction, tenant, head.as_ref(), &expected, &mut report, &mut named).await?;
             if let Err(fault) = walked {
                 report.faults.push((tenant.clone(), fault));
             }
         }
-        for tenant in begun.into_iter().filter(|tenant| !heads.contains_key(tenant)) {
+        for tenant in named.begun.into_iter().filter(|tenant| !heads.contains_key(tenant)) {
             report.chains += 1;
             report.faults.push((tenant, Fault::ChainMissing));
         }
+        let altered = named.altered.into_iter().map(|spool| (OWN.to_owned(), Fault::SpoolAltered { spool }));
+        report.faults.extend(altered);
         Ok(report)
     }
 
@@ -117,7 +137,7 @@ impl AuditTrail {
         head: Option<&(Head, bool)>,
         expected: &HashMap<u64, Hash>,
         report: &mut Report,
-        begun: &mut BTreeSet<String>,
+        named: &mut Named,
     ) -> Result<Result<(), Fault>, DbErr> {
         let empty = Head::empty(tenant);
         let mut fault = match head {
@@ -146,7 +166,11 @@ impl AuditTrail {
                 }
                 // Beyond the first fault, too: whose chains there should be is worth knowing.
                 if tenant == OWN && row.record.operation == Operation::CHAIN.as_str() {
-                    begun.insert(row.record.key.clone());
+                    named.begun.insert(row.record.key.clone());
+                }
+                // It has been made good since; that it was altered stays.
+                if tenant == OWN && row.record.operation == Operation::ALTERED.as_str() && row.record.entity == SPOOL {
+                    named.altered.insert(row.record.key.clone());
                 }
                 if noted.remove(&row.number).is_some_and(|mac| mac != row.mac) {
                     fault = fault.or(Some(Fault::NotAsNoted { number: row.number }));

@@ -5,6 +5,7 @@ mod m0002_sealing;
 mod m0003_audit;
 mod m0004_records;
 mod m0005_flags;
+mod m0006_audit_spool_seals;
 
 use sea_orm::{DatabaseConnection, DbErr, DynIden, sea_query::IntoIden as _};
 use sea_orm_migration::{MigrationStatus, MigrationTrait, MigratorTrait};
@@ -28,6 +29,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0003_audit::Migration),
             Box::new(m0004_records::Migration),
             Box::new(m0005_flags::Migration),
+            Box::new(m0006_audit_spool_seals::Migration),
         ]
     }
 

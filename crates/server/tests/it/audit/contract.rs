@@ -13,7 +13,7 @@ use unstale_server::{
     testing::database::TestDatabase,
 };
 
-use super::world::{LIMIT, World, done, keys, start};
+use super::world::{LIMIT, World, copy_spools, done, keys, start};
 
 on_both_databases!(
     migrations_go_up_and_down_again,
@@ -120,15 +120,7 @@ async fn what_a_run_leaves_is_shipped_by_the_next_once(database: TestDatabase) {
     pool.close().await.unwrap();
     let pool = database.open().await;
     let after = Folder::new();
-    for spool in std::fs::read_dir(folder.path()).unwrap() {
-        let spool = spool.unwrap().path();
-        let copy = after.path().join(spool.file_name().unwrap());
-        std::fs::create_dir(&copy).unwrap();
-        for file in std::fs::read_dir(spool).unwrap() {
-            let file = file.unwrap().path();
-            std::fs::copy(&file, copy.join(file.file_name().unwrap())).unwrap();
-        }
-    }
+    copy_spools(folder.path(), after.path());
     std::mem::forget(open);
     drop(audit);
     for _ in 0..2 {

@@ -1,13 +1,14 @@
 //! Whoever can write to the database, and has not the key, is found.
 
-use sea_orm::{ConnectionTrait as _, DatabaseConnection};
+use sea_orm::{ConnectionTrait as _, DatabaseConnection, Statement};
+use unstale::testing::Folder;
 use unstale_server::{
-    audit::{Actor, Class, Entry, Expected, Fault, Report},
-    on_both_databases,
+    audit::{Actor, AuditTrail, Class, Entry, Expected, Fault, Level, Report},
+    database, on_both_databases,
     testing::database::TestDatabase,
 };
 
-use super::world::{World, done};
+use super::world::{LIMIT, World, copy_spools, done, keys, start};
 
 on_both_databases!(
     any_column_of_a_record_that_is_altered_is_found,
@@ -16,6 +17,9 @@ on_both_databases!(
     what_is_written_after_it_hides_nothing,
     a_database_that_was_put_back_is_found_by_what_was_noted,
     what_was_altered_is_not_taken_out,
+    a_spool_that_is_said_to_be_shipped_is_shipped_all_the_same,
+    how_far_a_living_spool_is_shipped_cannot_be_altered_unseen,
+    a_spool_of_a_version_that_did_not_seal_is_shipped_once,
 );
 
 async fn written(database: TestDatabase) -> World {
@@ -203,4 +207,84 @@ async fn what_was_altered_is_not_taken_out(database: TestDatabase) {
     assert_eq!(world.audit.prune(u64::MAX, &root).await.unwrap(), 5, "those of globex");
     world.shipped().await;
     only(&world.trail().verify(&[]).await.unwrap(), "acme", &Fault::Altered { number: 2 });
+}
+
+/// A node that was killed: two records are in the database, and one only in its spool, besides something that was begun.
+/// Its folder is a copy, whose lock nobody holds.
+async fn killed(database: &TestDatabase) -> Folder {
+    let pool = database.migrated().await;
+    let folder = Folder::new();
+    let audit = start(folder.path(), &pool, Level::All);
+    for key in ["1", "2"] {
+        audit.record(Class::Mutation, &done("acme", key)).await.unwrap();
+    }
+    assert!(audit.flush(LIMIT).await);
+    pool.close().await.unwrap();
+    audit.record(Class::Mutation, &done("acme", "left")).await.unwrap();
+    std::mem::forget(audit.begin(Class::Mutation, &[done("acme", "open")]).await.unwrap());
+    let after = Folder::new();
+    copy_spools(folder.path(), after.path());
+    after
+}
+
+/// What the next start makes of it.
+async fn restarted(database: TestDatabase, folder: Folder) -> (World, Report) {
+    let pool = database.open().await;
+    let audit = start(folder.path(), &pool, Level::All);
+    // Leftovers are shipped before what is new.
+    audit.record(Class::Mutation, &done("acme", "next")).await.unwrap();
+    assert!(audit.flush(LIMIT).await);
+    let world = World { audit, pool, folder, database };
+    let report = world.trail().verify(&[]).await.unwrap();
+    (world, report)
+}
+
+async fn spool_of(pool: &DatabaseConnection) -> String {
+    let sql = Statement::from_string(pool.get_database_backend(), "SELECT spool FROM cache_audit_spools");
+    pool.query_one_raw(sql).await.unwrap().unwrap().try_get("", "spool").unwrap()
+}
+
+async fn a_spool_that_is_said_to_be_shipped_is_shipped_all_the_same(database: TestDatabase) {
+    let folder = killed(&database).await;
+    let pool = database.open().await;
+    let spool = spool_of(&pool).await;
+    run(&pool, &format!("UPDATE cache_audit_spools SET shipped = {}", i64::MAX)).await;
+    let altered = Fault::SpoolAltered { spool };
+    only(&AuditTrail::new(pool.clone(), keys()).verify(&[]).await.unwrap(), "", &altered);
+    pool.close().await.unwrap();
+    let (world, report) = restarted(database, folder).await;
+    assert_eq!(world.keys_of("acme").await, ["1", "2", "left", "open", "next"], "each once");
+    only(&report, "", &altered);
+}
+
+async fn how_far_a_living_spool_is_shipped_cannot_be_altered_unseen(database: TestDatabase) {
+    let world = written(database).await;
+    let spool = spool_of(&world.pool).await;
+    let altered = Fault::SpoolAltered { spool };
+    let copied = "seal = (SELECT max(mac) FROM cache_audit)";
+    for (change, key) in [
+        ("UPDATE cache_audit_spools SET shipped = 1000000".to_owned(), "6"),
+        (format!("UPDATE cache_audit_spools SET {copied}"), "7"),
+        ("UPDATE cache_audit_spools SET seal = ''".to_owned(), "8"),
+        ("DELETE FROM cache_audit_spools".to_owned(), "9"),
+    ] {
+        run(&world.pool, &change).await;
+        world.done("acme", key).await;
+        world.shipped().await;
+        only(&world.trail().verify(&[]).await.unwrap(), "", &altered);
+    }
+    assert_eq!(world.keys_of("acme").await, ["1", "2", "3", "4", "5", "6", "7", "8", "9"], "each once");
+    let told = world.of("").await.into_iter().filter(|one| one.record.operation == "altered").count();
+    assert_eq!(told, 4, "each is on record");
+}
+
+async fn a_spool_of_a_version_that_did_not_seal_is_shipped_once(database: TestDatabase) {
+    let folder = killed(&database).await;
+    let pool = database.open().await;
+    database::migrate_down(&pool, Some(1)).await.unwrap();
+    database::migrate_up(&pool).await.unwrap();
+    pool.close().await.unwrap();
+    let (world, report) = restarted(database, folder).await;
+    assert_eq!(world.keys_of("acme").await, ["1", "2", "left", "open", "next"], "each once");
+    assert!(report.faults.is_empty(), "{:?}", report.faults);
 }

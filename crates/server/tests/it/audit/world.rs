@@ -69,6 +69,19 @@ impl World {
     }
 }
 
+/// Copies the spools of a node, as it leaves them when it is killed: nobody holds the locks of the copies.
+pub(super) fn copy_spools(from: &Path, to: &Path) {
+    for spool in std::fs::read_dir(from).unwrap() {
+        let spool = spool.unwrap().path();
+        let copy = to.join(spool.file_name().unwrap());
+        std::fs::create_dir(&copy).unwrap();
+        for file in std::fs::read_dir(spool).unwrap() {
+            let file = file.unwrap().path();
+            std::fs::copy(&file, copy.join(file.file_name().unwrap())).unwrap();
+        }
+    }
+}
+
 pub(super) fn done<'a>(tenant: &'a str, key: &'a str) -> Entry<'a> {
     Entry { principal: "ada", key, entity: "flow", ..Entry::new(tenant, Operation::INVALIDATE, Outcome::Done) }
 }
