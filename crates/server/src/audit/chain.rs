@@ -138,7 +138,7 @@ pub enum Fault {
         found: u64,
     },
     /// A record is not what was written, or not where.
-    #[error("record {number} was altered, or is not the one that followed record {}", number - 1)]
+    #[error("record {number} was altered, or is not the one that followed record {}", number.saturating_sub(1))]
     Altered {
         /// Its number.
         number: u64,

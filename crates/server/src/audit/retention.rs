@@ -86,7 +86,8 @@ impl AuditTrail {
     async fn has_older(&self, head: &Head, before_ms: u64) -> Result<bool, DbErr> {
         let sql = "SELECT at_ms FROM cache_audit WHERE tenant = $1 ORDER BY number LIMIT 1";
         let first = self.pool.query_one_raw(statement(&self.pool, sql, [head.tenant.as_str().into()])).await?;
-        first.map_or(Ok(false), |row| Ok(row.try_get::<i64>("", "at_ms")? < signed(before_ms)))
+        // Of another type it was altered, and stays.
+        Ok(first.is_some_and(|row| row.try_get::<i64>("", "at_ms").is_ok_and(|at_ms| at_ms < signed(before_ms))))
     }
 
     /// Takes a tenant's records out up to the first that is not older than `before_ms`.
@@ -116,8 +117,9 @@ impl AuditTrail {
             let values = [tenant.into(), signed(through).into()];
             let mut found = Ok(());
             for row in transaction.query_all_raw(statement(&transaction, sql, values)).await? {
-                let row = read_row(&row)?;
-                found = found.and_then(|()| walk.step(&self.keys, &row.link(), &row.mac));
+                let altered = || Fault::Altered { number: walk.place().0 + 1 };
+                let row = read_row(&row).map_err(|_| altered());
+                found = found.and(row).and_then(|row| walk.step(&self.keys, &row.link(), &row.mac));
             }
             let (reached, mac) = walk.place();
             if let Err(fault) = found.and(if reached == through {

@@ -304,7 +304,7 @@ pub(super) async fn mark(db: &impl ConnectionTrait, keys: &AuditKeys, spool: &st
 
 /// A spool's name, and how far it is shipped. What is of another type than we write was altered.
 pub(super) fn read_mark(row: &QueryResult, keys: &AuditKeys) -> (String, Mark) {
-    let spool: String = row.try_get("", "spool").unwrap_or_default();
+    let spool = read_name(row, "spool");
     let shipped = row.try_get::<i64>("", "shipped").ok().and_then(|shipped| u64::try_from(shipped).ok());
     let seal = row.try_get::<String>("", "seal").ok();
     let mark = match (shipped, seal) {
@@ -339,7 +339,7 @@ pub(super) async fn recorded(
     let mut found = HashSet::new();
     for row in db.query_all_raw(statement(db, sql, values)).await? {
         let prior = row.try_get::<Option<String>>("", "prior_mac")?.and_then(|hex| Hash::from_hex(&hex).ok());
-        let row = read_row(&row)?;
+        let Ok(row) = read_row(&row) else { continue };
         let (tenant, before_number) = (row.record.tenant.as_str(), row.number.saturating_sub(1));
         let of_first = (before_number == 0).then_some(GENESIS);
         let mut possible = prior.into_iter().chain(of_first).chain([keys.broken(tenant, before_number)]);
@@ -392,21 +392,30 @@ pub(super) async fn lock_head(
     let lock = if transaction.get_database_backend() == DbBackend::Postgres { " FOR UPDATE" } else { "" };
     let sql = format!("SELECT * FROM cache_audit_heads WHERE tenant = $1{lock}");
     let row = transaction.query_one_raw(statement(transaction, sql, [tenant.into()])).await?;
-    row.map(|row| read_head(&row, keys)).transpose()
+    Ok(row.map(|row| read_head(&row, keys)))
 }
 
-/// A head, and whether its seal is right.
-pub(super) fn read_head(row: &QueryResult, keys: &AuditKeys) -> Result<(Head, bool), DbErr> {
-    let number = |name| Ok::<_, DbErr>(unsigned(row.try_get::<i64>("", name)?));
-    let head = Head {
-        tenant: row.try_get("", "tenant")?,
-        number: number("number")?,
-        mac: read_mac(row, "mac")?,
-        pruned: number("pruned")?,
-        pruned_mac: read_mac(row, "pruned_mac")?,
+/// A head, and whether its seal is right. What is of another type than we write it has none.
+pub(super) fn read_head(row: &QueryResult, keys: &AuditKeys) -> (Head, bool) {
+    let read = || {
+        let number = |name| Ok::<_, DbErr>(unsigned(row.try_get::<i64>("", name)?));
+        let head = Head {
+            tenant: row.try_get("", "tenant")?,
+            number: number("number")?,
+            mac: read_mac(row, "mac")?,
+            pruned: number("pruned")?,
+            pruned_mac: read_mac(row, "pruned_mac")?,
+        };
+        let is_sealed = read_mac(row, "seal")? == keys.seal(&head);
+        Ok::<_, DbErr>((head, is_sealed))
     };
-    let is_sealed = read_mac(row, "seal")? == keys.seal(&head);
-    Ok((head, is_sealed))
+    read().unwrap_or_else(|_| (Head::empty(&read_name(row, "tenant")), false))
+}
+
+/// A name, also of bytes that were put in its place (SQLite keeps any type in any column).
+pub(super) fn read_name(row: &QueryResult, name: &str) -> String {
+    let bytes = || String::from_utf8_lossy(&row.try_get::<Vec<u8>>("", name).unwrap_or_default()).into_owned();
+    row.try_get("", name).unwrap_or_else(|_| bytes())
 }
 
 pub(super) async fn save_head(transaction: &DatabaseTransaction, keys: &AuditKeys, head: &Head) -> Result<(), DbErr> {
@@ -451,7 +460,9 @@ fn values_of_head(keys: &AuditKeys, head: &Head) -> [Value; 6] {
 }
 
 async fn last_number(db: &impl ConnectionTrait, tenant: &str) -> Result<u64, DbErr> {
-    let sql = "SELECT number FROM cache_audit WHERE tenant = $1 ORDER BY number DESC LIMIT 1";
+    // On SQLite, what is no number may stand beyond them.
+    let sql = "SELECT CAST(number AS BIGINT) AS number FROM cache_audit WHERE tenant = $1 \
+               AND number <= 9223372036854775807 ORDER BY number DESC LIMIT 1";
     let row = db.query_one_raw(statement(db, sql, [tenant.into()])).await?;
     row.map_or(Ok(0), |row| Ok(unsigned(row.try_get::<i64>("", "number")?)))
 }
@@ -511,7 +522,8 @@ async fn insert(transaction: &DatabaseTransaction, rows: Vec<[Value; COLUMN_COUN
     Ok(())
 }
 
-/// A row as it was read. What is no number, MAC or hash of ours any more is read as one that verifies nowhere.
+/// A row as it was read. What is no number, MAC or hash of ours any more is read as one that verifies nowhere; of another type
+/// than we write it, it is an error.
 pub(super) fn read_row(row: &QueryResult) -> Result<Row, DbErr> {
     let text = |name| row.try_get::<String>("", name);
     let number = unsigned(row.try_get::<i64>("", "number")?);

@@ -12,7 +12,7 @@ use super::{
     chain::{Fault, Head, Walk},
     record::Operation,
     ship::SPOOL,
-    table::{COLUMNS, Mark, OWN, read_head, read_mark, read_row, signed, statement},
+    table::{COLUMNS, Mark, OWN, read_head, read_mark, read_name, read_row, signed, statement},
 };
 
 /// Rows that are read at once.
@@ -73,7 +73,7 @@ impl AuditTrail {
     pub async fn heads(&self) -> Result<Vec<Head>, DbErr> {
         let sql = "SELECT * FROM cache_audit_heads ORDER BY tenant";
         let rows = self.pool.query_all_raw(statement(&self.pool, sql, [])).await?;
-        rows.iter().map(|row| Ok(read_head(row, &self.keys)?.0)).collect()
+        Ok(rows.iter().map(|row| read_head(row, &self.keys).0).collect())
     }
 
     /// Verifies every chain, as the database is at one moment, and that what was noted of heads is in them.
@@ -92,12 +92,12 @@ impl AuditTrail {
         let mut heads: BTreeMap<String, Option<(Head, bool)>> = BTreeMap::new();
         let rows = transaction.query_all_raw(statement(transaction, "SELECT * FROM cache_audit_heads", [])).await?;
         for row in &rows {
-            let (head, is_sealed) = read_head(row, &self.keys)?;
+            let (head, is_sealed) = read_head(row, &self.keys);
             heads.insert(head.tenant.clone(), Some((head, is_sealed)));
         }
         let rows = transaction.query_all_raw(statement(transaction, "SELECT DISTINCT tenant FROM cache_audit", []));
         for row in rows.await? {
-            heads.entry(row.try_get("", "tenant")?).or_insert(None);
+            heads.entry(read_name(&row, "tenant")).or_insert(None);
         }
         let noted: BTreeSet<&str> = expected.iter().map(|one| one.tenant.as_str()).collect();
         for tenant in noted {
@@ -157,10 +157,17 @@ impl AuditTrail {
             );
             let values = [tenant.into(), from.into(), signed(ROWS_MAX).into()];
             let rows = transaction.query_all_raw(statement(transaction, sql, values)).await?;
+            // What has no number comes behind all that have one, and is looked at with the last of them.
+            let numbers = rows.iter().rev().find_map(|row| row.try_get::<i64>("", "number").ok());
+            next = numbers.and_then(|last| last.checked_add(1));
             for row in &rows {
-                next = row.try_get::<i64>("", "number")?.checked_add(1);
-                let row = read_row(row)?;
                 report.records += 1;
+                let Ok(row) = read_row(row) else {
+                    let number = row.try_get::<i64>("", "number").ok().and_then(|number| u64::try_from(number).ok());
+                    let number = number.unwrap_or_else(|| walk.place().0 + 1);
+                    fault = fault.or(Some(Fault::Altered { number }));
+                    continue;
+                };
                 if fault.is_none() {
                     fault = walk.step(&self.keys, &row.link(), &row.mac).err();
                 }

@@ -288,3 +288,52 @@ async fn a_spool_of_a_version_that_did_not_seal_is_shipped_once(database: TestDa
     assert_eq!(world.keys_of("acme").await, ["1", "2", "left", "open", "next"], "each once");
     assert!(report.faults.is_empty(), "{:?}", report.faults);
 }
+
+/// SQLite keeps any type in any column.
+#[tokio::test]
+async fn a_column_that_is_altered_to_another_type_is_found() {
+    let world = written(TestDatabase::sqlite()).await;
+    let columns = [
+        "at_ms",
+        "principal",
+        "agent",
+        "operation",
+        "outcome",
+        "entity",
+        "key",
+        "subject",
+        "status",
+        "trace_id",
+        "position",
+        "detail",
+        "times",
+        "spool",
+        "spool_number",
+        "mac",
+    ];
+    for column in columns {
+        let sql =
+            format!("UPDATE cache_audit SET {column} = CAST({column} AS BLOB) WHERE tenant = 'acme' AND number = 3");
+        only(&found_after(&world, &sql).await, "acme", &Fault::Altered { number: 3 });
+    }
+    for (number, fault) in [(3, Fault::Missing { expected: 3, found: 4 }), (5, Fault::Altered { number: 5 })] {
+        let sql = format!("UPDATE cache_audit SET number = x'00' WHERE tenant = 'acme' AND number = {number}");
+        only(&found_after(&world, &sql).await, "acme", &fault);
+    }
+    let renamed = "UPDATE cache_audit SET tenant = CAST(tenant AS BLOB) WHERE tenant = 'acme' AND number = 3";
+    only(&found_after(&world, renamed).await, "acme", &Fault::Missing { expected: 3, found: 4 });
+    for column in ["number", "mac", "pruned", "pruned_mac", "seal"] {
+        let sql = format!("UPDATE cache_audit_heads SET {column} = CAST({column} AS BLOB) WHERE tenant = 'acme'");
+        only(&found_after(&world, &sql).await, "acme", &Fault::HeadAltered);
+    }
+    let spool = spool_of(&world.pool).await;
+    run(&world.pool, "UPDATE cache_audit_spools SET shipped = CAST(shipped AS BLOB)").await;
+    only(&world.trail().verify(&[]).await.unwrap(), "", &Fault::SpoolAltered { spool });
+    // The trail goes on after it, and what was altered is not taken out.
+    run(&world.pool, "UPDATE cache_audit SET number = x'00' WHERE tenant = 'acme' AND number = 5").await;
+    run(&world.pool, "UPDATE cache_audit_heads SET mac = x'00' WHERE tenant = 'acme'").await;
+    world.done("acme", "later").await;
+    world.shipped().await;
+    let root = Actor::new("root");
+    assert_eq!(world.audit.prune(u64::MAX, &root).await.unwrap(), 5, "those of globex");
+}
