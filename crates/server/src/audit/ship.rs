@@ -206,7 +206,7 @@ impl Shipper {
     /// Ships what former runs have left, then what this one spools, until everybody has let go of the trail.
     pub(super) async fn run(mut self, shared: std::sync::Weak<Shared>, directory: std::path::PathBuf) {
         if let Err(error) = self.leftovers(&directory).await {
-            tracing::error!(%error, "what a former run has left of the audit trail cannot be read; it stays");
+            tracing::error!(%error, "what former runs have left of the audit trail cannot be looked for; it stays");
         }
         let Some(mut passage) = shared.upgrade().map(|it| Passage::new(it.spool.name(), it.spool.folder())) else {
             return;
@@ -329,7 +329,14 @@ impl Shipper {
         let directory = directory.to_owned();
         let found = tokio::task::spawn_blocking(move || Leftover::all_in(&directory));
         for leftover in found.await.map_err(std::io::Error::other)?? {
-            self.leftover(leftover).await?;
+            let spool = leftover.name.clone();
+            if let Err(error) = self.leftover(leftover).await {
+                tracing::error!(
+                    spool,
+                    %error,
+                    "what a former run has left of the audit trail cannot be read; it is set aside until a next start can"
+                );
+            }
         }
         Ok(())
     }

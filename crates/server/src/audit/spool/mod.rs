@@ -236,7 +236,7 @@ pub(super) struct Leftover {
 }
 
 impl Leftover {
-    /// Those whose runs are over. Blocks.
+    /// Those whose runs are over, in the order of their names. One that cannot be looked at is told and left. Blocks.
     pub(super) fn all_in(directory: &Path) -> io::Result<Vec<Self>> {
         let mut found = Vec::new();
         for entry in fs::read_dir(directory)? {
@@ -246,20 +246,31 @@ impl Leftover {
             if !is_spool {
                 continue;
             }
-            let folder = entry.path();
-            let lock = match File::open(folder.join(LOCK)) {
-                Ok(lock) => lock,
-                // Its process ends it at this moment.
-                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-                Err(error) => return Err(error),
-            };
-            match lock.try_lock() {
-                Ok(()) => found.push(Self { name, folder, _lock: lock }),
-                Err(TryLockError::WouldBlock) => {}
-                Err(TryLockError::Error(error)) => return Err(error),
+            match Self::of(&name, entry.path()) {
+                Ok(leftover) => found.extend(leftover),
+                Err(error) => tracing::error!(
+                    spool = name,
+                    %error,
+                    "what a former run has left of the audit trail cannot be looked at; it stays until a next start can"
+                ),
             }
         }
+        found.sort_unstable_by(|one, other| one.name.cmp(&other.name));
         Ok(found)
+    }
+
+    /// None if its run lives, or ends it at this moment.
+    fn of(name: &str, folder: PathBuf) -> io::Result<Option<Self>> {
+        let lock = match File::open(folder.join(LOCK)) {
+            Ok(lock) => lock,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        match lock.try_lock() {
+            Ok(()) => Ok(Some(Self { name: name.to_owned(), folder, _lock: lock })),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(error),
+        }
     }
 
     /// Bytes of its segments.

@@ -21,6 +21,7 @@ on_both_databases!(
     levels_decide_what_is_recorded_and_can_be_changed,
     intents_are_recorded_with_their_ends,
     what_a_run_leaves_is_shipped_by_the_next_once,
+    a_spool_that_cannot_be_read_holds_up_no_other,
     equal_reads_are_counted_and_none_is_lost,
     pages_follow_each_other_and_filters_hold,
     exports_hold_everything,
@@ -136,6 +137,27 @@ async fn what_a_run_leaves_is_shipped_by_the_next_once(database: TestDatabase) {
     let open = world.of("acme").await.into_iter().find(|one| one.record.key == "open").unwrap();
     assert_eq!(open.record.outcome, "unknown");
     assert!(world.trail().verify(&[]).await.unwrap().faults.is_empty());
+}
+
+async fn a_spool_that_cannot_be_read_holds_up_no_other(database: TestDatabase) {
+    let world = World::new(database).await;
+    world.pool.clone().close().await.unwrap();
+    world.done("acme", "left").await;
+    let after = Folder::new();
+    copy_spools(world.folder.path(), after.path());
+    // Before and behind it: one has a folder in the place of a segment, the other a lock that cannot be opened.
+    let (unreadable, unlockable) = (after.path().join("0".repeat(16)), after.path().join("f".repeat(16)));
+    std::fs::create_dir_all(unreadable.join("00000001.audit")).unwrap();
+    std::fs::write(unreadable.join("lock"), []).unwrap();
+    std::fs::create_dir(&unlockable).unwrap();
+    std::os::unix::fs::symlink("lock", unlockable.join("lock")).unwrap();
+    let pool = world.database.open().await;
+    let next = start(after.path(), &pool, Level::All);
+    next.record(Class::Mutation, &done("acme", "next")).await.unwrap();
+    assert!(next.flush(LIMIT).await);
+    let world = World { audit: next, pool, ..world };
+    assert_eq!(world.keys_of("acme").await, ["left", "next"]);
+    assert!(unreadable.exists() && unlockable.exists(), "they are kept");
 }
 
 async fn equal_reads_are_counted_and_none_is_lost(database: TestDatabase) {
