@@ -104,7 +104,9 @@ impl Audit {
     /// that it takes to make a folder.
     pub fn start(settings: &AuditSettings, trail: AuditTrail, metrics: AuditMetrics) -> io::Result<Self> {
         let spool = Spool::begin(&settings.directory, settings.spool_bytes_max, settings.syncs)?;
-        let shipper = Shipper::new(trail.pool.clone(), trail.keys.clone(), metrics.clone());
+        // What was shipped is deleted here: it has to be as safe there.
+        let pool = if settings.syncs { table::synced(&trail.pool) } else { trail.pool.clone() };
+        let shipper = Shipper::new(pool, trail.keys.clone(), metrics.clone());
         let shared = Arc::new(Shared {
             spool,
             level: AtomicU8::new(settings.level as u8),
@@ -150,7 +152,7 @@ impl Audit {
         let number = self.put(Class::Mutation, &entry, false)?;
         self.0.spool.write_through(number)?;
         self.0.level.store(level as u8, Relaxed);
-        self.sync().await
+        self.0.sync(number).await
     }
 
     /// Whether something of this class is recorded.
@@ -170,7 +172,7 @@ impl Audit {
         }
         let number = self.put(class, entry, false)?;
         self.0.spool.write_through(number)?;
-        if class == Class::Mutation { self.sync().await } else { Ok(()) }
+        if class == Class::Mutation { self.0.sync(number).await } else { Ok(()) }
     }
 
     /// Notes what is about to be done. Do it only if this succeeds, and say then how it [ended](Intents::end): an intent
@@ -190,7 +192,7 @@ impl Audit {
             intents.end(Outcome::Failed, 0, "");
             return Err(refused);
         }
-        self.sync().await?;
+        self.0.sync(last).await?;
         Ok(intents)
     }
 
@@ -245,16 +247,15 @@ impl Audit {
         }
         taken
     }
-
-    async fn sync(&self) -> Result<(), AuditRefused> {
-        self.0.sync().await
-    }
 }
 
 impl Shared {
-    async fn sync(&self) -> Result<(), AuditRefused> {
-        let Some(file) = self.spool.to_sync() else { return Ok(()) };
-        let synced = tokio::task::spawn_blocking(move || file.sync_data()).await;
+    async fn sync(self: &Arc<Self>, number: u64) -> Result<(), AuditRefused> {
+        if !self.spool.syncs() {
+            return Ok(());
+        }
+        let this = self.clone();
+        let synced = tokio::task::spawn_blocking(move || this.spool.sync_through(number)).await;
         Ok(synced.unwrap_or_else(|error| Err(io::Error::other(error)))?)
     }
 
@@ -299,24 +300,29 @@ impl Intents {
     /// As [`end`](Self::end), and on disk where that is wanted.
     pub async fn end_synced(mut self, outcome: Outcome, status: u16, position: &str) {
         let shared = self.shared.clone();
-        self.write(outcome, status, position);
+        let last = self.write(outcome, status, position);
         if let Some(shared) = shared
-            && let Err(error) = shared.sync().await
+            && let Err(error) = shared.sync(last).await
         {
             tracing::error!(%error, "how something ended is in the audit trail's spool, and may not outlive the machine");
         }
     }
 
-    fn write(&mut self, outcome: Outcome, status: u16, position: &str) {
-        let Some(shared) = self.shared.take() else { return };
-        let mut written = Ok(());
+    /// Returns the number of the last end.
+    fn write(&mut self, outcome: Outcome, status: u16, position: &str) -> u64 {
+        let Some(shared) = self.shared.take() else { return 0 };
+        let (mut written, mut last) = (Ok(()), 0);
         for intent in std::mem::take(&mut self.numbers) {
             let end = shared.spool.put_end(intent, outcome, status, position);
-            written = written.and(end.and_then(|number| Ok(shared.spool.write_through(number)?)));
+            written = written.and(end.and_then(|number| {
+                last = number;
+                Ok(shared.spool.write_through(number)?)
+            }));
         }
         if let Err(error) = written {
             tracing::error!(%error, "how something ended could not be written to the audit trail");
         }
+        last
     }
 }
 

@@ -4,8 +4,9 @@
 //! run has left is shipped by whoever finds its folder unlocked.
 //!
 //! # Invariants
-//! - What was [written](Spool::write_through) is in the kernel: it outlives the process. (Not the machine, unless syncing
-//!   is set.)
+//! - What was [written](Spool::write_through) is in the kernel: it outlives the process.
+//! - What was [synced](Spool::sync_through) is on disk, and so is the name of its file: it outlives the machine. After a sync
+//!   that failed nobody knows what of the file arrived, and asking again would not tell: none of it ever counts as synced.
 //! - Numbers rise within a spool. A frame may stand twice after a failed write; its number tells.
 //! - The spool is bounded. Reads leave a quarter of it to what must be recorded.
 
@@ -75,6 +76,8 @@ pub(super) struct Spool {
     bytes_max: u64,
     syncs: bool,
     writer: Mutex<Writer>,
+    /// Held by who syncs, before the writer: who waits for it finds it done.
+    syncing: Mutex<()>,
     /// The last number that is in the kernel.
     written: AtomicU64,
     /// Bytes that are not shipped.
@@ -91,6 +94,10 @@ struct Writer {
     buffer: Vec<u8>,
     /// The last number given.
     last: u64,
+    /// The last number that is on disk with all before it, but for those that are lost.
+    synced: u64,
+    /// The last number of which it is not known, and never will be.
+    lost: u64,
 }
 
 impl Spool {
@@ -105,8 +112,13 @@ impl Spool {
         let lock = private(OpenOptions::new().create(true).write(true)).open(draft.join(LOCK))?;
         lock.lock()?;
         fs::rename(&draft, &folder)?;
-        let (writer, written, bytes) = (Mutex::default(), AtomicU64::new(0), AtomicU64::new(0));
-        Ok(Self { name, folder, bytes_max, syncs, writer, written, bytes, _lock: lock })
+        if syncs {
+            directory.parent().filter(|parent| !parent.as_os_str().is_empty()).map_or(Ok(()), sync_folder)?;
+            sync_folder(directory)?;
+        }
+        let (writer, syncing) = (Mutex::default(), Mutex::default());
+        let (written, bytes) = (AtomicU64::new(0), AtomicU64::new(0));
+        Ok(Self { name, folder, bytes_max, syncs, writer, syncing, written, bytes, _lock: lock })
     }
 
     /// What it is called.
@@ -179,28 +191,76 @@ impl Spool {
             let file = Arc::new(private(OpenOptions::new().create_new(true).append(true)).open(path)?);
             writer.segment += 1;
             writer.segment_bytes = 0;
+            if self.syncs {
+                sync_folder(&self.folder)?;
+            }
             writer.file = Some(file.clone());
             file
         };
         if let Err(error) = (&*file).write_all(&writer.buffer) {
-            writer.file = None;
+            self.leave(writer);
             return Err(error);
         }
         writer.segment_bytes += writer.buffer.len() as u64;
         writer.buffer.clear();
         self.written.store(writer.last, std::sync::atomic::Ordering::Release);
         if writer.segment_bytes >= SEGMENT_BYTES_MAX.min(self.bytes_max / 8) {
-            if self.syncs {
-                file.sync_data()?;
-            }
-            writer.file = None;
+            self.leave(writer);
         }
         Ok(())
     }
 
-    /// The file to be synced for what was written to be on disk, if that is wanted.
-    pub(super) fn to_sync(&self) -> Option<Arc<File>> {
-        if self.syncs { self.writer.lock().file.clone() } else { None }
+    /// Lets go of the segment. What was written to it goes to disk now: later nobody would come by it.
+    fn leave(&self, writer: &mut Writer) {
+        if let Some(file) = writer.file.take().filter(|_| self.syncs)
+            && let Err(error) = file.sync_data()
+        {
+            self.lose(writer, &error);
+        }
+    }
+
+    /// A sync failed: what was written until now may be on disk or not.
+    fn lose(&self, writer: &mut Writer, error: &io::Error) {
+        tracing::error!(%error, "the audit trail's spool cannot be synced; what was written to it may not outlive the machine");
+        writer.lost = self.written.load(Relaxed);
+        writer.file = None;
+    }
+
+    /// Whether what changes something is to be synced.
+    pub(super) fn syncs(&self) -> bool {
+        self.syncs
+    }
+
+    /// Sees to it that a record that is written is on disk, if that is wanted. Who comes first syncs for all that were
+    /// written by then. Blocks.
+    pub(super) fn sync_through(&self, number: u64) -> io::Result<()> {
+        if !self.syncs {
+            return Ok(());
+        }
+        let told = |writer: &Writer| {
+            let lost = || io::Error::other("a sync of what was written before has failed");
+            if number <= writer.lost { Some(Err(lost())) } else { (number <= writer.synced).then_some(Ok(())) }
+        };
+        let _syncing = self.syncing.lock();
+        let (file, through) = {
+            let writer = self.writer.lock();
+            if let Some(told) = told(&writer) {
+                return told;
+            }
+            (writer.file.clone(), self.written.load(Relaxed))
+        };
+        // Not under the writer's lock: reads are written meanwhile. Segments before this one were synced when they were left.
+        let synced = file.map_or(Ok(()), |file| file.sync_data());
+        let mut writer = self.writer.lock();
+        match synced {
+            Ok(()) => writer.synced = through,
+            Err(error) => {
+                self.lose(&mut writer, &error);
+                return Err(error);
+            }
+        }
+        // The segment may have been left meanwhile, and that have failed.
+        told(&writer).unwrap_or_else(|| Err(io::Error::other("it is not written yet")))
     }
 
     /// Writes what waits, and tells how far the segments go: the last one, its bytes, and the last number.
@@ -287,6 +347,15 @@ impl Leftover {
     pub(super) fn remove(self) -> io::Result<()> {
         fs::remove_dir_all(&self.folder)
     }
+}
+
+/// Puts the names of a folder's files on disk: else a file that was synced may be found under none.
+fn sync_folder(folder: &Path) -> io::Result<()> {
+    #[cfg(unix)]
+    File::open(folder)?.sync_all()?;
+    #[cfg(not(unix))]
+    let _ = folder;
+    Ok(())
 }
 
 fn path_of(folder: &Path, segment: u64) -> PathBuf {
@@ -449,5 +518,42 @@ mod tests {
         spool.write_through(number).unwrap();
         let read = SpoolReader::new(spool.folder()).read(None).unwrap();
         assert_eq!(keys(&read), numbered(&["a"]));
+    }
+
+    /// A segment that takes what is written to it, for as long as the other end is there, and cannot be synced.
+    #[cfg(unix)]
+    fn put_unsyncable(spool: &Spool) -> io::PipeReader {
+        let (reader, writer) = io::pipe().unwrap();
+        spool.writer.lock().file = Some(Arc::new(File::from(std::os::fd::OwnedFd::from(writer))));
+        reader
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_may_not_be_on_disk_is_never_said_to_be() {
+        let dir = Folder::new();
+        let spool = Spool::begin(dir.path(), 1 << 20, true).unwrap();
+        let write = |key: &str| {
+            let number = spool.put(&entry(key), false, Room::Writes).unwrap();
+            spool.write_through(number).map(|()| number).map_err(|_| number)
+        };
+        let reader = put_unsyncable(&spool);
+        let first = write("a").unwrap();
+        assert!(spool.sync_through(first).is_err());
+        assert!(spool.sync_through(first).is_err(), "nor when it is asked again");
+        let second = write("b").unwrap();
+        spool.sync_through(second).unwrap();
+        drop(reader);
+        // Another's write fails, between the write and the sync of one.
+        let reader = put_unsyncable(&spool);
+        let third = write("c").unwrap();
+        drop(reader);
+        let fourth = write("d").unwrap_err();
+        assert!(spool.sync_through(third).is_err());
+        spool.write_through(fourth).unwrap();
+        spool.sync_through(fourth).unwrap();
+        assert!(spool.sync_through(third).is_err() && spool.sync_through(first).is_err(), "for good");
+        let read = SpoolReader::new(spool.folder()).read(None).unwrap();
+        assert_eq!(keys(&read), [(second, "b".to_owned())], "the rest is in other segments");
     }
 }

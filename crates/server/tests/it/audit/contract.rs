@@ -8,7 +8,10 @@ use std::sync::{
 use futures_util::TryStreamExt as _;
 use unstale::testing::Folder;
 use unstale_server::{
-    audit::{Actor, Class, Entry, Expected, ExportFormat, Filter, Level, Operation, Outcome, export},
+    audit::{
+        Actor, Audit, AuditMetrics, AuditSettings, AuditTrail, Class, Entry, Expected, ExportFormat, Filter, Level,
+        Operation, Outcome, export,
+    },
     database, on_both_databases,
     testing::database::TestDatabase,
 };
@@ -22,6 +25,7 @@ on_both_databases!(
     intents_are_recorded_with_their_ends,
     what_a_run_leaves_is_shipped_by_the_next_once,
     a_spool_that_cannot_be_read_holds_up_no_other,
+    what_is_synced_is_recorded_as_all_else,
     equal_reads_are_counted_and_none_is_lost,
     pages_follow_each_other_and_filters_hold,
     exports_hold_everything,
@@ -160,6 +164,20 @@ async fn a_spool_that_cannot_be_read_holds_up_no_other(database: TestDatabase) {
     assert!(unreadable.exists() && unlockable.exists(), "they are kept");
 }
 
+async fn what_is_synced_is_recorded_as_all_else(database: TestDatabase) {
+    let pool = database.migrated().await;
+    let folder = Folder::new();
+    let settings = AuditSettings { syncs: true, ..AuditSettings::new(&folder.path().join("data/audit")) };
+    let audit = Audit::start(&settings, AuditTrail::new(pool.clone(), keys()), AuditMetrics::default()).unwrap();
+    audit.record(Class::Mutation, &done("acme", "a")).await.unwrap();
+    let intents = audit.begin(Class::Mutation, &[done("acme", "b"), done("acme", "c")]).await.unwrap();
+    intents.end_synced(Outcome::Done, 200, "").await;
+    assert!(audit.flush(LIMIT).await);
+    let world = World { audit, pool, folder, database };
+    assert_eq!(world.keys_of("acme").await, ["a", "b", "c"]);
+    assert!(world.trail().verify(&[]).await.unwrap().faults.is_empty());
+}
+
 async fn equal_reads_are_counted_and_none_is_lost(database: TestDatabase) {
     const READS: u32 = 20_000;
     let world = World::new(database).await;
@@ -281,7 +299,7 @@ async fn nodes_extend_one_chain(database: TestDatabase) {
     let other = Folder::new();
     let pool = world.database.open().await;
     let beside = start(other.path(), &pool, Level::All);
-    let write = async |audit: &unstale_server::audit::Audit, name: &str| {
+    let write = async |audit: &Audit, name: &str| {
         for number in 0..EACH {
             for tenant in ["acme", "globex", "initech"] {
                 audit.record(Class::Mutation, &done(tenant, &format!("{name}:{number}"))).await.unwrap();
