@@ -7,6 +7,7 @@
 //!
 //! # Invariants
 //! - A row is marked only after the log holds it.
+//! - PostgreSQL: who has taken rows and is not heard of any more loses them, whatever became of its host.
 //! - Nothing is published while the cache itself waits for its store: it would only keep the same once more.
 //! - `SQLite`: before rows of triggers are read, a new turn begins. A trigger leaves out what was said in its turn
 //!   already; so it never leaves out what a relay may have published a moment before.
@@ -14,6 +15,7 @@
 use std::{fmt, time::Duration};
 
 use sea_orm::{DatabaseConnection, DbErr, TransactionTrait as _};
+use tokio::time::Instant;
 use unstale::{Cache, InvalidateError, Invalidation, PositionSet};
 
 use super::{
@@ -130,19 +132,20 @@ impl Relay {
             return Err(RelayError::StoreAway);
         }
         let transaction = pool.begin_with_options(dialect.options()).await?;
+        rows::hold_for(&transaction, dialect, settings.held_max).await?;
         rows::new_turn(&transaction, dialect).await?;
         let due = rows::due_rows(&transaction, dialect, grace_ms, settings.batch_rows).await?;
         steps::reached(Step::Taken);
         let done = if dialect == Dialect::Sqlite {
             // Its one write lock is not held while the log is waited for.
             transaction.commit().await?;
-            let (marks, failed) = self.publish(&due).await;
+            let (marks, failed) = self.publish(&due, None).await;
             steps::reached(Step::Relayed);
             rows::mark(pool, dialect, &marks).await?;
             steps::reached(Step::RelayMarked);
             (marks.len(), failed)
         } else {
-            let (marks, failed) = self.publish(&due).await;
+            let (marks, failed) = self.publish(&due, Some(Instant::now() + settings.held_max / 2)).await;
             steps::reached(Step::Relayed);
             rows::mark(&transaction, dialect, &marks).await?;
             steps::reached(Step::RelayMarked);
@@ -153,11 +156,14 @@ impl Relay {
         if done.1 { Err(RelayError::StoreAway) } else { Ok(done.0 as u64) }
     }
 
-    /// Says rows to the log, in their order, until it does not take one. Returns what it holds of them, and whether it
+    /// Says rows to the log, in their order, until it does not take one, or until it is too late for another. Returns what it holds of them, and whether it
     /// failed.
-    async fn publish(&self, due: &[Row]) -> (Vec<(i64, Option<String>)>, bool) {
+    async fn publish(&self, due: &[Row], until: Option<Instant>) -> (Vec<(i64, Option<String>)>, bool) {
         let mut marks = Vec::with_capacity(due.len());
         for together in together(due) {
+            if !marks.is_empty() && until.is_some_and(|until| Instant::now() >= until) {
+                break;
+            }
             let mut invalidation = Invalidation::new();
             together.iter().flat_map(|row| rows::tags(&row.tags)).for_each(|tag| invalidation.tag(tag));
             let noted = invalidation.clone().note(together[0].note.clone());
@@ -222,7 +228,7 @@ impl Relay {
                 rows.into_iter().filter(|row| !again::holds(&frontiers, row.position.as_deref())).collect();
             // Browsers were told to ask for all that is on screen when the epoch changed: nothing is said to them.
             let lost: Vec<Row> = lost.into_iter().map(|row| Row { note: Vec::new(), ..row }).collect();
-            let (marks, failed) = self.publish(&lost).await;
+            let (marks, failed) = self.publish(&lost, None).await;
             rows::mark(pool, dialect, &marks).await?;
             count += marks.len() as u64;
             if failed {

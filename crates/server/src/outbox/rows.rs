@@ -4,6 +4,8 @@
 //! of a trigger names the table and the kind of statement, and in `covered_by` what its readers read, too.
 //! Times are the database's own.
 
+use std::time::Duration;
+
 use sea_orm::{
     ConnectionTrait, DatabaseConnection, DbBackend, DbErr, QueryResult, SqliteTransactionMode, Statement,
     TransactionOptions, Value,
@@ -105,6 +107,18 @@ pub struct OutboxStatus {
 
 /// Pending rows are counted up to here.
 pub const PENDING_COUNTED_MAX: u64 = 10_000;
+
+/// PostgreSQL: ends this transaction, and its session, if it is without a statement for so long: its client may be gone
+/// without a word, and the connection's own end may take hours.
+pub(super) async fn hold_for(db: &impl ConnectionTrait, dialect: Dialect, held_max: Duration) -> Result<(), DbErr> {
+    if dialect == Dialect::Postgres {
+        // Zero would be for ever.
+        let held_ms = held_max.as_millis().clamp(1, 86_400_000);
+        let sql = format!("SET LOCAL idle_in_transaction_session_timeout = {held_ms}");
+        db.execute_unprepared(&sql).await?;
+    }
+    Ok(())
+}
 
 /// `SQLite`: begins a new turn, so that rows of triggers that were written before are told from those written after.
 pub(super) async fn new_turn(db: &impl ConnectionTrait, dialect: Dialect) -> Result<(), DbErr> {

@@ -35,6 +35,9 @@ pub struct OutboxSettings {
     pub grace: Duration,
     /// Rows that a relay takes at once.
     pub batch_rows: u32,
+    /// How long a relay on PostgreSQL may hold rows without a word to the database: then that gives them to others, and ends
+    /// the relay's session. It publishes for half of that at most, before it marks what it has done.
+    pub held_max: Duration,
     /// The longest wait of a relay while the cache's store is away.
     pub backoff_max: Duration,
     /// Rows published by writers that wait to be marked so; beyond it the relay finds and publishes them once more.
@@ -53,6 +56,7 @@ impl Default for OutboxSettings {
             poll: None,
             grace: Duration::from_secs(2),
             batch_rows: 256,
+            held_max: Duration::from_secs(60),
             backoff_max: Duration::from_secs(30),
             marks_max: 8192,
             mark_every: Duration::from_millis(100),

@@ -6,11 +6,14 @@ use sea_orm::{ConnectionTrait as _, Database, Statement};
 use unstale::{Cache, Event, MemoryStore, Observer, store::Store as _};
 use unstale_server::{
     on_both_databases,
-    outbox::{Epochs, OutboxSettings},
+    outbox::{Epochs, OutboxSettings, RelayError},
     testing::database::TestDatabase,
 };
 
 use super::world::{SHELF, World, at_once, tag};
+
+/// Long enough for a machine that is busy.
+const LIMIT: Duration = Duration::from_secs(60);
 
 on_both_databases!(
     a_writer_has_its_time,
@@ -86,6 +89,35 @@ async fn relays_share_the_work(database: TestDatabase) {
     assert_eq!(world.pending().await, 0);
     assert_eq!(world.heard.take().len(), 40);
     assert!(published >= 40 && (!is_postgres || published == 40), "{published}");
+}
+
+/// As if its host had vanished: nothing ends its connection.
+#[tokio::test]
+async fn a_relay_that_is_not_heard_of_loses_its_rows_to_another() {
+    let settings = OutboxSettings { held_max: Duration::from_millis(200), ..at_once() };
+    let world = World::with(TestDatabase::postgres().await, settings).await;
+    world.insert(1, SHELF, "a").await;
+    let before = world.store.requests();
+    world.store.set_stalled(true);
+    let stalled = world.relay();
+    let stalled = tokio::spawn(async move { stalled.drain().await });
+    let holds = async {
+        while world.store.requests() == before {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(LIMIT, holds).await.expect("it has taken the rows, and says them to the log");
+    let another = world.outbox.relay(Cache::builder(Arc::new(MemoryStore::default())).build().await.unwrap());
+    let taking_over = async {
+        while another.drain().await.unwrap() == 0 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(LIMIT, taking_over).await.expect("another relay gets them");
+    assert_eq!(world.pending().await, 0);
+    world.store.set_stalled(false);
+    let told = stalled.await.unwrap();
+    assert!(matches!(told, Err(RelayError::Database(_))), "{told:?}");
 }
 
 async fn what_the_store_lost_is_published_again(database: TestDatabase) {
