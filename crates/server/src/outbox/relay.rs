@@ -208,34 +208,34 @@ impl Relay {
     }
 
     /// Publishes recent rows again that the log does not hold any more: if an epoch has changed since it was asked last,
-    /// or if it was never asked. Returns how many those were.
+    /// or if it was never asked; and for some time after that those that were marked meanwhile, as of the epoch before.
+    /// Returns how many those were.
     pub async fn publish_again(&self, epochs: &mut again::Epochs) -> Result<u64, RelayError> {
-        let frontiers = self.cache.frontiers();
-        if epochs.are(&frontiers) {
-            return Ok(0);
-        }
+        let (pool, dialect, settings) = (self.pool(), self.dialect(), &self.outbox.inner.settings);
+        let (frontiers, now) = (self.cache.frontiers(), Instant::now());
+        let Some(look) = epochs.due(&frontiers, now, settings.window) else { return Ok(0) };
         if self.cache.pending_invalidations() > 0 {
             return Err(RelayError::StoreAway);
         }
-        let (pool, dialect, settings) = (self.pool(), self.dialect(), &self.outbox.inner.settings);
-        let window_ms = i64::try_from(settings.window.as_millis()).unwrap_or(i64::MAX);
-        let (mut after, mut count) = (i64::MIN, 0);
+        let back_ms = i64::try_from(look.back.as_millis()).unwrap_or(i64::MAX);
+        let (mut after, mut count, mut unplaced) = (i64::MIN, 0, Vec::new());
         loop {
-            let rows = rows::published_after(pool, dialect, after, window_ms, settings.batch_rows).await?;
+            let rows = rows::published_after(pool, dialect, after, back_ms, settings.batch_rows).await?;
             let Some(last) = rows.last() else { break };
             after = last.id;
-            let lost: Vec<Row> =
-                rows.into_iter().filter(|row| !again::holds(&frontiers, row.position.as_deref())).collect();
+            let lost =
+                rows.into_iter().filter(|row| epochs.has_lost(look, &frontiers, row.id, row.position.as_deref()));
             // Browsers were told to ask for all that is on screen when the epoch changed: nothing is said to them.
-            let lost: Vec<Row> = lost.into_iter().map(|row| Row { note: Vec::new(), ..row }).collect();
+            let lost: Vec<Row> = lost.map(|row| Row { note: Vec::new(), ..row }).collect();
             let (marks, failed) = self.publish(&lost, None).await;
             rows::mark(pool, dialect, &marks).await?;
             count += marks.len() as u64;
+            unplaced.extend(marks.into_iter().filter(|(_, position)| position.is_none()).map(|(id, _)| id));
             if failed {
                 return Err(RelayError::StoreAway);
             }
         }
-        epochs.note(&frontiers);
+        epochs.note(&frontiers, now, unplaced);
         self.outbox.inner.metrics.published("again", count);
         Ok(count)
     }

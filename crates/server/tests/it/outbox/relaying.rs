@@ -20,6 +20,7 @@ on_both_databases!(
     what_is_typed_while_the_relay_publishes_the_same_is_not_lost,
     relays_share_the_work,
     what_the_store_lost_is_published_again,
+    what_is_marked_after_the_store_lost_it_is_published_again,
     old_rows_are_forgotten_and_pending_ones_are_not,
     what_is_typed_is_published_while_the_relay_runs,
     rows_are_counted,
@@ -137,6 +138,22 @@ async fn what_the_store_lost_is_published_again(database: TestDatabase) {
     world.heard.expect(&["acme/item/1", "*/keeper/kim"]);
     assert_eq!(relay.publish_again(&mut epochs).await.unwrap(), 0);
     assert_eq!(relay.publish_again(&mut Epochs::default()).await.unwrap(), 0, "they are marked with their new places");
+}
+
+async fn what_is_marked_after_the_store_lost_it_is_published_again(database: TestDatabase) {
+    let world = World::build(database).await;
+    let (relay, mut epochs) = (world.relay(), Epochs::default());
+    world.write("SELECT 1", &["acme/item/1"]).await;
+    assert_eq!(relay.publish_again(&mut epochs).await.unwrap(), 0, "nothing is lost");
+    let partition = world.store.partitions().of(&super::world::acme());
+    world.store.start_anew(partition).await.unwrap();
+    let _ = tokio::time::timeout(Duration::from_millis(50), world.cache.follow(Duration::from_millis(5))).await;
+    world.heard.take();
+    assert_eq!(relay.publish_again(&mut epochs).await.unwrap(), 0, "nothing is marked");
+    world.outbox.flush().await;
+    assert_eq!(relay.publish_again(&mut epochs).await.unwrap(), 1);
+    world.heard.expect(&["acme/item/1"]);
+    assert_eq!(relay.publish_again(&mut epochs).await.unwrap(), 0, "it is marked with its new place");
 }
 
 async fn old_rows_are_forgotten_and_pending_ones_are_not(database: TestDatabase) {
