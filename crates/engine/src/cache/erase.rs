@@ -26,7 +26,7 @@ use crate::{
     scope::erasure,
     sealing::SubjectKeyError,
     store::{Record, Seal},
-    tag::Tag,
+    tag::{Tag, TagId},
     time::Timestamp,
 };
 
@@ -43,7 +43,8 @@ pub struct Erasure {
     pub subject: Option<String>,
     /// When, by this node's clock.
     pub at: Timestamp,
-    /// Keys that were destroyed, one for each tenant that had entries about the person.
+    /// Keys that were destroyed, one for each tenant that had entries about the person; and those that loads had made anew
+    /// before they heard of it.
     pub keys_destroyed: u64,
     /// Copies that were in this node's memory; none is left.
     pub memory_removed: usize,
@@ -121,16 +122,25 @@ impl Cache {
         let shared = &self.shared;
         let id = subject.id();
         let before = shared.keys_where(move |entry| entry.tags().contains(&id)).await;
-        let destroyed = match &shared.sealing {
-            Some(sealing) => sealing.destroy(subject.id()).await,
-            None => Ok(0),
-        };
+        let said = Invalidation::of([subject.clone(), erasure().clone()]);
+        let destroyed = shared.destroy_keys(id).await;
         // Also if the keys are still there: then at least nothing is served.
-        let told = self.invalidate(&Invalidation::of([subject.clone(), erasure().clone()])).await;
+        let mut told = self.invalidate(&said).await;
+        // A load that did not know of it yet may have had a key made anew, and others may have taken that up since.
+        let anew = shared.destroy_keys(id).await;
+        if matches!(anew, Ok(1..)) {
+            told = match (told, self.invalidate(&said).await) {
+                (Ok(mut positions), Ok(again)) => {
+                    positions.extend(&again);
+                    Ok(positions)
+                }
+                (Err(error), _) | (_, Err(error)) => Err(error),
+            };
+        }
         before.iter().for_each(|key| shared.l1.remove(key));
         let store_removed = shared.remove_from_store(&before).await;
         shared.sweep().await;
-        let (keys_destroyed, positions) = (destroyed?, told?);
+        let (keys_destroyed, positions) = (destroyed? + anew?, told?);
         let subject = shared.sealing.as_ref().map(|sealing| sealing.pseudonym(subject));
         let (at, memory_removed) = (self.now(), before.len());
         tracing::info!(
@@ -186,6 +196,13 @@ impl Cache {
 }
 
 impl Shared {
+    async fn destroy_keys(&self, subject: TagId) -> Result<u64, SubjectKeyError> {
+        match &self.sealing {
+            Some(sealing) => sealing.destroy(subject).await,
+            None => Ok(0),
+        }
+    }
+
     /// Notes that memory is about to hold a value, and says whether it is about somebody.
     pub(super) fn note_people(&self, entry: &Entry) -> bool {
         let is_about_people = is_about_people(entry);

@@ -1,6 +1,16 @@
 //! Erasing people where nothing is sealed and nothing is shared: the embedded default.
 
-use unstale::{Cache, Loaded, MemoryStore, ReadOptions, Tag, record_subject};
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering::SeqCst},
+};
+
+use futures_util::future::{BoxFuture, FutureExt as _};
+use unstale::{
+    Cache, CacheVersion, KeyRing, Loaded, MemoryStore, ReadOptions, Sealing, SealingLimits, Tag, TagId, Tenant,
+    record_subject,
+    sealing::{KeyId, MemorySubjectKeys, SubjectKeyError, SubjectKeyRow, SubjectKeys, WrappedKey},
+};
 
 use crate::{
     reads::{ABSENT, POLICY},
@@ -21,7 +31,7 @@ async fn read(cache: &Cache, id: u32) -> unstale::Verdict {
 
 #[tokio::test]
 async fn without_keys_and_without_a_shared_store_an_erased_person_is_gone_all_the_same() {
-    let cache = Cache::builder(std::sync::Arc::new(MemoryStore::default())).build().await.unwrap();
+    let cache = Cache::builder(Arc::new(MemoryStore::default())).build().await.unwrap();
     for id in 1..=3 {
         assert_eq!(read(&cache, id).await, ABSENT);
     }
@@ -39,10 +49,66 @@ async fn without_keys_and_without_a_shared_store_an_erased_person_is_gone_all_th
 
 #[tokio::test]
 async fn a_report_looks_at_no_more_than_it_may_and_says_so() {
-    let cache = Cache::builder(std::sync::Arc::new(MemoryStore::default())).build().await.unwrap();
+    let cache = Cache::builder(Arc::new(MemoryStore::default())).build().await.unwrap();
     for id in 1..=3 {
         read(&cache, id).await;
     }
     let report = cache.report(&user(1), 2).await;
     assert_eq!((report.looked_at, report.is_complete), (2, false));
+}
+
+/// Keys of which one is made anew right after it was destroyed, as by a load that has not heard of the erasure.
+#[derive(Debug)]
+struct MadeAnew {
+    keys: MemorySubjectKeys,
+    is_loading: AtomicBool,
+}
+
+fn key_of(subject: TagId) -> SubjectKeyRow {
+    SubjectKeyRow { tenant: acme(), subject, key: WrappedKey { master: KeyId::from_u64(1), bytes: [7; 64] } }
+}
+
+impl SubjectKeys for MadeAnew {
+    fn find<'a>(
+        &'a self,
+        tenant: &'a Tenant,
+        subjects: &'a [TagId],
+    ) -> BoxFuture<'a, Result<Vec<Option<WrappedKey>>, SubjectKeyError>> {
+        self.keys.find(tenant, subjects)
+    }
+
+    fn create<'a>(&'a self, row: &'a SubjectKeyRow) -> BoxFuture<'a, Result<WrappedKey, SubjectKeyError>> {
+        self.keys.create(row)
+    }
+
+    fn destroy(&self, subject: TagId) -> BoxFuture<'_, Result<u64, SubjectKeyError>> {
+        async move {
+            let destroyed = self.keys.destroy(subject).await?;
+            if self.is_loading.swap(false, SeqCst) {
+                self.keys.create(&key_of(subject)).await?;
+            }
+            Ok(destroyed)
+        }
+        .boxed()
+    }
+
+    fn wrapped_by_others(&self, id: KeyId, max: usize) -> BoxFuture<'_, Result<Vec<SubjectKeyRow>, SubjectKeyError>> {
+        self.keys.wrapped_by_others(id, max)
+    }
+
+    fn rewrap<'a>(&'a self, old: &'a SubjectKeyRow, new: WrappedKey) -> BoxFuture<'a, Result<(), SubjectKeyError>> {
+        self.keys.rewrap(old, new)
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_is_made_anew_before_everybody_has_heard_of_the_erasure_is_destroyed_too() {
+    let keys = Arc::new(MadeAnew { keys: MemorySubjectKeys::default(), is_loading: true.into() });
+    let ring = KeyRing::new([*b"one key of these tests, not zero"]).unwrap();
+    let sealing = Sealing::new(ring, keys.clone(), CacheVersion::default(), SealingLimits::default());
+    let cache = Cache::builder(Arc::new(MemoryStore::default())).sealing(sealing).build().await.unwrap();
+    keys.create(&key_of(user(1).id())).await.unwrap();
+    let proof = cache.erase(&user(1)).await.unwrap();
+    assert_eq!((proof.keys_destroyed, keys.keys.len()), (2, 0));
+    assert_eq!(cache.erase(&user(1)).await.unwrap().keys_destroyed, 0);
 }
