@@ -1,17 +1,26 @@
 //! Subjects' keys in the application's database: table `cache_subject_keys`.
 //!
-//! A key that is destroyed is a row that is deleted. What the database itself keeps of deleted rows is its own matter: see
+//! A key that is destroyed is a row that is deleted. On `SQLite` it counts as destroyed only when the write-ahead log, which
+//! has the page as it was, is emptied too. What PostgreSQL keeps of deleted rows is its own matter: see
 //! `docs/concepts/security.md`.
 
-use std::fmt;
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::SeqCst},
+    },
+    time::Duration,
+};
 
 use chrono::{DateTime, Utc};
 use futures_util::future::{BoxFuture, FutureExt as _};
 use sea_orm::{
     ActiveValue::Set,
-    ColumnTrait as _, Condition, ConnectionTrait as _, DatabaseConnection, DbBackend, DbErr, EntityTrait as _,
-    QueryFilter as _, QuerySelect as _,
+    ColumnTrait as _, Condition, DatabaseConnection, DbBackend, DbErr, EntityTrait as _, QueryFilter as _,
+    QuerySelect as _,
     sea_query::{Expr, ExprTrait as _, OnConflict},
+    sqlx::{self, ConnectOptions as _, Connection as _, Row as _, sqlite::SqliteConnectOptions},
 };
 use unstale::{
     TagId, Tenant,
@@ -42,16 +51,26 @@ mod row {
     impl ActiveModelBehavior for ActiveModel {}
 }
 
+/// How long one attempt to empty the write-ahead log waits for others: while it does, nobody writes.
+const EMPTY_WAIT: Duration = Duration::from_millis(100);
+/// The wait before the next attempt, and how many there are while somebody waits for it.
+const EMPTY_PAUSE: Duration = Duration::from_millis(100);
+const EMPTY_ATTEMPTS: u32 = 10;
+/// How often it is tried again when nobody waits any more.
+const EMPTY_EVERY: Duration = Duration::from_secs(1);
+
 /// Subjects' keys in a database.
 #[derive(Clone)]
 pub struct SqlSubjectKeys {
     pool: DatabaseConnection,
+    /// Whether the write-ahead log is being emptied beside everything.
+    is_emptying: Arc<AtomicBool>,
 }
 
 impl SqlSubjectKeys {
     /// In this database, which has this crate's tables ([`migrate_up`](crate::database::migrate_up)).
     pub fn new(pool: DatabaseConnection) -> Self {
-        Self { pool }
+        Self { pool, is_emptying: Arc::default() }
     }
 
     async fn find_rows(&self, tenant: &Tenant, subjects: &[TagId]) -> Result<Vec<Option<WrappedKey>>, SubjectKeyError> {
@@ -89,12 +108,41 @@ impl SqlSubjectKeys {
         let gone = Entity::delete_many().filter(Column::Subject.eq(signed(subject.as_u64()))).exec(&self.pool).await;
         let gone = gone.map_err(told)?.rows_affected;
         if self.pool.get_database_backend() == DbBackend::Sqlite {
-            // The write-ahead log has the page as it was. If somebody reads at this moment, the next checkpoint does it.
-            if let Err(error) = self.pool.execute_unprepared("PRAGMA wal_checkpoint(TRUNCATE)").await {
-                tracing::debug!(%error, "the database's write-ahead log was not emptied at once");
+            // Also if there was none: that it was deleted before need not mean that it is gone.
+            let options = self.pool.get_sqlite_connection_pool().connect_options();
+            if let Err(reason) = empty_log(&options, EMPTY_ATTEMPTS).await {
+                tracing::error!(reason, "keys are deleted, and the database's write-ahead log may still hold them");
+                self.empty_log_later(options);
+                return Err(SubjectKeyError(format!(
+                    "their rows are deleted, but the database's write-ahead log may still hold them: {reason}; it is \
+                     emptied as soon as it can be"
+                )));
             }
         }
         Ok(gone)
+    }
+
+    /// Tries until it is done, or nobody has these keys any more. One task, however many wanted it.
+    fn empty_log_later(&self, options: Arc<SqliteConnectOptions>) {
+        if self.is_emptying.swap(true, SeqCst) {
+            return;
+        }
+        let is_emptying = Arc::downgrade(&self.is_emptying);
+        tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(EMPTY_EVERY).await;
+                let Some(is_emptying) = is_emptying.upgrade() else { return };
+                // Before it: what is deleted meanwhile may need another.
+                is_emptying.store(false, SeqCst);
+                if empty_log(&options, 1).await.is_ok() {
+                    tracing::info!("the database's write-ahead log is emptied: keys that were deleted are gone");
+                    return;
+                }
+                if is_emptying.swap(true, SeqCst) {
+                    return;
+                }
+            }
+        });
     }
 
     async fn others(&self, current: KeyId, rows_max: usize) -> Result<Vec<SubjectKeyRow>, SubjectKeyError> {
@@ -163,6 +211,35 @@ impl fmt::Debug for SqlSubjectKeys {
     }
 }
 
+/// Empties `SQLite`'s write-ahead log into the database, which overwrites what is deleted. Whoever reads an older state, or
+/// empties it too, is waited for.
+async fn empty_log(options: &SqliteConnectOptions, attempts: u32) -> Result<(), String> {
+    if options.to_url_lossy().query_pairs().any(|(name, value)| name == "mode" && value == "memory") {
+        // It has no file.
+        return Ok(());
+    }
+    // Of its own: the others wait for much longer.
+    let own = options.clone().busy_timeout(EMPTY_WAIT);
+    let mut connection = own.connect().await.map_err(|error| error.to_string())?;
+    let mut reason = String::new();
+    for attempt in 0..attempts {
+        if attempt > 0 {
+            tokio::time::sleep(EMPTY_PAUSE).await;
+        }
+        let told = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(&mut connection).await;
+        match told.and_then(|row| row.try_get::<i64, _>(0)) {
+            Ok(0) => {
+                drop(connection.close().await);
+                return Ok(());
+            }
+            Ok(_) => "somebody reads an older state of it".clone_into(&mut reason),
+            Err(error) => reason = error.to_string(),
+        }
+    }
+    drop(connection.close().await);
+    Err(reason)
+}
+
 fn key_of(row: &Model) -> Result<WrappedKey, SubjectKeyError> {
     let bytes = row.wrapped.as_slice().try_into();
     let bytes = bytes.map_err(|_| SubjectKeyError("a key in the database has another length".to_owned()))?;
@@ -186,7 +263,7 @@ fn told(error: DbErr) -> SubjectKeyError {
 #[cfg(test)]
 #[cfg(feature = "testing")]
 mod tests {
-    use std::sync::Arc;
+    use sea_orm::{ConnectionTrait as _, TransactionTrait as _};
 
     use super::*;
     use crate::testing::database::TestDatabase;
@@ -252,5 +329,40 @@ mod tests {
         assert!(SqlSubjectKeys::new(pool.clone()).destroy(TagId::from_u64(1)).await.is_err());
         crate::database::migrate_up(&pool).await.unwrap();
         assert_eq!(SqlSubjectKeys::new(pool).destroy(TagId::from_u64(1)).await.unwrap(), 0);
+    }
+
+    /// The bytes of the database's file, or of its write-ahead log.
+    fn bytes_of(database: &TestDatabase, suffix: &str) -> Vec<u8> {
+        let url = database.url();
+        let file = url.strip_prefix("sqlite://").and_then(|rest| rest.split('?').next()).unwrap();
+        std::fs::read(format!("{file}{suffix}")).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_key_that_sqlite_may_still_hold_does_not_count_as_destroyed() {
+        let database = TestDatabase::sqlite();
+        let pool = database.migrated().await;
+        let keys = SqlSubjectKeys::new(pool.clone());
+        let row = row("acme", 7, 0xAB);
+        let is_held = || {
+            ["", "-wal"].iter().any(|suffix| bytes_of(&database, suffix).windows(64).any(|bytes| bytes == [0xAB; 64]))
+        };
+        keys.create(&row).await.unwrap();
+        // Somebody reads, for long.
+        let reader = pool.begin().await.unwrap();
+        reader.execute_unprepared("SELECT * FROM cache_subject_keys").await.unwrap();
+        let refused = keys.destroy(row.subject).await.unwrap_err().to_string();
+        assert!(refused.contains("write-ahead log may still hold them") && is_held(), "{refused}");
+        assert_eq!(keys.find(&row.tenant, &[row.subject]).await.unwrap(), [None], "nobody finds it");
+        reader.rollback().await.unwrap();
+        // It is done without anybody's doing.
+        let emptied = async {
+            while !bytes_of(&database, "-wal").is_empty() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), emptied).await.expect("nobody reads any more");
+        assert!(!is_held());
+        assert_eq!(keys.destroy(row.subject).await.unwrap(), 0, "and when it is asked for again, that is known");
     }
 }
