@@ -219,10 +219,13 @@ pub(super) async fn due_rows(
     db.query_all_raw(dialect.statement(sql, [grace_ms.into()])).await?.iter().map(Row::of).collect()
 }
 
-/// What bypassed the application at once; what an application wrote when its writer has had its time.
+/// What bypassed the application at once; what an application wrote when its writer has had its time, or when its time is
+/// yet to come: then the database's clock was put back, and would be waited for.
 fn due(dialect: Dialect) -> String {
     let now = dialect.now_ms();
-    format!("published_at_ms IS NULL AND (source = 'trigger' OR created_at_ms <= {now} - CAST($1 AS BIGINT))")
+    format!(
+        "published_at_ms IS NULL AND (source = 'trigger' OR created_at_ms NOT BETWEEN {now} - CAST($1 AS BIGINT) + 1 AND {now})"
+    )
 }
 
 /// Marks rows as published, with where they stand in the log.

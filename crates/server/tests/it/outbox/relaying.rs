@@ -17,6 +17,7 @@ const LIMIT: Duration = Duration::from_secs(60);
 
 on_both_databases!(
     a_writer_has_its_time,
+    a_clock_that_is_put_back_delays_nothing,
     what_is_typed_while_the_relay_publishes_the_same_is_not_lost,
     relays_share_the_work,
     what_the_store_lost_is_published_again,
@@ -35,6 +36,16 @@ async fn a_writer_has_its_time(database: TestDatabase) {
     world.insert(2, SHELF, "a").await;
     assert_eq!(world.relay().drain().await.unwrap(), 4, "what triggers wrote, nobody else publishes");
     assert_eq!(world.pending().await, 1);
+}
+
+async fn a_clock_that_is_put_back_delays_nothing(database: TestDatabase) {
+    let grace = Duration::from_secs(3600);
+    let world = World::with(database, OutboxSettings { grace, ..OutboxSettings::default() }).await;
+    world.write("SELECT 1", &["acme/item/1"]).await;
+    assert_eq!(world.relay().drain().await.unwrap(), 0, "its writer has its time");
+    let ahead = "UPDATE cache_outbox SET created_at_ms = created_at_ms + 7200000";
+    world.pool.execute_unprepared(ahead).await.unwrap();
+    assert_eq!(world.relay().drain().await.unwrap(), 1);
 }
 
 /// Types the same once more when the relay's record is applied: the log holds it, the row is not marked.
