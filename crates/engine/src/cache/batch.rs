@@ -55,15 +55,18 @@ impl Cache {
             keys.windows(2).all(|pair| pair[0].raw().tenant() == pair[1].raw().tenant()),
             "a batch is of one tenant"
         );
-        let load = Arc::new(load);
-        let mut answers: Vec<Option<Fetched<V>>> = keys.iter().map(|_| None).collect();
         let required = required(options);
-        let policy = &self.shared.having_seen(policy, tenant, &required);
-        for places in chunks(keys.len(), self.shared.limits.batch_keys_max) {
-            let round = Round { cache: self, keys, policy, required: required.clone(), load: &load };
-            Box::pin(round.run(places, &mut answers)).await?;
-        }
-        Ok(answers.into_iter().map(|answer| answer.expect("every place was answered")).collect())
+        // Boxed: it is large, and whoever reads would carry it.
+        Box::pin(async move {
+            let (policy, load) = (&self.shared.having_seen(policy, tenant, &required), &Arc::new(load));
+            let mut answers: Vec<Option<Fetched<V>>> = keys.iter().map(|_| None).collect();
+            let round = Round { cache: self, keys, policy, required, load };
+            for places in chunks(keys.len(), self.shared.limits.batch_keys_max) {
+                round.run(places, &mut answers).await?;
+            }
+            Ok(answers.into_iter().map(|answer| answer.expect("every place was answered")).collect())
+        })
+        .await
     }
 }
 
