@@ -98,7 +98,8 @@ fn unchangeable(old: &Plan, new: &Plan) -> Vec<&'static str> {
     let memory = |file: &config::File| (file.cache.memory_max, file.cache.tenant_memory_max);
     let store = |plan: &Plan| {
         let file = &plan.file.cache;
-        (plan.redis_url.clone(), file.namespace.clone(), file.version.clone())
+        let breaker = (file.redis_breaker_failures, file.redis_breaker_open);
+        (plan.redis_url.clone(), breaker, file.namespace.clone(), file.version.clone())
     };
     let audit = |plan: &Plan| {
         let fixed = plan.file.audit.clone().map(|audit| config::file::Audit {
@@ -112,7 +113,7 @@ fn unchangeable(old: &Plan, new: &Plan) -> Vec<&'static str> {
         ("[listen]", listen != was.listen),
         ("control.address, control.tls", control(was) != control(is)),
         ("cache.memory_max, cache.tenant_memory_max", memory(was) != memory(is)),
-        ("cache.redis_url, cache.namespace, cache.version", store(old) != store(new)),
+        ("cache.redis_…, cache.namespace, cache.version", store(old) != store(new)),
         ("cache.secret", old.secret != new.secret),
         ("[audit], but for level and sensitive", audit(old) != audit(new)),
         ("[records]", was.records != is.records || old.records_url != new.records_url),

@@ -244,7 +244,12 @@ async fn build_cache(
         ..usual
     };
     let limits = CacheLimits { l1, ..CacheLimits::default() };
-    let mut builder = store.cache(BreakerLimits::default()).limits(limits).observer(metrics.observer());
+    let breaker = BreakerLimits {
+        failures_max: file.redis_breaker_failures,
+        open_for: file.redis_breaker_open.0,
+        ..BreakerLimits::default()
+    };
+    let mut builder = store.cache(breaker).limits(limits).observer(metrics.observer());
     for (tenant, weight) in weights(file) {
         builder = builder.tenant_weight(tenant, weight);
     }

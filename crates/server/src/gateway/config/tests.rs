@@ -244,6 +244,8 @@ fn no_tenant_has_the_name_under_which_public_answers_are_kept() {
 #[test]
 fn the_other_parts_are_checked() {
     check("[cache]\nsecret_env = \"SHORT\"", "6:14: cache.secret_env leads to a secret of 5 bytes", "32");
+    check("[cache]\nredis_breaker_open = \"0s\"", "6:22: cache.redis_breaker_open is 0s", "a longer time");
+    check("[cache]\nredis_breaker_failures = 0", "6:26: cache.redis_breaker_failures is 0", "1 to 1000");
     check("[cache]\nredis_url = \"redis://h\"", "5:1: cache.secret_file is missing", "same on all nodes");
     check("[cache]\nversion = \"a b\"", "6:11: cache.version is \"a b\"", "letters");
     check("[cache]\nvary_on = [\"cookie\"]", "6:12: cache.vary_on[0]", "[credentials]");

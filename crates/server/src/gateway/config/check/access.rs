@@ -171,6 +171,7 @@ impl Checker<'_, '_> {
                 Ok(_) => {}
             }
         }
+        self.some_time(&at.key("redis_breaker_open"), cache.redis_breaker_open);
         let redis = self.redis_url(&at, cache);
         let secret = self.long_secret(
             &at,

@@ -168,6 +168,11 @@ pub struct Cache {
     /// The URL itself: `redis://host:6379`. Not for one that holds a password.
     #[schemars(extend("x-text" = "redis"))]
     pub redis_url: Option<String>,
+    /// Failures of Redis in a row after which it is not asked for a while; in a cluster, of one partition's.
+    #[schemars(range(min = 1, max = 1000))]
+    pub redis_breaker_failures: u32,
+    /// How long it is not asked then.
+    pub redis_breaker_open: Span,
     /// Keeps applications on one Redis apart.
     pub namespace: String,
     /// Raising it makes every older entry unreachable.
@@ -224,6 +229,8 @@ impl Default for Cache {
             redis_url_env: None,
             redis_url_file: None,
             redis_url: None,
+            redis_breaker_failures: 5,
+            redis_breaker_open: Span::seconds(60),
             namespace: "unstale".to_owned(),
             version: "v1".to_owned(),
             memory_max: Size::mib(256),
