@@ -3,7 +3,7 @@
 //! [`Cache`] is a cheap handle. Reads are in [`read`] (what is there already in [`find`], what is given out in
 //! [`fetched`], what a reader may refuse in [`accept`], who loads for it in [`boarding`]), batches in [`batch`], when a load
 //! may begin in [`turn`] (a batch's in [`batch_turn`]), loads in [`load`], invalidation in [`invalidate`], following the log in [`follow`], warming in
-//! [`warm`], what carries a tag in [`census`], why the rule says
+//! [`warm`], what a node knows when it starts in [`look_back`], what carries a tag in [`census`], why the rule says
 //! what it says in [`explain`]. How long a read waits for the store is in
 //! [`patience`], invalidations that it did not take in [`replay`].
 
@@ -20,6 +20,7 @@ mod follow;
 mod held_lease;
 mod invalidate;
 mod load;
+mod look_back;
 mod patience;
 mod read;
 mod replay;
@@ -301,12 +302,15 @@ impl CacheBuilder {
         let partitions = store.partitions();
         let asked_at = time.now();
         // All at once: a store that does not answer is waited for once.
-        let heads = join_all(partitions.all().map(|partition| store.head(partition))).await;
+        let known = join_all(partitions.all().map(|partition| {
+            let store = &*store;
+            async move { Ok(look_back::view(store, store.head(partition).await?, limits.clocks).await) }
+        }));
+        let known = known.await;
         let mut views = Vec::new();
-        for (partition, head) in partitions.all().zip(heads) {
-            let clocks = match head {
-                Ok(head) => {
-                    let clocks = Clocks::new(head, limits.clocks);
+        for (partition, clocks) in partitions.all().zip(known) {
+            let clocks = match clocks {
+                Ok(clocks) => {
                     clocks.confirm(asked_at);
                     clocks
                 }

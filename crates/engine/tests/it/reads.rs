@@ -336,6 +336,39 @@ async fn a_value_lives_no_longer_in_memory_because_the_clock_of_who_loaded_it_is
     check(&read(&here, &Policy { uses_store: false, ..POLICY }, 3).await, EXPIRED, 3);
 }
 
+/// What a node that starts makes of an entry that another one stored before `records` were told, `of_the_fact` after it.
+async fn at_a_start(records: usize, of_the_fact: bool) -> Verdict {
+    let limits = MemoryLimits { entry_bytes_max: 1 << 20, log_records_max: 1000, ..MemoryLimits::default() };
+    let store = Arc::new(DistantStore::new(Arc::new(MemoryStore::new(limits)), 1));
+    let node = async || Cache::builder(store.clone()).build().await.unwrap();
+    let read = async |cache: &Cache| {
+        let load = || async { Ok::<_, String>(value(1)) };
+        cache.fetch(&page(&acme(), 1), &POLICY, &ReadOptions::default(), load).await.unwrap().verdict
+    };
+    let old = node().await;
+    assert_eq!(read(&old).await, ABSENT);
+    settle().await;
+    for number in 0..records {
+        let told = if of_the_fact && number == 0 { tag() } else { Tag::of(&acme(), "unrelated", number) };
+        old.invalidate(&Invalidation::of([told])).await.unwrap();
+    }
+    read(&node().await).await
+}
+
+#[tokio::test]
+async fn a_node_that_starts_judges_what_others_stored_as_they_do_while_the_log_reaches_back() {
+    for records in [0, 1, 900] {
+        assert_eq!(at_a_start(records, false).await, Verdict::Hit, "{records}");
+    }
+    for records in [1, 900] {
+        assert_eq!(at_a_start(records, true).await, INVALIDATED, "{records}");
+    }
+    // What lies before all that the log holds, nobody can judge any more.
+    for of_the_fact in [false, true] {
+        assert_eq!(at_a_start(1100, of_the_fact).await, Verdict::Miss(MissReason::BelowFloor));
+    }
+}
+
 #[tokio::test]
 async fn memory_can_be_cleared_and_entries_removed() {
     let node = Node::new().await;

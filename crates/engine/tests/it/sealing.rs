@@ -300,8 +300,8 @@ async fn an_older_entry_that_is_put_back_is_refused_by_the_rule_or_by_time() {
     one.clear_memory();
     assert_eq!(fleet.read(&one, 1).await, MISS(MissReason::Invalidated));
     fleet.server.run::<()>(&["COPY", "old", &name, "REPLACE"]);
-    // A node that has just begun knows of nothing before it.
-    assert_eq!(fleet.read(&node().await, 1).await, MISS(MissReason::BelowFloor));
+    // A node that has just begun knows what came shortly before it.
+    assert_eq!(fleet.read(&node().await, 1).await, MISS(MissReason::Invalidated));
 
     time.advance(Duration::from_secs(3601));
     fleet.server.run::<()>(&["COPY", "new", &name, "REPLACE"]);
