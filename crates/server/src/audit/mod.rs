@@ -22,7 +22,9 @@ mod chain;
 pub mod cli;
 mod export;
 mod fold;
+mod heads;
 mod layer;
+mod marks;
 mod metrics;
 mod record;
 mod retention;
@@ -30,6 +32,7 @@ mod search;
 mod settings;
 mod ship;
 mod spool;
+mod sql;
 mod table;
 mod verify;
 
@@ -105,7 +108,7 @@ impl Audit {
     pub fn start(settings: &AuditSettings, trail: AuditTrail, metrics: AuditMetrics) -> io::Result<Self> {
         let spool = Spool::begin(&settings.directory, settings.spool_bytes_max, settings.syncs)?;
         // What was shipped is deleted here: it has to be as safe there.
-        let pool = if settings.syncs { table::synced(&trail.pool) } else { trail.pool.clone() };
+        let pool = if settings.syncs { sql::synced(&trail.pool) } else { trail.pool.clone() };
         let shipper = Shipper::new(pool, trail.keys.clone(), metrics.clone());
         let shared = Arc::new(Shared {
             spool,
@@ -231,7 +234,7 @@ impl Audit {
         if let Err(error) = self.0.spool.close() {
             tracing::warn!(%error, "the audit trail's spool could not be removed; the next start does it");
         }
-        if let Err(error) = table::forget_spool(&self.0.trail.pool, self.0.spool.name()).await {
+        if let Err(error) = marks::forget_spool(&self.0.trail.pool, self.0.spool.name()).await {
             tracing::debug!(%error, "the audit trail's spool stays noted in the database");
         }
     }

@@ -14,9 +14,11 @@ use super::{
     Audit, AuditRefused, AuditTrail, Class, Shared,
     actor::Actor,
     chain::{Fault, Head, Walk},
+    heads::{lock_head, save_head},
     now_ms,
     record::{Entry, Operation, Outcome},
-    table::{COLUMNS, OWN, begin, lock_head, read_row, save_head, signed, statement},
+    sql::{begin, signed, statement},
+    table::{COLUMNS, OWN, read_row},
 };
 
 /// Records that one transaction takes out.

@@ -12,7 +12,8 @@ use sea_orm::{ConnectionTrait as _, DbErr, Value};
 use super::{
     AuditTrail,
     record::{Record, Subject},
-    table::{COLUMNS, read_row, signed, statement},
+    sql::{signed, statement},
+    table::{COLUMNS, read_row},
 };
 
 /// Records of a page at most.

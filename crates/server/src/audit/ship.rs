@@ -19,6 +19,7 @@ use super::{
     Shared,
     chain::AuditKeys,
     fold::{Reads, Spooled, folded},
+    marks::{self, Mark},
     metrics::AuditMetrics,
     now_ms,
     record::{Operation, Outcome, Record},
@@ -26,7 +27,7 @@ use super::{
         Leftover, SpoolReader,
         frame::{End, Frame},
     },
-    table::{self, Appended, Known, Mark, OWN, Part, ShipError},
+    table::{self, Appended, Known, OWN, Part, ShipError},
 };
 
 /// How often the spool is looked at.
@@ -344,7 +345,7 @@ impl Shipper {
     async fn leftover(&mut self, leftover: Leftover) -> std::io::Result<()> {
         let mut wait = FIRST_WAIT;
         let mark = loop {
-            match table::mark(&self.pool, &self.keys, &leftover.name).await {
+            match marks::mark(&self.pool, &self.keys, &leftover.name).await {
                 Ok(mark) => break mark,
                 Err(_) => tokio::time::sleep(wait).await,
             }
@@ -387,7 +388,7 @@ impl Shipper {
         let spool = leftover.name.clone();
         tokio::task::spawn_blocking(move || leftover.remove()).await.map_err(std::io::Error::other)??;
         // A row that stays says nothing of any spool that is there.
-        if let Err(error) = table::forget_spool(&self.pool, &spool).await {
+        if let Err(error) = marks::forget_spool(&self.pool, &spool).await {
             tracing::debug!(%error, spool, "a spool that is gone stays noted in the database");
         }
         Ok(())

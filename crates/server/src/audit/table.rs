@@ -13,18 +13,14 @@ use std::{
 };
 
 use blake3::Hash;
-use sea_orm::{
-    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, QueryResult, SqlErr,
-    SqliteTransactionMode, SqlxSqliteConnector, Statement, TransactionOptions, TransactionTrait as _, Value,
-    sqlx::{
-        ConnectOptions as _,
-        sqlite::{SqliteConnectOptions, SqlitePoolOptions, SqliteSynchronous},
-    },
-};
+use sea_orm::{ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, QueryResult, SqlErr, Value};
 
 use super::{
     chain::{AuditKeys, GENESIS, Head, Link},
+    heads::{lock_head, save_head_after, values_of_head},
+    marks::{Mark, mark},
     record::{Operation, Outcome, Record, Subject},
+    sql::{NO_MAC, begin, read_mac, signed, statement, unsigned},
 };
 
 /// The columns of a record, in the order in which they are written and read.
@@ -64,19 +60,6 @@ pub(super) enum ShipError {
     /// The database says something else of how far the spool is shipped than was thought.
     #[error("the database says something else of how far this spool is shipped: {0:?}")]
     Elsewhere(Mark),
-}
-
-/// How far a spool is shipped, as the database has it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Mark {
-    /// It does not say.
-    Missing,
-    /// Up to this number: it was sealed so.
-    At(u64),
-    /// It says something, without a seal. Versions before this one wrote it so; so may anybody.
-    Unsealed,
-    /// It says something that was not written so.
-    Altered,
 }
 
 /// What was shipped.
@@ -129,45 +112,6 @@ pub(super) struct Part<'a> {
     /// The last number of this part.
     pub(super) through: u64,
     pub(super) now_ms: u64,
-}
-
-pub(super) fn statement(
-    db: &impl ConnectionTrait,
-    sql: impl Into<String>,
-    values: impl IntoIterator<Item = Value>,
-) -> Statement {
-    Statement::from_sql_and_values(db.get_database_backend(), sql, values)
-}
-
-pub(super) fn signed(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
-}
-
-/// The same database; on SQLite over one connection of its own, whose commits are on disk when they return. (Those of the
-/// others are not: a power cut may take the last of them.)
-pub(super) fn synced(pool: &DatabaseConnection) -> DatabaseConnection {
-    if pool.get_database_backend() != DbBackend::Sqlite {
-        return pool.clone();
-    }
-    let shared = pool.get_sqlite_connection_pool();
-    let options = shared.connect_options();
-    if options.to_url_lossy().query_pairs().any(|(name, value)| name == "mode" && value == "memory") {
-        // It has no file, and lives on its one connection.
-        return pool.clone();
-    }
-    let options = SqliteConnectOptions::clone(&options).synchronous(SqliteSynchronous::Full);
-    let limits = SqlitePoolOptions::new().max_connections(1).acquire_timeout(shared.options().get_acquire_timeout());
-    SqlxSqliteConnector::from_sqlx_sqlite_pool(limits.connect_lazy_with(options))
-}
-
-/// Begins a transaction that writes. On SQLite it takes the one write lock at once.
-pub(super) async fn begin(pool: &DatabaseConnection) -> Result<DatabaseTransaction, DbErr> {
-    let is_sqlite = pool.get_database_backend() == DbBackend::Sqlite;
-    let options = TransactionOptions {
-        sqlite_transaction_mode: is_sqlite.then_some(SqliteTransactionMode::Immediate),
-        ..TransactionOptions::default()
-    };
-    pool.begin_with_options(options).await
 }
 
 /// Appends the records of a part of a spool to their chains.
@@ -314,28 +258,6 @@ async fn advance(transaction: &DatabaseTransaction, keys: &AuditKeys, part: Part
     Err(ShipError::Elsewhere(mark(transaction, keys, part.spool).await?))
 }
 
-/// How far a spool is shipped. In a transaction that writes it stays so until that ends.
-pub(super) async fn mark(db: &impl ConnectionTrait, keys: &AuditKeys, spool: &str) -> Result<Mark, DbErr> {
-    // SQLite's whole database is locked already.
-    let lock = if db.get_database_backend() == DbBackend::Postgres { " FOR UPDATE" } else { "" };
-    let sql = format!("SELECT spool, shipped, seal FROM cache_audit_spools WHERE spool = $1{lock}");
-    let row = db.query_one_raw(statement(db, sql, [spool.into()])).await?;
-    Ok(row.map_or(Mark::Missing, |row| read_mark(&row, keys).1))
-}
-
-/// A spool's name, and how far it is shipped. What is of another type than we write was altered.
-pub(super) fn read_mark(row: &QueryResult, keys: &AuditKeys) -> (String, Mark) {
-    let spool = read_name(row, "spool");
-    let shipped = row.try_get::<i64>("", "shipped").ok().and_then(|shipped| u64::try_from(shipped).ok());
-    let seal = row.try_get::<String>("", "seal").ok();
-    let mark = match (shipped, seal) {
-        (_, Some(seal)) if seal.is_empty() => Mark::Unsealed,
-        (Some(shipped), Some(seal)) if is_hex_of(&seal, &keys.seal_mark(&spool, shipped)) => Mark::At(shipped),
-        _ => Mark::Altered,
-    };
-    (spool, mark)
-}
-
 /// Which of these records of a spool are in the database, each by its number there and its operation. Only those count
 /// that we have written: whose MAC follows the record before it.
 pub(super) async fn recorded(
@@ -371,11 +293,6 @@ pub(super) async fn recorded(
     Ok(found)
 }
 
-/// Forgets a spool whose folder is gone.
-pub(super) async fn forget_spool(db: &impl ConnectionTrait, spool: &str) -> Result<(), DbErr> {
-    db.execute_raw(statement(db, "DELETE FROM cache_audit_spools WHERE spool = $1", [spool.into()])).await.map(drop)
-}
-
 /// The heads of chains, locked until the transaction ends. All lock in the order of the names, so that nobody waits for
 /// each other in a circle.
 async fn lock_heads(
@@ -402,82 +319,6 @@ async fn lock_heads(
         heads.insert((*tenant).to_owned(), head);
     }
     Ok(heads)
-}
-
-pub(super) async fn lock_head(
-    transaction: &DatabaseTransaction,
-    keys: &AuditKeys,
-    tenant: &str,
-) -> Result<Option<(Head, bool)>, DbErr> {
-    // SQLite's whole database is locked already.
-    let lock = if transaction.get_database_backend() == DbBackend::Postgres { " FOR UPDATE" } else { "" };
-    let sql = format!("SELECT * FROM cache_audit_heads WHERE tenant = $1{lock}");
-    let row = transaction.query_one_raw(statement(transaction, sql, [tenant.into()])).await?;
-    Ok(row.map(|row| read_head(&row, keys)))
-}
-
-/// A head, and whether its seal is right. What is of another type than we write it has none.
-pub(super) fn read_head(row: &QueryResult, keys: &AuditKeys) -> (Head, bool) {
-    let read = || {
-        let number = |name| Ok::<_, DbErr>(unsigned(row.try_get::<i64>("", name)?));
-        let head = Head {
-            tenant: row.try_get("", "tenant")?,
-            number: number("number")?,
-            mac: read_mac(row, "mac")?,
-            pruned: number("pruned")?,
-            pruned_mac: read_mac(row, "pruned_mac")?,
-        };
-        let is_sealed = read_mac(row, "seal")? == keys.seal(&head);
-        Ok::<_, DbErr>((head, is_sealed))
-    };
-    read().unwrap_or_else(|_| (Head::empty(&read_name(row, "tenant")), false))
-}
-
-/// A name, also of bytes that were put in its place (SQLite keeps any type in any column).
-pub(super) fn read_name(row: &QueryResult, name: &str) -> String {
-    let bytes = || String::from_utf8_lossy(&row.try_get::<Vec<u8>>("", name).unwrap_or_default()).into_owned();
-    row.try_get("", name).unwrap_or_else(|_| bytes())
-}
-
-pub(super) async fn save_head(transaction: &DatabaseTransaction, keys: &AuditKeys, head: &Head) -> Result<(), DbErr> {
-    let save = statement(
-        transaction,
-        "INSERT INTO cache_audit_heads (tenant, number, mac, pruned, pruned_mac, seal) VALUES ($1, $2, $3, $4, $5, $6) \
-         ON CONFLICT (tenant) DO UPDATE SET number = excluded.number, mac = excluded.mac, pruned = excluded.pruned, \
-         pruned_mac = excluded.pruned_mac, seal = excluded.seal",
-        values_of_head(keys, head),
-    );
-    transaction.execute_raw(save).await.map(drop)
-}
-
-/// Writes a head; if it is known what it was `before`, only as long as it is that. Says whether it did.
-async fn save_head_after(
-    transaction: &DatabaseTransaction,
-    keys: &AuditKeys,
-    head: &Head,
-    before: Option<&Head>,
-) -> Result<bool, DbErr> {
-    let Some(before) = before else { return save_head(transaction, keys, head).await.map(|()| true) };
-    // All of it is compared, so that nothing that was altered is made good.
-    let save = statement(
-        transaction,
-        "UPDATE cache_audit_heads SET number = $2, mac = $3, pruned = $4, pruned_mac = $5, seal = $6 WHERE tenant = $1 \
-         AND number = $7 AND mac = $8 AND pruned = $9 AND pruned_mac = $10 AND seal = $11",
-        values_of_head(keys, head).into_iter().chain(values_of_head(keys, before).into_iter().skip(1)),
-    );
-    Ok(transaction.execute_raw(save).await?.rows_affected() == 1)
-}
-
-fn values_of_head(keys: &AuditKeys, head: &Head) -> [Value; 6] {
-    let seal = keys.seal(head);
-    [
-        head.tenant.as_str().into(),
-        signed(head.number).into(),
-        head.mac.to_hex().to_string().into(),
-        signed(head.pruned).into(),
-        head.pruned_mac.to_hex().to_string().into(),
-        seal.to_hex().to_string().into(),
-    ]
 }
 
 async fn last_number(db: &impl ConnectionTrait, tenant: &str) -> Result<u64, DbErr> {
@@ -580,41 +421,4 @@ pub(super) fn read_row(row: &QueryResult) -> Result<Row, DbErr> {
     };
     let mac = if is_ours { read_mac(row, "mac")? } else { NO_MAC };
     Ok(Row { number, record, spool: text("spool")?, spool_number: unsigned(spool_number), mac })
-}
-
-/// No record's MAC.
-const NO_MAC: Hash = Hash::from_bytes([0xff; 32]);
-
-fn read_mac(row: &QueryResult, name: &str) -> Result<Hash, DbErr> {
-    let hex: String = row.try_get("", name)?;
-    Ok(Hash::from_hex(&hex).ok().filter(|mac| mac.to_hex().as_str() == hex).unwrap_or(NO_MAC))
-}
-
-/// Whether a text is this hash, written as we write it. Takes as long for one that is nearly it.
-fn is_hex_of(text: &str, hash: &Hash) -> bool {
-    Hash::from_hex(text).is_ok_and(|read| read == *hash && read.to_hex().as_str() == text)
-}
-
-fn unsigned(number: i64) -> u64 {
-    u64::try_from(number).unwrap_or_default()
-}
-
-#[cfg(all(test, feature = "testing"))]
-mod tests {
-    use super::*;
-    use crate::testing::database::TestDatabase;
-
-    #[tokio::test]
-    async fn what_is_to_outlive_the_machine_is_committed_to_disk() {
-        let database = TestDatabase::sqlite();
-        let pool = database.migrated().await;
-        let own = synced(&pool);
-        let insert = "INSERT INTO cache_audit_spools (spool, shipped, at_ms, seal) VALUES ('s', 1, 1, '')";
-        own.execute_unprepared(insert).await.unwrap();
-        assert_eq!(mark(&pool, &AuditKeys::derive(b"secret"), "s").await.unwrap(), Mark::Unsealed, "it is the same");
-        for (pool, full_is_2) in [(&own, 2), (&pool, 1)] {
-            let row = pool.query_one_raw(statement(pool, "PRAGMA synchronous", [])).await.unwrap().unwrap();
-            assert_eq!(row.try_get_by_index::<i32>(0).unwrap(), full_is_2);
-        }
-    }
 }

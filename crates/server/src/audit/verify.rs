@@ -10,9 +10,12 @@ use sea_orm::{
 use super::{
     AuditTrail,
     chain::{Fault, Head, Walk},
+    heads::read_head,
+    marks::{Mark, read_mark},
     record::Operation,
     ship::SPOOL,
-    table::{COLUMNS, Mark, OWN, read_head, read_mark, read_name, read_row, signed, statement},
+    sql::{read_name, signed, statement},
+    table::{COLUMNS, OWN, read_row},
 };
 
 /// Rows that are read at once.

@@ -11,10 +11,11 @@
 //! - The spool is bounded. Reads leave a quarter of it to what must be recorded.
 
 pub(in crate::audit) mod frame;
+mod leftover;
 mod reader;
 
 use std::{
-    fs::{self, File, OpenOptions, TryLockError},
+    fs::{self, File, OpenOptions},
     io::{self, Write as _},
     path::{Path, PathBuf},
     sync::{
@@ -25,7 +26,10 @@ use std::{
 
 use parking_lot::Mutex;
 
-pub(super) use self::reader::{Chunk, SpoolReader};
+pub(super) use self::{
+    leftover::Leftover,
+    reader::{Chunk, SpoolReader},
+};
 use super::record::{Entry, Outcome};
 
 /// The file whose lock says that a run lives.
@@ -283,68 +287,6 @@ impl Spool {
 
     /// Ends the run, when everything is shipped: its folder goes.
     pub(super) fn close(&self) -> io::Result<()> {
-        fs::remove_dir_all(&self.folder)
-    }
-}
-
-/// A spool that a former run has left, held.
-#[derive(Debug)]
-pub(super) struct Leftover {
-    pub(super) name: String,
-    pub(super) folder: PathBuf,
-    _lock: File,
-}
-
-impl Leftover {
-    /// Those whose runs are over, in the order of their names. One that cannot be looked at is told and left. Blocks.
-    pub(super) fn all_in(directory: &Path) -> io::Result<Vec<Self>> {
-        let mut found = Vec::new();
-        for entry in fs::read_dir(directory)? {
-            let entry = entry?;
-            let name = entry.file_name().to_string_lossy().into_owned();
-            let is_spool = name.len() == 16 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
-            if !is_spool {
-                continue;
-            }
-            match Self::of(&name, entry.path()) {
-                Ok(leftover) => found.extend(leftover),
-                Err(error) => tracing::error!(
-                    spool = name,
-                    %error,
-                    "what a former run has left of the audit trail cannot be looked at; it stays until a next start can"
-                ),
-            }
-        }
-        found.sort_unstable_by(|one, other| one.name.cmp(&other.name));
-        Ok(found)
-    }
-
-    /// None if its run lives, or ends it at this moment.
-    fn of(name: &str, folder: PathBuf) -> io::Result<Option<Self>> {
-        let lock = match File::open(folder.join(LOCK)) {
-            Ok(lock) => lock,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(error),
-        };
-        match lock.try_lock() {
-            Ok(()) => Ok(Some(Self { name: name.to_owned(), folder, _lock: lock })),
-            Err(TryLockError::WouldBlock) => Ok(None),
-            Err(TryLockError::Error(error)) => Err(error),
-        }
-    }
-
-    /// Bytes of its segments.
-    pub(super) fn bytes(&self) -> u64 {
-        let segments = segments_in(&self.folder).unwrap_or_default();
-        segments
-            .iter()
-            .filter_map(|segment| fs::metadata(path_of(&self.folder, *segment)).ok())
-            .map(|it| it.len())
-            .sum()
-    }
-
-    /// Deletes it.
-    pub(super) fn remove(self) -> io::Result<()> {
         fs::remove_dir_all(&self.folder)
     }
 }
