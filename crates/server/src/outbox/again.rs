@@ -6,7 +6,7 @@
 use std::{collections::HashSet, str::FromStr as _, time::Duration};
 
 use tokio::time::Instant;
-use unstale::PositionSet;
+use unstale::{PositionSet, position::Position};
 
 /// For how long after a change of epoch it is looked at what is marked late: by a writer that was held up, or that heard
 /// of the change later. Who hears of it later still looks by itself; and what is not marked by then, a relay publishes.
@@ -78,19 +78,20 @@ impl Epochs {
 
 /// Whether what was published at this position is of the log as it is.
 fn is_of(frontiers: &PositionSet, position: Option<&str>) -> bool {
-    let Some(Ok(positions)) = position.map(PositionSet::from_str) else { return false };
-    positions
-        .iter()
-        .all(|held| frontiers.in_partition(held.partition).is_some_and(|frontier| frontier.epoch == held.epoch))
+    stands(frontiers, position, |_, _| true)
 }
 
 /// Whether the log still holds what was published at this position.
 fn holds(frontiers: &PositionSet, position: Option<&str>) -> bool {
+    stands(frontiers, position, |frontier, held| frontier.sequence >= held.sequence)
+}
+
+/// Whether a position is of the epochs that run, and `reached` in each partition.
+fn stands(frontiers: &PositionSet, position: Option<&str>, reached: impl Fn(Position, Position) -> bool) -> bool {
     let Some(Ok(positions)) = position.map(PositionSet::from_str) else { return false };
     positions.iter().all(|held| {
-        frontiers
-            .in_partition(held.partition)
-            .is_some_and(|frontier| frontier.epoch == held.epoch && frontier.sequence >= held.sequence)
+        let frontier = frontiers.in_partition(held.partition);
+        frontier.is_some_and(|frontier| frontier.epoch == held.epoch && reached(frontier, *held))
     })
 }
 
