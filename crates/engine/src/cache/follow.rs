@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// Records read from the log at once.
-const RECORDS_PER_PAGE: usize = 512;
+pub(super) const RECORDS_PER_PAGE: usize = 512;
 
 impl Cache {
     /// Follows the log for as long as it is polled: run it as a task when other nodes share the store, or when the

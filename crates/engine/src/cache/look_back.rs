@@ -4,20 +4,20 @@
 //! invalidated since, such a view cannot tell. So it begins some records earlier, and reads these, as if the node had
 //! run since then. Nobody is told of them: for live events and the like they are long over.
 
+use super::follow::RECORDS_PER_PAGE;
 use crate::{
     clocks::{ClockLimits, Clocks},
-    position::{Position, Sequence},
-    store::{LogPage, Store},
+    position::{Partition, Position, Sequence},
+    store::{LogPage, Store, StoreError},
 };
 
 /// How far a node looks back: half of what stores keep by default, so that none of it is trimmed meanwhile.
 const RECORDS_BACK: u64 = 2048;
-/// Records read from the log at once.
-const RECORDS_PER_PAGE: usize = 512;
 
-/// A view that has reached `head`, at least, and begins as early as can be; at `head` itself where the log before it
-/// cannot be read.
-pub(super) async fn view(store: &dyn Store, head: Position, limits: ClockLimits) -> Clocks {
+/// A view that has reached the head of a partition's log, at least, and begins as early as can be; at the head itself
+/// where the log before it cannot be read.
+pub(super) async fn view(store: &dyn Store, partition: Partition, limits: ClockLimits) -> Result<Clocks, StoreError> {
+    let head = store.head(partition).await?;
     let begin = Sequence(head.sequence.0.saturating_sub(RECORDS_BACK));
     let clocks = Clocks::new(Position { sequence: begin, ..head }, limits);
     while clocks.frontier().sequence < head.sequence {
@@ -26,8 +26,8 @@ pub(super) async fn view(store: &dyn Store, head: Position, limits: ClockLimits)
                 records.iter().for_each(|record| clocks.apply(record.position.sequence, &record.tags));
             }
             // Trimmed, another epoch, away, or shorter than its head says.
-            _ => return Clocks::new(head, limits),
+            _ => return Ok(Clocks::new(head, limits)),
         }
     }
-    clocks
+    Ok(clocks)
 }

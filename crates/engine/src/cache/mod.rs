@@ -302,11 +302,8 @@ impl CacheBuilder {
         let partitions = store.partitions();
         let asked_at = time.now();
         // All at once: a store that does not answer is waited for once.
-        let known = join_all(partitions.all().map(|partition| {
-            let store = &*store;
-            async move { Ok(look_back::view(store, store.head(partition).await?, limits.clocks).await) }
-        }));
-        let known = known.await;
+        let known =
+            join_all(partitions.all().map(|partition| look_back::view(&*store, partition, limits.clocks))).await;
         let mut views = Vec::new();
         for (partition, clocks) in partitions.all().zip(known) {
             let clocks = match clocks {
