@@ -105,11 +105,7 @@ pub(crate) async fn bulk_approve_mappings(
     Path(import): Path<Uuid>,
     Json(wanted): Json<BulkRequest>,
 ) -> WriteAnswer<BulkDone> {
-    let client = caller.client()?;
-    let ids = reviewable(&caller, wanted)?;
-    let mut write = platform.begin().await?;
-    let reviewed = mappings::approve(&mut write, client, import, &ids, caller.id(), platform.now()).await?;
-    platform.save(write, StatusCode::OK, reviewed.into()).await
+    decide(&platform, &caller, import, wanted, Decision::Approve).await
 }
 
 /// Reject mappings.
@@ -121,11 +117,7 @@ pub(crate) async fn bulk_reject_mappings(
     Path(import): Path<Uuid>,
     Json(wanted): Json<BulkRequest>,
 ) -> WriteAnswer<BulkDone> {
-    let client = caller.client()?;
-    let ids = reviewable(&caller, wanted)?;
-    let mut write = platform.begin().await?;
-    let reviewed = mappings::reject(&mut write, client, import, &ids, caller.id(), platform.now()).await?;
-    platform.save(write, StatusCode::OK, reviewed.into()).await
+    decide(&platform, &caller, import, wanted, Decision::Reject).await
 }
 
 /// Keep columns that have no target as they are, each as an attribute of its own name; they wait for approval.
@@ -137,12 +129,7 @@ pub(crate) async fn bulk_keep_mappings(
     Path(import): Path<Uuid>,
     Json(wanted): Json<BulkRequest>,
 ) -> WriteAnswer<BulkDone> {
-    let client = caller.client()?;
-    let ids = reviewable(&caller, wanted)?;
-    let (prefix, now, chosen_by) = (imports::CUSTOM, platform.now(), &caller.user().name);
-    let mut write = platform.begin().await?;
-    let kept = mappings::keep(&mut write, client, import, &ids, prefix, chosen_by, now).await?;
-    platform.save(write, StatusCode::OK, kept.into()).await
+    decide(&platform, &caller, import, wanted, Decision::Keep).await
 }
 
 /// Choose what a column means; it waits for approval again.
@@ -165,6 +152,34 @@ pub(crate) async fn patch_field_mapping(
     let mut write = platform.begin().await?;
     let mapping = mappings::retarget(&mut write, client, import, mapping, target, chosen_by, now).await?;
     platform.save(write, StatusCode::OK, mapping).await
+}
+
+/// What is decided on many mappings at once.
+enum Decision {
+    Approve,
+    Reject,
+    Keep,
+}
+
+async fn decide(
+    platform: &Platform,
+    caller: &Caller,
+    import: Uuid,
+    wanted: BulkRequest,
+    decision: Decision,
+) -> WriteAnswer<BulkDone> {
+    let client = caller.client()?;
+    let ids = reviewable(caller, wanted)?;
+    let (mut write, now) = (platform.begin().await?, platform.now());
+    let done = match decision {
+        Decision::Approve => mappings::approve(&mut write, client, import, &ids, caller.id(), now).await?,
+        Decision::Reject => mappings::reject(&mut write, client, import, &ids, caller.id(), now).await?,
+        Decision::Keep => {
+            let chosen_by = &caller.user().name;
+            mappings::keep(&mut write, client, import, &ids, imports::CUSTOM, chosen_by, now).await?
+        }
+    };
+    platform.save(write, StatusCode::OK, done.into()).await
 }
 
 fn reviewable(caller: &Caller, wanted: BulkRequest) -> Result<Vec<Uuid>, Problem> {
