@@ -19,11 +19,7 @@ export function BulkBar({ count, withoutTarget, busy, onDecide, onClear }: BulkB
       <Button
         size="sm"
         leftSection={<IconCheck size={16} aria-hidden />}
-        rightSection={
-          <Kbd size="xs" aria-hidden visibleFrom="sm">
-            a
-          </Kbd>
-        }
+        rightSection={<Key of="a" />}
         loading={busy}
         onClick={() => onDecide('approve')}
       >
@@ -33,11 +29,7 @@ export function BulkBar({ count, withoutTarget, busy, onDecide, onClear }: BulkB
         size="sm"
         variant="default"
         leftSection={<IconX size={16} aria-hidden />}
-        rightSection={
-          <Kbd size="xs" aria-hidden visibleFrom="sm">
-            r
-          </Kbd>
-        }
+        rightSection={<Key of="r" />}
         disabled={busy}
         onClick={() => onDecide('reject')}
       >
@@ -48,11 +40,7 @@ export function BulkBar({ count, withoutTarget, busy, onDecide, onClear }: BulkB
           size="sm"
           variant="default"
           leftSection={<IconColumnInsertRight size={16} aria-hidden />}
-          rightSection={
-            <Kbd size="xs" aria-hidden visibleFrom="sm">
-              c
-            </Kbd>
-          }
+          rightSection={<Key of="c" />}
           title="Columns without a target become attributes of their own, called as they are in the file"
           disabled={busy}
           onClick={() => onDecide('keep')}
@@ -61,5 +49,14 @@ export function BulkBar({ count, withoutTarget, busy, onDecide, onClear }: BulkB
         </Button>
       )}
     </SelectionBar>
+  );
+}
+
+/** The key that does the same. */
+function Key({ of }: { of: string }) {
+  return (
+    <Kbd size="xs" aria-hidden visibleFrom="sm">
+      {of}
+    </Kbd>
   );
 }
