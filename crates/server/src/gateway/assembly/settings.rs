@@ -27,6 +27,8 @@ pub(crate) fn listen_settings(plan: &Plan) -> ListenSettings {
         head_bytes_max: file.head_bytes_max.as_usize(),
         headers_max: file.headers_max,
         head_timeout: file.head_timeout.0,
+        idle_timeout: file.idle_timeout.0,
+        write_timeout: file.write_timeout.0,
         drain_limit: file.drain_timeout.0,
         ..ListenSettings::new(file.address.parse().expect("the file was checked"))
     }

@@ -249,6 +249,11 @@ fn the_other_parts_are_checked() {
     check("[cache]\nredis_url = \"redis://h\"", "5:1: cache.secret_file is missing", "same on all nodes");
     check("[cache]\nversion = \"a b\"", "6:11: cache.version is \"a b\"", "letters");
     check("[cache]\nvary_on = [\"cookie\"]", "6:12: cache.vary_on[0]", "[credentials]");
+    for timeout in ["head_timeout", "idle_timeout", "write_timeout"] {
+        let listen = format!("address = \"127.0.0.1:0\"\n{timeout} = \"0s\"");
+        let told = told(&GOOD.replacen("address = \"127.0.0.1:0\"", &listen, 1));
+        assert!(told[0].contains(&format!("listen.{timeout} is 0s")) && told[0].contains("a longer time"), "{told:?}");
+    }
     check("[log]\nfilter = \"a=b=c\"", "6:10: log.filter", "info");
     check("[control]\naddress = \"here\"", "6:11: control.address is \"here\"", "an IP address");
     let credential = "[control]\naddress = \"127.0.0.1:1\"\n[[control.credentials]]\nname = \"n\"\ntenants = [\"*\"]\n";
@@ -280,6 +285,19 @@ fn the_other_parts_are_checked() {
         "7:7: upstreams.b.tls is there for servers",
         "https",
     );
+}
+
+#[test]
+fn headers_that_no_upstream_gets_tell_nothing_apart() {
+    check(
+        "[cache]\nvary_on = [\"x_plan\"]",
+        "6:12: cache.vary_on[0] is \"x_plan\", which is taken out",
+        "any_header_name",
+    );
+    let credentials = "[credentials]\nheaders = [\"x-user\", \"X.User\"]";
+    check(credentials, "6:22: credentials.headers[1] is \"X.User\", which is taken out", "letters, digits");
+    let let_through = "any_header_name = true\n[cache]\nvary_on = [\"x_plan\"]\n";
+    assert_eq!(told(&format!("{GOOD}{let_through}{credentials}")), Vec::<String>::new());
 }
 
 #[test]

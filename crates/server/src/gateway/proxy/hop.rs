@@ -122,7 +122,7 @@ impl Fields {
 
 /// Whether a name is of letters, digits and `-`. Servers that hand fields on as variables (CGI, WSGI, PHP) write all other signs
 /// alike, and take `X_User` or `X.User` for `X-User`, which somebody in front has verified or taken out.
-fn is_plain(name: &HeaderName) -> bool {
+pub(crate) fn is_plain(name: &HeaderName) -> bool {
     name.as_str().bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
 }
 

@@ -9,7 +9,7 @@ use unstale::CacheVersion;
 use super::{
     super::{
         fault::Path,
-        file::{Cache, ControlCredential, File, ListenTls},
+        file::{Cache, ControlCredential, File, Listen, ListenTls},
         secret::Material,
         structure::quoted,
         values::Span,
@@ -27,8 +27,11 @@ impl Checker<'_, '_> {
     pub(super) fn listen(&mut self, file: &File) {
         let at = Path::of("listen");
         self.tls(&at, file.listen.tls.as_ref());
-        if file.listen.head_timeout.0.is_zero() {
-            self.fault(&at.key("head_timeout"), "is 0s", "a longer time, such as \"10s\"");
+        let Listen { head_timeout, idle_timeout, write_timeout, .. } = file.listen;
+        for (name, time) in
+            [("head_timeout", head_timeout), ("idle_timeout", idle_timeout), ("write_timeout", write_timeout)]
+        {
+            self.some_time(&at.key(name), time);
         }
         if EnvFilter::try_new(&file.log.filter).is_err() {
             let found = format!("is {}", quoted(&file.log.filter));
@@ -151,8 +154,8 @@ impl Checker<'_, '_> {
         Some(url)
     }
 
-    pub(super) fn cache(&mut self, cache: &Cache) -> (Option<Material>, Option<Material>) {
-        let at = Path::of("cache");
+    pub(super) fn cache(&mut self, file: &File) -> (Option<Material>, Option<Material>) {
+        let (at, cache) = (Path::of("cache"), &file.cache);
         for (name, word) in [("namespace", &cache.namespace), ("version", &cache.version)] {
             if CacheVersion::new(word).is_err() {
                 let found = format!("is {}", quoted(word));
@@ -168,7 +171,7 @@ impl Checker<'_, '_> {
                     let advice = Some("name it in [credentials] if the backends go by it".to_owned());
                     self.advise(&path, found, "another header", advice);
                 }
-                Ok(_) => {}
+                Ok(_) => self.reaches_upstreams(&path, name, file),
             }
         }
         self.some_time(&at.key("redis_breaker_open"), cache.redis_breaker_open);

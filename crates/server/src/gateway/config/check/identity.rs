@@ -54,6 +54,9 @@ impl Checker<'_, '_> {
             self.fault(&Path::of("tenant").key("fixed"), "is empty", "the name of a tenant");
         }
         rule.fixed.iter().for_each(|tenant| self.not_reserved(&Path::of("tenant").key("fixed"), tenant));
+        for (place, name) in file.credentials.headers.iter().enumerate() {
+            self.reaches_upstreams(&Path::of("credentials").key("headers").item(place), name, file);
+        }
         let mut names = HashSet::new();
         let mut keys = Vec::new();
         for (place, identity) in file.identity.iter().enumerate() {

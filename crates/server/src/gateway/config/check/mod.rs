@@ -95,7 +95,7 @@ pub(crate) fn check(
 ) -> (Plan, Vec<Fault>) {
     let mut checker = Checker { document, judged, surroundings, faults: Vec::new(), files: Vec::new() };
     checker.listen(&file);
-    let (redis_url, secret) = checker.cache(&file.cache);
+    let (redis_url, secret) = checker.cache(&file);
     checker.upstreams(&file);
     let keys = checker.identities(&file);
     checker.routes(&file);

@@ -1,13 +1,17 @@
 //! The tables `[upstreams.<name>]`.
 
+use http::HeaderName;
+
 use super::{
     super::{
         fault::Path,
         file::{File, UpstreamFile},
+        structure::quoted,
         values::Span,
     },
     Checker,
 };
+use crate::gateway::proxy::hop::is_plain;
 
 impl Checker<'_, '_> {
     pub(super) fn upstreams(&mut self, file: &File) {
@@ -53,6 +57,16 @@ impl Checker<'_, '_> {
             let at = at.key("health");
             self.some_time(&at.key("every"), health.every);
             self.some_time(&at.key("timeout"), health.timeout);
+        }
+    }
+
+    /// A header that answers are told apart by reaches those who make them.
+    pub(super) fn reaches_upstreams(&mut self, path: &Path, name: &str, file: &File) {
+        let is_taken_out = HeaderName::try_from(name).is_ok_and(|name| !is_plain(&name));
+        if is_taken_out && !file.upstreams.values().any(|upstream| upstream.any_header_name) {
+            let advice = Some("any_header_name = true of an upstream lets such names through".to_owned());
+            let found = format!("is {}, which is taken out of what upstreams get", quoted(name));
+            self.advise(path, found, "a name of letters, digits and '-'", advice);
         }
     }
 

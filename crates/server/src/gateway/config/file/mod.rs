@@ -90,6 +90,13 @@ pub struct Listen {
     /// How long a request's head may take to come.
     #[serde(default = "head_timeout")]
     pub head_timeout: Span,
+    /// How long a connection may be unused.
+    #[serde(default = "idle_timeout")]
+    pub idle_timeout: Span,
+    /// How long a client may take nothing of what is sent to it. Longer is for clients that stop in the midst of large
+    /// answers; each of them holds what is buffered for it.
+    #[serde(default = "write_timeout")]
+    pub write_timeout: Span,
     /// Proxies in front, by their addresses or networks, whose `X-Forwarded-…` and `Forwarded` are believed and passed
     /// on. Of everybody else's requests these are taken out, before anything is looked up.
     #[serde(default)]
@@ -271,6 +278,14 @@ fn headers_max() -> usize {
 
 fn head_timeout() -> Span {
     Span::seconds(10)
+}
+
+fn idle_timeout() -> Span {
+    Span::seconds(75)
+}
+
+fn write_timeout() -> Span {
+    Span::seconds(60)
 }
 
 fn request_body_max() -> Size {
