@@ -24,6 +24,7 @@ mod look_back;
 mod patience;
 mod read;
 mod replay;
+mod report;
 mod turn;
 mod warm;
 
@@ -45,11 +46,12 @@ use tokio::sync::Semaphore;
 use self::erase::Erasures;
 pub use self::{
     census::Census,
-    erase::{EraseError, Erasure, SubjectCopy, SubjectReport},
+    erase::{EraseError, Erasure},
     explain::Explanation,
     fetched::{Cached, FetchError, Fetched, ReadOptions},
     invalidate::{InvalidateError, Invalidation},
     load::Loaded,
+    report::{SubjectCopy, SubjectReport},
     warm::{WarmBudget, Warmed},
 };
 use crate::{
