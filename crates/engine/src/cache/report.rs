@@ -2,8 +2,18 @@
 //!
 //! There is no index from people to entries: whoever asks has each entry looked at, where that holds nobody up.
 
+use std::collections::HashSet;
+
+use bytes::Bytes;
+
 use super::{Cache, Shared};
-use crate::{entry::Entry, key::RawKey, store::Seal, tag::Tag, time::Timestamp};
+use crate::{
+    entry::Entry,
+    key::RawKey,
+    store::{Seal, StoreError, StoredEntry},
+    tag::{Tag, TagId},
+    time::Timestamp,
+};
 
 /// Keys that the store is asked for in one go.
 const LOOKUPS_AT_ONCE: usize = 256;
@@ -13,13 +23,15 @@ const LOOKUPS_AT_ONCE: usize = 256;
 pub struct SubjectCopy {
     /// The text of its key.
     pub key: String,
-    /// Whether the store has it too; none if it did not answer.
+    /// Whether this node's memory has it.
+    pub in_memory: bool,
+    /// Whether the store has it, where this node can read it; none if it did not answer.
     pub in_store: Option<bool>,
     /// Since when there is this value.
     pub loaded_at: Timestamp,
     /// Until when it is fresh, at the latest.
     pub expires_at: Timestamp,
-    /// Bytes of memory that its value takes.
+    /// Bytes that its value takes in memory; where only the store has it, in the store.
     pub bytes: usize,
     /// Whether it may be served at this moment, as far as the rule is concerned.
     pub is_valid: bool,
@@ -27,22 +39,22 @@ pub struct SubjectCopy {
 
 /// What is cached about a person, as far as this node knows.
 ///
-/// It covers this node's memory, and the store for the keys that are there. What other nodes hold, and what only the store
-/// still holds, is told by them, or by nobody: none of it lives beyond
-/// [`CacheLimits::subject_lifetime_max`](crate::CacheLimits::subject_lifetime_max).
+/// It covers this node's memory, and the store, which has what any node has shared. What is only in another node's memory
+/// (the store has dropped it, or could not take it), that node tells; entries of another cache version, its nodes. None of
+/// it lives beyond [`CacheLimits::subject_lifetime_max`](crate::CacheLimits::subject_lifetime_max).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SubjectReport {
     /// The copies.
     pub copies: Vec<SubjectCopy>,
-    /// Entries of this node's memory that were looked at.
+    /// Entries that were looked at, in this node's memory and in the store.
     pub looked_at: usize,
     /// Whether that was all of them.
     pub is_complete: bool,
 }
 
 impl Cache {
-    /// What is cached about the person that the tag `subject` stands for, looking at `looks_max` entries of this node's
-    /// memory at most.
+    /// What is cached about the person that the tag `subject` stands for, looking at about `looks_max` entries of this
+    /// node's memory at most, and at as many of the store.
     pub async fn report(&self, subject: &Tag, looks_max: usize) -> SubjectReport {
         let shared = self.shared.clone();
         let id = subject.id();
@@ -67,26 +79,68 @@ impl Cache {
         let Ok((mut report, keys)) = looking.await else { return SubjectReport::default() };
         if self.shared.store.shares_entries() {
             for (copies, keys) in report.copies.chunks_mut(LOOKUPS_AT_ONCE).zip(keys.chunks(LOOKUPS_AT_ONCE)) {
-                let found = self.shared.store.get(keys).await.ok();
-                for (at, copy) in copies.iter_mut().enumerate() {
-                    let is_there = |found: &Vec<Option<crate::store::StoredEntry>>| {
-                        found[at].as_ref().is_some_and(|entry| entry.seal == Seal::None && entry.tags.contains(&id))
-                    };
-                    copy.in_store = found.as_ref().map(is_there);
+                match self.shared.stored_about(id, keys).await {
+                    Ok(found) => {
+                        copies.iter_mut().zip(found).for_each(|(copy, found)| copy.in_store = Some(found.is_some()));
+                    }
+                    Err(error) => report.is_complete = not_asked(&error),
                 }
             }
+            self.report_of_store(id, looks_max, &mut report).await;
         } else {
             report.copies.iter_mut().for_each(|copy| copy.in_store = Some(false));
         }
         report.copies.sort_by(|one, other| one.key.cmp(&other.key));
         report
     }
+
+    /// Adds the copies that only the store has.
+    async fn report_of_store(&self, subject: TagId, looks_max: usize, report: &mut SubjectReport) {
+        let shared = &self.shared;
+        let found = match shared.store.keys_tagged(subject, looks_max).await {
+            Ok(found) => found,
+            Err(error) => return report.is_complete = not_asked(&error),
+        };
+        report.looked_at += found.looked_at;
+        report.is_complete &= found.is_complete;
+        let told: HashSet<&str> = report.copies.iter().map(|copy| &*copy.key).collect();
+        let others: Vec<RawKey> = found.keys.into_iter().filter(|key| !told.contains(key.as_str())).collect();
+        for keys in others.chunks(LOOKUPS_AT_ONCE) {
+            match shared.stored_about(subject, keys).await {
+                Ok(found) => {
+                    let copies =
+                        keys.iter().zip(found).filter_map(|(key, entry)| Some(shared.stored_copy(key, &entry?)));
+                    report.copies.extend(copies);
+                }
+                Err(error) => report.is_complete = not_asked(&error),
+            }
+        }
+    }
 }
 
 impl Shared {
+    /// What the store has of some keys, where it is about a person and can be read.
+    async fn stored_about(&self, subject: TagId, keys: &[RawKey]) -> Result<Vec<Option<StoredEntry>>, StoreError> {
+        let is_about = |entry: &StoredEntry| entry.seal == Seal::None && entry.tags.contains(&subject);
+        Ok(self.store.get(keys).await?.into_iter().map(|entry| entry.filter(is_about)).collect())
+    }
+
+    fn stored_copy(&self, key: &RawKey, entry: &StoredEntry) -> SubjectCopy {
+        SubjectCopy {
+            key: key.as_str().to_owned(),
+            in_memory: false,
+            in_store: Some(true),
+            loaded_at: entry.loaded_at,
+            expires_at: entry.expires_at,
+            bytes: entry.value.as_ref().map_or(0, Bytes::len),
+            is_valid: self.stands(entry.base, &entry.tags),
+        }
+    }
+
     fn copy(&self, entry: &Entry) -> SubjectCopy {
         SubjectCopy {
             key: entry.text(),
+            in_memory: true,
             in_store: None,
             loaded_at: entry.loaded_at(),
             expires_at: entry.expires_at,
@@ -94,4 +148,10 @@ impl Shared {
             is_valid: self.is_valid(entry),
         }
     }
+}
+
+/// The store did not say what it has: a report is not complete.
+fn not_asked(error: &StoreError) -> bool {
+    tracing::warn!(%error, "a report about a person does not cover the store");
+    false
 }

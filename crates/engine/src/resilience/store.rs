@@ -25,7 +25,7 @@ use crate::{
     position::{Partition, PartitionCount, Position},
     store::{
         AfterLease, Filled, LeaseRequest, LeaseToken, Leased, LocalHeads, LogPage, MovesWatcher, Store, StoreError,
-        StoredEntry,
+        StoredEntry, TaggedKeys,
     },
     tag::TagId,
     time::{SystemTimeSource, TimeSource, Timestamp},
@@ -250,6 +250,11 @@ impl Store for ResilientStore {
 
     fn shares_entries(&self) -> bool {
         self.inner.shares_entries()
+    }
+
+    fn keys_tagged(&self, tag: TagId, looks_max: usize) -> BoxFuture<'_, Result<TaggedKeys, StoreError>> {
+        // Takes long where there is much, and each of its steps has a time of its own.
+        self.inner.keys_tagged(tag, looks_max)
     }
 
     fn lease<'a>(&'a self, key: &'a RawKey, request: &'a LeaseRequest) -> BoxFuture<'a, Result<Leased, StoreError>> {

@@ -15,7 +15,7 @@ use crate::{
     position::{Partition, PartitionCount, Position},
     store::{
         AfterLease, Filled, LeaseRequest, LeaseToken, Leased, LocalHeads, LogPage, MovesWatcher, Seal, Store,
-        StoreError, StoredEntry,
+        StoreError, StoredEntry, TaggedKeys,
     },
     tag::TagId,
 };
@@ -116,6 +116,10 @@ impl Store for SealedStore {
 
     fn shares_entries(&self) -> bool {
         self.inner.shares_entries()
+    }
+
+    fn keys_tagged(&self, tag: TagId, looks_max: usize) -> BoxFuture<'_, Result<TaggedKeys, StoreError>> {
+        self.inner.keys_tagged(tag, looks_max)
     }
 
     fn lease<'a>(&'a self, key: &'a RawKey, request: &'a LeaseRequest) -> BoxFuture<'a, Result<Leased, StoreError>> {

@@ -12,7 +12,7 @@ use quick_cache::{
 
 use super::{
     AfterLease, Filled, LeaseRequest, LeaseToken, Leased, LocalHeads, LogPage, Moves, MovesWatcher, Record, Store,
-    StoreError, StoredEntry, leases::LocalLeases,
+    StoreError, StoredEntry, TaggedKeys, leases::LocalLeases,
 };
 use crate::{
     clocks::{ClockLimits, Clocks, Validity},
@@ -252,6 +252,20 @@ impl Store for MemoryStore {
 
     fn shares_entries(&self) -> bool {
         self.entries.is_some()
+    }
+
+    fn keys_tagged(&self, tag: TagId, looks_max: usize) -> BoxFuture<'_, Result<TaggedKeys, StoreError>> {
+        let mut found = TaggedKeys { is_complete: true, ..TaggedKeys::default() };
+        if let Some(entries) = &self.entries {
+            for (key, entry) in entries.iter().take(looks_max) {
+                found.looked_at += 1;
+                if entry.tags.contains(&tag) {
+                    found.keys.push(key);
+                }
+            }
+            found.is_complete = entries.len() <= looks_max;
+        }
+        future::ready(Ok(found)).boxed()
     }
 
     fn lease<'a>(&'a self, key: &'a RawKey, request: &'a LeaseRequest) -> BoxFuture<'a, Result<Leased, StoreError>> {

@@ -133,6 +133,17 @@ pub enum Seal {
     Broken(MissReason),
 }
 
+/// What was found by looking for a tag.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TaggedKeys {
+    /// Each key once, in no order.
+    pub keys: Vec<RawKey>,
+    /// Entries that were looked at.
+    pub looked_at: usize,
+    /// Whether that was all of them.
+    pub is_complete: bool,
+}
+
 /// What became of a fill.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Filled {
@@ -207,6 +218,10 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
 
     /// Whether what one node fills is there for others to find: then a load is worth waiting for, and leases are.
     fn shares_entries(&self) -> bool;
+
+    /// The keys of entries that carry a tag, be they valid or not, found by looking at each of at most about `looks_max`
+    /// entries: not for reads. What comes or goes meanwhile may be missed. Entries of other cache versions are not told.
+    fn keys_tagged(&self, tag: TagId, looks_max: usize) -> BoxFuture<'_, Result<TaggedKeys, StoreError>>;
 
     /// Asks for the lease of a key. It is granted if nobody holds it, or if it is the one that may be taken over.
     fn lease<'a>(&'a self, key: &'a RawKey, request: &'a LeaseRequest) -> BoxFuture<'a, Result<Leased, StoreError>>;

@@ -19,7 +19,7 @@ use crate::{
     position::{Partition, PartitionCount, Position},
     store::{
         AfterLease, Filled, LeaseRequest, LeaseToken, Leased, LocalHeads, LogPage, MovesWatcher, Store, StoreError,
-        StoredEntry,
+        StoredEntry, TaggedKeys,
     },
     tag::TagId,
 };
@@ -209,6 +209,10 @@ impl Store for DistantStore {
 
     fn shares_entries(&self) -> bool {
         self.inner.shares_entries()
+    }
+
+    fn keys_tagged(&self, tag: TagId, looks_max: usize) -> BoxFuture<'_, Result<TaggedKeys, StoreError>> {
+        self.there_and_back(Partition(0), async move { self.inner.keys_tagged(tag, looks_max).await }).boxed()
     }
 
     fn lease<'a>(&'a self, key: &'a RawKey, request: &'a LeaseRequest) -> BoxFuture<'a, Result<Leased, StoreError>> {

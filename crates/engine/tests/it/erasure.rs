@@ -7,9 +7,11 @@ use std::sync::{
 
 use futures_util::future::{BoxFuture, FutureExt as _};
 use unstale::{
-    Cache, CacheVersion, KeyRing, Loaded, MemoryStore, ReadOptions, Sealing, SealingLimits, Tag, TagId, Tenant,
-    record_subject,
+    Cache, CacheVersion, KeyRing, Loaded, MemoryLimits, MemoryStore, ReadOptions, Sealing, SealingLimits, Tag, TagId,
+    Tenant, record_subject,
     sealing::{KeyId, MemorySubjectKeys, SubjectKeyError, SubjectKeyRow, SubjectKeys, WrappedKey},
+    store::Store as _,
+    testing::{DistantStore, Trouble},
 };
 
 use crate::{
@@ -55,6 +57,20 @@ async fn a_report_looks_at_no_more_than_it_may_and_says_so() {
     }
     let report = cache.report(&user(1), 2).await;
     assert_eq!((report.looked_at, report.is_complete), (2, false));
+}
+
+#[tokio::test]
+async fn a_report_that_the_store_does_not_answer_says_that_it_is_not_complete() {
+    let near = Arc::new(MemoryStore::new(MemoryLimits { entry_bytes_max: 1 << 20, ..MemoryLimits::default() }));
+    let far = Arc::new(DistantStore::new(near, 1));
+    let cache = Cache::builder(far.clone()).build().await.unwrap();
+    read(&cache, 1).await;
+    let report = cache.report(&user(1), usize::MAX).await;
+    assert_eq!((report.copies[0].in_store, report.looked_at, report.is_complete), (Some(false), 1, true));
+    far.set_troubles(far.partitions().all().map(|partition| (partition, Trouble::Fails)).collect());
+    let report = cache.report(&user(1), usize::MAX).await;
+    assert_eq!((report.copies.len(), report.looked_at, report.is_complete), (1, 1, false));
+    assert!(report.copies[0].in_memory && report.copies[0].in_store.is_none());
 }
 
 /// Keys of which one is made anew right after it was destroyed, as by a load that has not heard of the erasure.

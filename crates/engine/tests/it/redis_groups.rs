@@ -356,4 +356,8 @@ async fn tenants_are_told_what_they_have() {
     }
     let usage = store.tenant_usage(1).await.unwrap();
     assert!(!usage.complete && usage.names_seen < 1_000 && usage.scale() > 2.0, "{usage:?}");
+    let looked = store.keys_tagged(tag(1).id(), 1).await.unwrap();
+    assert!(!looked.is_complete, "{looked:?}");
+    let found = store.keys_tagged(tag(1).id(), usize::MAX).await.unwrap();
+    assert_eq!((found.keys.len(), found.looked_at, found.is_complete), (29, 29, true));
 }

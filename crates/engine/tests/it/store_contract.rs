@@ -109,6 +109,23 @@ fn tag(id: u64) -> Tag {
     Tag::of(&acme(), "fact", id)
 }
 
+fn entry(base: Position, id: u64, value: &'static [u8]) -> StoredEntry {
+    StoredEntry {
+        base,
+        tags: [tag(id).id()].into_iter().collect(),
+        has_tenant_tags: true,
+        loaded_at: Timestamp::from_millis(1),
+        load_ms: 3,
+        expires_at: Timestamp::NEVER,
+        dead_at: Timestamp::NEVER + Duration::ZERO,
+        schema: Fingerprint::of("bytes"),
+        value: Some(Bytes::from_static(value)),
+        subjects: 0,
+        is_sensitive: false,
+        seal: Seal::None,
+    }
+}
+
 impl Subject {
     fn partition(&self) -> Partition {
         self.store.partitions().of(&acme())
@@ -123,21 +140,7 @@ impl Subject {
     }
 
     async fn fill(&self, base: Position, id: u64, value: &'static [u8]) -> Filled {
-        let entry = StoredEntry {
-            base,
-            tags: [tag(id).id()].into_iter().collect(),
-            has_tenant_tags: true,
-            loaded_at: Timestamp::from_millis(1),
-            load_ms: 3,
-            expires_at: Timestamp::NEVER,
-            dead_at: Timestamp::NEVER + Duration::ZERO,
-            schema: Fingerprint::of("bytes"),
-            value: Some(Bytes::from_static(value)),
-            subjects: 0,
-            is_sensitive: false,
-            seal: Seal::None,
-        };
-        self.store.fill(page(&acme(), 1).raw(), entry).await.unwrap()
+        self.store.fill(page(&acme(), 1).raw(), entry(base, id, value)).await.unwrap()
     }
 
     async fn lease(&self, token: u128, over: Option<u128>, ttl: Duration) -> Leased {
@@ -290,6 +293,37 @@ async fn partitions_do_not_touch_each_other() {
         subject.append(1).await;
         (subject.lose)(subject.partition());
         assert_eq!(subject.store.head(other).await.unwrap(), before);
+    }
+}
+
+#[tokio::test]
+async fn the_keys_of_a_tag_are_found_however_many_tags_their_entries_have() {
+    for subject in subjects() {
+        let base = subject.head().await;
+        let fill = async |number: u64, tags: std::ops::Range<u64>| {
+            let tags = tags.map(|id| tag(id).id()).collect();
+            let entry = StoredEntry { tags, ..entry(base, number, b"value") };
+            assert_eq!(subject.store.fill(page(&acme(), number).raw(), entry).await.unwrap(), Filled::Stored);
+        };
+        let found = async |id| {
+            let mut found = subject.store.keys_tagged(tag(id).id(), usize::MAX).await.unwrap();
+            found.keys.sort_by(|one, other| one.as_str().cmp(other.as_str()));
+            assert!(found.is_complete && found.looked_at == 4, "{found:?}");
+            found.keys
+        };
+        let keys =
+            |numbers: &[u64]| numbers.iter().map(|number| page(&acme(), number).raw().clone()).collect::<Vec<_>>();
+        fill(1, 1..4).await;
+        fill(2, 3..5).await;
+        fill(3, 100..200).await;
+        fill(4, 4..36).await;
+        assert_eq!(found(3).await, keys(&[1, 2]));
+        assert_eq!(found(199).await, keys(&[3]));
+        assert_eq!(found(35).await, keys(&[4]));
+        assert_eq!(found(200).await, []);
+        // Be they valid or not: they are there.
+        subject.append(3).await;
+        assert_eq!(found(3).await, keys(&[1, 2]));
     }
 }
 

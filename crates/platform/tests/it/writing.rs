@@ -184,7 +184,8 @@ mod silent_log {
         Bytes, MemoryStore, RawKey, StoreError, TagId,
         position::{Partition, PartitionCount, Position},
         store::{
-            AfterLease, Filled, LeaseRequest, LeaseToken, Leased, LocalHeads, LogPage, MovesWatcher, Store, StoredEntry,
+            AfterLease, Filled, LeaseRequest, LeaseToken, Leased, LocalHeads, LogPage, MovesWatcher, Store,
+            StoredEntry, TaggedKeys,
         },
     };
 
@@ -234,6 +235,10 @@ mod silent_log {
 
         fn shares_entries(&self) -> bool {
             self.0.shares_entries()
+        }
+
+        fn keys_tagged(&self, tag: TagId, looks_max: usize) -> BoxFuture<'_, Result<TaggedKeys, StoreError>> {
+            self.0.keys_tagged(tag, looks_max)
         }
 
         fn lease<'a>(

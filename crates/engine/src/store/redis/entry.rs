@@ -169,6 +169,24 @@ pub(super) fn decode(
     })
 }
 
+/// Bytes of the fixed head and of so many tags.
+pub(super) const fn head_bytes(tags: usize) -> usize {
+    HEADER_BYTES + tags * 8
+}
+
+/// The tags in the beginning of an entry's bytes, and whether these are all of them; none if it is no entry's. Nothing is
+/// verified: who is to believe it reads the entry.
+pub(super) fn tags_of(head: &[u8]) -> Option<(Vec<TagId>, bool)> {
+    if head.len() < HEADER_BYTES || head[..MAGIC.len()] != MAGIC {
+        return None;
+    }
+    let count = usize::from(u16::from_be_bytes([head[52], head[53]]));
+    let (tags, _) = head[HEADER_BYTES..].as_chunks();
+    let tags: Vec<TagId> = tags.iter().take(count).map(|tag| TagId(u64::from_be_bytes(*tag))).collect();
+    let are_all = tags.len() == count;
+    Some((tags, are_all))
+}
+
 /// Exactly `length` bytes.
 fn unpacked(packed: &[u8], length: usize) -> Result<Bytes, NoEntry> {
     let mut value = vec![0; length];

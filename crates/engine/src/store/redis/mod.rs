@@ -56,10 +56,12 @@ mod seen;
 mod server;
 mod settings;
 mod slots;
+mod tagged;
 mod topology;
 mod trouble;
 mod usage;
 mod wake;
+mod walk;
 
 use std::{
     fmt,
@@ -84,7 +86,7 @@ pub use self::{
 };
 use super::{
     AfterLease, Filled, LeaseRequest, LeaseToken, Leased, LocalHeads, LogPage, Moves, MovesWatcher, Store, StoreError,
-    StoredEntry,
+    StoredEntry, TaggedKeys,
 };
 use crate::{
     key::{CacheVersion, RawKey},
@@ -267,6 +269,10 @@ impl Store for RedisStore {
 
     fn shares_entries(&self) -> bool {
         true
+    }
+
+    fn keys_tagged(&self, tag: TagId, looks_max: usize) -> BoxFuture<'_, Result<TaggedKeys, StoreError>> {
+        self.shared.keys_tagged(tag, looks_max).boxed()
     }
 
     fn lease<'a>(&'a self, key: &'a RawKey, request: &'a LeaseRequest) -> BoxFuture<'a, Result<Leased, StoreError>> {

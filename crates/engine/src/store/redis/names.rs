@@ -73,11 +73,28 @@ impl Names {
 
     /// Whose entry a name is, whatever its cache version; none if it is the name of something else.
     pub(super) fn tenant_of(&self, name: &[u8]) -> Option<Tenant> {
+        let (partition, version, text) = self.parts(name)?;
+        let tenant = Tenant::new(text.split_once(':')?.0).ok()?;
+        let is_entry = CacheVersion::new(version).is_ok() && self.is_partition_of(partition, &tenant);
+        is_entry.then_some(tenant)
+    }
+
+    /// The key of an entry of this cache version; none if it is the name of something else.
+    pub(super) fn key_of(&self, name: &[u8]) -> Option<RawKey> {
+        let (partition, version, text) = self.parts(name)?;
+        let key = RawKey::of_text(text)?;
+        (version == self.version.as_str() && self.is_partition_of(partition, key.tenant())).then_some(key)
+    }
+
+    /// A name's partition, what stands where an entry has its cache version, and the rest.
+    fn parts<'a>(&self, name: &'a [u8]) -> Option<(&'a str, &'a str, &'a str)> {
         let (partition, entry) = std::str::from_utf8(name).ok()?.strip_prefix(&self.space)?.split_once("}:")?;
         let (version, text) = entry.split_once(':')?;
-        let tenant = Tenant::new(text.split_once(':')?.0).ok()?;
-        let is_entry = CacheVersion::new(version).is_ok() && partition.parse() == Ok(self.count.of(&tenant).index());
-        is_entry.then_some(tenant)
+        Some((partition, version, text))
+    }
+
+    fn is_partition_of(&self, partition: &str, tenant: &Tenant) -> bool {
+        partition.parse() == Ok(self.count.of(tenant).index())
     }
 
     /// Of the first partition, to show whose store it is.
@@ -104,12 +121,19 @@ mod tests {
         let (ours, acme) = (names("ours"), Tenant::new("acme-1.x").unwrap());
         let name = |names: &Names| names.entry(page(&acme, "a:b}/c").raw());
         assert_eq!(ours.tenant_of(name(&ours).as_bytes()), Some(acme.clone()));
+        assert_eq!(ours.key_of(name(&ours).as_bytes()).as_ref(), Some(page(&acme, "a:b}/c").raw()));
         assert_eq!(ours.tenant_of(name(&names("our")).as_bytes()), None, "another namespace");
         let partition = ours.count.of(&acme);
         for other in [&ours.of(partition).state[..], &ours.of(partition).log, "acme", ""] {
             assert_eq!(ours.tenant_of(other.as_bytes()), None, "{other}");
+            assert_eq!(ours.key_of(other.as_bytes()), None, "{other}");
         }
+        let next = Names::new("ours", CacheVersion::new("next").unwrap(), PartitionCount::DEFAULT);
+        assert_eq!(ours.tenant_of(name(&next).as_bytes()), Some(acme.clone()));
+        assert_eq!(ours.key_of(name(&next).as_bytes()), None, "another version's");
+        assert_eq!(ours.key_of(ours.lease(page(&acme, "a").raw()).as_bytes()), None, "a lease");
         assert_eq!(ours.tenant_of(b"{ours:99}:v1:acme-1.x:page:of/1"), None, "not its partition");
+        assert_eq!(ours.key_of(b"{ours:99}:v1:acme-1.x:page:of/1"), None, "not its partition");
         assert_eq!(ours.tenant_of(b"\xff"), None);
     }
 }

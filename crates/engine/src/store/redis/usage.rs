@@ -1,22 +1,14 @@
 //! What each tenant has in Redis.
 //!
 //! Asked for, not kept: Redis drops entries on its own (they expire, they are evicted), so that counters beside them would
-//! be wrong within minutes, and would cost every fill a write. The names of entries hold their tenant, so a walk over
-//! names (`SCAN`) finds them; what it costs falls on whoever asks, is bounded, and holds the server up for no longer
-//! than one page.
+//! be wrong within minutes, and would cost every fill a write. The names of entries hold their tenant, so a
+//! [walk](super::walk) over names finds them.
 
-use std::{collections::HashMap, pin::pin};
+use std::collections::HashMap;
 
-use redis::FromRedisValue;
-
-use super::{
-    RedisStore,
-    server::{Link, Use},
-};
+use super::{RedisStore, walk::Walk};
 use crate::{store::StoreError, tenant::Tenant};
 
-/// Names looked at with one command: some 0.3 ms of the server's time.
-const PAGE_NAMES: usize = 500;
 /// What Redis keeps for a key besides its name and its value, roughly: the entries of its tables and their heads.
 const KEY_BYTES: u64 = 120;
 
@@ -59,81 +51,27 @@ impl RedisStore {
     ///
     /// Each page of names is an operation with its own time; others take their turn between them.
     pub async fn tenant_usage(&self, names_max: u64) -> Result<Usage, StoreError> {
-        let connection = &self.shared.connection;
-        connection.in_time(connection.topology().discover()).await?;
-        let mut usage = Usage { complete: true, ..Usage::default() };
+        let shared = &*self.shared;
+        let mut walk = Walk::begin(shared, names_max).await?;
         let mut found: HashMap<Tenant, (u64, u64)> = HashMap::new();
-        for server in connection.topology().servers() {
-            let link = connection.in_time(server.link(Use::Shared)).await?;
-            usage.names_total += self.names_total(&link).await?;
-            let mut cursor = "0".to_owned();
-            loop {
-                if usage.names_seen >= names_max {
-                    usage.complete = false;
-                    break;
+        while let Some(page) = walk.next().await? {
+            let tenant_of = |name| Some((name, shared.names.tenant_of(name)?));
+            let (names, tenants): (Vec<&[u8]>, Vec<Tenant>) = page.names().filter_map(tenant_of).unzip();
+            let lengths = page.ask_each(shared, &names, |name| redis::cmd("STRLEN").arg(name).take()).await?;
+            for ((tenant, name), length) in tenants.into_iter().zip(names).zip(lengths) {
+                let bytes: u64 = redis::from_redis_value(length).unwrap_or(0);
+                // What has gone meanwhile has no length; an entry has.
+                if bytes > 0 {
+                    let (entries, total) = found.entry(tenant).or_default();
+                    *entries += 1;
+                    *total += bytes + name.len() as u64 + KEY_BYTES;
                 }
-                let (next, names) = self.page_of_names(&link, &cursor).await?;
-                usage.names_seen += names.len() as u64;
-                self.add_up(&link, &names, &mut found).await?;
-                if next == "0" {
-                    break;
-                }
-                cursor = next;
             }
         }
         let tenants = found.into_iter().map(|(tenant, (entries, bytes))| TenantUsage { tenant, entries, bytes });
-        usage.tenants = tenants.collect();
+        let Walk { names_seen, names_total, complete, .. } = walk;
+        let mut usage = Usage { tenants: tenants.collect(), names_seen, names_total, complete };
         usage.tenants.sort_by(|one, other| other.bytes.cmp(&one.bytes).then_with(|| one.tenant.cmp(&other.tenant)));
         Ok(usage)
-    }
-
-    async fn add_up(
-        &self,
-        link: &Link,
-        names: &[Vec<u8>],
-        found: &mut HashMap<Tenant, (u64, u64)>,
-    ) -> Result<(), StoreError> {
-        let ours: Vec<(Tenant, &[u8])> =
-            names.iter().filter_map(|name| Some((self.shared.names.tenant_of(name)?, &name[..]))).collect();
-        for ((tenant, name), bytes) in ours.iter().zip(self.lengths(link, &ours).await?) {
-            // What has gone meanwhile has no length; an entry has.
-            if bytes > 0 {
-                let (entries, total) = found.entry(tenant.clone()).or_default();
-                *entries += 1;
-                *total += bytes + name.len() as u64 + KEY_BYTES;
-            }
-        }
-        Ok(())
-    }
-
-    async fn names_total(&self, link: &Link) -> Result<u64, StoreError> {
-        self.asked(link, &redis::cmd("DBSIZE")).await
-    }
-
-    /// Where to go on (`0` at the end), and the names of a page.
-    async fn page_of_names(&self, link: &Link, cursor: &str) -> Result<(String, Vec<Vec<u8>>), StoreError> {
-        let mut command = redis::cmd("SCAN");
-        // No pattern: it would not be cheaper, and what was seen could not be told from what there is.
-        command.arg(cursor).arg("COUNT").arg(PAGE_NAMES);
-        self.asked(link, &command).await
-    }
-
-    async fn lengths(&self, link: &Link, names: &[(Tenant, &[u8])]) -> Result<Vec<u64>, StoreError> {
-        if names.is_empty() {
-            return Ok(Vec::new());
-        }
-        let mut pipeline = redis::pipe();
-        names.iter().for_each(|(_, name)| {
-            pipeline.cmd("STRLEN").arg(*name);
-        });
-        let shared = &self.shared;
-        let answers = shared.until(shared.deadline(), pin!(link.send_all(&pipeline))).await?;
-        Ok(answers.into_iter().map(|answer| redis::from_redis_value(answer).unwrap_or(0)).collect())
-    }
-
-    async fn asked<T: FromRedisValue>(&self, link: &Link, command: &redis::Cmd) -> Result<T, StoreError> {
-        let shared = &self.shared;
-        let answer = shared.until(shared.deadline(), pin!(link.send(command))).await?;
-        redis::from_redis_value(answer).map_err(|error| StoreError::Unavailable(error.to_string()))
     }
 }

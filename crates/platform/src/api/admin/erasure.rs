@@ -14,7 +14,7 @@ use crate::{
     store::repositories::users,
 };
 
-/// Entries of this server's memory that a report looks at.
+/// Entries of this server's memory that a report looks at, and of the shared store.
 const LOOKS_MAX: usize = 4_000_000;
 /// What the audit trail calls the record that proves an erasure.
 const PROOF: &str = "erasure_proof";
@@ -38,9 +38,9 @@ pub struct ErasureProof {
 #[derive(Serialize, ToSchema)]
 pub struct CacheReport {
     pub user_id: Uuid,
-    /// Copies in this server's memory, and whether the shared store has them too. Other servers know of theirs.
+    /// Copies in this server's memory and in the shared store. What is only in another server's memory, that server knows.
     pub copies: Vec<CachedCopy>,
-    /// Entries that were looked at.
+    /// Entries that were looked at, in this server's memory and in the shared store.
     pub looked_at: usize,
     /// Whether that was all of them.
     pub is_complete: bool,
@@ -50,6 +50,8 @@ pub struct CacheReport {
 #[derive(Serialize, ToSchema)]
 pub struct CachedCopy {
     pub key: String,
+    /// Whether this server's memory has it.
+    pub in_memory: bool,
     /// Whether the shared store has it; null if it did not answer.
     #[schema(required)]
     pub in_store: Option<bool>,
@@ -151,6 +153,7 @@ pub(crate) async fn get_cache_report(
     let report = platform.cache.report(&tags::user(user), LOOKS_MAX).await;
     let copy = |copy: SubjectCopy| CachedCopy {
         key: copy.key,
+        in_memory: copy.in_memory,
         in_store: copy.in_store,
         since: time(copy.loaded_at),
         until: time(copy.expires_at),

@@ -18,7 +18,7 @@ use unstale::{
     position::{Partition, PartitionCount},
     store::{
         AfterLease, Filled, LeaseRequest, LeaseToken, Leased, LocalHeads, LogPage, Moves, MovesWatcher, Store,
-        StoredEntry,
+        StoredEntry, TaggedKeys,
     },
     time::TimeSource as _,
 };
@@ -328,6 +328,11 @@ impl Store for Link {
 
     fn shares_entries(&self) -> bool {
         true
+    }
+
+    fn keys_tagged(&self, _: TagId, _: usize) -> BoxFuture<'_, Result<TaggedKeys, StoreError>> {
+        let told = "reports about people are not simulated".to_owned();
+        future::ready(Err(StoreError::Refused(told))).boxed()
     }
 
     fn lease<'a>(&'a self, key: &'a RawKey, request: &'a LeaseRequest) -> BoxFuture<'a, Result<Leased, StoreError>> {

@@ -1455,11 +1455,11 @@ export interface components {
         };
         /** @description What the cache holds about a user, as far as this server knows. */
         CacheReport: {
-            /** @description Copies in this server's memory, and whether the shared store has them too. Other servers know of theirs. */
+            /** @description Copies in this server's memory and in the shared store. What is only in another server's memory, that server knows. */
             copies: components["schemas"]["CachedCopy"][];
             /** @description Whether that was all of them. */
             is_complete: boolean;
-            /** @description Entries that were looked at. */
+            /** @description Entries that were looked at, in this server's memory and in the shared store. */
             looked_at: number;
             /** Format: uuid */
             user_id: string;
@@ -1467,6 +1467,8 @@ export interface components {
         /** @description A cached value that shows something about a user. */
         CachedCopy: {
             bytes: number;
+            /** @description Whether this server's memory has it. */
+            in_memory: boolean;
             /** @description Whether the shared store has it; null if it did not answer. */
             in_store: boolean | null;
             /** @description Whether nothing that it shows has changed since. */
