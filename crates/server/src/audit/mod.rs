@@ -191,11 +191,14 @@ impl Audit {
             Ok(())
         });
         let last = intents.numbers.last().copied().unwrap_or_default();
-        if let Err(refused) = taken.and_then(|()| Ok(self.0.spool.write_through(last)?)) {
+        let written = match taken.and_then(|()| Ok(self.0.spool.write_through(last)?)) {
+            Ok(()) => self.0.sync(last).await,
+            Err(refused) => Err(refused),
+        };
+        if let Err(refused) = written {
             intents.end(Outcome::Failed, 0, "");
             return Err(refused);
         }
-        self.0.sync(last).await?;
         Ok(intents)
     }
 
