@@ -12,7 +12,7 @@ use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt as _;
 use pin_project_lite::pin_project;
 
-use crate::decide::NotStoredReason;
+use crate::reasons::NotStoredReason;
 
 pin_project! {
     /// A response's body.

@@ -2,139 +2,21 @@
 //!
 //! What the origin said binds: a route's policy can only shorten the life of what an origin gave.
 
-use std::{fmt, time::Duration};
+use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, Method, StatusCode, header, request};
 
 use crate::{
     headers::WRITTEN_POSITION,
     notable::Notable,
+    reasons::{BypassReason, NotStoredReason},
     rfc9111::{
         age::{age_value, initial_age},
         freshness,
+        storing::is_event_stream,
     },
     route::{Sharing, VARY},
 };
-
-/// Why a request is passed on without a look at the cache.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BypassReason {
-    /// Nobody was verified.
-    NoIdentity,
-    /// No route covers the path, or its policy keeps nothing.
-    Route,
-    /// The route was switched off.
-    Off,
-    /// The identity's tenant is the one that public responses are kept in.
-    PublicTenant,
-    /// Neither GET nor HEAD.
-    Method,
-    /// The request says `no-store`.
-    NoStore,
-    /// The request has a body, which is no part of the key.
-    RequestBody,
-    /// The request wants another protocol.
-    Upgrade,
-    /// The request wants to be read as another method or URL.
-    OverrideHeader,
-    /// Servers read the URL in more than one way.
-    Url,
-    /// The URL is longer than the limit.
-    UrlTooLong,
-    /// The request is marked as [`Uncached`](crate::Uncached).
-    Uncached,
-    /// The cache itself could not take part.
-    Engine,
-}
-
-/// Why a response is not kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NotStoredReason {
-    /// Its status is not 200.
-    Status,
-    /// The origin said `no-store`.
-    NoStore,
-    /// The origin said `no-cache`.
-    NoCache,
-    /// The origin said `private`, and the route shares.
-    Private,
-    /// The origin said `must-revalidate`, and the policy may serve stale.
-    MustRevalidate,
-    /// The origin gave it no life.
-    Expired,
-    /// It sets a cookie.
-    SetCookie,
-    /// It varies on everything.
-    VaryAny,
-    /// It varies on a request header that is no part of the key.
-    VaryUncounted,
-    /// It is a stream of events.
-    EventStream,
-    /// Its body is larger than the limit.
-    TooLarge,
-    /// Its headers are larger than the limit.
-    HeadersTooLarge,
-    /// It has trailers.
-    Trailers,
-    /// A write was made while it was produced.
-    Written,
-    /// Its body broke off.
-    BodyFailed,
-    /// Its status is not one that is known, and the origin says that it must be.
-    NotUnderstood,
-    /// The request said `no-store`.
-    RequestNoStore,
-    /// It answers an `Authorization`, and the origin does not say that others may have it.
-    Authorization,
-    /// The origin gave it no life, and nothing to validate it by or a status of which nothing may be assumed.
-    NoLifetime,
-    /// It answers a HEAD, and so has no body.
-    Head,
-    /// It is a part that was not asked for.
-    Unasked,
-    /// It names more groups than the limit.
-    TooManyGroups,
-    /// It names a group that is longer than the limit.
-    GroupTooLong,
-    /// The header that names its groups cannot be read.
-    BadGroups,
-}
-
-impl NotStoredReason {
-    /// Whether the origin has said that nobody, or no other, may have what it answers with.
-    pub(crate) fn is_of_origin(self) -> bool {
-        matches!(self, Self::NoStore | Self::Private | Self::SetCookie | Self::VaryAny | Self::Authorization)
-    }
-}
-
-macro_rules! reasons {
-    ($type:ident: $($variant:ident => $text:literal),* $(,)?) => {
-        impl $type {
-            /// The reason as a short stable word, for headers and metrics.
-            pub fn as_str(self) -> &'static str {
-                match self { $(Self::$variant => $text),* }
-            }
-        }
-
-        impl fmt::Display for $type {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(self.as_str())
-            }
-        }
-    };
-}
-
-reasons!(BypassReason: NoIdentity => "no-identity", Route => "route", Off => "off", PublicTenant => "public-tenant", Method => "method", NoStore => "no-store",
-    RequestBody => "request-body", Upgrade => "upgrade", OverrideHeader => "override-header", Url => "url",
-    UrlTooLong => "url-too-long", Uncached => "uncached", Engine => "engine");
-reasons!(NotStoredReason: Status => "status", NoStore => "origin-no-store", NoCache => "origin-no-cache",
-    Private => "origin-private", MustRevalidate => "origin-must-revalidate", Expired => "origin-expired",
-    SetCookie => "set-cookie", VaryAny => "vary-any", VaryUncounted => "vary-uncounted", EventStream => "event-stream",
-    TooLarge => "too-large", HeadersTooLarge => "headers-too-large", Trailers => "trailers", Written => "written",
-    BodyFailed => "body-failed", TooManyGroups => "too-many-groups", GroupTooLong => "group-too-long",
-    BadGroups => "bad-groups", NotUnderstood => "not-understood", RequestNoStore => "request-no-store",
-    Authorization => "authorization", NoLifetime => "no-lifetime", Head => "head",
-    Unasked => "unasked");
 
 /// What a request that may be looked up wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -149,43 +31,6 @@ pub enum Wanted {
 /// declared all the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Uncached;
-
-/// Request headers by which some servers read a request as one of another method.
-pub(crate) const METHOD_OVERRIDES: [&str; 3] = ["x-http-method-override", "x-http-method", "x-method-override"];
-
-/// Request headers by which some servers read a request as one of another URL.
-pub(crate) const URL_OVERRIDES: [&str; 5] =
-    ["x-original-url", "x-rewrite-url", "x-original-uri", "x-original-path", "x-envoy-original-path"];
-
-/// Whether a server may read a request as one of another method: then it is a write, whatever it says it is.
-pub fn may_be_another_method(headers: &HeaderMap) -> bool {
-    names_one_of(headers, &METHOD_OVERRIDES)
-}
-
-/// Whether a request has one of these headers, which nearly none has: a look at its names costs less than asking the
-/// map for each.
-fn names_one_of(headers: &HeaderMap, rare: &[&str]) -> bool {
-    headers.keys().map(HeaderName::as_str).any(|name| name.starts_with("x-") && rare.contains(&name))
-}
-
-/// Whether some servers read a request with a field of this name as one of another method or URL.
-pub(crate) fn is_override(name: &str) -> bool {
-    METHOD_OVERRIDES.contains(&name) || URL_OVERRIDES.contains(&name)
-}
-
-/// The paths and queries of other URLs that a server may read a request as one of.
-pub(crate) fn urls_in_headers(headers: &HeaderMap) -> impl Iterator<Item = (&str, Option<&str>)> {
-    let values = URL_OVERRIDES.iter().flat_map(|name| headers.get_all(*name)).filter_map(|value| value.to_str().ok());
-    values.map(|url| {
-        let absolute = url.split_once("://").filter(|(scheme, _)| !scheme.contains(['/', '?']));
-        let local = absolute.map_or(url, |(_, rest)| rest.find(['/', '?']).map_or("/", |at| &rest[at..]));
-        match local.split_once('?') {
-            Some(("", query)) => ("/", Some(query)),
-            Some((path, query)) => (path, Some(query)),
-            None => (local, None),
-        }
-    })
-}
 
 /// Whether a request may be answered from the cache, as far as its head tells.
 ///
@@ -267,12 +112,6 @@ pub fn may_store(
         return Err(NotStoredReason::HeadersTooLarge);
     }
     lifetime(headers, allowed, at, delay)
-}
-
-/// Whether a response is a stream of events, which ends when somebody goes away.
-pub(crate) fn is_event_stream(headers: &HeaderMap) -> bool {
-    let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.as_bytes().get(..17));
-    kind.is_some_and(|kind| kind.eq_ignore_ascii_case(b"text/event-stream"))
 }
 
 fn may_vary(headers: &HeaderMap, vary_on: &[HeaderName]) -> Result<(), NotStoredReason> {
@@ -379,38 +218,6 @@ mod tests {
         check_request("GET", &[("upgrade", "websocket")], Err(BypassReason::Upgrade));
         check_request("GET", &[("x-http-method-override", "DELETE")], Err(BypassReason::OverrideHeader));
         check_request("GET", &[("x-original-url", "/admin")], Err(BypassReason::OverrideHeader));
-    }
-
-    #[test]
-    fn few_headers_make_it_another_method() {
-        let lines = |name| crate::rfc9111::testing::headers(&[("accept", "*/*"), ("x-a", "b"), (name, "PUT")]);
-        for name in METHOD_OVERRIDES {
-            assert!(may_be_another_method(&lines(name)), "{name}");
-        }
-        for name in ["x-http-methods", "x-original-url", "method"] {
-            assert!(!may_be_another_method(&lines(name)), "{name}");
-        }
-    }
-
-    #[test]
-    fn a_header_may_name_another_url() {
-        let check = |value: &str, expected| {
-            for name in URL_OVERRIDES {
-                let headers = crate::rfc9111::testing::headers(&[("host", "a"), (name, value)]);
-                assert_eq!(urls_in_headers(&headers).collect::<Vec<_>>(), [expected], "{name}: {value}");
-            }
-        };
-        check("/a", ("/a", None));
-        check("/a?b=1", ("/a", Some("b=1")));
-        check("http://host/a?b", ("/a", Some("b")));
-        check("https://host", ("/", None));
-        check("https://host?b=/c", ("/", Some("b=/c")));
-        // What stands in the query is no scheme.
-        check("/a?to=http://host/b", ("/a", Some("to=http://host/b")));
-        check("/a://b/c", ("/a://b/c", None));
-        let both =
-            crate::rfc9111::testing::headers(&[("x-rewrite-url", "/b"), ("x-original-url", "/a"), ("x-a", "/c")]);
-        assert_eq!(urls_in_headers(&both).collect::<Vec<_>>(), [("/a", None), ("/b", None)]);
     }
 
     fn judged(

@@ -12,7 +12,7 @@ use http::{Response, StatusCode};
 use http_body::Body;
 use pin_project_lite::pin_project;
 
-use crate::{answer::Asked, body::CacheBody, decide::BypassReason, headers::Account, layer::Shared};
+use crate::{answer::Asked, body::CacheBody, headers::Account, reasons::BypassReason, shared::Shared};
 
 pin_project! {
     /// The future of a [`CacheService`](crate::CacheService).

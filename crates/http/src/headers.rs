@@ -4,7 +4,7 @@ use std::{cell::RefCell, fmt::Write as _, time::Duration};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use crate::decide::BypassReason;
+use crate::reasons::BypassReason;
 
 /// Groups of a response (RFC 9875).
 pub const CACHE_GROUPS: HeaderName = HeaderName::from_static("cache-groups");

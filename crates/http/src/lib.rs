@@ -60,6 +60,7 @@ pub mod key;
 pub mod parsers;
 pub mod range;
 mod ready;
+pub mod reasons;
 pub mod rfc9111;
 pub mod url;
 
@@ -73,16 +74,21 @@ mod groups;
 mod identity;
 mod layer;
 mod load;
+mod look_up;
 mod named;
 mod notable;
 mod origin;
+mod overrides;
+mod place;
 mod position;
 mod problem;
 mod route;
 mod searches;
 mod served;
 mod service;
+mod shared;
 mod stored;
+mod tags;
 mod told;
 mod validator;
 mod variants;
@@ -95,7 +101,8 @@ pub use self::{
     future::ResponseFuture,
     headers::WRITTEN_POSITION,
     identity::Identity,
-    layer::{CacheLayer, HttpLimits, PUBLIC_TENANT},
+    layer::CacheLayer,
+    overrides::may_be_another_method,
     position::{AtLeast, Written},
     route::{
         BrowserLifetime, ENTITY_BYTES_MAX, GroupHeader, Invalidates, Lifetime, OriginLifetime, Query, RouteError,
@@ -103,8 +110,9 @@ pub use self::{
     },
     served::{Answered, CacheVerdict, ServedObserver, ValidatedAsKept},
     service::{CacheService, RequestFacts},
+    shared::{HttpLimits, PUBLIC_TENANT},
     stored::StoredResponse,
+    tags::group_tag,
     told::ForOthers,
     validator::ValidatorKey,
-    writes::group_tag,
 };

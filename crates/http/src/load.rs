@@ -16,13 +16,14 @@ use unstale::{FetchError, Key, Loaded, ReadOptions};
 use crate::{
     answer::Asked,
     body::{CacheBody, collect},
-    decide::{Allowed, BypassReason, NotStoredReason, age_at, may_store},
+    decide::{Allowed, age_at, may_store},
     headers::{Account, Kept},
     key,
-    layer::Shared,
+    look_up::LookUp,
     position::Written,
     problem::Problem,
-    service::LookUp,
+    reasons::{BypassReason, NotStoredReason},
+    shared::Shared,
     stored::StoredResponse,
     validator::Audience,
 };

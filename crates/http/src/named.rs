@@ -9,10 +9,10 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use sfv::{BareItem, Item, List, ListEntry, Parser};
 
 use crate::{
-    decide::NotStoredReason,
     headers::{CACHE_GROUPS, SURROGATE_KEY},
-    layer::HttpLimits,
+    reasons::NotStoredReason,
     route::{GroupHeader, Route},
+    shared::HttpLimits,
 };
 
 impl GroupHeader {

@@ -6,7 +6,7 @@
 
 use http::{HeaderMap, HeaderName, header};
 
-use crate::{decide, headers::WRITTEN_POSITION, told};
+use crate::{headers::WRITTEN_POSITION, overrides::is_override, told};
 
 /// What a request has. What is not set is not there; what is set has to be looked at.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -52,7 +52,7 @@ impl Notable {
                 self.directives |= *name == header::CACHE_CONTROL;
             }
             Some(b'x') => {
-                self.overrides |= decide::is_override(text);
+                self.overrides |= is_override(text);
                 self.told |= told::is_of_url(name);
             }
             Some(b'f' | b'v') => self.told |= told::is_of_url(name),
@@ -64,7 +64,10 @@ impl Notable {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rfc9111::testing::headers;
+    use crate::{
+        overrides::{METHOD_OVERRIDES, URL_OVERRIDES},
+        rfc9111::testing::headers,
+    };
 
     fn check(name: &'static str, expected: Notable) {
         let plain = [("host", "a"), ("accept", "*/*"), ("cookie", "a"), ("user-agent", "a"), ("x-a", "a"), ("te", "a")];
@@ -85,7 +88,7 @@ mod tests {
         for name in ["upgrade", "transfer-encoding", "expect", "content-length"] {
             check(name, Notable { more_than_read: true, ..none });
         }
-        for name in decide::METHOD_OVERRIDES.into_iter().chain(decide::URL_OVERRIDES) {
+        for name in METHOD_OVERRIDES.into_iter().chain(URL_OVERRIDES) {
             check(name, Notable { overrides: true, ..none });
         }
         check("cache-control", Notable { directives: true, ..none });

@@ -17,7 +17,7 @@ use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use unstale::{Cacheable, CodecError, Fingerprint};
 
-use crate::{compression::EncodedForm, headers, origin::Kept, ready::ReadyHeads, rfc9111::update::Fields};
+use crate::{compression::EncodedForm, headers, origin::kept::Kept, ready::ReadyHeads, rfc9111::update::Fields};
 
 /// A response, its body and its validator: with status 200, or what its origin said.
 #[derive(Debug)]

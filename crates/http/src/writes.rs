@@ -23,16 +23,17 @@ use unstale::{Cache, InvalidateError, Invalidation, PositionSet, Tag, Tenant};
 use crate::{
     answer::Asked,
     body::CacheBody,
-    decide::{may_be_another_method, urls_in_headers},
     headers::{Account, CACHE_GROUP_INVALIDATION, WRITTEN_POSITION},
     identity::Identity,
-    layer::Shared,
     named,
+    overrides::{may_be_another_method, urls_in_headers},
+    place::host,
     position::Written,
     problem::Problem,
     rfc9111::invalidation::targets,
     route::{Lifetime, Route, Sharing, Writes, is_safe},
-    service::host,
+    shared::Shared,
+    tags::{group_tag, path_tag, uri_tag},
     url,
 };
 
@@ -40,32 +41,6 @@ use crate::{
 const ATTEMPTS_MAX: u32 = 4;
 /// The wait before the second attempt; it doubles with each further one.
 const FIRST_WAIT: Duration = Duration::from_millis(25);
-
-/// The kind of tag of a group's name.
-const GROUP: &str = "http-group";
-/// The kind of tag of a URI.
-const URI: &str = "http-uri";
-/// The kind of tag of a path.
-const PATH: &str = "http-path";
-
-/// The tag of a group in a tenant: what declares wrong every response that its route or its service put in this group.
-pub fn group_tag(tenant: &Tenant, name: &str) -> Tag {
-    Tag::of(tenant, GROUP, name)
-}
-
-/// The tag of a target URI in a tenant: path and query as the route counts it.
-///
-/// Without the host: it is the client's word, and a write with an odd one must not leave wrong what was read with
-/// another.
-pub(crate) fn uri_tag(tenant: &Tenant, route: &Route, path: &str, query: Option<&str>) -> Tag {
-    Tag::of(tenant, URI, url::text(path, query, &route.policy.query))
-}
-
-/// The tag of all URIs of a path in a tenant, for responses that are the answer for more than one query
-/// (`No-Vary-Search`).
-pub(crate) fn path_tag(tenant: &Tenant, path: &str) -> Tag {
-    Tag::of(tenant, PATH, path)
-}
 
 /// What a request declares wrong if it is carried out.
 #[derive(Debug)]

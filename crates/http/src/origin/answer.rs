@@ -16,12 +16,12 @@ use crate::{
     decide::Wanted,
     groups::cache_groups,
     headers::{Account, CACHE_GROUPS, Kept as Keeping, X_CACHE_HITS, X_CACHE_MISSES},
-    layer::Shared,
     problem::Problem,
     range::Part,
     rfc9111::control::RequestControl,
     route::{Sharing, VARY},
     searches::Searched,
+    shared::Shared,
     stored::StoredResponse,
     validator::Audience,
 };

@@ -17,9 +17,10 @@ use super::{
 };
 use crate::{
     body::{CacheBody, collect},
-    decide::{NotStoredReason, Wanted},
+    decide::Wanted,
     position::Written,
     problem::Problem,
+    reasons::NotStoredReason,
     rfc9111::{
         Received, Terms,
         no_vary_search::Search,

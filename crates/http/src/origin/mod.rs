@@ -22,8 +22,9 @@
 mod answer;
 mod arrived;
 mod asking;
-mod kept;
+pub(crate) mod kept;
 mod load;
+mod read;
 mod refresh;
 mod seeker;
 mod suit;
@@ -33,13 +34,13 @@ use http_body::Body;
 use unstale::{Key, Policy, ReadOptions};
 
 use self::{answer::Came, suit::Suit};
-pub(crate) use self::{kept::Kept, load::answer};
+pub(crate) use self::{kept::Kept, read::answer};
 use crate::{
     answer::Asked,
     body::CacheBody,
     headers::Account,
     key::{self, Variant},
-    layer::Shared,
+    look_up::{LookUp, owner},
     rfc9111::{
         Defaults,
         control::RequestControl,
@@ -47,7 +48,7 @@ use crate::{
         targeted::{CDN_CACHE_CONTROL, SURROGATE_CAPABILITY, SURROGATE_CONTROL, SURROGATE_NAME},
     },
     route::OriginLifetime,
-    service::{LookUp, owner},
+    shared::Shared,
     stored::StoredResponse,
 };
 

@@ -11,10 +11,10 @@ use super::{
 };
 use crate::{
     answer::Asked,
-    layer::Shared,
     load::Miss,
+    look_up::LookUp,
     rfc9111::{reuse::StaleUse, update::Fields},
-    service::LookUp,
+    shared::Shared,
     stored::StoredResponse,
 };
 

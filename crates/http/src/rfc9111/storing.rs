@@ -10,10 +10,7 @@ use super::{
     validation::Validators,
     vary,
 };
-use crate::{
-    decide::{NotStoredReason, is_event_stream},
-    headers::WRITTEN_POSITION,
-};
+use crate::{headers::WRITTEN_POSITION, reasons::NotStoredReason};
 
 /// Of the request, what counts for whether its response may be kept. Its method is GET; a response to HEAD is never
 /// kept, it can only freshen one that is.
@@ -80,6 +77,12 @@ pub fn may_keep(
     let is_usable = terms.useful_for() > 0 || Validators::of(headers).is_any();
     let had_one = life != Lifetime::None || terms.lifetime > 0;
     refused(!is_usable, if had_one { NotStoredReason::Expired } else { NotStoredReason::NoLifetime })
+}
+
+/// Whether a response is a stream of events, which ends when somebody goes away.
+pub(crate) fn is_event_stream(headers: &HeaderMap) -> bool {
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.as_bytes().get(..17));
+    kind.is_some_and(|kind| kind.eq_ignore_ascii_case(b"text/event-stream"))
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
-use crate::{decide::NotStoredReason, told};
+use crate::{reasons::NotStoredReason, told};
 
 /// The names in `Vary`, in order and once each. One whose value is another one here than where the response was made
 /// cannot be counted.

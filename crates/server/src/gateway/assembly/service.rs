@@ -17,7 +17,7 @@ use http_body_util::{Either, Limited};
 use hyper::body::Incoming;
 use pin_project_lite::pin_project;
 use tower::Service;
-use unstale_http::{CacheBody, Identity, RequestFacts, ResponseFuture, RouteId, decide::may_be_another_method};
+use unstale_http::{CacheBody, Identity, RequestFacts, ResponseFuture, RouteId, may_be_another_method};
 
 use super::{
     forwarding::Goes,
