@@ -1,21 +1,21 @@
 //! One test for each named trigger: the views that it changes, and those that it only has loaded again.
 
 use platform::{
-    coherence::{CacheUse, Views, Write},
+    coherence::{Views, Write},
     store::repositories::{
         Scope,
         assets::AssetQuery,
-        clients::{self, ClientsOf},
+        clients,
         corrections::{self, NewCorrection},
         engagements,
-        flows::{self, FlowFilter, FlowUpdate},
+        flows::{self, FlowUpdate},
         imports, mappings, memberships, sessions, users,
     },
     views::{FlowStatus, ImportStatus, Role, UserStatus},
 };
 use unstale::ReadOptions;
 
-use super::{Effect, effect_of, seen};
+use super::{Effect, effect_of};
 
 use crate::{
     repositories::VOCABULARY,
@@ -371,87 +371,6 @@ async fn on_import_finished_after_it_was_looked_at() {
     assert_eq!(counts().await, [4, 3, 3]);
 }
 
-/// How many there are and what their columns mean is read once for all pages, and anew when just that has changed.
-#[tokio::test]
-async fn pages_of_assets_share_what_they_have_in_common() {
-    let database = Database::sqlite();
-    let world = World::build(database.migrated().await).await;
-    let views = Views::new(world.store.clone(), world.cache.clone());
-    let (acme, options) = (world.acme, ReadOptions::default());
-    let of = |page, search: &str| AssetQuery {
-        engagement: Some(world.acme_dc),
-        import: None,
-        search: Some(search.to_owned()).filter(|search| !search.is_empty()),
-        page,
-        page_size: 2,
-    };
-    let read = async |query: AssetQuery| {
-        let before = world.store.queries().statements();
-        let page = views.asset_page(acme, query, VOCABULARY, &options).await.unwrap().into_value().unwrap();
-        (world.store.queries().statements() - before, (*page).clone())
-    };
-    let statements = async |query: AssetQuery| read(query).await.0;
-    assert_eq!(statements(of(1, "")).await, 2, "the rows with how many there are, what their columns mean");
-    assert_eq!(statements(of(1, "")).await, 0);
-    assert_eq!(statements(of(2, "")).await, 1, "the rows");
-    assert_eq!(statements(of(1, "srv-3")).await, 1, "the rows, which are all there are");
-
-    let mapping = world.mapping(acme, world.acme_import, "Machine").await;
-    world.write(async |w| mappings::approve(w, acme, world.acme_import, &[mapping], world.carl, at(30)).await).await;
-    let (taken, page) = read(of(1, "")).await;
-    assert_eq!((taken, page.total, page.columns.len()), (2, 5, 1), "the rows, what their columns mean");
-    let (taken, page) = read(of(2, "")).await;
-    assert_eq!((taken, page.columns.len()), (1, 1), "the rows");
-
-    world.write(async |w| import_file(w, acme, world.acme_dc, None, world.carl, 3).await).await;
-    let (taken, page) = read(of(1, "")).await;
-    assert_eq!((taken, page.total), (1, 8), "the rows with how many there are");
-    assert_eq!(statements(of(4, "")).await, 2, "the rows, what the columns of the other import mean");
-    let counted = AssetQuery { page_size: 0, ..of(1, "") };
-    assert_eq!(statements(counted.clone()).await, 0, "it is the same for those who only count");
-    world.write(async |w| import_file(w, acme, world.acme_dc, None, world.carl, 1).await).await;
-    let (taken, page) = read(counted).await;
-    assert_eq!((taken, page.total, page.items.len()), (1, 9, 0));
-    let (taken, page) = read(of(1, "")).await;
-    assert_eq!((taken, page.total), (1, 9), "the rows");
-
-    let off = CacheUse { is_on: false, uses_store: false };
-    for _ in 0..2 {
-        assert_eq!(off.within(statements(of(1, ""))).await, 2, "nothing is kept, none of its parts either");
-    }
-    let all = page;
-    assert_eq!(off.within(read(of(1, ""))).await.1, all);
-}
-
-/// Who has the mappings of an import under review has what pages of its assets apply of them.
-#[tokio::test]
-async fn what_is_under_review_is_not_read_again_for_pages_of_assets() {
-    let database = Database::sqlite();
-    let world = World::build(database.migrated().await).await;
-    let views = Views::new(world.store.clone(), world.cache.clone());
-    let (acme, import, options) = (world.acme, world.acme_import, ReadOptions::default());
-    let query = AssetQuery { engagement: None, import: Some(import), search: None, page: 1, page_size: 10 };
-    let page = async || {
-        let before = world.store.queries().statements();
-        let page = views.asset_page(acme, query.clone(), VOCABULARY, &options).await.unwrap().into_value().unwrap();
-        (world.store.queries().statements() - before, (*page).clone())
-    };
-    let approve = async |column| {
-        let mapping = world.mapping(acme, import, column).await;
-        world.write(async |w| mappings::approve(w, acme, import, &[mapping], world.carl, at(30)).await).await;
-    };
-    approve("Machine").await;
-    views.field_mappings(acme, import, &options).await.unwrap();
-    let (taken, shown) = page().await;
-    assert_eq!((taken, shown.columns.len()), (1, 1), "the rows");
-    let off = CacheUse { is_on: false, uses_store: false };
-    assert_eq!(off.within(page()).await, (2, shown), "it is what the database says");
-    approve("IP").await;
-    let (taken, shown) = page().await;
-    assert_eq!((taken, shown.columns.len()), (2, 2), "the rows, what their columns mean: nobody reviews them now");
-    assert_eq!(off.within(page()).await.1, shown);
-}
-
 /// A client's administrators see who asks for their client, and hear of nobody else.
 #[tokio::test]
 async fn on_user_registered_for_a_client() {
@@ -461,65 +380,4 @@ async fn on_user_registered_for_a_client() {
     let effect = effect_of(&world, async |w| users::register(w, &new_user("rita"), &request, at(30)).await).await;
     let changed = vec!["globex/pending approvals", "platform/admin users", "platform/pending approvals"];
     assert_eq!(effect, Effect { changed, reloaded: vec!["platform/active users"] });
-}
-
-/// Lists of more rows than are recorded singly carry a tag that covers them all.
-#[tokio::test]
-async fn many_rows_are_covered() {
-    let database = Database::sqlite();
-    let world = World::build(database.migrated().await).await;
-    let (acme, many) = (world.acme, platform::coherence::tags::ROWS_TAGGED_MAX + 2);
-    let build = async |w: &mut Write| {
-        let (mut last_client, mut last_engagement, mut last_owner) = (world.acme.0, world.acme_dc, world.carl);
-        let mut last_import = world.acme_import;
-        for number in 0..many {
-            last_client = clients::create(w, &client_data(&format!("Client {number}")), at(40)).await?.id;
-            memberships::grant(w, world.anna, last_client, Role::ClientAdmin, at(40)).await?;
-            last_owner = users::create_active(w, &new_user(&format!("owner{number}")), false, at(40)).await?.id;
-            last_engagement = engagements::create(w, acme, &engagement_data(&format!("E{number}")), at(40)).await?.id;
-            let flow = flows::create(w, acme, &new_flow(last_engagement, last_owner, "f"), at(40)).await?.summary.id;
-            last_import = import_file(w, acme, last_engagement, Some(flow), last_owner, 1).await?;
-        }
-        Ok((last_client, last_engagement, last_owner, last_import))
-    };
-    let (client, engagement, owner, import) = world.write(build).await;
-    let mapping = world.mapping(acme, import, "Machine").await;
-    let views = Views::new(world.store.clone(), world.cache.clone());
-    let page = AssetQuery { engagement: None, import: None, search: None, page: 1, page_size: 100 };
-    let options = ReadOptions::default();
-    let texts = async || {
-        [
-            seen(views.flows(acme, FlowFilter::default(), &options).await).text,
-            seen(views.user_clients(Some(acme), world.anna, &options).await).text,
-            seen(views.user_memberships(Scope::All, world.anna, &options).await).text,
-            seen(views.admin_clients(None, ClientsOf::Administrator(world.anna), &options).await).text,
-            seen(views.asset_page(acme, page.clone(), VOCABULARY, &options).await).text,
-            seen(views.user_context_full(Some(acme), world.anna, &options).await).text,
-        ]
-    };
-    let [flows, of_anna, roles, administered, assets, full] = texts().await;
-    let changed = async |change: &[&String; 6]| {
-        let now = texts().await;
-        now.iter().zip(change).map(|(now, before)| now != *before).collect::<Vec<_>>()
-    };
-    let before = [&flows, &of_anna, &roles, &administered, &assets, &full];
-    assert_eq!(changed(&before).await, [false; 6]);
-    world.write(async |w| engagements::update(w, Scope::All, engagement, &engagement_data("New"), at(41)).await).await;
-    assert_eq!(changed(&before).await, [true, false, false, false, false, true]);
-    let before = texts().await;
-    let before = before.each_ref();
-    world.write(async |w| users::set_status(w, owner, UserStatus::Disabled, at(42)).await).await;
-    assert_eq!(changed(&before).await, [false; 6], "a status is not shown there");
-    world.write(async |w| clients::update(w, client, &client_data("New"), at(43)).await).await;
-    assert_eq!(changed(&before).await, [false, true, true, true, false, true]);
-    let before = texts().await;
-    let before = before.each_ref();
-    world.write(async |w| engagements::create(w, client.into(), &engagement_data("E"), at(44)).await).await;
-    assert_eq!(changed(&before).await, [false, true, false, true, false, true]);
-    let before = texts().await;
-    let before = before.each_ref();
-    world.write(async |w| memberships::grant(w, world.gus, client, Role::Analyst, at(45)).await).await;
-    assert_eq!(changed(&before).await, [false, false, false, true, false, false]);
-    world.write(async |w| mappings::approve(w, acme, import, &[mapping], world.carl, at(46)).await).await;
-    assert_eq!(changed(&before).await, [false, false, false, true, true, false]);
 }

@@ -3,7 +3,9 @@
 //! Every view of a small world is read into a real cache. After a write each is read again; a view that is still a
 //! hit must equal what the database says now, and the views that are not must be exactly those that the test names.
 
+mod asset_pages;
 mod changes;
+mod many_rows;
 
 use std::{collections::BTreeMap, sync::Arc};
 
