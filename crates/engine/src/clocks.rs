@@ -15,6 +15,13 @@
 //! when a slot has moved past the base is the *exact* map asked. That map is bounded: trimming its oldest clock
 //! raises the floor to it, which keeps "not in the map" equal to "clock ≤ floor".
 //!
+//! # Purges
+//!
+//! A record with the tag [`TagId::PURGE`] is an invalidation after which nothing older is served, not even where a policy
+//! allows what is invalid ([`Mode::StaleOk`](crate::Mode::StaleOk)). Which invalidations were purges stands in a second
+//! map, smaller and with a floor of its own. Only who is about to serve what the rule has refused asks it: for the rule
+//! a purge is an invalidation like any other.
+//!
 //! # Invariants
 //!
 //! - Clocks are applied before the frontier moves, so a reader that sees a frontier sees all clocks up to it.
@@ -42,7 +49,8 @@ use crate::{
 pub struct ClockLimits {
     /// Slots of the filter; a power of two. Each takes 8 bytes.
     pub filter_slots: usize,
-    /// Clocks held exactly; beyond it the oldest is trimmed and the floor rises. Each takes about 40 bytes.
+    /// Clocks held exactly; beyond it the oldest is trimmed and the floor rises. Each takes about 40 bytes. Of purges, as
+    /// many are held besides, but no more than 1,024.
     pub exact_clocks_max: usize,
 }
 
@@ -51,6 +59,10 @@ impl Default for ClockLimits {
         Self { filter_slots: 8192, exact_clocks_max: 16_384 }
     }
 }
+
+/// Tags of which it is known when they were purged last. Purges are rare, and what is forgotten of them only ends what is
+/// invalid already.
+const PURGES_MAX: usize = 1024;
 
 /// What the rule says of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,8 +93,17 @@ pub struct Clocks {
     /// One more than the time; 0 is never.
     confirmed_at: AtomicU64,
     filter: Box<[AtomicU64]>,
-    exact: RwLock<Exact>,
+    exact: RwLock<Known>,
     exact_clocks_max: usize,
+}
+
+/// What is known exactly.
+struct Known {
+    clocks: Exact,
+    /// Of each tag, its last record that was a purge.
+    purges: Exact,
+    /// Below it, which records were purges is not known.
+    purges_floor: Sequence,
 }
 
 #[derive(Default)]
@@ -103,7 +124,7 @@ impl Clocks {
             floor: AtomicU64::new(head.sequence.0),
             confirmed_at: AtomicU64::new(0),
             filter: (0..limits.filter_slots).map(|_| AtomicU64::new(0)).collect(),
-            exact: RwLock::new(Exact::default()),
+            exact: RwLock::new(Known::nothing_before(head.sequence)),
             exact_clocks_max: limits.exact_clocks_max,
         }
     }
@@ -135,13 +156,13 @@ impl Clocks {
 
     /// How many clocks are held exactly.
     pub fn exact_len(&self) -> usize {
-        self.exact.read().clocks.len()
+        self.exact.read().clocks.clocks.len()
     }
 
     /// Those of `tags` whose clocks are held exactly.
     pub fn exact(&self, tags: &[TagId]) -> Vec<(TagId, Sequence)> {
-        let exact = self.exact.read();
-        tags.iter().filter_map(|tag| Some((*tag, *exact.clocks.get(tag)?))).collect()
+        let known = self.exact.read();
+        tags.iter().filter_map(|tag| Some((*tag, *known.clocks.clocks.get(tag)?))).collect()
     }
 
     /// When the view was last known to be complete up to the log's head, if it ever was.
@@ -195,13 +216,25 @@ impl Clocks {
 
     #[cold]
     fn judge_exactly(&self, base: Sequence, tags: &[TagId], frontier: Sequence) -> Validity {
-        let exact = self.exact.read();
+        let known = self.exact.read();
         // Trimming raises the floor under this lock: a clock that is not here is at or below the floor seen here.
         if self.floor() > base {
             return Validity::BelowFloor;
         }
-        let moved = tags.iter().any(|tag| exact.clocks.get(tag).is_some_and(|clock| *clock > base));
+        let moved = known.clocks.has_moved(tags, base);
         if moved { Validity::Invalidated } else { Validity::Valid { through: frontier.max(base) } }
+    }
+
+    /// Whether an entry of `epoch` with `base` and `tags`, which the rule has refused, may have been purged: then nobody
+    /// is to have it, however stale the policy likes it.
+    ///
+    /// It may also where that cannot be known: a purge may be among the records that were missed, or that were lost with
+    /// another epoch. What was trimmed of the clocks makes no difference, because purges are held apart from them.
+    #[cold]
+    pub fn is_purged(&self, epoch: Epoch, base: Sequence, tags: &[TagId]) -> bool {
+        let known = self.exact.read();
+        // Under the lock: an epoch that begins takes it before anything else.
+        self.epoch.load(Acquire) != epoch.0 || known.purges_floor > base || known.purges.has_moved(tags, base)
     }
 
     /// Applies the next record of the log. The caller (one at a time) keeps the prefix contiguous.
@@ -210,12 +243,17 @@ impl Clocks {
     /// If `sequence` is not the one after the frontier: a gap would be a stale read later.
     pub fn apply(&self, sequence: Sequence, tags: &[TagId]) {
         assert_eq!(sequence.0, self.frontier.load(Acquire) + 1, "records are applied without gaps");
-        let mut exact = self.exact.write();
-        for tag in tags {
-            exact.clocks.insert(*tag, sequence);
-            exact.by_age.push_back((sequence, *tag));
+        let mut known = self.exact.write();
+        known.clocks.set(sequence, tags);
+        if let Some(trimmed) = known.clocks.trim(self.exact_clocks_max) {
+            self.floor.fetch_max(trimmed.0, Release);
         }
-        self.trim(&mut exact);
+        if tags.iter().any(|tag| tag.makes_a_purge()) {
+            known.purges.set(sequence, tags);
+            if let Some(trimmed) = known.purges.trim(self.exact_clocks_max.min(PURGES_MAX)) {
+                known.purges_floor = known.purges_floor.max(trimmed);
+            }
+        }
         for tag in tags {
             self.slot(*tag).store(sequence.0, Release);
         }
@@ -224,43 +262,69 @@ impl Clocks {
 
     /// The log was trimmed past the frontier: go on at `head`, below which nothing is known.
     pub fn skip_to(&self, head: Sequence) {
-        let mut exact = self.exact.write();
-        *exact = Exact::default();
+        let mut known = self.exact.write();
+        let floor = known.purges_floor.max(head);
+        *known = Known::nothing_before(floor);
         self.floor.fetch_max(head.0, Release);
         self.frontier.fetch_max(head.0, Release);
     }
 
     /// The partition's state began anew: so does the view.
     pub fn start_anew(&self, head: Position) {
-        let mut exact = self.exact.write();
+        let mut known = self.exact.write();
         self.epoch.store(NO_EPOCH, Release);
-        *exact = Exact::default();
+        *known = Known::nothing_before(head.sequence);
         self.filter.iter().for_each(|slot| slot.store(0, Release));
         self.floor.store(head.sequence.0, Release);
         self.frontier.store(head.sequence.0, Release);
         self.epoch.store(head.epoch.0, Release);
     }
 
-    fn trim(&self, exact: &mut Exact) {
-        // A tag that is invalidated again leaves its older place behind. These go first, and together: seldom enough to cost
-        // little for each record, and often enough to take no more than what stands may take.
-        if exact.by_age.len() > 2 * self.exact_clocks_max {
-            let Exact { clocks, by_age } = exact;
-            by_age.retain(|(sequence, tag)| clocks.get(tag) == Some(sequence));
-        }
-        while exact.clocks.len() > self.exact_clocks_max || exact.by_age.len() > 2 * self.exact_clocks_max {
-            let Some((sequence, tag)) = exact.by_age.pop_front() else { return };
-            if exact.clocks.get(&tag) == Some(&sequence) {
-                exact.clocks.remove(&tag);
-                self.floor.fetch_max(sequence.0, Release);
-            }
-        }
-    }
-
     fn slot(&self, tag: TagId) -> &AtomicU64 {
         #[allow(clippy::cast_possible_truncation, reason = "the low bits are all that is wanted")]
         let low_bits = tag.0 as usize;
         &self.filter[low_bits & (self.filter.len() - 1)]
+    }
+}
+
+impl Known {
+    /// Nothing yet, and nothing of what was before `floor`.
+    fn nothing_before(floor: Sequence) -> Self {
+        Self { clocks: Exact::default(), purges: Exact::default(), purges_floor: floor }
+    }
+}
+
+impl Exact {
+    /// Whether one of `tags` is known to have moved past `base`.
+    fn has_moved(&self, tags: &[TagId], base: Sequence) -> bool {
+        tags.iter().any(|tag| self.clocks.get(tag).is_some_and(|clock| *clock > base))
+    }
+
+    fn set(&mut self, sequence: Sequence, tags: &[TagId]) {
+        for tag in tags {
+            self.clocks.insert(*tag, sequence);
+            self.by_age.push_back((sequence, *tag));
+        }
+    }
+
+    /// Forgets the oldest beyond `clocks_max`. Returns the last one's sequence if there were any: whatever is not here is at
+    /// or below it.
+    fn trim(&mut self, clocks_max: usize) -> Option<Sequence> {
+        let Self { clocks, by_age } = self;
+        // A tag that is invalidated again leaves its older place behind. These go first, and together: seldom enough to cost
+        // little for each record, and often enough to take no more than what stands may take.
+        if by_age.len() > 2 * clocks_max {
+            by_age.retain(|(sequence, tag)| clocks.get(tag) == Some(sequence));
+        }
+        let mut trimmed = None;
+        while clocks.len() > clocks_max || by_age.len() > 2 * clocks_max {
+            let Some((sequence, tag)) = by_age.pop_front() else { break };
+            if clocks.get(&tag) == Some(&sequence) {
+                clocks.remove(&tag);
+                trimmed = Some(sequence);
+            }
+        }
+        trimmed
     }
 }
 
@@ -335,9 +399,10 @@ mod tests {
         for sequence in 2..=8 {
             clocks.apply(Sequence(sequence), &[TagId(2)]);
         }
-        assert_eq!(clocks.exact.read().by_age.len(), 8, "eight places of two tags are just twice four");
+        assert_eq!(clocks.exact.read().clocks.by_age.len(), 8, "eight places of two tags are just twice four");
         clocks.apply(Sequence(9), &[TagId(2), TagId(3), TagId(4)]);
-        let by_age: Vec<_> = clocks.exact.read().by_age.iter().map(|(sequence, tag)| (sequence.0, tag.0)).collect();
+        let by_age: Vec<_> =
+            clocks.exact.read().clocks.by_age.iter().map(|(sequence, tag)| (sequence.0, tag.0)).collect();
         assert_eq!((by_age, clocks.floor()), (vec![(1, 1), (9, 2), (9, 3), (9, 4)], Sequence(0)));
         // A fifth tag is one too many: the oldest clock goes.
         clocks.apply(Sequence(10), &[TagId(5)]);
@@ -356,7 +421,7 @@ mod tests {
         assert_eq!((clocks.floor(), clocks.exact_len()), (Sequence(0), 101));
         check(&clocks, 0, &[1000], valid(0));
         check(&clocks, 399, &[2], Validity::Invalidated);
-        assert!(clocks.exact.read().by_age.len() <= 2 * ClockLimits::default().exact_clocks_max);
+        assert!(clocks.exact.read().clocks.by_age.len() <= 2 * ClockLimits::default().exact_clocks_max);
     }
 
     /// One tag several times in a record: each has a place, and none is superseded.
@@ -364,7 +429,7 @@ mod tests {
     fn places_are_bounded_whatever_a_record_holds() {
         let clocks = clocks(8, 4);
         clocks.apply(Sequence(1), &[TagId(1); 20]);
-        assert!(clocks.exact.read().by_age.len() <= 8);
+        assert!(clocks.exact.read().clocks.by_age.len() <= 8);
         check(&clocks, 0, &[1], Validity::BelowFloor);
     }
 
@@ -375,7 +440,7 @@ mod tests {
             clocks.apply(Sequence(sequence), &[TagId(1)]);
         }
         assert_eq!(clocks.floor(), Sequence(0));
-        assert!(clocks.exact.read().by_age.len() <= 8);
+        assert!(clocks.exact.read().clocks.by_age.len() <= 8);
     }
 
     #[test]
@@ -433,6 +498,56 @@ mod tests {
         clocks.start_anew(head(Epoch(8), 2));
         assert!(!nothing_since(EPOCH, 9) && nothing_since(Epoch(8), 2) && !nothing_since(Epoch(8), 1));
         assert!(clocks.is_at(head(Epoch(8), 2)));
+    }
+
+    #[track_caller]
+    fn purged(clocks: &Clocks, base: u64, tags: &[u64], expected: bool) {
+        let tags: Vec<TagId> = tags.iter().map(|tag| TagId(*tag)).collect();
+        assert_eq!(clocks.is_purged(EPOCH, Sequence(base), &tags), expected);
+    }
+
+    #[test]
+    fn a_purge_is_told_from_invalidations_before_and_after_it() {
+        let clocks = clocks(8, 8);
+        clocks.apply(Sequence(1), &[TagId(3)]);
+        purged(&clocks, 0, &[3], false);
+        clocks.apply(Sequence(2), &[TagId(3), TagId::PURGE]);
+        clocks.apply(Sequence(3), &[TagId(3), TagId(4)]);
+        check(&clocks, 2, &[3], Validity::Invalidated);
+        purged(&clocks, 1, &[3], true);
+        purged(&clocks, 1, &[9, 3], true);
+        purged(&clocks, 2, &[3], false);
+        purged(&clocks, 0, &[4], false);
+        clocks.apply(Sequence(4), &[TagId(4), TagId::ERASURE]);
+        purged(&clocks, 3, &[4], true);
+    }
+
+    #[test]
+    fn what_cannot_be_known_to_be_no_purge_is_taken_for_one() {
+        let begun = Clocks::new(head(EPOCH, 5), ClockLimits { filter_slots: 8, exact_clocks_max: 8 });
+        purged(&begun, 4, &[3], true);
+        purged(&begun, 5, &[3], false);
+        begun.skip_to(Sequence(9));
+        purged(&begun, 8, &[3], true);
+        purged(&begun, 9, &[3], false);
+        begun.start_anew(head(Epoch(8), 2));
+        purged(&begun, 9, &[3], true);
+        assert!(begun.is_purged(Epoch(8), Sequence(1), &[]) && !begun.is_purged(Epoch(8), Sequence(2), &[]));
+    }
+
+    #[test]
+    fn a_floor_that_rose_over_known_clocks_purges_nothing_and_forgotten_purges_end_what_is_invalid() {
+        let clocks = clocks(8, 2);
+        (1..=4).for_each(|sequence| clocks.apply(Sequence(sequence), &[TagId(sequence)]));
+        check(&clocks, 1, &[3], Validity::BelowFloor);
+        purged(&clocks, 0, &[3], false);
+        // Each purge takes two places: the marker's and its tag's.
+        clocks.apply(Sequence(5), &[TagId(5), TagId::PURGE]);
+        purged(&clocks, 0, &[3], false);
+        clocks.apply(Sequence(6), &[TagId(6), TagId::PURGE]);
+        purged(&clocks, 4, &[3], true);
+        purged(&clocks, 5, &[3], false);
+        purged(&clocks, 5, &[6], true);
     }
 
     #[test]

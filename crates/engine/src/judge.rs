@@ -38,7 +38,8 @@ pub(crate) fn is_fresh(entry: &Entry, clocks: &Clocks, policy: &Policy, now: Tim
 /// Judges `entry` at `now`. `confirmed`: the view is known to hold all that the policy's mode demands.
 ///
 /// Order matters: the rule comes before the time, because an invalidated value must not be served however young it
-/// is, and its grace and fail-safe (which are about time) do not apply to it.
+/// is, and its grace and fail-safe (which are about time) do not apply to it. Where a policy serves it all the same, it
+/// serves none that was purged.
 pub(crate) fn judge(entry: &Entry, clocks: &Clocks, policy: &Policy, confirmed: bool, now: Timestamp) -> Judgement {
     let base = entry.base();
     // Nearly every hit ends the rule here, without a look at the tags.
@@ -51,7 +52,7 @@ pub(crate) fn judge(entry: &Entry, clocks: &Clocks, policy: &Policy, confirmed: 
                 entry.raise_base(through);
             }
         }
-        broken => return not_valid(entry, policy, now, broken),
+        broken => return not_valid(entry, clocks, policy, now, broken),
     }
     if confirmed { by_time(entry, policy, now) } else { unconfirmed(entry, policy, now) }
 }
@@ -69,9 +70,9 @@ pub(crate) fn is_recent(confirmed_at: Option<Timestamp>, policy: &Policy, now: T
     confirmed_at.is_some_and(|at| at <= now && now.since(at) <= bound)
 }
 
-/// The judgement of an entry one of whose tags is known to be invalidated.
-pub(crate) fn invalidated(entry: &Entry, policy: &Policy, now: Timestamp) -> Judgement {
-    not_valid(entry, policy, now, Validity::Invalidated)
+/// The judgement of an entry one of whose tags is known to be invalidated, by a record that `clocks` do not hold.
+pub(crate) fn invalidated(entry: &Entry, clocks: &Clocks, policy: &Policy, now: Timestamp) -> Judgement {
+    not_valid(entry, clocks, policy, now, Validity::Invalidated)
 }
 
 /// Draws beyond which the logarithm is not followed: one in half a billion.
@@ -101,15 +102,19 @@ fn draws_early(entry: &Entry, scale: u64, left: u64, random: f64) -> bool {
     left <= life / 2 && scale as f64 * -random.ln() >= left as f64 * 100.0
 }
 
-fn not_valid(entry: &Entry, policy: &Policy, now: Timestamp, validity: Validity) -> Judgement {
+fn not_valid(entry: &Entry, clocks: &Clocks, policy: &Policy, now: Timestamp, validity: Validity) -> Judgement {
     let reason = match validity {
         Validity::Valid { .. } => unreachable!("only called for entries that are not valid"),
         Validity::Invalidated => MissReason::Invalidated,
         Validity::BelowFloor => MissReason::BelowFloor,
         Validity::EpochChanged => MissReason::EpochChanged,
     };
+    // By the base as it is now: it rises only where the rule has shown that no tag moved in between, by a purge or not.
+    let is_purged = || clocks.is_purged(entry.epoch, entry.base(), entry.tags());
     match policy.mode {
-        Mode::StaleOk(age) if now.since(entry.loaded_at()) <= age => Judgement::Refresh(StaleReason::Invalidated),
+        Mode::StaleOk(age) if now.since(entry.loaded_at()) <= age && !is_purged() => {
+            Judgement::Refresh(StaleReason::Invalidated)
+        }
         _ => Judgement::Dead(reason),
     }
 }
@@ -265,6 +270,30 @@ mod tests {
         let stale_ok = policy().mode(Mode::StaleOk(Duration::from_millis(500)));
         check(stale_ok, true, true, 1_500, Judgement::Refresh(StaleReason::Invalidated));
         check(stale_ok, true, true, 1_501, Judgement::Dead(MissReason::Invalidated));
+    }
+
+    #[test]
+    fn no_policy_serves_what_was_purged_however_young_it_is() {
+        let base = Position { partition: Partition(0), epoch: Epoch(1), sequence: Sequence(0) };
+        let now = Timestamp::from_millis(1_500);
+        let clocks = Clocks::new(base, ClockLimits::default());
+        clocks.apply(Sequence(1), &[TAG, TagId::PURGE]);
+        clocks.apply(Sequence(2), &[TAG]);
+        let entry = entry(0);
+        for mode in [Mode::StaleOk(Duration::MAX), Mode::Bounded(Duration::MAX), Mode::Strict] {
+            for confirmed in [true, false] {
+                let judged = judge(&entry, &clocks, &policy().mode(mode), confirmed, now);
+                assert_eq!(judged, Judgement::Dead(MissReason::Invalidated), "{mode:?}");
+            }
+        }
+        let stale_ok = policy().mode(Mode::StaleOk(Duration::MAX));
+        assert_eq!(invalidated(&entry, &clocks, &stale_ok, now), Judgement::Dead(MissReason::Invalidated));
+        entry.raise_base(Sequence(1));
+        assert_eq!(judge(&entry, &clocks, &stale_ok, true, now), Judgement::Refresh(StaleReason::Invalidated));
+        let begun_since = Clocks::new(Position { sequence: Sequence(9), ..base }, ClockLimits::default());
+        assert_eq!(judge(&entry, &begun_since, &stale_ok, true, now), Judgement::Dead(MissReason::BelowFloor));
+        begun_since.start_anew(Position { epoch: Epoch(2), ..base });
+        assert_eq!(judge(&entry, &begun_since, &stale_ok, true, now), Judgement::Dead(MissReason::EpochChanged));
     }
 
     #[test]

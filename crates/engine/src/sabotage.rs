@@ -40,6 +40,8 @@ pub enum Sabotage {
     PositionWithoutEpoch,
     /// What the store holds is served without being judged.
     TrustStore,
+    /// A purge is taken for an invalidation: where a policy allows what is invalid, what was purged is served.
+    ForgetPurges,
     /// What a load within a load depends on is not passed on to the outer one.
     ForgetNested,
 }

@@ -17,6 +17,8 @@ pub const TAG_KIND_BYTES_MAX: usize = 64;
 
 /// What stands for the home of a shared tag in its text. No tenant is called so.
 const SHARED: &str = "*";
+/// The kind of the tag that makes an invalidation a purge.
+pub(crate) const PURGE_KIND: &str = "unstale:purge";
 /// Begins the identity of a tag whose text was cut. No kind begins so.
 const CUT: char = '=';
 
@@ -151,6 +153,17 @@ pub struct InvalidTag {
 }
 
 impl TagId {
+    /// Says that a record which has it is a purge; no entry carries it. A tag and not a field: the log's form stays as it
+    /// is, and a node that knows of no purges takes one for an invalidation.
+    pub(crate) const PURGE: Self = Self(0x299f_d336_0c03_014e);
+    /// Says that a record which has it erases somebody, which is a purge too.
+    pub(crate) const ERASURE: Self = Self(0x3225_1a1b_1814_4642);
+
+    /// Whether a record that has this tag is a purge.
+    pub(crate) fn makes_a_purge(self) -> bool {
+        self == Self::PURGE || self == Self::ERASURE
+    }
+
     /// From its number, as [`as_u64`](Self::as_u64) has it.
     pub const fn from_u64(number: u64) -> Self {
         Self(number)
@@ -224,6 +237,12 @@ mod tests {
             assert!(!ids[..at].contains(id));
         }
         assert_eq!(Tag::of(&acme, "flow", 1).id(), ids[0]);
+    }
+
+    #[test]
+    fn the_tags_that_mark_records_are_those_of_their_names() {
+        assert_eq!(TagId::PURGE, Tag::shared(PURGE_KIND, "").id());
+        assert_eq!(TagId::ERASURE, Tag::shared("unstale:erasure", "").id());
     }
 
     #[test]

@@ -150,7 +150,7 @@ impl Cache {
         });
     }
 
-    /// A load that is told what was found instead of an answer.
+    /// A load that is told what was found instead of an answer; nothing of what was purged.
     fn loading<V: Cacheable, L>(
         &self,
         load: impl FnOnce(Option<Cached<V>>) -> L + Send + 'static,
@@ -159,7 +159,7 @@ impl Cache {
         let shared = self.shared.clone();
         // Judged when the load begins, after its base was captured: what has changed up to there is known by then.
         move || {
-            load(found.and_then(|entry| {
+            load(found.filter(|entry| !shared.is_purged(entry)).and_then(|entry| {
                 let is_outdated = !shared.is_valid(&entry);
                 Cached::found(entry, is_outdated)
             }))

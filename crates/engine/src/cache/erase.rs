@@ -4,8 +4,9 @@
 //! any other), and then its bytes are removed where they are known. Only the first two matter for being right, and both
 //! cost the same whatever is cached.
 //!
-//! A record that has the erasure's tag tells every node what it is: the node forgets the keys that it holds and looks
-//! through its memory, in the background, for values about people that the rule refuses.
+//! A record that has the erasure's tag tells every node what it is: a purge, so that no policy serves what is older, after
+//! which the node forgets the keys that it holds and looks through its memory, in the background, for values about people
+//! that the rule refuses.
 //!
 //! # What it does not do
 //! Erase the person from the database: do that first, or the next load caches them again.
@@ -82,8 +83,8 @@ impl Cache {
     /// keys, so that nothing sealed about them can be read again, wherever it was written; declares wrong what was loaded
     /// about them, on every node; and removes what this node knows of from memory and store.
     ///
-    /// Other nodes forget the keys and serve no copy from the moment they hear of it, and remove their copies right after.
-    /// Erasing twice does no harm.
+    /// It is a purge ([`Invalidation::purging`]). Other nodes forget the keys and serve no copy from the moment they hear
+    /// of it, and remove their copies right after. Erasing twice does no harm.
     pub async fn erase(&self, subject: &Tag) -> Result<Erasure, EraseError> {
         let shared = &self.shared;
         let id = subject.id();
@@ -136,12 +137,6 @@ impl Shared {
             self.erasures.has_people.store(true, SeqCst);
         }
         is_about_people
-    }
-
-    /// Whether an entry is about somebody, invalid, and older than an erasure: then no policy makes it fit to be served, be
-    /// it as stale or because a load failed.
-    pub(super) fn is_erased(&self, entry: &Entry) -> bool {
-        is_about_people(entry) && !self.stands(entry.position(), &[erasure().id()]) && !self.is_valid(entry)
     }
 
     /// Does what a record demands that erases somebody.

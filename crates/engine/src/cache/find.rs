@@ -18,6 +18,7 @@ use crate::{
     key::{Key, RawKey},
     policy::{Mode, Policy},
     position::{Partition, PositionSet},
+    resilience::pending::WaitsFor,
     sabotage::Sabotage,
     scope,
     store::{Seal, StoredEntry},
@@ -337,16 +338,14 @@ impl Shared {
             let mine = !entry.rests(now) && entry.claim_refresh();
             Found::Refresh(entry, verdict, mine)
         };
-        let judgement = if self.is_pending(entry.partition(), entry.tags()) {
+        let clocks = &self.view(entry.partition()).clocks;
+        let judgement = match self.waits_for(entry.partition(), entry.tags()) {
+            Some(WaitsFor::Purge) => Judgement::Dead(MissReason::Invalidated),
             // As good as invalidated: only the record is missing.
-            invalidated(&entry, policy, now)
-        } else {
-            judge(&entry, &self.view(entry.partition()).clocks, policy, confirmed, now)
+            Some(WaitsFor::Invalidation) => invalidated(&entry, clocks, policy, now),
+            None => judge(&entry, clocks, policy, confirmed, now),
         };
         match judgement {
-            // No policy makes it fit to be served.
-            Judgement::Refresh(_) if self.is_erased(&entry) => missed(MissReason::Invalidated, entry, false),
-            Judgement::FailSafe(reason) if self.is_erased(&entry) => missed(reason, entry, false),
             Judgement::Fresh if self.is_due_early(key, &entry, policy, now) => refresh(entry, Verdict::Hit),
             Judgement::Fresh => answer(entry, Verdict::Hit),
             // What was loaded a moment ago need not be loaded again because the view cannot be confirmed.

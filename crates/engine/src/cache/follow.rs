@@ -20,7 +20,7 @@ use crate::{
     observe::Event,
     position::{Partition, PartitionCount, Position, PositionSet, Sequence},
     sabotage::Sabotage,
-    store::{LogPage, StoreError},
+    store::{LogPage, Record, StoreError},
     verdict::BypassReason,
 };
 
@@ -141,13 +141,25 @@ impl Shared {
             missed.for_each(|sequence| clocks.apply(Sequence::from_u64(sequence), &[]));
         }
         for record in self.told.told_after(clocks.frontier()) {
-            clocks.apply(record.position.sequence, &record.tags);
-            self.note_erasure(&record);
-            self.observers.tell(&Event::Applied { record: &record });
+            self.apply(&record);
             if self.sabotage.is(Sabotage::ConfirmByTold) {
                 clocks.confirm(self.now());
             }
         }
+    }
+
+    /// Applies the next record of its partition's log.
+    fn apply(self: &Arc<Self>, record: &Arc<Record>) {
+        let Position { partition, sequence, .. } = record.position;
+        let clocks = &self.view(partition).clocks;
+        if self.sabotage.is(Sabotage::ForgetPurges) {
+            let facts: Vec<_> = record.tags.iter().copied().filter(|tag| !tag.makes_a_purge()).collect();
+            clocks.apply(sequence, &facts);
+        } else {
+            clocks.apply(sequence, &record.tags);
+        }
+        self.note_erasure(record);
+        self.observers.tell(&Event::Applied { record });
     }
 
     /// Moves the views on until they have reached `required`. Positions of epochs that are over demand nothing: when
@@ -238,9 +250,7 @@ impl Shared {
             match page.inspect_err(|error| self.tell_failed(partition, error))? {
                 LogPage::Records(records) => {
                     for record in &records {
-                        view.clocks.apply(record.position.sequence, &record.tags);
-                        self.note_erasure(record);
-                        self.observers.tell(&Event::Applied { record });
+                        self.apply(record);
                     }
                     if records.len() < RECORDS_PER_PAGE {
                         // Confirmed as of when it was asked: what came after that may be missing.

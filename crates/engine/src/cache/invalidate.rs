@@ -10,7 +10,7 @@ use crate::{
     position::{Partition, Position, PositionSet},
     sabotage::Sabotage,
     store::{NOTE_BYTES_MAX, RECORD_TAGS_MAX, StoreError},
-    tag::{Home, Tag, TagId},
+    tag::{Home, PURGE_KIND, Tag, TagId},
 };
 
 /// Partitions that one invalidation is appended to at once.
@@ -88,7 +88,24 @@ impl Invalidation {
         self
     }
 
-    /// The tags.
+    /// Makes it a purge: what was loaded before it is not served any more by any node that has followed the log to it, not
+    /// even where a policy allows what is invalid ([`Mode::StaleOk`](crate::Mode::StaleOk)), and no loader is given it to
+    /// validate. Bytes go in time, or by [`Cache::remove_tagged`].
+    ///
+    /// It is said by one tag more, so that it goes wherever the tags go: through an outbox, and past nodes of a build that
+    /// knows of no purges, who take it for an invalidation.
+    #[must_use]
+    pub fn purging(mut self) -> Self {
+        self.tag(Tag::shared(PURGE_KIND, ""));
+        self
+    }
+
+    /// Whether it is a purge.
+    pub fn is_purge(&self) -> bool {
+        self.tags.iter().any(|tag| tag.id() == TagId::PURGE)
+    }
+
+    /// The tags; of a purge, that which says so is among them.
     pub fn tags(&self) -> &[Tag] {
         &self.tags
     }
@@ -115,6 +132,7 @@ impl Cache {
             return Err(InvalidateError::NoteTooLong { bytes: invalidation.note.len() });
         }
         let by_partition = shared.by_partition(invalidation);
+        let is_purge = invalidation.is_purge();
         let mut recorded = PositionSet::default();
         let wanted = by_partition.len();
         let owed = by_partition.into_iter().map(|(partition, tags)| Owed {
@@ -122,6 +140,7 @@ impl Cache {
             partition,
             tags,
             note: invalidation.note.clone(),
+            is_purge,
             said: 0,
             recorded: None,
         });
@@ -165,10 +184,10 @@ impl Outcome {
 }
 
 impl Shared {
-    /// The partitions that an invalidation concerns, with its tags there.
+    /// The partitions that an invalidation concerns, with its tags there. That it is a purge concerns none by itself.
     fn by_partition(&self, invalidation: &Invalidation) -> BTreeMap<Partition, Vec<TagId>> {
         let mut by_partition: BTreeMap<Partition, Vec<TagId>> = BTreeMap::new();
-        for tag in &invalidation.tags {
+        for tag in invalidation.tags.iter().filter(|tag| tag.id() != TagId::PURGE) {
             match tag.home() {
                 Home::Tenant(tenant) => by_partition.entry(self.partition(tenant)).or_default().push(tag.id()),
                 Home::Shared => {
@@ -190,6 +209,7 @@ struct Owed {
     partition: Partition,
     tags: Vec<TagId>,
     note: Bytes,
+    is_purge: bool,
     /// How many of the tags are in the log and in this node's view, or kept.
     said: usize,
     /// Where the record of the next ones stands in the log, if it does.
@@ -218,7 +238,15 @@ impl Owed {
     /// The tags of the next record; none if all is said.
     fn next(&self) -> &[TagId] {
         let rest = &self.tags[self.said..];
-        &rest[..rest.len().min(RECORD_TAGS_MAX)]
+        // One place is that of the tag which says that it is a purge.
+        let tags_max = RECORD_TAGS_MAX - usize::from(self.is_purge);
+        &rest[..rest.len().min(tags_max)]
+    }
+
+    /// All that the next record has.
+    fn next_record(&self) -> Vec<TagId> {
+        let mark = self.is_purge.then_some(TagId::PURGE);
+        self.next().iter().copied().chain(mark).collect()
     }
 
     fn next_is_said(&mut self) {
@@ -227,7 +255,7 @@ impl Owed {
     }
 
     fn keep_next(&mut self) {
-        self.shared.keep_pending(self.partition, self.next().to_vec(), self.note.clone(), self.recorded);
+        self.shared.keep_pending(self.partition, self.next_record(), self.note.clone(), self.recorded);
         self.next_is_said();
     }
 
@@ -240,7 +268,7 @@ impl Owed {
             shared.try_replay(partition).await?;
             return Ok(shared.view(partition).clocks.frontier());
         }
-        let position = match shared.store.append(partition, self.next().to_vec(), self.note.clone()).await {
+        let position = match shared.store.append(partition, self.next_record(), self.note.clone()).await {
             Ok(position) => position,
             Err(error) => {
                 shared.tell_failed(partition, &error);
@@ -291,5 +319,16 @@ mod tests {
         }
         assert_eq!(invalidation.tags(), [one, other]);
         assert_eq!(invalidation.note("changed").noted(), "changed");
+    }
+
+    /// As an outbox keeps it: tag by tag, each as a text.
+    #[test]
+    fn a_purge_is_one_after_its_tags_were_written_and_read() {
+        let wrong = Invalidation::of([Tag::shared("fact", 1)]);
+        assert!(!wrong.is_purge());
+        let texts: Vec<String> = wrong.purging().tags().iter().map(Tag::to_text).collect();
+        let mut read = Invalidation::new();
+        texts.iter().for_each(|text| read.tag(Tag::parse(text).unwrap()));
+        assert!(read.is_purge());
     }
 }

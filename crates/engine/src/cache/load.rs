@@ -22,6 +22,7 @@ use crate::{
     observe::Event,
     policy::Policy,
     position::{Position, PositionSet},
+    resilience::pending::WaitsFor,
     sabotage::Sabotage,
     scope::{Recorder, Seen},
     sensitive::notices,
@@ -347,7 +348,7 @@ impl Shared {
             let about_people = self.note_people(&entry).then(|| entry.clone());
             self.l1.insert(key, entry, self.now());
             // A sweep that ran before this line did not see it; one that comes after it does.
-            if about_people.is_some_and(|entry| self.is_erased(&entry)) {
+            if about_people.is_some_and(|entry| self.is_purged(&entry)) {
                 self.l1.remove(key);
             }
         }
@@ -356,6 +357,14 @@ impl Shared {
     /// Whether the rule holds for an entry, and nothing waits that says otherwise.
     pub(super) fn is_valid(&self, entry: &Entry) -> bool {
         self.stands(entry.position(), entry.tags())
+    }
+
+    /// Whether an entry is invalid and may have been purged: then nobody is to have it.
+    pub(super) fn is_purged(&self, entry: &Entry) -> bool {
+        let (partition, tags) = (entry.partition(), entry.tags());
+        // What waits is looked at first, as for the rule.
+        self.waits_for(partition, tags) == Some(WaitsFor::Purge)
+            || (!self.is_valid(entry) && self.view(partition).clocks.is_purged(entry.epoch, entry.base(), tags))
     }
 
     fn overtaken(&self, base: Position, seen: &Seen) -> Option<NotStored> {

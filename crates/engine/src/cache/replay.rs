@@ -27,7 +27,7 @@ use crate::{
     observe::Event,
     position::{Partition, Position},
     resilience::{
-        pending::{Pending, Waiting},
+        pending::{Pending, Waiting, WaitsFor},
         retry,
     },
     sabotage::Sabotage,
@@ -69,7 +69,12 @@ impl Shared {
 
     /// Whether an invalidation of one of `tags` waits.
     pub(super) fn is_pending(&self, partition: Partition, tags: &[TagId]) -> bool {
-        self.has_pending(partition) && self.view(partition).pending.lock().holds(tags)
+        self.waits_for(partition, tags).is_some()
+    }
+
+    /// What a value with `tags` waits for, if for anything.
+    pub(super) fn waits_for(&self, partition: Partition, tags: &[TagId]) -> Option<WaitsFor> {
+        if self.has_pending(partition) { self.view(partition).pending.lock().holds(tags) } else { None }
     }
 
     /// Whether invalidations that cannot be recorded are kept at all.
@@ -128,7 +133,8 @@ impl Shared {
                 self.view(partition).pending.lock().recorded(position);
                 position
             }
-            Waiting::Everything => self.store.start_anew(partition).await?,
+            // Nobody can tell any more what it was, so the new epoch is as good as a purge anyway.
+            Waiting::Everything { .. } => self.store.start_anew(partition).await?,
         };
         if self.has_reached_by_told(&position) { Ok(()) } else { self.catch_up(partition).await }
     }

@@ -54,6 +54,14 @@ pub struct Record {
     pub note: Bytes,
 }
 
+impl Record {
+    /// Whether nothing that was loaded before it is to be served any more, in whatever mode: it is a purge
+    /// ([`Invalidation::purging`](crate::Invalidation::purging)), or erases somebody.
+    pub fn is_purge(&self) -> bool {
+        self.tags.iter().any(|tag| tag.makes_a_purge())
+    }
+}
+
 /// What follows a position in the log.
 #[derive(Clone, Debug)]
 pub enum LogPage {

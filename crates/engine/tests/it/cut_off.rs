@@ -26,6 +26,7 @@ enum Step {
         page: u32,
     },
     Write(Vec<u32>),
+    Purge(Vec<u32>),
     /// The second node's store.
     Faults(Faults),
     Lose,
@@ -37,6 +38,7 @@ fn steps() -> impl Strategy<Value = Vec<Vec<Step>>> {
     let step = prop_oneof![
         12 => (0..2usize, 0..3u32).prop_map(|(node, page)| Step::Read { node, page }),
         6 => proptest::collection::vec(0..FACTS as u32, 1..3).prop_map(Step::Write),
+        3 => proptest::collection::vec(0..FACTS as u32, 1..3).prop_map(Step::Purge),
         3 => prop_oneof![Just(AWAY), Just(Faults::default()), Just(faults(0, 100)), Just(faults(30, 30))].prop_map(Step::Faults),
         1 => Just(Step::Lose),
         1 => Just(Step::Trim),
@@ -51,6 +53,8 @@ enum Promise {
     Strict,
     /// Reads on the node that writes, and may be cut off, see also what waits for the store.
     OwnWrites,
+    /// Reads there that do not mind staleness see what was purged there, also where that waits.
+    OwnPurges,
 }
 
 struct Pair {
@@ -87,13 +91,17 @@ impl Pair {
     }
 
     async fn client(self: Arc<Self>, name: String, steps: Vec<Step>) {
-        let own = self.promise == Promise::OwnWrites;
+        let own = self.promise != Promise::Strict;
+        let purges = self.promise == Promise::OwnPurges;
         for step in steps {
             self.world.dawdle().await;
             match step {
                 Step::Read { node, page } => self.read(&name, if own { 1 } else { node }, page).await,
+                // Nobody is promised anything of it.
+                Step::Write(facts) if purges => _ = self.world.change(&self.nodes[1], &facts, false).await,
+                Step::Purge(facts) if own => _ = self.world.purge_here(&self.nodes[1], &facts).await,
                 Step::Write(facts) if own => _ = self.world.write_here(&self.nodes[1], &facts).await,
-                Step::Write(facts) => _ = self.world.write(&self.nodes[0], &facts).await,
+                Step::Purge(facts) | Step::Write(facts) => _ = self.world.write(&self.nodes[0], &facts).await,
                 Step::Faults(faults) => self.far.set_faults(faults),
                 Step::Lose => self.near.lose(self.near.partitions().of(&acme())),
                 Step::Trim => self.near.trim_log(self.near.partitions().of(&acme())),
@@ -104,9 +112,8 @@ impl Pair {
     async fn read(&self, name: &str, node: usize, number: u32) {
         let promised_from = self.world.history.now();
         let patient = POLICY.mode(Mode::Bounded(Duration::MAX));
-        let saw = if self.promise == Promise::OwnWrites {
-            read_page(&self.world, &self.nodes[node], &patient, number, PositionSet::default()).await
-        } else {
+        let stale = POLICY.mode(Mode::StaleOk(Duration::MAX));
+        let saw = if self.promise == Promise::Strict {
             // A page that is made of another, whose own policy would be content with memory.
             let (world, cache) = (self.world.clone(), self.nodes[node].clone());
             let load = move || async move {
@@ -119,6 +126,9 @@ impl Pair {
                 FetchError::Load(inner) => inner,
                 _ => FetchError::Aborted,
             })
+        } else {
+            let policy = if self.promise == Promise::OwnPurges { stale } else { patient };
+            read_page(&self.world, &self.nodes[node], &policy, number, PositionSet::default()).await
         };
         let saw = saw.expect("the world's loads do not fail").value().expect("a page").saw.clone();
         self.world.history.read(&format!("{name} on node {node}"), promised_from, saw);
@@ -159,6 +169,11 @@ proptest! {
     }
 
     #[test]
+    fn a_node_that_does_not_mind_staleness_gives_nothing_that_was_purged_there(seed: u64, clients in steps()) {
+        prop_assert_eq!(run(Promise::OwnPurges, seed, Sabotage::None, clients), vec![]);
+    }
+
+    #[test]
     fn a_node_sees_its_own_writes_also_those_that_wait(seed: u64, clients in steps()) {
         prop_assert_eq!(run(Promise::OwnWrites, seed, Sabotage::None, clients), vec![]);
     }
@@ -177,11 +192,21 @@ fn breaches_that_show_only_without_a_store_are_caught() {
     }
 }
 
+/// Both of what a node must keep in mind for that.
+#[test]
+fn a_purge_that_is_taken_for_an_invalidation_is_caught() {
+    for sabotage in [Sabotage::ForgetPurges, Sabotage::ServePending] {
+        let caught = (0..400).find(|seed| !run(Promise::OwnPurges, *seed, sabotage, busy_clients(*seed)).is_empty());
+        assert!(caught.is_some(), "{sabotage:?} was not caught by the history checker in 400 runs");
+    }
+}
+
 fn busy_clients(seed: u64) -> Vec<Vec<Step>> {
     let mut random: StdRng = StdRng::seed_from_u64(seed);
     let mut step = || match random.random_range(0..20) {
         0..12 => Step::Read { node: 1, page: random.random_range(0..2) },
-        12..18 => Step::Write(vec![random.random_range(0..FACTS as u32)]),
+        12..15 => Step::Write(vec![random.random_range(0..FACTS as u32)]),
+        15..18 => Step::Purge(vec![random.random_range(0..FACTS as u32)]),
         18 => Step::Faults(AWAY),
         _ => Step::Faults(Faults::default()),
     };

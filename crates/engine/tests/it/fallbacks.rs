@@ -8,11 +8,13 @@ use std::{
     time::Duration,
 };
 
-use unstale::{FetchError, Fetched, Mode, ReadOptions, StaleReason, Verdict};
+use unstale::{
+    Cached, FetchError, Fetched, Invalidation, Mode, ReadOptions, StaleReason, Tag, Verdict, store::RECORD_TAGS_MAX,
+};
 
 use crate::{
     reads::{INVALIDATED, Node, POLICY, check, settle, value},
-    world::{Page, acme, page},
+    world::{Page, acme, fact_tag, page},
 };
 
 #[tokio::test]
@@ -145,4 +147,37 @@ async fn where_staleness_is_allowed_an_invalidated_value_is_served_while_it_is_y
     check(&node.read(&policy, Ok(2)).await, Verdict::Stale(StaleReason::Invalidated), 1);
     settle().await;
     check(&node.read(&policy, Ok(3)).await, Verdict::Hit, 2);
+}
+
+#[tokio::test]
+async fn what_was_purged_is_given_to_nobody_and_shown_to_no_loader() {
+    let node = Node::new().await;
+    let policy = POLICY.grace(Duration::from_secs(60)).mode(Mode::StaleOk(Duration::from_secs(600)));
+    node.read(&policy, Ok(1)).await.unwrap();
+    node.purge().await;
+    assert!(node.read(&policy, Err("away")).await.is_err());
+    let load = |shown: Option<Cached<Page>>| async move {
+        assert!(shown.is_none(), "{shown:?}");
+        Ok::<_, String>(value(2))
+    };
+    let key = page(&acme(), 1);
+    let options = ReadOptions::default();
+    check(&node.cache.fetch_accepting(&key, &policy, &options, |_: &Fetched<Page>| true, load).await, INVALIDATED, 2);
+    // What is invalidated after it is again no more than stale.
+    node.invalidate().await;
+    check(&node.read(&policy, Ok(3)).await, Verdict::Stale(StaleReason::Invalidated), 2);
+}
+
+#[tokio::test]
+async fn a_purge_of_more_tags_than_a_record_holds_is_one_in_each_of_its_records() {
+    let node = Node::new().await;
+    let policy = POLICY.mode(Mode::StaleOk(Duration::from_secs(600)));
+    let others = (0..RECORD_TAGS_MAX).map(|number| Tag::of(&acme(), "other", number));
+    let all = || others.clone().chain([fact_tag(1)]);
+    node.read(&policy, Ok(1)).await.unwrap();
+    node.cache.invalidate(&Invalidation::of(all())).await.unwrap();
+    check(&node.read(&policy, Ok(2)).await, Verdict::Stale(StaleReason::Invalidated), 1);
+    settle().await;
+    node.cache.invalidate(&Invalidation::of(all()).purging()).await.unwrap();
+    check(&node.read(&policy, Ok(3)).await, INVALIDATED, 3);
 }

@@ -77,6 +77,10 @@ impl Node {
     pub(crate) async fn invalidate(&self) -> PositionSet {
         self.cache.invalidate(&Invalidation::of([tag()])).await.unwrap()
     }
+
+    pub(crate) async fn purge(&self) -> PositionSet {
+        self.cache.invalidate(&Invalidation::of([tag()]).purging()).await.unwrap()
+    }
 }
 
 pub(crate) fn tag() -> Tag {

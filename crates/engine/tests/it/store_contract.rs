@@ -3,13 +3,14 @@
 use std::{sync::Arc, time::Duration};
 
 use unstale::{
-    Bytes, ClockLimits, MemoryLimits, MemoryStore, Tag, Tenant, Timestamp,
+    Bytes, Cache, ClockLimits, Invalidation, Loaded, MemoryLimits, MemoryStore, MissReason, Mode, Policy, ReadOptions,
+    StaleReason, Tag, Tenant, Timestamp, Verdict,
     codec::Fingerprint,
-    position::{Partition, PartitionCount, Position},
+    position::{Partition, PartitionCount, Position, Sequence},
     store::{AfterLease, Filled, Lease, LeaseRequest, LeaseToken, Leased, LogPage, Seal, Store, StoredEntry},
 };
 
-use crate::world::{acme, page};
+use crate::world::{Page, acme, page};
 
 /// A store under test, and how to hurt it.
 struct Subject {
@@ -135,6 +136,16 @@ impl Subject {
         self.store.head(self.partition()).await.unwrap()
     }
 
+    /// The position of `records` records ago.
+    async fn before(&self, records: u64) -> Position {
+        let head = self.head().await;
+        Position { sequence: Sequence::from_u64(head.sequence.as_u64() - records), ..head }
+    }
+
+    async fn node(&self) -> Cache {
+        Cache::builder(self.store.clone()).build().await.unwrap()
+    }
+
     async fn append(&self, id: u64) -> Position {
         self.store.append(self.partition(), vec![tag(id).id()], Bytes::from_static(b"note")).await.unwrap()
     }
@@ -215,6 +226,38 @@ async fn how_long_a_load_took_comes_back_with_its_entry() {
         subject.fill(base, 1, b"x").await;
         let found = subject.store.get(&[page(&acme(), 1).raw().clone()]).await.unwrap().pop().unwrap();
         assert_eq!(found.unwrap().load_ms, 3);
+    }
+}
+
+/// A purge ends on every node what is only stale after an invalidation: in memory, in the store, and for a node that starts
+/// after it.
+#[tokio::test]
+async fn a_purge_is_one_for_every_node_of_the_store() {
+    let policy = Policy::ttl(PATIENT).mode(Mode::StaleOk(PATIENT));
+    let read = async |cache: &Cache, version: Option<u64>| {
+        let load = move || async move {
+            unstale::record(&tag(1));
+            version.map(|version| Loaded::value(Page { saw: vec![(1, version)] })).ok_or("away".to_owned())
+        };
+        let answer = cache.fetch(&page(&acme(), 1), &policy, &ReadOptions::default(), load).await;
+        answer.map(|answer| answer.verdict)
+    };
+    for subject in subjects() {
+        let (one, two) = (subject.node().await, subject.node().await);
+        read(&one, Some(1)).await.unwrap();
+        assert_eq!(read(&two, None).await, Ok(Verdict::Hit), "from the store");
+        one.invalidate(&Invalidation::of([tag(1)])).await.unwrap();
+        assert!(two.catch_up(&acme()).await);
+        assert_eq!(read(&two, None).await, Ok(Verdict::Stale(StaleReason::Invalidated)));
+        one.invalidate(&Invalidation::of([tag(1)]).purging()).await.unwrap();
+        assert!(two.catch_up(&acme()).await);
+        assert!(read(&one, None).await.is_err() && read(&two, None).await.is_err());
+        let begun_since = subject.node().await;
+        assert_eq!(read(&begun_since, Some(2)).await, Ok(Verdict::Miss(MissReason::Invalidated)), "what the store has");
+        let LogPage::Records(records) = subject.store.read_log(subject.before(1).await, 1).await.unwrap() else {
+            panic!("a record")
+        };
+        assert!(records[0].is_purge() && records[0].tags.contains(&tag(1).id()));
     }
 }
 

@@ -113,7 +113,16 @@ impl World {
     /// The same for who reads on the writing node alone: what waits for the store binds that node as much as what was
     /// recorded.
     pub(crate) async fn write_here(&self, node: &Cache, facts: &[Fact]) -> Result<PositionSet, InvalidateError> {
-        let (written, answer) = self.change(node, facts).await;
+        self.change_here(node, facts, false).await
+    }
+
+    /// The same as a purge, which binds also who does not mind staleness.
+    pub(crate) async fn purge_here(&self, node: &Cache, facts: &[Fact]) -> Result<PositionSet, InvalidateError> {
+        self.change_here(node, facts, true).await
+    }
+
+    async fn change_here(&self, node: &Cache, facts: &[Fact], is_purge: bool) -> Result<PositionSet, InvalidateError> {
+        let (written, answer) = self.change(node, facts, is_purge).await;
         if matches!(answer, Ok(_) | Err(InvalidateError::Pending { .. })) {
             written.into_iter().for_each(|(fact, version)| self.history.acknowledged(fact, version));
         }
@@ -122,24 +131,27 @@ impl World {
 
     /// Writes facts and invalidates them; acknowledged only if all was recorded.
     pub(crate) async fn try_write(&self, node: &Cache, facts: &[Fact]) -> Result<PositionSet, InvalidateError> {
-        let (written, answer) = self.change(node, facts).await;
+        let (written, answer) = self.change(node, facts, false).await;
         if answer.is_ok() {
             written.into_iter().for_each(|(fact, version)| self.history.acknowledged(fact, version));
         }
         answer
     }
 
-    async fn change(
+    /// Writes facts and invalidates them, or purges what they were; nothing is acknowledged.
+    pub(crate) async fn change(
         &self,
         node: &Cache,
         facts: &[Fact],
+        is_purge: bool,
     ) -> (Vec<(Fact, Version)>, Result<PositionSet, InvalidateError>) {
         let mut written = Vec::new();
         for fact in facts {
             written.push((*fact, self.versions[*fact as usize].fetch_add(1, SeqCst) + 1));
         }
         self.dawdle().await;
-        (written, node.invalidate(&Invalidation::of(facts.iter().map(|fact| fact_tag(*fact)))).await)
+        let wrong = Invalidation::of(facts.iter().map(|fact| fact_tag(*fact)));
+        (written, node.invalidate(&if is_purge { wrong.purging() } else { wrong }).await)
     }
 }
 

@@ -81,8 +81,8 @@ enum Mode {
     /// `bound`, while a new answer is loaded.
     #[default]
     Soft,
-    /// And delete the bytes that this node knows of, here and in the shared store: then this node gives it on nowhere. With
-    /// `stale_ok`, another node may for `bound` what it has in its own memory.
+    /// Served no more at all, by routes with `stale_ok` neither: here at once, on other nodes as soon as they hear of it. And the
+    /// bytes that this node knows of are deleted, here and in the shared store.
     Hard,
 }
 
@@ -131,7 +131,7 @@ pub(super) async fn invalidate(
     carry_out(&control, &caller, &purge, "invalidate").await
 }
 
-/// The same; with `"mode": "hard"` the bytes that this node knows of are deleted, too
+/// The same; with `"mode": "hard"` no route gives it on, and the bytes that this node knows of are deleted
 #[utoipa::path(post, path = "/v1/purge", request_body = Purge, responses(
     (status = 200, description = "Done", body = Done, headers(("Unstale-Position" = String, description = "The position, as in the body"))),
     (status = 202, description = "Done on this node; the shared store takes it later (`pending`)", body = Done),
@@ -155,7 +155,9 @@ async fn carry_out(control: &Control, caller: &Caller, purge: &Purge, what: &str
     }
     tracing::info!(caller = caller.name, %tenant, names = tags.len(), mode = ?purge.mode, "{what} by the API for backends");
     let intents = control.shared.begin_recorded(&purge.entries(control, caller, &tenant)).await?;
-    let invalidated = match cache.invalidate(&Invalidation::of(tags.iter().cloned())).await {
+    let wrong = Invalidation::of(tags.iter().cloned());
+    let wrong = if purge.mode == Mode::Hard { wrong.purging() } else { wrong };
+    let invalidated = match cache.invalidate(&wrong).await {
         Ok(recorded) => Ok(recorded),
         Err(InvalidateError::Pending { recorded, .. }) => {
             done.pending = true;

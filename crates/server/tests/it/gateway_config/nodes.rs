@@ -39,7 +39,11 @@ struct Inner {
 
 impl Nodes {
     async fn on(redis: &RedisServer) -> Self {
-        let more = format!("[cache]\nredis_url = \"{}\"\nsecret_env = \"SECRET\"\n{JWT}{ROUTES}", redis.url());
+        Self::with(redis, ROUTES).await
+    }
+
+    async fn with(redis: &RedisServer, routes: &str) -> Self {
+        let more = format!("[cache]\nredis_url = \"{}\"\nsecret_env = \"SECRET\"\n{JWT}{routes}", redis.url());
         let (backend, upstream) = Backend::start().await;
         let one = World::before(backend.clone(), upstream, &more).await;
         let two = World::before(backend, upstream, &more).await;
@@ -183,6 +187,30 @@ async fn what_one_nodes_api_declares_wrong_is_so_on_the_other() {
     {
         let done = one.call("/v1/purge", &other).await;
         assert_ne!(nodes.read(1, done.header("unstale-position")).await.cache(), "MISS", "{other}");
+    }
+}
+
+/// Where `stale_ok` lets a node give on what was declared wrong, after a hard purge by another node's API it gives on
+/// nothing: not what it has in its own memory, and not while its upstream fails.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hard_purge_ends_on_the_other_node_what_it_might_give_on_as_stale() {
+    let redis = RedisServer::start();
+    let stale_ok = "cache = { ttl = \"5m\", mode = \"stale_ok\", bound = \"1h\" }";
+    let nodes = Nodes::with(&redis, &ROUTES.replacen("cache = { ttl = \"5m\" }", stale_ok, 1)).await;
+    let [one, two] = &nodes.0.worlds;
+    let ann = [("authorization", nodes.0.token.as_str())];
+    nodes.until_hits().await;
+    let frontier = async |world: &World| world.call_get("/v1/status").await.json()["frontiers"].clone();
+    for (mode, expected) in [("soft", "STALE"), ("hard", "MISS")] {
+        two.backend.fail(true);
+        let body = json!({"tenant": "acme", "groups": ["import:7"], "mode": mode});
+        assert_eq!(one.call("/v1/purge", &body).await.status, 200);
+        // It hears of it without being told the position, with which it would read as strictly as any.
+        soon(async { while frontier(two).await != frontier(one).await {} }).await;
+        let answer = two.get(PATH, &ann).await;
+        assert_eq!(answer.cache(), expected, "{mode}: {answer:?}");
+        assert_eq!(answer.status == 200, mode == "soft", "{answer:?}");
+        two.backend.fail(false);
     }
 }
 
