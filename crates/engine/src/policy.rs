@@ -11,7 +11,8 @@ pub enum Mode {
     Bounded(Duration),
     /// A value may be served although it was invalidated or the view is unconfirmed, while it is no older than this;
     /// a refresh runs. Only for data where an old value does no harm. Who brings a position of the entry's partition
-    /// reads as with `Bounded(1 s)`: nothing that is known to be invalidated.
+    /// reads as with `Bounded(1 s)`: nothing that is known to be invalidated. What is known to be purged, or may have been
+    /// ([`Invalidation::purging`](crate::Invalidation::purging)), nobody is given.
     StaleOk(Duration),
 }
 
