@@ -6,7 +6,9 @@
 //!
 //! # What it does not do
 //!
-//! Decide who is the primary: of several opinions the one with the highest epoch of configuration counts.
+//! Decide who is the primary: of several opinions the one with the highest epoch of configuration counts. Nor does it go
+//! back to an older configuration than it has followed, because one sentinel that missed the newer one is all that can be
+//! reached; only if most of them say so, because they were set up anew.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -64,6 +66,21 @@ pub(super) type Owners = [Option<Arc<Server>>];
 struct Opinion {
     owners: Arc<Owners>,
     configuration: u64,
+}
+
+/// An opinion, and how many have formed it.
+struct Told {
+    opinion: Opinion,
+    asked: usize,
+    answered: usize,
+}
+
+impl Told {
+    /// Whether it may take the place of an opinion by the configuration `held`. A configuration's epoch only rises, with
+    /// each failover; whoever names an older one has missed something, or all have forgotten it.
+    fn supersedes(&self, held: u64) -> bool {
+        self.opinion.configuration >= held || 2 * self.answered > self.asked
+    }
 }
 
 impl Topology {
@@ -169,7 +186,7 @@ impl Topology {
         let Opinion { owners, configuration } = self.opinion.read().clone();
         let mut owners = owners.to_vec();
         owners[partition.index()] = Some(server);
-        self.replace(owners, configuration);
+        self.replace(Opinion { owners: owners.into(), configuration });
         self.doubt();
     }
 
@@ -229,32 +246,45 @@ impl Topology {
             Arrangement::Sentinel { service, .. } => self.ask_sentinels(service).await,
             Arrangement::Cluster { .. } => self.ask_cluster().await,
         };
-        let told = found.map(|(owners, configuration)| self.replace(owners, configuration));
+        let told = found.map(|told| self.believe(told));
         *last = Some((Instant::now(), told.clone()));
         told
     }
 
-    fn replace(&self, owners: Vec<Option<Arc<Server>>>, configuration: u64) {
+    /// Takes up what was told, unless something newer is known.
+    fn believe(&self, told: Told) {
+        let held = self.opinion.read().configuration;
+        if told.supersedes(held) {
+            return self.replace(told.opinion);
+        }
+        let Told { opinion: Opinion { configuration, .. }, asked, answered } = told;
+        tracing::debug!(configuration, held, asked, answered, "too few speak for an older configuration of Redis");
+    }
+
+    fn replace(&self, opinion: Opinion) {
         let mut held = self.opinion.write();
         let is_same = |(one, other): (&Option<Arc<Server>>, &Option<Arc<Server>>)| {
             one.as_ref().map(Arc::as_ptr) == other.as_ref().map(Arc::as_ptr)
         };
-        let changed = !held.owners.iter().zip(&owners).all(is_same);
-        *held = Opinion { owners: owners.into(), configuration };
+        let changed = !held.owners.iter().zip(opinion.owners.iter()).all(is_same);
+        *held = opinion;
         drop(held);
         if changed {
             self.changed.send_replace(());
         }
     }
 
-    async fn ask_sentinels(&self, service: &str) -> RedisResult<(Vec<Option<Arc<Server>>>, u64)> {
+    async fn ask_sentinels(&self, service: &str) -> RedisResult<Told> {
         let ask = |sentinel| async move { primary_of(sentinel, service).await.map_err(trouble::of_sentinel) };
         let opinions = self.ask_all(&self.advisers, self.patience, ask).await?;
-        let (epoch, address) = opinions.into_iter().max_by_key(|(epoch, _)| *epoch).expect("one has answered");
-        Ok((vec![Some(self.server(address)); self.slots.len()], epoch))
+        let (asked, answered) = (self.advisers.len(), opinions.len());
+        let newest = opinions.into_iter().max_by_key(|(epoch, _)| *epoch);
+        let (configuration, address) = newest.expect("one has answered");
+        let owners = vec![Some(self.server(address)); self.slots.len()].into();
+        Ok(Told { opinion: Opinion { owners, configuration }, asked, answered })
     }
 
-    async fn ask_cluster(&self) -> RedisResult<(Vec<Option<Arc<Server>>>, u64)> {
+    async fn ask_cluster(&self) -> RedisResult<Told> {
         let mut asked: Vec<Arc<Server>> = Vec::new();
         for server in self.owners().iter().flatten().chain(&self.advisers) {
             if asked.len() < ASKED_MAX && !asked.iter().any(|other| other.address == server.address) {
@@ -264,7 +294,8 @@ impl Topology {
         let views = self.ask_all(&asked, self.patience, view_of).await?;
         let view = views.iter().max_by_key(|view| (view.is_ok, view.epoch)).expect("one has answered");
         let owner = |slot: &u16| view.owner(*slot).map(|owner| self.server(owner.clone()));
-        Ok((self.slots.iter().map(owner).collect(), view.epoch))
+        let opinion = Opinion { owners: self.slots.iter().map(owner).collect(), configuration: view.epoch };
+        Ok(Told { opinion, asked: asked.len(), answered: views.len() })
     }
 
     /// The answers of those who answer in time; if nobody does, what one of them said: a refusal, if there is one,
@@ -362,10 +393,14 @@ mod tests {
     };
 
     fn topology(url: &str) -> Topology {
+        patient_topology(url, Duration::from_secs(30))
+    }
+
+    fn patient_topology(url: &str, patience: Duration) -> Topology {
         let target = Target::parse(url).unwrap();
         let access = Access::new(&target, &RedisTls::default(), &RedisLimits::default()).unwrap();
         let names = Names::new("test", CacheVersion::default(), PartitionCount::DEFAULT);
-        Topology::new(target, access.clone(), access, Duration::from_secs(30), &names)
+        Topology::new(target, access.clone(), access, patience, &names)
     }
 
     #[test]
@@ -379,6 +414,43 @@ mod tests {
         for (fields, address) in [(&[chosen][..], None), (&[], there), (&[("config-epoch", "x")], there)] {
             assert!(told(fields, address).unwrap_err().contains("named no address of the primary"));
         }
+    }
+
+    #[test]
+    fn an_older_configuration_is_believed_only_if_most_of_those_asked_name_none_newer() {
+        let supersedes = |configuration, held, answered, asked| {
+            Told { opinion: Opinion { owners: Arc::new([]), configuration }, asked, answered }.supersedes(held)
+        };
+        assert!(supersedes(0, 0, 1, 3) && supersedes(7, 7, 1, 3) && supersedes(8, 7, 1, 3));
+        assert!(!supersedes(6, 7, 1, 3) && !supersedes(6, 7, 1, 2) && !supersedes(6, 7, 2, 4));
+        assert!(supersedes(0, 7, 2, 3) && supersedes(0, 7, 3, 3) && supersedes(0, 7, 1, 1), "they were set up anew");
+    }
+
+    /// It names the primary of long ago, which may still take itself for one.
+    #[cfg(feature = "testing")]
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_sentinel_that_missed_a_failover_is_not_followed_when_it_is_the_only_one_in_reach() {
+        use crate::testing::redis_server::RedisSentinels;
+        let (group, missed) = tokio::task::spawn_blocking(|| {
+            let group = RedisSentinels::start();
+            group.fail_over();
+            (group, RedisSentinels::start())
+        })
+        .await
+        .unwrap();
+        let url = group.url().replace("/main", &format!(",127.0.0.1:{}/main", missed.sentinels()[0].port()));
+        let topology = patient_topology(&url, Duration::from_millis(500));
+        let named = async || {
+            *topology.discovery.lock().await = None;
+            topology.discover().await.unwrap();
+            topology.owner(Partition(0)).await.unwrap().address.port
+        };
+        let primary = group.servers[group.primary()].port();
+        assert_eq!(named().await, primary);
+        group.sentinels().iter().for_each(crate::testing::redis_server::RedisServer::pause);
+        assert_eq!(named().await, primary, "of four, one speaks for another");
+        group.sentinels().iter().for_each(crate::testing::redis_server::RedisServer::resume);
+        assert_eq!(named().await, primary);
     }
 
     /// They may all be restarting at the moment in which somebody begins an epoch.
