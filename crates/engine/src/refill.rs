@@ -5,9 +5,10 @@
 //!
 //! # Invariants
 //! - At most [`RefillLimits::loads_max`] permits are out; a permit that is dropped, wherever it is, goes to the next.
-//! - A free permit is kept back only from a tenant that holds many, for others that may come: see [`Shares`].
-//! - Waiting is bounded: after [`RefillLimits::wait_max`] at the latest, or where the queue is full, a load goes on without
-//!   a permit. A cache must slow a reader down rather than refuse it.
+//! - A free permit is kept back only from a tenant that holds many, for others that may come: see [`Shares`]. So is a place
+//!   in the queue.
+//! - Waiting is bounded: after [`RefillLimits::wait_max`] at the latest, or without a place in the queue, a load goes on
+//!   without a permit. A cache must slow a reader down rather than refuse it.
 //! - Those who came at once and whose turn does not come do not go on at once.
 //! - Who is waited for by a load that may hold a permit does not wait for one: see [`Gate::look_again`].
 
@@ -24,7 +25,8 @@ pub struct RefillLimits {
     /// Loads at once of values that were invalidated, lost their epoch or fell below the floor. A tenant alone has about
     /// three quarters of them, the others less.
     pub loads_max: usize,
-    /// Loads that wait for their turn; more go on at once.
+    /// Loads that wait for their turn; more go on at once. A tenant alone has about three quarters of the places, the others
+    /// less, so that what became invalid for one does not let the others' loads go on at once.
     pub queue_max: usize,
     /// Longest wait for a turn; after that, or after half of it at the earliest, a load goes on without.
     pub wait_max: Duration,
@@ -58,6 +60,8 @@ struct State {
     shares: Shares,
     next_ticket: u64,
     queue: Vec<Queued>,
+    /// Whose the places in the queue are.
+    places: Shares,
 }
 
 struct Queued {
@@ -91,8 +95,8 @@ impl Gate {
     }
 
     fn of(limits: RefillLimits) -> Arc<Self> {
-        let shares = Shares::new(limits.loads_max);
-        Arc::new(Self { limits, state: Mutex::new(State { shares, next_ticket: 0, queue: Vec::new() }) })
+        let (shares, places) = (Shares::new(limits.loads_max), Shares::new(limits.queue_max));
+        Arc::new(Self { limits, state: Mutex::new(State { shares, next_ticket: 0, queue: Vec::new(), places }) })
     }
 
     /// A permit for a tenant, if one is free that it may have.
@@ -115,7 +119,7 @@ impl Gate {
             if state.shares.take(tenant) {
                 return self.permit(tenant);
             }
-            if state.queue.len() >= self.limits.queue_max || demand() == Demand::Load {
+            if demand() == Demand::Load || !state.places.take(tenant) {
                 return Permit { of: None };
             }
             let (sender, turn) = oneshot::channel();
@@ -144,9 +148,7 @@ impl Gate {
     /// Lets through whom other loads have begun to wait for. Such a load may hold a permit: to queue behind it would
     /// be to wait for oneself.
     pub(crate) fn look_again(&self) {
-        let mut state = self.state.lock();
-        let let_through: Vec<Queued> = state.queue.extract_if(.., |queued| (queued.demand)() == Demand::Load).collect();
-        drop(state);
+        let let_through = self.state.lock().take_out(|queued| (queued.demand)() == Demand::Load);
         for queued in let_through {
             let _ = queued.turn.send(Permit { of: None });
         }
@@ -157,7 +159,7 @@ impl Gate {
         loop {
             let mut state = self.state.lock();
             state.shares.give_back(&tenant);
-            let State { shares, queue, .. } = &mut *state;
+            let State { shares, queue, places, .. } = &mut *state;
             let may_enter = queue.iter().enumerate().filter(|(_, queued)| shares.may_take(&queued.tenant));
             let most = may_enter.max_by_key(|(_, queued)| {
                 let age = u64::MAX - queued.ticket;
@@ -166,6 +168,7 @@ impl Gate {
             // One that has come back lets one in: nobody else waited who could have taken a permit before.
             let Some((at, _)) = most else { return };
             let next = queue.swap_remove(at);
+            places.give_back(&next.tenant);
             shares.take(&next.tenant);
             drop(state);
             match next.turn.send(self.permit(&next.tenant)) {
@@ -175,6 +178,15 @@ impl Gate {
             }
             tenant = next.tenant;
         }
+    }
+}
+
+impl State {
+    /// Takes some out of the queue.
+    fn take_out(&mut self, mut is_meant: impl FnMut(&Queued) -> bool) -> Vec<Queued> {
+        let out: Vec<Queued> = self.queue.extract_if(.., |queued| is_meant(queued)).collect();
+        out.iter().for_each(|queued| self.places.give_back(&queued.tenant));
+        out
     }
 }
 
@@ -196,7 +208,7 @@ impl Drop for Permit {
 
 impl Drop for Place<'_> {
     fn drop(&mut self) {
-        self.gate.state.lock().queue.retain(|queued| queued.ticket != self.ticket);
+        self.gate.state.lock().take_out(|queued| queued.ticket == self.ticket);
     }
 }
 
@@ -267,6 +279,30 @@ mod tests {
         assert!(gate.state.lock().queue.is_empty());
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn what_waits_for_one_tenant_leaves_places_for_others_and_gives_them_back() {
+        let (gate, globex) = (gate(1, 8), Tenant::new("globex").unwrap());
+        let held = gate.try_enter(&acme()).unwrap();
+        let mut waiting = Vec::new();
+        for _ in 0..7 {
+            waiting.push(queue(&gate, readers(5)).await);
+        }
+        let beyond = gate.enter(&acme(), readers(5)).now_or_never().expect("one tenant has not all places");
+        assert!(!beyond.is_counted());
+        let its = gate.clone();
+        let others = globex.clone();
+        let other = tokio::spawn(async move { its.enter(&others, readers(0)).await });
+        yield_now().await;
+        assert!(!other.is_finished(), "the other waits for its turn, as it would have without the first");
+        drop(held);
+        for one in waiting {
+            drop(one.await.unwrap());
+        }
+        assert!(other.await.unwrap().is_counted());
+        let places = &gate.state.lock().places;
+        assert!(places.may_take(&acme()) && places.is_whole(), "all are free again");
+    }
+
     #[test]
     fn who_does_not_wait_enters_only_where_a_permit_is_free() {
         let two = gate(2, 8);
@@ -320,7 +356,9 @@ mod tests {
         let (stays, mut turn) = oneshot::channel();
         for (ticket, turn, readers_now) in [(0, gone, 5), (1, stays, 1)] {
             let demand: DemandOf = Box::new(readers(readers_now));
-            gate.state.lock().queue.push(Queued { ticket, tenant: acme(), demand, turn });
+            let mut state = gate.state.lock();
+            state.places.take(&acme());
+            state.queue.push(Queued { ticket, tenant: acme(), demand, turn });
         }
         drop(held);
         assert!(turn.try_recv().unwrap().is_counted());
@@ -351,7 +389,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn those_who_came_together_and_wait_in_vain_do_not_go_on_together() {
-        let gate = gate(1, 100);
+        let gate = gate(1, 200);
         let _held = gate.enter(&acme(), readers(0)).await;
         let began = tokio::time::Instant::now();
         let enter = || async {

@@ -1,4 +1,4 @@
-//! The permits of one budget, shared between tenants: none of them holds all, however slow its loads are.
+//! The permits of one budget, or the places in one queue, shared between tenants: none of them holds all, however slow its loads are.
 //!
 //! *Decides*, does no IO. Permits cannot be taken back from a load that runs, so some have to be left for who has none
 //! yet. How many a tenant may hold depends on how many are free (as queues share the memory of a switch, by a *dynamic
@@ -60,6 +60,14 @@ impl Shares {
 }
 
 #[cfg(test)]
+impl Shares {
+    /// Whether nobody holds any.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.held.is_empty()
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
@@ -93,7 +101,7 @@ mod tests {
         assert!(!shares.may_take(&one) && shares.take(&other));
         (0..6).for_each(|_| shares.give_back(&one));
         (0..2).for_each(|_| shares.give_back(&other));
-        assert!(shares.held.is_empty(), "nobody is remembered");
+        assert!(shares.is_whole(), "nobody is remembered");
         assert_eq!((0..8).filter(|_| shares.take(&other)).count(), 7);
     }
 
