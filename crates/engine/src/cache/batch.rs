@@ -120,7 +120,11 @@ impl<V, F> Round<'_, V, F> {
             places.into_iter().map(missing).collect()
         };
         // Of one partition, all of them are found under the same conditions.
-        let share = missing.first().map_or(Share::ByRule, |missing| missing.errand.share());
+        let past_cache = || {
+            let tenant = self.keys.first().map(|key| key.raw().tenant());
+            tenant.map_or(Share::ByRule, |tenant| self.cache.shared.share_past_cache(tenant, self.policy))
+        };
+        let share = missing.first().map_or_else(past_cache, |missing| missing.errand.share());
         let mut joins = Vec::new();
         // Of all that are led, the one for which the budget of refills is asked, if any is.
         let mut errand_of_all: Option<Errand> = None;

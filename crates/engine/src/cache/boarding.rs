@@ -107,7 +107,7 @@ impl Cache {
     {
         let lead = self.shared.alone(key.raw());
         let load = move || load(None);
-        let errand = Errand::alone(Share::ByRule);
+        let errand = Errand::alone(self.shared.share_past_cache(key.raw().tenant(), policy));
         let (outcome, _) = self.lead(key, policy, &Anything, lead, required, errand, load).await;
         self.landed(key.raw(), outcome, Verdict::Bypass(reason), None, &Anything, false)
     }

@@ -93,6 +93,18 @@ impl Shared {
         }
     }
 
+    /// Whose load will do for a read past the cache. Nothing is asked for it; so unless the view is known to hold what the
+    /// policy demands, what is read within its load has to ask.
+    pub(super) fn share_past_cache(&self, tenant: &Tenant, policy: &Policy) -> Share {
+        let policy = within_load(*policy);
+        let demands_nothing = matches!(policy.mode, Mode::StaleOk(_));
+        if demands_nothing || self.is_confirmed_at(self.partition(tenant), &policy, self.now()) {
+            Share::ByRule
+        } else {
+            Share::Next(self.flights.asked())
+        }
+    }
+
     /// Looks in memory and in the store.
     pub(super) async fn find<V: Cacheable>(
         self: &Arc<Self>,

@@ -6,8 +6,8 @@ use std::{
 };
 
 use unstale::{
-    BypassReason, Cache, FetchError, Fetched, Invalidation, Loaded, MemoryLimits, MemoryStore, NotStored, Policy,
-    ReadOptions, Verdict,
+    BypassReason, Cache, FetchError, Fetched, Invalidation, Loaded, MemoryLimits, MemoryStore, Mode, NotStored, Policy,
+    ReadOptions, Verdict, testing::DistantStore,
 };
 
 use crate::{
@@ -65,6 +65,36 @@ async fn what_is_made_of_a_value_that_is_off_is_kept_and_depends_on_what_it_read
     cache.invalidate(&Invalidation::of([tag()])).await.unwrap();
     origin.version.store(7, SeqCst);
     assert_eq!(outer().await.value().unwrap().saw[0].1, 7);
+}
+
+/// As strict as it would be with the cache, although nothing is asked for the outer read itself.
+#[tokio::test]
+async fn a_strict_read_past_the_cache_is_made_of_nothing_older_than_its_beginning() {
+    let (store, origin) = (store(), Arc::new(Origin::default()));
+    let far = async |seed| Cache::builder(Arc::new(DistantStore::new(store.clone(), seed))).build().await.unwrap();
+    let (one, other) = (far(1).await, far(2).await);
+    let patient = POLICY.mode(Mode::Bounded(Duration::MAX));
+    let strict = POLICY.mode(Mode::Strict).on(false);
+    let write = async |version: u64| {
+        origin.version.store(version, SeqCst);
+        one.invalidate(&Invalidation::of([tag()])).await.unwrap();
+    };
+    let part = move |(cache, origin): (Cache, Arc<Origin>)| async move {
+        Loaded::value(read(&cache, &origin, 1, &patient).await.value().unwrap().clone())
+    };
+    let (key, inner) = (page(&acme(), 2), (other.clone(), origin.clone()));
+    let options = ReadOptions::default();
+    read(&other, &origin, 1, &patient).await;
+    write(1).await;
+    let its = inner.clone();
+    let load = move || async move { Ok::<_, String>(part(its).await) };
+    assert_eq!(other.fetch(&key, &strict, &options, load).await.unwrap().value().unwrap().saw[0].1, 1);
+    write(2).await;
+    let load = move |_| {
+        let its = inner.clone();
+        async move { Ok::<_, String>(vec![part(its).await]) }
+    };
+    assert_eq!(other.fetch_many(&[key], &strict, &options, load).await.unwrap()[0].value().unwrap().saw[0].1, 2);
 }
 
 #[tokio::test]
