@@ -165,9 +165,10 @@ impl Client {
                 if self.dice.percent(25) { world::shared_fact(number) } else { world::fact_of(tenant, number) }
             })
             .collect();
-        let (number, written) = self.world.commit(&facts);
-        self.world.trace.count("writes");
-        self.begins(at, format_args!("{} committed {:?}", self.name, written.facts));
+        let is_purge = self.dice.percent(20);
+        let (number, written) = self.world.commit(&facts, is_purge);
+        self.world.trace.count(if is_purge { "purges" } else { "writes" });
+        self.begins(at, format_args!("{} committed {:?}, purge {is_purge}", self.name, written.facts));
         for attempt in 0..ATTEMPTS_MAX {
             // After a failure, perhaps elsewhere: another node serves the retry.
             let at = if attempt < 2 { at } else { self.dice.pick(0..self.nodes.len()) };
@@ -243,12 +244,13 @@ pub(crate) enum Told {
 /// Tells the caches of a change through one node.
 pub(crate) async fn publish(world: &World, node: &Node, process: &Process, number: u64, written: &Written) -> Told {
     let invalidation = Invalidation::of(written.facts.iter().map(|(fact, _)| world::tag(*fact)));
+    let invalidation = if written.is_purge { invalidation.purging() } else { invalidation };
     let positions = match process.answer(process.cache.invalidate(&invalidation)).await {
         Ok(Ok(positions)) => positions,
         Ok(Err(InvalidateError::Pending { .. })) => {
             world.trace.count("error: kept for the store");
             world.trace.note(format_args!("node {}: keeps {:?}", node.index, written.facts));
-            written.facts.iter().for_each(|(fact, version)| process.kept.acknowledged(*fact, *version));
+            process.keeps(written);
             return Told::Kept;
         }
         Ok(Err(_)) => {
@@ -260,8 +262,13 @@ pub(crate) async fn publish(world: &World, node: &Node, process: &Process, numbe
             return Told::NotRecorded;
         }
     };
-    written.facts.iter().for_each(|(fact, version)| node.history.acknowledged(*fact, *version));
-    world.acknowledged(number, written);
+    for (fact, version) in &written.facts {
+        node.history.acknowledged(*fact, *version);
+        if written.is_purge {
+            node.purged.acknowledged(*fact, *version);
+        }
+    }
+    world.acknowledged(number, written, &positions);
     world.trace.note(format_args!("node {}: acknowledged {:?} at {positions}", node.index, written.facts));
     Told::Recorded(positions)
 }

@@ -1,6 +1,7 @@
 //! A node: a process with a cache of the engine's real code, that may die and begin again.
 
 use std::{
+    collections::BTreeSet,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering::Relaxed},
@@ -15,7 +16,7 @@ use tokio::{
     time::{Instant, sleep},
 };
 use unstale::{
-    Cache, Event, EvictionCause, Observer,
+    Cache, Event, EvictionCause, Observer, Position,
     testing::{History, Sabotage, history::Violation},
 };
 
@@ -25,6 +26,7 @@ use super::{
     plan::{DRIFT_PPM_MAX, Plan, SKEW_MS_MAX},
     store::{Link, Server, Weather},
     trace::Trace,
+    world::{World, Written},
 };
 
 /// A machine with one process at a time.
@@ -34,6 +36,10 @@ pub(crate) struct Node {
     pub(crate) clock: Arc<NodeClock>,
     /// What was acknowledged by this node, in all its lives.
     pub(crate) history: History,
+    /// The purges that were acknowledged here, and those that its processes have followed the log to.
+    pub(crate) purged: History,
+    /// Which of all purges these are.
+    heard: Mutex<BTreeSet<usize>>,
     /// What each of its processes has kept for the store.
     kept: Mutex<Vec<Arc<History>>>,
     server: Arc<Server>,
@@ -56,6 +62,8 @@ pub(crate) struct Process {
     pub(crate) link: Arc<Link>,
     /// What it took and the store did not: it serves nothing that was declared wrong, for as long as it lives.
     pub(crate) kept: Arc<History>,
+    /// Of that, the purges.
+    pub(crate) kept_purges: Arc<History>,
     death: Arc<Death>,
 }
 
@@ -86,6 +94,16 @@ impl Death {
 pub(crate) struct Died;
 
 impl Process {
+    /// Notes what it took and the store did not.
+    pub(crate) fn keeps(&self, written: &Written) {
+        for (fact, version) in &written.facts {
+            self.kept.acknowledged(*fact, *version);
+            if written.is_purge {
+                self.kept_purges.acknowledged(*fact, *version);
+            }
+        }
+    }
+
     /// Waits for an answer of this process.
     pub(crate) async fn answer<T>(&self, operation: impl Future<Output = T>) -> Result<T, Died> {
         tokio::select! {
@@ -108,15 +126,32 @@ impl Node {
         let skew_ms = if plan.skewed { dice.pick(-SKEW_MS_MAX..SKEW_MS_MAX + 1) } else { 0 };
         let drift_ppm = if plan.skewed { dice.pick(-DRIFT_PPM_MAX..DRIFT_PPM_MAX + 1) } else { 0 };
         let clock = Arc::new(NodeClock::new(Instant::now(), skew_ms, drift_ppm));
-        let history = History::default();
+        let (history, purged, heard) = (History::default(), History::default(), Mutex::default());
         let (kept, running) = (Mutex::default(), Mutex::new(None));
-        Self { index, clock, history, kept, server, dice, trace, sabotage, running }
+        Self { index, clock, history, purged, heard, kept, server, dice, trace, sabotage, running }
+    }
+
+    /// Notes which purges this process has followed the log to by now: the positions of all their partitions are reached.
+    pub(crate) fn hears(&self, world: &World, process: &Process) {
+        let frontiers = process.cache.frontiers();
+        let has_reached = |position: &Position| {
+            let known = frontiers.in_partition(position.partition);
+            known.is_some_and(|known| known.epoch == position.epoch && known.sequence >= position.sequence)
+        };
+        let mut heard = self.heard.lock();
+        for (number, (positions, facts)) in world.purges.lock().iter().enumerate() {
+            if !heard.contains(&number) && positions.iter().all(has_reached) {
+                heard.insert(number);
+                facts.iter().for_each(|(fact, version)| self.purged.acknowledged(*fact, *version));
+            }
+        }
     }
 
     /// What was read here and must not have been.
     pub(crate) fn violations(&self) -> Vec<Violation> {
         let kept = self.kept.lock();
-        std::iter::once(&self.history).chain(kept.iter().map(|kept| &**kept)).flat_map(History::violations).collect()
+        let of_node = [&self.history, &self.purged].into_iter();
+        of_node.chain(kept.iter().map(|kept| &**kept)).flat_map(History::violations).collect()
     }
 
     pub(crate) fn process(&self) -> Option<Process> {
@@ -145,9 +180,9 @@ impl Node {
         let follower = cache.clone();
         let confirm_every = (plan.bound / 3).max(Duration::from_millis(20));
         let follows = tokio::spawn(async move { follower.follow(confirm_every).await });
-        let kept = Arc::<History>::default();
-        self.kept.lock().push(kept.clone());
-        let process = Process { cache, link, kept, death: Arc::default() };
+        let [kept, kept_purges] = [(); 2].map(|()| Arc::<History>::default());
+        self.kept.lock().extend([kept.clone(), kept_purges.clone()]);
+        let process = Process { cache, link, kept, kept_purges, death: Arc::default() };
         *self.running.lock() = Some(Running { process, follows });
     }
 

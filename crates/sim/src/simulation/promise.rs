@@ -2,6 +2,7 @@
 //!
 //! - To see everything that *this node* acknowledged before it began; a read that does not mind staleness does not.
 //! - To see everything that this *process* has kept for a store that did not take it; the same exception.
+//! - To see everything that was *purged*, as far as this node has followed the log or has kept it; without exception.
 //! - To see everything whose *position* it carries, also where it does not mind staleness otherwise; but for a page that
 //!   was made of others which do not.
 //! - To see everything that *any node* acknowledged before it began, if it is strict; before its bound, if it is
@@ -31,6 +32,10 @@ pub(crate) struct Promise {
     node: Option<Moment>,
     /// Of what the process has kept.
     kept: Option<(Arc<History>, Moment)>,
+    /// Of what this node knows to be purged.
+    purged: Moment,
+    /// Of what the process has kept of it.
+    kept_purges: (Arc<History>, Moment),
     carried: Option<Moment>,
     began: Instant,
     staleness: Duration,
@@ -57,10 +62,13 @@ impl Promise {
             Duration::ZERO => world.history.now(),
             staleness => world.moment_of(Instant::now().checked_sub(staleness)),
         };
+        node.hears(world, process);
         Self {
             any,
             node: (!exempt).then(|| node.history.now()),
             kept: (!exempt).then(|| (process.kept.clone(), process.kept.now())),
+            purged: node.purged.now(),
+            kept_purges: (process.kept_purges.clone(), process.kept_purges.now()),
             carried: carried.filter(|_| !is_made_of_stale).map(History::now),
             began,
             staleness,
@@ -85,6 +93,9 @@ impl Promise {
         if let Some((kept, moment)) = &self.kept {
             kept.read(&format!("{reader}, where it was kept,"), *moment, saw.iter().copied());
         }
+        node.purged.read(&format!("{reader}, where it is known to be purged,"), self.purged, saw.iter().copied());
+        let (kept, moment) = &self.kept_purges;
+        kept.read(&format!("{reader}, where its purge was kept,"), *moment, saw.iter().copied());
         if let Some(moment) = self.carried {
             carried.read(&format!("{reader}, with positions,"), moment, saw.iter().copied());
         }

@@ -145,7 +145,7 @@ async fn write(world: &Arc<World>, nodes: &[Node], dice: &Dice) {
     let number = dice.pick(0..world::FACTS);
     let shared = dice.percent(5);
     let fact = if shared { world::shared_fact(number) } else { world::fact_of(some_tenant(world, dice), number) };
-    let (number, written) = world.commit(&[fact]);
+    let (number, written) = world.commit(&[fact], false);
     let node = &nodes[dice.pick(0..nodes.len())];
     if let Some(process) = node.process() {
         clients::publish(world, node, &process, number, &written).await;

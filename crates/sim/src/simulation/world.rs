@@ -58,6 +58,8 @@ pub(crate) struct World {
     commits: AtomicU64,
     /// What writers told others: positions, and what was written before them.
     pub(crate) letters: Mutex<Vec<Letter>>,
+    /// Every purge that was acknowledged.
+    pub(crate) purges: Mutex<Vec<Letter>>,
 }
 
 /// A word from one client to another: what it wrote, and where that stands in the log.
@@ -67,6 +69,8 @@ pub(crate) type Letter = (PositionSet, Vec<(Fact, Version)>);
 #[derive(Clone, Debug)]
 pub(crate) struct Written {
     pub(crate) facts: Vec<(Fact, Version)>,
+    /// Whether nobody is to have what was before, not even who does not mind.
+    pub(crate) is_purge: bool,
     pub(crate) at: Instant,
 }
 
@@ -92,18 +96,19 @@ impl World {
             outbox: Mutex::default(),
             commits: AtomicU64::new(1),
             letters: Mutex::default(),
+            purges: Mutex::default(),
         }
     }
 
     /// Changes facts in the database; from then on it is owed to the caches.
-    pub(crate) fn commit(&self, facts: &[Fact]) -> (u64, Written) {
+    pub(crate) fn commit(&self, facts: &[Fact], is_purge: bool) -> (u64, Written) {
         let mut versions = self.versions.lock();
         let raise = |fact: &Fact| {
             let version = versions.entry(*fact).or_insert(0);
             *version += 1;
             (*fact, *version)
         };
-        let written = Written { facts: facts.iter().map(raise).collect(), at: Instant::now() };
+        let written = Written { facts: facts.iter().map(raise).collect(), is_purge, at: Instant::now() };
         drop(versions);
         let number = self.commits.fetch_add(1, Relaxed);
         self.outbox.lock().insert(number, written.clone());
@@ -111,8 +116,11 @@ impl World {
     }
 
     /// Notes that a writer was told that its change is visible.
-    pub(crate) fn acknowledged(&self, number: u64, written: &Written) {
+    pub(crate) fn acknowledged(&self, number: u64, written: &Written, positions: &PositionSet) {
         self.outbox.lock().remove(&number);
+        if written.is_purge {
+            self.purges.lock().push((positions.clone(), written.facts.clone()));
+        }
         written.facts.iter().for_each(|(fact, version)| self.history.acknowledged(*fact, *version));
         self.timeline.lock().push((Instant::now(), self.history.now()));
     }
