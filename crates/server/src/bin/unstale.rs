@@ -95,16 +95,16 @@ struct Invalidate {
     /// Only count what the gateway's memory holds of it
     #[arg(long)]
     dry_run: bool,
-    /// Whether bytes are deleted, too
+    /// Whether no route gives it on any more, and bytes are deleted
     #[arg(long, value_enum, default_value_t = Purge::Soft)]
     purge: Purge,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Purge {
-    /// Never served again; the bytes go in time
+    /// Served no more, but by routes with `stale_ok` within their bound; the bytes go in time
     Soft,
-    /// And deleted, as far as the gateway knows of them
+    /// Served no more by any route, and deleted as far as the gateway knows of it
     Hard,
 }
 
