@@ -4,13 +4,13 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
 use prometheus_client::{
-    encoding::{EncodeMetric, MetricEncoder, NoLabelSet},
-    metrics::{MetricType, TypedMetric, counter::Counter},
+    encoding::{EncodeLabelSet, EncodeMetric, MetricEncoder, NoLabelSet},
+    metrics::{MetricType, TypedMetric, counter::Counter, family::Family},
     registry::Registry,
 };
 use unstale::{
     RedisStats,
-    store::{LATENCY_BOUNDS, LatencyStats},
+    store::{LATENCY_BOUNDS, LatencyStats, OperationStats},
 };
 
 use super::registered;
@@ -22,8 +22,25 @@ pub struct RedisMetrics {
     pub hits: Counter,
     /// Reads that found none.
     pub misses: Counter,
+    /// Entries that Redis was not given because of their size, or had no room for.
+    pub not_kept: Counter,
+    /// Operations that failed.
+    pub failed: Family<Operation, Counter>,
     /// How long commands take, in seconds.
     pub latency: RedisLatency,
+}
+
+/// What was asked of Redis.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Operation {
+    /// `get`, `fill`, `append` (an invalidation), `log` or `remove`.
+    pub operation: &'static str,
+}
+
+/// The kinds of operations, with what was counted of each.
+fn operations(stats: &RedisStats) -> [(&'static str, &OperationStats); 5] {
+    let RedisStats { get, fill, append, log, remove, .. } = stats;
+    [("get", get), ("fill", fill), ("append", append), ("log", log), ("remove", remove)]
 }
 
 /// How long Redis takes, as the store has counted it: told as it stands, with its true sum, and not observed anew.
@@ -52,6 +69,18 @@ impl RedisMetrics {
         Self {
             hits: registered(r, "redis_cache_hits", "Reads of Redis that found an entry", Counter::default()),
             misses: registered(r, "redis_cache_misses", "Reads of Redis that found none", Counter::default()),
+            not_kept: registered(
+                r,
+                "redis_cache_not_kept",
+                "Entries that are too large for Redis, or that it had no room for",
+                Counter::default(),
+            ),
+            failed: registered(
+                r,
+                "redis_cache_failed_operations",
+                "Operations on Redis that failed; of those that append, invalidations that were not recorded then",
+                Family::default(),
+            ),
             latency: registered(r, "redis_cache_latency_seconds", "How long Redis takes", RedisLatency::default()),
         }
     }
@@ -60,9 +89,11 @@ impl RedisMetrics {
     pub(super) fn tell(&self, told: &mut RedisStats, now: RedisStats) {
         self.hits.inc_by(now.hits - told.hits);
         self.misses.inc_by(now.misses - told.misses);
-        let operations = [&now.get, &now.fill, &now.append, &now.log, &now.remove];
+        self.not_kept.inc_by(now.not_kept - told.not_kept);
         let mut all = LatencyStats::default();
-        for LatencyStats { buckets, sum } in operations.map(|operation| &operation.latency) {
+        for ((operation, now), (_, told)) in operations(&now).into_iter().zip(operations(told)) {
+            self.failed.get_or_create(&Operation { operation }).inc_by(now.failed - told.failed);
+            let LatencyStats { buckets, sum } = &now.latency;
             all.buckets.iter_mut().zip(buckets).for_each(|(all, count)| *all += count);
             all.sum += *sum;
         }

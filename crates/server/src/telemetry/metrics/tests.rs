@@ -8,13 +8,14 @@ use unstale::{Cache, RedisStats, Warmed, store::LATENCY_BOUNDS};
 use super::{Answered, BuildInfo, Metrics, OPENMETRICS};
 
 /// Every name that requirement O2 and the dashboards rely on, as it stands in the exposition.
-const NAMES: [&str; 36] = [
+const NAMES: [&str; 37] = [
     "cache_hit_rate",
     "cache_miss_rate",
     "cache_latency_seconds",
     "cache_size_bytes",
     "redis_cache_hits_total",
     "redis_cache_misses_total",
+    "redis_cache_not_kept_total",
     "redis_cache_latency_seconds",
     "cache_reads_total",
     "cache_loads_total",
@@ -93,6 +94,25 @@ fn what_redis_took_is_told_with_its_true_sum() {
             r#"redis_cache_latency_seconds_bucket{le="0.5"} 1"#,
             r#"redis_cache_latency_seconds_bucket{le="1.0"} 1"#,
             r#"redis_cache_latency_seconds_bucket{le="+Inf"} 2"#,
+        ] {
+            assert!(text.contains(&format!("{line}\n")), "{line} is missing:\n{text}");
+        }
+    }
+}
+
+#[test]
+fn what_redis_did_not_keep_and_what_failed_there_is_told_once() {
+    let metrics = Metrics::new(&BuildInfo { version: "1", commit: "c" });
+    let mut told = RedisStats::default();
+    let mut now = RedisStats { not_kept: 3, ..RedisStats::default() };
+    now.append.failed = 2;
+    for _ in 0..2 {
+        metrics.redis.tell(&mut told, now.clone());
+        let text = metrics.render();
+        for line in [
+            "redis_cache_not_kept_total 3",
+            r#"redis_cache_failed_operations_total{operation="append"} 2"#,
+            r#"redis_cache_failed_operations_total{operation="get"} 0"#,
         ] {
             assert!(text.contains(&format!("{line}\n")), "{line} is missing:\n{text}");
         }
