@@ -551,6 +551,22 @@ mod tests {
     }
 
     #[test]
+    fn purges_are_bounded_whatever_clocks_are_held_beside() {
+        let clocks = Clocks::new(head(EPOCH, 0), ClockLimits::default());
+        let tags_max = PURGES_MAX as u64 - 1;
+        (1..=tags_max).for_each(|sequence| clocks.apply(Sequence(sequence), &[TagId(sequence), TagId::PURGE]));
+        purged(&clocks, 0, &[9999], false);
+        (1..=9).for_each(|more| clocks.apply(Sequence(tags_max + more), &[TagId(tags_max + more), TagId::PURGE]));
+        let known = clocks.exact.read();
+        assert_eq!((known.purges.clocks.len(), known.purges_floor), (PURGES_MAX, Sequence(9)));
+        assert!(known.purges.by_age.len() <= 2 * PURGES_MAX && known.clocks.clocks.len() > PURGES_MAX);
+        drop(known);
+        purged(&clocks, 8, &[9999], true);
+        purged(&clocks, 9, &[9999], false);
+        assert_eq!(clocks.floor(), Sequence(0), "the rule knows nothing of it");
+    }
+
+    #[test]
     fn what_is_held_exactly_can_be_asked_for() {
         let clocks = clocks(8, 2);
         (1..=3).for_each(|sequence| clocks.apply(Sequence(sequence), &[TagId(sequence)]));

@@ -9,6 +9,9 @@
 //! A read that did not promise this (another node, within its bound, without the writer's position) says from which
 //! moment on it promises something: [`History::read`] takes that moment.
 //!
+//! A purge binds also those who do not mind staleness otherwise. So purges are noted in a history of their own as well,
+//! by which all reads are checked: of a node, when it has acknowledged one or followed the log to it.
+//!
 //! The same checker judges property tests, the simulation, real processes and browsers, so a history is plain data.
 
 use std::{collections::BTreeMap, fmt};
