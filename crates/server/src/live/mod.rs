@@ -101,6 +101,8 @@ use crate::{problem::Problem, telemetry::LiveMetrics};
 
 /// Closed because the session ended or its rights changed: sign in again, or connect again.
 pub const CLOSE_UNAUTHORIZED: u16 = 4401;
+/// Ended because a stream of server-sent events has had its time: connect again, from the last position.
+pub const CLOSE_DONE: u16 = 1000;
 /// Closed because the server stops (RFC 6455, §7.4.1).
 pub const CLOSE_GOING_AWAY: u16 = 1001;
 
@@ -136,6 +138,9 @@ pub struct LiveLimits {
     pub jitter_max: Duration,
     /// How often sockets are pinged. One that was silent for twice as long is dropped.
     pub heartbeat: Duration,
+    /// How long a stream of server-sent events lasts at most. A client that is gone answers nothing there, so only the
+    /// end shows it; one that is there comes back from where it was.
+    pub stream_lasts_max: Duration,
 }
 
 impl LiveLimits {
@@ -165,6 +170,7 @@ impl Default for LiveLimits {
             refetches_per_second: 1000,
             jitter_max: Duration::from_secs(5),
             heartbeat: Duration::from_secs(25),
+            stream_lasts_max: Duration::from_secs(300),
         }
     }
 }

@@ -20,6 +20,7 @@ const LIMITS: LiveLimits = LiveLimits {
     refetches_per_second: 10,
     jitter_max: std::time::Duration::from_secs(1),
     heartbeat: std::time::Duration::from_secs(25),
+    stream_lasts_max: std::time::Duration::from_secs(300),
 };
 
 fn position(epoch: u64, sequence: u64) -> Position {

@@ -81,6 +81,25 @@ async fn a_stream_tells_what_a_socket_tells_and_resumes_by_its_ids() {
 }
 
 #[tokio::test]
+async fn a_stream_has_its_time_and_what_comes_between_it_and_the_next_is_not_missed() {
+    let limits = LiveLimits { stream_lasts_max: Duration::from_millis(80), ..LiveLimits::default() };
+    let world = World::new(limits).await;
+    let tag = Tag::of(&tenant("acme"), "flow", 7);
+    world.serve("ada", "acme", &[&tag]);
+    let (mut ada, _) = Stream::open(&world, "user=ada&tenant=acme", "").await;
+    let hello = ada.next().await;
+    let closed = ada.next().await;
+    assert_eq!((closed.name.as_str(), &closed.data["code"]), ("close", &json!(1000)));
+    // Although nobody hangs up: a client that is not there any more would not do so either.
+    world.until_sockets(0).await;
+    world.invalidate(&tag, 7).await;
+    let since = format!("user=ada&tenant=acme&since={}", hello.id.unwrap());
+    let (mut ada, _) = Stream::open(&world, &since, "").await;
+    assert_eq!(ada.next().await.data["missed"], "replayed");
+    assert_eq!(ada.next().await.data["data"]["flow_id"], 7);
+}
+
+#[tokio::test]
 async fn a_stream_ends_with_its_session_and_is_read_by_its_own_pages_only() {
     let world = World::new(LiveLimits { heartbeat: Duration::from_millis(40), ..LiveLimits::default() }).await;
     let (mut ada, _) = Stream::open(&world, "user=ada&tenant=acme", "").await;
