@@ -27,6 +27,7 @@ use super::{
     outbox::{Outbox, Pushed},
     ring::{After, Ring},
     session::{Budget, Held, Missed, Session, Since},
+    standing::LET_IN_NO_MORE,
 };
 use crate::telemetry::LiveMetrics;
 
@@ -260,11 +261,13 @@ impl PartitionState {
         ids.into_iter().for_each(|id| drop(self.forget(id)));
     }
 
-    /// What was served to `who` no longer counts; when it comes back it has to resynchronise.
+    /// What was served to `who` no longer counts; when it comes back it has to resynchronise. None of its sockets goes on,
+    /// also if it was let in by something that still holds: what it would have to hear of is not known any more.
     pub(super) fn lose(&mut self, who: &LiveIdentity) {
         if let Some(id) = self.ids.get(&(who.session.clone(), who.tenant.clone())).copied()
             && let Some(session) = self.forget(id)
         {
+            session.sockets.iter().for_each(|(_, outbox)| outbox.close(LET_IN_NO_MORE));
             self.forgotten.add(&session.who);
         }
     }

@@ -5,7 +5,7 @@ use futures_util::FutureExt as _;
 use unstale::{GroupKey, Tag};
 
 use super::*;
-use crate::live::outbox::Next;
+use crate::live::outbox::{Closing, Next};
 
 const LIMITS: LiveLimits = LiveLimits {
     sockets_per_user_max: 4,
@@ -104,6 +104,11 @@ fn taken_until_receipt(outbox: &Outbox) -> (Vec<String>, Option<u64>) {
         }
     }
     (taken, receipt)
+}
+
+/// Whether the next thing that it is told, and so the last one, is that it may ask again.
+fn is_closed(outbox: &Outbox) -> bool {
+    matches!(outbox.next().now_or_never(), Some(Next::Close(Closing { code: 4401, .. })))
 }
 
 fn short(text: &str) -> String {
@@ -348,9 +353,20 @@ fn what_a_user_was_served_under_other_rights_is_forgotten() {
     let ada = hub.listen(&who("ada"));
     hub.state.lose_user("user of ada");
     hub.invalidate(&[flow(1)]);
-    assert!(taken(&ada).is_empty());
+    assert!(is_closed(&ada), "it heard of the change, or goes on");
     let (_, again) = hub.connect(&who("ada"), Since::Position(at(0)));
     assert_eq!(taken(&again)[1..], ["resync@1 unknown"]);
+}
+
+#[test]
+fn a_session_that_is_lost_leaves_no_socket_behind_that_would_hear_nothing() {
+    let mut hub = Hub::new();
+    let ada = who("a");
+    hub.served(&ada, &[flow(1)], 0);
+    let outboxes = [hub.listen(&ada), hub.listen(&ada)];
+    // What one of them was let in by is over; the other was let in later.
+    hub.state.lose(&ada);
+    assert!(outboxes.iter().all(|outbox| is_closed(outbox)));
 }
 
 #[test]

@@ -15,7 +15,7 @@ use super::{
     outbox::{Closing, Outbox},
 };
 
-const LET_IN_NO_MORE: Closing =
+pub(super) const LET_IN_NO_MORE: Closing =
     Closing { code: CLOSE_UNAUTHORIZED, reason: "the session is over, or the user's rights have changed" };
 
 /// What allows a socket.
