@@ -16,6 +16,8 @@
 //!   limit and the server is not stopping.
 //! - After the stop signal no new connection is accepted, what runs may end within the drain limit, and then `run`
 //!   returns, whatever is still open.
+//! - A client that is gone without a word, or takes nothing any more, is cut off after a while and not when TCP gives up,
+//!   which is a quarter of an hour or never (on Linux; elsewhere the system decides).
 
 use std::{
     future::IntoFuture as _,
@@ -37,6 +39,9 @@ use crate::problem::Problem;
 
 /// How long requests that run may still take after the stop signal.
 pub const DRAIN_LIMIT: Duration = Duration::from_secs(10);
+
+/// How long what was sent to a client may stay without a sign that it has come, before its connection is cut off.
+pub const UNACKNOWLEDGED_LIMIT: Duration = Duration::from_secs(60);
 
 /// Why the server did not run.
 #[derive(Debug, thiserror::Error)]
@@ -150,6 +155,7 @@ pub struct Server {
     listener: TcpListener,
     readiness: Readiness,
     drain_limit: Duration,
+    unacknowledged_limit: Duration,
     on_stop: Vec<Box<dyn FnOnce() + Send>>,
 }
 
@@ -157,7 +163,13 @@ impl Server {
     /// Begins to listen.
     pub async fn bind(addr: SocketAddr) -> Result<Self, RunError> {
         let listener = TcpListener::bind(addr).await.map_err(|source| RunError::Bind { addr, source })?;
-        Ok(Self { listener, readiness: Readiness::new(), drain_limit: DRAIN_LIMIT, on_stop: Vec::new() })
+        Ok(Self {
+            listener,
+            readiness: Readiness::new(),
+            drain_limit: DRAIN_LIMIT,
+            unacknowledged_limit: UNACKNOWLEDGED_LIMIT,
+            on_stop: Vec::new(),
+        })
     }
 
     /// Where it listens; the port is known even if 0 was asked for.
@@ -179,6 +191,13 @@ impl Server {
         self
     }
 
+    /// Sets how long a client may give no sign that what was sent to it has come, or take nothing of what it is to be sent.
+    #[must_use]
+    pub fn unacknowledged_limit(mut self, limit: Duration) -> Self {
+        self.unacknowledged_limit = limit;
+        self
+    }
+
     /// Adds something to do at the stop signal, such as closing sockets; must not block.
     #[must_use]
     pub fn on_stop(mut self, action: impl FnOnce() + Send + 'static) -> Self {
@@ -189,7 +208,7 @@ impl Server {
     /// Answers requests until `stop` is over and what runs has ended. Handlers find the peer's address as
     /// `ConnectInfo<SocketAddr>`.
     pub async fn run(self, app: Router, stop: impl Future<Output = ()> + Send + 'static) -> Result<(), RunError> {
-        let Self { listener, readiness, drain_limit, on_stop } = self;
+        let Self { listener, readiness, drain_limit, unacknowledged_limit, on_stop } = self;
         let stopping = readiness.stopping.clone();
         let stopped = Arc::new(Notify::new());
         let told = stopped.clone();
@@ -202,8 +221,12 @@ impl Server {
         };
         let app = app.merge(readiness.routes()).into_make_service_with_connect_info::<SocketAddr>();
         // Small answers must not wait for more to come (Nagle); a socket that refuses the option still works.
-        let listener = listener.tap_io(|stream| {
+        let listener = listener.tap_io(move |stream| {
             let _ = stream.set_nodelay(true);
+            #[cfg(target_os = "linux")]
+            let _ = socket2::SockRef::from(&*stream).set_tcp_user_timeout(Some(unacknowledged_limit));
+            #[cfg(not(target_os = "linux"))]
+            let _ = unacknowledged_limit;
         });
         let serving = axum::serve(listener, app).with_graceful_shutdown(stop).into_future();
         let too_late = async {
@@ -277,6 +300,36 @@ mod tests {
         assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
         assert!(body.contains("Not ready: database, origin.") && body.contains("within 2000 ms"), "{body}");
         assert_eq!(ask(readiness(), "/healthz").await.0, StatusCode::OK);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn a_client_that_takes_nothing_is_cut_off() {
+        use futures_util::stream;
+        use tokio::{io::AsyncWriteExt as _, net::TcpStream, sync::oneshot};
+
+        let server = Server::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
+        let addr = server.local_addr().unwrap();
+        let (held, cut_off) = oneshot::channel::<()>();
+        let held = Arc::new(std::sync::Mutex::new(Some(held)));
+        // Gone with the body, when nobody can take it any more.
+        let endless = get(move || {
+            let held = held.lock().unwrap().take();
+            async move {
+                Body::from_stream(stream::repeat_with(move || {
+                    let _ = &held;
+                    Ok::<_, std::convert::Infallible>(vec![0; 65_536])
+                }))
+            }
+        });
+        let app = Router::new().route("/", endless);
+        let running = server.unacknowledged_limit(Duration::from_millis(200)).run(app, std::future::pending());
+        let running = tokio::spawn(running);
+        let mut client = TcpStream::connect(addr).await.unwrap();
+        client.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+        let gone = tokio::time::timeout(Duration::from_secs(30), cut_off).await;
+        assert!(gone.expect("its connection is still held").is_err());
+        running.abort();
     }
 
     #[tokio::test]
