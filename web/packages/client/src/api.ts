@@ -29,7 +29,7 @@ export interface ApiClientOptions {
   fetch?: typeof fetch;
   /** Reads of the same moment go together to the batch endpoint; `false` sends each by itself. */
   batch?: BatchOptions | false;
-  /** How long an answer may take, with its body; for uploads, which show how far they are, there is no limit. */
+  /** How long an answer may take, with its body; of an upload, how long it may get on no further. */
   timeoutMs?: number;
   /** The `traceparent` of a request; `false` sends none. */
   trace?: (() => string | undefined) | false;
@@ -120,6 +120,7 @@ function parseBody(text: string): unknown {
 export function createApiClient(options: ApiClientOptions): ApiClient {
   const clock = options.clock ?? new LocalClock();
   const send = options.fetch ?? ((input, init) => globalThis.fetch(input, init));
+  const { timeoutMs = TIMEOUT_MS } = options;
   const flights = new Flights();
   const closed = new AbortController();
   /** What all writes of this tab have reached. */
@@ -178,7 +179,7 @@ export function createApiClient(options: ApiClientOptions): ApiClient {
   async function exchange(url: string, init: RequestInit, reads = 1): Promise<RawAnswer> {
     options.watch?.({ type: 'sent', url, reads });
     const unwanted = init.signal ? AbortSignal.any([init.signal, closed.signal]) : closed.signal;
-    const signal = AbortSignal.any([unwanted, AbortSignal.timeout(options.timeoutMs ?? TIMEOUT_MS)]);
+    const signal = AbortSignal.any([unwanted, AbortSignal.timeout(timeoutMs)]);
     try {
       const response = await send(url, { credentials: 'same-origin', ...init, signal });
       const body = parseBody(await response.text());
@@ -255,7 +256,7 @@ export function createApiClient(options: ApiClientOptions): ApiClient {
       const signal = upload.signal ? AbortSignal.any([upload.signal, closed.signal]) : closed.signal;
       const send = async () => {
         signal.throwIfAborted();
-        return sendWithProgress(url, form, traced(baseHeaders()), { ...upload, signal });
+        return sendWithProgress(url, form, traced(baseHeaders()), { ...upload, signal }, timeoutMs);
       };
       const answer = await admitted(send, upload.anonymous);
       return noteWrite(parse<T>({ ...answer, body: parseBody(answer.text) }));

@@ -32,12 +32,20 @@ export function sendWithProgress(
   form: FormData,
   headers: Readonly<Record<string, string>>,
   { signal, onProgress }: UploadOptions,
+  /** How long nothing may happen: nothing more sent, and, when all is sent, no answer. */
+  stalledMaxMs: number,
 ): Promise<UploadAnswer> {
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest();
+    const began = Date.now();
+    // It counts from the beginning, and may be set anew under way.
+    const goesOn = () => {
+      request.timeout = Date.now() - began + stalledMaxMs;
+    };
     request.open('POST', url);
     for (const [name, value] of Object.entries(headers)) request.setRequestHeader(name, value);
     request.upload.addEventListener('progress', (event) => {
+      goesOn();
       if (event.lengthComputable) onProgress?.({ sentBytes: event.loaded, totalBytes: event.total });
     });
     request.addEventListener('load', () =>
@@ -48,11 +56,13 @@ export function sendWithProgress(
         headers: headersOf(request),
       }),
     );
-    request.addEventListener('error', () => reject(ApiError.unreachable(undefined)));
+    for (const end of ['error', 'timeout'])
+      request.addEventListener(end, () => reject(ApiError.unreachable(undefined)));
     request.addEventListener('abort', () =>
       reject(signal?.reason ?? new DOMException('Upload cancelled', 'AbortError')),
     );
     signal?.addEventListener('abort', () => request.abort(), { once: true });
     request.send(form);
+    goesOn();
   });
 }
