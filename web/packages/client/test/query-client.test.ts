@@ -1,6 +1,8 @@
+import { MutationObserver, onlineManager } from '@tanstack/react-query';
 import { describe, expect, it } from 'vitest';
 import { ApiError } from '../src/index.ts';
 import { createQueryClient, retryDelayMs, shouldRetry } from '../src/react/index.ts';
+import { createPlainQueryClient } from '../src/react/query-client.ts';
 
 const refused = (status: number) => new ApiError({ type: 'about:blank', title: 'no', status });
 
@@ -24,6 +26,24 @@ describe('the retry policy', () => {
     expect([30_000, 30_001].map((ms) => shouldRetry(0, busy(ms)))).toEqual([true, false]);
     expect(retryDelayMs(0, new Error('no answer at all'))).toBe(1_000);
   });
+});
+
+describe('a write', () => {
+  it.each([
+    ['the coherent way', createQueryClient],
+    ['the plain one', createPlainQueryClient],
+  ])(
+    'is sent or fails, %s: it is not put by until the browser thinks that it is online',
+    async (_way, make) => {
+      onlineManager.setOnline(false);
+      try {
+        const mutationFn = () => Promise.reject(new Error('unreachable'));
+        await expect(new MutationObserver(make(), { mutationFn }).mutate()).rejects.toThrow('unreachable');
+      } finally {
+        onlineManager.setOnline(true);
+      }
+    },
+  );
 });
 
 describe('the defaults', () => {

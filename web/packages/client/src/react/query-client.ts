@@ -21,6 +21,12 @@ export function retryDelayMs(failures: number, error?: unknown): number {
   return Math.min(Math.max(1_000 * 2 ** failures, wantedDelayMs(error)), RETRY_DELAY_MS_MAX);
 }
 
+/**
+ * A write is sent, or fails: by default one would be put by while the browser thinks that it is offline, neither done nor
+ * refused, and be sent whenever it thinks otherwise, by somebody who may have given it up.
+ */
+const MUTATIONS = { retry: false, networkMode: 'always' } as const;
+
 export interface CoherentQueryClientOptions {
   /** True while no event can reach this tab; then coming back to it is the moment to look again. */
   isDegraded?: () => boolean;
@@ -48,7 +54,7 @@ export function createQueryClient({
         retry: shouldRetry,
         retryDelay: retryDelayMs,
       },
-      mutations: { retry: false },
+      mutations: MUTATIONS,
     },
   });
 }
@@ -58,7 +64,7 @@ export function createPlainQueryClient(): QueryClient {
   return new QueryClient({
     defaultOptions: {
       queries: { staleTime: 0, gcTime: 0, retry: shouldRetry, retryDelay: retryDelayMs },
-      mutations: { retry: false },
+      mutations: MUTATIONS,
     },
   });
 }
@@ -68,15 +74,12 @@ export function createPlainQueryClient(): QueryClient {
  * its roll-back, into the emptied cache.
  */
 export function sealQueryClient(client: QueryClient): void {
-  const queries = client.getQueryCache();
-  const mutations = client.getMutationCache();
   void client.cancelQueries();
   client.clear();
-  queries.subscribe((event) => {
-    // After the event: `setQueryData` adds a query first, and then gives it its data.
-    if (event.type === 'added' || event.type === 'updated') queueMicrotask(() => queries.clear());
-  });
-  mutations.subscribe((event) => {
-    if (event.type === 'added' || event.type === 'updated') queueMicrotask(() => mutations.clear());
-  });
+  for (const cache of [client.getQueryCache(), client.getMutationCache()]) {
+    cache.subscribe(({ type }: { type: string }) => {
+      // After the event: `setQueryData` adds a query first, and then gives it its data.
+      if (type === 'added' || type === 'updated') queueMicrotask(() => cache.clear());
+    });
+  }
 }
