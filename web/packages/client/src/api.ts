@@ -21,9 +21,9 @@ export interface ApiClientOptions {
   clientAccountId?: () => string | null | undefined;
   /**
    * Called for a 401 of any request that was not sent as `anonymous`. Resolves with whether it is to be sent once more,
-   * because it would be let in now; what it rejects with takes the place of the 401.
+   * because it would be let in now; what it rejects with takes the place of the 401. `sentAt` is when the request left.
    */
-  onUnauthorized?: () => Promise<boolean>;
+  onUnauthorized?: (sentAt: number) => Promise<boolean>;
   /** The one by which the answers are judged. */
   clock?: LocalClock;
   fetch?: typeof fetch;
@@ -143,10 +143,11 @@ export function createApiClient(options: ApiClientOptions): ApiClient {
     request: () => Promise<A>,
     anonymous = false,
   ): Promise<A> {
+    const sentAt = Date.now();
     const answer = await request();
     if (answer.status !== 401 || anonymous) return answer;
     closed.signal.throwIfAborted();
-    if (!(await options.onUnauthorized?.())) return answer;
+    if (!(await options.onUnauthorized?.(sentAt))) return answer;
     closed.signal.throwIfAborted();
     return request();
   }

@@ -90,6 +90,60 @@ describe('what lets requests in', () => {
     expect(sent).toBe(2);
   });
 
+  it('is renewed once for all tabs that need it at the same time, and all are told whose it is', async () => {
+    answer = () => new Promise((resolve) => setTimeout(() => resolve('ann'), 100));
+    const told: string[] = [];
+    for (const tab of [openTab(), openTab(), openTab()]) void tab.now().then((userId) => told.push(userId));
+    await vi.waitFor(() => expect(told).toEqual(['ann', 'ann', 'ann']));
+    expect(sent).toBe(1);
+  });
+
+  it('is not renewed for what was sent before another tab has done so', async () => {
+    const [one, other] = [openTab(), openTab()];
+    const sentAt = Date.now();
+    await vi.advanceTimersByTimeAsync(50);
+    await one.now();
+    const told = other.now(sentAt);
+    let owner = '';
+    void told.then((userId) => {
+      owner = userId;
+    });
+    await vi.waitFor(() => expect(owner).toBe('ann'));
+    expect(await one.now(sentAt)).toBe('ann');
+    expect(sent).toBe(1);
+    // What was sent since, with what was got then, is refused for another reason.
+    await vi.advanceTimersByTimeAsync(50);
+    await one.now(Date.now());
+    expect(sent).toBe(2);
+  });
+
+  it('is renewed by one tab after the other where they cannot tell each other', async () => {
+    vi.stubGlobal('BroadcastChannel', undefined);
+    let running = 0;
+    answer = async () => {
+      running += 1;
+      expect(running).toBe(1);
+      await Promise.resolve();
+      running -= 1;
+      return 'ann';
+    };
+    const all = [openTab(), openTab()].map((tab) => tab.now());
+    await vi.advanceTimersByTimeAsync(2_000);
+    expect(await Promise.all(all)).toEqual(['ann', 'ann']);
+    expect(sent).toBe(2);
+    vi.unstubAllGlobals();
+  });
+
+  it('is renewed by the next tab if the one before could not', async () => {
+    answer = () => Promise.reject(new Error('down'));
+    const first = openTab().now();
+    const refused = expect(first).rejects.toThrow('down');
+    const second = openTab().now();
+    answer = async () => 'ann';
+    await refused;
+    expect(await second).toBe('ann');
+  });
+
   it('is not renewed again and again by a clock that goes wrong', async () => {
     const tab = openTab();
     const wrong = 60 * MINUTE_MS;

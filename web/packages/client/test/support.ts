@@ -108,7 +108,6 @@ export async function settle(): Promise<void> {
 }
 
 interface Held {
-  resolve: () => void;
   reject: (error: unknown) => void;
 }
 
@@ -117,22 +116,21 @@ export class FakeLocks {
   readonly #held = new Map<string, Held>();
   readonly #waiting = new Map<string, (() => void)[]>();
 
-  request(
-    name: string,
-    options: LockOptions,
-    callback: (lock: object | null) => Promise<void>,
-  ): Promise<void> {
+  request<T>(name: string, options: LockOptions, callback: (lock: object | null) => Promise<T>): Promise<T> {
     if (options.ifAvailable && this.#held.has(name)) return callback(null);
     return new Promise((resolve, reject) => {
       const grant = () => {
-        const held: Held = { resolve, reject };
+        const held: Held = { reject };
         this.#held.set(name, held);
-        void callback({}).then(() => {
+        const release = () => {
           if (this.#held.get(name) !== held) return;
           this.#held.delete(name);
-          resolve();
           this.#waiting.get(name)?.shift()?.();
-        });
+        };
+        // Of one that was stolen, whoever had it has been told already.
+        const done = callback({});
+        done.then(release, release);
+        done.then(resolve, reject);
       };
       if (options.steal) {
         this.#held.get(name)?.reject(new DOMException('stolen', 'AbortError'));

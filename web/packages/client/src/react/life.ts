@@ -1,4 +1,5 @@
 import { type ApiClient, type ApiClientOptions, createApiClient, isApiError } from '@unstale/client';
+import { openChannel } from './channel.ts';
 import { retryDelayMs } from './query-client.ts';
 import { createRenewal, type RenewalOptions } from './renewal.ts';
 import {
@@ -144,7 +145,8 @@ export function createUnstale<S extends Selection, U>(options: UnstaleOptions<S,
     name: `${name}:context`,
     version: options.storageVersion ?? 1,
   });
-  const channel = openChannel(`${name}:session`, hear);
+  // Without one the other tabs notice at their next request, by its 401.
+  const channel = openChannel<TabMessage>(`${name}:session`, hear);
   /** Counts beginnings and ends, so that an answer for one that is over can be told. */
   let turn = 0;
   /** How often it is being asked who is signed in. */
@@ -174,9 +176,9 @@ export function createUnstale<S extends Selection, U>(options: UnstaleOptions<S,
     });
 
   function plainApi(tenantId?: string | null): ApiClient {
-    const onUnauthorized = async () => {
+    const onUnauthorized = async (sentAt: number) => {
       try {
-        await renewal?.now();
+        await renewal?.now(sentAt);
         return renewal !== undefined;
       } catch (error) {
         if (isRefused(error)) return false;
@@ -195,9 +197,9 @@ export function createUnstale<S extends Selection, U>(options: UnstaleOptions<S,
    * Renews what the requests of `session` are let in by. Resolves with whether it goes on; rejects if that cannot be
    * known now. Only a refusal ends it.
    */
-  async function renewed(session: CoherentSession): Promise<boolean> {
+  async function renewed(session: CoherentSession, sentAt?: number): Promise<boolean> {
     try {
-      const userId = await renewal?.now();
+      const userId = await renewal?.now(sentAt);
       if (current?.session !== session) return false;
       if (userId === current.userId) {
         if (session.coherence.state === 'degraded') session.coherence.reconnect();
@@ -229,7 +231,7 @@ export function createUnstale<S extends Selection, U>(options: UnstaleOptions<S,
         ...options.api,
         baseUrl,
         clientAccountId: () => tenantId,
-        onUnauthorized: async () => running() === session && renewed(session),
+        onUnauthorized: async (sentAt) => running() === session && renewed(session, sentAt),
       },
       live: live && {
         url: () => live.url,
@@ -426,7 +428,7 @@ export function createUnstale<S extends Selection, U>(options: UnstaleOptions<S,
       await send(plainApi());
       await enter();
       const { auth } = store.get();
-      if (auth.status === 'signed-in') channel.post({ type: 'began', userId: auth.userId });
+      if (auth.status === 'signed-in') channel?.postMessage({ type: 'began', userId: auth.userId });
     },
 
     endSession: async (tell) => {
@@ -437,7 +439,7 @@ export function createUnstale<S extends Selection, U>(options: UnstaleOptions<S,
       } finally {
         // Also when the server could not be told: what this browser holds goes in any case.
         end('signed-out');
-        channel.post({ type: 'ended' });
+        channel?.postMessage({ type: 'ended' });
       }
     },
 
@@ -468,7 +470,7 @@ export function createUnstale<S extends Selection, U>(options: UnstaleOptions<S,
       globalThis.removeEventListener?.('pageshow', shownAgain);
       paid();
       renewal?.close();
-      channel.close();
+      channel?.close();
     },
   };
 }
@@ -481,12 +483,4 @@ function isRefused(error: unknown): boolean {
 /** What was chosen, without what was left open. */
 function given<S extends Selection>(selection: S): Partial<S> {
   return Object.fromEntries(Object.entries(selection).filter(([, value]) => value !== null)) as Partial<S>;
-}
-
-function openChannel(name: string, onMessage: (message: TabMessage) => void) {
-  // Without BroadcastChannel the other tabs notice at their next request, by its 401.
-  if (typeof BroadcastChannel === 'undefined') return { post: () => {}, close: () => {} };
-  const channel = new BroadcastChannel(name);
-  channel.onmessage = (event: MessageEvent<TabMessage>) => onMessage(event.data);
-  return { post: (message: TabMessage) => channel.postMessage(message), close: () => channel.close() };
 }

@@ -1,9 +1,12 @@
+import { openChannel } from './channel.ts';
+
 /**
  * Keeps good what a browser's requests are let in by (a token, say), for as long as its session stands.
  *
  * Invariants:
  * - what the browser has now decides when it is due, whoever got it: no page load and no other tab begins the time anew;
- * - of one tab, one renewal at a time, joined by all who need it; of several tabs, one renews what is due;
+ * - one renewal at a time, in whatever tab, so that what is good only once is not sent twice; of those who need it at the
+ *   same time one sends it, and the others are told whose it is;
  * - timers do not run while a laptop sleeps: it is looked at often, and whenever somebody comes back;
  * - it ends nothing: whoever asks is told what became of it.
  */
@@ -19,66 +22,106 @@ export interface RenewalOptions {
 }
 
 export interface Renewal {
-  /** Renews at once. Resolves with whose it is; rejects as `send` does, or with a `TimeoutError`. */
-  now(): Promise<string>;
+  /**
+   * Renews, unless that was done since `sentAt`, when what was refused was sent. Resolves with whose it is; rejects as
+   * `send` does, or with a `TimeoutError`.
+   */
+  now(sentAt?: number): Promise<string>;
   /** Renews if it is due. */
   look(): void;
   close(): void;
+}
+
+interface Renewed {
+  at: number;
+  due: number | undefined;
+  userId: string;
 }
 
 const LOOK_EVERY_MS = 30_000;
 /** However wrong the clock of this computer is, what was just renewed is not due. */
 const RENEWED_APART_MS_MIN = 60_000;
 const ANSWER_MS_MAX = 10_000;
+/** How long a tab that has renewed may take to say whose it is. */
+const TOLD_MS_MAX = 1_000;
 const WAKES = ['online', 'pageshow', 'focus', 'visibilitychange'];
 
 export function createRenewal({ name, send, dueAt, onDue }: RenewalOptions): Renewal {
+  const { locks } = globalThis.navigator ?? {};
   let attempt: Promise<string> | undefined;
-  let renewedAt = 0;
+  /** The last renewal that was heard of, in whatever tab. */
+  let latest: Renewed | undefined;
+  /** When what the browser has was due, as far as this tab knows: if it is due at another time, another tab has renewed it. */
+  let known = dueAt();
+  let told = () => {};
+  const channel = openChannel<Renewed>(name, note);
 
-  async function exchange(): Promise<string> {
+  function note(renewed: Renewed): void {
+    latest = renewed;
+    known = renewed.due;
+    told();
+  }
+
+  async function renew(): Promise<string> {
+    const userId = await send(AbortSignal.timeout(ANSWER_MS_MAX));
+    const renewed = { at: Date.now(), due: dueAt(), userId };
+    note(renewed);
+    channel?.postMessage(renewed);
+    return userId;
+  }
+
+  const ownerSince = (sentAt: number) => (latest && latest.at > sentAt ? latest.userId : undefined);
+
+  async function exchange(sentAt: number): Promise<string> {
+    const unlessRenewed = async () => {
+      if (dueAt() !== known) {
+        // Another tab has renewed it, and is about to say whose it is.
+        await new Promise<void>((resolve) => {
+          told = resolve;
+          setTimeout(resolve, TOLD_MS_MAX);
+        });
+      }
+      return ownerSince(sentAt) ?? renew();
+    };
     try {
-      const userId = await send(AbortSignal.timeout(ANSWER_MS_MAX));
-      renewedAt = Date.now();
-      return userId;
+      return await holding(`${name}:now`, { signal: AbortSignal.timeout(ANSWER_MS_MAX) }, unlessRenewed);
     } finally {
       attempt = undefined;
     }
   }
 
-  function isDue(): boolean {
-    const at = dueAt();
-    const wasJustRenewed = Math.abs(Date.now() - renewedAt) < RENEWED_APART_MS_MIN;
-    return at !== undefined && Date.now() >= at && !wasJustRenewed;
+  /** Without locks each tab is for itself. */
+  function holding<T>(lock: string, how: LockOptions, act: (held: object | null) => Promise<T>): Promise<T> {
+    return locks ? (locks.request(lock, how, act) as Promise<unknown> as Promise<T>) : act({});
   }
 
-  /** Whoever has the lock renews; nobody waits for it, because it is looked at again. */
-  async function unlessAnotherTabDoes(renew: () => Promise<void>): Promise<void> {
-    const { locks } = globalThis.navigator ?? {};
-    if (!locks) return renew();
-    await locks.request(name, { ifAvailable: true }, async (lock) => {
-      if (lock) await renew();
-    });
+  function isDue(): boolean {
+    const at = dueAt();
+    known = at;
+    const now = Date.now();
+    const wasJustRenewed = latest && Math.abs(now - latest.at) < RENEWED_APART_MS_MIN;
+    return at !== undefined && now >= at && !wasJustRenewed;
   }
 
   const look = (): void => {
     if (attempt || !isDue()) return;
-    // Once more with the lock: another tab may just have renewed it.
-    unlessAnotherTabDoes(async () => {
-      if (isDue()) await onDue();
+    // Whoever has the lock renews, unless another tab just has; nobody waits for it, because it is looked at again.
+    holding(name, { ifAvailable: true }, async (held) => {
+      if (held && isDue()) await onDue();
     }).catch(() => {});
   };
   const timer = setInterval(look, LOOK_EVERY_MS);
   for (const event of WAKES) globalThis.addEventListener?.(event, look);
 
   return {
-    now: () => {
-      attempt ??= exchange();
+    now: (sentAt = Date.now()) => {
+      attempt ??= exchange(sentAt);
       return attempt;
     },
     look,
     close: () => {
       clearInterval(timer);
+      channel?.close();
       for (const event of WAKES) globalThis.removeEventListener?.(event, look);
     },
   };
