@@ -144,6 +144,18 @@ describe('the end of a session', () => {
     expect(sessionStorage.length).toBe(0);
   });
 
+  it('is not had by whoever goes back to a tenant before another one has come', async () => {
+    const { app, session } = await shown();
+    const answer = holdAnswers();
+    const switching = app.switchTenant('globex');
+    await app.switchTenant('acme');
+    answer();
+    await act(() => switching);
+    await settle();
+    expect(app.store.get().context.tenantId).toBe('acme');
+    expect(await signedIn(app)).toBe(session);
+  });
+
   it('follows a 401 of any read, but not one of a session that is over', async () => {
     const { app } = await shown();
     server.state.user = null;

@@ -116,7 +116,7 @@ export interface Unstale<S extends Selection = Selection, U = unknown> {
   signIn(send: (api: ApiClient) => Promise<unknown>): Promise<void>;
   /** Ends the session here and in the other tabs, whether or not `tell` reaches the server. */
   endSession(tell?: (api: ApiClient) => Promise<unknown>): Promise<void>;
-  /** Works for another tenant from now on, or for none. Nothing of the one before is kept. */
+  /** Works for another tenant from now on, or for none. Nothing of the one before is kept. Of several, the last counts. */
   switchTenant(tenantId: string | null): Promise<void>;
   /**
    * Begins the session anew: rights, or the way things are read, have changed. If the server cannot say now who is signed
@@ -149,6 +149,8 @@ export function createUnstale<S extends Selection, U>(options: UnstaleOptions<S,
   const channel = openChannel<TabMessage>(`${name}:session`, hear);
   /** Counts beginnings and ends, so that an answer for one that is over can be told. */
   let turn = 0;
+  /** The turn of the last switch of tenant. */
+  let switching: number | undefined;
   /** How often it is being asked who is signed in. */
   let entering = 0;
   let started = false;
@@ -358,6 +360,12 @@ export function createUnstale<S extends Selection, U>(options: UnstaleOptions<S,
     }
   }
 
+  /** A switch of tenant comes to nothing: what it took the turn of is still to be done. */
+  function calledOff(): void {
+    turn += 1;
+    if (owed) void settle();
+  }
+
   function paid(): void {
     clearTimeout(nextAttempt);
     owed = undefined;
@@ -445,11 +453,15 @@ export function createUnstale<S extends Selection, U>(options: UnstaleOptions<S,
 
     switchTenant: async (tenantId) => {
       const { auth, context } = store.get();
-      if (auth.status !== 'signed-in' || context.tenantId === tenantId) return;
+      if (auth.status !== 'signed-in') return;
+      if (context.tenantId === tenantId) {
+        if (switching === turn) calledOff();
+        return;
+      }
       const mine = ++turn;
+      switching = mine;
       const found = await identify(plainApi(tenantId), tenantId).catch((error: unknown) => {
-        // What this attempt took the turn of is still to be done.
-        if (mine === turn && owed) void settle();
+        if (mine === turn) calledOff();
         throw error;
       });
       if (mine !== turn) return;
