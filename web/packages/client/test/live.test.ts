@@ -149,15 +149,72 @@ describe('the live connection', () => {
     live.close();
   });
 
-  it('takes silence after a ping for a dead connection', async () => {
+  it.each(['after its greeting', 'after a ping'])('takes silence %s for a dead connection', async (when) => {
     const { live } = connect();
     await opened(1);
     FakeSocket.last.greet('p1');
-    await vi.advanceTimersByTimeAsync(20_000);
+    if (when === 'after a ping') {
+      await vi.advanceTimersByTimeAsync(4_000);
+      FakeSocket.last.push({ type: 'ping' });
+    }
+    await vi.advanceTimersByTimeAsync(4_500);
     expect(FakeSocket.opened).toHaveLength(1);
-    FakeSocket.last.push({ type: 'ping' });
+    await vi.advanceTimersByTimeAsync(1_500);
+    await opened(2);
+    live.close();
+  });
+
+  it('notices silence although the clock on the wall was put back', async () => {
+    const { live } = connect();
+    await opened(1);
+    FakeSocket.last.greet('p1');
+    vi.setSystemTime(Date.now() - 3_600_000);
     await vi.advanceTimersByTimeAsync(6_000);
     await opened(2);
+    live.close();
+  });
+
+  it('that is closed for cause whenever it connects is not asked for again without a pause', async () => {
+    const { live, listener } = connect();
+    // As the life of a session does when the server still says the same of it.
+    listener.onRevoked.mockImplementation(() => live.reconnect());
+    for (const end = Date.now() + 60_000; Date.now() < end; await vi.advanceTimersByTimeAsync(10)) {
+      if (FakeSocket.opened.length > 0 && FakeSocket.last.readyState === FakeSocket.CONNECTING) {
+        FakeSocket.last.accept();
+        FakeSocket.last.drop(4401);
+      }
+    }
+    expect(FakeSocket.opened.length).toBeLessThan(15);
+    await opened(FakeSocket.opened.length + 1);
+    FakeSocket.last.greet('p1');
+    expect(live.state).toBe('live');
+    live.close();
+  });
+
+  it('does not come back after it was closed', async () => {
+    const { live } = connect();
+    await opened(1);
+    live.close();
+    live.reconnect();
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(FakeSocket.opened).toHaveLength(1);
+  });
+
+  it.each([
+    ['soonest', 0, [100, 160, 256]],
+    ['latest', 0.999, [199.9, 319.84, 511.744]],
+  ])('waits longer each time, the %s by chance', async (_which, random, delays) => {
+    vi.spyOn(Math, 'random').mockReturnValue(random);
+    const { live } = connect();
+    await vi.advanceTimersByTimeAsync(0);
+    for (const [attempt, delay] of delays.entries()) {
+      expect(FakeSocket.opened).toHaveLength(attempt + 1);
+      FakeSocket.last.drop();
+      await vi.advanceTimersByTimeAsync(Math.floor(delay) - 1);
+      expect(FakeSocket.opened).toHaveLength(attempt + 1);
+      await vi.advanceTimersByTimeAsync(3);
+    }
+    expect(FakeSocket.opened).toHaveLength(delays.length + 1);
     live.close();
   });
 });

@@ -159,6 +159,21 @@ describe('where no WebSocket comes through', () => {
     live.close();
   });
 
+  it('a stream that the server ends in its time goes on in another, at once, and nobody is told', async () => {
+    const { live, listener } = connect({ socket: false });
+    last().push({ type: 'hello', position: 'p1' });
+    listener.onState.mockClear();
+    last().onclose?.({ data: '{"code":1000,"reason":"connect again"}' });
+    expect(FakeStream.opened).toHaveLength(2);
+    expect(new URL(last().url).searchParams.get('since')).toBe('p1');
+    expect(listener.onState).not.toHaveBeenCalled();
+    // One that does not even greet is broken.
+    last().onclose?.({ data: '{"code":1000,"reason":"connect again"}' });
+    expect(FakeStream.opened).toHaveLength(2);
+    expect(live.state).toBe('catching-up');
+    live.close();
+  });
+
   it('a browser without WebSocket begins with the stream', () => {
     const { live } = connect({ socket: false });
     last().push({ type: 'hello', position: 'p1' });

@@ -106,6 +106,15 @@ describe('tabs of one browser', () => {
     expect(second.live.state).toBe('live');
   });
 
+  it('that were closed do not come back, whoever asks', async () => {
+    const alone = openTab('app:acme:ann', 5);
+    await pause();
+    alone.live.close();
+    alone.live.reconnect();
+    await pause();
+    expect([FakeSocket.opened.length, alone.live.isLeader]).toEqual([1, false]);
+  });
+
   it('follow the state of the connection, and catch up with it', async () => {
     const [, second] = await openTwo();
     FakeSocket.last.drop();

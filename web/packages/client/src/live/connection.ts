@@ -22,12 +22,14 @@ export interface LiveConnectionOptions {
   reconnectMaxMs?: number;
   /** Failed attempts after which the stream is tried, and without one the state is `degraded`. */
   attemptsBeforeDegraded?: number;
-  /** Silence after which a connection counts as dead; armed by the server's first ping. */
+  /** Silence after which a connection that has greeted counts as dead: more than from one ping of the server to the next. */
   silenceMaxMs?: number;
   onPing?: () => void;
 }
 
 export const CLOSE_REVOKED = 4401;
+/** A stream has had its time, and goes on in another. */
+const CLOSE_DONE = 1000;
 /** A socket that is open and says nothing: something between here and the server takes it and passes nothing on. */
 const GREETING_MAX_MS = 10_000;
 /** A server that has no stream looks like one that is down: it is asked again, after so many times the longest wait. */
@@ -52,8 +54,11 @@ export class LiveConnection implements LiveSource {
   /** The transport that greeted. */
   #greeter: Transport | undefined;
   #failures = 0;
+  /** How often the server closed it for cause since it greeted. */
+  #refusals = 0;
   #silence: ReturnType<typeof setInterval> | undefined;
-  #ungreeted: ReturnType<typeof setTimeout> | undefined;
+  /** A socket that was opened is given up if it does not greet; a refusal is told after a pause. */
+  #pending: ReturnType<typeof setTimeout> | undefined;
   #heardAt = 0;
   #revoked = false;
   #closing = false;
@@ -77,7 +82,9 @@ export class LiveConnection implements LiveSource {
   }
 
   reconnect(): void {
+    if (this.#closing) return;
     this.#stopWatching();
+    clearTimeout(this.#pending);
     this.#revoked = false;
     this.#greeter = undefined;
     this.#failures = 0;
@@ -93,7 +100,7 @@ export class LiveConnection implements LiveSource {
 
   close(): void {
     this.#closing = true;
-    clearTimeout(this.#ungreeted);
+    clearTimeout(this.#pending);
     globalThis.removeEventListener?.('online', this.#online);
     globalThis.document?.removeEventListener('visibilitychange', this.#seen);
     this.#stopWatching();
@@ -107,16 +114,13 @@ export class LiveConnection implements LiveSource {
   }
 
   #openSocket(): void {
-    const { WebSocket, reconnectMinMs = 500, reconnectMaxMs = 20_000 } = this.#options;
+    const { WebSocket, reconnectMaxMs = 20_000 } = this.#options;
     const socket = new ReconnectingWebSocket(() => this.#url('socket', this.#options.url), [], {
       ...(WebSocket ? { WebSocket } : {}),
-      // Jitter, so that a restarted server is not met by every browser in the same instant.
-      minReconnectionDelay: reconnectMinMs * (1 + Math.random()),
+      minReconnectionDelay: this.#backOff(0),
       maxReconnectionDelay: reconnectMaxMs,
       reconnectionDelayGrowFactor: 1.6,
       connectionTimeout: 8_000,
-      // Events are only received; nothing is ever queued for sending.
-      maxEnqueuedMessages: 0,
     });
     this.#socket = socket;
     // A socket that was replaced has nothing more to say.
@@ -124,15 +128,15 @@ export class LiveConnection implements LiveSource {
     socket.addEventListener('message', (event) => current() && this.#receive('socket', event.data));
     socket.addEventListener('open', () => {
       if (!current()) return;
-      clearTimeout(this.#ungreeted);
-      this.#ungreeted = setTimeout(
+      clearTimeout(this.#pending);
+      this.#pending = setTimeout(
         () => current() && this.#greeter !== 'socket' && socket.reconnect(),
         GREETING_MAX_MS,
       );
     });
     socket.addEventListener('close', (event) => {
-      if (!current()) return;
-      clearTimeout(this.#ungreeted);
+      if (!current() || this.#revoked) return;
+      clearTimeout(this.#pending);
       if (event.code === CLOSE_REVOKED) this.#endRevoked();
       else this.#socketFailed();
     });
@@ -179,7 +183,6 @@ export class LiveConnection implements LiveSource {
         break;
       case 'ping':
         this.#options.onPing?.();
-        this.#silence ??= setInterval(() => this.#isSilent() && this.reconnect(), this.#silenceMaxMs / 6);
         break;
     }
   }
@@ -187,7 +190,9 @@ export class LiveConnection implements LiveSource {
   #greeted(transport: Transport, position: string | undefined, resyncFollows: boolean): void {
     this.#failures = 0;
     this.#streamFailures = 0;
+    this.#refusals = 0;
     this.#greeter = transport;
+    this.#silence ??= setInterval(() => this.#isSilent() && this.reconnect(), this.#silenceMaxMs / 6);
     if (transport === 'socket') this.#closeStream();
     else this.#hasStream = true;
     // A resumed connection is sent what it missed, or a `resync` where that cannot be known. Without a position to
@@ -219,7 +224,12 @@ export class LiveConnection implements LiveSource {
       onClosed: (code) => {
         if (this.#stream !== stream) return;
         if (code === CLOSE_REVOKED) this.#endRevoked();
-        else this.#streamFailed();
+        else if (code === CLOSE_DONE && this.#greeter === 'stream') {
+          // The next goes on where it was, so nothing is missed, and there is nothing to tell.
+          this.#stream = undefined;
+          this.#lost();
+          this.#openStream();
+        } else this.#streamFailed();
       },
     });
     this.#stream = stream;
@@ -230,13 +240,18 @@ export class LiveConnection implements LiveSource {
     this.#streamFailures += 1;
     if (this.#greeter === 'stream') this.#lost();
     if (this.#state !== 'degraded') this.#setState(this.#streamFailures > 1 ? 'degraded' : 'catching-up');
-    const { reconnectMinMs = 500, reconnectMaxMs = 20_000 } = this.#options;
-    const longest = this.#hasStream ? reconnectMaxMs : reconnectMaxMs * UNKNOWN_STREAM_WAITS;
-    const delay = Math.min(reconnectMinMs * 2 ** this.#streamFailures, longest) * (1 + Math.random());
-    this.#streamRetry = setTimeout(() => {
+    const retry = () => {
       this.#streamRetry = undefined;
       if (this.#greeter === undefined) this.#openStream();
-    }, delay);
+    };
+    const times = this.#hasStream ? 1 : UNKNOWN_STREAM_WAITS;
+    this.#streamRetry = setTimeout(retry, this.#backOff(this.#streamFailures, times));
+  }
+
+  /** By chance up to twice as long, so that what failed for many does not come back at once. */
+  #backOff(failures: number, longestTimes = 1): number {
+    const { reconnectMinMs = 500, reconnectMaxMs = 20_000 } = this.#options;
+    return Math.min(reconnectMinMs * 2 ** failures, reconnectMaxMs * longestTimes) * (1 + Math.random());
   }
 
   #closeStream(): void {
@@ -257,12 +272,16 @@ export class LiveConnection implements LiveSource {
     this.#closeStream();
     this.#socket?.close();
     this.#setState('catching-up');
-    this.#listener.onRevoked();
+    this.#refusals += 1;
+    // Whoever is refused and comes back, refused and comes back, is to leave the server in peace.
+    if (this.#refusals > 1)
+      this.#pending = setTimeout(() => this.#listener.onRevoked(), this.#backOff(this.#refusals));
+    else this.#listener.onRevoked();
   }
 
-  /** By the clock on the wall, which goes on while a laptop sleeps. */
+  /** By the clock on the wall, which goes on while a laptop sleeps, and may be put back. */
   #isSilent(): boolean {
-    return this.#silence !== undefined && Date.now() - this.#heardAt > this.#silenceMaxMs;
+    return this.#silence !== undefined && Math.abs(Date.now() - this.#heardAt) > this.#silenceMaxMs;
   }
 
   #stopWatching(): void {

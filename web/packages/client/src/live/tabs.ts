@@ -84,6 +84,7 @@ export class SharedLive implements LiveSource {
   }
 
   reconnect(): void {
+    if (this.#closed) return;
     if (this.#connection) {
       this.#reconnectedAt = Date.now();
       this.#connection.reconnect();
