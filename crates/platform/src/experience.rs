@@ -1,5 +1,5 @@
-//! What those who use pages get, lately: how long until a page shows its data, how many calls it makes, and what the
-//! database is asked for meanwhile. Of this node and the last hour; Prometheus has the rest.
+//! What those who use pages get, lately: how long until a page shows its data, how many calls it makes, how often what
+//! shows data is rendered, and what the database is asked for meanwhile. Of this node and the last hour; Prometheus has the rest.
 //!
 //! Those whom the flags send past the cache are counted by themselves, so that the two can be compared while both are used.
 
@@ -16,6 +16,8 @@ const MINUTES: i64 = 60;
 const SHOWN_MS_MAX: f64 = 600_000.0;
 /// Most calls of a page that are believed.
 const CALLS_MAX: f64 = 10_000.0;
+/// Most renders of a page that are believed.
+const RENDERS_MAX: f64 = 1_000_000.0;
 /// Upper bounds of the times that are told apart, in milliseconds.
 const BOUNDS_MS: [f64; 16] = [
     10.0,
@@ -43,6 +45,8 @@ pub enum Measured {
     ShownMs(f64),
     /// It made so many calls to the API until another was asked for.
     Calls(f64),
+    /// Components that show data of the API were rendered so often until another page was asked for.
+    Renders(f64),
 }
 
 impl Measured {
@@ -51,6 +55,7 @@ impl Measured {
         match name {
             "page-shown" => (0.0..=SHOWN_MS_MAX).contains(&value).then_some(Self::ShownMs(value)),
             "page-calls" => (0.0..=CALLS_MAX).contains(&value).then_some(Self::Calls(value)),
+            "page-renders" => (0.0..=RENDERS_MAX).contains(&value).then_some(Self::Renders(value)),
             _ => None,
         }
     }
@@ -63,6 +68,8 @@ pub struct PagesTook {
     pub pages: u64,
     /// Calls of a page, on the average; none if no page was left yet.
     pub calls_mean: Option<f64>,
+    /// Renders of components that show data of the API, of a page on the average, its first ones included.
+    pub renders_mean: Option<f64>,
     /// Until half of the pages showed their data, in milliseconds.
     pub shown_ms_p50: Option<f64>,
     /// Until three of four pages did.
@@ -120,8 +127,15 @@ struct Minute {
 #[derive(Clone, Debug, Default)]
 struct Tally {
     shown: [u64; BOUNDS_MS.len()],
-    pages_left: u64,
-    calls: f64,
+    calls: Counted,
+    renders: Counted,
+}
+
+/// What pages that were left have counted.
+#[derive(Clone, Copy, Debug, Default)]
+struct Counted {
+    pages: u64,
+    sum: f64,
 }
 
 impl Experience {
@@ -186,7 +200,7 @@ impl Minute {
         ExperienceMinute {
             at: self.at,
             pages: cached.pages() + uncached.pages(),
-            calls: whole(cached.calls + uncached.calls),
+            calls: whole(cached.calls.sum + uncached.calls.sum),
             statements: self.statements,
         }
     }
@@ -205,28 +219,26 @@ impl Tally {
                 let bucket = BOUNDS_MS.iter().position(|bound| ms <= *bound).unwrap_or(BOUNDS_MS.len() - 1);
                 self.shown[bucket] += 1;
             }
-            Measured::Calls(calls) => {
-                self.pages_left += 1;
-                self.calls += calls;
-            }
+            Measured::Calls(calls) => self.calls.add(1, calls),
+            Measured::Renders(renders) => self.renders.add(1, renders),
         }
     }
 
     fn merge(&mut self, other: &Self) {
         self.shown.iter_mut().zip(other.shown).for_each(|(mine, theirs)| *mine += theirs);
-        self.pages_left += other.pages_left;
-        self.calls += other.calls;
+        self.calls.add(other.calls.pages, other.calls.sum);
+        self.renders.add(other.renders.pages, other.renders.sum);
     }
 
     fn pages(&self) -> u64 {
         self.shown.iter().sum()
     }
 
-    #[expect(clippy::cast_precision_loss, reason = "pages of an hour are far below 2^52")]
     fn took(&self) -> PagesTook {
         PagesTook {
             pages: self.pages(),
-            calls_mean: (self.pages_left > 0).then(|| self.calls / self.pages_left as f64),
+            calls_mean: self.calls.mean(),
+            renders_mean: self.renders.mean(),
             shown_ms_p50: self.quantile(0.5),
             shown_ms_p75: self.quantile(0.75),
         }
@@ -245,6 +257,18 @@ impl Tally {
             (below, lower) = (below + count, bound);
         }
         None
+    }
+}
+
+impl Counted {
+    fn add(&mut self, pages: u64, sum: f64) {
+        self.pages += pages;
+        self.sum += sum;
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "pages of an hour are far below 2^52")]
+    fn mean(self) -> Option<f64> {
+        (self.pages > 0).then(|| self.sum / self.pages as f64)
     }
 }
 
@@ -272,11 +296,19 @@ mod tests {
         let experience = Experience::new(DatabaseMetrics::default(), at(0));
         let fast = [Measured::ShownMs(60.0), Measured::ShownMs(70.0), Measured::Calls(1.0), Measured::Calls(0.0)];
         experience.note(at(1), true, &fast);
-        experience.note(at(61), false, &[Measured::ShownMs(240.0), Measured::Calls(4.0)]);
+        experience.note(at(2), true, &[Measured::Renders(20.0), Measured::Renders(10.0)]);
+        experience.note(at(61), false, &[Measured::ShownMs(240.0), Measured::Calls(4.0), Measured::Renders(90.0)]);
         let hour = experience.last_hour(at(62));
-        let cached = PagesTook { pages: 2, calls_mean: Some(0.5), shown_ms_p50: Some(62.5), shown_ms_p75: Some(68.75) };
+        let cached = PagesTook {
+            pages: 2,
+            calls_mean: Some(0.5),
+            renders_mean: Some(15.0),
+            shown_ms_p50: Some(62.5),
+            shown_ms_p75: Some(68.75),
+        };
         assert_eq!(hour.cached, cached);
         assert_eq!((hour.uncached.pages, hour.uncached.calls_mean), (1, Some(4.0)));
+        assert_eq!(hour.uncached.renders_mean, Some(90.0));
         let minutes: Vec<_> = hour.by_minute.iter().map(|minute| (minute.pages, minute.calls)).collect();
         assert_eq!((minutes, hour.since), (vec![(2, 1), (1, 4)], at(0)));
     }
@@ -309,12 +341,15 @@ mod tests {
     #[test]
     fn nothing_is_said_of_nothing_and_what_cannot_be_is_not_believed() {
         let experience = Experience::new(DatabaseMetrics::default(), at(0));
-        let nothing = PagesTook { pages: 0, calls_mean: None, shown_ms_p50: None, shown_ms_p75: None };
+        let nothing =
+            PagesTook { pages: 0, calls_mean: None, renders_mean: None, shown_ms_p50: None, shown_ms_p75: None };
         let hour = experience.last_hour(at(1));
         assert_eq!((hour.cached, hour.by_minute), (nothing, vec![]));
         for (name, value) in [("page-shown", -1.0), ("page-calls", f64::NAN), ("page-shown", 1e9), ("LCP", 1.0)] {
             assert_eq!(Measured::of(name, value), None, "{name} {value}");
         }
         assert_eq!(Measured::of("page-calls", 3.0), Some(Measured::Calls(3.0)));
+        assert_eq!(Measured::of("page-renders", 3.0), Some(Measured::Renders(3.0)));
+        assert_eq!(Measured::of("page-renders", 1e9), None);
     }
 }

@@ -9,9 +9,9 @@ const REPORT_MAX: usize = 50;
 /// One measurement.
 #[derive(Deserialize, ToSchema)]
 pub struct Vital {
-    /// `CLS`, `FCP`, `INP`, `LCP`, `TTFB`, `page-shown` or `page-calls`.
+    /// `CLS`, `FCP`, `INP`, `LCP`, `TTFB`, `page-shown`, `page-calls` or `page-renders`.
     pub name: String,
-    /// Milliseconds; of `CLS`, a score; of `page-calls`, how many calls a page made.
+    /// Milliseconds; of `CLS`, a score; of `page-calls` and `page-renders`, how many calls and renders a page made.
     pub value: f64,
     /// `good`, `needs-improvement` or `poor`.
     pub rating: String,

@@ -113,7 +113,13 @@ describe('intervals', () => {
 });
 
 describe('what pages take', () => {
-  const took = (pages: number) => ({ pages, calls_mean: null, shown_ms_p50: null, shown_ms_p75: null });
+  const took = (pages: number) => ({
+    pages,
+    calls_mean: null,
+    renders_mean: null,
+    shown_ms_p50: null,
+    shown_ms_p75: null,
+  });
 
   it('is compared where both sides are known', () => {
     expect(difference(0.5, 2)).toBe(-75);

@@ -1,12 +1,14 @@
 import { useQuery } from '@tanstack/react-query';
 import { act, cleanup, render, screen } from '@testing-library/react';
-import { StrictMode } from 'react';
+import { Activity, StrictMode } from 'react';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import {
   type CoherentSession,
   createCoherentSession,
+  defineRead,
   SessionBoundary,
   useCoherence,
+  useCoherentQuery,
   useCoherentSession,
 } from '../src/react/index.ts';
 import { FakeSocket, fakeNetwork, settle } from './support.ts';
@@ -143,5 +145,31 @@ describe('the provider', () => {
     analyst.dispose();
     rerender(tree(administrator));
     expect(screen.getByText('as an administrator')).toBeTruthy();
+  });
+});
+
+describe('what shows data', () => {
+  it('is counted as often as it was rendered and shown', async () => {
+    const session = await startSession('acme');
+    const { counters } = session.activity;
+    const read = defineRead<string>('/name')();
+    const Shows = () => <p>{useCoherentQuery(read).data ?? 'loading'}</p>;
+    const page = (mode: 'visible' | 'hidden') => (
+      <SessionBoundary session={session}>
+        <Activity mode={mode}>
+          <Shows />
+        </Activity>
+      </SessionBoundary>
+    );
+    FakeSocket.last.greet('p1');
+    const { rerender } = render(page('hidden'));
+    await act(settle);
+    expect(counters.renders).toBe(0);
+    rerender(page('visible'));
+    expect(counters.renders).toBe(1);
+    await act(settle);
+    network.calls[0]?.answer('Ann');
+    expect(await screen.findByText('Ann')).toBeTruthy();
+    expect(counters.renders).toBe(2);
   });
 });

@@ -14,7 +14,7 @@ use super::{
 const CACHE: &str = "/admin/cache/flags/USE_CUSTOM_API_CACHE";
 
 /// Asks by the protocol of `OpenFeature`.
-async fn evaluate(world: &World, person: &Person, path: &str, known: Option<&str>) -> Answer {
+pub(super) async fn evaluate(world: &World, person: &Person, path: &str, known: Option<&str>) -> Answer {
     let known = known.map(|etag| ("if-none-match", etag));
     evaluate_with(world, person, path, known.as_slice()).await
 }
@@ -30,7 +30,7 @@ async fn evaluate_with(world: &World, person: &Person, path: &str, headers: &[(&
     world.send(request.body(Body::from(body.to_string())).unwrap()).await
 }
 
-fn value<'a>(answer: &'a Answer, key: &str) -> &'a Value {
+pub(super) fn value<'a>(answer: &'a Answer, key: &str) -> &'a Value {
     let flags = answer.body["flags"].as_array().unwrap();
     &flags.iter().find(|flag| flag["key"] == key).unwrap()["value"]
 }
@@ -163,14 +163,18 @@ async fn pages_of_those_past_the_cache_are_told_apart() {
         json!({ "name": name, "value": value, "rating": "good", "page": "/flows", "navigation_type": "soft",
             "at": "2026-11-21T10:00:00Z" })
     };
-    let page = |ms, calls| json!([vital("page-shown", ms), vital("page-calls", calls)]);
-    analyst.post("/telemetry/vitals", page(40.0, 1.0)).await.expect(204);
+    let page = |ms, calls, renders| {
+        json!([vital("page-shown", ms), vital("page-calls", calls), vital("page-renders", renders)])
+    };
+    analyst.post("/telemetry/vitals", page(40.0, 1.0, 10.0)).await.expect(204);
     operator.put(CACHE, json!({ "percentage": 100, "off_for": [analyst.id] })).await.expect(200);
-    analyst.post("/telemetry/vitals", page(400.0, 4.0)).await.expect(204);
-    operator.post("/telemetry/vitals", page(20.0, 0.0)).await.expect(204);
+    analyst.post("/telemetry/vitals", page(400.0, 4.0, 90.0)).await.expect(204);
+    operator.post("/telemetry/vitals", page(20.0, 0.0, 20.0)).await.expect(204);
     let hour = operator.get("/admin/cache/experience").await.expect(200).body;
     assert_eq!((&hour["cached"]["pages"], &hour["cached"]["calls_mean"]), (&json!(2), &json!(0.5)));
     assert_eq!((&hour["uncached"]["pages"], &hour["uncached"]["calls_mean"]), (&json!(1), &json!(4.0)));
+    let renders = |way: &str| hour[way]["renders_mean"].clone();
+    assert_eq!((renders("cached"), renders("uncached")), (json!(15.0), json!(90.0)));
     assert!(hour["uncached"]["shown_ms_p75"].as_f64().unwrap() > hour["cached"]["shown_ms_p75"].as_f64().unwrap());
     assert!(hour["statements"].as_u64().unwrap() > 0, "{hour}");
     analyst.get("/admin/cache/experience").await.expect(403);

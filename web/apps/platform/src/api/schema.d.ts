@@ -2548,6 +2548,11 @@ export interface components {
             pages: number;
             /**
              * Format: double
+             * @description Renders of components that show data of the API, of a page on the average, its first ones included.
+             */
+            renders_mean: number | null;
+            /**
+             * Format: double
              * @description Until half of the pages showed their data, in milliseconds.
              */
             shown_ms_p50: number | null;
@@ -2965,7 +2970,7 @@ export interface components {
         Vital: {
             /** @description When. */
             at: string;
-            /** @description `CLS`, `FCP`, `INP`, `LCP`, `TTFB`, `page-shown` or `page-calls`. */
+            /** @description `CLS`, `FCP`, `INP`, `LCP`, `TTFB`, `page-shown`, `page-calls` or `page-renders`. */
             name: string;
             navigation_type: string;
             /** @description The route, with ids taken out. */
@@ -2974,7 +2979,7 @@ export interface components {
             rating: string;
             /**
              * Format: double
-             * @description Milliseconds; of `CLS`, a score; of `page-calls`, how many calls a page made.
+             * @description Milliseconds; of `CLS`, a score; of `page-calls` and `page-renders`, how many calls and renders a page made.
              */
             value: number;
         };

@@ -20,26 +20,37 @@ export function startVitals(): void {
   start();
 }
 
-/** Calls that this session had made when the page that is shown was asked for; none before the first. */
-let callsBefore: number | undefined;
-let isShown = false;
-
-function callsSoFar(): number {
-  const { auth } = unstale.store.get();
-  return auth.status === 'signed-in' ? auth.session.activity.counters.requests : 0;
+/** What a session has counted so far. */
+interface Counts {
+  calls: number;
+  renders: number;
 }
 
-/** From the moment a page is asked for until it shows its data; its calls until the next one is asked for. */
+/** When the page that is shown was asked for; none before the first. */
+let before: Counts | undefined;
+let isShown = false;
+
+function countsSoFar(): Counts {
+  const { auth } = unstale.store.get();
+  if (auth.status !== 'signed-in') return { calls: 0, renders: 0 };
+  const { requests: calls, renders } = auth.session.activity.counters;
+  return { calls, renders };
+}
+
+/** From the moment a page is asked for until it shows its data; its calls and renders until the next one is asked for. */
 export function pageAsked(): void {
   if (isShown) {
-    const calls = callsSoFar();
-    // Another session counts anew.
-    if (callsBefore !== undefined)
-      vitals?.count('page-calls', calls < callsBefore ? calls : calls - callsBefore);
-    callsBefore = calls;
+    const counts = countsSoFar();
+    if (before) {
+      // Another session counts anew.
+      const { calls, renders } = counts.calls < before.calls ? { calls: 0, renders: 0 } : before;
+      vitals?.count('page-calls', counts.calls - calls);
+      vitals?.count('page-renders', counts.renders - renders);
+    }
+    before = counts;
     isShown = false;
   }
-  callsBefore ??= callsSoFar();
+  before ??= countsSoFar();
   vitals?.begin('page-shown');
 }
 

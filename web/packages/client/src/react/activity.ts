@@ -11,6 +11,8 @@ export interface Counters {
   invalidations: number;
   skipped: number;
   resyncs: number;
+  /** How often components that read through `useCoherentQuery` were rendered and shown, their first times included. */
+  renders: number;
 }
 
 export interface Happening {
@@ -24,8 +26,8 @@ export interface Activity {
   /** While last known answers are held that the server has not said since: since when the oldest of them is known. */
   readonly lastKnownAt: Store<number | null>;
   watch(event: ClientEvent): void;
+  rendered(): void;
   showsLastKnown(since: number | null): void;
-  subscribe(listener: () => void): () => void;
   clear(): void;
 }
 
@@ -40,13 +42,13 @@ const none = (): Counters => ({
   invalidations: 0,
   skipped: 0,
   resyncs: 0,
+  renders: 0,
 });
 
 export function createActivity(): Activity {
   let counters = none();
   let happenings: Happening[] = [];
   const lastKnownAt = createStore<number | null>(null);
-  const listeners = new Set<() => void>();
 
   function count(event: ClientEvent): void {
     switch (event.type) {
@@ -83,13 +85,11 @@ export function createActivity(): Activity {
       count(event);
       happenings.push({ at: Date.now(), event });
       if (happenings.length > HAPPENINGS_MAX) happenings = happenings.slice(-HAPPENINGS_MAX / 2);
-      for (const listener of listeners) listener();
+    },
+    rendered: () => {
+      counters.renders += 1;
     },
     showsLastKnown: (since) => lastKnownAt.set(since),
-    subscribe: (listener) => {
-      listeners.add(listener);
-      return () => listeners.delete(listener);
-    },
     clear: () => {
       counters = none();
       happenings = [];

@@ -9,7 +9,7 @@ import {
   useQuery,
 } from '@tanstack/react-query';
 import type { ApiResponse, QueryParams } from '@unstale/client';
-import { useCallback, useSyncExternalStore } from 'react';
+import { useCallback, useEffect, useSyncExternalStore } from 'react';
 import { useCoherentSession } from './provider.tsx';
 import { useNotedAhead } from './rendered-ahead.tsx';
 import type { CoherentSession } from './session.ts';
@@ -100,8 +100,11 @@ export function coherentQueryOptions<T>(
 }
 
 export function useCoherentQuery<T>(read: Read<T>, options?: ReadOptions<T>): UseQueryResult<T> {
-  const all = coherentQueryOptions(useCoherentSession(), read, options);
+  const session = useCoherentSession();
+  const all = coherentQueryOptions(session, read, options);
   useNotedAhead(hashKey(all.queryKey));
+  // After every render that was shown: what React began and gave up, or did ahead, is not counted.
+  useEffect(() => session.activity.rendered());
   return useQuery(all);
 }
 

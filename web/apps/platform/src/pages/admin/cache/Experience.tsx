@@ -51,7 +51,11 @@ const columns: [Column<Line>, ...Column<Line>[]] = [
 ];
 
 function linesOf({ cached, uncached }: CacheExperience): Line[] {
-  const line = (name: string, of: 'calls_mean' | 'shown_ms_p50' | 'shown_ms_p75', text: Line['text']) => ({
+  const line = (
+    name: string,
+    of: 'calls_mean' | 'renders_mean' | 'shown_ms_p50' | 'shown_ms_p75',
+    text: Line['text'],
+  ) => ({
     name,
     cached: cached[of],
     uncached: uncached[of],
@@ -60,6 +64,7 @@ function linesOf({ cached, uncached }: CacheExperience): Line[] {
   });
   return [
     line('Calls to the API', 'calls_mean', mean),
+    line('Renders of what shows its data', 'renders_mean', mean),
     line('Until half of them show their data', 'shown_ms_p50', ms),
     line('Until three of four do', 'shown_ms_p75', ms),
     {
