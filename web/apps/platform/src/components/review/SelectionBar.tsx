@@ -17,7 +17,7 @@ export function SelectionBar({ label, count, busy, onClear, children }: Selectio
   return (
     <Transition mounted={count > 0} transition="slide-up" duration={150}>
       {(style) => (
-        <div className={classes.bulkPlace} style={style}>
+        <div className={classes.bulkPlace} style={style} data-selection-bar>
           <Paper shadow="lg" withBorder className={classes.bulk ?? ''} role="region" aria-label={label}>
             <Text size="sm" fw={550} className="numeric" aria-live="polite">
               {formatNumber(count)} selected
