@@ -13,7 +13,7 @@ import { formatNumber, plural } from '../../lib/format';
 import { isTyped } from '../../lib/typing';
 import { useEngagementId } from '../../session/session';
 import { AssetTable } from './AssetTable';
-import { useHiddenColumns } from './useHiddenColumns';
+import { customOf, useHiddenColumns } from './useHiddenColumns';
 
 const SEARCH_DELAY_MS = 250;
 
@@ -151,7 +151,7 @@ function ImportFilter({ engagementId, value, onChange }: ImportFilterProps) {
 }
 
 function ColumnMenu({ page, columns }: { page: AssetPage; columns: ReturnType<typeof useHiddenColumns> }) {
-  const custom = columns.customOf(page.columns);
+  const custom = customOf(page.columns);
   const showsCustom = columns.showsCustom(page.columns);
   return (
     <Menu closeOnItemClick={false} position="bottom-end">

@@ -7,7 +7,8 @@ type Columns = AssetPage['columns'];
 /** More columns that are kept as they are than anybody reads side by side are shown to who asks for them. */
 const CUSTOM_SHOWN_MAX = 12;
 
-const customOf = (columns: Columns): Columns => columns.filter(({ name }) => isCustom(name));
+/** The columns that are kept as they are. */
+export const customOf = (columns: Columns): Columns => columns.filter(({ name }) => isCustom(name));
 
 /** Which columns of the inventory are shown; kept while the page is open. */
 export function useHiddenColumns() {
@@ -26,7 +27,6 @@ export function useHiddenColumns() {
     toggle,
     showUnmapped,
     toggleUnmapped: () => setShowUnmapped((before) => !before),
-    customOf,
     showsCustom,
     setCustom: setCustomWanted,
     shown: (columns: Columns): Columns =>
