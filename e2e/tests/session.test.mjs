@@ -101,7 +101,11 @@ test('refreshing the token of several tabs closes no connection and reads nothin
     });
   }
   const asked = [];
-  page.context().on('request', (request) => asked.push(new URL(request.url()).pathname));
+  page.context().on('request', (request) => {
+    const { pathname } = new URL(request.url());
+    // How fast the pages were is told whenever it is, and reads nothing.
+    if (!pathname.endsWith('/telemetry/vitals')) asked.push(pathname);
+  });
   for (const each of pages) {
     const refresh = () => fetch('/api/v1/auth/refresh', { method: 'POST' }).then(({ status }) => status);
     assert.equal(await each.evaluate(refresh), 200);
@@ -147,6 +151,65 @@ test('a token is refreshed when it is due, by one of several tabs, and by whoeve
   await page.waitForLoadState('networkidle');
   assert.equal(isExpired, false);
   assert.equal(await page.getByRole('heading', { name: 'Sign in' }).count(), 0);
+  await page.context().close();
+});
+
+test('what several tabs find expired at the same time is refreshed once', async () => {
+  const page = await newPage(shared.browser, shared.url);
+  await signIn(page, ACCOUNTS.acmeAnalyst);
+  const pages = [page, await page.context().newPage(), await page.context().newPage()];
+  for (const each of pages) {
+    await each.goto('/flows');
+    await each.getByRole('heading', { name: 'Discovery flows' }).waitFor();
+    await each.waitForLoadState('networkidle');
+  }
+  // As if it had expired, and each is told so before any of them has refreshed it.
+  const told = new Set();
+  let refreshes = 0;
+  let allAreTold = () => {};
+  const allTold = new Promise((resolve) => {
+    allAreTold = resolve;
+  });
+  await page.context().route('**/api/v1/**', async (route) => {
+    const asker = route.request().frame().page();
+    if (route.request().url().endsWith('/auth/refresh')) {
+      refreshes += 1;
+      await allTold;
+      return route.continue();
+    }
+    if (told.has(asker)) return route.continue();
+    told.add(asker);
+    await route.fulfill({ status: 401, json: {} });
+    if (told.size === pages.length) allAreTold();
+  });
+  // The token's time is in whole seconds.
+  await page.waitForTimeout(1_100);
+  for (const each of pages) await each.getByRole('link', { name: 'Data import' }).click();
+  for (const each of pages) await each.getByRole('heading', { name: 'Data import' }).waitFor();
+  await allTold;
+  for (const each of pages) await each.waitForLoadState('networkidle');
+  assert.equal(refreshes, 1);
+  await page.context().close();
+});
+
+test('a sign-out that the server could not be told of holds here, and is told later', async () => {
+  const page = await newPage(shared.browser, shared.url);
+  await signIn(page, ACCOUNTS.acmeAnalyst);
+  const cookies = await page.context().cookies();
+  await page.route('**/auth/logout', (route) => route.abort());
+  await page.getByRole('button', { name: /^Account of/ }).click();
+  await page.getByRole('menuitem', { name: 'Sign out' }).click();
+  await page.getByText('The server was not told of the sign-out').waitFor();
+  await page.goto('/flows');
+  await page.getByRole('heading', { name: 'Sign in' }).waitFor();
+
+  await page.unroute('**/auth/logout');
+  const told = page.waitForResponse('**/auth/logout');
+  await page.evaluate(() => void window.dispatchEvent(new Event('online')));
+  assert.equal((await told).status(), 204);
+  await page.context().addCookies(cookies);
+  const asked = await page.context().request.get('/api/v1/context/me');
+  assert.equal(asked.status(), 401, 'the session goes on');
   await page.context().close();
 });
 

@@ -15,6 +15,8 @@ import { EngagementOfPage } from './engagement';
 import { flags } from './flags';
 import { forgetShell, isOfflineWanted, keepShell, offlineUser, wantOffline } from './offline';
 
+import { forgetSignOut, isSignOutOwed, oweSignOut, tellSignOut } from './sign-out';
+
 /**
  * What the platform adds to the life of a session: how one signs in, who is asking, and which engagement a tab is
  * about. The rest (one session per client and user, and what its end takes with it) is the library's.
@@ -92,7 +94,7 @@ export const unstale = createUnstale<Chosen, UiState>({
   selection: { engagementId: null },
   ui: { navigationOpen: false },
   identify,
-  mayBeSignedIn: () => navigator.cookieEnabled === false || refreshAt() !== undefined,
+  mayBeSignedIn: () => !isSignOutOwed() && (navigator.cookieEnabled === false || refreshAt() !== undefined),
   renewal: {
     dueAt: () => {
       const seconds = refreshAt();
@@ -213,9 +215,12 @@ export async function setOffline(wanted: boolean): Promise<void> {
 }
 
 export const signIn = (email: string, password: string): Promise<void> =>
-  unstale.signIn((api) =>
-    api.write<LoginResult>('POST', '/auth/login', { email, password }, { anonymous: true }),
-  );
+  unstale.signIn(async (api) => {
+    // If it cannot be told now either, the new session takes the place of the one that was left.
+    await tellSignOut(api).catch(() => {});
+    await api.write<LoginResult>('POST', '/auth/login', { email, password }, { anonymous: true });
+    forgetSignOut();
+  });
 
 export interface AccessRequest {
   email: string;
@@ -229,15 +234,26 @@ export async function requestAccess(request: AccessRequest): Promise<void> {
   await unstale.plainApi().write('POST', '/auth/register', request, { anonymous: true });
 }
 
-export const signOut = (): Promise<void> =>
-  unstale.endSession((api) => api.write('POST', '/auth/logout', undefined, { anonymous: true }));
+export const signOut = (): Promise<void> => {
+  oweSignOut();
+  return unstale.endSession(tellSignOut);
+};
+
+/** A sign-out that the server was not told of holds in this browser; it is told as soon as it can be. */
+export function watchSignOut(): void {
+  const tell = () => void tellSignOut(unstale.plainApi()).catch(() => {});
+  globalThis.addEventListener('online', tell);
+  tell();
+}
 
 /** Makes a client, or the platform itself for its administrators, the acting tenant of this tab. */
 export async function switchClient(clientId: string | null): Promise<void> {
   const { auth, context } = store.get();
-  if (auth.status !== 'signed-in' || context.tenantId === clientId) return;
-  if (clientId === null) await rememberDefaults(null, null);
+  if (auth.status !== 'signed-in') return;
+  if (clientId === null && context.tenantId !== null) await rememberDefaults(null, null);
   await unstale.switchTenant(clientId);
+  // Somebody may have chosen again meanwhile, or be where they were.
+  if (clientId === context.tenantId || store.get().context.tenantId !== clientId) return;
   // The next sign-in begins here; if that cannot be stored, nothing else is lost.
   const { engagementId } = store.get().context.selection;
   await rememberDefaults(clientId, engagementId).catch(() => {});
