@@ -21,6 +21,9 @@ test(`no page scrolls sideways at ${WIDTH} pixels`, async () => {
   const operator = await newPage(shared.browser, shared.url, { viewport: { width: WIDTH, height: 740 } });
   await signInAsOperator(operator);
   for (const target of OPERATOR_PAGES) await check(target, operator);
+  // Not all tabs fit: the one that is shown is to be seen.
+  const tab = await operator.getByRole('link', { name: 'Cache' }).boundingBox();
+  assert.ok(tab.x >= 0 && tab.x + tab.width <= WIDTH, `the tab of the page is at ${tab.x}`);
   await operator.context().close();
   assert.deepEqual(tooWide, []);
 

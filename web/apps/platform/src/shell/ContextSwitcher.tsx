@@ -64,7 +64,12 @@ function EngagementMenu() {
   const clientId = useClientId();
   const engagementId = useEngagementId();
   const engagements = useEngagements(clientId);
-  if (clientId === null) return <Text c="dimmed">Administration</Text>;
+  if (clientId === null)
+    return (
+      <Text size="sm" c="dimmed" px={8}>
+        Administration
+      </Text>
+    );
   const items = engagements.data?.items ?? [];
   const current = items.find(({ id }) => id === engagementId);
   return (

@@ -1,5 +1,6 @@
 import { Group, VisuallyHidden } from '@mantine/core';
 import type { Read } from '@unstale/client/react';
+import { useEffect, useRef } from 'react';
 import { Link, useLocation } from 'react-router';
 import { adminEngagements, usePendingApprovals, useUserContext } from '../../api/queries';
 import { adminListClients, adminListUsers, listPendingApprovals } from '../../api/reads';
@@ -73,13 +74,21 @@ function Administration() {
   const current = SECTIONS.find(({ to }) => to === pathname);
   const pending = usePendingApprovals(allows('users:manage'));
   const pendingCount = pending.data?.items.length ?? 0;
+  const tabs = useRef<HTMLElement>(null);
+
+  // On a phone not all of them fit side by side.
+  // biome-ignore lint/correctness/useExhaustiveDependencies: another page is another tab, and a count takes room
+  useEffect(() => {
+    const tab = tabs.current?.querySelector('[aria-current="page"]');
+    tab?.scrollIntoView({ block: 'nearest', inline: 'center' });
+  }, [pathname, pendingCount]);
 
   if (sections.length === 0)
     return <Forbidden detail="Administration is for administrators of a client or of the platform." />;
   return (
     <>
       <PageHeader title="Administration" />
-      <nav className={classes.tabs} aria-label="Administration">
+      <nav className={classes.tabs} aria-label="Administration" ref={tabs}>
         {sections.map(({ to, label, reads }) => (
           <Link
             key={to}

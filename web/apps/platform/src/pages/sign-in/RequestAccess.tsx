@@ -8,7 +8,7 @@ import { fieldMessages } from '../../components/feedback';
 import { requestAccess } from '../../session/session';
 import { EntryLayout } from './EntryLayout';
 
-const PASSWORD_LENGTH_MIN = 12;
+const PASSWORD_LENGTH_MIN = 10;
 
 export function Page() {
   const [sent, setSent] = useState(false);
