@@ -33,3 +33,23 @@ test(`no page scrolls sideways at ${WIDTH} pixels`, async () => {
   await page.getByRole('heading', { name: 'Discovery flows' }).waitFor();
   await page.context().close();
 });
+
+test('what is announced covers no part of the bar of a selection', async () => {
+  for (const width of [WIDTH, 1280]) {
+    const page = await newPage(shared.browser, shared.url, { viewport: { width, height: 800 } });
+    await signInAsAdmin(page);
+    await page.goto('/mappings');
+    await page.getByLabel('Select *Server name').check();
+    const bar = page.getByRole('region', { name: 'Selected mappings' });
+    await bar.getByRole('button', { name: 'Approve' }).click();
+    await page.getByText(/mappings? approved\./).first().waitFor();
+    await page.getByLabel('Select IP addresses').check();
+    await bar.getByText('1 selected').waitFor();
+    // Both come up from below.
+    await page.waitForFunction(() => document.getAnimations().every(({ playState }) => playState === 'finished'));
+    const announced = await page.locator('.mantine-Notification-root').boundingBox();
+    const { y } = await bar.boundingBox();
+    assert.ok(announced.y + announced.height <= y, `at ${width} pixels it ends at ${announced.y + announced.height}, the bar begins at ${y}`);
+    await page.context().close();
+  }
+});
