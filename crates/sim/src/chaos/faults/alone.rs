@@ -1,11 +1,11 @@
-//! What is done to Redis, to the nodes, and to what lies between. Each fault is one round; it shows that it happened.
+//! What is done to one server, and to the nodes on it. Each fault is one round; it shows that it happened.
 
 use std::time::Duration;
 
 use futures_util::future::{BoxFuture, FutureExt as _};
 use rand::{RngExt as _, seq::IndexedRandom as _};
 
-use super::{
+use crate::chaos::{
     failure::{Failure, Step, demand_effect},
     node::NAMESPACE,
     proxy::{Manner, Proxy},
@@ -23,16 +23,16 @@ const LOOKS_MAX: usize = 500;
 
 /// A fault: what it is called, what it is, and one round of it. Whether it had an effect is asked last: the round ends
 /// in good order either way.
-pub(super) struct Fault {
-    pub(super) name: &'static str,
-    pub(super) what: &'static str,
-    pub(super) act: for<'a> fn(&'a mut Stage) -> BoxFuture<'a, Step>,
+pub(in crate::chaos) struct Fault {
+    pub(in crate::chaos) name: &'static str,
+    pub(in crate::chaos) what: &'static str,
+    pub(in crate::chaos) act: for<'a> fn(&'a mut Stage) -> BoxFuture<'a, Step>,
 }
 
 macro_rules! faults {
     ($($act:ident: $what:literal),* $(,)?) => {
         /// All of them.
-        pub(super) const FAULTS: &[Fault] =
+        pub(in crate::chaos) const FAULTS: &[Fault] =
             &[$(Fault { name: stringify!($act), what: $what, act: |stage| $act(stage).boxed() }),*];
     };
 }
