@@ -107,7 +107,7 @@ SECONDS ?= 300
 SCENARIO ?=
 
 .PHONY: chaos
-chaos: ## Real nodes on a real Redis that is hurt under load (SECONDS=n for all together, SCENARIO=name,…)
+chaos: ## Real nodes on Redis, sentinels and a cluster that are hurt under load (SECONDS=n for all together, SCENARIO=name,…)
 	@scripts/setup chaos
 	cargo run --quiet --profile quick --package unstale-sim --bin chaos -- --seconds $(SECONDS) $(if $(SCENARIO),--scenario $(SCENARIO))
 

@@ -10,14 +10,21 @@ const USAGE: &str = "usage: chaos [--seconds <n, for all together>] [--scenario 
        chaos list
        chaos measure";
 
-#[tokio::main]
-async fn main() -> anyhow::Result<()> {
+fn main() -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Runtime::new()?;
+    let done = runtime.block_on(run());
+    // Tools that wait for servers on threads of their own are not waited for: the servers end with this process.
+    runtime.shutdown_background();
+    done
+}
+
+async fn run() -> anyhow::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     if let ["node", redis, database, sabotage @ ..] = &arguments[..] {
-        let (redis_port, database_port) = (redis.parse()?, database.parse()?);
+        let (redis_url, database_port) = (redis.to_string(), database.parse()?);
         let sabotage = sabotage.first().map(ToString::to_string);
-        return Ok(run_node(NodeSettings { redis_port, database_port, sabotage }).await?);
+        return Ok(run_node(NodeSettings { redis_url, database_port, sabotage }).await?);
     }
     // Whatever ends it, everything it started is dropped, that is, ended.
     let mut terminated = signal(SignalKind::terminate())?;
@@ -32,7 +39,7 @@ async fn drive(arguments: &[&str]) -> anyhow::Result<()> {
     let own = std::env::current_exe().context("looking for this program")?;
     match arguments {
         ["list"] => {
-            Scenario::all().iter().for_each(|scenario| println!("{:<15} {}", scenario.name, scenario.what));
+            Scenario::all().iter().for_each(|scenario| println!("{:<19} {}", scenario.name, scenario.what));
             Ok(())
         }
         ["measure"] => {

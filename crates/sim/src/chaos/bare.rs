@@ -26,8 +26,8 @@ pub(super) struct Bare {
 
 impl Bare {
     /// Connects, and subscribes.
-    pub(super) async fn connect(redis_port: u16) -> RedisResult<Self> {
-        let info = redis::IntoConnectionInfo::into_connection_info(format!("redis://127.0.0.1:{redis_port}"))?;
+    pub(super) async fn connect(redis_url: &str) -> RedisResult<Self> {
+        let info = redis::IntoConnectionInfo::into_connection_info(redis_url)?;
         let login = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
         let client = redis::Client::open(info.set_redis_settings(login))?;
         let heard = Arc::new(Mutex::new(Vec::new()));

@@ -18,6 +18,7 @@ use super::{
     failure::{Failure, Step},
     member::Member,
     node::{Answer, Node, Question, invalidation, monotonic_ns},
+    server::Server,
     stage::Stage,
     world::{FACTS, PageId, TENANT_PAGES, TENANTS},
 };
@@ -55,11 +56,11 @@ struct Cost {
 }
 
 impl Cost {
-    async fn so_far(stage: &Stage) -> Self {
+    async fn so_far(stage: &Stage<Server>) -> Self {
         Self { loads: stage.load.database.loads(), bypassed: stage.stats().await.bypassed }
     }
 
-    async fn since(before: Self, stage: &Stage) -> Self {
+    async fn since(before: Self, stage: &Stage<Server>) -> Self {
         let now = Self::so_far(stage).await;
         Self { loads: now.loads - before.loads, bypassed: now.bypassed - before.bypassed }
     }
@@ -113,10 +114,10 @@ pub(super) enum Did {
 
 /// Measures on a server and nodes of its own; `own` is the program that nodes are started from.
 pub async fn measure(own: &Path) -> Result<Figures, Failure> {
-    let stage = Stage::set_up(own, None, 0).await?;
+    let stage = Stage::<Server>::set_up(own, None, 0).await?;
     let members = &stage.load.members;
     // Straight to the server: the proxies' own time is nobody's.
-    join_all(members.iter().map(|member| member.start_again_at(stage.server.port())))
+    join_all(members.iter().map(|member| member.start_again_at(stage.redis.url())))
         .await
         .into_iter()
         .collect::<Step>()?;
@@ -221,7 +222,7 @@ async fn invalidations(members: &[Arc<Member>]) -> Step<(Reach, Reach, Spread)> 
 }
 
 /// How many loads begin when one page, which nobody holds, is read very often at once.
-async fn misses(stage: &Stage, round: usize) -> Step<Cost> {
+async fn misses(stage: &Stage<Server>, round: usize) -> Step<Cost> {
     // Beyond the pages that anybody has read.
     let page = PageId { tenant: 0, number: TENANT_PAGES + u32::try_from(round).unwrap_or_default() };
     let before = Cost::so_far(stage).await;
@@ -246,8 +247,8 @@ async fn all_at_once(members: &[Arc<Member>], question: impl Fn(usize) -> Questi
 }
 
 /// In a node: so many `PING`s, one after the other, on a connection of their own.
-pub(super) async fn round_trips(redis_port: u16, count: usize) -> Result<Vec<u64>, redis::RedisError> {
-    let client = redis::Client::open(format!("redis://127.0.0.1:{redis_port}"))?;
+pub(super) async fn round_trips(redis_url: &str, count: usize) -> Result<Vec<u64>, redis::RedisError> {
+    let client = redis::Client::open(redis_url)?;
     let mut connection = client.get_multiplexed_async_connection().await?;
     let mut took = Vec::with_capacity(count);
     for at in 0..=count {

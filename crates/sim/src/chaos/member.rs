@@ -14,6 +14,7 @@ use super::{
     failure::{Failure, Step},
     node::{Answer, LISTENING, Question, Stats},
     proxy::Proxy,
+    redis::Way,
     wire::Caller,
 };
 
@@ -33,7 +34,8 @@ pub(super) struct Programme {
 /// One node.
 pub(super) struct Member {
     programme: Programme,
-    pub(super) proxy: Proxy,
+    /// Where it reaches Redis, unless it was started at another place.
+    redis: Way,
     process: Mutex<Option<Process>>,
     caller: RwLock<Option<Caller<Question, Answer>>>,
 }
@@ -42,24 +44,33 @@ pub(super) struct Member {
 struct Process(Child);
 
 impl Member {
-    /// Starts a node that reaches Redis at `redis_port`, through a proxy.
-    pub(super) async fn start(programme: Programme, redis_port: u16) -> Step<Self> {
-        let proxy = Proxy::start(redis_port).await.map_err(Failure::of("starting a proxy"))?;
-        let this = Self { programme, proxy, process: Mutex::default(), caller: RwLock::default() };
-        this.start_process(this.proxy.port()).await?;
+    /// Starts a node that reaches Redis in this way.
+    pub(super) async fn start(programme: Programme, redis: Way) -> Step<Self> {
+        let this = Self { programme, redis, process: Mutex::default(), caller: RwLock::default() };
+        this.start_process(&this.redis.url).await?;
         Ok(this)
+    }
+
+    /// Between it and each server that it reaches through a proxy, in the servers' order.
+    pub(super) fn proxies(&self) -> &[Proxy] {
+        &self.redis.proxies
+    }
+
+    /// Between it and a server that stands alone.
+    pub(super) fn proxy(&self) -> &Proxy {
+        &self.redis.proxies[0]
     }
 
     /// Ends the process at once, as `kill -9` does, and starts another.
     pub(super) async fn kill_and_start_again(&self) -> Step {
         self.end_process().await?;
-        self.start_process(self.proxy.port()).await
+        self.start_process(&self.redis.url).await
     }
 
-    /// Starts the process anew, with Redis at `port` and no proxy between.
-    pub(super) async fn start_again_at(&self, port: u16) -> Step {
+    /// Starts the process anew, with Redis at `url` and no proxy between.
+    pub(super) async fn start_again_at(&self, url: String) -> Step {
         self.end_process().await?;
-        self.start_process(port).await
+        self.start_process(&url).await
     }
 
     async fn end_process(&self) -> Step {
@@ -70,10 +81,10 @@ impl Member {
         Ok(())
     }
 
-    async fn start_process(&self, redis_port: u16) -> Step {
+    async fn start_process(&self, redis_url: &str) -> Step {
         let Programme { path, database_port, sabotage } = &self.programme;
         let mut command = Command::new(path);
-        command.args(["node", &redis_port.to_string(), &database_port.to_string()]);
+        command.args(["node", redis_url, &database_port.to_string()]);
         command.args(sabotage).stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
         let mut child = command.spawn().map_err(Failure::of("starting a node"))?;
         let mut lines = BufReader::new(child.stdout.take().expect("piped above")).lines();

@@ -1,4 +1,5 @@
-//! Real processes: several nodes, each a process of its own, on a real Redis that is hurt while they are under load.
+//! Real processes: several nodes, each a process of its own, on a real Redis that is hurt while they are under load: on one
+//! server, on a primary that sentinels watch, on a cluster.
 //!
 //! It shows what neither the model nor the simulation can: that the promise holds with the client library's
 //! connections, the scripts as Redis runs them, the operating system's sockets, and processes that really die.
@@ -9,7 +10,7 @@
 //!              │ database ◀─── look ────────┼── node (process) ──┐
 //!              │ proxy ◀────────────────────┼────────────────────┘
 //!              └───┬────────────────────────┘
-//!                  └──▶ redis-server (process)
+//!                  └──▶ redis-server (process), or sentinels and those that they watch, or a cluster
 //! ```
 //!
 //! - [`Scenario`]: faults under load, then recovery without a restart, then the verdict.
@@ -36,6 +37,7 @@ mod measure;
 mod member;
 mod node;
 mod proxy;
+mod redis;
 mod scenario;
 mod server;
 mod stage;

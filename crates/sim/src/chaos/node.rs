@@ -15,8 +15,8 @@ use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 use tokio::io::AsyncReadExt as _;
 use unstale::{
-    Cache, CacheLimits, ClockLimits, Event, Fetched, InvalidateError, Invalidation, Loaded, Mode, Observer, Policy,
-    PositionSet, ReadOptions, RedisLimits, RedisSettings, RedisStore, Resilience, Verdict,
+    BreakerPer, Cache, CacheLimits, ClockLimits, Event, Fetched, InvalidateError, Invalidation, Loaded, Mode, Observer,
+    Policy, PositionSet, ReadOptions, RedisLimits, RedisSettings, RedisStore, Resilience, Verdict,
     position::PartitionCount,
     record,
     testing::{
@@ -45,13 +45,13 @@ const BOUNDED: Policy = Policy::ttl(TTL).mode(Mode::Bounded(BOUND));
 pub(super) const NAMESPACE: &str = "chaos";
 /// What a node says, with its port, when it can be asked.
 pub(super) const LISTENING: &str = "listening on ";
-const PARTITIONS: PartitionCount = PartitionCount::new(4).expect("a power of two");
+pub(super) const PARTITIONS: PartitionCount = PartitionCount::new(4).expect("a power of two");
 
 /// How a node process is started.
 #[derive(Clone, Debug)]
 pub struct NodeSettings {
-    /// Where it reaches Redis, on loopback.
-    pub redis_port: u16,
+    /// Where it reaches Redis: one server, sentinels or a cluster.
+    pub redis_url: String,
     /// Where it reaches the database.
     pub database_port: u16,
     /// How it breaks the protocol, by the breach's name.
@@ -157,12 +157,12 @@ pub async fn run_node(settings: NodeSettings) -> Result<(), Failure> {
             .ok_or_else(|| Failure::Failed(format!("there is no breach {name}")))?,
     };
     let database = Caller::connect(settings.database_port).await.map_err(Failure::of("reaching the database"))?;
-    let store = store(settings.redis_port)?;
+    let store = store(&settings.redis_url)?;
     let node = Arc::new(Node {
         cache: OnceLock::new(),
         database,
         watch: Arc::default(),
-        redis_port: settings.redis_port,
+        redis_url: settings.redis_url,
         bare: tokio::sync::OnceCell::new(),
     });
     let answering = node.clone();
@@ -181,11 +181,10 @@ async fn driver_is_gone() {
     while let Ok(1..) = tokio::io::stdin().read(&mut [0; 64]).await {}
 }
 
-fn store(redis_port: u16) -> Step<Arc<RedisStore>> {
+fn store(redis_url: &str) -> Step<Arc<RedisStore>> {
     // Logs and clocks are small, so that they are trimmed while it runs.
     let limits = RedisLimits { partitions: PARTITIONS, log_records_max: 256, clocks_max: 64, ..RedisLimits::default() };
-    let url = format!("redis://127.0.0.1:{redis_port}");
-    let settings = RedisSettings { limits, ..RedisSettings::new(url, NAMESPACE) };
+    let settings = RedisSettings { limits, ..RedisSettings::new(redis_url, NAMESPACE) };
     Ok(Arc::new(RedisStore::new(settings).map_err(Failure::of("setting up the store"))?))
 }
 
@@ -193,7 +192,7 @@ pub(super) struct Node {
     cache: OnceLock<Cache>,
     database: Caller<Look, Version>,
     watch: Arc<Watch>,
-    redis_port: u16,
+    redis_url: String,
     /// The bare client, to measure beside the engine.
     bare: tokio::sync::OnceCell<Bare>,
 }
@@ -243,6 +242,10 @@ impl Node {
             // Short, so that a scenario sees the end of it.
             let mut resilience = Resilience::default();
             resilience.breaker.open_for = Duration::from_secs(1);
+            // As the server has it: of several masters one may be away.
+            if store.is_cluster() {
+                resilience.breaker_per = BreakerPer::Partition;
+            }
             let builder = Cache::builder(store.clone()).limits(limits).observer(self.watch.clone());
             let builder = builder.resilience(resilience);
             match builder.sabotage(sabotage).build().await {
@@ -307,7 +310,7 @@ impl Node {
                 Ok(bare) => Answer::Burst(bare.burst(operations).await),
                 Err(error) => Answer::NotRecorded(error.to_string()),
             },
-            Question::RoundTrips { count } => match measure::round_trips(self.redis_port, count).await {
+            Question::RoundTrips { count } => match measure::round_trips(&self.redis_url, count).await {
                 Ok(took_ns) => Answer::RoundTrips { took_ns },
                 Err(error) => Answer::NotRecorded(error.to_string()),
             },
@@ -316,7 +319,7 @@ impl Node {
     }
 
     async fn bare(&self) -> Result<&Bare, redis::RedisError> {
-        self.bare.get_or_try_init(|| Bare::connect(self.redis_port)).await
+        self.bare.get_or_try_init(|| Bare::connect(&self.redis_url)).await
     }
 
     async fn publish(&self, number: u64) -> Result<(u64, u64), redis::RedisError> {

@@ -56,8 +56,14 @@ enum Direction {
 }
 
 impl Proxy {
+    /// Starts one that leads to a port of loopback, on a free one.
     pub(super) async fn start(target: u16) -> io::Result<Self> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        Self::start_at((Ipv4Addr::LOCALHOST, 0), target).await
+    }
+
+    /// The same, at a place of its own.
+    pub(super) async fn start_at(place: (Ipv4Addr, u16), target: u16) -> io::Result<Self> {
+        let listener = TcpListener::bind(place).await?;
         let port = listener.local_addr()?.port();
         let conditions = watch::Sender::new(Conditions {
             manner: Manner::Pass,

@@ -13,7 +13,9 @@ use unstale::testing::{Sabotage, Violation};
 
 use super::{
     failure::{Failure, Step, demand},
-    faults::{FAULTS, Fault},
+    faults::Fault,
+    redis::{Cluster, Redis, Sentinels},
+    server::Server,
     stage::Stage,
 };
 
@@ -37,15 +39,27 @@ pub struct Scenario {
     pub name: &'static str,
     /// What happens in it.
     pub what: &'static str,
-    kind: Kind,
+    on: On,
+    play: Play,
 }
 
+/// Which servers it plays on.
 #[derive(Clone, Copy)]
-enum Kind {
-    One(&'static Fault),
+enum On {
+    One,
+    Sentinels,
+    Cluster,
+}
+
+/// What is done to them; faults are named.
+#[derive(Clone, Copy)]
+enum Play {
+    One(&'static str),
     /// Faults at random, by seed.
     Storm,
-    /// Nodes that break the protocol: the checker must notice.
+    /// Every fault once, one after the other, and again while there is time.
+    Turns,
+    /// Nodes that break the protocol, and a fault: the checker must notice.
     Broken(Sabotage, &'static str),
 }
 
@@ -73,28 +87,44 @@ pub struct Report {
 impl Scenario {
     /// All of them.
     pub fn all() -> Vec<Self> {
-        let one = FAULTS.iter().map(|fault| Self { name: fault.name, what: fault.what, kind: Kind::One(fault) });
-        let storm = Self { name: "storm", what: "all of these at random, by seed", kind: Kind::Storm };
-        let broken = |name, sabotage, fault| Self {
-            name,
-            what: "nodes that break the protocol on purpose: the checker must notice",
-            kind: Kind::Broken(sabotage, fault),
+        let one = one_each::<Server>(On::One);
+        let storm = Self { name: "storm", what: "all of these at random, by seed", on: On::One, play: Play::Storm };
+        let turns = |name, on| Self { name, what: "all of these by turns, on the same servers", on, play: Play::Turns };
+        let broken = |name, on, sabotage, fault| {
+            let what = "nodes that break the protocol on purpose: the checker must notice";
+            Self { name, what, on, play: Play::Broken(sabotage, fault) }
         };
         let broken = [
-            broken("broken_base", Sabotage::StampAfterLoad, "clients_killed"),
-            broken("broken_epoch", Sabotage::IgnoreEpoch, "flushed"),
+            broken("broken_base", On::One, Sabotage::StampAfterLoad, "clients_killed"),
+            broken("broken_epoch", On::One, Sabotage::IgnoreEpoch, "flushed"),
+            broken("broken_on_sentinels", On::Sentinels, Sabotage::IgnoreEpoch, "sentinels_killed"),
+            broken("broken_on_cluster", On::Cluster, Sabotage::IgnoreEpoch, "cluster_killed"),
         ];
-        one.chain([storm]).chain(broken).collect()
+        one.chain([storm])
+            .chain(one_each::<Sentinels>(On::Sentinels))
+            .chain([turns("sentinels", On::Sentinels)])
+            .chain(one_each::<Cluster>(On::Cluster))
+            .chain([turns("cluster", On::Cluster)])
+            .chain(broken)
+            .collect()
     }
 
     /// Runs it for about so long, at least one round; `own` is the program that nodes are started from.
     pub async fn run(&self, own: &Path, seed: u64, time: Duration) -> Report {
+        match self.on {
+            On::One => self.run_on::<Server>(own, seed, time).await,
+            On::Sentinels => self.run_on::<Sentinels>(own, seed, time).await,
+            On::Cluster => self.run_on::<Cluster>(own, seed, time).await,
+        }
+    }
+
+    async fn run_on<R: Redis>(&self, own: &Path, seed: u64, time: Duration) -> Report {
         let began = Instant::now();
-        let sabotage = match self.kind {
-            Kind::Broken(sabotage, _) => Some(format!("{sabotage:?}")),
-            Kind::One(_) | Kind::Storm => None,
+        let sabotage = match self.play {
+            Play::Broken(sabotage, _) => Some(format!("{sabotage:?}")),
+            Play::One(_) | Play::Storm | Play::Turns => None,
         };
-        let mut stage = match Stage::set_up(own, sabotage.as_deref(), seed).await {
+        let mut stage = match Stage::<R>::set_up(own, sabotage.as_deref(), seed).await {
             Ok(stage) => stage,
             Err(failure) => return Report::of_nothing(self.name, began.elapsed(), failure),
         };
@@ -103,31 +133,32 @@ impl Scenario {
         let played = self.play(&mut stage, began + time).await;
         // Those of the recovery do not count.
         let hits = stage.load.counts.hits.load(Relaxed);
-        let recovered = match (&played, self.kind) {
-            (Ok(()), Kind::One(_) | Kind::Storm) => Some(stage.recover().await),
+        let recovered = match (&played, sabotage) {
+            (Ok(()), None) => Some(stage.recover().await),
             _ => None,
         };
         let mut report = self.report(&stage, hits, began.elapsed());
         report.recovered_in = recovered.as_ref().and_then(|recovered| recovered.as_ref().ok().copied());
         let recovered = recovered.map_or(Ok(()), |recovered| recovered.map(|_| ()));
-        report.failure = match self.kind {
-            Kind::Broken(sabotage, _) => played.and_then(|()| report.must_be_caught(sabotage)).err(),
-            Kind::One(_) | Kind::Storm => played.and(recovered).and_then(|()| report.must_be_right()).err(),
+        report.failure = match self.play {
+            Play::Broken(sabotage, _) => played.and_then(|()| report.must_be_caught(sabotage)).err(),
+            _ => played.and(recovered).and_then(|()| report.must_be_right()).err(),
         };
         report
     }
 
-    async fn play(&self, stage: &mut Stage, ends: Instant) -> Step {
+    async fn play<R: Redis>(&self, stage: &mut Stage<R>, ends: Instant) -> Step {
+        let rounds_min = if let Play::Turns = self.play { R::FAULTS.len() } else { 1 };
         stage.go_on(WARM_UP_MS).await;
-        while stage.round == 0 || (Instant::now() < ends && stage.load.books.violations().is_empty()) {
-            let fault = match self.kind {
-                Kind::One(fault) => fault,
-                Kind::Storm => FAULTS.choose(&mut stage.random).expect("there are faults"),
-                Kind::Broken(_, name) => named(name),
+        while stage.round < rounds_min || (Instant::now() < ends && stage.load.books.violations().is_empty()) {
+            let fault = match self.play {
+                Play::One(name) | Play::Broken(_, name) => named::<R>(name),
+                Play::Storm => R::FAULTS.choose(&mut stage.random).expect("there are faults"),
+                Play::Turns => &R::FAULTS[stage.round % R::FAULTS.len()],
             };
             match (fault.act)(stage).await {
                 // What an earlier round left behind may stand in the way of the next.
-                Err(Failure::InVain(what)) => stage.in_vain.push(what),
+                Err(Failure::InVain(what)) => stage.in_vain.push(format!("{}: {what}", fault.name)),
                 act => act.map_err(Failure::of(&format!("{} in round {}", fault.name, stage.round + 1)))?,
             }
             stage.go_on(CALM_MS).await;
@@ -136,7 +167,7 @@ impl Scenario {
         Ok(())
     }
 
-    fn report(&self, stage: &Stage, hits: u64, took: Duration) -> Report {
+    fn report<R: Redis>(&self, stage: &Stage<R>, hits: u64, took: Duration) -> Report {
         let counts = &stage.load.counts;
         Report {
             name: self.name,
@@ -159,8 +190,13 @@ impl Scenario {
     }
 }
 
-fn named(name: &str) -> &'static Fault {
-    FAULTS.iter().find(|fault| fault.name == name).expect("a fault of that name")
+/// A scenario for each fault.
+fn one_each<R: Redis>(on: On) -> impl Iterator<Item = Scenario> {
+    R::FAULTS.iter().map(move |fault| Scenario { name: fault.name, what: fault.what, on, play: Play::One(fault.name) })
+}
+
+fn named<R: Redis>(name: &str) -> &'static Fault<R> {
+    R::FAULTS.iter().find(|fault| fault.name == name).expect("a fault of that name")
 }
 
 impl Report {
@@ -215,7 +251,7 @@ impl fmt::Display for Report {
         let word = if self.passed() { "ok    " } else { "FAILED" };
         write!(
             f,
-            "{word} {name:<15} {:>5.1} s, {rounds} rounds ({} in vain): ",
+            "{word} {name:<19} {:>5.1} s, {rounds} rounds ({} in vain): ",
             self.took.as_secs_f64(),
             self.in_vain.len()
         )?;

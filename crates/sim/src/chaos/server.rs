@@ -54,6 +54,10 @@ impl Server {
         self.port
     }
 
+    pub(super) fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
+    }
+
     /// Ends it at once, as `kill -9` does.
     pub(super) async fn kill(&mut self) -> Step {
         self.process.kill().await.map_err(Failure::of("killing redis-server"))
@@ -85,7 +89,7 @@ impl Server {
     /// Runs a command, not through any proxy.
     pub(super) async fn run<T: FromRedisValue>(&self, command: &[impl ToRedisArgs]) -> Step<T> {
         let asked = async {
-            let client = redis::Client::open(format!("redis://127.0.0.1:{}", self.port))?;
+            let client = redis::Client::open(self.url())?;
             // Some commands take long on purpose.
             let config = AsyncConnectionConfig::new().set_response_timeout(None);
             let mut connection = client.get_multiplexed_async_connection_with_config(&config).await?;

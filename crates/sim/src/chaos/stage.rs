@@ -1,4 +1,4 @@
-//! What a scenario plays on: a Redis server, nodes behind proxies, and the load on them.
+//! What a scenario plays on: Redis in some arrangement, nodes on it, and the load on them.
 
 use std::{
     sync::{Arc, atomic::Ordering::Relaxed},
@@ -18,6 +18,7 @@ use super::{
     load::Load,
     member::{Member, Programme},
     node::{Question, Stats},
+    redis::Redis,
     server::Server,
     wire::Serving,
     world::{PageId, SHARED_FACT},
@@ -31,10 +32,10 @@ const STOP_MAX: Duration = Duration::from_secs(60);
 const LOOK_AGAIN: Duration = Duration::from_millis(30);
 
 /// The stage of one scenario. All its processes end when it is dropped.
-pub(super) struct Stage {
-    pub(super) server: Server,
+pub(super) struct Stage<R> {
+    pub(super) redis: R,
     /// Servers that hang: they must not end, so that connections to them stay open.
-    pub(super) hung: Vec<Server>,
+    pub(super) hung: Vec<R>,
     pub(super) load: Arc<Load>,
     pub(super) random: StdRng,
     /// Which round of the scenario it is, from 0.
@@ -47,21 +48,22 @@ pub(super) struct Stage {
     _database: Serving,
 }
 
-impl Stage {
-    /// Starts a server and nodes, and the load on them.
+impl<R: Redis> Stage<R> {
+    /// Starts servers and nodes, and what the load on them needs.
     pub(super) async fn set_up(own: &std::path::Path, sabotage: Option<&str>, seed: u64) -> Step<Self> {
-        let server = Server::start().await?;
+        let redis = R::start().await?;
         let (database, database_port, serving) = Database::open().await.map_err(Failure::of("opening the database"))?;
         let programme = Programme { path: own.to_owned(), database_port, sabotage: sabotage.map(ToOwned::to_owned) };
         let mut members = Vec::new();
-        for _ in 0..NODES {
-            members.push(Arc::new(Member::start(programme.clone(), server.port()).await?));
+        for node in 0..NODES {
+            let way = redis.way_of(node).await?;
+            members.push(Arc::new(Member::start(programme.clone(), way).await?));
         }
         let load = Load::new(members, database);
         let running = JoinSet::new();
         let random = StdRng::seed_from_u64(seed);
         Ok(Self {
-            server,
+            redis,
             hung: Vec::new(),
             load,
             random,
@@ -85,11 +87,6 @@ impl Stage {
     /// Lets the load go on for a random time.
     pub(super) async fn go_on(&mut self, millis: std::ops::RangeInclusive<u64>) {
         sleep(Duration::from_millis(self.random.random_range(millis))).await;
-    }
-
-    /// Leads all nodes to the server, wherever it is now.
-    pub(super) fn lead_to_server(&self) {
-        self.load.members.iter().for_each(|member| member.proxy.lead_to(self.server.port()));
     }
 
     /// The sum over all nodes.
@@ -131,8 +128,7 @@ impl Stage {
 
     /// What Redis says, and what each node says of it.
     pub(super) async fn troubles(&self) -> String {
-        let redis = self.server.run::<String>(&["PING"]).await;
-        let mut troubles = vec![format!("Redis: {redis:?}")];
+        let mut troubles = vec![format!("Redis: {}", self.redis.says().await)];
         for (node, member) in self.load.members.iter().enumerate() {
             let answer = member.ask(Question::Invalidate { facts: vec![SHARED_FACT] }).await;
             troubles.push(format!("node {node}: {answer:?}"));
@@ -159,6 +155,13 @@ impl Stage {
             }
         }
         Ok(())
+    }
+}
+
+impl Stage<Server> {
+    /// Leads all nodes to the server, wherever it is now.
+    pub(super) fn lead_to_server(&self) {
+        self.load.members.iter().for_each(|member| member.proxy().lead_to(self.redis.port()));
     }
 }
 

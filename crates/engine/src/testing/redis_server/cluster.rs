@@ -15,15 +15,20 @@ pub struct RedisCluster {
 impl RedisCluster {
     /// Starts one, empty.
     pub fn start() -> Self {
-        Self::launch(None)
+        Self::launch(&[], None)
+    }
+
+    /// Starts one with more arguments for the servers.
+    pub fn start_with(arguments: &[&str]) -> Self {
+        Self::launch(arguments, None)
     }
 
     /// Starts one whose nodes speak TLS with each other and with clients, whose certificates they ask for.
     pub fn start_with_tls(certificates: &Certificates) -> Self {
-        Self::launch(Some(certificates))
+        Self::launch(&[], Some(certificates))
     }
 
-    fn launch(certificates: Option<&Certificates>) -> Self {
+    fn launch(more: &[&str], certificates: Option<&Certificates>) -> Self {
         let arguments = |_: u16, _: &std::path::Path| {
             let bus = free_port().to_string();
             let arguments = [
@@ -34,7 +39,8 @@ impl RedisCluster {
                 ["--cluster-require-full-coverage", "no"],
                 ["--repl-diskless-sync-delay", "0"],
             ];
-            let mut arguments: Vec<_> = arguments.as_flattened().iter().map(ToString::to_string).collect();
+            let arguments = arguments.as_flattened().iter().chain(more);
+            let mut arguments: Vec<_> = arguments.map(ToString::to_string).collect();
             if let Some(certificates) = certificates {
                 arguments.extend(certificates.arguments("server", true));
                 arguments.extend(["--tls-cluster", "yes"].map(str::to_owned));

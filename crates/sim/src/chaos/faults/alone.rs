@@ -1,10 +1,10 @@
-//! What is done to one server, and to the nodes on it. Each fault is one round; it shows that it happened.
+//! Faults of one server, and of the nodes on it.
 
 use std::time::Duration;
 
-use futures_util::future::{BoxFuture, FutureExt as _};
 use rand::{RngExt as _, seq::IndexedRandom as _};
 
+use super::{BEYOND_TIMEOUT_MS, BRIEFLY_MS, LOOK_AGAIN, LOOKS_MAX, demand_failures, faults};
 use crate::chaos::{
     failure::{Failure, Step, demand_effect},
     node::NAMESPACE,
@@ -13,31 +13,10 @@ use crate::chaos::{
     stage::Stage,
 };
 
-/// Longer than an operation of the store is waited for.
-const BEYOND_TIMEOUT_MS: std::ops::RangeInclusive<u64> = 1_300..=2_200;
-const BRIEFLY_MS: std::ops::RangeInclusive<u64> = 100..=500;
 const STALL: Duration = Duration::from_secs(30);
-/// Waits for something that a server does by itself.
-const LOOK_AGAIN: Duration = Duration::from_millis(20);
-const LOOKS_MAX: usize = 500;
-
-/// A fault: what it is called, what it is, and one round of it. Whether it had an effect is asked last: the round ends
-/// in good order either way.
-pub(in crate::chaos) struct Fault {
-    pub(in crate::chaos) name: &'static str,
-    pub(in crate::chaos) what: &'static str,
-    pub(in crate::chaos) act: for<'a> fn(&'a mut Stage) -> BoxFuture<'a, Step>,
-}
-
-macro_rules! faults {
-    ($($act:ident: $what:literal),* $(,)?) => {
-        /// All of them.
-        pub(in crate::chaos) const FAULTS: &[Fault] =
-            &[$(Fault { name: stringify!($act), what: $what, act: |stage| $act(stage).boxed() }),*];
-    };
-}
 
 faults! {
+    Server;
     killed: "Redis killed (-9); restarted empty, from a snapshot that has forgotten the newest, from its append-only file",
     paused: "Redis stopped (SIGSTOP) for less and for more than an operation is waited for; by hand also 30 s",
     flushed: "FLUSHALL",
@@ -52,51 +31,51 @@ faults! {
     hung: "Redis hangs and another server takes over its address: old connections stay open and silent",
 }
 
-async fn killed(stage: &mut Stage) -> Step {
+async fn killed(stage: &mut Stage<Server>) -> Step {
     let data = [Data::Nothing, Data::Snapshot, Data::AppendOnlyFile][stage.round % 3];
     until_keys(stage).await?;
     match data {
         Data::Nothing => {}
-        Data::Snapshot => stage.server.run::<()>(&["SAVE"]).await?,
+        Data::Snapshot => stage.redis.run::<()>(&["SAVE"]).await?,
         Data::AppendOnlyFile => {
-            stage.server.config("appendonly", "yes").await?;
-            until(&stage.server, "aof_rewrite_in_progress", |running| running == 0).await?;
+            stage.redis.config("appendonly", "yes").await?;
+            until(&stage.redis, "aof_rewrite_in_progress", |running| running == 0).await?;
         }
     }
     let written = stage.written();
     stage.go_on(200..=400).await;
     let written_since = stage.written();
-    stage.server.kill().await?;
+    stage.redis.kill().await?;
     stage.go_on(BRIEFLY_MS).await;
-    stage.server.start_again(data).await?;
+    stage.redis.start_again(data).await?;
     // Nobody else can reach it yet.
-    let keys: u64 = stage.server.run(&["DBSIZE"]).await?;
+    let keys: u64 = stage.redis.run(&["DBSIZE"]).await?;
     stage.lead_to_server();
     demand_effect((keys > 0) == (data != Data::Nothing), || format!("{keys} keys after a restart from {data:?}"))?;
     demand_effect(written_since > written, || "nothing was written before it was killed".into())
 }
 
-async fn paused(stage: &mut Stage) -> Step {
-    stage.server.pause()?;
+async fn paused(stage: &mut Stage<Server>) -> Step {
+    stage.redis.pause()?;
     stage.go_on(BRIEFLY_MS).await;
-    stage.server.resume()?;
+    stage.redis.resume()?;
     stage.go_on(BRIEFLY_MS).await;
     let failures = stage.stats().await.store_failures;
-    stage.server.pause()?;
+    stage.redis.pause()?;
     if stage.long && stage.round == 0 {
         tokio::time::sleep(STALL).await;
     } else {
         stage.go_on(BEYOND_TIMEOUT_MS).await;
     }
-    stage.server.resume()?;
+    stage.redis.resume()?;
     demand_failures(stage, failures).await
 }
 
-async fn flushed(stage: &mut Stage) -> Step {
+async fn flushed(stage: &mut Stage<Server>) -> Step {
     for how in ["SYNC", "ASYNC"] {
         until_keys(stage).await?;
         let skipped = stage.stats().await.skipped;
-        stage.server.run::<()>(&["FLUSHALL", how]).await?;
+        stage.redis.run::<()>(&["FLUSHALL", how]).await?;
         stage.go_on(400..=900).await;
         let skipped_since = stage.stats().await.skipped;
         demand_effect(skipped_since > skipped, || "no node noticed that the server was flushed".into())?;
@@ -104,70 +83,70 @@ async fn flushed(stage: &mut Stage) -> Step {
     Ok(())
 }
 
-async fn failed_over(stage: &mut Stage) -> Step {
+async fn failed_over(stage: &mut Stage<Server>) -> Step {
     let replica = Server::start().await?;
-    let link = Proxy::start(stage.server.port()).await.map_err(Failure::of("starting a proxy"))?;
+    let link = Proxy::start(stage.redis.port()).await.map_err(Failure::of("starting a proxy"))?;
     replica.run::<()>(&["REPLICAOF", "127.0.0.1", &link.port().to_string()]).await?;
     until_text(&replica, "master_link_status:up").await?;
     stage.go_on(BRIEFLY_MS).await;
     // From now on the replica hears nothing any more.
     link.set(Manner::Stall);
     stage.go_on(300..=500).await;
-    let written = stage.server.info("master_repl_offset").await?;
+    let written = stage.redis.info("master_repl_offset").await?;
     let held = replica.info("master_repl_offset").await?;
-    stage.server.kill().await?;
+    stage.redis.kill().await?;
     drop(link);
     stage.go_on(0..=300).await;
     if stage.random.random() {
         // Sooner or later than it is promoted: clients may meet a server that refuses writes.
-        stage.load.members.iter().for_each(|member| member.proxy.lead_to(replica.port()));
+        stage.load.members.iter().for_each(|member| member.proxy().lead_to(replica.port()));
         stage.go_on(BRIEFLY_MS).await;
     }
     replica.run::<()>(&["REPLICAOF", "NO", "ONE"]).await?;
-    stage.server = replica;
+    stage.redis = replica;
     stage.lead_to_server();
     demand_effect(held < written, || format!("the replica lacks nothing: {held} of {written}"))
 }
 
-async fn keys_lost(stage: &mut Stage) -> Step {
+async fn keys_lost(stage: &mut Stage<Server>) -> Step {
     const LOSSES: usize = 60;
     let patterns = [format!("{{{NAMESPACE}:*}}:state"), format!("{{{NAMESPACE}:*}}:log"), "*".into()];
     let mut lost = [0; 3];
     for _ in 0..LOSSES {
         let kind = stage.random.random_range(0..patterns.len());
-        let keys: Vec<String> = stage.server.run(&["KEYS", &patterns[kind]]).await?;
+        let keys: Vec<String> = stage.redis.run(&["KEYS", &patterns[kind]]).await?;
         if let Some(key) = keys.choose(&mut stage.random) {
             let how = if stage.random.random() { "DEL" } else { "UNLINK" };
-            lost[kind] += stage.server.run::<usize>(&[how, key]).await?;
+            lost[kind] += stage.redis.run::<usize>(&[how, key]).await?;
         }
         stage.go_on(0..=40).await;
     }
     demand_effect(lost.iter().all(|lost| *lost > 0), || format!("states, logs, any keys lost: {lost:?}"))
 }
 
-async fn full(stage: &mut Stage) -> Step {
-    let refused = refused_as_full(&stage.server).await?;
-    stage.server.config("maxmemory-policy", "noeviction").await?;
-    stage.server.config("maxmemory", "1").await?;
+async fn full(stage: &mut Stage<Server>) -> Step {
+    let refused = refused_as_full(&stage.redis).await?;
+    stage.redis.config("maxmemory-policy", "noeviction").await?;
+    stage.redis.config("maxmemory", "1").await?;
     stage.go_on(500..=900).await;
-    let refused_since = refused_as_full(&stage.server).await?;
-    stage.server.config("maxmemory", "0").await?;
+    let refused_since = refused_as_full(&stage.redis).await?;
+    stage.redis.config("maxmemory", "0").await?;
     stage.go_on(BRIEFLY_MS).await;
     demand_effect(refused_since > refused, || "nothing was refused by a full server".into())?;
 
     let policies = ["allkeys-random", "allkeys-lru", "allkeys-lfu", "volatile-random", "volatile-ttl"];
     let policy = policies[stage.round % policies.len()];
-    let evicted = stage.server.info("evicted_keys").await?;
-    stage.server.config("maxmemory-policy", policy).await?;
+    let evicted = stage.redis.info("evicted_keys").await?;
+    stage.redis.config("maxmemory-policy", policy).await?;
     for _ in 0..3 {
-        let used = stage.server.info("used_memory").await?;
+        let used = stage.redis.info("used_memory").await?;
         // A little less than it takes: some keys must go.
-        stage.server.config("maxmemory", &(used - 4_000).to_string()).await?;
+        stage.redis.config("maxmemory", &(used - 4_000).to_string()).await?;
         stage.go_on(BRIEFLY_MS).await;
-        stage.server.config("maxmemory", "0").await?;
+        stage.redis.config("maxmemory", "0").await?;
         stage.go_on(0..=100).await;
     }
-    let evicted_since = stage.server.info("evicted_keys").await?;
+    let evicted_since = stage.redis.info("evicted_keys").await?;
     demand_effect(evicted_since > evicted, || format!("{policy} evicted nothing"))
 }
 
@@ -177,7 +156,7 @@ async fn refused_as_full(server: &Server) -> Step<u64> {
     Ok(count.unwrap_or_default())
 }
 
-async fn nodes_killed(stage: &mut Stage) -> Step {
+async fn nodes_killed(stage: &mut Stage<Server>) -> Step {
     for _ in 0..3 {
         stage.member().kill_and_start_again().await?;
         stage.go_on(200..=600).await;
@@ -185,7 +164,7 @@ async fn nodes_killed(stage: &mut Stage) -> Step {
     Ok(())
 }
 
-async fn cut_off(stage: &mut Stage) -> Step {
+async fn cut_off(stage: &mut Stage<Server>) -> Step {
     let manners = [
         Manner::Stall,
         Manner::CutAnswers,
@@ -196,19 +175,19 @@ async fn cut_off(stage: &mut Stage) -> Step {
     let manner = manners[stage.round % manners.len()];
     let member = stage.member();
     let failures = member.stats().await.store_failures;
-    let accepted = member.proxy.accepted();
-    member.proxy.set(manner);
+    let accepted = member.proxy().accepted();
+    member.proxy().set(manner);
     if manner == Manner::Refuse {
-        member.proxy.reset();
+        member.proxy().reset();
     }
     stage.go_on(BEYOND_TIMEOUT_MS).await;
-    member.proxy.set(Manner::Pass);
+    member.proxy().set(Manner::Pass);
     if stage.random.random() {
-        member.proxy.reset();
+        member.proxy().reset();
     }
     match manner {
         Manner::Slow(_) => Ok(()),
-        Manner::CutAnswers => demand_effect(member.proxy.accepted() > accepted, || {
+        Manner::CutAnswers => demand_effect(member.proxy().accepted() > accepted, || {
             "no connection was cut in the middle of an answer".into()
         }),
         _ => {
@@ -218,37 +197,37 @@ async fn cut_off(stage: &mut Stage) -> Step {
     }
 }
 
-async fn clients_killed(stage: &mut Stage) -> Step {
+async fn clients_killed(stage: &mut Stage<Server>) -> Step {
     for _ in 0..4 {
         let kind = if stage.random.random_ratio(2, 3) { "normal" } else { "pubsub" };
-        let killed: usize = stage.server.run(&["CLIENT", "KILL", "TYPE", kind]).await?;
+        let killed: usize = stage.redis.run(&["CLIENT", "KILL", "TYPE", kind]).await?;
         demand_effect(killed > 0 || kind == "pubsub", || "there was no client to kill".into())?;
         stage.go_on(BRIEFLY_MS).await;
-        stage.server.run::<()>(&["SCRIPT", "FLUSH"]).await?;
+        stage.redis.run::<()>(&["SCRIPT", "FLUSH"]).await?;
         stage.go_on(BRIEFLY_MS).await;
     }
     Ok(())
 }
 
-async fn slept(stage: &mut Stage) -> Step {
+async fn slept(stage: &mut Stage<Server>) -> Step {
     let failures = stage.stats().await.store_failures;
     let seconds = f64::from(stage.random.random_range(13..20)) / 10.0;
-    stage.server.run::<()>(&["DEBUG", "SLEEP", &seconds.to_string()]).await?;
+    stage.redis.run::<()>(&["DEBUG", "SLEEP", &seconds.to_string()]).await?;
     stage.go_on(BRIEFLY_MS).await;
     demand_failures(stage, failures).await?;
     let what = if stage.random.random() { "ALL" } else { "WRITE" };
-    stage.server.run::<()>(&["CLIENT", "PAUSE", "400", what]).await?;
+    stage.redis.run::<()>(&["CLIENT", "PAUSE", "400", what]).await?;
     stage.go_on(400..=600).await;
     Ok(())
 }
 
-async fn put_back(stage: &mut Stage) -> Step {
-    stage.server.run::<()>(&["SAVE"]).await?;
-    let saved = sequences(&stage.server).await?;
+async fn put_back(stage: &mut Stage<Server>) -> Step {
+    stage.redis.run::<()>(&["SAVE"]).await?;
+    let saved = sequences(&stage.redis).await?;
     // Long enough that every node has seen more than the snapshot holds: it is they who notice.
     stage.go_on(700..=1_500).await;
-    let forgotten = sequences(&stage.server).await?;
-    stage.server.run::<()>(&["DEBUG", "RELOAD", "NOSAVE"]).await?;
+    let forgotten = sequences(&stage.redis).await?;
+    stage.redis.run::<()>(&["DEBUG", "RELOAD", "NOSAVE"]).await?;
     stage.go_on(BRIEFLY_MS).await;
     demand_effect(forgotten > saved, || "nothing was written that could be forgotten".into())
 }
@@ -265,20 +244,15 @@ async fn sequences(server: &Server) -> Step<u64> {
     Ok(sum)
 }
 
-async fn hung(stage: &mut Stage) -> Step {
+async fn hung(stage: &mut Stage<Server>) -> Step {
     let other = Server::start().await?;
     let failures = stage.stats().await.store_failures;
-    stage.server.pause()?;
+    stage.redis.pause()?;
     stage.go_on(BRIEFLY_MS).await;
-    stage.load.members.iter().for_each(|member| member.proxy.abandon_and_lead_to(other.port()));
-    stage.hung.push(std::mem::replace(&mut stage.server, other));
+    stage.load.members.iter().for_each(|member| member.proxy().abandon_and_lead_to(other.port()));
+    stage.hung.push(std::mem::replace(&mut stage.redis, other));
     stage.go_on(BEYOND_TIMEOUT_MS).await;
     demand_failures(stage, failures).await
-}
-
-async fn demand_failures(stage: &Stage, before: u64) -> Step {
-    let since = stage.stats().await.store_failures;
-    demand_effect(since > before, || "no node noticed that the server did not answer".into())
 }
 
 async fn until(server: &Server, field: &str, holds: impl Fn(u64) -> bool) -> Step {
@@ -292,9 +266,9 @@ async fn until(server: &Server, field: &str, holds: impl Fn(u64) -> bool) -> Ste
 }
 
 /// Until nodes have found the server, wherever it is.
-async fn until_keys(stage: &Stage) -> Step {
+async fn until_keys(stage: &Stage<Server>) -> Step {
     for _ in 0..LOOKS_MAX {
-        if stage.server.run::<u64>(&["DBSIZE"]).await? > 0 {
+        if stage.redis.run::<u64>(&["DBSIZE"]).await? > 0 {
             return Ok(());
         }
         tokio::time::sleep(LOOK_AGAIN).await;
