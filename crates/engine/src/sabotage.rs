@@ -44,12 +44,18 @@ pub enum Sabotage {
     ForgetPurges,
     /// What a load within a load depends on is not passed on to the outer one.
     ForgetNested,
+    /// When the time of an entry of the store is over is believed of the clock of the node that loaded it.
+    TrustClocks,
 }
 
 impl Sabotage {
     /// Breaches that show only while the store is away.
     #[cfg(feature = "testing")]
     pub const AWAY: [Self; 2] = [Self::ServePending, Self::JoinUnconfirmed];
+
+    /// Breaches that show only where nodes' clocks differ: a value is served when its time is over.
+    #[cfg(feature = "testing")]
+    pub const SKEWED: [Self; 1] = [Self::TrustClocks];
 
     /// Every other breach that lets a read be stale.
     #[cfg(feature = "testing")]

@@ -12,9 +12,11 @@
 //! A purge binds also those who do not mind staleness otherwise. So purges are noted in a history of their own as well,
 //! by which all reads are checked: of a node, when it has acknowledged one or followed the log to it.
 //!
+//! A second promise is about time: a value is not served for longer than it was to live ([`History::aged`]).
+//!
 //! The same checker judges property tests, the simulation, real processes and browsers, so a history is plain data.
 
-use std::{collections::BTreeMap, fmt};
+use std::{collections::BTreeMap, fmt, time::Duration};
 
 use parking_lot::Mutex;
 
@@ -27,31 +29,47 @@ pub type Fact = u32;
 /// How often a fact was written; 0 is before the first write.
 pub type Version = u64;
 
-/// A read that broke the promise.
+/// A read that broke a promise.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Violation {
-    /// Who read, as it called itself.
-    pub reader: String,
-    /// What was read.
-    pub fact: Fact,
-    /// The version the answer was computed from.
-    pub saw: Version,
-    /// The version whose write was acknowledged before the read began.
-    pub acknowledged: Version,
-    /// When that was.
-    pub acknowledged_at: Moment,
-    /// From when on the read promised to see everything.
-    pub promised_from: Moment,
+pub enum Violation {
+    /// What it was answered was older than it had promised.
+    Stale {
+        /// Who read, as it called itself.
+        reader: String,
+        /// What was read.
+        fact: Fact,
+        /// The version the answer was computed from.
+        saw: Version,
+        /// The version whose write was acknowledged before the read began.
+        acknowledged: Version,
+        /// When that was.
+        acknowledged_at: Moment,
+        /// From when on the read promised to see everything.
+        promised_from: Moment,
+    },
+    /// Its time was over.
+    Overdue {
+        /// Who read, as it called itself.
+        reader: String,
+        /// How long ago the value was made, by the reader's clock.
+        age: Duration,
+        /// The longest that it was promised to be served.
+        age_max: Duration,
+    },
 }
 
 impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { reader, fact, saw, acknowledged, .. } = self;
-        write!(
-            f,
-            "{reader} promised from {} to see fact {fact} at version {acknowledged} (acknowledged at {}), saw {saw}",
-            self.promised_from.0, self.acknowledged_at.0
-        )
+        match self {
+            Self::Stale { reader, fact, saw, acknowledged, acknowledged_at, promised_from } => write!(
+                f,
+                "{reader} promised from {} to see fact {fact} at version {acknowledged} (acknowledged at {}), saw {saw}",
+                promised_from.0, acknowledged_at.0
+            ),
+            Self::Overdue { reader, age, age_max } => {
+                write!(f, "{reader} promised to be no older than {age_max:?} by its own clock, was {age:?}")
+            }
+        }
     }
 }
 
@@ -87,17 +105,35 @@ impl History {
     }
 
     /// Notes a read and checks it: `reader` promised to see everything acknowledged before `promised_from`, and its
-    /// value was computed from `saw`.
-    pub fn read(&self, reader: &str, promised_from: Moment, saw: impl IntoIterator<Item = (Fact, Version)>) {
+    /// value was computed from `saw`. Returns what it broke.
+    pub fn read(
+        &self,
+        reader: &str,
+        promised_from: Moment,
+        saw: impl IntoIterator<Item = (Fact, Version)>,
+    ) -> Vec<Violation> {
         let mut state = self.state.lock();
         state.reads += 1;
+        let mut broken = Vec::new();
         for (fact, saw) in saw {
             let newest = state.acknowledged.get(&fact).and_then(|versions| newest_before(versions, promised_from));
             if let Some((acknowledged_at, acknowledged)) = newest.filter(|(_, acknowledged)| *acknowledged > saw) {
                 let reader = reader.to_owned();
-                state.violations.push(Violation { reader, fact, saw, acknowledged, acknowledged_at, promised_from });
+                broken.push(Violation::Stale { reader, fact, saw, acknowledged, acknowledged_at, promised_from });
             }
         }
+        state.violations.extend(broken.iter().cloned());
+        broken
+    }
+
+    /// Notes a read and checks it: `reader` was answered with a value that had been made `age` before, by its own clock, and
+    /// was promised none older than `age_max`. Returns what it broke.
+    pub fn aged(&self, reader: &str, age: Duration, age_max: Duration) -> Option<Violation> {
+        let mut state = self.state.lock();
+        state.reads += 1;
+        let broken = (age > age_max).then(|| Violation::Overdue { reader: reader.to_owned(), age, age_max });
+        state.violations.extend(broken.clone());
+        broken
     }
 
     /// How many reads were checked.
@@ -131,8 +167,20 @@ mod tests {
         assert!(history.violations().is_empty());
         history.read("b", began, [(1, 4)]);
         let violations = history.violations();
-        assert_eq!((violations.len(), violations[0].acknowledged, violations[0].saw), (1, 5, 4));
+        assert_eq!(violations.len(), 1);
+        assert!(matches!(violations[0], Violation::Stale { acknowledged: 5, saw: 4, .. }));
         assert!(violations[0].to_string().contains("saw 4"));
+    }
+
+    #[test]
+    fn a_value_whose_time_is_over_is_a_violation() {
+        let history = History::default();
+        let [limit, beyond] = [100, 101].map(Duration::from_millis);
+        assert_eq!(history.aged("a", limit, limit), None);
+        assert!(history.violations().is_empty());
+        let broken = history.aged("b", beyond, limit).unwrap();
+        assert_eq!((history.violations(), history.reads()), (vec![broken.clone()], 2));
+        assert!(broken.to_string().contains("no older than 100ms"), "{broken}");
     }
 
     #[test]
