@@ -11,7 +11,7 @@
 use std::{process::ExitCode, time::Instant};
 
 use anyhow::{Context as _, bail};
-use unstale_sim::model::{Notes, Report, Scenario, Variant, check_broken, check_sound, missing};
+use unstale_sim::model::{Notes, Report, Scenario, Variant, check_broken, check_sound, is_caught, missing};
 
 /// What was asked for.
 #[derive(Default)]
@@ -102,7 +102,10 @@ impl Outcome {
         let report = check_broken(variant);
         let found =
             report.counterexample.as_ref().map(|found| format!("{} steps: {}", found.steps.len(), found.breach));
-        self.count(found.is_some(), &format!("{variant:?}: {}", found.as_deref().unwrap_or("not caught")));
+        let caught = is_caught(variant, &report);
+        let found = found.unwrap_or_else(|| "not caught".into());
+        let by_accident = if caught { "" } else { ", which does not show it" };
+        self.count(caught, &format!("{variant:?}: {found}{by_accident}"));
         if explained {
             explain(&report);
         }

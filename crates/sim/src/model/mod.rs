@@ -47,6 +47,7 @@ mod loads;
 mod names;
 mod protocol;
 mod reads;
+mod reason;
 mod scenario;
 mod state;
 mod store;
@@ -61,6 +62,6 @@ pub use self::{
     protocol::Protocol,
     scenario::Scenario,
     state::State,
-    suite::{check_broken, check_sound, missing},
+    suite::{check_broken, check_sound, is_caught, missing},
     variant::Variant,
 };
