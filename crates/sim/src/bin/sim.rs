@@ -76,13 +76,15 @@ fn main() -> anyhow::Result<ExitCode> {
 
 /// Runs every breach until a seed notices it.
 fn notice_breaches(seeds: std::ops::Range<u64>) -> ExitCode {
-    let engine =
-        Sabotage::ALL.into_iter().chain([Sabotage::ServePending]).map(|engine| Breach { engine, ..Breach::NONE });
+    let engine = Sabotage::ALL
+        .into_iter()
+        .chain([Sabotage::ServePending, Sabotage::ForgetPurges, Sabotage::TrustClocks])
+        .map(|engine| Breach { engine, ..Breach::NONE });
     let store = StoreBreach::HARMFUL.map(|store| Breach { store, ..Breach::NONE });
     let (mut passed, mut failed) = (0, 0);
     for breach in engine.chain(store) {
-        if let Some(outcome) = first_to_notice(breach, seeds.clone()) {
-            println!("{breach:?}: seed {}: {}", outcome.seed, outcome.violations[0]);
+        if let Some((seed, broken)) = first_to_notice(breach, seeds.clone()) {
+            println!("{breach:?}: seed {seed}: {broken}");
             passed += 1;
         } else {
             println!("{breach:?}: not noticed by any of {} seeds", seeds.end - seeds.start);

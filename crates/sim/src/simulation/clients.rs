@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::time::{Instant, sleep};
 use unstale::{
-    FetchError, Fetched, InvalidateError, Invalidation, Mode, PositionSet,
+    FetchError, Fetched, InvalidateError, Invalidation, Mode, Policy, PositionSet,
     testing::{
         History,
         history::{Fact, Version},
@@ -15,7 +15,7 @@ use super::{
     dice::Dice,
     node::{Node, Process},
     pages::{COMMON, FirstPage, Kind, Page, SecondPage},
-    promise::Promise,
+    promise::{Answer, Promise, ReadKind},
     world::{self, DatabaseDown, PageId, World, Written},
 };
 
@@ -34,8 +34,8 @@ pub(crate) struct Client {
 const ATTEMPTS_MAX: usize = 5;
 
 impl Client {
-    /// Does its steps; returns the violations of what it knew.
-    pub(crate) async fn run(mut self) -> Vec<String> {
+    /// Does its steps.
+    pub(crate) async fn run(mut self) {
         let steps = self.world.plan.steps;
         let home = self.dice.pick(0..self.nodes.len());
         for _ in 0..steps {
@@ -43,13 +43,12 @@ impl Client {
             let at = if self.dice.percent(60) { home } else { self.dice.pick(0..self.nodes.len()) };
             match self.dice.pick(0..100) {
                 58..68 => self.read_many(at).await,
-                68..92 if !self.world.plan.rare_writes || self.dice.percent(16) => self.write(at).await,
+                68..92 if self.dice.percent(self.world.plan.writes_percent) => self.write(at).await,
                 92..97 => self.hear(),
                 97.. => self.forget(),
                 _ => self.read(at).await,
             }
         }
-        self.history.violations().iter().map(ToString::to_string).collect()
     }
 
     async fn read(&mut self, at: usize) {
@@ -76,9 +75,9 @@ impl Client {
         let promise = Promise::of(&self.world, (node, &process), page.kind(), mode, carries.then_some(&self.history));
         let at_least = if carries { self.positions.clone() } else { PositionSet::default() };
         self.begins(at, format_args!("reads {} {page:?} {mode:?}, carrying {}", self.name, carries));
-        let read = world::read::<P>(self.world.clone(), process.cache.clone(), page, mode, at_least);
+        let read = world::read::<P>(self.world.clone(), process.clone(), page, mode, at_least);
         let Ok(read) = process.answer(read).await else { return };
-        self.answered(node, page, mode, &promise, read);
+        self.answered(node, page, World::policy(page.kind(), mode), &promise, read);
     }
 
     async fn read_many(&mut self, at: usize) {
@@ -105,15 +104,16 @@ impl Client {
             at,
             format_args!("reads {} {} pages at once, {mode:?}, carrying {carries}", self.name, pages.len()),
         );
-        let read = world::read_many::<P>(self.world.clone(), process.cache.clone(), pages.clone(), mode, at_least);
+        let read = world::read_many::<P>(self.world.clone(), process.clone(), pages.clone(), mode, at_least);
         let Ok(read) = process.answer(read).await else { return };
+        let policy = self.world.policy_of_batches(mode);
         match read {
             Ok(fetched) => {
                 for ((page, promise), fetched) in pages.into_iter().zip(promises).zip(fetched) {
-                    self.answered(node, page, mode, &promise, Ok(fetched));
+                    self.answered(node, page, policy, &promise, Ok(fetched));
                 }
             }
-            Err(error) => self.answered::<P>(node, pages[0], mode, &promises[0], Err(error)),
+            Err(error) => self.answered::<P>(node, pages[0], policy, &promises[0], Err(error)),
         }
     }
 
@@ -121,11 +121,11 @@ impl Client {
         &self,
         node: &Node,
         page: PageId,
-        mode: Mode,
+        policy: Policy,
         promise: &Promise,
         read: Result<Fetched<P>, FetchError<DatabaseDown>>,
     ) {
-        let world = &self.world;
+        let (world, mode) = (&self.world, policy.mode);
         world.trace.count("reads");
         match read {
             Ok(fetched) => {
@@ -147,7 +147,10 @@ impl Client {
                     fetched.collapsed,
                 );
                 world.trace.note(format_args!("{text}: {:?}", value.saw()));
-                promise.check(world, node, &self.history, &text, value.saw());
+                let (verdict, collapsed) = (fetched.verdict, fetched.collapsed);
+                let kind = ReadKind { page: page.kind(), mode, verdict, collapsed };
+                let answer = Answer { reader: &text, kind, policy, load: value.load(), saw: value.saw() };
+                promise.check(world, node, &self.history, &answer);
             }
             Err(error) => {
                 world.trace.count(&format!("error: {error:?}"));
@@ -208,10 +211,8 @@ impl Client {
 
     /// Begins a session of its own anew.
     fn forget(&mut self) {
-        if self.history.violations().is_empty() {
-            self.positions = PositionSet::default();
-            self.history = History::default();
-        }
+        self.positions = PositionSet::default();
+        self.history = History::default();
     }
 
     fn knows(&self, facts: &[(Fact, Version)]) {

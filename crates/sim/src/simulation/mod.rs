@@ -7,7 +7,8 @@
 //! # What is checked
 //! - *Safety*, with [`unstale::testing::History`]: every read keeps its promise (see [`promise`]).
 //! - *Liveness*: once all is healed, every page can be had from the cache again on every node, no load is left over,
-//!   nobody waits, everything owed to the caches is delivered.
+//!   nobody waits, everything owed to the caches is delivered. Then each of the run's faults strikes once more, on its own: when it
+//!   is over, pages become hits again on every node.
 //! - *Bounds*: log and clocks stay within their limits.
 //!
 //! # What is not simulated
@@ -22,6 +23,7 @@ mod node;
 mod pages;
 mod plan;
 mod promise;
+mod reason;
 mod report;
 mod run;
 mod scale;
@@ -30,6 +32,7 @@ mod trace;
 mod world;
 
 pub use self::{
+    promise::{Broken, Promised, ReadKind},
     report::{Totals, first_to_notice},
     run::{Breach, Outcome, run},
     scale::{Measured, Scene, apply_rates, measure},

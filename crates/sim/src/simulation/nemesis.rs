@@ -8,7 +8,7 @@ use super::{
     dice::Dice,
     node::Node,
     plan::{Fault, JUMP_MS_MAX},
-    store::{Health, Server, Weather},
+    store::{Health, Places, Server, Weather},
     world::World,
 };
 use std::sync::atomic::Ordering::Relaxed;
@@ -37,6 +37,15 @@ impl Nemesis {
         }
     }
 
+    /// Does each kind of harm once more, on its own, and has `after` see to it.
+    pub(crate) async fn each_alone(&self, mut after: impl AsyncFnMut(Fault)) {
+        let plan = &self.world.plan;
+        for fault in Fault::ALL.into_iter().filter(|fault| plan.faults.contains(fault)) {
+            self.strike(fault).await;
+            after(fault).await;
+        }
+    }
+
     async fn strike(&self, fault: Fault) {
         let node = &self.nodes[self.dice.pick(0..self.nodes.len())];
         self.world.trace.count(&format!("fault: {fault:?}"));
@@ -50,10 +59,24 @@ impl Nemesis {
                     process.link.set_weather(|weather| weather.cut = false);
                 }
             }
+            Fault::CutPartition => {
+                if let Some(process) = node.process() {
+                    let partitions: Vec<_> = self.server.partitions.all().collect();
+                    let which = Places::of(*self.dice.one(&partitions));
+                    process.link.set_weather(|weather| weather.cut_partitions = which);
+                    sleep(a_while).await;
+                    process.link.set_weather(|weather| weather.cut_partitions = Places::NONE);
+                }
+            }
             Fault::Crash => {
                 if node.crash() {
                     sleep(a_while / 4).await;
-                    node.start(&self.world.plan, self.world.plan.weather_of(node.index)).await;
+                    let weather = if self.world.healed.load(Relaxed) {
+                        Weather::default()
+                    } else {
+                        self.world.plan.weather_of(node.index)
+                    };
+                    node.start(&self.world.plan, weather).await;
                 }
             }
             Fault::Storm => {
@@ -62,6 +85,7 @@ impl Nemesis {
                     let percent = *self.dice.one(&[10, 30, 70]);
                     let storm = Weather {
                         cut: false,
+                        cut_partitions: Places::NONE,
                         lost_requests_percent: percent,
                         lost_answers_percent: percent,
                         lost_wakes_percent: percent,

@@ -17,13 +17,13 @@ use tokio::{
 };
 use unstale::{
     Cache, Event, EvictionCause, Observer, Position,
-    testing::{History, Sabotage, history::Violation},
+    testing::{History, Sabotage},
 };
 
 use super::{
     clock::NodeClock,
     dice::Dice,
-    plan::{DRIFT_PPM_MAX, Plan, SKEW_MS_MAX},
+    plan::{DRIFT_PPM_MAX, Plan},
     store::{Link, Server, Weather},
     trace::Trace,
     world::{World, Written},
@@ -40,8 +40,6 @@ pub(crate) struct Node {
     pub(crate) purged: History,
     /// Which of all purges these are.
     heard: Mutex<BTreeSet<usize>>,
-    /// What each of its processes has kept for the store.
-    kept: Mutex<Vec<Arc<History>>>,
     server: Arc<Server>,
     dice: Dice,
     trace: Arc<Trace>,
@@ -123,12 +121,21 @@ impl Node {
         trace: Arc<Trace>,
         sabotage: Sabotage,
     ) -> Self {
-        let skew_ms = if plan.skewed { dice.pick(-SKEW_MS_MAX..SKEW_MS_MAX + 1) } else { 0 };
+        let skew_ms = match plan.skew_ms_max {
+            max if plan.far_ahead => {
+                if index.is_multiple_of(2) {
+                    0
+                } else {
+                    max
+                }
+            }
+            max if plan.skewed => dice.pick(-max..max + 1),
+            _ => 0,
+        };
         let drift_ppm = if plan.skewed { dice.pick(-DRIFT_PPM_MAX..DRIFT_PPM_MAX + 1) } else { 0 };
         let clock = Arc::new(NodeClock::new(Instant::now(), skew_ms, drift_ppm));
         let (history, purged, heard) = (History::default(), History::default(), Mutex::default());
-        let (kept, running) = (Mutex::default(), Mutex::new(None));
-        Self { index, clock, history, purged, heard, kept, server, dice, trace, sabotage, running }
+        Self { index, clock, history, purged, heard, server, dice, trace, sabotage, running: Mutex::new(None) }
     }
 
     /// Notes which purges this process has followed the log to by now: the positions of all their partitions are reached.
@@ -145,13 +152,6 @@ impl Node {
                 facts.iter().for_each(|(fact, version)| self.purged.acknowledged(*fact, *version));
             }
         }
-    }
-
-    /// What was read here and must not have been.
-    pub(crate) fn violations(&self) -> Vec<Violation> {
-        let kept = self.kept.lock();
-        let of_node = [&self.history, &self.purged].into_iter();
-        of_node.chain(kept.iter().map(|kept| &**kept)).flat_map(History::violations).collect()
     }
 
     pub(crate) fn process(&self) -> Option<Process> {
@@ -180,8 +180,7 @@ impl Node {
         let follower = cache.clone();
         let confirm_every = (plan.bound / 3).max(Duration::from_millis(20));
         let follows = tokio::spawn(async move { follower.follow(confirm_every).await });
-        let [kept, kept_purges] = [(); 2].map(|()| Arc::<History>::default());
-        self.kept.lock().extend([kept.clone(), kept_purges.clone()]);
+        let [kept, kept_purges] = [(); 2].map(|()| Arc::default());
         let process = Process { cache, link, kept, kept_purges, death: Arc::default() };
         *self.running.lock() = Some(Running { process, follows });
     }

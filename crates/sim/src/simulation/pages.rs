@@ -11,8 +11,10 @@ pub(crate) type Saw = Vec<(Fact, Version)>;
 
 /// A page as one build of the program knows it.
 pub(crate) trait Page: Cacheable {
-    fn of(saw: Saw, padding: usize) -> Self;
+    fn of(saw: Saw, load: u64, padding: usize) -> Self;
     fn saw(&self) -> &Saw;
+    /// The number of the load that made it.
+    fn load(&self) -> u64;
     /// The key of page `number`. Both builds give it the same name, as builds do.
     fn key(tenant: &Tenant, number: u32) -> Key<Self>;
     /// A key that is too long.
@@ -40,17 +42,22 @@ macro_rules! build {
             #[derive(Clone, Debug, Serialize, Deserialize)]
             pub(crate) struct $type {
                 saw: Saw,
+                load: u64,
                 padding: String,
             }
             unstale::cacheable!($type, $schema);
 
             impl Page for $type {
-                fn of(saw: Saw, padding: usize) -> Self {
-                    Self { saw, padding: "-".repeat(padding) }
+                fn of(saw: Saw, load: u64, padding: usize) -> Self {
+                    Self { saw, load, padding: "-".repeat(padding) }
                 }
 
                 fn saw(&self) -> &Saw {
                     &self.saw
+                }
+
+                fn load(&self) -> u64 {
+                    self.load
                 }
 
                 fn key(tenant: &Tenant, number: u32) -> Key<Self> {
@@ -130,6 +137,11 @@ impl Kind {
 
     pub(crate) fn of(number: u32) -> Self {
         Self::ALL[number as usize % Self::ALL.len()]
+    }
+
+    /// Whether it is made of other pages.
+    pub(crate) fn is_nested(self) -> bool {
+        matches!(self, Self::Nested | Self::NestedBatch | Self::NestedStale | Self::NestedShared)
     }
 
     /// Whether such a page is in memory after it was read, if nothing goes wrong.

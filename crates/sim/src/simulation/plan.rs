@@ -8,7 +8,7 @@ use unstale::{
 
 use super::{
     dice::Dice,
-    store::{StoreLimits, Weather},
+    store::{Places, StoreLimits, Weather},
 };
 
 /// What may go wrong in a run. Each run draws some of them: all at once would hide what two alone can do.
@@ -16,6 +16,8 @@ use super::{
 pub(crate) enum Fault {
     /// A node is cut off from the store, and comes back.
     Cut,
+    /// A node is cut off from one partition: from one master of several.
+    CutPartition,
     /// A node's process dies, and another begins in its place.
     Crash,
     /// Requests, answers and wake-ups of a node are lost or late, for a while.
@@ -41,8 +43,9 @@ pub(crate) enum Fault {
 }
 
 impl Fault {
-    pub(crate) const ALL: [Self; 12] = [
+    pub(crate) const ALL: [Self; 13] = [
         Self::Cut,
+        Self::CutPartition,
         Self::Crash,
         Self::Storm,
         Self::Stall,
@@ -59,8 +62,10 @@ impl Fault {
 
 /// The longest a load may take before its readers are told.
 pub(crate) const LOAD_TIMEOUT: Duration = Duration::from_secs(2);
-/// The most that a clock is off when a run begins.
-pub(crate) const SKEW_MS_MAX: i64 = 2000;
+/// The most that a clock is off when a run begins, as a rule.
+const SKEW_MS_MAX: i64 = 2000;
+/// The same where one is set to another time altogether.
+const FAR_AHEAD_MS: i64 = 60_000;
 /// The most that it jumps.
 pub(crate) const JUMP_MS_MAX: i64 = 20_000;
 /// The most that it runs fast or slow.
@@ -91,13 +96,17 @@ pub(crate) struct Plan {
     pub(crate) resilience: Option<Resilience>,
     pub(crate) replica_lag_ms_max: u64,
     pub(crate) think_ms_max: u64,
-    /// Of six writes five are reads instead.
-    pub(crate) rare_writes: bool,
+    /// Of a hundred writes, how many are not reads instead.
+    pub(crate) writes_percent: u32,
     pub(crate) loads_failing_percent: u32,
     /// Nodes of odd numbers run another build, whose pages have another schema.
     pub(crate) two_builds: bool,
     /// Clocks are off, and run fast or slow.
     pub(crate) skewed: bool,
+    /// The most that one is off when the run begins.
+    pub(crate) skew_ms_max: i64,
+    /// Clocks of nodes of odd numbers are ahead by as much as that, the others right; and ways are short.
+    pub(crate) far_ahead: bool,
     /// Most reads are of two pages.
     pub(crate) hot: bool,
 }
@@ -110,6 +119,7 @@ impl Plan {
         let stormy = !calm && dice.percent(30);
         let weather = Weather {
             cut: false,
+            cut_partitions: Places::NONE,
             lost_requests_percent: if stormy { dice.pick(0..8) } else { 0 },
             lost_answers_percent: if stormy { dice.pick(0..8) } else { 0 },
             lost_wakes_percent: *dice.one(&[0, 0, 20, 100]),
@@ -150,18 +160,22 @@ impl Plan {
             resilience: None,
             replica_lag_ms_max: *dice.one(&[0, 5, 500, 5000]),
             think_ms_max: *dice.one(&[2, 20, 300]),
-            rare_writes: false,
+            writes_percent: 100,
             loads_failing_percent: *dice.one(&[0, 0, 5, 20]),
             two_builds: dice.percent(15),
             skewed: dice.percent(50),
+            skew_ms_max: SKEW_MS_MAX,
+            far_ahead: false,
             hot: dice.percent(30),
         };
-        match dice.pick(0..10) {
+        match dice.pick(0..12) {
             0 => plan.slow_ways(dice),
             1 => plan.slow_loads_of_lonely_nodes(dice),
             2 => plan.lost_keys(),
             3 => plan.late_pages(dice),
             4 => plan.old_words(),
+            5 => plan.lonely_partitions(dice),
+            6 => plan.a_clock_far_ahead(),
             _ => {}
         }
         if dice.percent(30) {
@@ -175,7 +189,8 @@ impl Plan {
         let plan = Self::draw(dice);
         let weather = Weather::default();
         let calm = Self { faults: Vec::new(), weather, loads_failing_percent: 0, ..plan };
-        Self { two_builds: false, skewed: false, resilience: None, rare_writes: false, ..calm }
+        let calm = Self { two_builds: false, skewed: false, resilience: None, writes_percent: 100, ..calm };
+        Self { skew_ms_max: SKEW_MS_MAX, far_ahead: false, ..calm }
     }
 
     /// The weather of a node.
@@ -259,8 +274,32 @@ impl Plan {
         self.nodes = 2;
         self.clients = 16;
         self.think_ms_max = 300;
-        self.rare_writes = true;
+        self.writes_percent = 16;
         self.bound = Duration::from_millis(300);
+    }
+
+    /// A node is cut off from one partition and not from the other, under loads that read facts of both.
+    fn lonely_partitions(&mut self, dice: &Dice) {
+        self.slow_loads_of_lonely_nodes(dice);
+        self.faults = vec![Fault::CutPartition, Fault::DatabaseSlow];
+        self.partitions = PartitionCount::new(4).expect("a power of two");
+        self.tenants = 2;
+    }
+
+    /// What half of the nodes load is to live for a minute longer by the clocks of the others. Nothing else ends it: there
+    /// are hardly any writes, and nobody's memory is short.
+    fn a_clock_far_ahead(&mut self) {
+        self.weather = Weather::default();
+        self.faults.clear();
+        self.become_busy();
+        self.skew_ms_max = FAR_AHEAD_MS;
+        self.far_ahead = true;
+        self.two_builds = false;
+        self.nodes = 2;
+        self.steps = 80;
+        self.think_ms_max = 300;
+        self.writes_percent = 1;
+        self.cache.l1 = L1Limits { value_bytes_max: 1024, ..L1Limits::default() };
     }
 
     fn become_busy(&mut self) {

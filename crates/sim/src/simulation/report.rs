@@ -3,6 +3,8 @@
 use std::fmt::{self, Write as _};
 
 use super::{
+    promise::Broken,
+    reason::noticed,
     run::{Breach, Outcome, run},
     trace::Counts,
 };
@@ -66,7 +68,7 @@ impl fmt::Display for Totals {
     }
 }
 
-/// The first of `seeds` whose run notices the breach.
-pub fn first_to_notice(breach: Breach, seeds: impl Iterator<Item = u64>) -> Option<Outcome> {
-    seeds.map(|seed| run(seed, breach, false)).find(|outcome| !outcome.violations.is_empty())
+/// The first of `seeds` whose run notices the breach, for the breach's own reason, and what shows it.
+pub fn first_to_notice(breach: Breach, mut seeds: impl Iterator<Item = u64>) -> Option<(u64, Broken)> {
+    seeds.find_map(|seed| noticed(breach, &run(seed, breach, false)).cloned().map(|broken| (seed, broken)))
 }

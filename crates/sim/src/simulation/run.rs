@@ -1,10 +1,6 @@
 //! One run, from its seed to its outcome.
 
-use std::{
-    fmt::{self, Write as _},
-    sync::Arc,
-    time::Duration,
-};
+use std::{fmt, sync::Arc, time::Duration};
 
 use tokio::{
     task::JoinSet,
@@ -18,7 +14,8 @@ use super::{
     nemesis::Nemesis,
     node::Node,
     pages::{FirstPage, Page, SecondPage},
-    plan::Plan,
+    plan::{Fault, Plan},
+    promise::{Broken, Promised},
     store::{Server, StoreBreach, Weather},
     trace::{Counts, Trace},
     world::{self, PageId, World},
@@ -47,8 +44,8 @@ pub struct Outcome {
     pub trace_hash: u64,
     /// How often what happened.
     pub counts: Counts,
-    /// What must not have happened, in words.
-    pub violations: Vec<String>,
+    /// What must not have happened.
+    pub violations: Vec<Broken>,
 }
 
 /// The longest that clients may take: far more than all faults together.
@@ -60,6 +57,8 @@ const STRAGGLERS: Duration = Duration::from_secs(8);
 
 /// Reads of a page, 50 ms apart, until it is a hit: some are served in their grace while they are refreshed.
 const BECOMES_HIT_READS_MAX: usize = 20;
+/// The same after a fault that nobody has healed: longer than any breaker stays open, and than a stall goes on.
+const COMES_BACK_READS_MAX: usize = 600;
 
 /// Runs the simulation of this seed.
 pub fn run(seed: u64, breach: Breach, printing: bool) -> Outcome {
@@ -72,7 +71,7 @@ pub fn run(seed: u64, breach: Breach, printing: bool) -> Outcome {
     })
 }
 
-async fn run_in(seed: u64, breach: Breach, trace: &Arc<Trace>) -> Vec<String> {
+async fn run_in(seed: u64, breach: Breach, trace: &Arc<Trace>) -> Vec<Broken> {
     let mut parts = 0;
     let mut dice = || {
         parts += 1;
@@ -90,7 +89,7 @@ async fn run_in(seed: u64, breach: Breach, trace: &Arc<Trace>) -> Vec<String> {
         node.start(&plan, Weather::default()).await;
         node.process().expect("it was started").link.set_weather(|weather| *weather = plan.weather_of(node.index));
     }
-    let world = Arc::new(World::new(plan.clone(), dice(), trace.clone()));
+    let world = Arc::new(World::new(plan.clone(), &nodes, dice(), trace.clone()));
     let nemesis = Nemesis { world: world.clone(), nodes: nodes.clone(), server: server.clone(), dice: dice() };
     let relay = tokio::spawn(clients::relay(world.clone(), nodes.clone(), dice()));
     let mut clients = JoinSet::new();
@@ -105,10 +104,9 @@ async fn run_in(seed: u64, breach: Breach, trace: &Arc<Trace>) -> Vec<String> {
         };
         clients.spawn(client.run());
     }
-    let mut violations = Vec::new();
     let all_done = async {
         while let Some(ended) = clients.join_next().await {
-            violations.extend(ended.expect("a client does not panic"));
+            ended.expect("a client does not panic");
         }
     };
     let done = tokio::select! {
@@ -117,42 +115,39 @@ async fn run_in(seed: u64, breach: Breach, trace: &Arc<Trace>) -> Vec<String> {
         // It ends only if the run has no faults.
         () = async { nemesis.run().await; std::future::pending().await } => unreachable!("it goes on"),
     };
+    let mut wrong = Vec::new();
+    let mut add = |promise, text| wrong.push(Broken { promise, by: None, text });
     if !done {
-        violations.push(format!("clients still wait after {CLIENTS_MAX:?}"));
+        add(Promised::Recovery, format!("clients still wait after {CLIENTS_MAX:?}"));
     }
     nemesis.heal().await;
-    violations.extend(recovers(&world, &nodes).await);
+    recovers(&world, &nodes, &mut add).await;
+    nemesis.each_alone(async |fault| comes_back(&world, &nodes, fault, &mut add).await).await;
     relay.abort();
     if !server.is_bounded() {
-        violations.push("the store's log or clocks are beyond their limits".to_owned());
+        add(Promised::Limits, "the store's log or clocks are beyond their limits".to_owned());
     }
-    violations.extend(world.history.violations().iter().map(ToString::to_string));
-    violations.extend(nodes.iter().flat_map(Node::violations).map(|violation| violation.to_string()));
+    let mut violations = std::mem::take(&mut *world.broken.lock());
+    violations.extend(wrong);
     violations
 }
 
 /// Waits until all is well again, and says what is not.
-async fn recovers(world: &Arc<World>, nodes: &Arc<[Node]>) -> Vec<String> {
-    let mut wrong = Vec::new();
+async fn recovers(world: &Arc<World>, nodes: &Arc<[Node]>, add: &mut impl FnMut(Promised, String)) {
     let delivered = timeout(RECOVERY_MAX, async {
         while !world.outbox.lock().is_empty() {
             sleep(Duration::from_millis(50)).await;
         }
     });
     if delivered.await.is_err() {
-        wrong.push(format!("{} changes are still owed to the caches", world.outbox.lock().len()));
+        add(Promised::Recovery, format!("{} changes are still owed to the caches", world.outbox.lock().len()));
     }
     sleep(STRAGGLERS).await;
     for node in nodes.iter() {
-        let others = world.plan.two_builds && node.index % 2 == 1;
         for page in clients::all_pages(world.plan.tenants) {
-            let hit = if others {
-                becomes_hit::<SecondPage>(world, node, page).await
-            } else {
-                becomes_hit::<FirstPage>(world, node, page).await
-            };
+            let hit = becomes_hit_of_build(world, node, page, BECOMES_HIT_READS_MAX).await;
             if let Err(verdicts) = hit {
-                wrong.push(format!("{page:?} does not become a hit on node {}: {verdicts}", node.index));
+                add(Promised::Recovery, format!("{page:?} does not become a hit on node {}: {verdicts}", node.index));
             }
         }
     }
@@ -160,22 +155,53 @@ async fn recovers(world: &Arc<World>, nodes: &Arc<[Node]>) -> Vec<String> {
     for node in nodes.iter() {
         let size = node.process().expect("it was healed").cache.size();
         if size.flights > 0 {
-            wrong.push(format!("{} loads are left over on node {}", size.flights, node.index));
+            add(Promised::Recovery, format!("{} loads are left over on node {}", size.flights, node.index));
         }
         if size.clocks > world.plan.cache.clocks.exact_clocks_max * world.plan.partitions.all().len() {
-            wrong.push(format!("{} clocks are too many on node {}", size.clocks, node.index));
+            add(Promised::Limits, format!("{} clocks are too many on node {}", size.clocks, node.index));
         }
     }
-    wrong
 }
 
-/// Reads a page until it is a hit; the verdicts, if it never is.
-async fn becomes_hit<P: Page>(world: &Arc<World>, node: &Node, page: PageId) -> Result<(), String> {
+/// After a fault, and with nothing else than its own end, some pages become hits again on every node.
+async fn comes_back(world: &Arc<World>, nodes: &Arc<[Node]>, fault: Fault, add: &mut impl FnMut(Promised, String)) {
+    for node in nodes.iter() {
+        for tenant in 0..world.plan.tenants {
+            let page = PageId { tenant, number: 0 };
+            let hit = becomes_hit_of_build(world, node, page, COMES_BACK_READS_MAX).await;
+            if let Err(verdicts) = hit {
+                let index = node.index;
+                add(
+                    Promised::Recovery,
+                    format!("after {fault:?} {page:?} is no hit again on node {index}: {verdicts}"),
+                );
+            }
+        }
+    }
+    world.trace.count(&format!("came back after: {fault:?}"));
+}
+
+/// Reads a page, as the node's build of the program knows it, until it is a hit.
+async fn becomes_hit_of_build(world: &Arc<World>, node: &Node, page: PageId, reads_max: usize) -> Result<(), String> {
+    if world.plan.two_builds && node.index % 2 == 1 {
+        becomes_hit::<SecondPage>(world, node, page, reads_max).await
+    } else {
+        becomes_hit::<FirstPage>(world, node, page, reads_max).await
+    }
+}
+
+/// Reads a page until it is a hit; the verdicts, if it never is, without repetitions.
+async fn becomes_hit<P: Page>(world: &Arc<World>, node: &Node, page: PageId, reads_max: usize) -> Result<(), String> {
     let process = node.process().ok_or("the node is gone")?;
     let mut verdicts = String::new();
-    let mut add = |verdict: fmt::Arguments<'_>| write!(verdicts, "{verdict}, ").expect("a String takes everything");
-    for _ in 0..BECOMES_HIT_READS_MAX {
-        let read = world::read::<P>(world.clone(), process.cache.clone(), page, Mode::Strict, PositionSet::default());
+    let mut add = |verdict: fmt::Arguments<'_>| {
+        let verdict = format!("{verdict}, ");
+        if !verdicts.ends_with(&verdict) {
+            verdicts += &verdict;
+        }
+    };
+    for _ in 0..reads_max {
+        let read = world::read::<P>(world.clone(), process.clone(), page, Mode::Strict, PositionSet::default());
         match timeout(RECOVERY_MAX, read).await {
             // Its absence is not remembered, or it is of a kind that is not kept: to be read is all it can do.
             Ok(Ok(_)) if !page.kind().is_kept() => return Ok(()),

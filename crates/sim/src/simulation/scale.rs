@@ -15,9 +15,9 @@ use super::{
     clients,
     dice::Dice,
     node::Node,
-    pages::FirstPage,
+    pages::{FirstPage, Page as _},
     plan::Plan,
-    promise::Promise,
+    promise::{Answer, Promise, ReadKind},
     store::{Server, StoreBreach, StoreLimits, Weather},
     trace::Trace,
     world::{self, PageId, World},
@@ -91,7 +91,7 @@ async fn measure_in(seed: u64, scene: Scene) -> Measured {
     for node in nodes.iter() {
         node.start(&plan, Weather::default()).await;
     }
-    let world = Arc::new(World::new(plan, Dice::new(seed, 2), trace.clone()));
+    let world = Arc::new(World::new(plan, &nodes, Dice::new(seed, 2), trace.clone()));
     let before = server.work();
     let mut clients = JoinSet::new();
     for number in 0..scene.reads + scene.writes {
@@ -133,11 +133,15 @@ async fn read(world: &Arc<World>, nodes: &[Node], dice: &Dice) {
     let Some(process) = node.process() else { return };
     let mode = Mode::Bounded(world.plan.bound);
     let promise = Promise::of(world, (node, &process), page.kind(), mode, None);
-    let read = world::read::<FirstPage>(world.clone(), process.cache, page, mode, PositionSet::default()).await;
+    let read = world::read::<FirstPage>(world.clone(), process, page, mode, PositionSet::default()).await;
     if let Ok(fetched) = read {
         world.trace.count(&format!("verdict: {}", fetched.verdict));
-        let saw = fetched.value().map(super::pages::Page::saw).cloned().unwrap_or_default();
-        promise.check(world, node, &node.history, "a reader", &saw);
+        let Some(value) = fetched.value() else { return };
+        let (verdict, collapsed) = (fetched.verdict, fetched.collapsed);
+        let kind = ReadKind { page: page.kind(), mode, verdict, collapsed };
+        let policy = World::policy(page.kind(), mode);
+        let answer = Answer { reader: "a reader", kind, policy, load: value.load(), saw: value.saw() };
+        promise.check(world, node, &node.history, &answer);
     }
 }
 

@@ -16,17 +16,21 @@ use tokio::{
     time::{Instant, sleep},
 };
 use unstale::{
-    Cache, FetchError, Fetched, Key, Loaded, Mode, Policy, PositionSet, ReadOptions, TAGS_MAX, Tag, Tenant, record,
+    FetchError, Fetched, Key, Loaded, Mode, Policy, PositionSet, ReadOptions, TAGS_MAX, Tag, Tenant, Timestamp, record,
     testing::{
         History,
         history::{Fact, Moment, Version},
     },
+    time::TimeSource as _,
 };
 
 use super::{
+    clock::NodeClock,
     dice::Dice,
+    node::{Node, Process},
     pages::{COMMON, Kind, Page, Saw},
     plan::{LOAD_TIMEOUT, Plan},
+    promise::Broken,
     trace::Trace,
 };
 
@@ -43,6 +47,10 @@ pub(crate) struct World {
     pub(crate) plan: Plan,
     pub(crate) trace: Arc<Trace>,
     dice: Dice,
+    /// Each node's, by its number.
+    clocks: Vec<Arc<NodeClock>>,
+    /// When each load ended, by its number.
+    loads: Mutex<Vec<LoadEnd>>,
     versions: Mutex<BTreeMap<Fact, Version>>,
     pub(crate) database_down: AtomicBool,
     pub(crate) database_slow: AtomicBool,
@@ -60,6 +68,17 @@ pub(crate) struct World {
     pub(crate) letters: Mutex<Vec<Letter>>,
     /// Every purge that was acknowledged.
     pub(crate) purges: Mutex<Vec<Letter>>,
+    /// Reads that broke a promise.
+    pub(crate) broken: Mutex<Vec<Broken>>,
+}
+
+/// The end of a load.
+#[derive(Clone, Debug)]
+pub(crate) struct LoadEnd {
+    pub(crate) node: usize,
+    pub(crate) policy: Policy,
+    /// What each node's clock showed then.
+    pub(crate) shown: Vec<Timestamp>,
 }
 
 /// A word from one client to another: what it wrote, and where that stands in the log.
@@ -79,13 +98,15 @@ pub(crate) struct Written {
 pub(crate) struct DatabaseDown;
 
 impl World {
-    pub(crate) fn new(plan: Plan, dice: Dice, trace: Arc<Trace>) -> Self {
+    pub(crate) fn new(plan: Plan, nodes: &[Node], dice: Dice, trace: Arc<Trace>) -> Self {
         let history = History::default();
         let beginning = history.now();
         Self {
             plan,
             trace,
             dice,
+            clocks: nodes.iter().map(|node| node.clock.clone()).collect(),
+            loads: Mutex::default(),
             versions: Mutex::default(),
             database_down: AtomicBool::new(false),
             database_slow: AtomicBool::new(false),
@@ -97,7 +118,30 @@ impl World {
             commits: AtomicU64::new(1),
             letters: Mutex::default(),
             purges: Mutex::default(),
+            broken: Mutex::default(),
         }
+    }
+
+    /// Notes that a load ended on a node; returns its number.
+    fn load_ended(&self, node: usize, policy: Policy) -> u64 {
+        let mut loads = self.loads.lock();
+        loads.push(LoadEnd { node, policy, shown: self.shown() });
+        loads.len() as u64 - 1
+    }
+
+    /// Notes that loads end only now, because they are part of a batch.
+    fn loads_end_now(&self, numbers: &[u64]) {
+        let shown = self.shown();
+        let mut loads = self.loads.lock();
+        numbers.iter().for_each(|number| loads[place(*number)].shown.clone_from(&shown));
+    }
+
+    fn shown(&self) -> Vec<Timestamp> {
+        self.clocks.iter().map(|clock| clock.now()).collect()
+    }
+
+    pub(crate) fn load(&self, number: u64) -> LoadEnd {
+        self.loads.lock()[place(number)].clone()
     }
 
     /// Changes facts in the database; from then on it is owed to the caches.
@@ -170,6 +214,11 @@ impl World {
         policy.mode(mode).load_timeout(LOAD_TIMEOUT)
     }
 
+    /// The policy of pages that are read at once: one for all of them, whatever they are.
+    pub(crate) fn policy_of_batches(&self, mode: Mode) -> Policy {
+        Self::policy(if self.plan.far_ahead { Kind::ShortLived } else { Kind::Plain }, mode)
+    }
+
     /// How a page reads the pages that it is made of.
     pub(crate) fn inner_mode(&self, kind: Kind) -> Mode {
         match kind {
@@ -227,7 +276,7 @@ impl PageId {
 /// Reads a page.
 pub(crate) fn read<P: Page>(
     world: Arc<World>,
-    cache: Cache,
+    process: Process,
     page: PageId,
     mode: Mode,
     at_least: PositionSet,
@@ -235,8 +284,9 @@ pub(crate) fn read<P: Page>(
     async move {
         let policy = World::policy(page.kind(), mode);
         let options = ReadOptions { at_least };
-        let (key, node) = (page.key(), cache.clone());
-        cache.fetch(&key, &policy, &options, move || compute(world, node, page)).await
+        let (key, cache) = (page.key(), process.cache.clone());
+        let load = move || async move { compute(world, process, page, policy).await.map(|(loaded, _)| loaded) };
+        cache.fetch(&key, &policy, &options, load).await
     }
     .boxed()
 }
@@ -244,24 +294,27 @@ pub(crate) fn read<P: Page>(
 /// Reads several pages of one tenant at once.
 pub(crate) fn read_many<P: Page>(
     world: Arc<World>,
-    cache: Cache,
+    process: Process,
     pages: Vec<PageId>,
     mode: Mode,
     at_least: PositionSet,
 ) -> BoxFuture<'static, Result<Vec<Fetched<P>>, FetchError<DatabaseDown>>> {
     async move {
-        let policy = World::policy(Kind::Plain, mode);
+        let policy = world.policy_of_batches(mode);
         let options = ReadOptions { at_least };
         let keys: Vec<Key<P>> = pages.iter().map(|page| page.key()).collect();
-        let node = cache.clone();
+        let cache = process.cache.clone();
         let load = move |places: Vec<usize>| {
-            let (world, node) = (world.clone(), node.clone());
+            let (world, process) = (world.clone(), process.clone());
             let pages: Vec<PageId> = places.into_iter().map(|place| pages[place]).collect();
             async move {
-                let mut loaded = Vec::new();
+                let (mut loaded, mut numbers) = (Vec::new(), Vec::new());
                 for page in pages {
-                    loaded.push(compute(world.clone(), node.clone(), page).await?);
+                    let (page, number) = compute(world.clone(), process.clone(), page, policy).await?;
+                    loaded.push(page);
+                    numbers.push(number);
                 }
+                world.loads_end_now(&numbers);
                 Ok(loaded)
             }
         };
@@ -271,7 +324,13 @@ pub(crate) fn read_many<P: Page>(
 }
 
 /// Computes a page as an application does: from rows that it reads one after the other, and from what it has cached.
-async fn compute<P: Page>(world: Arc<World>, cache: Cache, page: PageId) -> Result<Loaded<P>, DatabaseDown> {
+/// Returns the load's number with it.
+async fn compute<P: Page>(
+    world: Arc<World>,
+    process: Process,
+    page: PageId,
+    policy: Policy,
+) -> Result<(Loaded<P>, u64), DatabaseDown> {
     world.dawdle().await;
     let mut saw = Vec::new();
     let PageId { tenant, number } = page;
@@ -280,11 +339,11 @@ async fn compute<P: Page>(world: Arc<World>, cache: Cache, page: PageId) -> Resu
     match page.kind() {
         Kind::Nested | Kind::NestedStale => {
             world.look(fact_of(tenant, number), &mut saw);
-            saw_of(&mut saw, read::<P>(world.clone(), cache, inner(0), mode, PositionSet::default()).await)?;
+            saw_of(&mut saw, read::<P>(world.clone(), process.clone(), inner(0), mode, PositionSet::default()).await)?;
         }
         Kind::NestedBatch => {
             let pages = vec![inner(0), inner(1)];
-            let read = read_many::<P>(world.clone(), cache, pages, mode, PositionSet::default()).await;
+            let read = read_many::<P>(world.clone(), process.clone(), pages, mode, PositionSet::default()).await;
             for fetched in read.map_err(|_| DatabaseDown)? {
                 saw_of(&mut saw, Ok(fetched))?;
             }
@@ -292,7 +351,10 @@ async fn compute<P: Page>(world: Arc<World>, cache: Cache, page: PageId) -> Resu
         }
         Kind::NestedShared => {
             world.look(fact_of(tenant, number), &mut saw);
-            saw_of(&mut saw, read::<P>(world.clone(), cache, inner(COMMON), mode, PositionSet::default()).await)?;
+            saw_of(
+                &mut saw,
+                read::<P>(world.clone(), process.clone(), inner(COMMON), mode, PositionSet::default()).await,
+            )?;
         }
         Kind::Common => {
             world.look(shared_fact(0), &mut saw);
@@ -316,16 +378,22 @@ async fn compute<P: Page>(world: Arc<World>, cache: Cache, page: PageId) -> Resu
     if unlucky || world.database_down.load(Relaxed) {
         return Err(DatabaseDown);
     }
+    let load = world.load_ended(process.link.node, policy);
     let absent = matches!(page.kind(), Kind::Optional | Kind::OptionalRemembered) && saw[0].1 % 2 == 1;
     if absent {
-        return Ok(Loaded::absent());
+        return Ok((Loaded::absent(), load));
     }
-    let loaded = Loaded::value(P::of(saw, if page.kind() == Kind::Large { 4096 } else { 0 }));
-    Ok(match page.kind() {
+    let loaded = Loaded::value(P::of(saw, load, if page.kind() == Kind::Large { 4096 } else { 0 }));
+    let loaded = match page.kind() {
         Kind::Declined => loaded.declined(),
         Kind::ManyTags => loaded.tags((0..=TAGS_MAX).map(|row| Tag::of(&World::tenant(tenant), "row", row))),
         _ => loaded,
-    })
+    };
+    Ok((loaded, load))
+}
+
+fn place(number: u64) -> usize {
+    usize::try_from(number).expect("few loads")
 }
 
 fn saw_of<P: Page>(saw: &mut Saw, read: Result<Fetched<P>, FetchError<DatabaseDown>>) -> Result<(), DatabaseDown> {

@@ -37,6 +37,8 @@ const PATIENCE: Duration = Duration::from_secs(1);
 pub(crate) struct Weather {
     /// Nothing passes, either way.
     pub(crate) cut: bool,
+    /// Nothing of these partitions passes, either way.
+    pub(crate) cut_partitions: Places,
     pub(crate) lost_requests_percent: u32,
     pub(crate) lost_answers_percent: u32,
     pub(crate) lost_wakes_percent: u32,
@@ -50,6 +52,28 @@ pub(crate) struct Weather {
     pub(crate) refused_pages_percent: u32,
     /// How much longer messages take, all alike: what they tell is old by then.
     pub(crate) wakes_lag_ms: u64,
+}
+
+/// Some partitions. A run has at most 64.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Places(u64);
+
+impl Places {
+    pub(crate) const NONE: Self = Self(0);
+
+    pub(crate) fn of(partition: Partition) -> Self {
+        Self(1_u64.checked_shl(u32::try_from(partition.index()).expect("few partitions")).expect("at most 64"))
+    }
+
+    fn meets(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
+}
+
+impl Weather {
+    fn cuts(&self, places: Places) -> bool {
+        self.cut || self.cut_partitions.meets(places)
+    }
 }
 
 /// The store as one node sees it.
@@ -115,7 +139,8 @@ impl Link {
     /// A message that there is more in a partition's log sets out, with the record or without it.
     pub(super) fn hear(self: &Arc<Self>, partition: Partition, record: Option<&Arc<Record>>) {
         let weather = self.weather();
-        if weather.cut || self.dice.percent(weather.lost_wakes_percent) {
+        let place = Places::of(partition);
+        if weather.cuts(place) || self.dice.percent(weather.lost_wakes_percent) {
             self.trace.count("fault: wake-up lost");
             return;
         }
@@ -128,7 +153,7 @@ impl Link {
             }
             tokio::spawn(async move {
                 way.travel().await;
-                if !link.weather.lock().cut {
+                if !link.weather().cuts(place) {
                     link.wakes.fetch_add(1, Relaxed);
                     match record {
                         Some(record) => _ = link.moves.tell(record),
@@ -139,7 +164,7 @@ impl Link {
         }
     }
 
-    async fn ask(&self, op: Op) -> Result<Answer, StoreError> {
+    async fn ask(&self, places: Places, op: Op) -> Result<Answer, StoreError> {
         if !self.is_alive() {
             return future::pending().await;
         }
@@ -174,11 +199,16 @@ impl Link {
             let later = if copy == 0 { Duration::ZERO } else { self.dice.millis(1..3000) };
             // Of a node that is cut off nothing arrives, and nothing comes back to it.
             let (server, op, answer, trace) = (self.server.clone(), op.clone(), answer.clone(), self.trace.clone());
-            let (node, cut) = (self.node, weather.cut);
+            let (node, cut) = (self.node, weather.cuts(places));
             tokio::spawn(async move {
                 if cut || lost_there || refused {
                     if cut {
-                        trace.count("fault: request into a cut");
+                        let whole = if weather.cut {
+                            "fault: request into a cut"
+                        } else {
+                            "fault: request into a cut partition"
+                        };
+                        trace.count(whole);
                     }
                     sleep(noticed).await;
                     drop(answer);
@@ -203,7 +233,7 @@ impl Link {
         if !self.is_alive() {
             return future::pending().await;
         }
-        if self.weather.lock().cut {
+        if self.weather().cuts(places) {
             return Err(StoreError::Unavailable("the node is cut off".into()));
         }
         match answered {
@@ -214,6 +244,10 @@ impl Link {
                 Err(StoreError::Unavailable("no answer in time".into()))
             }
         }
+    }
+
+    fn place(&self, key: &RawKey) -> Places {
+        Places::of(self.server.partitions.of(key.tenant()))
     }
 
     fn way(&self, weather: Weather) -> Way {
@@ -292,7 +326,7 @@ impl Store for Link {
     }
 
     fn head(&self, partition: Partition) -> BoxFuture<'_, Result<Position, StoreError>> {
-        let ask = self.ask(Op::Read { partition, after: None, records_max: 0 });
+        let ask = self.ask(Places::of(partition), Op::Read { partition, after: None, records_max: 0 });
         ask.map(|answer| answer.map(|answer| answer.page().0)).boxed()
     }
 
@@ -302,7 +336,7 @@ impl Store for Link {
         tags: Vec<TagId>,
         note: Bytes,
     ) -> BoxFuture<'_, Result<Position, StoreError>> {
-        let ask = self.ask(Op::Append { partition, tags: tags.clone(), note: note.clone() });
+        let ask = self.ask(Places::of(partition), Op::Append { partition, tags: tags.clone(), note: note.clone() });
         let told = |answer: Answer| {
             let position = answer.position();
             // Who appended it need not wait for the message.
@@ -313,12 +347,13 @@ impl Store for Link {
     }
 
     fn read_log(&self, after: Position, records_max: usize) -> BoxFuture<'_, Result<LogPage, StoreError>> {
-        let ask = self.ask(Op::Read { partition: after.partition, after: Some(after), records_max });
+        let ask = self
+            .ask(Places::of(after.partition), Op::Read { partition: after.partition, after: Some(after), records_max });
         ask.map(|answer| answer.map(|answer| answer.page().1)).boxed()
     }
 
     fn start_anew(&self, partition: Partition) -> BoxFuture<'_, Result<Position, StoreError>> {
-        let ask = self.ask(Op::StartAnew { partition });
+        let ask = self.ask(Places::of(partition), Op::StartAnew { partition });
         ask.map(|answer| answer.map(Answer::position)).boxed()
     }
 
@@ -336,7 +371,7 @@ impl Store for Link {
     }
 
     fn lease<'a>(&'a self, key: &'a RawKey, request: &'a LeaseRequest) -> BoxFuture<'a, Result<Leased, StoreError>> {
-        let ask = self.ask(Op::Lease { key: key.as_str().to_owned(), request: *request });
+        let ask = self.ask(self.place(key), Op::Lease { key: key.as_str().to_owned(), request: *request });
         ask.map(|answer| {
             answer.map(|answer| match answer {
                 Answer::Leased(leased) => leased,
@@ -352,12 +387,13 @@ impl Store for Link {
         owner: LeaseToken,
         after: AfterLease,
     ) -> BoxFuture<'a, Result<(), StoreError>> {
-        let ask = self.ask(Op::Release { key: key.as_str().to_owned(), owner, after });
+        let ask = self.ask(self.place(key), Op::Release { key: key.as_str().to_owned(), owner, after });
         ask.map(|answer| answer.map(|_| ())).boxed()
     }
 
     fn get<'a>(&'a self, keys: &'a [RawKey]) -> BoxFuture<'a, Result<Vec<Option<StoredEntry>>, StoreError>> {
-        let ask = self.ask(Op::Get { keys: keys.iter().map(|key| key.as_str().to_owned()).collect() });
+        let places = keys.iter().fold(Places::NONE, |all, key| Places(all.0 | self.place(key).0));
+        let ask = self.ask(places, Op::Get { keys: keys.iter().map(|key| key.as_str().to_owned()).collect() });
         ask.map(|answer| {
             answer.map(|answer| match answer {
                 Answer::Entries(entries) => entries,
@@ -369,7 +405,7 @@ impl Store for Link {
 
     fn fill<'a>(&'a self, key: &'a RawKey, entry: StoredEntry) -> BoxFuture<'a, Result<Filled, StoreError>> {
         let lifetime = entry.dead_at.since(self.clock.now());
-        let ask = self.ask(Op::Fill { key: key.as_str().to_owned(), entry, lifetime });
+        let ask = self.ask(self.place(key), Op::Fill { key: key.as_str().to_owned(), entry, lifetime });
         ask.map(|answer| {
             answer.map(|answer| match answer {
                 Answer::Filled(filled) => filled,
@@ -380,7 +416,7 @@ impl Store for Link {
     }
 
     fn remove<'a>(&'a self, key: &'a RawKey) -> BoxFuture<'a, Result<(), StoreError>> {
-        self.ask(Op::Remove { key: key.as_str().to_owned() }).map(|answer| answer.map(|_| ())).boxed()
+        self.ask(self.place(key), Op::Remove { key: key.as_str().to_owned() }).map(|answer| answer.map(|_| ())).boxed()
     }
 }
 

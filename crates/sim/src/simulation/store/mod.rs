@@ -10,6 +10,6 @@ mod server;
 
 pub use self::dataset::{StoreBreach, StoreLimits};
 pub(crate) use self::{
-    link::{Link, Place, Weather},
+    link::{Link, Place, Places, Weather},
     server::{Health, Server},
 };
