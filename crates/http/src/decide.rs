@@ -32,6 +32,11 @@ pub enum Wanted {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Uncached;
 
+/// A request extension: this request is answered from this node's memory or by the origin, and its answer goes no further
+/// than that memory, whatever the route's policy says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unshared;
+
 /// Whether a request may be answered from the cache, as far as its head tells.
 ///
 /// `no-cache`, `max-age` and `min-fresh` in a request change nothing: stored entries are coherent, so the answer is as new as

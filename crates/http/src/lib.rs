@@ -97,7 +97,7 @@ mod writes;
 pub use self::{
     body::CacheBody,
     compression::{CompressionFuture, CompressionLayer, CompressionLimits, CompressionService},
-    decide::Uncached,
+    decide::{Uncached, Unshared},
     future::ResponseFuture,
     headers::WRITTEN_POSITION,
     identity::Identity,

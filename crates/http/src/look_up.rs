@@ -5,7 +5,7 @@ use unstale::{Key, Loaded, Mode, Policy, Tag, Tenant};
 
 use crate::{
     answer::Asked,
-    decide::{Wanted, may_look_up_noted},
+    decide::{Unshared, Wanted, may_look_up_noted},
     identity::Identity,
     key::{self, Owner, Variant},
     named,
@@ -103,7 +103,8 @@ pub(crate) fn look_up(
         Lifetime::Route(policy) => (policy, None),
         Lifetime::Origin(lifetime) => (lifetime.policy(), Some(lifetime)),
     };
-    let policy = Policy { uses_store: policy.uses_store && tuned.uses_store, ..policy };
+    let is_shared = tuned.uses_store && head.extensions.get::<Unshared>().is_none();
+    let policy = Policy { uses_store: policy.uses_store && is_shared, ..policy };
     let sharing = route.policy.sharing;
     let owner = owner(shared, sharing, asked.identity.as_ref())?;
     let query = &route.policy.query;

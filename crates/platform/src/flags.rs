@@ -12,7 +12,7 @@ use std::{
 use axum::{extract::Request, http::HeaderMap, response::Response};
 use futures_util::future::{BoxFuture, Either, FutureExt as _};
 use tower::{Layer, Service};
-use unstale_http::Uncached;
+use unstale_http::{Uncached, Unshared};
 use unstale_server::flags::{Asking, Definition, Flags};
 use uuid::Uuid;
 
@@ -120,6 +120,9 @@ where
         let tells = is_on(ENABLE_CACHE_HEADERS);
         if !allowed.is_on {
             request.extensions_mut().insert(Uncached);
+        }
+        if !allowed.uses_store {
+            request.extensions_mut().insert(Unshared);
         }
         // The clone takes the place of the one that is ready.
         let clone = self.inner.clone();

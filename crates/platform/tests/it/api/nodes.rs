@@ -9,8 +9,9 @@ use unstale::testing::{
 use unstale_server::settings::Sources;
 
 use super::{
+    flags::{evaluate, value},
     sockets::{listen, listen_on},
-    world::{ADMIN, ANALYST, Person, World},
+    world::{ADMIN, ANALYST, OPERATOR, Person, World},
 };
 
 pub(super) struct Nodes {
@@ -48,6 +49,18 @@ fn shared(redis: &RedisServer, database: &Folder) -> [(&'static str, String); 3]
     ]
 }
 
+/// Whether both nodes share values through Redis for everybody, from when it returns on.
+async fn share(nodes: &Nodes, operator: &Person, shares: bool) {
+    let percentage = if shares { 100 } else { 0 };
+    operator.put("/admin/cache/flags/USE_REDIS_CACHE", json!({ "percentage": percentage })).await.expect(200);
+    let until_known = async {
+        for node in [&nodes.one, &nodes.two] {
+            while *value(&evaluate(node, operator, "", None).await, "USE_REDIS_CACHE") != json!(shares) {}
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(30), until_known).await.expect("both nodes hear of the flag");
+}
+
 /// The status of a mapping, read with the position that a write returned.
 async fn status_after(person: &Person, mappings: &str, mapping: &str, position: &str) -> String {
     let body = person.get_with(mappings, &[("unstale-position", position)]).await.expect(200).body;
@@ -79,6 +92,48 @@ async fn what_one_node_loaded_the_other_answers_and_what_one_wrote_the_other_sho
             }
         }
     }
+}
+
+#[tokio::test]
+async fn a_flag_keeps_values_out_of_redis_while_nodes_run_and_nothing_is_old_by_it() {
+    let nodes = Nodes::start().await;
+    let (admin, operator) = (nodes.one.sign_in(ADMIN).await, nodes.one.sign_in(OPERATOR).await);
+    let elsewhere = admin.at(&nodes.two);
+    let ids = admin.ids().await;
+    let mappings = format!("/field-mappings/{}", ids.import);
+    let review = async |to: &str| {
+        let chosen = json!({ "mapping_ids": [ids.mapping] });
+        let written = admin.post(&format!("{mappings}/bulk-{to}"), chosen).await.expect(200);
+        written.header("unstale-position").to_owned()
+    };
+    // Pages of so many assets as nobody has asked for, so that nothing warms them.
+    let page = |size: usize| format!("/assets?engagement_id={}&page_size={size}", ids.engagement);
+    let hits = async |reader: &Person, size: usize| {
+        let read = async || reader.get(&page(size)).await.expect(200).is_hit();
+        [read().await, read().await]
+    };
+    assert_eq!([hits(&admin, 11).await, hits(&elsewhere, 11).await], [[false, true], [true, true]]);
+    assert_eq!(hits(&admin, 12).await, [false, true]);
+
+    share(&nodes, &operator, false).await;
+    assert_eq!(hits(&elsewhere, 12).await, [false, true], "it is in Redis, and is not read there");
+    assert_eq!([hits(&admin, 13).await, hits(&elsewhere, 13).await], [[false, true]; 2], "it was put into Redis");
+    // Changes go on being told.
+    let position = review("approve").await;
+    for reader in [&admin, &elsewhere] {
+        assert_eq!(status_after(reader, &mappings, &ids.mapping, &position).await, "approved");
+    }
+
+    // What was put there before is still there, and was declared wrong meanwhile.
+    share(&nodes, &operator, true).await;
+    let third = nodes.start_another().await;
+    let found = status_after(&admin.at(&third), &mappings, &ids.mapping, &position).await;
+    assert_eq!(found, "approved");
+    let position = review("reject").await;
+    for reader in [&admin, &elsewhere] {
+        assert_eq!(status_after(reader, &mappings, &ids.mapping, &position).await, "rejected");
+    }
+    assert_eq!([hits(&admin, 14).await, hits(&elsewhere, 14).await], [[false, true], [true, true]]);
 }
 
 #[tokio::test]
