@@ -7,7 +7,7 @@
 
 #![allow(dead_code, unreachable_pub, unused_imports, reason = "the engine uses the rest, and its unit tests")]
 
-#[path = "../../src/clocks.rs"]
+#[path = "../../src/clocks/mod.rs"]
 mod clocks;
 #[path = "../../src/hash.rs"]
 mod hash;

@@ -7,7 +7,7 @@
 
 #![allow(dead_code, unreachable_pub, unused_imports, unused_macros, reason = "the engine uses the rest")]
 
-#[path = "../../src/clocks.rs"]
+#[path = "../../src/clocks/mod.rs"]
 mod clocks;
 #[path = "../../src/codec.rs"]
 mod codec;
