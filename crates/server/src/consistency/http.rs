@@ -1,11 +1,14 @@
 //! Watching responses: a GET that was a hit is asked again, as the same identity, past the cache.
 //!
-//! A hit is answered within the call, by the thread that makes it: what it was made of is caught there, by an observer of
-//! the [`CacheLayer`](unstale_http::CacheLayer) below ([`Watch::response_observer`]). Validators are compared, which the
-//! layer makes of a body whether it keeps it or not.
+//! What an answer was made of is caught by an observer of the [`CacheLayer`](unstale_http::CacheLayer) below
+//! ([`Watch::response_observer`]), on the thread that makes the answer: within the call if it was in memory, else while its
+//! future is polled. Validators are compared, which the layer makes of a body whether it keeps it or not.
 
 use std::{
     cell::RefCell,
+    future::poll_fn,
+    mem,
+    pin::pin,
     sync::Arc,
     task::{Context, Poll},
     time::Duration,
@@ -28,6 +31,7 @@ pub fn is_past_the_cache() -> bool {
     PAST_THE_CACHE.try_with(|()| ()).is_ok()
 }
 
+/// What was told of an answer while it was made.
 #[derive(Default)]
 struct Caught {
     made_of: Option<(TagIds, Position)>,
@@ -36,6 +40,14 @@ struct Caught {
 
 thread_local! {
     static CAUGHT: RefCell<Option<Caught>> = const { RefCell::new(None) };
+}
+
+/// Runs a part of what makes an answer; what is told of it on this thread meanwhile is caught.
+fn catching<T>(caught: &mut Caught, part: impl FnOnce() -> T) -> T {
+    CAUGHT.set(Some(mem::take(caught)));
+    let done = part();
+    *caught = CAUGHT.take().unwrap_or_default();
+    done
 }
 
 struct Catcher;
@@ -156,13 +168,14 @@ where
         };
         let (head, body) = request.into_parts();
         let question = Question::of(&head, shared.carry);
-        CAUGHT.set(Some(Caught::default()));
-        let answering = self.inner.call(Request::from_parts(head, body));
-        let caught = CAUGHT.take().unwrap_or_default();
+        let mut caught = Caught::default();
+        let answering = catching(&mut caught, || self.inner.call(Request::from_parts(head, body)));
+        let tier = if caught.hit.is_some() { "memory" } else { "store" };
         let shared = shared.clone();
         let watching = async move {
-            let response = answering.await?;
-            shared.watched(ticket, question, caught, &response);
+            let mut answering = pin!(answering);
+            let response = poll_fn(|context| catching(&mut caught, || answering.as_mut().poll(context))).await?;
+            shared.watched(ticket, question, (caught, tier), &response);
             Ok(response)
         };
         Either::Right(watching.boxed())
@@ -192,7 +205,13 @@ where
     B: Default + Send + 'static,
     R: Send + 'static,
 {
-    fn watched<Body>(&self, ticket: Ticket, question: Question, caught: Caught, response: &Response<Body>) {
+    fn watched<Body>(
+        &self,
+        ticket: Ticket,
+        question: Question,
+        (caught, tier): (Caught, &'static str),
+        response: &Response<Body>,
+    ) {
         let etag = response.headers().get(header::ETAG).cloned();
         let (Some((tags, base)), Some((entity, fresh_for)), Some(etag)) = (caught.made_of, caught.hit, etag) else {
             return;
@@ -210,7 +229,7 @@ where
             base,
             expires_at: self.cache.now() + fresh_for,
             age: None,
-            tier: "memory",
+            tier,
         };
         let truth: Truth = Arc::new(move || {
             let (again, request) = (again.clone(), past_the_cache(&question));

@@ -84,7 +84,7 @@ pub struct Served {
     pub expires_at: Timestamp,
     /// How long before it was loaded, if that is known.
     pub age: Option<Duration>,
-    /// `memory`, or `store`.
+    /// `memory`, or `store` for what was not there at once.
     pub tier: &'static str,
 }
 

@@ -1,5 +1,7 @@
 //! Two nodes of one installation: one database, one Redis.
 
+use std::path::PathBuf;
+
 use platform::{app::App, settings::Settings};
 use serde_json::{Value, json};
 use unstale::testing::{
@@ -30,6 +32,10 @@ impl Nodes {
         let one = World::with(&settings).await;
         let two = World::beside(&one, &settings).await;
         Self { one, two, redis, database }
+    }
+
+    pub(super) fn database(&self) -> PathBuf {
+        self.database.path().join("shared.db")
     }
 
     async fn start_another(&self) -> World {

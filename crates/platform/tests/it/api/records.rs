@@ -8,7 +8,10 @@ use serde_json::{Value, json};
 use tokio::time::{sleep, timeout};
 use unstale::testing::Folder;
 
-use super::world::{ADMIN, ANALYST, Answer, CACHE_ADMINISTRATION, OPERATOR, Person, World, all_operations};
+use super::{
+    nodes::Nodes,
+    world::{ADMIN, ANALYST, Answer, CACHE_ADMINISTRATION, OPERATOR, Person, World, all_operations},
+};
 
 const CONFIGURATION: &str = "/admin/cache/configuration";
 const UNDO: &str = "/admin/cache/configuration/undo";
@@ -164,13 +167,47 @@ async fn what_was_read_is_found_in_metadata_statistics_and_performance() {
 async fn watched() -> (World, Person, Person) {
     let world = World::new().await;
     let (operator, admin) = (world.sign_in(OPERATOR).await, world.sign_in(ADMIN).await);
-    let all = json!({ "consistency": { "sample_per_million": 1_000_000, "checks_per_second_max": 1000 } });
-    put(&operator, all).await.expect(200);
+    watch_all(&operator).await;
     (world, operator, admin)
+}
+
+async fn watch_all(operator: &Person) {
+    let all = json!({ "consistency": { "sample_per_million": 1_000_000, "checks_per_second_max": 1000 } });
+    put(operator, all).await.expect(200);
 }
 
 async fn findings(operator: &Person) -> Vec<Value> {
     operator.get("/admin/cache/consistency").await.expect(200).body["findings"].as_array().unwrap().clone()
+}
+
+/// Renames all flows by hand, past the application and past the triggers of the table.
+async fn rename_by_hand(database: &std::path::Path) {
+    let hidden = sea_orm::Database::connect(format!("sqlite://{}", database.display())).await.unwrap();
+    // The table's triggers would tell of it: they are lost first, as by a restore that makes the table anew.
+    let triggers = "SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'discovery_flows'";
+    let triggers = sea_orm::Statement::from_string(sea_orm::DbBackend::Sqlite, triggers);
+    for trigger in hidden.query_all_raw(triggers).await.unwrap() {
+        let name: String = trigger.try_get("", "name").unwrap();
+        hidden.execute_unprepared(&format!("DROP TRIGGER \"{name}\"")).await.unwrap();
+    }
+    hidden.execute_unprepared("UPDATE discovery_flows SET name = 'hidden'").await.unwrap();
+}
+
+/// What the watch finds of a path within some seconds.
+async fn found(operator: &Person, world: &World, path: &str) -> Value {
+    let found = async {
+        loop {
+            let found = findings(operator).await;
+            if let Some(found) = found.into_iter().find(|found| found["key"] == format!("/api/v1{path}")) {
+                return found;
+            }
+            sleep(Duration::from_millis(50)).await;
+        }
+    };
+    let Ok(found) = timeout(Duration::from_secs(20), found).await else {
+        panic!("it is found after some seconds: {:?}, {}", findings(operator).await, world.metrics().await);
+    };
+    found
 }
 
 fn checks(metrics: &str, outcome: &str) -> u64 {
@@ -186,30 +223,10 @@ async fn an_update_that_bypasses_the_application_is_found() {
     let ids = admin.ids().await;
     let flow = format!("/discovery/flows/{}", ids.flow);
     admin.get(&flow).await.expect(200);
-    let url = format!("sqlite://{}", world.data_dir.path().join("unstale.db").display());
-    let hidden = sea_orm::Database::connect(url).await.unwrap();
-    // The table's triggers would tell of it: they are lost first, as by a restore that makes the table anew.
-    let triggers = "SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'discovery_flows'";
-    let triggers = sea_orm::Statement::from_string(sea_orm::DbBackend::Sqlite, triggers);
-    for trigger in hidden.query_all_raw(triggers).await.unwrap() {
-        let name: String = trigger.try_get("", "name").unwrap();
-        hidden.execute_unprepared(&format!("DROP TRIGGER \"{name}\"")).await.unwrap();
-    }
-    hidden.execute_unprepared("UPDATE discovery_flows SET name = 'hidden'").await.unwrap();
+    rename_by_hand(&world.data_dir.path().join("unstale.db")).await;
     let stale = admin.get(&flow).await.expect(200);
     assert!(stale.is_hit() && stale.body["name"] != "hidden");
-    let found = async {
-        loop {
-            let found = findings(&operator).await;
-            if let Some(found) = found.into_iter().find(|found| found["key"] == format!("/api/v1{flow}")) {
-                return found;
-            }
-            sleep(Duration::from_millis(50)).await;
-        }
-    };
-    let Ok(found) = timeout(Duration::from_secs(20), found).await else {
-        panic!("it is found after some seconds: {:?}, {}", findings(&operator).await, world.metrics().await);
-    };
+    let found = found(&operator, &world, &flow).await;
     assert_eq!(
         (&found["kind"], &found["entity"], &found["tier"]),
         (&json!("value"), &json!("flows"), &json!("memory"))
@@ -218,6 +235,21 @@ async fn an_update_that_bypasses_the_application_is_found() {
     assert_eq!(found["differs"], json!(["etag"]));
     assert_eq!(found["base"], found["frontier"], "nothing was declared");
     assert!(!found.to_string().contains("hidden"), "no values: {found}");
+}
+
+#[tokio::test]
+async fn a_wrong_answer_that_another_node_has_shared_is_found() {
+    let nodes = Nodes::start().await;
+    let admin = nodes.one.sign_in(ADMIN).await;
+    let operator = nodes.one.sign_in(OPERATOR).await.at(&nodes.two);
+    watch_all(&operator).await;
+    let flow = format!("/discovery/flows/{}", admin.ids().await.flow);
+    admin.get(&flow).await.expect(200);
+    rename_by_hand(&nodes.database()).await;
+    let stale = admin.at(&nodes.two).get(&flow).await.expect(200);
+    assert!(stale.is_hit() && stale.body["name"] != "hidden");
+    let found = found(&operator, &nodes.two, &flow).await;
+    assert_eq!((&found["kind"], &found["tier"]), (&json!("value"), &json!("store")));
 }
 
 #[tokio::test]
