@@ -44,7 +44,7 @@ impl Cache {
         failed
     }
 
-    fn find_tagged(&self, tags: &[Tag], looks_max: usize) -> (Census, Vec<Arc<Entry>>) {
+    pub(super) fn find_tagged(&self, tags: &[Tag], looks_max: usize) -> (Census, Vec<Arc<Entry>>) {
         let (mut census, mut found) = (Census::default(), Vec::new());
         census.is_complete = self.shared.l1.look_through(|entry| {
             if census.looked_at == looks_max {

@@ -6,7 +6,7 @@ use std::collections::HashSet;
 
 use bytes::Bytes;
 
-use super::{Cache, Shared};
+use super::{Cache, Census, Shared};
 use crate::{
     entry::Entry,
     key::RawKey,
@@ -56,27 +56,13 @@ impl Cache {
     /// What is cached about the person that the tag `subject` stands for, looking at about `looks_max` entries of this
     /// node's memory at most, and at as many of the store.
     pub async fn report(&self, subject: &Tag, looks_max: usize) -> SubjectReport {
-        let shared = self.shared.clone();
-        let id = subject.id();
-        let looking = tokio::task::spawn_blocking(move || {
-            let (mut report, mut keys) = (SubjectReport::default(), Vec::new());
-            report.is_complete = shared.l1.look_through(|entry| {
-                if report.looked_at == looks_max {
-                    return false;
-                }
-                report.looked_at += 1;
-                if entry.tags().contains(&id)
-                    && let Some(key) = RawKey::of_text(&entry.text())
-                {
-                    report.copies.push(shared.copy(entry));
-                    keys.push(key);
-                }
-                true
-            });
-            (report, keys)
-        });
+        let (cache, id, tags) = (self.clone(), subject.id(), [subject.clone()]);
+        let looking = tokio::task::spawn_blocking(move || cache.find_tagged(&tags, looks_max));
         // Not joined only if the runtime ends.
-        let Ok((mut report, keys)) = looking.await else { return SubjectReport::default() };
+        let Ok((Census { looked_at, is_complete, .. }, found)) = looking.await else { return SubjectReport::default() };
+        let known = found.iter().filter_map(|entry| Some((RawKey::of_text(&entry.text())?, self.shared.copy(entry))));
+        let (keys, copies): (Vec<RawKey>, Vec<SubjectCopy>) = known.unzip();
+        let mut report = SubjectReport { copies, looked_at, is_complete };
         if self.shared.store.shares_entries() {
             for (copies, keys) in report.copies.chunks_mut(LOOKUPS_AT_ONCE).zip(keys.chunks(LOOKUPS_AT_ONCE)) {
                 match self.shared.stored_about(id, keys).await {
