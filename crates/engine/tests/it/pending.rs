@@ -8,7 +8,7 @@ use std::{
 use futures_util::FutureExt as _;
 use unstale::{
     BreakerPer, Cache, CacheLimits, InvalidateError, Invalidation, Loaded, MemoryLimits, MemoryStore, MissReason, Mode,
-    PendingLimits, PositionSet, ReadOptions, Resilience, StaleReason, StoreError, Tag, Tenant, Verdict,
+    PendingLimits, Policy, PositionSet, ReadOptions, Resilience, StaleReason, StoreError, Tag, Tenant, Verdict,
     position::PartitionCount,
     store::Store,
     testing::{Faults, Trouble},
@@ -41,6 +41,18 @@ async fn invalidations_that_cannot_be_recorded_are_kept_in_order_and_bind_this_n
     assert_eq!(node.read(&POLICY, 3).await, Verdict::Hit);
 }
 
+/// What this node may give on as stale is purged while the store is away, and given on neither then nor when that is back.
+async fn purge_while_away(node: &Node, policy: &Policy) {
+    let never = || async { Err::<Loaded<Page>, _>("away".to_owned()) };
+    assert_eq!(node.read_with(policy, never).await.unwrap().verdict, Verdict::Stale(StaleReason::Invalidated));
+    node.cache.invalidate(&Invalidation::of([tag()]).purging()).await.unwrap_err();
+    assert!(node.read_with(policy, never).await.is_err());
+    node.far.set_faults(Faults::default());
+    node.time.advance(Duration::from_secs(61));
+    node.cache.record_all_pending().await.unwrap();
+    assert!(node.read_with(policy, never).await.is_err());
+}
+
 /// Where staleness is allowed, what waits is no more than stale; unless it is a purge, which stays one in the log.
 #[tokio::test(start_paused = true)]
 async fn a_purge_that_waits_is_one_already_and_is_recorded_as_one() {
@@ -55,14 +67,7 @@ async fn a_purge_that_waits_is_one_already_and_is_recorded_as_one() {
     assert_eq!(read_other(2).await, Verdict::Hit);
     node.far.set_faults(AWAY);
     node.invalidate("kept").await.unwrap_err();
-    let never = || async { Err::<Loaded<Page>, _>("away".to_owned()) };
-    assert_eq!(node.read_with(&policy, never).await.unwrap().verdict, Verdict::Stale(StaleReason::Invalidated));
-    node.cache.invalidate(&Invalidation::of([tag()]).purging()).await.unwrap_err();
-    assert!(node.read_with(&policy, never).await.is_err());
-    node.far.set_faults(Faults::default());
-    node.time.advance(Duration::from_secs(61));
-    node.cache.record_all_pending().await.unwrap();
-    assert!(node.read_with(&policy, never).await.is_err());
+    purge_while_away(&node, &policy).await;
     assert!(other.catch_up(&acme()).await);
     assert_eq!(read_other(3).await, Verdict::Miss(MissReason::Invalidated));
 }
@@ -71,7 +76,6 @@ async fn a_purge_that_waits_is_one_already_and_is_recorded_as_one() {
 #[tokio::test(start_paused = true)]
 async fn a_purge_among_more_than_may_wait_is_not_forgotten() {
     let policy = POLICY.mode(Mode::StaleOk(Duration::from_secs(600)));
-    let never = || async { Err::<Loaded<Page>, _>("away".to_owned()) };
     let pending = PendingLimits { records_max: 3, ..PendingLimits::default() };
     let node = Node::with(plain(), CacheLimits { pending, ..CacheLimits::default() }, Node::store()).await;
     node.read(&policy, 1).await;
@@ -79,13 +83,7 @@ async fn a_purge_among_more_than_may_wait_is_not_forgotten() {
     for _ in 0..4 {
         node.invalidate("kept").await.unwrap_err();
     }
-    assert_eq!(node.read_with(&policy, never).await.unwrap().verdict, Verdict::Stale(StaleReason::Invalidated));
-    node.cache.invalidate(&Invalidation::of([tag()]).purging()).await.unwrap_err();
-    assert!(node.read_with(&policy, never).await.is_err());
-    node.far.set_faults(Faults::default());
-    node.time.advance(Duration::from_secs(61));
-    node.cache.record_all_pending().await.unwrap();
-    assert!(node.read_with(&policy, never).await.is_err());
+    purge_while_away(&node, &policy).await;
 }
 
 #[tokio::test(start_paused = true)]
