@@ -33,8 +33,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, Response, header, request};
 use http_body::Body;
 use unstale::{Key, Policy, ReadOptions};
 
+pub(crate) use self::read::answer;
 use self::{answer::Came, suit::Suit};
-pub(crate) use self::{kept::Kept, read::answer};
 use crate::{
     answer::Asked,
     body::CacheBody,

@@ -8,7 +8,7 @@ use http_body::Body;
 use tower::Service;
 use unstale::Fetched;
 
-use super::{answer::Came, load::fetch, seeker::Seeker, suit::Suit};
+use super::{answer::Came, kept::Kept, load::fetch, seeker::Seeker, suit::Suit};
 use crate::{body::CacheBody, load::Handover, rfc9111::reuse::StaleUse, stored::StoredResponse};
 
 /// The answer from what is in memory and may be used while the origin is asked; one of those who are given it asks.
@@ -31,7 +31,7 @@ where
     let found = shared.cache.hit_accepting(&key, &look_up.policy, options, may)?;
     let came = Came::Stale(StaleUse::WhileRevalidating.as_str());
     let (response, _) = asked.of_origin(shared, &found, &seeker.sought(), came)?;
-    let claimed = found.value().and_then(StoredResponse::origin).is_some_and(super::Kept::claim_refresh);
+    let claimed = found.value().and_then(StoredResponse::origin).is_some_and(Kept::claim_refresh);
     if claimed {
         let (seeker, handover) = (seeker.clone(), handover.clone());
         tokio::spawn(async move {
