@@ -17,10 +17,10 @@
 //!
 //! # Purges
 //!
-//! A record with the tag [`TagId::PURGE`] is an invalidation after which nothing older is served, not even where a policy
-//! allows what is invalid ([`Mode::StaleOk`](crate::Mode::StaleOk)). Which invalidations were purges stands in a second
-//! map, smaller and with a floor of its own. Only who is about to serve what the rule has refused asks it: for the rule
-//! a purge is an invalidation like any other.
+//! A record that purges ([`Invalidation::purging`](crate::Invalidation::purging)) is an invalidation after which nothing
+//! older is served, not even where a policy allows what is invalid ([`Mode::StaleOk`](crate::Mode::StaleOk)). Which
+//! invalidations were purges stands in a second map, smaller and with a floor of its own. Only who is about to serve what
+//! the rule has refused asks it: for the rule a purge is an invalidation like any other.
 //!
 //! # Invariants
 //!
