@@ -18,7 +18,7 @@ const require = createRequire(import.meta.url);
 const LIMITS = {
   '@unstale/client': 6_000,
   '@unstale/client/live': 6_000,
-  '@unstale/client/react': 16_500,
+  '@unstale/client/react': 16_750,
   '@unstale/client/offline': 2_000,
   '@unstale/client/vitals': 5_000,
 };

@@ -149,6 +149,27 @@ describe('the live connection', () => {
     live.close();
   });
 
+  it.each([
+    { position: 'p2' },
+    { position: 'p2', groups: 'a', data: {} },
+    { position: 'p2', groups: ['a', 1], data: {} },
+    { groups: ['a'], data: {} },
+  ])(
+    'takes an event that does not say what has changed, or when, for a change of anything: %o',
+    async (event) => {
+      const { live, listener } = connect();
+      await opened(1);
+      FakeSocket.last.greet('p1');
+      listener.onResync.mockClear();
+      FakeSocket.last.push({ type: 'cache_invalidation', ...event });
+      expect(listener.onInvalidation).not.toHaveBeenCalled();
+      const position = event.position ?? 'p1';
+      expect(listener.onResync).toHaveBeenCalledExactlyOnceWith('an event could not be read', position);
+      expect([live.state, live.position]).toEqual(['live', position]);
+      live.close();
+    },
+  );
+
   it.each(['after its greeting', 'after a ping'])('takes silence %s for a dead connection', async (when) => {
     const { live } = connect();
     await opened(1);
