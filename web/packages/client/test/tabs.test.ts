@@ -214,6 +214,30 @@ describe('tabs of one browser', () => {
     expect(heard).toEqual(['resync joined p1', 'a p2 {}', 'b p3 {}']);
   });
 
+  it.each([
+    { missed: ['p3', 'p4'], heard: ['b p3 {}', 'b p4 {}'] },
+    { missed: null, heard: ['resync joined p4'] },
+  ])('believe the one that leads, too, if one that did and has thawed answers first: %o', async (rest) => {
+    void navigator.locks.request('app:acme:ann', {}, () => new Promise<void>(() => {}));
+    const thawed = new BroadcastChannel('app:acme:ann');
+    const leads = new BroadcastChannel('app:acme:ann');
+    const told = (position: string) => ({ position, groups: ['b'] });
+    thawed.onmessage = ({ data: { kind, from: to } }) => {
+      if (kind !== 'join') return;
+      thawed.postMessage({ kind: 'welcome', to, position: 'p2', missed: null });
+      const missed = rest.missed?.map(told) ?? null;
+      for (let time = 0; time < 2; time += 1)
+        leads.postMessage({ kind: 'welcome', to, position: 'p4', missed });
+    };
+    const { live, heard } = openTab();
+    await vi.waitFor(() => expect(live.position).toBe('p4'));
+    await pause();
+    thawed.close();
+    leads.close();
+    // Once each, although it is said twice.
+    expect(heard).toEqual(['resync joined p2', ...rest.heard]);
+  });
+
   it('that were away for longer than is remembered take everything as stale', async () => {
     openTab();
     await pause();

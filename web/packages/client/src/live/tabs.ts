@@ -292,14 +292,17 @@ export class SharedLive implements LiveSource {
   }
 
   #welcomed(missed: Told[] | null, position: string | undefined): void {
-    // The answer to a `join` and the one to a `state` may both come; the second says nothing new.
-    if (this.#joined) return;
-    this.#joined = true;
-    this.#listen();
-    if (missed === null) {
+    // The answer to a `join` and the one to a `state` may both come. The second says nothing new, unless the first was that
+    // of a tab that led, was replaced while it was frozen, and does not know yet.
+    const isNew = (at: string | undefined) =>
+      !this.#joined || (at !== undefined && !this.#told.some((told) => told.position === at));
+    if (missed !== null) for (const told of missed) isNew(told.position) && this.#take(told);
+    else if (isNew(position)) {
       this.#forget(position);
       this.#listener.onResync('joined', position);
-    } else for (const told of missed) this.#take(told);
+    }
+    this.#joined = true;
+    this.#listen();
     this.#position = position ?? this.#position;
     this.#setState('live');
   }
