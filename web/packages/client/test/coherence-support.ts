@@ -42,7 +42,9 @@ export function show(name: string, ...paths: string[]) {
   });
   const stop = observer.subscribe(() => {});
   observers.push(stop);
-  return { observer, hide: stop, data: () => observer.getCurrentResult().data };
+  /** What the component says of `enabled` from now on. */
+  const enable = (enabled: boolean) => observer.setOptions({ ...observer.options, enabled });
+  return { observer, hide: stop, enable, data: () => observer.getCurrentResult().data };
 }
 
 export const stateOf = (name: string) => session.queryClient.getQueryState([...session.scope, name]);

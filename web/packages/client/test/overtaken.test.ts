@@ -144,6 +144,33 @@ describe('an answer that was declared wrong on its way', () => {
     expect(stateOf('both')?.data).toBeUndefined();
   });
 
+  it('is not shown to who does not ask for it now, and asked for when they do', async () => {
+    const flows = show('flows');
+    await answer('old', ['a']);
+    flows.enable(false);
+    event(['a'], '0.e.1');
+    await settle();
+    expect([flows.data(), network.calls]).toEqual([undefined, [expect.anything()]]);
+    flows.enable(true);
+    await answer('new', ['a']);
+    expect(network.calls.at(-1)?.headers.get('Unstale-Position')).toBe('0.e.1');
+    expect(flows.data()).toBe('new');
+  });
+
+  it('is not shown any longer to who stops asking before it is read anew', async () => {
+    session.dispose();
+    await begin({ rereadEveryMs: 60_000 });
+    const flows = show('flows');
+    await answer('old', ['a']);
+    event(['a'], '0.e.1');
+    await answer('old', ['a']);
+    event(['a'], '0.e.2');
+    expect(stateOf('flows')).toMatchObject({ data: 'old', isInvalidated: true });
+    flows.enable(false);
+    await settle();
+    expect(flows.data()).toBeUndefined();
+  });
+
   it('leaves the groups of what is held in place until all of the new is there', async () => {
     const both = show('both', 'flows', 'assets');
     await settle();

@@ -132,12 +132,12 @@ export function createCoherentSession(options: CoherentSessionOptions): Coherent
   }
 
   /**
-   * What is known to be wrong and on nobody's screen is not shown again while it is read anew. The query stays, and with
-   * it what is known of its groups: its next read must have seen the change.
+   * What is known to be wrong, and not read anew for who shows it, is not shown. The query stays, and with it what is known
+   * of its groups: its next read must have seen the change.
    */
   function forget(isWrong: (query: Query) => boolean): void {
     for (const query of queryClient.getQueryCache().getAll()) {
-      if (query.getObserversCount() > 0 || !isWrong(query)) continue;
+      if (query.isActive() || !isWrong(query)) continue;
       query.setState({ ...query.state, data: undefined, dataUpdatedAt: 0, error: null, status: 'pending' });
     }
   }
@@ -157,14 +157,14 @@ export function createCoherentSession(options: CoherentSessionOptions): Coherent
 
   /**
    * TanStack Query drops its mark with whatever is put in the place of what it marked: an answer, somebody's change, or what
-   * was there before a read that was called off. And what was marked on screen may have left it. So what is there is judged
-   * by itself.
+   * was there before a read that was called off. And what was marked for who asks for it, nobody may ask for any more. So what
+   * is there is judged by itself.
    */
   function judge(query: Query): void {
     if (query.state.data === undefined || !coherence.isOvertaken(query.queryHash)) return;
     // Once the query is done with what it is at, and whoever only changes places (StrictMode) is back.
     queueMicrotask(() => {
-      const isMarked = query.state.isInvalidated && query.getObserversCount() > 0;
+      const isMarked = query.state.isInvalidated && query.isActive();
       if (!isMarked) markStale(new Set([query.queryHash]));
     });
   }
@@ -216,7 +216,7 @@ export function createCoherentSession(options: CoherentSessionOptions): Coherent
       const { type } = event.action;
       if (type === 'success' && !event.action.manual) arrive(event.query);
       else if (type === 'success' || type === 'setState') judge(event.query);
-    } else if (event.type === 'observerRemoved') judge(event.query);
+    } else if (event.type.startsWith('observer') && !event.query.isActive()) judge(event.query);
     foretelling.heard(event);
   });
 
