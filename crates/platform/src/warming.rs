@@ -17,6 +17,8 @@
 //! - Every occasion has a budget of loads at once and of time. Readers come before it (see
 //!   [`WarmBudget`] and the budget of refills).
 //! - It shows nothing to anybody: who may read what is asked with every request, as always.
+//! - What is switched off for everybody ([`crate::flags`]) it does not use: nothing is read while the cache is off, and
+//!   nothing shared while Redis is.
 
 use std::{
     collections::VecDeque,
@@ -37,8 +39,8 @@ use uuid::Uuid;
 
 use crate::{
     auth::acting::{self, Acting, Asked},
-    coherence::{ClientId, Views},
-    flags::USE_CUSTOM_API_CACHE,
+    coherence::{CacheUse, ClientId, Views},
+    flags::{USE_CUSTOM_API_CACHE, USE_REDIS_CACHE},
     store::{
         Store,
         repositories::{flows::FlowFilter, sessions},
@@ -187,11 +189,19 @@ macro_rules! reads {
 
 impl Work {
     async fn warm(&self, occasion: Occasion) {
+        let flags = self.flags.current();
         // Nobody would be answered from what is kept.
-        if self.flags.current().is_off_for_all(USE_CUSTOM_API_CACHE) {
+        if flags.is_off_for_all(USE_CUSTOM_API_CACHE) {
             self.warmer.0.is_flushed.store(false, Release);
             return;
         }
+        let allowed = CacheUse { is_on: true, uses_store: !flags.is_off_for_all(USE_REDIS_CACHE) };
+        let warmed = allowed.within(self.read_for(occasion)).await;
+        tracing::debug!(occasion = occasion.name(), ?warmed, "the cache was warmed");
+        self.warmer.0.metrics.warmed(occasion.name(), warmed);
+    }
+
+    async fn read_for(&self, occasion: Occasion) -> Warmed {
         let (reads, budget) = match occasion {
             Occasion::SignIn(session) => (self.of_session(session).await, BUDGET),
             Occasion::Import(client, import) => (self.of_import(client, import).await, BUDGET),
@@ -211,9 +221,7 @@ impl Work {
                 (self.of_sessions(sessions).await, BROAD_BUDGET)
             }
         };
-        let warmed = budget.spend(reads).boxed().await;
-        tracing::debug!(occasion = occasion.name(), ?warmed, "the cache was warmed");
-        self.warmer.0.metrics.warmed(occasion.name(), warmed);
+        budget.spend(reads).boxed().await
     }
 
     /// Of all of them the same view before the next: what is read first after a sign-in comes first for everybody.

@@ -4,10 +4,11 @@ use std::{collections::BTreeMap, time::Duration};
 
 use axum::{body::Body, http::Request};
 use http_body_util::BodyExt as _;
+use serde_json::json;
 use tower::ServiceExt as _;
 use unstale::testing::{Folder, redis_server::RedisServer};
 
-use super::world::{ADMIN, ANALYST, World};
+use super::world::{ADMIN, ANALYST, OPERATOR, World};
 
 /// For what happens soon unless something is broken.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -133,6 +134,33 @@ async fn the_first_reads_after_an_import_ask_the_database_nothing() {
 fn shared(redis: &RedisServer, folder: &Folder) -> [(&'static str, String); 3] {
     let database = format!("sqlite://{}?mode=rwc", folder.path().join("shared.db").display());
     [("DATABASE_URL", database), ("REDIS_URL", redis.url()), ("OUTBOX_WINDOW", "0s".to_owned())]
+}
+
+#[tokio::test]
+async fn nothing_is_warmed_into_redis_while_that_is_switched_off_for_everybody() {
+    let (redis, folder) = (RedisServer::start(), Folder::new());
+    let settings = shared(&redis, &folder);
+    let world = World::with(&settings.each_ref().map(|(name, value)| (*name, value.as_str()))).await;
+    let admin = world.sign_in(ADMIN).await;
+    let ids = admin.ids().await;
+    let operator = world.sign_in(OPERATOR).await;
+    let is_in_redis = |import: &str| !redis.keys(&format!("*{import}*")).is_empty();
+    let mut imports = Vec::new();
+    for percentage in [0, 100] {
+        operator.put("/admin/cache/flags/USE_REDIS_CACHE", json!({ "percentage": percentage })).await.expect(200);
+        let earlier = warmed(&world, "import").await;
+        let csv = format!("Name,OS\nhost-{percentage},linux\n");
+        let accepted = admin.upload(&ids.engagement, "a.csv", csv.as_bytes()).await.expect(202);
+        until_warmed(&world, "import", earlier + 5).await;
+        imports.push(accepted.body["import_id"].as_str().unwrap().to_owned());
+    }
+    let switched_on = async {
+        while !is_in_redis(&imports[1]) {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, switched_on).await.expect("the second is put into Redis");
+    assert!(!is_in_redis(&imports[0]));
 }
 
 /// On a Redis of its own, which forgets everything.
