@@ -351,6 +351,11 @@ impl Asked {
         });
     }
 
+    /// The answer to a request that takes only what is stored, where nothing is.
+    pub(crate) fn not_stored<B: Body>(&self, shared: &Shared) -> Response<CacheBody<B>> {
+        self.problem(shared, Problem::NotStored, "only-if-cached")
+    }
+
     /// An answer of the layer's own.
     pub(crate) fn problem<B: Body>(
         &self,

@@ -101,6 +101,15 @@ where
     }
 }
 
+/// Answers a read that takes only what is stored (`only-if-cached`, RFC 9111, 5.2.1.7), in memory or in the store. Nothing is
+/// loaded for it, since others may wait for a load; nor does it wait for one.
+pub(crate) async fn answer_stored<B: Body>(miss: Miss) -> Response<CacheBody<B>> {
+    let Miss { shared, asked, look_up, options } = miss;
+    let found = shared.cache.find(&look_up.key, &look_up.policy, &options, |_| true).await;
+    let answer = found.and_then(|fetched| asked.stored(&shared, &fetched));
+    answer.map_or_else(|| asked.not_stored(&shared), |(response, _)| *response)
+}
+
 /// Asks the service with the caller's request, and says what the cache may have of its response.
 async fn load<S, ReqBody, ResBody>(
     shared: Arc<Shared>,

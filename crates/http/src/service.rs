@@ -174,15 +174,19 @@ where
                 {
                     return ResponseFuture::ready(response, account.verdict());
                 }
-                // What is not here at once is not looked for: that would be a load, which others may be waiting for.
-                if notable.directives && RequestControl::of(&head.headers).only_if_cached {
-                    let response = asked.problem(shared, Problem::NotStored, "only-if-cached");
-                    return ResponseFuture::ready(Box::new(response), BYPASS);
-                }
                 look_up.identity = who.cloned();
                 strip(&mut head, shared, &look_up);
                 None
             };
+            if notable.directives && RequestControl::of(&head.headers).only_if_cached {
+                let miss = Miss { shared: shared.clone(), asked, look_up, options };
+                return ResponseFuture::boxed(async {
+                    Ok(match origin {
+                        None => load::answer_stored(miss).await,
+                        Some(read) => origin::answer_stored(miss, read).await,
+                    })
+                });
+            }
             if !asked.is_public {
                 name_sender(&mut head, asked.identity.as_ref());
             }

@@ -170,6 +170,39 @@ impl Cache {
         }
     }
 
+    /// What memory or the store holds for `key` and `accept` says yes to, as [`fetch_accepting`](Self::fetch_accepting)
+    /// would give it; none where that would load, or wait for the load of another reader. Begins none, not even a refresh
+    /// that is due.
+    pub async fn find<V, A>(
+        &self,
+        key: &Key<V>,
+        policy: &Policy,
+        options: &ReadOptions,
+        accept: A,
+    ) -> Option<Fetched<V>>
+    where
+        V: Cacheable,
+        A: Fn(&Fetched<V>) -> bool + Send + Sync + 'static,
+    {
+        let required = required(options);
+        let policy = &self.shared.having_seen(policy, key.raw().tenant(), &required);
+        let patience = self.shared.patience();
+        if bypass(key.raw(), policy).is_some() || self.shared.reach(&required, patience).await.is_err() {
+            return None;
+        }
+        match self.shared.find(key, policy, &Chosen::new(accept), patience).await {
+            Found::Answer(entry, verdict) => Some(self.answer(key.raw(), entry, verdict)),
+            Found::Refresh(entry, verdict, is_mine) => {
+                if is_mine {
+                    // The next reader who may load is to have it.
+                    entry.release_refresh();
+                }
+                Some(self.answer(key.raw(), entry, verdict))
+            }
+            Found::Nothing(_) => None,
+        }
+    }
+
     /// A fresh entry in this node's memory, if there is one. Synchronous: no task switch, no lock beyond L1's own.
     #[inline]
     pub fn hit<V: Cacheable>(&self, key: &Key<V>, policy: &Policy, options: &ReadOptions) -> Option<Fetched<V>> {

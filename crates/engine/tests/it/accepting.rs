@@ -7,7 +7,9 @@ use std::{
 
 use parking_lot::Mutex;
 use tokio::time::sleep;
-use unstale::{Cached, FetchError, Fetched, Loaded, MissReason, Policy, ReadOptions, StaleReason, Verdict, WaitedFor};
+use unstale::{
+    Cached, FetchError, Fetched, Loaded, MissReason, Policy, PositionSet, ReadOptions, StaleReason, Verdict, WaitedFor,
+};
 
 use crate::{
     nodes::{Answer, LOAD, Node, Nodes, Origin, POLICY, none, settle, version},
@@ -72,6 +74,39 @@ async fn a_value_refused_in_memory_is_looked_for_in_the_store() {
     assert_eq!(version(&nodes.read(0, POLICY).await), 0);
     check(&read_from(&nodes.all[0], &nodes.origin, &POLICY, 1).await, Verdict::Hit, 1, false);
     assert_eq!(nodes.origin.loads(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_only_finds_is_given_what_is_there_and_begins_nothing() {
+    let nodes = Nodes::new().await;
+    let policy = POLICY.grace(Duration::from_secs(60));
+    let find = async |node: usize, at_least: PositionSet, takes: bool| {
+        let options = ReadOptions { at_least };
+        let found = nodes.all[node].cache.find(&page(&acme(), 1), &policy, &options, move |_| takes).await;
+        found.map(|found| (found.verdict, version(&found)))
+    };
+    assert_eq!(find(0, none(), true).await, None);
+    // Nor is the load of another reader waited for.
+    let leading = nodes.begin(0, policy, none()).await;
+    assert_eq!(find(0, none(), true).await, None);
+    leading.await.unwrap().unwrap();
+    for node in [0, 1] {
+        // The other node's memory lacks it, and the store has it.
+        assert_eq!(find(node, none(), true).await, Some((Verdict::Hit, 0)));
+        assert_eq!(find(node, none(), false).await, None);
+    }
+    nodes.time.advance(Duration::from_secs(30));
+    let stale = Some((Verdict::Stale(StaleReason::Grace), 0));
+    assert_eq!((find(0, none(), true).await, find(0, none(), true).await), (stale, stale));
+    settle().await;
+    assert_eq!(nodes.origin.loads(), 1);
+    // The refresh was left to the next reader who may load.
+    assert_eq!(nodes.read(0, policy).await.verdict, Verdict::Stale(StaleReason::Grace));
+    sleep(LOAD * 3).await;
+    assert_eq!((nodes.origin.loads(), find(0, none(), true).await), (2, Some((Verdict::Hit, 0))));
+    // What a write has declared wrong is not found.
+    let position = nodes.write(0).await;
+    assert_eq!((find(0, position.clone(), true).await, find(1, position, true).await), (None, None));
 }
 
 #[tokio::test(start_paused = true)]

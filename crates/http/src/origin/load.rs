@@ -12,7 +12,7 @@ use super::{
     arrived::{Arrived, Brought},
     asking::asking,
     now,
-    seeker::{Note, Seeker},
+    seeker::{Seeker, locked},
 };
 use crate::{
     load::{self, Failed, Handed, Handover},
@@ -58,23 +58,18 @@ where
     S: Service<Request<ReqBody>, Response = Response<ResBody>>,
     ResBody: Body<Data = Bytes>,
 {
-    let nothing = || Ok(Loaded::absent().declined());
     let old = match old.as_ref().and_then(|old| old.origin()) {
         Some(kept) if !kept.is_selected_by(&seeker.read.headers, seeker.look_up.searched.as_deref()) => {
             if variant.is_none() {
                 let searched = seeker.look_up.searched.as_deref();
-                seeker.note(Note::OtherVariant(kept.other(&seeker.read.headers, searched)));
-                return nothing();
+                *locked(&seeker.other_variant) = Some(kept.other(&seeker.read.headers, searched));
+                return Ok(Loaded::absent().declined());
             }
             None
         }
         Some(_) => old,
         None => None,
     };
-    if seeker.read.control.only_if_cached {
-        seeker.note(Note::NotStored);
-        return nothing();
-    }
     let Some((mut inner, mut request)) = handover.take_request() else { return Err(Failed) };
     let target = request.uri().clone();
     seeker.read.lifetime.tell(request.headers_mut());

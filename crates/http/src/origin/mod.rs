@@ -33,7 +33,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Response, header, request};
 use http_body::Body;
 use unstale::{Key, Policy, ReadOptions};
 
-pub(crate) use self::read::answer;
+pub(crate) use self::read::{answer, answer_stored};
 use self::{answer::Came, suit::Suit};
 use crate::{
     answer::Asked,

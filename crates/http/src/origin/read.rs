@@ -16,7 +16,7 @@ use super::{
     answer::Came,
     load::fetch,
     refresh,
-    seeker::{Note, Seeker, locked},
+    seeker::{Seeker, locked},
 };
 use crate::{
     body::CacheBody,
@@ -51,19 +51,34 @@ where
             return Ok(stale);
         }
         let fetched = fetch(&seeker, variant, &handover, Seeker::takes).await;
-        let note = locked(&seeker.note).take();
-        match note {
-            Some(Note::OtherVariant(digest)) if variant.is_none() => {
-                variant = Some(digest);
-                continue;
-            }
-            Some(Note::NotStored) => {
-                return Ok(seeker.asked.problem(&seeker.shared, Problem::NotStored, "only-if-cached"));
-            }
-            _ => {}
+        if let (Some(digest), None) = (locked(&seeker.other_variant).take(), variant) {
+            variant = Some(digest);
+            continue;
         }
         return finish(&seeker, &handover, fetched).await;
     }
+}
+
+/// Answers a read that takes only what is stored, as [`load::answer_stored`](crate::load::answer_stored). What may be used
+/// stale while the origin is asked is used, and the origin is not asked.
+pub(crate) async fn answer_stored<B: Body>(miss: Miss, read: Box<OriginRead>) -> Response<CacheBody<B>> {
+    let mut variant = read.variant;
+    let seeker = Arc::new(Seeker::new(miss, read));
+    let Seeker { shared, asked, look_up, options, .. } = &*seeker;
+    let found = loop {
+        let accept = {
+            let seeker = seeker.clone();
+            move |fetched: &Fetched<StoredResponse>| seeker.takes_stored(fetched)
+        };
+        let found = shared.cache.find(&seeker.key(variant), &look_up.policy, options, accept).await;
+        match (locked(&seeker.other_variant).take(), variant) {
+            (Some(digest), None) => variant = Some(digest),
+            _ => break found,
+        }
+    };
+    let answer =
+        found.and_then(|fetched| asked.of_origin(shared, &fetched, &seeker.sought(), Came::of(seeker.suits(&fetched))));
+    answer.map_or_else(|| asked.not_stored(shared), |(response, _)| response)
 }
 
 async fn finish<S, ReqBody, ResBody>(

@@ -25,23 +25,14 @@ pub(super) struct Seeker {
     pub(super) look_up: LookUp,
     pub(super) options: ReadOptions,
     pub(super) read: Box<OriginRead>,
-    /// Why there is no answer but another step.
-    pub(super) note: Mutex<Option<Note>>,
+    /// There is no answer but under another variant: the digest of what the request selects.
+    pub(super) other_variant: Mutex<Option<u128>>,
     /// What of the origin's head is given to the one who asked, and not kept.
     pub(super) once: Mutex<Fields>,
     /// Why what was there would not do.
     pub(super) refused: Mutex<Option<&'static str>>,
     /// The origin has confirmed what was there.
     pub(super) validated: AtomicBool,
-}
-
-/// Why a load has brought nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Note {
-    /// The request selects another variant.
-    OtherVariant(u128),
-    /// The request wants nothing that must be asked for.
-    NotStored,
 }
 
 impl Seeker {
@@ -53,7 +44,7 @@ impl Seeker {
             look_up,
             options,
             read,
-            note: Mutex::default(),
+            other_variant: Mutex::default(),
             once: Mutex::default(),
             refused: Mutex::default(),
             validated: AtomicBool::default(),
@@ -78,8 +69,14 @@ impl Seeker {
         matches!(suit, Suit::Fresh | Suit::Stale(StaleUse::MaxStale))
     }
 
-    pub(super) fn note(&self, note: Note) {
-        *locked(&self.note) = Some(note);
+    /// Whether the reader takes a response where the origin is not to be asked. If it is another variant, notes which one is
+    /// wanted.
+    pub(super) fn takes_stored(&self, fetched: &Fetched<StoredResponse>) -> bool {
+        let suit = self.suits(fetched);
+        if let Suit::OtherVariant(digest) = suit {
+            *locked(&self.other_variant) = Some(digest);
+        }
+        matches!(suit, Suit::Fresh | Suit::Stale(_))
     }
 
     pub(super) fn key(&self, variant: Option<u128>) -> Key<StoredResponse> {

@@ -5,10 +5,11 @@ use std::{
     time::{Duration, UNIX_EPOCH},
 };
 
-use unstale::{MemoryStore, Timestamp};
-use unstale_http::{BrowserLifetime, RoutePolicies, RoutePolicy};
+use futures_util::future::BoxFuture;
+use unstale::{MemoryLimits, MemoryStore, Timestamp};
+use unstale_http::{BrowserLifetime, OriginLifetime, RoutePolicies, RoutePolicy, Sharing};
 
-use crate::world::{World, minute, request, routes, user, with};
+use crate::world::{Answer, World, minute, request, routes, user, with};
 
 fn date(at: Timestamp) -> String {
     httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_millis(at.as_millis()))
@@ -115,4 +116,28 @@ async fn who_wants_only_what_is_stored_asks_the_service_for_nothing() {
     world.get(&me, "/cached/1").await;
     let got = world.get_with(&me, "/cached/1", &only).await;
     assert_eq!((got.status.as_u16(), got.x_cache(), world.calls()), (200, "HIT", 1));
+}
+
+/// Another node may have brought it.
+#[tokio::test]
+async fn what_is_stored_is_what_any_node_has_stored() {
+    let store = Arc::new(MemoryStore::new(MemoryLimits { entry_bytes_max: 1 << 20, ..MemoryLimits::default() }));
+    let table = || {
+        let origin = RoutePolicy::origin("origin", OriginLifetime::default()).sharing(Sharing::Tenant);
+        let routes = RoutePolicies::builder().route("/route", RoutePolicy::cached("route", minute()));
+        routes.route("/origin", origin).build().unwrap()
+    };
+    let answer =
+        |_| -> BoxFuture<'static, Answer> { Box::pin(async { with(200, &[("cache-control", "max-age=60")], "body") }) };
+    let one = World::over(store.clone(), table(), answer).await;
+    let other = World::over(store, table(), answer).await;
+    let me = user("acme", "u1");
+    let only = [("cache-control", "only-if-cached")];
+    for url in ["/route", "/origin"] {
+        assert_eq!(other.get_with(&me, url, &only).await.status.as_u16(), 504);
+        one.get(&me, url).await;
+        let got = other.get_with(&me, url, &only).await;
+        assert_eq!((got.status.as_u16(), got.x_cache(), got.body.as_str()), (200, "HIT", "body"), "{url}");
+    }
+    assert_eq!((other.calls(), *other.loaded.borrow()), (0, 0));
 }

@@ -231,6 +231,32 @@ async fn a_request_may_say_what_it_takes() {
     assert_eq!(seen(&script.get(&ask("max-stale=20")).await), ("STALE", 200, "body"));
 }
 
+/// A load that asks nobody would be one that others wait for and get nothing of.
+#[tokio::test]
+async fn who_wants_only_what_is_stored_begins_no_load() {
+    let fresh = line("max-age=2, stale-while-revalidate=5", &[("vary", "accept")], "body");
+    let script = Script::public(vec![fresh.clone(), fresh]).await;
+    let loads = || *script.world.loaded.borrow();
+    let only = ("cache-control", "only-if-cached");
+    let (text, other) = (("accept", "text/plain"), ("accept", "text/html"));
+    let refused = script.get(&[only, text]).await;
+    assert_eq!((refused.status.as_u16(), loads()), (504, 0));
+    assert_eq!(refused.header("cache-status"), "Unstale; fwd=bypass; detail=only-if-cached");
+    script.get(&[text]).await;
+    assert_eq!(script.get(&[only, other]).await.status.as_u16(), 504);
+    script.get(&[other]).await;
+    let begun = loads();
+    for variant in [text, other] {
+        assert_eq!(seen(&script.get(&[only, variant]).await), ("HIT", 200, "body"));
+    }
+    // What may be used while the service is asked may be used; but nobody asks it.
+    script.wait(3);
+    assert_eq!(seen(&script.get(&[only, text]).await), ("STALE", 200, "body"));
+    script.wait(10);
+    assert_eq!(script.get(&[only, text]).await.status.as_u16(), 504);
+    assert_eq!((script.calls(), loads()), (2, begun));
+}
+
 #[tokio::test]
 async fn a_head_is_answered_from_a_get_and_is_a_head_to_the_service() {
     let script = Script::public(vec![

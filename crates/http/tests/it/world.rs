@@ -27,6 +27,8 @@ pub(crate) struct World {
     pub(crate) time: Arc<ManualTime>,
     pub(crate) calls: watch::Receiver<usize>,
     pub(crate) joined: watch::Receiver<usize>,
+    /// How many loads of the engine have ended.
+    pub(crate) loaded: watch::Receiver<usize>,
     pub(crate) watcher: Arc<Watcher>,
     service: CacheService<Inner>,
 }
@@ -55,12 +57,19 @@ impl ServedObserver for Watcher {
 #[derive(Clone, Debug)]
 pub(crate) struct SentBody(pub(crate) String);
 
-struct Joins(watch::Sender<usize>);
+/// Counts the readers who joined a load, and the loads that ended.
+#[derive(Default)]
+struct Flights {
+    joined: watch::Sender<usize>,
+    loaded: watch::Sender<usize>,
+}
 
-impl Observer for Joins {
+impl Observer for Flights {
     fn on_event(&self, event: &Event<'_>) {
-        if matches!(event, Event::Joined { .. }) {
-            self.0.send_modify(|count| *count += 1);
+        match event {
+            Event::Joined { .. } => self.joined.send_modify(|count| *count += 1),
+            Event::Loaded { .. } | Event::LoadFailed { .. } => self.loaded.send_modify(|count| *count += 1),
+            _ => {}
         }
     }
 }
@@ -106,9 +115,9 @@ impl World {
         H: Fn(request::Parts) -> BoxFuture<'static, Answer> + Send + Sync + 'static,
     {
         let time = Arc::new(ManualTime::default());
-        let joins = watch::Sender::new(0);
-        let joined = joins.subscribe();
-        let builder = Cache::builder(store).limits(limits).time(time.clone()).observer(Arc::new(Joins(joins)));
+        let flights = Flights::default();
+        let (joined, loaded) = (flights.joined.subscribe(), flights.loaded.subscribe());
+        let builder = Cache::builder(store).limits(limits).time(time.clone()).observer(Arc::new(flights));
         let cache = builder.build().await.unwrap();
         let counter = watch::Sender::new(0);
         let calls = counter.subscribe();
@@ -125,7 +134,7 @@ impl World {
         let limits = HttpLimits { body_bytes_max: 1000, ..HttpLimits::default() };
         let layer = CacheLayer::new(cache.clone(), routes, SECRET).limits(limits).observer(watcher.clone());
         let service = layer.layer(BoxCloneSyncService::new(inner));
-        Self { layer, cache, time, calls, joined, watcher, service }
+        Self { layer, cache, time, calls, joined, loaded, watcher, service }
     }
 
     /// The layer around its service.
