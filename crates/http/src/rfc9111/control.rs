@@ -8,7 +8,7 @@ use std::borrow::Cow;
 
 use http::{HeaderMap, HeaderName, header};
 
-use super::seconds;
+use super::{SECONDS_MAX, seconds};
 
 /// What a response says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -179,7 +179,7 @@ impl Fields {
         let named = match argument {
             Some(Argument::Token(text)) => names(text),
             Some(Argument::Quoted(text)) => names(text),
-            Some(Argument::Invalid) | None => None,
+            Some(Argument::Seconds(_) | Argument::Invalid) | None => None,
         };
         *slot = Some(match (slot.take(), named) {
             (Some(Self::All), _) | (_, None) => Self::All,
@@ -212,15 +212,23 @@ pub(crate) enum Argument<'a> {
     /// As it stands. Who reads it as numbers or names finds out whether it is a token.
     Token(&'a str),
     Quoted(Cow<'a, str>),
-    /// A space stands beside the `=`.
+    /// A number, of a structured field.
+    Seconds(u64),
+    /// A space stands beside the `=`, or it is of a type that no directive has.
     Invalid,
 }
 
 impl Argument<'_> {
+    /// A number of a structured field; less than none is none of a directive's.
+    pub(crate) fn number(number: i64) -> Self {
+        u64::try_from(number).map_or(Self::Invalid, |number| Self::Seconds(number.min(SECONDS_MAX)))
+    }
+
     fn seconds(&self) -> Option<u64> {
         match self {
             Self::Token(text) => seconds(text),
             Self::Quoted(text) => seconds(text),
+            Self::Seconds(seconds) => Some(*seconds),
             Self::Invalid => None,
         }
     }
@@ -308,7 +316,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::rfc9111::{SECONDS_MAX, testing::headers};
+    use crate::rfc9111::testing::headers;
 
     fn response(lines: &[&str]) -> ResponseControl {
         ResponseControl::of(&headers(&lines.iter().map(|line| ("cache-control", *line)).collect::<Vec<_>>()))

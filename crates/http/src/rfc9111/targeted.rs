@@ -38,18 +38,21 @@ fn structured(headers: &HeaderMap, name: &HeaderName) -> Option<ResponseControl>
     let members: Dictionary = Parser::new(&text).parse().ok().filter(|members: &Dictionary| !members.is_empty())?;
     let mut control = ResponseControl::default();
     for (name, entry) in &members {
-        let ListEntry::Item(item) = entry else { continue };
-        match &item.bare_item {
-            BareItem::Boolean(true) => control.set(name.as_str(), None),
-            BareItem::Integer(number) => {
-                let text = i64::from(*number).to_string();
-                control.set(name.as_str(), Some(&Argument::Token(&text)));
-            }
-            BareItem::String(text) => control.set(name.as_str(), Some(&Argument::Quoted(text.as_str().into()))),
-            BareItem::Token(text) => control.set(name.as_str(), Some(&Argument::Token(text.as_str()))),
-            // Said to be not so, or of a type that no directive has.
-            _ => {}
-        }
+        // What is of a type that no directive has is said all the same, and what it says cannot be read: so the whole
+        // response is private, and no time is left.
+        let argument = match entry {
+            ListEntry::Item(item) => match &item.bare_item {
+                BareItem::Boolean(true) => None,
+                // Said to be not so.
+                BareItem::Boolean(false) => continue,
+                BareItem::Integer(number) => Some(Argument::number(i64::from(*number))),
+                BareItem::String(text) => Some(Argument::Quoted(text.as_str().into())),
+                BareItem::Token(text) => Some(Argument::Token(text.as_str())),
+                _ => Some(Argument::Invalid),
+            },
+            ListEntry::InnerList(_) => Some(Argument::Invalid),
+        };
+        control.set(name.as_str(), argument.as_ref());
     }
     Some(control)
 }
@@ -71,7 +74,7 @@ fn surrogate(headers: &HeaderMap) -> Option<ResponseControl> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rfc9111::testing::headers;
+    use crate::rfc9111::{SECONDS_MAX, testing::headers};
 
     fn read(lines: &[(&str, &str)]) -> (ResponseControl, bool) {
         control(&headers(lines), &[CDN_CACHE_CONTROL, SURROGATE_CONTROL])
@@ -106,9 +109,23 @@ mod tests {
 
     #[test]
     fn a_number_of_the_wrong_kind_is_no_life() {
-        check(&[("cdn-cache-control", "max-age=1.5")], None, true);
-        check(&[("cdn-cache-control", "max-age=-5")], Some(0), true);
-        check(&[("cdn-cache-control", "max-age")], Some(0), true);
+        for wrong in ["max-age=1.5", "max-age=-5", "max-age", "max-age=(60)", "max-age=(60 60);x", "max-age=@60"] {
+            check(&[("cdn-cache-control", wrong)], Some(0), true);
+        }
+        check(&[("cdn-cache-control", "max-age=999999999999999")], Some(SECONDS_MAX), true);
+    }
+
+    /// The field is a dictionary, so it counts (RFC 9213, 2.1). What the value means is not known: so the directive says the
+    /// most that it can.
+    #[test]
+    fn a_directive_whose_value_is_of_another_type_is_said_all_the_same() {
+        for value in ["(\"a\")", "(\"a\" b);x=1", "()", "1", "1.5", ":YQ==:", "@1", "%\"a\""] {
+            let said = |name: &str| read(&[("cdn-cache-control", &format!("{name}={value}, max-age=60"))]).0;
+            assert!(said("private").is_private(), "private={value}");
+            assert!(said("no-cache").is_no_cache(), "no-cache={value}");
+            assert!(said("no-store").no_store && said("must-revalidate").must_revalidate, "{value}");
+            assert_eq!(said("private").max_age, Some(60));
+        }
     }
 
     #[test]
