@@ -12,8 +12,10 @@ use crate::{
     reasons::{BypassReason, NotStoredReason},
     rfc9111::{
         age::{age_value, initial_age},
-        freshness,
+        control::RequestControl,
+        freshness::{self, Reckoning},
         storing::is_event_stream,
+        targeted::{self, CDN_CACHE_CONTROL},
     },
     route::{Sharing, VARY},
 };
@@ -70,9 +72,7 @@ pub(crate) fn may_look_up_noted(head: &request::Parts, notable: Notable) -> Resu
     if notable.overrides {
         return Err(BypassReason::OverrideHeader);
     }
-    if notable.directives
-        && directives(headers, &header::CACHE_CONTROL).any(|(name, _)| name.eq_ignore_ascii_case("no-store"))
-    {
+    if notable.directives && RequestControl::of(headers).no_store {
         return Err(BypassReason::NoStore);
     }
     Ok(wanted)
@@ -142,30 +142,19 @@ fn lifetime(
     at: u64,
     delay: u64,
 ) -> Result<Option<Duration>, NotStoredReason> {
-    let mut life: Option<u64> = None;
-    for (name, value) in directives(headers, &header::CACHE_CONTROL) {
-        let is = |wanted: &str| name.eq_ignore_ascii_case(wanted);
-        if is("no-store") {
-            return Err(NotStoredReason::NoStore);
-        } else if is("no-cache") {
-            return Err(NotStoredReason::NoCache);
-        } else if is("private") && allowed.sharing != Sharing::PerPrincipal {
-            return Err(NotStoredReason::Private);
-        } else if allowed.may_serve_stale && (is("must-revalidate") || is("proxy-revalidate")) {
-            return Err(NotStoredReason::MustRevalidate);
-        } else if is("max-age") || is("s-maxage") {
-            // What is no number is no life (RFC 9111, 4.2.1, encourages to take it as stale).
-            let given = value.and_then(|value| value.trim_matches('"').parse().ok()).unwrap_or(0);
-            life = Some(life.map_or(given, |life| life.min(given)));
-        }
-    }
-    if life.is_none() {
-        life = headers.contains_key(header::EXPIRES).then(|| {
-            let dated = freshness::date(headers, &header::DATE).unwrap_or(at);
-            freshness::date(headers, &header::EXPIRES).map_or(0, |expires| expires.saturating_sub(dated))
-        });
-    }
+    let (control, is_targeted) = targeted::control(headers, &[CDN_CACHE_CONTROL]);
+    let refused = |condition: bool, reason| if condition { Err(reason) } else { Ok(()) };
+    // A 200 is understood, and nothing else comes here (RFC 9111, 5.2.2.3).
+    refused(control.no_store && !control.must_understand, NotStoredReason::NoStore)?;
+    refused(control.no_cache.is_some(), NotStoredReason::NoCache)?;
+    let is_shared = allowed.sharing != Sharing::PerPrincipal;
+    refused(control.private.is_some() && is_shared, NotStoredReason::Private)?;
+    let must_revalidate = control.must_revalidate || control.proxy_revalidate;
+    refused(must_revalidate && allowed.may_serve_stale, NotStoredReason::MustRevalidate)?;
+    let reckoning = Reckoning { is_shared: true, reads_expires: !is_targeted, heuristic_percent: 0 };
+    let life = freshness::lifetime(StatusCode::OK, headers, &control, at, reckoning).seconds();
     let Some(life) = life else { return Ok(None) };
+    let life = control.max_age.map_or(life, |shorter| shorter.min(life));
     match life.saturating_sub(age_at(headers, at, delay)) {
         0 => Err(NotStoredReason::Expired),
         left => Ok(Some(Duration::from_secs(left))),
@@ -177,21 +166,12 @@ pub(crate) fn age_at(headers: &HeaderMap, at: u64, delay: u64) -> u64 {
     initial_age(age_value(headers), freshness::date(headers, &header::DATE), at, delay)
 }
 
-/// The directives of all lines of a header, with what follows `=`.
-fn directives<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = (&'a str, Option<&'a str>)> {
-    // A line that is no text says `no-store`, as far as we are to know.
-    let lines = headers.get_all(name).into_iter().map(|line| line.to_str().unwrap_or("no-store"));
-    lines.flat_map(|line| line.split(',')).map(|directive| match directive.split_once('=') {
-        Some((name, value)) => (name.trim(), Some(value.trim())),
-        None => (directive.trim(), None),
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use http::{HeaderValue, Request};
 
     use super::*;
+    use crate::rfc9111::SECONDS_MAX;
 
     fn check_request(method: &str, headers: &[(&str, &str)], expected: Result<Wanted, BypassReason>) {
         let mut request = Request::builder().method(method).uri("/a");
@@ -277,6 +257,8 @@ mod tests {
         check(&[("cache-control", "max-age=60, s-maxage=\"30\"")], Ok(Some(28)));
         check(&[("cache-control", "max-age=60"), ("expires", "0")], Ok(Some(58)));
         check(&[("expires", "Fri, 20 Nov 2026 18:00:10 GMT")], Ok(Some(8)));
+        let dated = ("expires", "Fri, 20 Nov 2026 18:00:10 GMT");
+        check(&[dated, dated], Err(NotStoredReason::Expired));
         for gone in [
             ("cache-control", "max-age=0"),
             ("cache-control", "max-age=2"),
@@ -287,6 +269,41 @@ mod tests {
         ] {
             check(&[gone], Err(NotStoredReason::Expired));
         }
+    }
+
+    #[test]
+    fn what_is_said_to_this_cache_takes_the_place_of_what_is_said_to_all() {
+        let general = ("cache-control", "no-store, max-age=9");
+        for (told, expected) in [
+            ("max-age=60", Ok(Some(58))),
+            ("must-revalidate", Ok(None)),
+            ("no-store", Err(NotStoredReason::NoStore)),
+            ("no-cache=(\"a\")", Err(NotStoredReason::NoCache)),
+            ("max-age=0", Err(NotStoredReason::Expired)),
+            // It is no dictionary, and so not there.
+            ("max-age=60,", Err(NotStoredReason::NoStore)),
+        ] {
+            check(&[general, ("cdn-cache-control", told)], expected);
+        }
+        check(&[("expires", "0"), ("cdn-cache-control", "public")], Ok(None));
+        let private = [("cache-control", "max-age=9"), ("cdn-cache-control", "private")];
+        assert_eq!(judged(200, &private, Sharing::Tenant, false), Err(NotStoredReason::Private));
+    }
+
+    /// RFC 9111, 5.2.2.3: of a 200 it is known what it asks of a cache.
+    #[test]
+    fn what_must_be_understood_is() {
+        check(&[("cache-control", "must-understand, no-store, max-age=60")], Ok(Some(58)));
+        check(&[("cache-control", "must-understand, no-cache")], Err(NotStoredReason::NoCache));
+    }
+
+    #[test]
+    fn what_stands_in_quotes_says_nothing() {
+        check(&[("cache-control", "x=\"a, no-store, y\", max-age=60")], Ok(Some(58)));
+        check(&[("cache-control", "max-age=60, x=\"a")], Err(NotStoredReason::NoStore));
+        check(&[("cache-control", "max-age=+60")], Err(NotStoredReason::Expired));
+        check(&[("cache-control", "max-age=99999999999999999999999")], Ok(Some(SECONDS_MAX - 2)));
+        check_request("GET", &[("cache-control", "x=\"a, no-store\"")], Ok(Wanted::Get));
     }
 
     /// RFC 9111, 4.2.1 and 4.2.3.
