@@ -72,7 +72,7 @@ pub(crate) fn strings(headers: &HeaderMap, name: &HeaderName) -> Result<Vec<Stri
         .collect()
 }
 
-fn words(headers: &HeaderMap, name: &HeaderName) -> Result<Vec<String>, Malformed> {
+pub(crate) fn words(headers: &HeaderMap, name: &HeaderName) -> Result<Vec<String>, Malformed> {
     let mut all = Vec::new();
     for line in headers.get_all(name) {
         all.extend(text(line)?.split([' ', '\t']).filter(|word| !word.is_empty()).map(str::to_owned));

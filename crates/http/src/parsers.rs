@@ -12,3 +12,13 @@ pub fn groups(headers: &HeaderMap, name: &HeaderName) -> Option<Vec<String>> {
 pub fn position(headers: &HeaderMap) -> Option<PositionSet> {
     crate::position::demanded(headers).ok()
 }
+
+/// Whether a request may be given the encoded form of a response.
+pub fn takes_encoded(headers: &HeaderMap) -> bool {
+    crate::compression::negotiation::is_taken(headers)
+}
+
+/// The words of `Surrogate-Key`.
+pub fn surrogate_keys(headers: &HeaderMap) -> Option<Vec<String>> {
+    crate::named::words(headers, &crate::headers::SURROGATE_KEY).ok()
+}

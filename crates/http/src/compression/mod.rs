@@ -17,7 +17,7 @@
 //! It does not unpack what requests bring.
 
 mod kept;
-mod negotiation;
+pub(crate) mod negotiation;
 
 use std::{
     io::Write as _,

@@ -11,7 +11,7 @@ const ENDING: &str = ";gz\"";
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// Whether a request may be given the encoded form.
-pub(super) fn is_taken(headers: &HeaderMap) -> bool {
+pub(crate) fn is_taken(headers: &HeaderMap) -> bool {
     accepts_gzip(headers) && !comes_from_elsewhere(headers)
 }
 

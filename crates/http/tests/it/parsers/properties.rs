@@ -2,23 +2,24 @@
 //! hold; the tests here and the fuzz targets (`fuzz/`) both call them.
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode, Uri, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri, header, uri::PathAndQuery};
 use unstale::Cacheable as _;
 use unstale_http::{
     Query, RoutePolicies, RoutePolicy, StoredResponse,
     conditional::{Condition, Preconditions},
     decide::may_look_up,
-    headers::{CACHE_GROUPS, WRITTEN_POSITION},
+    headers::{CACHE_GROUPS, SURROGATE_KEY, WRITTEN_POSITION},
     parsers,
     range::{Part, WantedRange},
     rfc9111::{
         Defaults, Received, SECONDS_MAX, Terms,
         age::age_value,
         control::{RequestControl, ResponseControl},
-        freshness,
+        freshness, invalidation,
         no_vary_search::{NO_VARY_SEARCH, Search},
+        partial::Held,
         storing::{Asked, Keeper, may_keep},
-        targeted::{self, CDN_CACHE_CONTROL},
+        targeted::{self, CDN_CACHE_CONTROL, SURROGATE_CONTROL},
         vary,
     },
     url,
@@ -27,15 +28,19 @@ use unstale_http::{
 /// By this name each is called with bytes.
 pub(crate) type Property = (&'static str, fn(&[u8]));
 
-pub(crate) const ALL: [Property; 13] = [
+pub(crate) const ALL: [Property; 17] = [
     ("cache-control", cache_control),
     ("age-expires", age_expires),
     ("vary", vary_names),
     ("cdn-cache-control", cdn_cache_control),
     ("no-vary-search", no_vary_search),
+    ("surrogate", surrogate),
     ("cache-groups", cache_groups),
     ("range", range),
+    ("content-range", content_range),
     ("preconditions", preconditions),
+    ("accept-encoding", accept_encoding),
+    ("locations", locations),
     ("url", urls),
     ("stored-response", stored_response),
     ("position", position),
@@ -132,6 +137,26 @@ pub(crate) fn cdn_cache_control(data: &[u8]) {
     }
 }
 
+/// What is for other caches says nothing to this one, and `no-store` binds wherever it stands. The words of `Surrogate-Key`
+/// read the same again.
+pub(crate) fn surrogate(data: &[u8]) {
+    let headers = lines(&SURROGATE_CONTROL, data);
+    let with = |line: &'static str| {
+        let mut more = headers.clone();
+        more.append(SURROGATE_CONTROL, HeaderValue::from_static(line));
+        targeted::control(&more, &[SURROGATE_CONTROL])
+    };
+    assert_eq!(with("no-store;another, max-age=1;another"), targeted::control(&headers, &[SURROGATE_CONTROL]));
+    if headers.get_all(SURROGATE_CONTROL).iter().all(|line| line.to_str().is_ok()) {
+        assert!(with("no-store").0.no_store && with("no-store;unstale").1, "{headers:?}");
+    }
+    let keys = |data: &[u8]| parsers::surrogate_keys(&lines(&SURROGATE_KEY, data));
+    if let Some(words) = keys(data) {
+        assert!(words.iter().all(|word| !word.is_empty() && !word.contains([' ', '\t'])), "{words:?}");
+        assert_eq!(keys(words.join(" ").as_bytes()), Some(words));
+    }
+}
+
 /// Equality of queries is one; a query is the same as itself; what is malformed lets everything count.
 pub(crate) fn no_vary_search(data: &[u8]) {
     let (said, query) = data.split_at(data.len() / 2);
@@ -168,6 +193,80 @@ pub(crate) fn range(data: &[u8]) {
             assert!(wanted.is_plain());
         }
     }
+}
+
+/// A part lies within its whole, and what is written again reads the same; two parts together hold the bytes of the whole
+/// where they say.
+pub(crate) fn content_range(data: &[u8]) {
+    const WHOLE: usize = 4096;
+    let text = String::from_utf8_lossy(data);
+    let mut parts = text.split('\n').filter_map(Held::parse);
+    let (Some(one), other) = (parts.next(), parts.next()) else { return };
+    let Held { first, end, whole } = one;
+    assert!(first < end && end <= whole, "{one:?}");
+    let written = format!("bytes {first}-{}/{whole}", end - 1);
+    assert_eq!(Held::parse(&written), Some(one));
+    let headers = lines(&header::CONTENT_RANGE, written.as_bytes());
+    let of = |status, bytes| Held::of(status, &headers, bytes);
+    if let Ok(bytes) = usize::try_from(end - first) {
+        assert_eq!(of(StatusCode::PARTIAL_CONTENT, bytes), Some(one));
+        assert_eq!((of(StatusCode::OK, bytes), of(StatusCode::PARTIAL_CONTENT, bytes.wrapping_add(1))), (None, None));
+    }
+    let Some((other, joined)) = other.and_then(|other| Some((other, one.joined(&other)?))) else { return };
+    assert!(joined.held.first == first.min(other.first) && joined.held.end == end.max(other.end));
+    if whole <= WHOLE as u64 {
+        let bytes: Vec<u8> = (0..=250).cycle().take(WHOLE).collect();
+        let place = |held: &Held| {
+            let at = |place: u64| usize::try_from(place).expect("the whole is small");
+            &bytes[at(held.first)..at(held.end)]
+        };
+        assert_eq!(joined.bytes(place(&one), place(&other)), place(&joined.held), "{one:?} {other:?}");
+    }
+}
+
+/// What refuses an encoding is not given it, nor who does not name it; and what means the same selects the same variant.
+pub(crate) fn accept_encoding(data: &[u8]) {
+    let headers = lines(&header::ACCEPT_ENCODING, data);
+    let text = data.to_ascii_lowercase();
+    let names = |word: &[u8]| text.windows(word.len()).any(|window| window == word);
+    assert!(!parsers::takes_encoded(&headers) || names(b"gzip") || names(b"*"), "{headers:?}");
+    let mut refusing = headers.clone();
+    refusing.append(header::ACCEPT_ENCODING, HeaderValue::from_static("gzip;q=0"));
+    assert!(!parsers::takes_encoded(&refusing), "{headers:?}");
+    // Quotes have no meaning there; within them, blanks beside a comma would count.
+    if headers.get_all(header::ACCEPT_ENCODING).iter().count() == 1 && !data.contains(&b'"') {
+        let digest = |data: &[u8]| vary::digest(&[header::ACCEPT_ENCODING], &lines(&header::ACCEPT_ENCODING, data));
+        let line = headers[header::ACCEPT_ENCODING].as_bytes();
+        let mut members: Vec<&[u8]> = line.split(|byte| *byte == b',').collect();
+        members.reverse();
+        assert_eq!(digest(line), digest(&members.join(&b" ,\t"[..]).to_ascii_uppercase()), "{headers:?}");
+    }
+}
+
+/// A write spoils its own URL, and of what its answer names only paths of the same origin.
+pub(crate) fn locations(data: &[u8]) {
+    let (reference, base) = data.split_at(data.iter().position(|byte| *byte == b'\n').unwrap_or(data.len()));
+    let base = format!("/{}", String::from_utf8_lossy(base).trim());
+    // As a request's target is read.
+    let Ok(base) = base.parse::<PathAndQuery>().map(|base| base.to_string()) else { return };
+    let spoiled = |method: Method, status, text: &[u8]| {
+        invalidation::targets(&method, status, "a.example", &base, &lines(&header::LOCATION, text))
+    };
+    let all = spoiled(Method::POST, StatusCode::CREATED, reference);
+    assert_eq!(all.first(), Some(&base));
+    for named in &all[1..] {
+        let path = named.split('?').next().expect("a split has a first");
+        assert!(path.starts_with('/') && !named.contains('#'), "{named}");
+        // What is only a query is of the path that was asked for, as it stands.
+        let is_own = base.split('?').next() == Some(path);
+        assert!(is_own || !path.split('/').any(|segment| segment == ".." || segment == "."), "{named}");
+    }
+    for elsewhere in ["https://b.example/", "//b.example/", "http://a.example.b/", "mailto:a.example/"] {
+        let text = [elsewhere.as_bytes(), reference].concat();
+        assert_eq!(spoiled(Method::PUT, StatusCode::OK, &text).len(), 1, "{elsewhere} {reference:?}");
+    }
+    assert!(spoiled(Method::GET, StatusCode::OK, reference).is_empty());
+    assert!(spoiled(Method::POST, StatusCode::NOT_FOUND, reference).is_empty());
 }
 
 /// A condition on a validator that the list does not hold is never met by it.
@@ -240,7 +339,7 @@ pub(crate) fn request_head(data: &[u8]) {
     head.headers.append(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
     assert!(may_look_up(&head).is_err());
     head.headers.remove(header::TRANSFER_ENCODING);
-    head.method = http::Method::POST;
+    head.method = Method::POST;
     assert!(may_look_up(&head).is_err() && (is_looked_up || !data.is_empty()));
 }
 
