@@ -5,7 +5,7 @@ use std::{path::Path, sync::Arc};
 use rustls::{
     RootCertStore,
     crypto::CryptoProvider,
-    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
+    pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer, pem::PemObject as _},
 };
 
 /// Why TLS could not be set up.
@@ -68,6 +68,18 @@ pub(crate) fn authorities(path: &Path) -> Result<RootCertStore, TlsError> {
             .map_err(|error| TlsError::file(path, format!("holds something that is no authority: {error}")))?;
     }
     Ok(roots)
+}
+
+/// The revocation lists of a PEM file; at least one.
+pub(crate) fn revocation_lists(path: &Path) -> Result<Vec<CertificateRevocationListDer<'static>>, TlsError> {
+    let read: Result<Vec<_>, _> = CertificateRevocationListDer::pem_file_iter(path).and_then(Iterator::collect);
+    match read {
+        Ok(lists) if lists.is_empty() => {
+            Err(TlsError::file(path, "no revocation list in it; expected PEM (-----BEGIN X509 CRL-----)"))
+        }
+        Ok(lists) => Ok(lists),
+        Err(error) => Err(TlsError::file(path, format!("cannot be read as PEM revocation lists: {error}"))),
+    }
 }
 
 /// The authorities that the system trusts.

@@ -45,8 +45,11 @@ pub(crate) fn control_settings(plan: &Plan, file: &Control) -> ListenSettings {
 
 fn listen_tls(plan: &Plan, file: &file::ListenTls) -> ListenTls {
     let files = CertificateFiles { certificate: plan.path(&file.certificate), key: plan.path(&file.key) };
-    let client_ca = file.client_ca.as_ref();
-    let client_ca = client_ca.map(|ca| ClientAuthority { ca: plan.path(ca), required: file.client_required });
+    let client_ca = file.client_ca.as_ref().map(|ca| ClientAuthority {
+        ca: plan.path(ca),
+        crl: file.client_crl.as_ref().map(|crl| plan.path(crl)),
+        required: file.client_required,
+    });
     ListenTls { client_ca, ..ListenTls::new(files) }
 }
 

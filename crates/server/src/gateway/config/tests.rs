@@ -271,15 +271,16 @@ fn the_other_parts_are_checked() {
     );
     check("[upstreams.b]\nservers = []", "6:11: upstreams.b.servers is an empty list", "at least 1");
     let tls = "[control]\naddress = \"127.0.0.1:1\"\n[control.tls]\ncertificate = \"gone.pem\"\nkey = \"gone.key\"\n";
-    let told = told(&format!("{GOOD}{tls}client_required = true"));
+    let told = told(&format!("{GOOD}{tls}client_required = true\nclient_crl = \"gone.crl\""));
     for (told, begins) in told.iter().zip([
         "8:15: control.tls.certificate names",
         "9:7: control.tls.key names",
         "10:19: control.tls.client_required is true, but nobody",
+        "11:14: control.tls.client_crl says whom to refuse, but nobody",
     ]) {
         assert!(told.starts_with(begins), "{told}");
     }
-    assert_eq!(told.len(), 3, "{told:?}");
+    assert_eq!(told.len(), 4, "{told:?}");
     check(
         "[upstreams.b]\nservers = [\"http://b\"]\ntls = { server_name = \"b\" }",
         "7:7: upstreams.b.tls is there for servers",

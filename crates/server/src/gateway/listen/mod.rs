@@ -48,7 +48,7 @@ use self::{
     service::ConnectionService,
     state::Command,
     stream::{ClientStream, Watched},
-    tls::Certificates,
+    tls::{Certificates, Shown},
 };
 pub use self::{
     peer::{AlternativeName, ClientConnection, PeerAddress, PeerCertificate},
@@ -98,8 +98,9 @@ pub struct ListenHandle {
 }
 
 impl ListenHandle {
-    /// Reads the certificate, the key and the clients' authorities again. If they cannot be used, the old ones stay.
-    /// Connections that are open keep what they began with.
+    /// Reads the certificate, the key, the clients' authorities and their revocation lists again. If they cannot be used, the
+    /// old ones stay. Connections that are open go on, unless their client would not be let in any more: then its next
+    /// request is refused.
     pub fn reload_certificates(&self) -> Result<(), TlsError> {
         self.certificates.as_ref().map_or(Ok(()), |certificates| certificates.reload())
     }
@@ -215,7 +216,7 @@ async fn accept(
         // Small answers must not wait for more to come (Nagle); a socket that refuses the option still works.
         let _ = stream.set_nodelay(true);
         let state = registry.open(place, certificates.is_some());
-        let connection = ClientConnection { state, peer: PeerAddress(peer), certificate: None };
+        let connection = ClientConnection { state, peer: PeerAddress(peer), certificate: None, shown: None };
         let service = ConnectionService { inner: service.clone(), connection };
         let protocols = protocols.clone();
         match &certificates {
@@ -224,27 +225,30 @@ async fn accept(
                 tokio::spawn(Connection::new(stream, service, protocols));
             }
             Some(certificates) => {
-                let (acceptor, limit) = (TlsAcceptor::from(certificates.current()), settings.head_timeout);
-                tokio::spawn(serve_tls(acceptor, stream, limit, service, protocols));
+                let (certificates, limit) = (certificates.clone(), settings.head_timeout);
+                tokio::spawn(serve_tls(certificates, stream, limit, service, protocols));
             }
         }
     }
 }
 
 async fn serve_tls(
-    acceptor: TlsAcceptor,
+    certificates: Arc<Certificates>,
     stream: TcpStream,
     limit: Duration,
     mut service: ConnectionService<impl Serve>,
     protocols: Arc<Protocols>,
 ) {
+    let acceptor = TlsAcceptor::from(certificates.current());
     let stream = match timeout(limit, acceptor.accept(stream)).await {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => return tracing::debug!(%error, peer = %service.connection.peer.0, "a TLS handshake failed"),
         Err(_) => return tracing::debug!(peer = %service.connection.peer.0, "a TLS handshake took too long"),
     };
-    let shown = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
-    service.connection.certificate = shown.and_then(PeerCertificate::read);
+    if let Some(chain) = stream.get_ref().1.peer_certificates() {
+        service.connection.certificate = chain.first().and_then(PeerCertificate::read);
+        service.connection.shown = Some(Arc::new(Shown::new(chain, &certificates)));
+    }
     let stream = Watched::new(ClientStream::Tls(Box::new(stream)), service.connection.state.clone());
     Connection::new(stream, service, protocols).await;
 }

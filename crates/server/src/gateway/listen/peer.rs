@@ -1,12 +1,16 @@
 //! What a request carries of where it came from: extensions that the listener puts.
 
-use std::{fmt::Write as _, net::SocketAddr, sync::Arc};
+use std::{
+    fmt::{self, Write as _},
+    net::SocketAddr,
+    sync::Arc,
+};
 
 use http::HeaderMap;
-use rustls::pki_types::CertificateDer;
+use rustls::pki_types::{CertificateDer, UnixTime};
 use x509_parser::{extensions::GeneralName, prelude::FromDer as _, x509::AttributeTypeAndValue};
 
-use super::state::ConnectionState;
+use super::{state::ConnectionState, tls::Shown};
 use crate::gateway::{
     identity::LastToken,
     proxy::forwarded::{Hop, HopText},
@@ -125,11 +129,24 @@ fn alternative(name: &GeneralName<'_>) -> Option<AlternativeName> {
 }
 
 /// The connection that a request came on.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct ClientConnection {
     pub(crate) state: Arc<ConnectionState>,
     pub(crate) peer: PeerAddress,
     pub(crate) certificate: Option<PeerCertificate>,
+    /// The same, to be judged again.
+    pub(crate) shown: Option<Arc<Shown>>,
+}
+
+impl fmt::Debug for ClientConnection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { state, peer, certificate, .. } = self;
+        f.debug_struct("ClientConnection")
+            .field("state", state)
+            .field("peer", peer)
+            .field("certificate", certificate)
+            .finish_non_exhaustive()
+    }
 }
 
 impl ClientConnection {
@@ -141,6 +158,11 @@ impl ClientConnection {
     /// The certificate that the client showed, if it showed one.
     pub fn certificate(&self) -> Option<&PeerCertificate> {
         self.certificate.as_ref()
+    }
+
+    /// Whether its client would be let in now: of who has shown no certificate nothing more is known than at the start.
+    pub(crate) fn is_accepted(&self) -> bool {
+        self.shown.as_ref().is_none_or(|shown| shown.is_accepted(UnixTime::now()))
     }
 
     /// Whether it is TLS.

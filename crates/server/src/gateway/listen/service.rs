@@ -21,6 +21,7 @@ use super::{
     state::ConnectionState,
     streams::{self, TAKEN_BYTES, WaitsFor},
 };
+use crate::problem::Problem;
 
 /// The service of one connection.
 #[derive(Clone)]
@@ -40,7 +41,11 @@ impl<S: Serve> hyper::service::Service<Request<Incoming>> for ConnectionService<
         let http2 = head.version == Version::HTTP_2;
         let kind = if let Err(refusal) = hygiene::clean(&mut head) {
             tracing::debug!(?refusal, "a request was refused");
-            Kind::Refused { refusal: Some(refusal) }
+            Kind::Refused { problem: Some(Box::new(refusal.problem())) }
+        } else if !self.connection.is_accepted() {
+            tracing::debug!("a request was refused: the client's certificate is not good any more");
+            let detail = "This connection's certificate is not accepted any more. Connect again with one that is.";
+            Kind::Refused { problem: Some(Box::new(Problem::forbidden(detail))) }
         } else {
             Kind::Called { answer: self.inner.serve(head, body, &self.connection) }
         };
@@ -78,7 +83,7 @@ pin_project! {
     #[project = KindProjection]
     enum Kind<S: Serve> {
         Called { #[pin] answer: S::Future },
-        Refused { refusal: Option<hygiene::Refusal> },
+        Refused { problem: Option<Box<Problem>> },
     }
 }
 
@@ -98,11 +103,11 @@ impl<S: Serve> Future for Serving<S> {
                 }
                 served(answer.map(|body| (Some(body), None)), http2, running)
             }
-            KindProjection::Refused { refusal } => {
-                let refusal = refusal.take().expect("a future is not polled after its end");
-                let mut answer = refusal.problem().into_response();
+            KindProjection::Refused { problem } => {
+                let problem = problem.take().expect("a future is not polled after its end");
+                let mut answer = problem.into_response();
                 if !http2 {
-                    // What follows on this connection cannot be trusted to begin where it seems to.
+                    // What follows on this connection cannot be trusted to begin where it seems to, or to be of whom it is.
                     answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
                 }
                 served(answer.map(|body| (None, Some(body))), http2, running())

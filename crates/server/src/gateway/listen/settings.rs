@@ -75,6 +75,8 @@ impl ListenTls {
 pub struct ClientAuthority {
     /// A PEM file with the authorities.
     pub ca: PathBuf,
+    /// A PEM file with the revocation lists of all of them; without it, a certificate is good until its time is over.
+    pub crl: Option<PathBuf>,
     /// Whether a client without a certificate is refused.
     pub required: bool,
 }

@@ -6,7 +6,10 @@ use axum::{Router, extract::Request, routing::any};
 use http::header;
 use http_body_util::{BodyExt as _, Empty};
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, SanType};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer, DnType, IsCa, KeyIdMethod,
+    KeyPair, KeyUsagePurpose, RevokedCertParams, SanType, SerialNumber, date_time_ymd,
+};
 use rustls::{
     ClientConfig, RootCertStore,
     pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject as _},
@@ -32,6 +35,7 @@ impl Authority {
     pub(crate) fn new() -> Self {
         let mut params = CertificateParams::new([]).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
         let dir = Folder::new();
         std::fs::write(dir.path().join("ca.pem"), issuer.pem()).unwrap();
@@ -48,6 +52,7 @@ impl Authority {
 
     pub(crate) fn sign_for(&self, file: &str, name: &str, organization: &str) -> CertificateFiles {
         let mut params = CertificateParams::new([name.to_owned()]).unwrap();
+        params.serial_number = Some(serial(file));
         params.distinguished_name.push(DnType::CommonName, name);
         params.distinguished_name.push(DnType::OrganizationName, organization);
         params.subject_alt_names.push(SanType::URI(format!("spiffe://test/{name}").try_into().unwrap()));
@@ -58,6 +63,35 @@ impl Authority {
         std::fs::write(&files.certificate, certificate.pem()).unwrap();
         std::fs::write(&files.key, key.serialize_pem()).unwrap();
         files
+    }
+}
+
+/// The number of the certificate in these files.
+fn serial(file: &str) -> SerialNumber {
+    let text = file.as_bytes();
+    SerialNumber::from_slice(&[&[1], text].concat())
+}
+
+impl Authority {
+    /// Writes a revocation list of the certificates in these files, which is over in this year.
+    pub(crate) fn revoke(&self, files: &[&str], over: i32) -> std::path::PathBuf {
+        let revoked = |file: &&str| RevokedCertParams {
+            serial_number: serial(file),
+            revocation_time: date_time_ymd(2020, 1, 1),
+            reason_code: None,
+            invalidity_date: None,
+        };
+        let list = CertificateRevocationListParams {
+            this_update: date_time_ymd(2020, 1, 1),
+            next_update: date_time_ymd(over, 1, 1),
+            crl_number: SerialNumber::from(1),
+            issuing_distribution_point: None,
+            revoked_certs: files.iter().map(revoked).collect(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        let path = self.path("crl.pem");
+        std::fs::write(&path, list.signed_by(&self.issuer).unwrap().pem().unwrap()).unwrap();
+        path
     }
 }
 
@@ -149,7 +183,8 @@ async fn a_client_may_have_to_prove_who_it_is() {
     let authority = Authority::new();
     let stranger = Authority::new();
     let mut settings = listen(authority.sign("gateway", "gateway.test"));
-    settings.tls.as_mut().unwrap().client_ca = Some(ClientAuthority { ca: authority.path("ca.pem"), required: true });
+    settings.tls.as_mut().unwrap().client_ca =
+        Some(ClientAuthority { ca: authority.path("ca.pem"), crl: None, required: true });
     let listener = Listener::bind(settings).await.unwrap();
     let addr = listener.local_addr().unwrap();
     let told = tower::service_fn(|request: http::Request<hyper::body::Incoming>| async move {
@@ -173,6 +208,48 @@ async fn a_client_may_have_to_prove_who_it_is() {
     assert!(refused(client(&ca, None, &[])).await);
     assert!(refused(client(&ca, Some(&stranger.sign("billing", "billing")), &[])).await);
     task.abort();
+}
+
+/// Who was let in is not for ever: a list of who is revoked counts for connections that are open, too.
+#[tokio::test]
+async fn a_certificate_that_is_revoked_is_good_on_no_connection() {
+    use tokio::io::AsyncReadExt as _;
+    let authority = Authority::new();
+    let (ca, crl) = (authority.path("ca.pem"), authority.revoke(&[], 2099));
+    let (addr, _asked) = RawUpstream::answering("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi").await;
+    let mut settings = listen(authority.sign("gateway", "gateway.test"));
+    settings.tls.as_mut().unwrap().client_ca =
+        Some(ClientAuthority { ca: ca.clone(), crl: Some(crl.clone()), required: true });
+    let gateway = Gateway::start(upstream_of([addr]), settings, ForwardSettings::default()).await;
+    let [ann, ben] = ["ann", "ben"].map(|name| client(&ca, Some(&authority.sign(name, name)), &["http/1.1"]));
+    let answer = async |stream: &mut TlsStream<TcpStream>| {
+        stream.write_all(b"GET / HTTP/1.1\r\nHost: gateway.test\r\n\r\n").await.unwrap();
+        let mut buffer = vec![0; 4096];
+        let read = soon(stream.read(&mut buffer)).await.unwrap();
+        String::from_utf8_lossy(&buffer[..read]).into_owned()
+    };
+    let [mut anns, mut bens] = [connect(&ann, gateway.addr).await.unwrap(), connect(&ben, gateway.addr).await.unwrap()];
+    assert!(answer(&mut anns).await.starts_with("HTTP/1.1 200") && answer(&mut bens).await.starts_with("HTTP/1.1 200"));
+    // A file that is no list changes nothing.
+    std::fs::write(&crl, "no list").unwrap();
+    let error = gateway.handle.reload_certificates().unwrap_err().to_string();
+    assert!(error.contains("crl.pem") && error.contains("revocation list"), "{error}");
+    assert!(answer(&mut anns).await.starts_with("HTTP/1.1 200"));
+
+    authority.revoke(&["ann"], 2099);
+    gateway.handle.reload_certificates().unwrap();
+    let refused = answer(&mut anns).await;
+    assert!(refused.starts_with("HTTP/1.1 403") && refused.contains("connection: close"), "{refused}");
+    assert!(answer(&mut bens).await.starts_with("HTTP/1.1 200"));
+    let is_let_in = async |connector: &TlsConnector| match connect(connector, gateway.addr).await {
+        Ok(stream) => ask(stream).await.is_ok(),
+        Err(_) => false,
+    };
+    assert!(!is_let_in(&ann).await && is_let_in(&ben).await);
+    // A list that is over says nothing of who was revoked since.
+    authority.revoke(&["ann"], 2021);
+    gateway.handle.reload_certificates().unwrap();
+    assert!(answer(&mut bens).await.starts_with("HTTP/1.1 403") && !is_let_in(&ben).await);
 }
 
 /// A TLS server: another gateway, whose upstream tells what it was asked.

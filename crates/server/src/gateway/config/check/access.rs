@@ -44,6 +44,14 @@ impl Checker<'_, '_> {
         let at = at.key("tls");
         self.read(&at.key("certificate"), &tls.certificate);
         self.read(&at.key("key"), &tls.key);
+        match (&tls.client_crl, &tls.client_ca) {
+            (Some(client_crl), Some(_)) => drop(self.read(&at.key("client_crl"), client_crl)),
+            (Some(_), None) => {
+                let expected = "client_ca beside it: a file with the authorities of clients";
+                self.fault(&at.key("client_crl"), "says whom to refuse, but nobody vouches for clients", expected);
+            }
+            (None, _) => {}
+        }
         match &tls.client_ca {
             Some(client_ca) => drop(self.read(&at.key("client_ca"), client_ca)),
             None if tls.client_required => {

@@ -120,6 +120,9 @@ pub struct ListenTls {
     pub key: PathBuf,
     /// A PEM file with the authorities whose client certificates are accepted (mutual TLS).
     pub client_ca: Option<PathBuf>,
+    /// A PEM file with the revocation lists of these authorities, one of each at least, none of them over. A certificate that
+    /// is on one is refused; on connections that are open, within seconds of the file's change.
+    pub client_crl: Option<PathBuf>,
     /// Whether a client without a certificate is refused.
     #[serde(default)]
     pub client_required: bool,
