@@ -58,6 +58,8 @@ pub(crate) struct Route {
     methods: Vec<Method>,
     pub(crate) upstream: Arc<Upstream>,
     pub(crate) body_bytes_max: u64,
+    /// Of header fields; none: as the listener takes.
+    pub(crate) headers_bytes_max: Option<u64>,
     pub(crate) invalidates: bool,
 }
 
@@ -80,6 +82,7 @@ impl Routing {
                 methods: file.methods.iter().map(|method| method.parse().expect("the file was checked")).collect(),
                 upstream: upstream(&file.upstream),
                 body_bytes_max: file.request_body_max.unwrap_or(plan.file.listen.request_body_max).0,
+                headers_bytes_max: file.request_headers_max.map(|most| most.0),
                 invalidates: !file.invalidates.is_empty(),
             });
             let shared_label: Arc<str> = label.as_str().into();

@@ -11,7 +11,7 @@ use std::{
 use axum::response::IntoResponse as _;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use http::{HeaderValue, Method, Request, Response, StatusCode, header, request};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header, request};
 use http_body::Body;
 use http_body_util::{Either, Limited};
 use hyper::body::Incoming;
@@ -113,6 +113,7 @@ enum Refusal {
     Method(String),
     Stranger,
     TooLarge,
+    HeadersTooLarge,
     Unauthorized,
     Unverifiable,
 }
@@ -131,6 +132,14 @@ impl Shared {
                 ("stranger", Problem::forbidden("A header of this request is only a proxy's to set. Leave it out."))
             }
             Refusal::TooLarge => ("too-large", Problem::too_large()),
+            Refusal::HeadersTooLarge => {
+                let (status, title) = (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "The header fields are too large");
+                let problem = Problem::new(status, "headers-too-large", title);
+                (
+                    "headers-too-large",
+                    problem.detail("Send fewer or shorter fields: large cookies, for example, are seldom needed here."),
+                )
+            }
             Refusal::Unauthorized => ("unauthorized", Problem::unauthorized()),
             Refusal::Unverifiable => {
                 let detail = "Who you are cannot be verified now, and this request changes what others may read. Nothing was done; try again.";
@@ -168,6 +177,10 @@ impl Passage<'_> {
         }
         self.state.identities.strip(&mut head, peer).map_err(|Stranger| Refusal::Stranger)?;
         let (_, body_bytes_max) = self.target(&head.method)?;
+        let headers_bytes_max = self.route(&head.method).and_then(|route| route.headers_bytes_max);
+        if headers_bytes_max.is_some_and(|most| bytes_of(&head.headers) > most) {
+            return Err(Refusal::HeadersTooLarge);
+        }
         if body.size_hint().lower() > body_bytes_max {
             return Err(Refusal::TooLarge);
         }
@@ -301,6 +314,11 @@ impl Passage<'_> {
             }
         }
     }
+}
+
+/// Of names and values.
+fn bytes_of(headers: &HeaderMap) -> u64 {
+    headers.iter().map(|(name, value)| (name.as_str().len() + value.len()) as u64).sum()
 }
 
 /// A method that changes nothing (RFC 9110, 9.2.1). `TRACE`, the other one, is refused by the listener.

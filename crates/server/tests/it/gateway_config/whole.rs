@@ -110,6 +110,10 @@ async fn socket(upgrade: WebSocketUpgrade) -> Response {
 }
 
 async fn world() -> (World, Facts) {
+    world_with(ROUTES).await
+}
+
+async fn world_with(routes: &str) -> (World, Facts) {
     let facts = Facts::default();
     let app = Router::new()
         .route("/slow/{name}", get(slow))
@@ -122,7 +126,7 @@ async fn world() -> (World, Facts) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
     tokio::spawn(async move { axum::serve(listener, app).await });
-    (World::before(Backend::default(), addr, &format!("{JWT}{ROUTES}")).await, facts)
+    (World::before(Backend::default(), addr, &format!("{JWT}{routes}")).await, facts)
 }
 
 #[tokio::test]
@@ -206,6 +210,25 @@ async fn what_is_too_large_to_keep_goes_through() {
         assert_eq!((got.status, got.cache(), got.body.len()), (200, "MISS", LARGE), "{}", got.head);
         assert!(got.header("cache-status").contains("too-large"), "{}", got.head);
     }
+}
+
+/// A backend's own limit is lower than the listener's: what is beyond it makes no error there.
+#[tokio::test]
+async fn a_route_may_take_less_of_a_head_than_the_listener() {
+    let limited = ROUTES.replace("path = \"/slow/{name}\"", "path = \"/slow/{name}\"\nrequest_headers_max = \"1KiB\"");
+    let (world, facts) = world_with(&limited).await;
+    let ann = bearer("ann", "acme", &json!({}));
+    let ask = async |path: &str, bytes: usize| {
+        let large = "x".repeat(bytes);
+        world.get(path, &[("authorization", &ann), ("x-large", &large)]).await
+    };
+    let refused = ask("/slow/shared", 1024).await;
+    assert_eq!((refused.status, refused.header("content-type")), (431, "application/problem+json"), "{refused:?}");
+    assert_eq!(facts.calls.load(Relaxed), 0);
+    assert_eq!((ask("/slow/shared", 100).await.status, facts.calls.load(Relaxed)), (200, 1));
+    // Of a hit as well, and of no other route.
+    assert_eq!(ask("/slow/shared", 1024).await.status, 431);
+    assert_eq!(ask("/named/a", 1024).await.status, 200);
 }
 
 #[tokio::test]

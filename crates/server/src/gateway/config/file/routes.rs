@@ -46,6 +46,9 @@ pub struct RouteFile {
     pub query_names: Vec<String>,
     /// Bytes of a request's body.
     pub request_body_max: Option<Size>,
+    /// Bytes of a request's header fields, names and values, where that is less than `head_bytes_max` of `[listen]`. With more
+    /// it is refused before anything is looked up: set it to what the upstream takes, and none of its errors comes of that.
+    pub request_headers_max: Option<Size>,
 }
 
 /// How answers are kept.
