@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use serde_json::json;
+use unstale::testing::Folder;
 
 use super::world::{Backend, INTROSPECTION, JWT, ROUTES, World, ask, bearer};
 
@@ -88,24 +89,52 @@ async fn a_proxys_header_is_believed_from_the_proxy_alone() {
     assert_eq!(strict.get("/public/x", &[]).await.status, 200);
 }
 
+/// A key of this name, and how it is published.
+fn key_pair(kid: &str) -> (jsonwebtoken::EncodingKey, jsonwebtoken::jwk::Jwk) {
+    let pair = rcgen::KeyPair::generate().unwrap();
+    let key = jsonwebtoken::EncodingKey::from_ec_der(&pair.serialize_der());
+    let mut jwk = jsonwebtoken::jwk::Jwk::from_encoding_key(&key, jsonwebtoken::Algorithm::ES256).unwrap();
+    jwk.common.key_id = Some(kid.to_owned());
+    (key, jwk)
+}
+
+/// Ann's token, signed with a key that it says has this name.
+fn signed_by(key: &jsonwebtoken::EncodingKey, kid: &str) -> String {
+    let mut head = jsonwebtoken::Header::new(jsonwebtoken::Algorithm::ES256);
+    head.kid = Some(kid.to_owned());
+    let claims = json!({"iss": "https://issuer", "aud": "api", "sub": "ann", "org": "acme", "exp": 9_999_999_999_u64});
+    format!("Bearer {}", jsonwebtoken::encode(&head, &claims, key).unwrap())
+}
+
+#[tokio::test]
+async fn the_keys_of_a_file_count_until_others_replace_them() {
+    // The backend answers everybody here; what it answered is kept for who is known.
+    const ROUTE: &str = "[[routes]]\npath = \"/public/{name}\"\nupstream = \"api\"\ncache = { ttl = \"5m\" }\n";
+    let folder = Folder::new();
+    let file = folder.path().join("keys.json");
+    let ((old, old_jwk), (new, new_jwk)) = (key_pair("old"), key_pair("new"));
+    std::fs::write(&file, json!({"keys": [old_jwk]}).to_string()).unwrap();
+    let identity = JWT.replace("secret_env = \"SECRET\"", &format!("jwks_file = \"{}\"", file.display()));
+    let world = World::start(&format!("{identity}{ROUTE}")).await;
+    let asks = async |token: &str| world.get("/public/x", &[("authorization", token)]).await.cache().to_owned();
+    let (old, new) = (signed_by(&old, "old"), signed_by(&new, "new"));
+    assert_eq!((asks(&old).await, asks(&old).await), ("MISS".to_owned(), "HIT".to_owned()));
+    assert_eq!(asks(&new).await, "BYPASS");
+    std::fs::write(&file, json!({"keys": [new_jwk]}).to_string()).unwrap();
+    world.until_metrics("gateway_config_reloads_total{outcome=\"applied\"} 1").await;
+    // What was remembered of the old one ends with it. Whose the answers are has not changed.
+    assert_eq!((asks(&old).await, asks(&new).await), ("BYPASS".to_owned(), "HIT".to_owned()));
+}
+
 #[tokio::test]
 async fn keys_are_fetched_from_a_url_when_the_first_token_comes() {
     let (backend, upstream) = Backend::start().await;
     let identity = JWT.replace("secret_env = \"SECRET\"", &format!("jwks_url = \"http://{upstream}/jwks\""));
     let world = World::before(backend, upstream, &format!("{identity}{ROUTES}")).await;
-    let pair = rcgen::KeyPair::generate().unwrap();
-    let key = jsonwebtoken::EncodingKey::from_ec_der(&pair.serialize_der());
-    let mut jwk = jsonwebtoken::jwk::Jwk::from_encoding_key(&key, jsonwebtoken::Algorithm::ES256).unwrap();
-    jwk.common.key_id = Some("one".to_owned());
+    let (key, jwk) = key_pair("one");
     let published = json!({"keys": [jwk]}).to_string();
     world.backend.publish(&published);
-    let token = |kid: &str| {
-        let mut head = jsonwebtoken::Header::new(jsonwebtoken::Algorithm::ES256);
-        head.kid = Some(kid.to_owned());
-        let claims =
-            json!({"iss": "https://issuer", "aud": "api", "sub": "ann", "org": "acme", "exp": 9_999_999_999_u64});
-        format!("Bearer {}", jsonwebtoken::encode(&head, &claims, &key).unwrap())
-    };
+    let token = |kid: &str| signed_by(&key, kid);
     world.get("/field-mappings/7", &[("authorization", &token("one"))]).await;
     assert!(world.metrics().await.contains("gateway_identities_total{outcome=\"known\"} 1"));
     // A token that is signed with what was published as if it were a secret.
