@@ -1,9 +1,9 @@
 //! The readers of what comes from outside that have no other public name, for fuzzing. No part of the interface.
 
-use std::sync::Arc;
+use std::{net::Ipv4Addr, sync::Arc};
 
 use bytes::Bytes;
-use http::{HeaderMap, Response, request, response};
+use http::{HeaderMap, HeaderValue, Response, Version, request, response};
 use jsonwebtoken::Algorithm;
 use rustls::pki_types::CertificateDer;
 use unstale::{Tag, Tenant};
@@ -13,7 +13,10 @@ use super::{
     control::{Purge, Warm},
     identity::{HashKey, Known, claims::Rules, cookies, introspect, keys::KeySet},
     listen::{PeerCertificate, hygiene},
-    proxy::attempt,
+    proxy::{
+        attempt,
+        forwarded::{self, Hop, HopText, Via},
+    },
     upstream::head::{self, Read},
 };
 
@@ -28,6 +31,15 @@ pub fn hygiene(head: &mut request::Parts) -> bool {
 /// Whether a server's answer can be passed on. What concerned the connection to it is then taken out of its head.
 pub fn answer_head(head: &mut response::Parts) -> bool {
     attempt::clean(head).is_ok()
+}
+
+/// Rewrites what a request says of who asked, and adds this hop: a client at 192.0.2.1, over TLS. No if it has come round too
+/// often.
+pub fn forwarded(headers: &mut HeaderMap, host: Option<&HeaderValue>, trusted: bool) -> bool {
+    let hop = Hop { peer: Some(Ipv4Addr::new(192, 0, 2, 1).into()), https: true, host, trusted };
+    forwarded::rewrite(headers, &hop, HopText::of(&hop), true);
+    let via = Via::new("fuzzed").expect("the name can stand in a header");
+    forwarded::add_via(headers, Version::HTTP_11, &via).is_ok()
 }
 
 /// An answer that is read without a library's help: its head's length, and its body's, and the rest.

@@ -29,8 +29,9 @@ use unstale_server::{
 /// By this name each is called with bytes.
 pub(crate) type Property = (&'static str, fn(&[u8]));
 
-pub(crate) const ALL: [Property; 13] = [
+pub(crate) const ALL: [Property; 14] = [
     ("hygiene", hygiene),
+    ("forwarded", forwarded),
     ("answer-head", answer_head),
     ("plain-answer", plain_answer),
     ("token-head", token_head),
@@ -78,6 +79,42 @@ pub(crate) fn hygiene(data: &[u8]) {
     let before = head.headers.clone();
     assert!(parsers::hygiene(&mut head), "what has passed passes again");
     assert_eq!(head.headers, before, "what Connection names was gone before");
+}
+
+/// A stranger's word of who asked is gone, a trusted proxy's stands before this hop's; and what is added is one element.
+pub(crate) fn forwarded(data: &[u8]) {
+    const FOR: &[u8] = b"192.0.2.1";
+    const LISTS: [&str; 2] = ["x-forwarded-for", "forwarded"];
+    let Some(mut head) = head(data) else { return };
+    if !parsers::hygiene(&mut head) {
+        return;
+    }
+    let host = head.headers.get(header::HOST).cloned();
+    for trusted in [false, true] {
+        let mut headers = head.headers.clone();
+        let passes = parsers::forwarded(&mut headers, host.as_ref(), trusted);
+        let said = head.headers.get_all(header::VIA).iter().filter_map(|line| line.to_str().ok()).collect::<String>();
+        assert!(passes || said.matches("fuzzed").count() >= 8, "{headers:?}");
+        for name in LISTS {
+            let told: Vec<&[u8]> = headers.get_all(name).iter().map(HeaderValue::as_bytes).collect();
+            let before = head.headers.get_all(name).iter().map(HeaderValue::as_bytes).filter(|line| !line.is_empty());
+            let before = before.collect::<Vec<_>>().join(&b", "[..]);
+            let [told] = told[..] else { panic!("{name} is in one line: {headers:?}") };
+            let own = if trusted && !before.is_empty() {
+                assert!(told.starts_with(&before), "{name}: {headers:?}");
+                told[before.len()..].strip_prefix(b", ").expect("this hop is an element of its own")
+            } else {
+                told
+            };
+            let is_own = own == FOR || own.starts_with(b"for=192.0.2.1;proto=https");
+            assert!(is_own && own.split(|byte| *byte == b'"').count() % 2 == 1, "{name}: {headers:?}");
+        }
+        let is_own = |name: &str, own: Option<&[u8]>| headers.get(name).map(HeaderValue::as_bytes) == own;
+        if !trusted {
+            assert!(is_own("x-forwarded-proto", Some(b"https")) && is_own("x-real-ip", None), "{headers:?}");
+            assert!(is_own("x-forwarded-host", host.as_ref().map(HeaderValue::as_bytes)), "{headers:?}");
+        }
+    }
 }
 
 /// What passes has one length at most, and nothing that concerned the connection; and passes again, unchanged.
