@@ -3,6 +3,7 @@
 use super::Cache;
 use crate::{
     position::{Position, Sequence},
+    resilience::pending::WaitsFor,
     tag::TagId,
     tenant::Tenant,
 };
@@ -16,8 +17,14 @@ pub struct Explanation {
     pub floor: Sequence,
     /// The tags whose clocks are known, each with its clock. The others were not invalidated since the floor.
     pub clocks: Vec<(TagId, Sequence)>,
+    /// Below it, which invalidations were purges is not known: each may have been one.
+    pub purges_floor: Sequence,
+    /// The tags that are known to have been purged, each with its last purge. The others were not since that floor.
+    pub purges: Vec<(TagId, Sequence)>,
     /// Whether an invalidation of one of the tags waits for the store.
     pub is_pending: bool,
+    /// Whether one that waits is a purge.
+    pub is_purge_pending: bool,
 }
 
 impl Cache {
@@ -32,9 +39,18 @@ impl Cache {
     pub fn explain(&self, base: Position, tags: &[TagId]) -> Explanation {
         let clocks = &self.shared.view(base.partition).clocks;
         // What waits is looked at first: it goes only after the clocks have it.
-        let is_pending = self.shared.is_pending(base.partition, tags);
+        let waits_for = self.shared.waits_for(base.partition, tags);
         let frontier = clocks.frontier();
-        Explanation { frontier, floor: clocks.floor(), clocks: clocks.exact(tags), is_pending }
+        let (purges, purges_floor) = clocks.purges(tags);
+        Explanation {
+            frontier,
+            floor: clocks.floor(),
+            clocks: clocks.exact(tags),
+            purges_floor,
+            purges,
+            is_pending: waits_for.is_some(),
+            is_purge_pending: waits_for == Some(WaitsFor::Purge),
+        }
     }
 }
 
@@ -45,6 +61,15 @@ impl Explanation {
             && self.frontier.epoch == base.epoch
             && self.floor <= base.sequence
             && self.clocks.iter().all(|(_, clock)| *clock <= base.sequence)
+    }
+
+    /// Whether a value of this base was purged, or may have been as far as is known here: then nobody is given it, however
+    /// stale the policy likes it. What the rule holds for was not.
+    pub fn is_purged_for(&self, base: Position) -> bool {
+        let moved = |(_, purge): &(TagId, Sequence)| *purge > base.sequence;
+        let may_be =
+            || self.frontier.epoch != base.epoch || self.purges_floor > base.sequence || self.purges.iter().any(moved);
+        self.is_purge_pending || (!self.holds_for(base) && may_be())
     }
 
     /// Whether the rule did not hold for a value of this base even at `then`, an earlier frontier of the same view: whoever
@@ -73,7 +98,10 @@ mod tests {
             frontier: at(1, 9),
             floor: Sequence(2),
             clocks: vec![(TagId(1), Sequence(3)), (TagId(2), Sequence(5))],
+            purges_floor: Sequence(2),
+            purges: vec![(TagId(1), Sequence(3))],
             is_pending: false,
+            is_purge_pending: false,
         }
     }
 
@@ -86,6 +114,19 @@ mod tests {
         let trimmed = Explanation { floor: Sequence(7), ..explanation() };
         assert!(!trimmed.holds_for(at(1, 6)), "below the floor");
         assert!(!Explanation { is_pending: true, ..explanation() }.holds_for(at(1, 9)), "an invalidation waits");
+    }
+
+    #[test]
+    fn what_was_purged_is_told_from_what_was_only_invalidated() {
+        let known = explanation();
+        assert!(known.is_purged_for(at(1, 2)) && !known.is_purged_for(at(1, 3)), "invalidated since, but not purged");
+        assert!(known.is_purged_for(at(1, 1)), "there may have been a purge");
+        assert!(known.is_purged_for(at(0, 9)), "in an epoch that is over, there may have been one");
+        let forgotten = Explanation { purges_floor: Sequence(7), ..explanation() };
+        assert!(forgotten.is_purged_for(at(1, 4)) && !forgotten.is_purged_for(at(1, 5)), "this is still right");
+        let waiting = Explanation { is_pending: true, ..explanation() };
+        assert!(!waiting.is_purged_for(at(1, 9)));
+        assert!(Explanation { is_purge_pending: true, ..waiting }.is_purged_for(at(1, 9)));
     }
 
     #[test]

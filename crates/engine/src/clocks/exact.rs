@@ -34,6 +34,11 @@ impl Exact {
         tags.iter().any(|tag| self.clocks.get(tag).is_some_and(|clock| *clock > base))
     }
 
+    /// Those of `tags` that are known, each with its clock.
+    pub(super) fn of(&self, tags: &[TagId]) -> Vec<(TagId, Sequence)> {
+        tags.iter().filter_map(|tag| Some((*tag, *self.clocks.get(tag)?))).collect()
+    }
+
     pub(super) fn set(&mut self, sequence: Sequence, tags: &[TagId]) {
         for tag in tags {
             self.clocks.insert(*tag, sequence);

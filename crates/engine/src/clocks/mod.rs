@@ -145,8 +145,14 @@ impl Clocks {
 
     /// Those of `tags` whose clocks are held exactly.
     pub fn exact(&self, tags: &[TagId]) -> Vec<(TagId, Sequence)> {
+        self.exact.read().clocks.of(tags)
+    }
+
+    /// Those of `tags` that are known to have been purged, each with its last purge; and the floor of purges, below which
+    /// they are not known.
+    pub fn purges(&self, tags: &[TagId]) -> (Vec<(TagId, Sequence)>, Sequence) {
         let known = self.exact.read();
-        tags.iter().filter_map(|tag| Some((*tag, *known.clocks.clocks.get(tag)?))).collect()
+        (known.purges.of(tags), known.purges_floor)
     }
 
     /// When the view was last known to be complete up to the log's head, if it ever was.

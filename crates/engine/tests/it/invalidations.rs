@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use unstale::{
-    Cache, Invalidation, Loaded, MemoryLimits, MemoryStore, PositionSet, ReadOptions, Tag,
+    Cache, Explanation, Invalidation, Loaded, MemoryLimits, MemoryStore, PositionSet, ReadOptions, Tag,
     position::{Partition, PartitionCount},
     store::Store,
     testing::{DistantStore, Faults, Trouble},
@@ -125,6 +125,18 @@ async fn an_explanation_says_what_the_view_knows_of_the_facts_behind_a_value() {
     assert_eq!(PositionSet::from(after.frontier), reached);
     assert_eq!(after.clocks, [(tag().id(), after.frontier.sequence)]);
     assert!(!after.holds_for(read.base()));
+    assert!(after.purges.is_empty() && !after.is_purged_for(read.base()), "invalid, and given where a policy likes it");
+}
+
+#[tokio::test]
+async fn an_explanation_says_what_was_purged() {
+    let node = Node::new().await;
+    let read = node.read(&POLICY, Ok(1)).await.unwrap();
+    node.cache.invalidate(&Invalidation::of([tag()]).purging()).await.unwrap();
+    let after = node.cache.explain(read.base(), read.tags());
+    assert_eq!(after.purges, [(tag().id(), after.frontier.sequence)]);
+    assert!(after.is_purged_for(read.base()) && !after.is_purged_for(after.frontier));
+    assert_eq!(after.purges_floor, read.base().sequence, "the view begins there");
 }
 
 #[tokio::test]
@@ -134,8 +146,11 @@ async fn an_invalidation_that_waits_is_part_of_the_explanation() {
     let base = cache.frontier(&acme());
     far.set_faults(Faults { lost_requests_percent: 100, lost_answers_percent: 0 });
     cache.invalidate(&Invalidation::of([tag()])).await.unwrap_err();
-    assert!(cache.explain(base, &[tag().id()]).is_pending);
-    assert!(!cache.explain(base, &[Tag::of(&acme(), "fact", 2).id()]).is_pending);
+    let waits = |known: Explanation| (known.is_pending, known.is_purge_pending);
+    assert_eq!(waits(cache.explain(base, &[tag().id()])), (true, false));
+    assert_eq!(waits(cache.explain(base, &[Tag::of(&acme(), "fact", 2).id()])), (false, false));
+    cache.invalidate(&Invalidation::of([tag()]).purging()).await.unwrap_err();
+    assert_eq!(waits(cache.explain(base, &[tag().id()])), (true, true));
 }
 
 #[tokio::test]

@@ -60,7 +60,16 @@ mod tests {
 
     fn check(base: u64, clock: u64, expires_at: u64, expected: Option<Outcome>) {
         let clocks = vec![(Tag::shared("fact", 1).id(), Sequence::from_u64(clock))];
-        let known = Explanation { frontier: at(9), floor: Sequence::from_u64(0), clocks, is_pending: false };
+        let floor = Sequence::from_u64(0);
+        let known = Explanation {
+            frontier: at(9),
+            floor,
+            clocks,
+            purges_floor: floor,
+            purges: Vec::new(),
+            is_pending: false,
+            is_purge_pending: false,
+        };
         let (expires_at, now) = (Timestamp::from_millis(expires_at), Timestamp::from_millis(100));
         assert_eq!(is_moot(at(base), expires_at, &known, now), expected);
     }
