@@ -60,6 +60,11 @@ impl Record {
     pub fn is_purge(&self) -> bool {
         self.tags.iter().any(|tag| tag.makes_a_purge())
     }
+
+    /// How many tags it declares wrong: that which only says that it is a purge is none of them.
+    pub fn declared(&self) -> usize {
+        self.tags.iter().filter(|tag| **tag != TagId::PURGE).count()
+    }
 }
 
 /// What follows a position in the log.

@@ -246,7 +246,7 @@ impl Observer for EngineMetrics {
             }
             Event::Applied { record } => {
                 self.records_applied.inc();
-                self.invalidations.inc_by(record.tags.len() as u64);
+                self.invalidations.inc_by(record.declared() as u64);
             }
             Event::Skipped { .. } => {
                 self.log_skips.inc();
@@ -433,6 +433,7 @@ mod tests {
         }
         cache.invalidate(&Invalidation::of([Tag::of(&acme, "flow", 1)])).await.unwrap();
         read().await.unwrap();
+        cache.invalidate(&Invalidation::of([Tag::of(&acme, "flow", 2)]).purging()).await.unwrap();
         let text = metrics.render();
         for line in [
             r#"cache_reads_total{entity="flow",verdict="HIT",reason=""} 3"#,
@@ -441,8 +442,8 @@ mod tests {
             r#"cache_loads_total{entity="flow",outcome="kept"} 2"#,
             r#"cache_load_seconds_count{entity="flow"} 2"#,
             r#"cache_hit_rate{endpoint="flow",cache_type="memory"} 0.6"#,
-            "cache_records_applied_total 1",
-            "cache_invalidations_total 1",
+            "cache_records_applied_total 2",
+            "cache_invalidations_total 2",
             "cache_entries 1",
         ] {
             assert!(text.contains(line), "{line} is missing:\n{text}");
