@@ -5,7 +5,8 @@ use std::time::Duration;
 /// How fresh a read must be with respect to invalidations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
-    /// Every read asks the store of record; nothing is served from this node's view alone.
+    /// Every read asks the store of record; nothing is served from this node's view alone. Neither is anything that its load
+    /// reads: within a load for a strict reader every read is strict, whatever its own policy says.
     Strict,
     /// This node's view is used while it was confirmed within the bound; after that the store is asked.
     Bounded(Duration),

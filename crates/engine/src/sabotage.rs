@@ -44,6 +44,8 @@ pub enum Sabotage {
     ForgetPurges,
     /// What a load within a load depends on is not passed on to the outer one.
     ForgetNested,
+    /// What a load for a strict reader reads is read as its own policy says, however patient that is.
+    ReadPatiently,
     /// When the time of an entry of the store is over is believed of the clock of the node that loaded it.
     TrustClocks,
 }
@@ -56,6 +58,10 @@ impl Sabotage {
     /// Breaches that show only where nodes' clocks differ: a value is served when its time is over.
     #[cfg(feature = "testing")]
     pub const SKEWED: [Self; 1] = [Self::TrustClocks];
+
+    /// Breaches that show only where loads read what other policies, or other tenants, have.
+    #[cfg(feature = "testing")]
+    pub const WITHIN: [Self; 1] = [Self::ReadPatiently];
 
     /// Every other breach that lets a read be stale.
     #[cfg(feature = "testing")]

@@ -71,6 +71,18 @@ pub(crate) fn is_unconfirmed() -> bool {
     CURRENT.try_with(|recorder| recorder.unconfirmed).unwrap_or(false)
 }
 
+/// Whether a load runs here whose reader is strict, so that nothing it reads may be older than that reader.
+pub(crate) fn is_strict() -> bool {
+    CURRENT.try_with(|recorder| recorder.strict).unwrap_or(false)
+}
+
+/// Whether a load runs here whose reader is strict, and has asked the log of a partition: that of a tenant of which
+/// `is_its` says so.
+pub(crate) fn has_asked(is_its: impl FnOnce(&Tenant) -> bool) -> bool {
+    let has_asked = |recorder: &Arc<Recorder>| recorder.strict && !recorder.unconfirmed && is_its(&recorder.tenant);
+    CURRENT.try_with(has_asked).unwrap_or(false)
+}
+
 /// The tag that moves with every erasure: by it a record of the log says what it is, and values about too many people go
 /// whoever it is that is erased.
 pub(crate) fn erasure() -> &'static Tag {
@@ -82,6 +94,7 @@ pub(crate) fn erasure() -> &'static Tag {
 pub(crate) struct Recorder {
     tenant: Tenant,
     required: PositionSet,
+    strict: bool,
     unconfirmed: bool,
     seen: Mutex<Seen>,
 }
@@ -127,7 +140,12 @@ impl Recorder {
             refused: None,
             expires_no_later: Timestamp::NEVER,
         };
-        Self { tenant, required, unconfirmed: false, seen: Mutex::new(seen) }
+        Self { tenant, required, strict: false, unconfirmed: false, seen: Mutex::new(seen) }
+    }
+
+    /// Says whether the load's reader is strict.
+    pub(crate) fn strict(self, strict: bool) -> Self {
+        Self { strict, ..self }
     }
 
     /// Says whether the load's reader could not ask the store.
@@ -137,8 +155,9 @@ impl Recorder {
 
     /// A recorder that has seen what `other` has: for one value of a load that brings many.
     pub(crate) fn beside(other: &Self) -> Self {
+        let Self { tenant, required, strict, unconfirmed, .. } = other;
         let seen = Mutex::new(other.seen());
-        Self { tenant: other.tenant.clone(), required: other.required.clone(), unconfirmed: other.unconfirmed, seen }
+        Self { tenant: tenant.clone(), required: required.clone(), strict: *strict, unconfirmed: *unconfirmed, seen }
     }
 
     /// Runs a load under this recorder.

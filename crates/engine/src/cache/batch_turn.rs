@@ -269,8 +269,7 @@ impl<F: Send + Sync> BatchTurn<F> {
         let Some(first) = leads.first() else { return Vec::new() };
         let (shared, policy) = (&self.shared, &self.policy);
         let tenant = first.key.raw().tenant().clone();
-        let recorder = Recorder::new(tenant, self.required.clone()).unconfirmed(self.errand.is_next());
-        let recorder = Arc::new(recorder);
+        let recorder = Arc::new(self.errand.recorder(tenant, self.required.clone(), policy));
         for led in &mut leads {
             if let Some(lease) = &mut led.lease {
                 lease.rebase(led.lead.base());

@@ -83,9 +83,11 @@ impl Old {
 
 impl Shared {
     /// The policy of a reader who must have seen `required`: what is known to be wrong may be so by that, so such a
-    /// reader is given none of it, however stale the policy likes it.
+    /// reader is given none of it, however stale the policy likes it. And within a load for a strict reader every read is
+    /// strict: that reader's answer is no newer than what it is made of.
     pub(super) fn having_seen(&self, policy: &Policy, tenant: &Tenant, required: &PositionSet) -> Policy {
         match policy.mode {
+            _ if self.is_within_strict() => policy.mode(Mode::Strict),
             Mode::StaleOk(_) if required.in_partition(self.partition(tenant)).is_some() => {
                 policy.mode(Mode::Bounded(STALE_OK_BOUND))
             }
@@ -93,12 +95,17 @@ impl Shared {
         }
     }
 
+    /// Whether a load runs here whose reader is strict.
+    pub(super) fn is_within_strict(&self) -> bool {
+        scope::is_strict() && !self.sabotage.is(Sabotage::ReadPatiently)
+    }
+
     /// Whose load will do for a read past the cache. Nothing is asked for it; so unless the view is known to hold what the
     /// policy demands, what is read within its load has to ask.
     pub(super) fn share_past_cache(&self, tenant: &Tenant, policy: &Policy) -> Share {
         let policy = within_load(*policy);
         let demands_nothing = matches!(policy.mode, Mode::StaleOk(_));
-        if demands_nothing || self.is_confirmed_at(self.partition(tenant), &policy, self.now()) {
+        if demands_nothing || self.is_complete_for(self.partition(tenant), &policy) {
             Share::ByRule
         } else {
             Share::Next(self.flights.asked())
@@ -136,7 +143,7 @@ impl Shared {
         let mut ahead: OfKeys<usize> = OfKeys::new();
         let mut outage = None;
         let mut failed = None;
-        if !self.is_confirmed_at(partition, policy, self.now()) {
+        if !self.is_complete_for(partition, policy) {
             let fallback = keys.iter().all(|key| self.has_fallback(key.raw(), partition, policy));
             let patience = if fallback { self.patience_with_fallback(patience) } else { patience };
             let is_lacking = |place: &usize| self.l1.get(keys[*place].raw()).is_none() && !is_coming(*place, &[]);
@@ -389,13 +396,19 @@ impl Shared {
             })
     }
 
-    /// Whether the view is known, without asking anybody, to hold what the policy demands.
-    #[inline]
-    pub(super) fn is_confirmed_at(&self, partition: Partition, policy: &Policy, now: Timestamp) -> bool {
-        self.is_confirmed(self.view(partition), partition, policy, now)
+    /// Whether the view is known, without asking anybody, to hold what a read of the policy demands, which may be part of
+    /// a load.
+    fn is_complete_for(&self, partition: Partition, policy: &Policy) -> bool {
+        self.is_confirmed(self.view(partition), partition, policy, self.now()) || self.was_asked_within_load(partition)
     }
 
-    /// The same, for who has the partition's view at hand.
+    /// Whether the strict reader of the load that runs here has asked the log of this partition: then nobody who reads
+    /// within it need ask again.
+    pub(super) fn was_asked_within_load(&self, partition: Partition) -> bool {
+        scope::has_asked(|tenant| self.partition(tenant) == partition)
+    }
+
+    /// Whether the view is known, without asking anybody, to hold what the policy demands.
     #[inline]
     pub(super) fn is_confirmed(&self, view: &View, partition: Partition, policy: &Policy, now: Timestamp) -> bool {
         match &self.local_heads {

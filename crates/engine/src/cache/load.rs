@@ -9,7 +9,6 @@ use super::{
     Shared,
     accept::Accept,
     fetched::FetchError,
-    find::Share,
     held_lease::HeldLease,
     turn::{Errand, Start, Turn},
 };
@@ -121,7 +120,7 @@ impl Shared {
         F: Future<Output = Result<Loaded<V>, E>>,
     {
         lead.follow().await;
-        if errand.share() != Share::ByRule {
+        if errand.is_next() {
             lead.rebase(self.frontier_of(key.raw()));
         }
         let start = match self.turn(key, (policy, accept), &lead, &required, errand).await {
@@ -134,7 +133,7 @@ impl Shared {
             // Dropping the lead tells those who have joined meanwhile: they lead a flight of their own.
             Turn::Leave => return (Outcome::Aborted, true),
         };
-        let recorder = Recorder::new(key.raw().tenant().clone(), required).unconfirmed(errand.share() != Share::ByRule);
+        let recorder = errand.recorder(key.raw().tenant().clone(), required, policy);
         let outcome = self.fly_now(key, policy, &lead, recorder, start, load).await;
         lead.land(outcome.clone());
         (outcome, false)

@@ -240,7 +240,7 @@ impl Cache {
         if !options.at_least.iter().all(|position| shared.has_reached(position)) {
             return None;
         }
-        if within_load && !shared.suits_load() {
+        if within_load && !shared.suits_load(key) {
             return None;
         }
         // Read once, for all that depends on it.
@@ -375,10 +375,14 @@ pub(super) fn required(options: &ReadOptions) -> PositionSet {
 }
 
 impl Shared {
-    /// Whether what memory holds may be used within the load that runs here: its reader may have been unable to ask the
-    /// store, or may demand more than this node has seen.
+    /// Whether what memory holds of a key may be used within the load that runs here: its reader may have been unable to
+    /// ask the store, may demand more than this node has seen, or be strict and have asked about another partition.
     #[inline(never)]
-    fn suits_load(&self) -> bool {
-        !scope::is_unconfirmed() && scope::required().iter().all(|position| self.has_reached(position))
+    fn suits_load(&self, key: &RawKey) -> bool {
+        // Of a log in this process, the view is known to be complete or not, whoever asks.
+        let was_asked = || self.local_heads.is_some() || self.was_asked_within_load(self.partition(key.tenant()));
+        !scope::is_unconfirmed()
+            && (!self.is_within_strict() || was_asked())
+            && scope::required().iter().all(|position| self.has_reached(position))
     }
 }

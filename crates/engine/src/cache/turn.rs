@@ -31,13 +31,14 @@ use crate::{
     key::{Key, RawKey},
     lease::{Next, next},
     observe::{Event, WaitedFor},
-    policy::Policy,
+    policy::{Mode, Policy},
     position::{Position, PositionSet},
     refill::{Demand, Permit},
     sabotage::Sabotage,
-    scope,
+    scope::{self, Recorder},
     store::{Lease, LeaseRequest, StoredEntry},
     tag::TagId,
+    tenant::Tenant,
     verdict::{BypassReason, MissReason, NotStored, Verdict},
 };
 
@@ -100,6 +101,11 @@ impl Errand {
     /// Whether nothing may be used but what begins from now on.
     pub(super) fn is_next(&self) -> bool {
         self.share != Share::ByRule
+    }
+
+    /// What listens to the load, which is for a reader of this policy in this tenant who must see `required`.
+    pub(super) fn recorder(&self, tenant: Tenant, required: PositionSet, policy: &Policy) -> Recorder {
+        Recorder::new(tenant, required).strict(policy.mode == Mode::Strict).unconfirmed(self.is_next())
     }
 
     /// Whether another node's load is asked about. What the store could not be asked, it cannot be asked for a lease

@@ -40,6 +40,7 @@ mod resilience_redis;
 #[cfg(feature = "redis")]
 mod sealing;
 mod store_contract;
+mod strict;
 mod switches;
 #[cfg(feature = "redis")]
 mod tls;

@@ -78,7 +78,9 @@ fn main() -> anyhow::Result<ExitCode> {
 fn notice_breaches(seeds: std::ops::Range<u64>) -> ExitCode {
     let engine = Sabotage::ALL
         .into_iter()
-        .chain([Sabotage::ServePending, Sabotage::ForgetPurges, Sabotage::TrustClocks])
+        .chain([Sabotage::ServePending, Sabotage::ForgetPurges])
+        .chain(Sabotage::WITHIN)
+        .chain(Sabotage::SKEWED)
         .map(|engine| Breach { engine, ..Breach::NONE });
     let store = StoreBreach::HARMFUL.map(|store| Breach { store, ..Breach::NONE });
     let (mut passed, mut failed) = (0, 0);

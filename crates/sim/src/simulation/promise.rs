@@ -8,7 +8,7 @@
 //! - To see everything that *any node* acknowledged before it began, if it is strict; before its bound, if it is
 //!   bounded. The bound is the node's, by its clock: a view is good for that long after the store was *asked*. A clock
 //!   that is set back may let a view seem younger than it is, by as much as it was set back, for some seconds.
-//! - A page that was made of others promises no more than the weakest read among them.
+//! - A page that was made of others promises no more than the weakest read among them; a strict read is weakened by none.
 //! - *Time*: not to be answered from a page that has outlived its time, by the reading node's clock, by more than the clock of
 //!   the node that loaded it was ahead of that one; nor, however far ahead it was, by more than the page may be in the store.
 //!   Not checked where clocks jump.
@@ -121,7 +121,9 @@ impl Promise {
         carried: Option<&History>,
     ) -> Self {
         let inner = match kind {
-            Kind::Nested | Kind::NestedShared | Kind::NestedStale => Some(world.inner_mode(kind)),
+            Kind::Nested | Kind::NestedShared | Kind::NestedStale if mode != Mode::Strict => {
+                Some(world.inner_mode(kind))
+            }
             _ => None,
         };
         let staleness = [Some(mode), inner].into_iter().flatten().map(|mode| staleness(world, mode)).max();

@@ -81,6 +81,7 @@ impl Reason {
             Sabotage::ForgetPurges => Self::of(&[Promised::Purged], |read| kept(read) && may_be_stale(read)),
             Sabotage::ServePending => Self::of(&[Promised::WhereKept], |_| true),
             Sabotage::PositionWithoutEpoch => Self::of(&[Promised::Carried], |_| true).after(FORGETS),
+            Sabotage::ReadPatiently => Self::of(AGE, |read| read.mode == Mode::Strict && read.page.is_nested()),
             Sabotage::TrustClocks => Self::of(&[Promised::Life], kept),
         })
     }
