@@ -13,6 +13,8 @@ pub enum Action {
         node: u8,
         /// What it changes.
         fact: u8,
+        /// Whether that is purged.
+        is_purge: bool,
     },
     /// A writer's invalidation is recorded in the log.
     Append(u8),
@@ -130,7 +132,10 @@ impl Fault {
 impl fmt::Display for Action {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
-            Self::Commit { node, fact } => write!(f, "a writer on node {node} commits a change of fact {fact}"),
+            Self::Commit { node, fact, is_purge } => {
+                let what = if is_purge { "purge" } else { "change" };
+                write!(f, "a writer on node {node} commits a {what} of fact {fact}")
+            }
             Self::Append(writer) => write!(f, "writer {writer}'s record is appended"),
             Self::AppendAtFormerMaster(writer) => write!(f, "writer {writer}'s record goes to the former master"),
             Self::Acknowledge(writer) => write!(f, "writer {writer} is told that the write is done"),

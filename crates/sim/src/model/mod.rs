@@ -9,8 +9,8 @@
 //! # What is checked
 //!
 //! *Safety.* No read is answered with a version older than it was promised: what its own node acknowledged, what was
-//! acknowledged longer ago than the bound, what its position says, or (strict) whatever was acknowledged anywhere. At
-//! most one live owner per lease.
+//! acknowledged longer ago than the bound, what its position says, or (strict) whatever was acknowledged anywhere. Who does
+//! not mind staleness is not given what was purged, as far as the node's view has come. At most one live owner per lease.
 //!
 //! *Liveness.* From every reachable state, however many faults led there, it is possible without another fault that
 //! nobody waits and nothing is under way, and that every key is a hit in the memory of every node. See [`explore()`]'s

@@ -10,8 +10,8 @@ use super::{
     explore::{Model, Notes},
     scenario::Scenario,
     state::{
-        Entry, FACTS, Facts, LOADS_MAX, Lease, NODES_MAX, Node, Owner, Place, Reader, Stage, State, Store, WRITERS_MAX,
-        Waits,
+        Entry, FACTS, Facts, Kind, LOADS_MAX, Lease, NODES_MAX, Node, Owner, Place, Reader, Stage, State, Store,
+        WRITERS_MAX, Waits,
     },
     variant::Variant,
     view::Rule,
@@ -41,6 +41,23 @@ impl Protocol {
         self.rule.is_valid(node.view, entry.base, entry.tags)
     }
 
+    /// Whether who does not mind staleness may be given an entry.
+    pub(super) fn is_given_stale(&self, node: &Node, entry: Entry) -> bool {
+        let purged = match self.variant {
+            // As if nothing were known of purges but what a node has heard of.
+            Variant::PurgeMissed => entry
+                .tags
+                .iter()
+                .any(|fact| node.view.epoch == entry.base.epoch && node.view.purges[fact] > entry.base.sequence),
+            _ => self.rule.is_purged(node.view, entry.base, entry.tags),
+        };
+        self.is_valid(node, entry) || (self.reads_stale() && !purged)
+    }
+
+    fn reads_stale(&self) -> bool {
+        self.scenario.reads.contains(&Kind::StaleOk)
+    }
+
     fn passing(&self, state: &State, actions: &mut Vec<Action>) {
         let confirmed = |node: &Node| node.confirmed || node.round.as_ref().is_some_and(|round| round.recent);
         if state.acknowledged_long_ago != state.acknowledged || state.nodes.iter().any(confirmed) {
@@ -65,7 +82,8 @@ impl Protocol {
                 // any time: taking it for raised at once lets more live than the code does, never less.
                 if let Some(entry) = node.memory[key] {
                     let base = Place { epoch: node.view.epoch, sequence: node.view.frontier };
-                    node.memory[key] = self.is_valid(node, entry).then_some(Entry { base, ..entry });
+                    let given = self.is_given_stale(node, entry).then_some(entry);
+                    node.memory[key] = if self.is_valid(node, entry) { Some(Entry { base, ..entry }) } else { given };
                 }
             }
         }
@@ -73,7 +91,8 @@ impl Protocol {
             !store.is_valid(entry) && !nodes.iter().any(|node| self.is_valid(node, entry))
         };
         for key in 0..self.scenario.keys.len() {
-            if state.store.entries[key].is_some_and(|entry| refused(&state.store, nodes, entry)) {
+            let of_use = |entry: Entry| nodes.iter().any(|node| self.is_given_stale(node, entry));
+            if state.store.entries[key].is_some_and(|entry| refused(&state.store, nodes, entry) && !of_use(entry)) {
                 state.store.entries[key] = None;
             }
         }
@@ -107,6 +126,7 @@ impl Model for Protocol {
             acknowledged_by: [[0; FACTS]; NODES_MAX],
             acknowledged_long_ago: [0; FACTS],
             receipt: None,
+            purges: SmallVec::new(),
             store,
             told: SmallVec::new(),
             nodes: std::array::from_fn(|_| Node { view, ..Node::default() }),
@@ -148,7 +168,7 @@ impl Model for Protocol {
         let mut next = state.clone();
         let state = &mut next;
         match action {
-            Action::Commit { node, fact } => Self::commit(state, node, fact),
+            Action::Commit { node, fact, is_purge } => Self::commit(state, node, fact, is_purge),
             Action::Append(writer) => {
                 let at = self.append(state, writer);
                 state.writers[usize::from(writer)].as_mut().expect("it is on its way").recorded = Some(at);

@@ -6,7 +6,7 @@
 use super::{
     explore::Notes,
     protocol::Protocol,
-    state::{Entry, FACTS, Facts, Kind, Place, Reader, Receipt, Stale, State, Versions, Waits},
+    state::{Entry, FACTS, Facts, Kind, Place, Purge, Reader, Receipt, Stale, State, Versions, Waits},
     variant::Variant,
 };
 
@@ -38,6 +38,7 @@ impl Protocol {
     pub(super) fn promised(&self, state: &State, node: u8, key: u8, kind: Kind) -> Versions {
         let mut promised = match kind {
             Kind::Strict | Kind::Judged => state.acknowledged,
+            Kind::StaleOk => known_purges(state, node),
             Kind::Bounded | Kind::Carrying => {
                 later(state.acknowledged_by[usize::from(node)], state.acknowledged_long_ago)
             }
@@ -71,7 +72,7 @@ impl Protocol {
                 None => wait(state, reader, Waits::ToConfirm),
             },
             Waits::ForEntry { confirmed } => {
-                match state.store.entries[key].filter(|entry| confirmed && self.is_valid(&state.nodes[at], *entry)) {
+                match state.store.entries[key].filter(|entry| self.suits(state, reader, confirmed, *entry, notes)) {
                     Some(entry) => {
                         notes.add("hit in the store");
                         self.offer(state, reader.node, reader.key, entry);
@@ -149,19 +150,33 @@ impl Protocol {
     fn find(&self, state: &mut State, reader: Reader, notes: &mut Notes) {
         let recent = state.nodes[usize::from(reader.node)].confirmed;
         match reader.kind {
-            Kind::Bounded | Kind::Carrying if recent => self.look(state, reader, true, notes),
+            Kind::Bounded | Kind::Carrying | Kind::StaleOk if recent => self.look(state, reader, true, notes),
             _ => wait(state, reader, Waits::ToConfirm),
         }
     }
 
     fn look(&self, state: &mut State, reader: Reader, confirmed: bool, notes: &mut Notes) {
-        let node = &state.nodes[usize::from(reader.node)];
-        match node.memory[usize::from(reader.key)].filter(|entry| confirmed && self.is_valid(node, *entry)) {
+        let held = state.nodes[usize::from(reader.node)].memory[usize::from(reader.key)];
+        match held.filter(|entry| self.suits(state, reader, confirmed, *entry, notes)) {
             Some(entry) => {
                 notes.add("hit in memory");
                 self.answer(state, reader, entry);
             }
             None => wait(state, reader, Waits::ForEntry { confirmed }),
+        }
+    }
+
+    /// Whether what was found may be given to the reader.
+    fn suits(&self, state: &State, reader: Reader, confirmed: bool, entry: Entry, notes: &mut Notes) -> bool {
+        let node = &state.nodes[usize::from(reader.node)];
+        match (reader.kind, self.is_valid(node, entry)) {
+            (Kind::StaleOk, true) => true,
+            (Kind::StaleOk, false) => {
+                let given = self.is_given_stale(node, entry);
+                notes.add(if given { "known to be invalid, and given" } else { "purged, and given to nobody" });
+                given
+            }
+            (_, valid) => confirmed && valid,
         }
     }
 
@@ -200,7 +215,8 @@ impl Protocol {
 
 fn wait(state: &mut State, reader: Reader, waits: Waits) {
     let mut reader = Reader { waits, ..reader };
-    if !matches!(waits, Waits::ForJudgement | Waits::ToReach | Waits::ToConfirm) {
+    let is_looking = matches!(waits, Waits::ForJudgement | Waits::ToReach | Waits::ToConfirm);
+    if !(is_looking || reader.kind == Kind::StaleOk && matches!(waits, Waits::ForEntry { .. })) {
         // The view is now as complete as it will be made for this read: how strict it is matters no more.
         reader.kind = Kind::Bounded;
     }
@@ -208,6 +224,19 @@ fn wait(state: &mut State, reader: Reader, waits: Waits) {
         reader.needs = None;
     }
     state.reader = Some(reader);
+}
+
+/// The versions below which a node knows that nothing is to be given: its view has reached the purge, or whatever came in
+/// the place of that part of the log.
+fn known_purges(state: &State, node: u8) -> Versions {
+    let view = state.nodes[usize::from(node)].view;
+    let is_reached = |at: Place| view.epoch > at.epoch || (view.epoch == at.epoch && view.frontier >= at.sequence);
+    let mut known = [0; FACTS];
+    for Purge { fact, version, .. } in state.purges.iter().filter(|purge| is_reached(purge.at)) {
+        let known = &mut known[usize::from(*fact)];
+        *known = (*version).max(*known);
+    }
+    known
 }
 
 fn later(one: Versions, other: Versions) -> Versions {

@@ -99,6 +99,9 @@ fn of(variant: Variant) -> Option<Reason> {
         Variant::ToldOverGap => {
             in_peace(&["of fact 0", "of fact 1", "is told of the next record", "asks the log", "Bounded read"])
         }
+        Variant::PurgeForgotten => in_peace(&["reads its next fact", "a purge of", "is appended", "StaleOk read"]),
+        // The part of the log that it was in, or what a node knew of it.
+        Variant::PurgeMissed => stale(&["reads its next fact", "a purge of", "is appended", "fault: ", "StaleOk read"]),
         Variant::ToldOfAnyEpoch => {
             stale(&["is appended", "fault: state lost", "asks the log", "is told of the next record", "Bounded read"])
         }

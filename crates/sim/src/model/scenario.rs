@@ -25,6 +25,8 @@ pub struct Scenario {
     pub log_records_max: usize,
     /// Clocks that the store and the nodes keep.
     pub clocks_max: usize,
+    /// Whether some of the writes are purges. Then no clock is forgotten (see [`View`](super::view::View)).
+    pub(super) purges: bool,
     pub(super) facts: usize,
     /// What each key is loaded from.
     pub(super) keys: &'static [Facts],
@@ -56,6 +58,7 @@ impl Scenario {
         rounds_take_time: false,
         log_records_max: 2,
         clocks_max: 2,
+        purges: false,
         facts: 1,
         keys: &[Facts::FIRST],
         faults_of: EVERYWHERE,
@@ -104,6 +107,16 @@ impl Scenario {
         reads: &[Kind::Bounded],
         ..Self::FAULTS
     };
+    const PURGES: Self = Self {
+        name: "a purge, faults, and reads that do not mind staleness",
+        clocks_max: 8,
+        purges: true,
+        faults_of: FaultsOf { store: true, nodes: true, network: false },
+        reads: &[Kind::StaleOk],
+        ..Self::FAULTS
+    };
+    const PURGES_HIDDEN: Self =
+        Self { name: "a purge and another write, one node", nodes: 1, writes: 2, ..Self::PURGES };
     const KEYS: Self = Self {
         name: "two keys of two facts, one node",
         nodes: 1,
@@ -116,7 +129,7 @@ impl Scenario {
     };
 
     /// Those that are checked by every test run.
-    pub const SMALL: [Self; 11] = [
+    pub const SMALL: [Self; 13] = [
         Self::FAULTS,
         Self::SLOW,
         Self::SLOW_FAULTS,
@@ -128,6 +141,8 @@ impl Scenario {
         Self::WRITERS,
         Self::NODES,
         Self::TOLD,
+        Self::PURGES,
+        Self::PURGES_HIDDEN,
     ];
 
     /// Those that take minutes.

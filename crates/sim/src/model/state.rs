@@ -20,7 +20,8 @@ pub(super) const WRITERS_MAX: usize = 2;
 /// How often each fact was written.
 pub(super) type Versions = [u8; FACTS];
 
-/// A set of facts: what a record names and what an entry was loaded from.
+/// A set of facts: what a record names and what an entry was loaded from. Of a record, also whether it is a purge, which
+/// it says as the engine's do: by one name more.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub(super) struct Facts(u8);
 
@@ -29,9 +30,24 @@ impl Facts {
     pub(super) const FIRST: Self = Self(1);
     pub(super) const SECOND: Self = Self(2);
     pub(super) const BOTH: Self = Self(3);
+    const PURGE: u8 = 1 << FACTS;
 
     pub(super) fn one(fact: usize) -> Self {
         Self(1 << fact)
+    }
+
+    /// The same, as a purge.
+    pub(super) fn purging(self) -> Self {
+        Self(self.0 | Self::PURGE)
+    }
+
+    pub(super) fn is_purge(self) -> bool {
+        self.0 & Self::PURGE != 0
+    }
+
+    /// The same, as no purge.
+    pub(super) fn invalidating(self) -> Self {
+        Self(self.0 & !Self::PURGE)
     }
 
     pub(super) fn iter(self) -> impl Iterator<Item = usize> {
@@ -167,6 +183,8 @@ pub(super) struct Writer {
     pub(super) node: u8,
     pub(super) fact: u8,
     pub(super) version: u8,
+    /// Whether what was before it is to be served by nobody any more.
+    pub(super) is_purge: bool,
     /// Where it stands in the log, once that is known to the writer's node.
     pub(super) recorded: Option<Place>,
     /// Whether the writer's node has caught up since.
@@ -184,6 +202,8 @@ pub(super) enum Kind {
     Strict,
     /// By all; the store judges.
     Judged,
+    /// By purges, as far as its node has followed the log.
+    StaleOk,
 }
 
 /// What a read waits for.
@@ -226,6 +246,14 @@ pub(super) struct Receipt {
     pub(super) version: u8,
 }
 
+/// A purge that is in the log, or was.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(super) struct Purge {
+    pub(super) at: Place,
+    pub(super) fact: u8,
+    pub(super) version: u8,
+}
+
 /// An answer that must not be.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(super) struct Stale {
@@ -242,6 +270,7 @@ pub struct State {
     pub(super) acknowledged_by: [Versions; NODES_MAX],
     pub(super) acknowledged_long_ago: Versions,
     pub(super) receipt: Option<Receipt>,
+    pub(super) purges: SmallVec<[Purge; 2]>,
     pub(super) store: Store,
     /// Records on their way to the nodes, for as long as one of them may make use of it.
     pub(super) told: SmallVec<[Record; 4]>,

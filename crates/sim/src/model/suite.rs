@@ -12,7 +12,7 @@ use super::{
 const BREACH_STATES_MAX: usize = 1_000_000;
 
 /// What must have happened in the sound scenarios together: a model in which it cannot happen would prove nothing.
-const MUST_HAPPEN: [&str; 32] = [
+const MUST_HAPPEN: [&str; 34] = [
     "fault: state lost",
     "fault: log lost alone",
     "fault: entry lost",
@@ -43,6 +43,8 @@ const MUST_HAPPEN: [&str; 32] = [
     "log found trimmed",
     "new epoch noticed",
     "a record that was told moved a view on",
+    "known to be invalid, and given",
+    "purged, and given to nobody",
     "a node's floor raised by its own clocks' limit",
     "read on a node that has not heard of the newest record",
 ];
@@ -81,6 +83,9 @@ fn scenario_of(variant: Variant) -> Scenario {
             named("a log of one record and one clock")
         }
         Variant::ConfirmedWhenAnswered | Variant::RoundOfOthers => named("slow rounds"),
+        Variant::PurgeForgotten | Variant::PurgeMissed => {
+            named("a purge, faults, and reads that do not mind staleness")
+        }
         Variant::ToldOfAnyEpoch => named("two writes and a store that forgets, one node"),
         Variant::EpochNotFollowed => named("slow rounds and faults, one node"),
         _ => Scenario::FAULTS,

@@ -49,11 +49,15 @@ pub enum Variant {
     ToldOverGap,
     /// A record that a node was told of is applied whatever its epoch is.
     ToldOfAnyEpoch,
+    /// Who follows the log takes a purge for an invalidation.
+    PurgeForgotten,
+    /// What was missed of the log, or lost with an epoch, is taken for no purge.
+    PurgeMissed,
 }
 
 impl Variant {
     /// Every way to break it.
-    pub const BROKEN: [Self; 22] = [
+    pub const BROKEN: [Self; 24] = [
         Self::StampAfterLoad,
         Self::PositionWithoutEpoch,
         Self::ClocksEvictedAlone,
@@ -76,6 +80,8 @@ impl Variant {
         Self::ConfirmedByTold,
         Self::ToldOverGap,
         Self::ToldOfAnyEpoch,
+        Self::PurgeForgotten,
+        Self::PurgeMissed,
     ];
 
     /// Whether what was refused once may be taken again, so that no refused entry may be left out of the state.

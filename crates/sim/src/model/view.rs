@@ -6,20 +6,22 @@
 use std::{cell::RefCell, collections::HashMap};
 
 use unstale::{
-    ClockLimits, Position, PositionSet, Tag, TagId, Tenant,
+    ClockLimits, Invalidation, Position, PositionSet, Tag, TagId, Tenant,
     clocks::{Clocks, Validity},
     position::Sequence,
 };
 
 use super::state::{FACTS, Facts, Place};
 
-/// A node's clocks, floor and frontier. Clocks at or below the floor are not told apart: zero.
+/// A node's clocks, purges, floor and frontier. Clocks and purges at or below the floor are not told apart: zero. The floor of
+/// purges is the same one, where there are purges: they are looked at in systems that forget no clock.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub(super) struct View {
     pub(super) epoch: u8,
     pub(super) frontier: u8,
     pub(super) floor: u8,
     pub(super) clocks: [u8; FACTS],
+    pub(super) purges: [u8; FACTS],
 }
 
 /// How a view moves on.
@@ -37,7 +39,10 @@ pub(super) enum Move {
 pub(super) struct Rule {
     limits: ClockLimits,
     tags: [TagId; FACTS],
+    /// The tag that makes a record a purge.
+    purge: TagId,
     judged: RefCell<HashMap<(View, Place, Facts), bool>>,
+    purged: RefCell<HashMap<(View, Place, Facts), bool>>,
     moved: RefCell<HashMap<(View, Move), View>>,
 }
 
@@ -47,13 +52,14 @@ impl Rule {
         let tenant = Tenant::new("model").expect("a good name");
         let tags = std::array::from_fn(|fact| Tag::of(&tenant, "fact", fact).id());
         let limits = ClockLimits { filter_slots: 2, exact_clocks_max: clocks_max };
-        Self { limits, tags, judged: RefCell::default(), moved: RefCell::default() }
+        let purge = Invalidation::new().purging().tags()[0].id();
+        Self { limits, tags, purge, judged: RefCell::default(), purged: RefCell::default(), moved: RefCell::default() }
     }
 
     /// A view that begins at the log's head.
     pub(super) fn begin(&self, head: Place) -> View {
         let clocks = Clocks::new(position(head), self.limits);
-        read_back(&clocks, head.epoch, [0; FACTS])
+        self.read_back(&clocks, head.epoch, [0; FACTS])
     }
 
     /// Whether an entry with this base, loaded from these facts, is valid.
@@ -68,6 +74,14 @@ impl Rule {
                 }
                 Validity::Invalidated | Validity::BelowFloor | Validity::EpochChanged => false,
             }
+        })
+    }
+
+    /// Whether an entry that is not valid may have been purged.
+    pub(super) fn is_purged(&self, view: View, base: Place, facts: Facts) -> bool {
+        *self.purged.borrow_mut().entry((view, base, facts)).or_insert_with(|| {
+            let Position { epoch, sequence, .. } = position(base);
+            self.clocks(view).is_purged(epoch, sequence, &self.tags_of(facts))
         })
     }
 
@@ -89,7 +103,7 @@ impl Rule {
                     epoch = head.epoch;
                 }
             }
-            read_back(&clocks, epoch, known)
+            self.read_back(&clocks, epoch, known)
         })
     }
 
@@ -97,22 +111,35 @@ impl Rule {
     fn clocks(&self, view: View) -> Clocks {
         let clocks = Clocks::new(position(Place { epoch: view.epoch, sequence: view.floor }), self.limits);
         for next in view.floor + 1..=view.frontier {
-            let facts = Facts::BOTH.filter(|fact| view.clocks[fact] == next);
-            clocks.apply(sequence(next), &self.tags_of(facts));
+            let facts = Facts::BOTH.filter(|fact| view.clocks[fact] == next || view.purges[fact] == next);
+            let is_purge = facts.iter().any(|fact| view.purges[fact] == next);
+            clocks.apply(sequence(next), &self.tags_of(if is_purge { facts.purging() } else { facts }));
         }
         clocks
     }
 
     fn tags_of(&self, facts: Facts) -> Vec<TagId> {
-        facts.iter().map(|fact| self.tags[fact]).collect()
+        facts.iter().map(|fact| self.tags[fact]).chain(facts.is_purge().then_some(self.purge)).collect()
+    }
+
+    fn read_back(&self, clocks: &Clocks, epoch: u8, known: [u8; FACTS]) -> View {
+        let floor = small(clocks.floor());
+        let known = known.map(|clock| if clock > floor { clock } else { 0 });
+        let (purged, purges_floor) = clocks.purges(&self.tags);
+        assert!(purged.is_empty() || purges_floor == clocks.floor(), "clocks are forgotten where there are purges");
+        let purge_of = |tag| purged.iter().find(|(of, _)| *of == tag).map_or(0, |(_, purge)| small(*purge));
+        View {
+            epoch,
+            frontier: small(clocks.frontier().sequence),
+            floor,
+            clocks: known,
+            purges: self.tags.map(purge_of),
+        }
     }
 }
 
-fn read_back(clocks: &Clocks, epoch: u8, known: [u8; FACTS]) -> View {
-    let small = |sequence: Sequence| u8::try_from(sequence.as_u64()).expect("models are small");
-    let floor = small(clocks.floor());
-    let known = known.map(|clock| if clock > floor { clock } else { 0 });
-    View { epoch, frontier: small(clocks.frontier().sequence), floor, clocks: known }
+fn small(sequence: Sequence) -> u8 {
+    u8::try_from(sequence.as_u64()).expect("models are small")
 }
 
 fn sequence(number: u8) -> Sequence {

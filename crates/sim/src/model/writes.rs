@@ -4,7 +4,7 @@ use super::{
     action::Action,
     explore::Notes,
     protocol::{Protocol, each, places, waits_for_round},
-    state::{Facts, Node, Page, Place, Receipt, Record, Round, State, Writer},
+    state::{Facts, Node, Page, Place, Purge, Receipt, Record, Round, State, Writer},
     store::StoreLimits,
     variant::Variant,
     view::Move,
@@ -17,7 +17,12 @@ impl Protocol {
     pub(super) fn writing(&self, state: &State, actions: &mut Vec<Action>) {
         if state.writes_left > 0 && state.writers[..self.scenario.writers].iter().any(Option::is_none) {
             for node in places(self.scenario.nodes) {
-                actions.extend(places(self.scenario.facts).map(|fact| Action::Commit { node, fact }));
+                for fact in places(self.scenario.facts) {
+                    actions.push(Action::Commit { node, fact, is_purge: false });
+                    if self.scenario.purges {
+                        actions.push(Action::Commit { node, fact, is_purge: true });
+                    }
+                }
             }
         }
         for (at, writer) in each(&state.writers) {
@@ -54,18 +59,22 @@ impl Protocol {
         }
     }
 
-    pub(super) fn commit(state: &mut State, node: u8, fact: u8) {
+    pub(super) fn commit(state: &mut State, node: u8, fact: u8, is_purge: bool) {
         let version = &mut state.database[usize::from(fact)];
         *version += 1;
-        let writer = Writer { node, fact, version: *version, recorded: None, reached: false };
+        let writer = Writer { node, fact, version: *version, is_purge, recorded: None, reached: false };
         *state.writers.iter_mut().find(|writer| writer.is_none()).expect("there is room") = Some(writer);
         state.writes_left -= 1;
     }
 
     pub(super) fn append(&self, state: &mut State, writer: u8) -> Place {
-        let fact = state.writers[usize::from(writer)].expect("it is on its way").fact;
+        let Writer { fact, version, is_purge, .. } = state.writers[usize::from(writer)].expect("it is on its way");
         let facts = Facts::one(usize::from(fact));
+        let facts = if is_purge { facts.purging() } else { facts };
         let at = state.store.append(facts, self.limits(), self.variant);
+        if is_purge {
+            state.purges.push(Purge { at, fact, version });
+        }
         state.told.push(Record { at, facts });
         at
     }
@@ -113,6 +122,7 @@ impl Protocol {
     }
 
     fn apply_record(&self, node: &mut Node, facts: Facts) {
+        let facts = if self.variant == Variant::PurgeForgotten { facts.invalidating() } else { facts };
         node.view = self.rule.moved(node.view, Move::Apply(facts));
         if self.variant == Variant::ClocksPrunedWithoutFloor {
             let clocks = &mut node.view.clocks;
