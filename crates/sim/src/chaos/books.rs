@@ -6,9 +6,12 @@
 use std::{collections::VecDeque, time::Instant};
 
 use parking_lot::Mutex;
-use unstale::testing::{
-    History, Violation,
-    history::{Fact, Moment, Version},
+use unstale::{
+    Position, PositionSet,
+    testing::{
+        History, Violation,
+        history::{Fact, Moment, Version},
+    },
 };
 
 use super::node::BOUND;
@@ -18,6 +21,9 @@ const TICKS: std::time::Duration = std::time::Duration::from_millis(20);
 /// Samples of which moment was when: one each 5 ms, for more than the bound and any pause of the driver.
 const SAMPLES_MAX: usize = 10_000;
 
+/// Purges that some node is not known to have followed the log to: beyond it, the oldest are not waited for any more.
+const PURGES_MAX: usize = 1_000;
+
 /// The histories of a scenario.
 pub(super) struct Books {
     /// Of everything.
@@ -26,7 +32,18 @@ pub(super) struct Books {
     own: Vec<History>,
     /// For each writer, of its own writes: its reads carry their position.
     writers: Vec<History>,
+    /// For each node, of what it knows to be purged: who does not mind staleness must see that.
+    purged: Vec<History>,
+    purges: Mutex<VecDeque<Purge>>,
     samples: Mutex<VecDeque<(Instant, Moment)>>,
+}
+
+/// A purge that was acknowledged.
+struct Purge {
+    positions: PositionSet,
+    written: Vec<(Fact, Version)>,
+    /// Which nodes are known to have followed the log to it.
+    known_to: Vec<bool>,
 }
 
 /// The moments before a read was sent.
@@ -35,6 +52,7 @@ pub(super) struct Began {
     at: Instant,
     in_all: Moment,
     in_own: Moment,
+    in_purged: Moment,
 }
 
 /// From when on a read promises to see every acknowledged write.
@@ -44,12 +62,21 @@ pub(super) enum Promise {
     Strict,
     /// From the bound before its beginning.
     Bounded,
+    /// Only those that are purges, and known to its node when it began.
+    StaleOk,
 }
 
 impl Books {
     pub(super) fn new(nodes: usize, writers: usize) -> Self {
         let histories = |count| (0..count).map(|_| History::default()).collect();
-        Self { all: History::default(), own: histories(nodes), writers: histories(writers), samples: Mutex::default() }
+        Self {
+            all: History::default(),
+            own: histories(nodes),
+            writers: histories(writers),
+            purged: histories(nodes),
+            purges: Mutex::default(),
+            samples: Mutex::default(),
+        }
     }
 
     /// Notes which moment it is. Called every few milliseconds.
@@ -77,7 +104,12 @@ impl Books {
 
     /// Before a read is sent to a node.
     pub(super) fn begin(&self, node: usize) -> Began {
-        Began { in_own: self.own[node].now(), in_all: self.all.now(), at: Instant::now() }
+        Began {
+            in_own: self.own[node].now(),
+            in_purged: self.purged[node].now(),
+            in_all: self.all.now(),
+            at: Instant::now(),
+        }
     }
 
     /// After a node has acknowledged.
@@ -88,11 +120,44 @@ impl Books {
         }
     }
 
+    /// The same, and it was a purge, which is in the log at `positions`.
+    pub(super) fn purged(&self, node: usize, written: &[(Fact, Version)], positions: PositionSet) {
+        let mut known_to = vec![false; self.purged.len()];
+        known_to[node] = true;
+        self.knows_purged(node, written);
+        let mut purges = self.purges.lock();
+        purges.push_back(Purge { positions, written: written.to_vec(), known_to });
+        if purges.len() > PURGES_MAX {
+            purges.pop_front();
+        }
+    }
+
+    /// After a node has said how far it has followed the log.
+    pub(super) fn has_followed(&self, node: usize, frontiers: &PositionSet) {
+        let mut purges = self.purges.lock();
+        for purge in purges.iter_mut().filter(|purge| !purge.known_to[node]) {
+            if purge.positions.iter().all(|position| is_reached(frontiers, position)) {
+                purge.known_to[node] = true;
+                self.knows_purged(node, &purge.written);
+            }
+        }
+        purges.retain(|purge| purge.known_to.contains(&false));
+    }
+
+    fn knows_purged(&self, node: usize, written: &[(Fact, Version)]) {
+        written.iter().for_each(|(fact, version)| self.purged[node].acknowledged(*fact, *version));
+    }
+
     /// After a node has answered.
     pub(super) fn read(&self, node: usize, began: Began, promise: Promise, saw: &[(Fact, Version)]) {
         let (name, promised_from) = match promise {
             Promise::Strict => ("a strict read", Some(began.in_all)),
             Promise::Bounded => ("a bounded read", self.bound_before(began.at)),
+            Promise::StaleOk => {
+                let name = format!("a read on node {node} of what it knows to be purged");
+                self.purged[node].read(&name, began.in_purged, saw.iter().copied());
+                return;
+            }
         };
         if let Some(promised_from) = promised_from {
             self.all.read(&format!("{name} on node {node}"), promised_from, saw.iter().copied());
@@ -124,8 +189,13 @@ impl Books {
     }
 
     fn histories(&self) -> impl Iterator<Item = &History> {
-        std::iter::once(&self.all).chain(&self.own).chain(&self.writers)
+        std::iter::once(&self.all).chain(&self.own).chain(&self.writers).chain(&self.purged)
     }
+}
+
+fn is_reached(frontiers: &PositionSet, position: &Position) -> bool {
+    let frontier = frontiers.in_partition(position.partition);
+    frontier.is_some_and(|frontier| frontier.epoch == position.epoch && frontier.sequence >= position.sequence)
 }
 
 #[cfg(test)]
@@ -164,6 +234,29 @@ mod tests {
             assert_eq!(books.violations().len(), violations, "{promise:?} on {node}");
         }
         assert_eq!(books.checks(), 6);
+    }
+
+    #[test]
+    fn a_purge_binds_who_does_not_mind_staleness_where_it_is_known() {
+        let books = Books::new(2, 1);
+        let at = |text: &str| text.parse::<PositionSet>().unwrap();
+        books.acknowledged(0, &[(1, 1)]);
+        books.purged(0, &[(1, 2)], at("0.1.7~1.1.3"));
+        let check = |node, saw, violations| {
+            books.read(node, books.begin(node), Promise::StaleOk, &[(1, saw)]);
+            assert_eq!(books.violations().len(), violations, "node {node}");
+        };
+        check(0, 2, 0);
+        check(0, 1, 1);
+        for frontiers in ["0.1.6~1.1.9", "0.1.9", "0.2.9~1.1.9"] {
+            books.has_followed(1, &at(frontiers));
+            check(1, 0, 1);
+        }
+        let began = books.begin(1);
+        books.has_followed(1, &at("0.1.7~1.1.9"));
+        books.read(1, began, Promise::StaleOk, &[(1, 0)]);
+        assert_eq!(books.violations().len(), 1, "heard of after the read began");
+        check(1, 0, 2);
     }
 
     #[test]

@@ -21,7 +21,7 @@ use super::{
     books::{Books, Promise},
     database::Database,
     member::Member,
-    node::{Answer, Question},
+    node::{Answer, Question, ReadMode},
     world::{PageId, SHARED_FACT, TENANT_FACTS, TENANT_PAGES, TENANTS, fact_of},
 };
 
@@ -43,7 +43,13 @@ pub(super) struct Load {
     pub(super) counts: Counts,
     stops: AtomicBool,
     /// Committed, and not yet acknowledged: what an outbox would hold.
-    outbox: Mutex<Vec<Vec<(Fact, Version)>>>,
+    outbox: Mutex<Vec<Owed>>,
+}
+
+/// A write that was committed in the database.
+struct Owed {
+    written: Vec<(Fact, Version)>,
+    is_purge: bool,
 }
 
 /// How often something happened.
@@ -51,10 +57,14 @@ pub(super) struct Load {
 pub(super) struct Counts {
     pub(super) reads: AtomicU64,
     pub(super) hits: AtomicU64,
+    /// Answers that were known to be old, to who does not mind.
+    pub(super) stale: AtomicU64,
     /// Reads that the cache answered with an error: there must be none.
     pub(super) read_errors: Mutex<Vec<String>>,
     /// Writes that were acknowledged.
     pub(super) writes: AtomicU64,
+    /// Of these, purges.
+    pub(super) purges: AtomicU64,
     /// Invalidations that the cache could not record, and said so.
     pub(super) refused: AtomicU64,
     /// What it said, and how often.
@@ -103,7 +113,11 @@ impl Load {
         while !self.stops() {
             let node = random.random_range(0..self.members.len());
             let page = PageId { tenant: random.random_range(0..TENANTS), number: random.random_range(0..TENANT_PAGES) };
-            let promise = if random.random_ratio(1, 3) { Promise::Strict } else { Promise::Bounded };
+            let promise = match random.random_range(0..12) {
+                0..4 => Promise::Strict,
+                4..11 => Promise::Bounded,
+                _ => Promise::StaleOk,
+            };
             self.read(node, page, promise).await;
             pause(&mut random, READ_PAUSE_MS_MAX).await;
         }
@@ -116,11 +130,27 @@ impl Load {
         page: PageId,
         promise: Promise,
     ) -> Option<(bool, Vec<(Fact, Version)>)> {
+        let mode = match promise {
+            Promise::Strict => ReadMode::Strict,
+            Promise::Bounded => ReadMode::Bounded,
+            Promise::StaleOk => {
+                self.ask_frontiers(node).await;
+                ReadMode::StaleOk
+            }
+        };
         let began = self.books.begin(node);
-        let strict = matches!(promise, Promise::Strict);
-        let (hit, saw) = self.ask_page(node, Question::Read { page, strict, at_least: String::new() }).await?;
+        let (hit, saw) = self.ask_page(node, Question::Read { page, mode, at_least: String::new() }).await?;
         self.books.read(node, began, promise, &saw);
         Some((hit, saw))
+    }
+
+    /// Learns which purges a node knows of.
+    async fn ask_frontiers(&self, node: usize) {
+        if let Some(Answer::Frontiers { positions }) = self.members[node].ask(Question::Frontiers).await
+            && let Ok(frontiers) = positions.parse()
+        {
+            self.books.has_followed(node, &frontiers);
+        }
     }
 
     async fn ask_page(&self, node: usize, question: Question) -> Option<(bool, Vec<(Fact, Version)>)> {
@@ -130,8 +160,9 @@ impl Load {
         let took_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
         counts.slowest_read_ms.fetch_max(took_ms, Relaxed);
         match answer {
-            Some(Answer::Page { hit, saw }) => {
+            Some(Answer::Page { hit, stale, saw }) => {
                 counts.reads.fetch_add(1, Relaxed);
+                counts.stale.fetch_add(u64::from(stale), Relaxed);
                 counts.hits.fetch_add(u64::from(hit), Relaxed);
                 Some((hit, saw))
             }
@@ -154,16 +185,16 @@ impl Load {
             if random.random_ratio(1, 12) {
                 facts.push(SHARED_FACT);
             }
-            let written = self.database.commit(&facts);
-            let Some((sent, positions)) = self.invalidate(&written, &mut random).await else {
+            let owed = Owed { written: self.database.commit(&facts), is_purge: random.random_ratio(1, 5) };
+            let Some((sent, positions)) = self.invalidate(&owed, &mut random).await else {
                 // Stopping: `empty_outbox` sees to it.
-                return self.outbox.lock().push(written);
+                return self.outbox.lock().push(owed);
             };
-            self.books.written(writer, &written);
+            self.books.written(writer, &owed.written);
             for _ in 0..READS_AFTER_WRITE {
                 let node = random.random_range(0..self.members.len());
                 let page = PageId { tenant, number: random.random_range(0..TENANT_PAGES) };
-                let question = Question::Read { page, strict: false, at_least: positions.clone() };
+                let question = Question::Read { page, mode: ReadMode::Bounded, at_least: positions.clone() };
                 if let Some((_, saw)) = self.ask_page(node, question).await {
                     self.books.read_at(writer, node, sent, &saw);
                 }
@@ -173,14 +204,19 @@ impl Load {
     }
 
     /// Says an invalidation until some node acknowledges it. Returns the moment before it was sent, and the positions.
-    async fn invalidate(&self, written: &[(Fact, Version)], random: &mut StdRng) -> Option<(Moment, String)> {
+    async fn invalidate(&self, owed: &Owed, random: &mut StdRng) -> Option<(Moment, String)> {
+        let Owed { written, is_purge } = owed;
         loop {
             let node = random.random_range(0..self.members.len());
             let facts = written.iter().map(|(fact, _)| *fact).collect();
             let sent = self.books.now();
-            match self.members[node].ask(Question::Invalidate { facts }).await {
+            match self.members[node].ask(Question::Invalidate { facts, is_purge: *is_purge }).await {
                 Some(Answer::Invalidated { positions }) => {
                     self.books.acknowledged(node, written);
+                    if *is_purge {
+                        self.books.purged(node, written, positions.parse().unwrap_or_default());
+                        self.counts.purges.fetch_add(1, Relaxed);
+                    }
                     self.counts.writes.fetch_add(1, Relaxed);
                     return Some((sent, positions));
                 }
@@ -201,9 +237,9 @@ impl Load {
     pub(super) async fn empty_outbox(&self) -> usize {
         let owed = std::mem::take(&mut *self.outbox.lock());
         let mut random = StdRng::seed_from_u64(0);
-        for written in owed {
-            if self.invalidate(&written, &mut random).await.is_none() {
-                self.outbox.lock().push(written);
+        for owed in owed {
+            if self.invalidate(&owed, &mut random).await.is_none() {
+                self.outbox.lock().push(owed);
             }
         }
         self.outbox.lock().len()

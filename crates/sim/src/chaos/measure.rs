@@ -17,7 +17,7 @@ use unstale::{Cache, PositionSet, Verdict};
 use super::{
     failure::{Failure, Step},
     member::Member,
-    node::{Answer, Node, Question, invalidation, monotonic_ns},
+    node::{Answer, Node, Question, ReadMode, invalidation, monotonic_ns},
     server::Server,
     stage::Stage,
     world::{FACTS, PageId, TENANT_PAGES, TENANTS},
@@ -227,8 +227,9 @@ async fn misses(stage: &Stage<Server>, round: usize) -> Step<Cost> {
     let page = PageId { tenant: 0, number: TENANT_PAGES + u32::try_from(round).unwrap_or_default() };
     let before = Cost::so_far(stage).await;
     let members = &stage.load.members;
-    let reads = (0..MISSES)
-        .map(|at| members[at % members.len()].ask(Question::Read { page, strict: false, at_least: String::new() }));
+    let reads = (0..MISSES).map(|at| {
+        members[at % members.len()].ask(Question::Read { page, mode: ReadMode::Bounded, at_least: String::new() })
+    });
     let answers = join_all(reads).await;
     match answers.iter().find(|answer| !matches!(answer, Some(Answer::Page { .. }))) {
         None => Ok(Cost::since(before, stage).await),
@@ -274,7 +275,8 @@ pub(super) async fn burst(node: &Arc<Node>, cache: &Cache, operations: usize) ->
                 return cache.invalidate(&invalidation(&[fact])).await.ok().map(|_| Did::Invalidate);
             }
             let strict = dice <= 5;
-            let fetched = node.read(&cache, page, strict, PositionSet::default()).await.ok()?;
+            let mode = if strict { ReadMode::Strict } else { ReadMode::Bounded };
+            let fetched = node.read(&cache, page, mode, PositionSet::default()).await.ok()?;
             Some(match fetched.verdict {
                 Verdict::Hit | Verdict::Stale(_) if strict => Did::FindStrictly,
                 Verdict::Hit | Verdict::Stale(_) => Did::Find,

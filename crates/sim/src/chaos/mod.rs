@@ -19,7 +19,8 @@
 //!
 //! # What every scenario demands
 //! - No read broke its promise (see `books`): strict reads, reads within the staleness bound, reads with the position
-//!   of a write, and reads on the node that acknowledged.
+//!   of a write, reads on the node that acknowledged, and of those that do not mind staleness, that they are not given what
+//!   their node knows to be purged.
 //! - No read ended in an error, nor took longer than a named limit: a cache that fails is a miss.
 //! - After the last fault every page becomes a hit on every node again, equal to the database, without a restart.
 //! - The fault happened, and there were hits under load: otherwise nothing would be shown.

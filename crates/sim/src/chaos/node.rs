@@ -42,6 +42,8 @@ const CONFIRM_EVERY: Duration = Duration::from_millis(160);
 const TTL: Duration = Duration::from_secs(3600);
 const STRICT: Policy = Policy::ttl(TTL).mode(Mode::Strict);
 const BOUNDED: Policy = Policy::ttl(TTL).mode(Mode::Bounded(BOUND));
+/// However old, but for what was purged.
+const STALE_OK: Policy = Policy::ttl(TTL).mode(Mode::StaleOk(TTL));
 pub(super) const NAMESPACE: &str = "chaos";
 /// What a node says, with its port, when it can be asked.
 pub(super) const LISTENING: &str = "listening on ";
@@ -58,17 +60,38 @@ pub struct NodeSettings {
     pub sabotage: Option<String>,
 }
 
+/// How a page is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum ReadMode {
+    Strict,
+    Bounded,
+    StaleOk,
+}
+
+impl ReadMode {
+    fn policy(self) -> Policy {
+        match self {
+            Self::Strict => STRICT,
+            Self::Bounded => BOUNDED,
+            Self::StaleOk => STALE_OK,
+        }
+    }
+}
+
 /// What a node is asked.
 #[derive(Serialize, Deserialize)]
 pub(super) enum Question {
     Read {
         page: PageId,
-        strict: bool,
+        mode: ReadMode,
         at_least: String,
     },
     Invalidate {
         facts: Vec<Fact>,
+        is_purge: bool,
     },
+    /// How far it has followed the log.
+    Frontiers,
     Stats,
     /// Notes from now on when each record is applied.
     NoteApplied,
@@ -103,9 +126,13 @@ pub(super) enum Question {
 pub(super) enum Answer {
     Page {
         hit: bool,
+        stale: bool,
         saw: Vec<(Fact, Version)>,
     },
     Invalidated {
+        positions: String,
+    },
+    Frontiers {
         positions: String,
     },
     /// The store did not take an invalidation.
@@ -153,6 +180,7 @@ pub async fn run_node(settings: NodeSettings) -> Result<(), Failure> {
         None => Sabotage::None,
         Some(name) => Sabotage::ALL
             .into_iter()
+            .chain([Sabotage::ForgetPurges])
             .find(|breach| format!("{breach:?}") == *name)
             .ok_or_else(|| Failure::Failed(format!("there is no breach {name}")))?,
     };
@@ -260,20 +288,25 @@ impl Node {
     async fn answer(self: Arc<Self>, question: Question) -> Answer {
         let Some(cache) = self.cache.get() else { return Answer::NotReady };
         match question {
-            Question::Read { page, strict, at_least } => {
+            Question::Read { page, mode, at_least } => {
                 let at_least = at_least.parse().unwrap_or_default();
-                match self.read(cache, page, strict, at_least).await {
+                match self.read(cache, page, mode, at_least).await {
                     Ok(fetched) => Answer::Page {
                         hit: fetched.verdict == Verdict::Hit,
+                        stale: matches!(fetched.verdict, Verdict::Stale(_)),
                         saw: fetched.value().map(|page| page.saw.clone()).unwrap_or_default(),
                     },
                     Err(error) => Answer::ReadFailed(error.to_string()),
                 }
             }
-            Question::Invalidate { facts } => match cache.invalidate(&invalidation(&facts)).await {
-                Ok(positions) => Answer::Invalidated { positions: positions.to_string() },
-                Err(error) => Answer::NotRecorded(with_source(&error)),
-            },
+            Question::Invalidate { facts, is_purge } => {
+                let wrong = invalidation(&facts);
+                match cache.invalidate(&if is_purge { wrong.purging() } else { wrong }).await {
+                    Ok(positions) => Answer::Invalidated { positions: positions.to_string() },
+                    Err(error) => Answer::NotRecorded(with_source(&error)),
+                }
+            }
+            Question::Frontiers => Answer::Frontiers { positions: cache.frontiers().to_string() },
             Question::Stats => Answer::Stats(Stats {
                 store_failures: self.watch.store_failures.load(Relaxed),
                 skipped: self.watch.skipped.load(Relaxed),
@@ -330,11 +363,11 @@ impl Node {
         self: &Arc<Self>,
         cache: &Cache,
         page: PageId,
-        strict: bool,
+        mode: ReadMode,
         at_least: PositionSet,
     ) -> Result<Fetched<Page>, unstale::FetchError<String>> {
         let key = page_key(&tenant(page.tenant), page.number);
-        let policy = if strict { STRICT } else { BOUNDED };
+        let policy = mode.policy();
         let this = self.clone();
         let load = move || async move { this.compute(page).await.map(Loaded::value) };
         cache.fetch(&key, &policy, &ReadOptions { at_least }, load).await

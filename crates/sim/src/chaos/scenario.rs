@@ -72,10 +72,12 @@ pub struct Report {
     took: Duration,
     reads: u64,
     hits: u64,
+    stale: u64,
     checks: usize,
     violations: Vec<Violation>,
     read_errors: Vec<String>,
     writes: u64,
+    purges: u64,
     refused: u64,
     refusals: BTreeMap<String, u64>,
     unanswered: u64,
@@ -96,6 +98,7 @@ impl Scenario {
         };
         let broken = [
             broken("broken_base", On::One, Sabotage::StampAfterLoad, "clients_killed"),
+            broken("broken_purge", On::One, Sabotage::ForgetPurges, "clients_killed"),
             broken("broken_epoch", On::One, Sabotage::IgnoreEpoch, "flushed"),
             broken("broken_on_sentinels", On::Sentinels, Sabotage::IgnoreEpoch, "sentinels_killed"),
             broken("broken_on_cluster", On::Cluster, Sabotage::IgnoreEpoch, "cluster_killed"),
@@ -176,10 +179,12 @@ impl Scenario {
             took,
             reads: counts.reads.load(Relaxed),
             hits,
+            stale: counts.stale.load(Relaxed),
             checks: stage.load.books.checks(),
             violations: stage.load.books.violations(),
             read_errors: counts.read_errors.lock().clone(),
             writes: counts.writes.load(Relaxed),
+            purges: counts.purges.load(Relaxed),
             refused: counts.refused.load(Relaxed),
             refusals: counts.refusals.lock().clone(),
             unanswered: counts.unanswered.load(Relaxed),
@@ -208,10 +213,12 @@ impl Report {
             took,
             reads: 0,
             hits: 0,
+            stale: 0,
             checks: 0,
             violations: Vec::new(),
             read_errors: Vec::new(),
             writes: 0,
+            purges: 0,
             refused: 0,
             refusals: BTreeMap::new(),
             unanswered: 0,
@@ -227,7 +234,7 @@ impl Report {
     }
 
     fn must_be_right(&self) -> Step {
-        demand(self.violations.is_empty(), || format!("{} stale reads", self.violations.len()))?;
+        demand(self.violations.is_empty(), || format!("{} broken promises", self.violations.len()))?;
         demand(self.read_errors.is_empty(), || format!("{} reads ended in an error", self.read_errors.len()))?;
         demand(self.slowest_read < READ_MAX, || format!("a read took {:?}", self.slowest_read))?;
         demand(self.rounds > self.in_vain.len(), || format!("every fault was in vain: {}", self.in_vain[0]))?;
@@ -241,13 +248,15 @@ impl Report {
     /// A run that read nothing from a cache, or wrote nothing, proves nothing.
     fn must_say_something(&self) -> Step {
         demand(self.hits >= HITS_MIN, || format!("only {} hits under load", self.hits))?;
-        demand(self.writes > 0, || "no write was acknowledged".into())
+        demand(self.writes > 0, || "no write was acknowledged".into())?;
+        demand(self.purges > 0, || "no purge was acknowledged".into())?;
+        demand(self.stale > 0, || "nobody who does not mind staleness was given what was stale".into())
     }
 }
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { name, rounds, reads, hits, checks, writes, refused, unanswered, .. } = self;
+        let Self { name, rounds, reads, hits, stale, checks, writes, purges, refused, unanswered, .. } = self;
         let word = if self.passed() { "ok    " } else { "FAILED" };
         write!(
             f,
@@ -255,8 +264,16 @@ impl fmt::Display for Report {
             self.took.as_secs_f64(),
             self.in_vain.len()
         )?;
-        write!(f, "{reads} reads, {hits} hits, {checks} promises checked, {} stale, ", self.violations.len())?;
-        write!(f, "{} errors; {writes} writes, {refused} refused; {unanswered} unanswered; ", self.read_errors.len())?;
+        write!(
+            f,
+            "{reads} reads, {hits} hits, {stale} stale where that is allowed, {checks} promises checked, {} broken, ",
+            self.violations.len()
+        )?;
+        write!(
+            f,
+            "{} errors; {writes} writes ({purges} purges), {refused} refused; {unanswered} unanswered; ",
+            self.read_errors.len()
+        )?;
         write!(f, "slowest read {:?}", self.slowest_read)?;
         if let Some(recovered_in) = self.recovered_in {
             write!(f, "; recovered in {recovered_in:.1?}")?;

@@ -130,7 +130,7 @@ impl<R: Redis> Stage<R> {
     pub(super) async fn troubles(&self) -> String {
         let mut troubles = vec![format!("Redis: {}", self.redis.says().await)];
         for (node, member) in self.load.members.iter().enumerate() {
-            let answer = member.ask(Question::Invalidate { facts: vec![SHARED_FACT] }).await;
+            let answer = member.ask(Question::Invalidate { facts: vec![SHARED_FACT], is_purge: false }).await;
             troubles.push(format!("node {node}: {answer:?}"));
         }
         troubles.join(", ")
