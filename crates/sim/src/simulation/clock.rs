@@ -23,12 +23,14 @@ struct Hands {
     showing_us: i64,
     drift_ppm: i64,
     jumped_back_at: Option<Instant>,
+    jumped_ms: u64,
 }
 
 impl NodeClock {
     pub(crate) fn new(started: Instant, skew_ms: i64, drift_ppm: i64) -> Self {
         let showing_us = (BEGINNING_MS + skew_ms) * 1000;
-        Self { started, hands: Mutex::new(Hands { set_at_us: 0, showing_us, drift_ppm, jumped_back_at: None }) }
+        let hands = Hands { set_at_us: 0, showing_us, drift_ppm, jumped_back_at: None, jumped_ms: 0 };
+        Self { started, hands: Mutex::new(hands) }
     }
 
     /// Sets the clock forward, or back.
@@ -37,6 +39,7 @@ impl NodeClock {
         let mut hands = self.hands.lock();
         hands.set_at_us = now_us;
         hands.showing_us = showing_us + by_ms * 1000;
+        hands.jumped_ms += by_ms.unsigned_abs();
         if by_ms < 0 {
             hands.jumped_back_at = Some(Instant::now());
         }
@@ -45,6 +48,11 @@ impl NodeClock {
     /// Whether it was set back less than `within` ago.
     pub(crate) fn jumped_back(&self, within: Duration) -> bool {
         self.hands.lock().jumped_back_at.is_some_and(|at| at.elapsed() <= within)
+    }
+
+    /// By how much it was set forward and back, altogether.
+    pub(crate) fn jumped(&self) -> Duration {
+        Duration::from_millis(self.hands.lock().jumped_ms)
     }
 
     fn elapsed_us(&self) -> i64 {

@@ -10,8 +10,8 @@
 //!   that is set back may let a view seem younger than it is, by as much as it was set back, for some seconds.
 //! - A page that was made of others promises no more than the weakest read among them; a strict read is weakened by none.
 //! - *Time*: not to be answered from a page that has outlived its time, by the reading node's clock, by more than the clock of
-//!   the node that loaded it was ahead of that one; nor, however far ahead it was, by more than the page may be in the store.
-//!   Not checked where clocks jump.
+//!   the node that loaded it was ahead of that one; nor, however far ahead it was, by more than the page may be in the store
+//!   (not checked where clocks jump, because the store's does not). What a clock is set back, it counts twice.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -31,6 +31,9 @@ use super::{
     plan::{Fault, JUMP_MS_MAX, LOAD_TIMEOUT},
     world::World,
 };
+
+/// The most that a clock is set forward or back at once.
+const JUMP: Duration = Duration::from_millis(JUMP_MS_MAX.unsigned_abs());
 
 /// What was promised.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -156,8 +159,7 @@ impl Promise {
         // partitions, the node notices.
         let set_back = node.clock.jumped_back(self.began.elapsed() + Duration::from_secs(10));
         let any = if set_back && !self.staleness.is_zero() {
-            let back = Duration::from_millis(JUMP_MS_MAX.unsigned_abs());
-            world.moment_of(self.began.checked_sub(self.staleness + back))
+            world.moment_of(self.began.checked_sub(self.staleness + JUMP))
         } else {
             self.any
         };
@@ -180,7 +182,9 @@ impl Promise {
         }
         // Judged when it was looked for: a fallback is given only when a load has failed.
         let lived = lived(world, node.index, self.began_by_clock, answer);
-        if let Some((age, age_max)) = lived
+        // Set back since it began, the clock shows a time that is over once more.
+        let again = if node.clock.jumped_back(self.began.elapsed()) { JUMP } else { Duration::ZERO };
+        if let Some((age, age_max)) = lived.map(|(age, age_max)| (age, age_max + again))
             && let Some(violation) = world.history.aged(&format!("{reader}, by its age,"), age, age_max)
         {
             world.note_broken(Promised::Life, answer.kind, &violation);
@@ -197,9 +201,6 @@ impl World {
 /// How old an answer was by its reader's clock, which showed `now`, and how old it may have been; none if time does not
 /// limit it.
 fn lived(world: &World, node: usize, now: Timestamp, answer: &Answer<'_>) -> Option<(Duration, Duration)> {
-    if world.plan.faults.contains(&Fault::ClockJump) {
-        return None;
-    }
     let load = world.load(answer.load);
     let granted = match answer.kind.verdict {
         Verdict::Hit => Duration::ZERO,
@@ -211,7 +212,8 @@ fn lived(world: &World, node: usize, now: Timestamp, answer: &Answer<'_>) -> Opt
     // In memory nothing lives longer than it was to, so what is older has been in the store. Where ways are short, it was
     // there as soon as it was loaded.
     let in_store = load.policy.ttl + load.policy.grace.max(load.policy.fail_safe) + Duration::from_millis(200);
-    let skew = if world.plan.far_ahead { ahead.min(in_store) } else { ahead };
+    let is_bounded = world.plan.far_ahead && !world.plan.faults.contains(&Fault::ClockJump);
+    let skew = if is_bounded { ahead.min(in_store) } else { ahead };
     // Time stamps are whole milliseconds, and clocks drift while a page is in the store.
     let rounding = Duration::from_millis(2) + skew / 100;
     Some((now.since(load.shown[node]), load.policy.ttl + granted + skew + rounding))
@@ -225,11 +227,13 @@ fn staleness(world: &World, mode: Mode) -> Duration {
             // Drift is at most 0.5 %, and time stamps are whole milliseconds.
             bound + bound / 100 + Duration::from_millis(4)
         }
-        Mode::StaleOk(_) if world.plan.faults.contains(&Fault::ClockJump) => Duration::from_secs(1 << 20),
         Mode::StaleOk(age) => {
             // Of the age, the loader's clock and the reader's have different ideas; and it counts from the load's end.
             let skew = Duration::from_millis(world.plan.skew_ms_max.unsigned_abs() * 2 + 1000);
-            age.max(Duration::from_secs(1)) + LOAD_TIMEOUT + skew
+            // The one may have been set forward before, the other back since, and once more while it is read.
+            let jumps =
+                world.jumped() + if world.plan.faults.contains(&Fault::ClockJump) { JUMP } else { Duration::ZERO };
+            age.max(Duration::from_secs(1)) + LOAD_TIMEOUT + skew + jumps
         }
     }
 }

@@ -140,6 +140,11 @@ impl World {
         self.clocks.iter().map(|clock| clock.now()).collect()
     }
 
+    /// By how much clocks were set forward and back, all together.
+    pub(crate) fn jumped(&self) -> Duration {
+        self.clocks.iter().map(|clock| clock.jumped()).sum()
+    }
+
     pub(crate) fn load(&self, number: u64) -> LoadEnd {
         self.loads.lock()[place(number)].clone()
     }
