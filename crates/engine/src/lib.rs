@@ -42,6 +42,8 @@
 //! # What this crate knows nothing of
 //! HTTP, SQL, environment variables.
 
+#![forbid(unsafe_code)]
+
 pub mod clocks;
 pub mod codec;
 pub mod key;

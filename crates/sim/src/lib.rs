@@ -8,6 +8,8 @@
 //!
 //! The promise is the same everywhere, and so is its checker ([`unstale::testing::History`]).
 
+#![forbid(unsafe_code)]
+
 pub mod chaos;
 pub mod model;
 pub mod simulation;
