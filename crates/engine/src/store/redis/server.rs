@@ -192,3 +192,43 @@ impl Drop for Awaited<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use redis::ErrorKind;
+
+    use super::*;
+
+    const AWAY: (ErrorKind, &str) = (ErrorKind::Io, "nobody listens");
+    const REFUSED: (ErrorKind, &str) = (ErrorKind::AuthenticationFailed, "not this user");
+
+    /// How long is waited after one more attempt that failed.
+    fn wait_after(attempts: &mut Attempts, error: (ErrorKind, &'static str)) -> Duration {
+        attempts.failed(&error.into());
+        let (_, until) = attempts.last.as_ref().expect("it failed just now");
+        *until - Instant::now()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_cannot_connect_waits_twice_as_long_each_time_up_to_a_limit() {
+        for (error, min, max) in [(AWAY, WAIT_MIN, WAIT_MAX), (REFUSED, REFUSED_WAIT_MIN, REFUSED_WAIT_MAX)] {
+            let mut attempts = Attempts::default();
+            let mut longest = min;
+            for _ in 0..20 {
+                let wait = wait_after(&mut attempts, error);
+                assert!((longest / 2..=longest).contains(&wait), "{wait:?} of {longest:?}");
+                longest = (longest * 2).min(max);
+            }
+            assert_eq!(longest, max);
+        }
+    }
+
+    /// A fleet that has lost one server does not come back in one wave.
+    #[tokio::test(start_paused = true)]
+    async fn those_who_wait_do_not_all_wait_for_the_same_time() {
+        let waits = (0..100).map(|_| wait_after(&mut Attempts { wait: WAIT_MAX, ..Attempts::default() }, AWAY));
+        let (shortest, longest) =
+            waits.fold((WAIT_MAX, Duration::ZERO), |(min, max), wait| (min.min(wait), max.max(wait)));
+        assert!(longest > shortest + WAIT_MAX / 8, "all between {shortest:?} and {longest:?}");
+    }
+}
