@@ -28,6 +28,8 @@ pub struct RedisServer {
 
 /// Another process may take the free port first.
 const STARTS_MAX: usize = 10;
+/// A signal may end the wait for an answer.
+const ASKED_MAX: usize = 10;
 /// For what takes a moment.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -140,7 +142,14 @@ impl RedisServer {
         let client = redis::Client::open(url).expect("a URL of our own");
         let mut line = redis::cmd(command[0]);
         line.arg(&command[1..]);
-        line.query(&mut client.get_connection_with_timeout(PATIENCE)?)
+        let ask = || line.query(&mut client.get_connection_with_timeout(PATIENCE)?);
+        for _ in 1..ASKED_MAX {
+            match ask() {
+                Err(error) if is_interrupted(&error) => {}
+                answer => return answer,
+            }
+        }
+        ask()
     }
 
     /// A line of `INFO`.
@@ -170,11 +179,32 @@ pub fn settings(server: &RedisServer, namespace: &str) -> RedisSettings {
     RedisSettings::new(server.url(), namespace)
 }
 
+/// Whether a signal came while an answer was waited for: that another server of the test was paused, say. The client's error
+/// says so in words only.
+fn is_interrupted(error: &redis::RedisError) -> bool {
+    error.is_io_error() && error.to_string().starts_with("Interrupted system call")
+}
+
 /// Waits until `is_so`, which it names if that does not happen.
 fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
     let end = Instant::now() + PATIENCE;
     while !is_so() {
         assert!(Instant::now() < end, "in vain waited until {what}");
         sleep(Duration::from_millis(20));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    #[test]
+    fn an_interrupted_wait_is_told_from_one_that_was_too_long() {
+        let error = |kind: io::ErrorKind| redis::RedisError::from(io::Error::from(kind));
+        let eintr = io::Error::from_raw_os_error(4);
+        assert!(is_interrupted(&eintr.into()));
+        assert!(!is_interrupted(&error(io::ErrorKind::WouldBlock)) && !is_interrupted(&error(io::ErrorKind::TimedOut)));
     }
 }
