@@ -87,7 +87,8 @@ pub use self::store::{
 pub use self::{
     cache::{
         Cache, CacheBuilder, CacheLimits, CacheSize, Cached, Census, EraseError, Erasure, Explanation, FetchError,
-        Fetched, InvalidateError, Invalidation, Loaded, ReadOptions, SubjectCopy, SubjectReport, WarmBudget, Warmed,
+        Fetched, InvalidateError, Invalidation, Loaded, OtherNodes, ReadOptions, SubjectCopy, SubjectReport,
+        WarmBudget, Warmed,
     },
     clocks::ClockLimits,
     codec::{Cacheable, CodecError, Fingerprint},

@@ -32,8 +32,17 @@ impl Cache {
     /// observers must hear of records without anybody reading. `confirm_every` bounds how long the view stays
     /// unconfirmed; a third of the shortest [`Mode::Bounded`](crate::Mode::Bounded) is right.
     ///
+    /// Meanwhile it answers what other nodes [report](Self::report) about people.
+    ///
     /// A partition whose log does not answer keeps nobody from hearing of the others.
     pub async fn follow(&self, confirm_every: Duration) {
+        match self.shared.store.nodes() {
+            Some(nodes) => _ = tokio::join!(self.follow_log(confirm_every), self.answer_others(nodes)),
+            None => self.follow_log(confirm_every).await,
+        }
+    }
+
+    async fn follow_log(&self, confirm_every: Duration) {
         let partitions = self.shared.partitions;
         let mut moves = self.shared.store.moves();
         let mut rounds = Rounds::of(partitions);

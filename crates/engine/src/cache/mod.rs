@@ -4,7 +4,7 @@
 //! [`fetched`], what a reader may refuse in [`accept`], who loads for it in [`boarding`]), batches in [`batch`], when a load
 //! may begin in [`turn`] (a batch's in [`batch_turn`]), loads in [`load`], invalidation in [`invalidate`], following the log in [`follow`], warming in
 //! [`warm`], what a node knows when it starts in [`look_back`], what carries a tag in [`census`], why the rule says
-//! what it says in [`explain`]. How long a read waits for the store is in
+//! what it says in [`explain`], what is held about a person in [`report`] and [`others`]. How long a read waits for the store is in
 //! [`patience`], invalidations that it did not take in [`replay`].
 
 mod accept;
@@ -21,6 +21,7 @@ mod held_lease;
 mod invalidate;
 mod load;
 mod look_back;
+mod others;
 mod patience;
 mod read;
 mod replay;
@@ -51,7 +52,7 @@ pub use self::{
     fetched::{Cached, FetchError, Fetched, ReadOptions},
     invalidate::{InvalidateError, Invalidation},
     load::Loaded,
-    report::{SubjectCopy, SubjectReport},
+    report::{OtherNodes, SubjectCopy, SubjectReport},
     warm::{WarmBudget, Warmed},
 };
 use crate::{
@@ -71,6 +72,9 @@ use crate::{
     tenant::Tenant,
     time::{SystemTimeSource, TimeSource, Timestamp},
 };
+
+/// How long other nodes' answers are waited for, unless something else is said.
+const ANSWER_WAIT_MAX: Duration = Duration::from_secs(3);
 
 /// The limits of a cache, each with its default.
 #[derive(Clone, Copy, Debug)]
@@ -141,6 +145,8 @@ struct Shared {
     sealing: Option<Sealing>,
     /// Whether memory may hold sensitive values, as they are.
     holds_sensitive: bool,
+    /// How long a report waits for other nodes.
+    answer_wait_max: Duration,
     erasures: Erasures,
     partitions: PartitionCount,
     /// The log's heads, where it is in this process.
@@ -193,6 +199,7 @@ pub struct CacheBuilder {
     tenant_weights: HashMap<Tenant, NonZeroU32>,
     sealing: Option<Sealing>,
     holds_sensitive: bool,
+    answer_wait_max: Duration,
     sabotage: Sabotage,
 }
 
@@ -201,6 +208,14 @@ impl CacheBuilder {
     #[must_use]
     pub fn limits(mut self, limits: CacheLimits) -> Self {
         self.limits = limits;
+        self
+    }
+
+    /// Sets how long a [report](Cache::report) waits for other nodes' answers: 3 s if nothing is said, in which one that is
+    /// busy looks through some millions of entries.
+    #[must_use]
+    pub fn answer_wait_max(mut self, wait: Duration) -> Self {
+        self.answer_wait_max = wait;
         self
     }
 
@@ -283,6 +298,7 @@ impl CacheBuilder {
             tenant_weights,
             sealing,
             holds_sensitive,
+            answer_wait_max,
             sabotage,
         } = self;
         let observers = Observers::new(observers);
@@ -339,6 +355,7 @@ impl CacheBuilder {
             store,
             sealing,
             holds_sensitive,
+            answer_wait_max,
             erasures: Erasures::default(),
             partitions,
             local_heads,
@@ -382,6 +399,7 @@ impl Cache {
             tenant_weights: HashMap::new(),
             sealing: None,
             holds_sensitive: true,
+            answer_wait_max: ANSWER_WAIT_MAX,
             sabotage: Sabotage::None,
         }
     }

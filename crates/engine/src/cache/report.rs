@@ -2,15 +2,18 @@
 //!
 //! There is no index from people to entries: whoever asks has each entry looked at, where that holds nobody up.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use bytes::Bytes;
 
-use super::{Cache, Census, Shared};
+use super::{
+    Cache, Census, Shared,
+    others::{Told, ToldCopy},
+};
 use crate::{
     entry::Entry,
     key::RawKey,
-    store::{Seal, StoreError, StoredEntry},
+    store::{MissingNode, Seal, StoreError, StoredEntry},
     tag::{Tag, TagId},
     time::Timestamp,
 };
@@ -25,9 +28,11 @@ pub struct SubjectCopy {
     pub key: String,
     /// Whether this node's memory has it.
     pub in_memory: bool,
+    /// How many other nodes' memories have it.
+    pub other_nodes: usize,
     /// Whether the store has it, where this node can read it; none if it did not answer.
     pub in_store: Option<bool>,
-    /// Since when there is this value.
+    /// Since when there is this value; the oldest, if nodes have several.
     pub loaded_at: Timestamp,
     /// Until when it is fresh, at the latest.
     pub expires_at: Timestamp,
@@ -37,32 +42,57 @@ pub struct SubjectCopy {
     pub is_valid: bool,
 }
 
-/// What is cached about a person, as far as this node knows.
+/// What is cached about a person.
 ///
-/// It covers this node's memory, and the store, which has what any node has shared. What is only in another node's memory
-/// (the store has dropped it, or could not take it), that node tells; entries of another cache version, its nodes. None of
-/// it lives beyond [`CacheLimits::subject_lifetime_max`](crate::CacheLimits::subject_lifetime_max).
+/// It covers this node's memory, those of all others that share the store and [follow](Cache::follow) it, and the store
+/// itself; but of the store not the entries of another cache version, which its nodes tell. None of it lives beyond
+/// [`CacheLimits::subject_lifetime_max`](crate::CacheLimits::subject_lifetime_max).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SubjectReport {
     /// The copies.
     pub copies: Vec<SubjectCopy>,
-    /// Entries that were looked at, in this node's memory and in the store.
+    /// Entries that were looked at, in nodes' memories and in the store.
     pub looked_at: usize,
-    /// Whether that was all of them.
+    /// Whether that was all of them: the store and every other node have answered, and none had more than it may tell.
     pub is_complete: bool,
+    /// What became of asking the other nodes.
+    pub others: OtherNodes,
+}
+
+/// The other nodes that share the store.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OtherNodes {
+    /// How many have answered.
+    pub answered: usize,
+    /// Those that have not. One that was killed is among them until nothing that it held can be left.
+    pub missing: Vec<MissingNode>,
+    /// How many more have not, at the least: of a version that does not know of questions, with another master key, or not
+    /// following. Without sealing nobody is asked, and connected nodes are here or among the missing.
+    pub uncounted: usize,
 }
 
 impl Cache {
-    /// What is cached about the person that the tag `subject` stands for, looking at about `looks_max` entries of this
+    /// What is cached about the person that the tag `subject` stands for, looking at about `looks_max` entries of each
     /// node's memory at most, and at as many of the store.
+    ///
+    /// Other nodes are asked, and waited for some seconds if one does not answer.
     pub async fn report(&self, subject: &Tag, looks_max: usize) -> SubjectReport {
-        let (cache, id, tags) = (self.clone(), subject.id(), [subject.clone()]);
-        let looking = tokio::task::spawn_blocking(move || cache.find_tagged(&tags, looks_max));
+        let (cache, id) = (self.clone(), subject.id());
+        let looking = tokio::task::spawn_blocking(move || cache.find_tagged(&[id], looks_max));
+        let (looked, asked) = tokio::join!(looking, self.shared.ask_others(id, looks_max));
         // Not joined only if the runtime ends.
-        let Ok((Census { looked_at, is_complete, .. }, found)) = looking.await else { return SubjectReport::default() };
+        let Ok((Census { looked_at, is_complete, .. }, found)) = looked else { return SubjectReport::default() };
         let known = found.iter().filter_map(|entry| Some((RawKey::of_text(&entry.text())?, self.shared.copy(entry))));
-        let (keys, copies): (Vec<RawKey>, Vec<SubjectCopy>) = known.unzip();
-        let mut report = SubjectReport { copies, looked_at, is_complete };
+        let (mut keys, copies): (Vec<RawKey>, Vec<SubjectCopy>) = known.unzip();
+        let mut report = SubjectReport { copies, looked_at, is_complete, others: OtherNodes::default() };
+        match asked {
+            Ok((told, others)) => {
+                report.is_complete &= others.missing.is_empty() && others.uncounted == 0;
+                report.others = others;
+                report.add_told(told, &mut keys);
+            }
+            Err(error) => report.is_complete = not_asked(&error),
+        }
         if self.shared.store.shares_entries() {
             for (copies, keys) in report.copies.chunks_mut(LOOKUPS_AT_ONCE).zip(keys.chunks(LOOKUPS_AT_ONCE)) {
                 match self.shared.stored_about(id, keys).await {
@@ -104,6 +134,49 @@ impl Cache {
     }
 }
 
+impl SubjectReport {
+    /// Adds what other nodes told, and the keys of copies that this node has not.
+    fn add_told(&mut self, told: Vec<Told>, keys: &mut Vec<RawKey>) {
+        let mut places: HashMap<String, usize> =
+            self.copies.iter().enumerate().map(|(at, copy)| (copy.key.clone(), at)).collect();
+        for Told { looked_at, is_complete, copies } in told {
+            self.looked_at += looked_at;
+            self.is_complete &= is_complete;
+            for told in copies {
+                let known = places.get(&told.key).map(|at| &mut self.copies[*at]);
+                match (known, RawKey::of_text(&told.key)) {
+                    (Some(copy), _) => copy.add(&told),
+                    (None, Some(key)) => {
+                        places.insert(told.key.clone(), self.copies.len());
+                        self.copies.push(told.into());
+                        keys.push(key);
+                    }
+                    // Of a version that calls entries otherwise.
+                    (None, None) => self.is_complete = false,
+                }
+            }
+        }
+    }
+}
+
+impl SubjectCopy {
+    /// Another node has it, too.
+    fn add(&mut self, told: &ToldCopy) {
+        self.other_nodes += 1;
+        self.loaded_at = self.loaded_at.min(told.loaded_at());
+        self.expires_at = self.expires_at.max(told.expires_at());
+        self.is_valid |= told.is_valid;
+    }
+}
+
+impl From<ToldCopy> for SubjectCopy {
+    fn from(told: ToldCopy) -> Self {
+        let (loaded_at, expires_at) = (told.loaded_at(), told.expires_at());
+        let ToldCopy { key, bytes, is_valid, .. } = told;
+        Self { key, in_memory: false, other_nodes: 1, in_store: None, loaded_at, expires_at, bytes, is_valid }
+    }
+}
+
 impl Shared {
     /// What the store has of some keys, where it is about a person and can be read.
     async fn stored_about(&self, subject: TagId, keys: &[RawKey]) -> Result<Vec<Option<StoredEntry>>, StoreError> {
@@ -115,6 +188,7 @@ impl Shared {
         SubjectCopy {
             key: key.as_str().to_owned(),
             in_memory: false,
+            other_nodes: 0,
             in_store: Some(true),
             loaded_at: entry.loaded_at,
             expires_at: entry.expires_at,
@@ -127,6 +201,7 @@ impl Shared {
         SubjectCopy {
             key: entry.text(),
             in_memory: true,
+            other_nodes: 0,
             in_store: None,
             loaded_at: entry.loaded_at(),
             expires_at: entry.expires_at,

@@ -24,8 +24,8 @@ use crate::{
     observe::{Event, Observers},
     position::{Partition, PartitionCount, Position},
     store::{
-        AfterLease, Filled, LeaseRequest, LeaseToken, Leased, LocalHeads, LogPage, MovesWatcher, Store, StoreError,
-        StoredEntry, TaggedKeys,
+        AfterLease, Filled, LeaseRequest, LeaseToken, Leased, LocalHeads, LogPage, MovesWatcher, Nodes, Store,
+        StoreError, StoredEntry, TaggedKeys,
     },
     tag::TagId,
     time::{SystemTimeSource, TimeSource, Timestamp},
@@ -255,6 +255,10 @@ impl Store for ResilientStore {
     fn keys_tagged(&self, tag: TagId, looks_max: usize) -> BoxFuture<'_, Result<TaggedKeys, StoreError>> {
         // Takes long where there is much, and each of its steps has a time of its own.
         self.inner.keys_tagged(tag, looks_max)
+    }
+
+    fn nodes(&self) -> Option<&dyn Nodes> {
+        self.inner.nodes()
     }
 
     fn lease<'a>(&'a self, key: &'a RawKey, request: &'a LeaseRequest) -> BoxFuture<'a, Result<Leased, StoreError>> {

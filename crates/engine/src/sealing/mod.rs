@@ -28,6 +28,7 @@ mod envelope;
 mod held;
 mod keys;
 mod master;
+mod messages;
 mod store;
 mod subjects;
 

@@ -14,7 +14,7 @@ use crate::{
     observe::{Event, Observers},
     position::{Partition, PartitionCount, Position},
     store::{
-        AfterLease, Filled, LeaseRequest, LeaseToken, Leased, LocalHeads, LogPage, MovesWatcher, Seal, Store,
+        AfterLease, Filled, LeaseRequest, LeaseToken, Leased, LocalHeads, LogPage, MovesWatcher, Nodes, Seal, Store,
         StoreError, StoredEntry, TaggedKeys,
     },
     tag::TagId,
@@ -120,6 +120,10 @@ impl Store for SealedStore {
 
     fn keys_tagged(&self, tag: TagId, looks_max: usize) -> BoxFuture<'_, Result<TaggedKeys, StoreError>> {
         self.inner.keys_tagged(tag, looks_max)
+    }
+
+    fn nodes(&self) -> Option<&dyn Nodes> {
+        self.inner.nodes()
     }
 
     fn lease<'a>(&'a self, key: &'a RawKey, request: &'a LeaseRequest) -> BoxFuture<'a, Result<Leased, StoreError>> {

@@ -9,6 +9,7 @@ mod lease;
 mod leases;
 mod memory;
 mod moves;
+mod nodes;
 #[cfg(feature = "redis")]
 mod redis;
 
@@ -27,6 +28,7 @@ pub use self::{
     lease::{AfterLease, Lease, LeaseRequest, LeaseToken, Leased},
     memory::{MemoryLimits, MemoryStore},
     moves::{Moves, MovesWatcher, Told},
+    nodes::{ANSWER_BYTES_MAX, Answers, MissingNode, NodeId, Nodes, Question, QuestionId, Questions},
 };
 use crate::{
     codec::Fingerprint,
@@ -235,6 +237,11 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     /// The keys of entries that carry a tag, be they valid or not, found by looking at each of at most about `looks_max`
     /// entries: not for reads. What comes or goes meanwhile may be missed. Entries of other cache versions are not told.
     fn keys_tagged(&self, tag: TagId, looks_max: usize) -> BoxFuture<'_, Result<TaggedKeys, StoreError>>;
+
+    /// The other nodes that share it, if there may be any and they can be asked.
+    fn nodes(&self) -> Option<&dyn Nodes> {
+        None
+    }
 
     /// Asks for the lease of a key. It is granted if nobody holds it, or if it is the one that may be taken over.
     fn lease<'a>(&'a self, key: &'a RawKey, request: &'a LeaseRequest) -> BoxFuture<'a, Result<Leased, StoreError>>;

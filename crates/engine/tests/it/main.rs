@@ -34,6 +34,8 @@ mod redis;
 mod redis_groups;
 mod refill;
 mod refresh;
+#[cfg(feature = "redis")]
+mod reports;
 mod resilience;
 #[cfg(feature = "redis")]
 mod resilience_redis;

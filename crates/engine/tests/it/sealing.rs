@@ -19,6 +19,8 @@ use unstale::{
     time::ManualTime,
 };
 
+use crate::reports::wait_for_nodes;
+
 unstale::catalogue! {
     /// Of these tests.
     const PATTERNS;
@@ -322,21 +324,24 @@ async fn an_erased_person_is_gone_from_every_node_and_unreadable_wherever_it_was
     let place = name(&fleet, "card/1");
     fleet.server.run::<()>(&["COPY", &place, "a backup"]);
     assert_eq!(fleet.subjects.len(), 2);
+    wait_for_nodes(&fleet.server, 3).await;
     let report = nodes[1].report(&user(1), usize::MAX).await;
-    assert!(report.is_complete && report.looked_at == 6, "three in memory and three in the store: {report:?}");
+    assert!(report.is_complete && report.looked_at == 12, "three in each memory and in the store: {report:?}");
     assert_eq!((report.copies.len(), &report.copies[0].key[..]), (1, "acme:card/1"));
     let copy = &report.copies[0];
-    assert!(copy.in_memory && copy.in_store == Some(true) && copy.is_valid);
+    assert!(copy.in_memory && copy.other_nodes == 2 && copy.in_store == Some(true) && copy.is_valid);
     // What no node has in memory any more is told all the same, by any.
-    nodes[1].clear_memory();
+    nodes.iter().for_each(Cache::clear_memory);
     let report = nodes[1].report(&user(1), usize::MAX).await;
-    let of_store = SubjectCopy { in_memory: false, bytes: report.copies[0].bytes, ..copy.clone() };
+    let of_store = SubjectCopy { in_memory: false, other_nodes: 0, bytes: report.copies[0].bytes, ..copy.clone() };
     assert!(report.is_complete && of_store.bytes > 0);
     assert_eq!(report.copies, [of_store]);
-    for id in 1..=2 {
-        fleet.read(&nodes[1], id).await;
+    for node in &nodes {
+        for id in 1..=2 {
+            fleet.read(node, id).await;
+        }
+        fleet.read_leaflet(node, 1).await;
     }
-    fleet.read_leaflet(&nodes[1], 1).await;
 
     let proof = nodes[0].erase(&user(1)).await.unwrap();
     assert_eq!((proof.keys_destroyed, proof.memory_removed, proof.store_removed), (1, 1, 1));

@@ -11,6 +11,8 @@
 //! | `{ns:3}:log` | list | the newest records; see `docs/adr/0007-redis-log.md` |
 //! | `{ns:3}:<version>:<key>` | string | one entry; expires when it is dead |
 //! | `{ns:3}:lease/<version>:<key>` | string | who may fill it; expires soon |
+//! | `{ns:0}:nodes` | sorted set | who answers questions, and when each was heard of last; see [`nodes`] |
+//! | `{ns:0}:answers/<question>` | list | what was answered, sealed; expires soon |
 //!
 //! The cache version stands in entries' names only: nodes of two versions invalidate each other's entries.
 //!
@@ -50,6 +52,7 @@ mod log;
 mod look;
 mod meters;
 mod names;
+mod nodes;
 mod records;
 mod scripts;
 mod seen;
@@ -76,7 +79,8 @@ use tokio::{task::AbortHandle, time::Instant};
 
 use self::{
     access::Access, address::Target, connection::Connection, entries::Fill, gather::Gather, meters::Meters,
-    names::Names, records::Append, scripts::Script, seen::Seen, settings::GROUP_ITEMS_LIMIT, wake::Hearing,
+    names::Names, nodes::Neighbours, records::Append, scripts::Script, seen::Seen, settings::GROUP_ITEMS_LIMIT,
+    wake::Hearing,
 };
 pub use self::{
     checks::{RedisFinding, Severity},
@@ -85,8 +89,8 @@ pub use self::{
     usage::{TenantUsage, Usage},
 };
 use super::{
-    AfterLease, Filled, LeaseRequest, LeaseToken, Leased, LocalHeads, LogPage, Moves, MovesWatcher, Store, StoreError,
-    StoredEntry, TaggedKeys,
+    AfterLease, Filled, LeaseRequest, LeaseToken, Leased, LocalHeads, LogPage, Moves, MovesWatcher, Nodes, Store,
+    StoreError, StoredEntry, TaggedKeys,
 };
 use crate::{
     key::{CacheVersion, RawKey},
@@ -113,6 +117,7 @@ struct Shared {
     meters: Meters,
     seen: Arc<Seen>,
     moves: Arc<Moves>,
+    neighbours: Arc<Neighbours>,
 }
 
 impl RedisStore {
@@ -145,14 +150,16 @@ impl RedisStore {
         let moves = Moves::new(limits.partitions);
         let topology = connection.topology().clone();
         let seen = Arc::new(Seen::new(limits.partitions));
-        let hearing = Hearing { names: names.clone(), moves: moves.clone(), seen: seen.clone() };
+        let neighbours = Arc::<Neighbours>::default();
+        let hearing =
+            Hearing { names: names.clone(), moves: moves.clone(), seen: seen.clone(), neighbours: neighbours.clone() };
         let listening = wake::listen(topology.clone(), Arc::new(hearing), limits.operation_timeout);
         let keeping_up = async move { topology.keep_up().await };
         let tasks = [tokio::spawn(listening).abort_handle(), tokio::spawn(keeping_up).abort_handle()];
         let groups = limits.groups();
         let appends = limits.partitions.all().map(|_| Gather::new(groups)).collect();
         let fills = limits.partitions.all().map(|_| Gather::new(groups)).collect();
-        let shared = Arc::new(Shared { connection, limits, names, meters: Meters::default(), seen, moves });
+        let shared = Arc::new(Shared { connection, limits, names, meters: Meters::default(), seen, moves, neighbours });
         Ok(Self { shared, appends, fills, tasks })
     }
 
@@ -273,6 +280,10 @@ impl Store for RedisStore {
 
     fn keys_tagged(&self, tag: TagId, looks_max: usize) -> BoxFuture<'_, Result<TaggedKeys, StoreError>> {
         self.shared.keys_tagged(tag, looks_max).boxed()
+    }
+
+    fn nodes(&self) -> Option<&dyn Nodes> {
+        Some(self)
     }
 
     fn lease<'a>(&'a self, key: &'a RawKey, request: &'a LeaseRequest) -> BoxFuture<'a, Result<Leased, StoreError>> {

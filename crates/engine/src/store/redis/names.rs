@@ -1,9 +1,10 @@
 //! What things are called in Redis.
 
-use super::slots::slot_of;
+use super::{nodes, slots::slot_of};
 use crate::{
     key::{CacheVersion, RawKey},
     position::{Partition, PartitionCount},
+    store::QuestionId,
     tenant::Tenant,
 };
 
@@ -14,6 +15,10 @@ pub(super) struct Names {
     space: String,
     version: CacheVersion,
     partitions: Box<[PartitionNames]>,
+    /// Where nodes ask each other.
+    asked: String,
+    nodes: String,
+    answers: String,
 }
 
 /// The names of a partition's keys, and its place in a cluster.
@@ -39,7 +44,10 @@ impl Names {
                 prefix,
             }
         });
-        Self { count, space: format!("{{{namespace}:"), version, partitions: partitions.collect() }
+        let partitions: Box<[_]> = partitions.collect();
+        let [asked, nodes, answers] = ["asked", "nodes", "answers/"]
+            .map(|what| [&partitions[nodes::PARTITION.index()].prefix, ":", what].concat());
+        Self { count, space: format!("{{{namespace}:"), version, partitions, asked, nodes, answers }
     }
 
     /// How many partitions there are.
@@ -97,6 +105,21 @@ impl Names {
         partition.parse() == Ok(self.count.of(tenant).index())
     }
 
+    /// Where questions to all nodes are published.
+    pub(super) fn asked(&self) -> &str {
+        &self.asked
+    }
+
+    /// The nodes that answer questions.
+    pub(super) fn nodes(&self) -> &str {
+        &self.nodes
+    }
+
+    /// The answers to a question. No version holds a slash, and no colon follows, so no entry is called that.
+    pub(super) fn answers(&self, question: QuestionId) -> String {
+        format!("{}{:032x}", self.answers, question.as_u128())
+    }
+
     /// Of the first partition, to show whose store it is.
     pub(super) fn example(&self) -> &str {
         &self.partitions[0].prefix
@@ -123,8 +146,8 @@ mod tests {
         assert_eq!(ours.tenant_of(name(&ours).as_bytes()), Some(acme.clone()));
         assert_eq!(ours.key_of(name(&ours).as_bytes()).as_ref(), Some(page(&acme, "a:b}/c").raw()));
         assert_eq!(ours.tenant_of(name(&names("our")).as_bytes()), None, "another namespace");
-        let partition = ours.count.of(&acme);
-        for other in [&ours.of(partition).state[..], &ours.of(partition).log, "acme", ""] {
+        let (partition, answers) = (ours.count.of(&acme), ours.answers(QuestionId::from_u128(7)));
+        for other in [&ours.of(partition).state[..], &ours.of(partition).log, ours.nodes(), &answers, "acme", ""] {
             assert_eq!(ours.tenant_of(other.as_bytes()), None, "{other}");
             assert_eq!(ours.key_of(other.as_bytes()), None, "{other}");
         }

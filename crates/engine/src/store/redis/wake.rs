@@ -14,7 +14,8 @@ use redis::{PushInfo, PushKind, RedisError, RedisResult, Value};
 use tokio::{sync::watch, task::JoinSet, time::timeout};
 
 use super::{
-    address::Address, log, names::Names, records::hear, seen::Seen, server::Server, topology::Topology, trouble,
+    address::Address, log, names::Names, nodes, nodes::Neighbours, records::hear, seen::Seen, server::Server,
+    topology::Topology, trouble,
 };
 use crate::{position::Partition, store::Moves};
 
@@ -30,6 +31,7 @@ pub(super) struct Hearing {
     pub(super) names: Arc<Names>,
     pub(super) moves: Arc<Moves>,
     pub(super) seen: Arc<Seen>,
+    pub(super) neighbours: Arc<Neighbours>,
 }
 
 /// The channels that one server owns, and whose they are.
@@ -106,6 +108,15 @@ async fn listen_once(
         subscribe.arg(channel);
         in_time(patience, connection.send_packed_command(&subscribe)).await?.extract_error()?;
     }
+    if channels.contains_key(&hearing.names.of(nodes::PARTITION).channel) {
+        let mut subscribe = redis::cmd("SSUBSCRIBE");
+        subscribe.arg(hearing.names.asked());
+        let subscribed = in_time(patience, connection.send_packed_command(&subscribe)).await?;
+        if let Err(error) = subscribed.extract_error() {
+            // A login without that right: then this node answers no questions, and is missed by who asks.
+            tracing::warn!(%error, "this node cannot hear what other nodes ask");
+        }
+    }
     *wait_max = RECONNECT_WAIT_MAX / 100;
     hearing.moves.note_all();
     loop {
@@ -129,6 +140,12 @@ impl Hearing {
             Some(Value::SimpleString(name)) => Some(name),
             _ => None,
         };
+        if channel.as_deref() == Some(self.names.asked()) {
+            if let Some(Value::BulkString(message)) = said.next() {
+                self.neighbours.hear(message.into());
+            }
+            return;
+        }
         let Some(partition) = channel.and_then(|name| channels.get(&name).copied()) else {
             return self.moves.note_all();
         };
@@ -155,7 +172,7 @@ mod tests {
         let names = Arc::new(Names::new("test", crate::CacheVersion::default(), partitions));
         let moves = Moves::new(partitions);
         let mut watcher = moves.watch();
-        let hearing = Hearing { names, moves, seen: Arc::new(Seen::new(partitions)) };
+        let hearing = Hearing { names, moves, seen: Arc::new(Seen::new(partitions)), neighbours: Arc::default() };
         let channels = Channels::from([("mine".to_owned(), Partition(2))]);
         hearing.hear(&channels, PushInfo { kind: PushKind::SMessage, data });
         watcher.take().into_iter().map(Partition::index).collect()
