@@ -26,7 +26,7 @@ use super::{
 /// The columns of a record, in the order in which they are written and read.
 pub(super) const COLUMNS: &str = "tenant, number, at_ms, principal, agent, operation, outcome, entity, key, subject, \
                                   status, trace_id, position, detail, times, spool, spool_number, mac";
-const COLUMN_COUNT: usize = 18;
+pub(super) const COLUMN_COUNT: usize = 18;
 /// Rows of one statement: few sizes, so that few statements are prepared.
 const ROWS_PER_STATEMENT: [usize; 3] = [256, 16, 1];
 /// The installation's own chain: of what is no tenant's, and of which chains there are.
@@ -340,7 +340,7 @@ fn chain_begun(tenant: &str, at_ms: u64) -> Record {
     }
 }
 
-fn values_of(link: &Link<'_>, mac: &Hash) -> [Value; COLUMN_COUNT] {
+pub(super) fn values_of(link: &Link<'_>, mac: &Hash) -> [Value; COLUMN_COUNT] {
     let record = link.record;
     [
         record.tenant.as_str().into(),
@@ -364,7 +364,7 @@ fn values_of(link: &Link<'_>, mac: &Hash) -> [Value; COLUMN_COUNT] {
     ]
 }
 
-async fn insert(transaction: &DatabaseTransaction, rows: Vec<[Value; COLUMN_COUNT]>) -> Result<(), DbErr> {
+pub(super) async fn insert(transaction: &DatabaseTransaction, rows: Vec<[Value; COLUMN_COUNT]>) -> Result<(), DbErr> {
     let mut rows = rows.into_iter();
     while rows.len() > 0 {
         let fits = ROWS_PER_STATEMENT.into_iter().find(|size| *size <= rows.len());

@@ -21,6 +21,12 @@ async fn trail_on(server: &postgres::Server) -> AuditTrail {
     AuditTrail::new(pool, AuditKeys::derive(b"secret"))
 }
 
+/// How long the database is away: 2 s, or as many as `AUDIT_AWAY_SECONDS` says.
+fn away() -> Duration {
+    let told = std::env::var("AUDIT_AWAY_SECONDS").ok().and_then(|seconds| seconds.parse().ok());
+    Duration::from_secs(told.unwrap_or(2))
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_recorded_while_the_database_is_away_is_there_when_it_is_back() {
     let server = tokio::task::spawn_blocking(postgres::Server::own).await.unwrap();
@@ -41,7 +47,7 @@ async fn what_is_recorded_while_the_database_is_away_is_there_when_it_is_back() 
     for _ in 0..2 {
         tokio::task::block_in_place(|| server.stop());
         record(500).await;
-        assert!(!audit.flush(Duration::from_secs(2)).await, "there is nobody to take it");
+        assert!(!audit.flush(away()).await, "there is nobody to take it");
         record(500).await;
         // While batches are on their way, too.
         tokio::task::block_in_place(|| server.start());

@@ -3,7 +3,7 @@
 use sea_orm::{ConnectionTrait as _, DatabaseConnection, Statement};
 use unstale::testing::Folder;
 use unstale_server::{
-    audit::{Actor, AuditTrail, Class, Entry, Expected, Fault, Level, Report},
+    audit::{Actor, AuditTrail, Class, Entry, Expected, Fault, Found, Level, Report},
     database, on_both_databases,
     testing::database::TestDatabase,
 };
@@ -17,6 +17,8 @@ on_both_databases!(
     what_is_written_after_it_hides_nothing,
     a_database_that_was_put_back_is_found_by_what_was_noted,
     what_was_altered_is_not_taken_out,
+    the_installations_own_chain_is_taken_out_and_names_the_others_all_the_same,
+    that_a_mark_was_altered_is_said_for_good,
     a_spool_that_is_said_to_be_shipped_is_shipped_all_the_same,
     how_far_a_living_spool_is_shipped_cannot_be_altered_unseen,
     a_spool_of_a_version_that_did_not_seal_is_shipped_once,
@@ -207,6 +209,60 @@ async fn what_was_altered_is_not_taken_out(database: TestDatabase) {
     assert_eq!(world.audit.prune(u64::MAX, &root).await.unwrap(), 5, "those of globex");
     world.shipped().await;
     only(&world.trail().verify(&[]).await.unwrap(), "acme", &Fault::Altered { number: 2 });
+}
+
+fn operations(own: &[Found]) -> Vec<&str> {
+    own.iter().map(|one| one.record.operation.as_str()).collect()
+}
+
+/// It says which chains there are: that is said again where it is taken out.
+async fn the_installations_own_chain_is_taken_out_and_names_the_others_all_the_same(database: TestDatabase) {
+    let world = written(database).await;
+    for key in ["a", "b"] {
+        world.audit.record(Class::Mutation, &Entry { at_ms: 1000, ..done("", key) }).await.unwrap();
+    }
+    world.shipped().await;
+    let root = Actor::new("root");
+    assert_eq!(operations(&world.of("").await), ["chain", "chain", "invalidate", "invalidate"]);
+    assert_eq!(world.audit.prune(3000, &root).await.unwrap(), 0, "what stands behind younger ones stays");
+    assert_eq!(world.trail().prune("", u64::MAX).await.unwrap(), 2);
+    let own = world.of("").await;
+    assert_eq!(operations(&own), ["chain", "chain"], "and nothing of what was tried");
+    assert_eq!((own[0].number, &*own[0].record.key, own[1].number, &*own[1].record.key), (5, "globex", 6, "acme"));
+    assert!(own[0].record.detail.starts_with("said again by retention; first recorded 1"), "{own:?}");
+    assert!(world.trail().verify(&[]).await.unwrap().faults.is_empty());
+    // Once more, and the trail goes on after it.
+    world.done("", "c").await;
+    world.shipped().await;
+    let said = own[0].record.detail.clone();
+    assert_eq!(world.audit.prune(u64::MAX, &root).await.unwrap(), 11, "all but the two, which are there again");
+    world.done("acme", "after").await;
+    world.done("", "d").await;
+    world.shipped().await;
+    let own = world.of("").await;
+    assert_eq!(operations(&own), ["chain", "chain", "retention", "invalidate"]);
+    assert_eq!(own[0].record.detail, said, "when it was first recorded stays");
+    assert!(world.trail().verify(&[]).await.unwrap().faults.is_empty());
+    for (change, fault) in [
+        ("UPDATE cache_audit SET detail = '' WHERE tenant = '' AND number = 8", Fault::Altered { number: 8 }),
+        ("DELETE FROM cache_audit WHERE tenant = '' AND number = 9", Fault::Missing { expected: 9, found: 10 }),
+        ("UPDATE cache_audit_heads SET pruned = pruned + 1 WHERE tenant = ''", Fault::HeadAltered),
+    ] {
+        only(&found_after(&world, change).await, "", &fault);
+    }
+    let whole = "DELETE FROM cache_audit WHERE tenant = 'globex';DELETE FROM cache_audit_heads WHERE tenant = 'globex'";
+    only(&found_after(&world, whole).await, "globex", &Fault::ChainMissing);
+}
+
+async fn that_a_mark_was_altered_is_said_for_good(database: TestDatabase) {
+    let world = written(database).await;
+    let spool = spool_of(&world.pool).await;
+    run(&world.pool, "UPDATE cache_audit_spools SET seal = ''").await;
+    world.done("", "later").await;
+    world.shipped().await;
+    assert_eq!(world.trail().prune("", u64::MAX).await.unwrap(), 1);
+    assert_eq!(operations(&world.of("").await), ["chain", "chain", "altered"]);
+    only(&world.trail().verify(&[]).await.unwrap(), "", &Fault::SpoolAltered { spool });
 }
 
 /// A node that was killed: two records are in the database, and one only in its spool, besides something that was begun.
