@@ -2,17 +2,42 @@
 
 use std::{process::Stdio, time::Duration};
 
+use futures_util::future::{BoxFuture, FutureExt as _};
 use tokio::io::AsyncReadExt as _;
 use zeroize::Zeroizing;
 
+use super::KeyService;
+
 /// How long it may take.
-pub(super) const TIME_MAX: Duration = Duration::from_secs(10);
+const TIME_MAX: Duration = Duration::from_secs(10);
 /// How much it may say.
-pub(super) const OUTPUT_BYTES_MAX: usize = 64 << 10;
+const OUTPUT_BYTES_MAX: usize = 64 << 10;
+
+/// A key service that is asked by a program: it has to write the keys and end with 0, within 10 s.
+#[derive(Clone)]
+pub struct KeyCommand(Vec<String>);
+
+impl KeyCommand {
+    /// The program and its arguments.
+    pub fn new(words: Vec<String>) -> Self {
+        Self(words)
+    }
+}
+
+impl KeyService for KeyCommand {
+    fn name(&self) -> String {
+        // Its arguments may be a login.
+        format!("SEALING_KEY_COMMAND {:?}", self.0.first().map_or("", String::as_str))
+    }
+
+    fn fetch(&self) -> BoxFuture<'_, Result<Zeroizing<String>, String>> {
+        output(&self.0).boxed()
+    }
+}
 
 /// What a program writes. It is run as it stands, by no shell; what it writes to its standard error goes nowhere, because
 /// nobody knows what it holds. It ends with this call, one way or the other.
-pub(super) async fn output(words: &[String]) -> Result<Zeroizing<String>, String> {
+async fn output(words: &[String]) -> Result<Zeroizing<String>, String> {
     let (program, arguments) = words.split_first().ok_or("it names no program")?;
     let mut child = tokio::process::Command::new(program)
         .args(arguments)

@@ -102,6 +102,7 @@ mod tests {
     use unstale::{sealing::MemorySubjectKeys, testing::Folder};
 
     use super::*;
+    use crate::sealing::KeyCommand;
 
     const ONE: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
     const TWO: &str = "100102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
@@ -135,7 +136,7 @@ mod tests {
     async fn a_rotation_is_taken_over_and_a_source_that_fails_changes_nothing() {
         let dir = Folder::new();
         let path = dir.path().join("keys");
-        let source = KeySource::Command(vec!["cat".into(), path.display().to_string()]);
+        let source = KeySource::Service(Arc::new(KeyCommand::new(vec!["cat".into(), path.display().to_string()])));
         std::fs::write(&path, ONE).unwrap();
         let (sealing, keeper) = opened(&settings(Some(source)), &Secret::random()).await.unwrap();
         let first = sealing.key_ids();

@@ -1,7 +1,7 @@
 //! Where the keys are that seal what goes to the cache's store.
 //!
-//! Master keys come from a [`KeySource`]: a file, the environment, a key service that is asked by a program, or the
-//! installation's own secret. Subjects' keys are in the database ([`SqlSubjectKeys`]), wrapped.
+//! Master keys come from a [`KeySource`]: a file, the environment, a key service ([`KeyService`]) that is asked by a
+//! program or by the application, or the installation's own secret. Subjects' keys are in the database ([`SqlSubjectKeys`]), wrapped.
 //!
 //! # Invariants
 //! - Master keys are never written anywhere by this crate.
@@ -17,8 +17,9 @@ mod source;
 mod subject_keys;
 
 pub use self::{
+    command::KeyCommand,
     keeper::{Keeper, open},
     settings::SealingSettings,
-    source::{KeySource, KeySourceError},
+    source::{KeyService, KeySource, KeySourceError},
     subject_keys::SqlSubjectKeys,
 };

@@ -1,10 +1,10 @@
 //! The settings of sealing.
 
-use std::{fmt, path::PathBuf, time::Duration};
+use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 
 use unstale::KeyRing;
 
-use super::KeySource;
+use super::{KeyCommand, KeySource};
 use crate::settings::{Reader, Setting, parse_bool, parse_duration};
 
 const SEALING_ENABLED: Setting<bool> = Setting::new("SEALING_ENABLED", "true or false", parse_bool);
@@ -68,7 +68,8 @@ impl SealingSettings {
         let is_enabled = reader.read_or(&SEALING_ENABLED, true);
         let key = reader.read(&SEALING_KEY).map(KeySource::Fixed);
         let file = reader.read(&SEALING_KEY_FILE).map(KeySource::File);
-        let command = reader.read(&SEALING_KEY_COMMAND).map(KeySource::Command);
+        let command =
+            reader.read(&SEALING_KEY_COMMAND).map(|words| KeySource::Service(Arc::new(KeyCommand::new(words))));
         let twice = "the keys are set in another way too; leave one of SEALING_KEY, SEALING_KEY_FILE and \
                      SEALING_KEY_COMMAND";
         if file.is_some() && key.is_some() {

@@ -5,15 +5,26 @@ use std::{
     fs::File,
     io::{self, Read as _},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
+use futures_util::future::BoxFuture;
 use unstale::{KeyRing, sealing::InvalidKeyRing};
 use zeroize::Zeroizing;
 
-use super::command;
-
 /// Largest file of keys.
 const FILE_BYTES_MAX: u64 = 64 << 10;
+
+/// A service outside of this process that has the master keys. [`KeyCommand`](super::KeyCommand) asks one by its own client's
+/// program; an application may bring another.
+pub trait KeyService: Send + Sync + 'static {
+    /// What it is called in errors and in the log: no secret.
+    fn name(&self) -> String;
+
+    /// The keys as they are now, as [`KeyRing::parse`] reads them; or what went wrong, without any of them. Asked again and
+    /// again; must end within seconds.
+    fn fetch(&self) -> BoxFuture<'_, Result<Zeroizing<String>, String>>;
+}
 
 /// Where master keys come from.
 #[derive(Clone)]
@@ -22,8 +33,8 @@ pub enum KeySource {
     Fixed(KeyRing),
     /// A file that only its owner may read.
     File(PathBuf),
-    /// A program that writes them: the client of a key service.
-    Command(Vec<String>),
+    /// A key service.
+    Service(Arc<dyn KeyService>),
 }
 
 /// Why there are no master keys. Never holds any of them.
@@ -48,19 +59,19 @@ pub enum KeySourceError {
         /// Its mode.
         mode: u32,
     },
-    /// The program did not give any.
-    #[error("SEALING_KEY_COMMAND {program:?} gives no keys: {reason}; it has to write them and end with 0")]
-    Command {
-        /// Its first word.
-        program: String,
+    /// The service did not give any.
+    #[error("{service} gives no keys: {reason}")]
+    Service {
+        /// Its name.
+        service: String,
         /// What became of it.
         reason: String,
     },
     /// What was given is no ring.
     #[error("what {from} holds cannot be used: {source}")]
     Invalid {
-        /// The setting.
-        from: &'static str,
+        /// The setting, or the service.
+        from: String,
         /// Why.
         source: InvalidKeyRing,
     },
@@ -77,13 +88,13 @@ impl KeySource {
                 let text = read.unwrap_or_else(|error| {
                     Err(KeySourceError::File { path: path.clone(), source: io::Error::other(error) })
                 })?;
-                KeyRing::parse(&text).map_err(|source| KeySourceError::Invalid { from: "SEALING_KEY_FILE", source })
+                let from = || "SEALING_KEY_FILE".to_owned();
+                KeyRing::parse(&text).map_err(|source| KeySourceError::Invalid { from: from(), source })
             }
-            Self::Command(words) => {
-                let program = || words.first().cloned().unwrap_or_default();
-                let told = command::output(words).await;
-                let text = told.map_err(|reason| KeySourceError::Command { program: program(), reason })?;
-                KeyRing::parse(&text).map_err(|source| KeySourceError::Invalid { from: "SEALING_KEY_COMMAND", source })
+            Self::Service(service) => {
+                let told = service.fetch().await;
+                let text = told.map_err(|reason| KeySourceError::Service { service: service.name(), reason })?;
+                KeyRing::parse(&text).map_err(|source| KeySourceError::Invalid { from: service.name(), source })
             }
         }
     }
@@ -119,8 +130,7 @@ impl fmt::Debug for KeySource {
         match self {
             Self::Fixed(_) => f.write_str("KeySource(fixed)"),
             Self::File(path) => write!(f, "KeySource({})", path.display()),
-            // Its arguments may be a login.
-            Self::Command(words) => write!(f, "KeySource({} …)", words.first().map_or("", String::as_str)),
+            Self::Service(service) => write!(f, "KeySource({} …)", service.name()),
         }
     }
 }
@@ -130,9 +140,11 @@ impl fmt::Debug for KeySource {
 mod tests {
     use std::{fs, os::unix::fs::PermissionsExt as _};
 
+    use futures_util::FutureExt as _;
     use unstale::testing::Folder;
 
     use super::*;
+    use crate::sealing::KeyCommand;
 
     const ONE: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
     const TWO: &str = "100102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
@@ -145,13 +157,38 @@ mod tests {
         (dir, KeySource::File(path))
     }
 
+    fn command(words: &[&str]) -> KeySource {
+        KeySource::Service(Arc::new(KeyCommand::new(words.iter().map(|word| (*word).to_owned()).collect())))
+    }
+
+    /// A service of an application's own.
+    struct Vault;
+
+    impl KeyService for Vault {
+        fn name(&self) -> String {
+            "the vault".to_owned()
+        }
+
+        fn fetch(&self) -> BoxFuture<'_, Result<Zeroizing<String>, String>> {
+            async { Ok(Zeroizing::new(ONE.to_owned())) }.boxed()
+        }
+    }
+
+    #[tokio::test]
+    async fn an_application_may_bring_a_service_of_its_own() {
+        let source = KeySource::Service(Arc::new(Vault));
+        assert_eq!(source.fetch().await.unwrap().current_id(), KeyRing::parse(ONE).unwrap().current_id());
+        assert!(source.may_change());
+        assert_eq!(format!("{source:?}"), "KeySource(the vault …)");
+    }
+
     #[tokio::test]
     async fn a_file_and_a_program_give_the_same_keys() {
         let (_dir, source) = file(&format!("{TWO}\n{ONE}\n"), 0o600);
         let of_file = source.fetch().await.unwrap();
         assert_eq!(of_file.ids().count(), 2);
         let KeySource::File(path) = &source else { unreachable!() };
-        let of_command = KeySource::Command(vec!["cat".into(), path.display().to_string()]).fetch().await.unwrap();
+        let of_command = command(&["cat", path.to_str().unwrap()]).fetch().await.unwrap();
         assert!(of_file.ids().eq(of_command.ids()));
         assert_eq!(of_file.current_id(), KeyRing::parse(TWO).unwrap().current_id());
     }
@@ -168,10 +205,10 @@ mod tests {
             "{text}"
         );
         assert!(told(KeySource::File("/nowhere/keys".into())).await.contains("cannot be read"));
-        let command = KeySource::Command(vec!["printf".into(), ONE[2..].into()]);
-        assert!(!format!("{command:?}").contains("0102"));
-        let text = told(command).await;
+        let printed = command(&["printf", &ONE[2..]]);
+        assert!(!format!("{printed:?}").contains("0102"));
+        let text = told(printed).await;
         assert!(text.contains("SEALING_KEY_COMMAND") && !text.contains("0102"), "{text}");
-        assert!(told(KeySource::Command(vec!["false".into()])).await.contains("ends with exit status: 1"));
+        assert!(told(command(&["false"])).await.contains("ends with exit status: 1"));
     }
 }
