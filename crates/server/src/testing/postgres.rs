@@ -17,7 +17,8 @@ use std::{
     },
 };
 
-const BIN: &str = "/usr/lib/postgresql/15/bin";
+/// Where its programs are.
+pub const BIN: &str = "/usr/lib/postgresql/15/bin";
 
 const SCRIPT: &str = r#"
 set -eu

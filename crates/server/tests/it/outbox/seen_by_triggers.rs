@@ -1,7 +1,15 @@
 //! What triggers tell, of statements that somebody types.
 
+use std::{path::Path, process::Command};
+
 use sea_orm::ConnectionTrait as _;
-use unstale_server::{on_both_databases, outbox::triggers, testing::database::TestDatabase};
+use unstale::testing::Folder;
+use unstale_server::{
+    database::{PoolLimits, connect},
+    on_both_databases,
+    outbox::triggers,
+    testing::{database::TestDatabase, postgres::BIN},
+};
 
 use super::world::{OTHER_SHELF, SHELF, World, declared};
 
@@ -13,6 +21,7 @@ on_both_databases!(
     what_a_cascade_takes_is_told,
     no_text_breaks_a_line,
     many_rows_are_few_lines,
+    what_a_restore_brings_back_is_told,
     they_are_made_and_taken_away_as_often_as_one_likes,
 );
 
@@ -130,6 +139,44 @@ async fn many_rows_are_few_lines(database: TestDatabase) {
     world.relay().drain().await.unwrap();
     assert_eq!(world.heard.take().len(), 2000 + 3);
     assert_eq!(world.pending().await, 0);
+}
+
+/// Of a table's rows, by the database's own tools: `pg_dump` and `psql`, or SQLite's copy of a database.
+async fn what_a_restore_brings_back_is_told(database: TestDatabase) {
+    let world = World::build(database).await;
+    let (before, after) = (world.shelf(SHELF), world.shelf(OTHER_SHELF));
+    world.type_in(&format!("INSERT INTO items (id, tenant, shelf, name) VALUES (1, 'acme', {before}, 'old')")).await;
+    let folder = Folder::new();
+    let backup = folder.path().join("backup");
+    let url = world.database.url();
+    let run = |program: &str, arguments: &[&str]| {
+        let ran = Command::new(Path::new(BIN).join(program)).args(arguments).arg(&url).output().unwrap();
+        assert!(ran.status.success(), "{program}: {}", String::from_utf8_lossy(&ran.stderr));
+    };
+    let file = backup.to_str().unwrap();
+    if world.is_postgres() {
+        run("pg_dump", &["--data-only", "--table=*.items", "--file", file, "--dbname"]);
+    } else {
+        world.type_in(&format!("VACUUM INTO '{file}'")).await;
+    }
+    world.type_in(&format!("UPDATE items SET name = 'new', shelf = {after}")).await;
+    world.relay().drain().await.unwrap();
+    world.heard.take();
+    if world.is_postgres() {
+        run("psql", &["--set=ON_ERROR_STOP=1", "--command=DELETE FROM migration.items", "--file", file, "--dbname"]);
+    } else {
+        let one = PoolLimits { connections_max: 1, ..PoolLimits::default() };
+        let pool = connect(&url, "who restores", &one).await.unwrap();
+        let restore = "DELETE FROM items; INSERT INTO items SELECT * FROM saved.items";
+        for sql in [&format!("ATTACH '{file}' AS saved"), restore] {
+            pool.execute_unprepared(sql).await.unwrap();
+        }
+    }
+    world.relay().drain().await.unwrap();
+    let shelves = [SHELF, OTHER_SHELF].map(|shelf| [format!("acme/on_shelf/{shelf}"), format!("*/shelf_set/{shelf}")]);
+    let told = ["acme/item/1", "*/item_gone/1", "*/called/new", "*/called/old"];
+    let told: Vec<&str> = told.into_iter().chain(shelves.iter().flatten().map(String::as_str)).collect();
+    world.heard.expect(&told);
 }
 
 async fn they_are_made_and_taken_away_as_often_as_one_likes(database: TestDatabase) {
