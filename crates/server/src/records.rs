@@ -16,12 +16,15 @@ use unstale_http::ServedObserver;
 use crate::{
     configuration::{Known, LiveConfiguration},
     database::PoolLimits,
+    metadata,
     statistics::{Bookkeeper, Flushed, Limits, Writer},
     telemetry::Metrics,
 };
 
 /// Connections for records: few, so that they never take one that a request waits for.
 const CONNECTIONS_MAX: u32 = 2;
+/// After how many times the interval at which nodes write, all have written what they had noted before.
+const WRITES_UNTIL_ALL: u32 = 3;
 /// How long the end waits for the last records to be written.
 const FLUSH_LIMIT: Duration = Duration::from_secs(5);
 
@@ -40,6 +43,7 @@ pub struct Records {
     /// What takes note.
     pub bookkeeper: Bookkeeper,
     flushed: Flushed,
+    write_every: Duration,
 }
 
 impl Records {
@@ -54,8 +58,8 @@ impl Records {
         let (bookkeeper, writer) = Writer::new(pool.clone(), limits, metrics.records());
         let version = metrics.records().configuration_version;
         configuration.on_change(move |effective| _ = version.set(effective.version));
-        let flushed = writer.flushed();
-        Ok((Self { configuration, pool, bookkeeper, flushed }, writer))
+        let (flushed, write_every) = (writer.flushed(), limits.write_every);
+        Ok((Self { configuration, pool, bookkeeper, flushed, write_every }, writer))
     }
 
     /// Lets them observe a cache that is to be built.
@@ -81,6 +85,22 @@ impl Records {
         let configuration = self.configuration.clone();
         let retention = move || configuration.effective().configuration.retention;
         [following, tokio::spawn(writer.run(cache.clone(), retention))]
+    }
+
+    /// Removes the rows of keys that hold one of `texts`, such as the id of somebody who is erased: now, with what this node
+    /// has noted, and once more in the background when the others have written what they had. Returns how many it found now.
+    pub async fn forget(&self, texts: &[String]) -> Result<u64, DbErr> {
+        // What is not written in time is found the second time.
+        self.flushed.within(FLUSH_LIMIT).await;
+        let removed = metadata::forget(&self.pool, texts).await?;
+        let (pool, texts, wait) = (self.pool.clone(), texts.to_vec(), self.write_every * WRITES_UNTIL_ALL);
+        tokio::spawn(async move {
+            tokio::time::sleep(wait).await;
+            if let Err(error) = metadata::forget(&pool, &texts).await {
+                tracing::warn!(%error, "rows of keys that are to be forgotten stay until their time is over");
+            }
+        });
+        Ok(removed)
     }
 
     /// Writes what is left.

@@ -26,6 +26,8 @@ pub enum Purpose {
     Etags,
     /// The audit trail's chains and subjects.
     Audit,
+    /// What is concealed in records about the cache.
+    Records,
     /// Something of the application's own; name it so that no other application means the same.
     Application(&'static str),
 }
@@ -101,6 +103,7 @@ impl Secret {
             Purpose::Tokens => blake3::derive_key("unstale-server 2026 access tokens", &self.0),
             Purpose::Etags => blake3::derive_key("unstale-server 2026 entity tags", &self.0),
             Purpose::Audit => blake3::derive_key("unstale-server 2026 audit trail", &self.0),
+            Purpose::Records => blake3::derive_key("unstale-server 2026 records", &self.0),
             Purpose::Application(name) => {
                 let context = format!("unstale-server 2026 application: {name}");
                 blake3::derive_key(&context, &self.0)

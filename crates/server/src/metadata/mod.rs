@@ -7,18 +7,24 @@
 //!
 //! # Invariants
 //! - A key is one row, whichever nodes hold it: their reads add up.
+//! - What people typed (the queries of URLs, and parts of keys that the application names) is not in a row: a keyed hash is
+//!   ([`Concealed`]).
 //! - Keys longer than [`KEY_BYTES_MAX`] are cut, and end in a hash of the whole, so they stay unique.
 //!
 //! # What it does not do
 //! Nothing is decided from it; the cache never reads it. It holds no values.
 
 mod accesses;
+mod concealed;
 mod table;
 
-pub use self::table::{Filter, Metadata, Page, forget, list};
 pub(crate) use self::{
     accesses::{Access, Accesses, Noted},
     table::{PAGE_SIZE_MAX, prune, write},
+};
+pub use self::{
+    concealed::Concealed,
+    table::{Filter, Metadata, Page, forget, list},
 };
 
 /// Longest key of a row, in bytes: an index holds it.

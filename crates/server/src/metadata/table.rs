@@ -3,14 +3,16 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use sea_orm::{
     ConnectionTrait, DatabaseConnection, DbErr, QueryResult,
-    sea_query::{Alias, Cond, Expr, ExprTrait as _, LikeExpr, OnConflict, Order, Query, SimpleExpr},
+    sea_query::{
+        Alias, Cond, Expr, ExprTrait as _, Func, InsertStatement, LikeExpr, OnConflict, Order, Query, SimpleExpr,
+    },
 };
 use serde::{Deserialize, Serialize};
 use unstale::{RawKey, Timestamp};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{KEY_BYTES_MAX, Noted};
+use super::{Concealed, KEY_BYTES_MAX, Noted};
 use crate::statistics::{Naming, ledger::Entity};
 
 const TABLE: &str = "cache_metadata";
@@ -37,7 +39,8 @@ pub(crate) const PAGE_SIZE_MAX: u64 = 500;
 pub struct Metadata {
     /// The row's.
     pub id: Uuid,
-    /// The key: tenant, pattern and parts. A very long one is cut and ends in a hash.
+    /// The key: tenant, pattern and parts. Queries and what was searched for are keyed hashes. A very long one is cut and
+    /// ends in a hash.
     pub cache_key: String,
     /// The key's pattern.
     pub entity_type: String,
@@ -86,20 +89,21 @@ pub(crate) async fn write(
     db: &impl ConnectionTrait,
     noted: &[(RawKey, Noted)],
     naming: Option<&Naming>,
+    concealed: &Concealed,
 ) -> Result<(), DbErr> {
     let (kept, read): (Vec<_>, Vec<_>) = noted.iter().partition(|(_, noted)| noted.kept.is_some());
     for (rows, is_kept) in [(kept, true), (read, false)] {
         for chunk in rows.chunks(ROWS_MAX) {
-            db.execute(&upsert(chunk, is_kept, naming)).await?;
+            db.execute(&upsert(chunk, is_kept, naming, concealed)).await?;
         }
     }
     Ok(())
 }
 
-fn upsert(rows: &[&(RawKey, Noted)], is_kept: bool, naming: Option<&Naming>) -> sea_orm::sea_query::InsertStatement {
+fn upsert(rows: &[&(RawKey, Noted)], is_kept: bool, naming: Option<&Naming>, concealed: &Concealed) -> InsertStatement {
     let mut insert = Query::insert().into_table(TABLE).columns(COLUMNS).to_owned();
     for (key, noted) in rows {
-        let text = key.as_str();
+        let text = &*concealed.text(key);
         let seen = noted.last_read.unwrap_or_default();
         // Read, but loaded before anybody noted it: when is not known, and corrected by the next load.
         let (created_at, expires_at) = noted.kept.map_or((seen, seen), |(at, until)| (at, time(until)));
@@ -197,12 +201,26 @@ fn row(found: &QueryResult) -> Result<Metadata, DbErr> {
     })
 }
 
-/// Removes the rows whose key holds `text`, such as somebody's id: when they are to be forgotten. What a key was cut of
-/// is not searched.
-pub async fn forget(pool: &DatabaseConnection, text: &str) -> Result<u64, DbErr> {
-    let literal = text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
-    let holds = LikeExpr::new(format!("%{literal}%")).escape('\\');
-    let delete = Query::delete().from_table(TABLE).and_where(Expr::col("cache_key").like(holds)).to_owned();
+/// Removes the rows whose key holds one of `texts`, such as somebody's id: when they are to be forgotten. Looks at every row,
+/// once. What a key was cut of, and what is concealed, is not searched; upper and lower case are one. Nodes may hold what
+/// they write some seconds later.
+pub async fn forget(pool: &DatabaseConnection, texts: &[String]) -> Result<u64, DbErr> {
+    if texts.is_empty() {
+        return Ok(0);
+    }
+    let holds = |text: &str| {
+        let literal = text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
+        LikeExpr::new(format!("%{literal}%")).escape('\\')
+    };
+    let mut any = Cond::any();
+    for text in texts {
+        any = any.add(Func::lower(Expr::col("cache_key")).like(holds(&text.to_lowercase())));
+        // Of letters beyond ASCII databases have other opinions: then as it stands, too.
+        if !text.is_ascii() {
+            any = any.add(Expr::col("cache_key").like(holds(text)));
+        }
+    }
+    let delete = Query::delete().from_table(TABLE).cond_where(any).to_owned();
     Ok(pool.execute(&delete).await?.rows_affected())
 }
 

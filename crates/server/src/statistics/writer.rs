@@ -1,6 +1,6 @@
 //! What writes: one task for each node, beside everything else.
 
-use std::{fmt, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use chrono::{DateTime, DurationRound as _, TimeDelta, Utc};
 use sea_orm::{DatabaseConnection, DbErr, TransactionTrait as _};
@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     configuration::Retention,
-    metadata::{self, Noted},
+    metadata::{self, Concealed, Noted},
     telemetry::RecordMetrics,
 };
 
@@ -42,6 +42,7 @@ pub struct Writer {
     began: Instant,
     /// Days were added up from all hours that are there.
     is_tidied: bool,
+    concealed: Arc<Concealed>,
     wishes: mpsc::Receiver<oneshot::Sender<()>>,
     wish: mpsc::Sender<oneshot::Sender<()>>,
     metrics: RecordMetrics,
@@ -53,6 +54,7 @@ struct Batch {
     accesses: Vec<(RawKey, Noted)>,
     intervals: Vec<Interval>,
     naming: Option<Naming>,
+    concealed: Arc<Concealed>,
 }
 
 /// Waits until what was noted up to now is written.
@@ -81,6 +83,7 @@ impl Writer {
             node: Uuid::now_v7().to_string(),
             began: Instant::now(),
             is_tidied: false,
+            concealed: Arc::new(Concealed::by(rand::random())),
             wishes,
             wish,
             metrics,
@@ -92,6 +95,13 @@ impl Writer {
     #[must_use]
     pub fn named_by(mut self, naming: Naming) -> Self {
         self.ledger.name_by(naming);
+        self
+    }
+
+    /// Writes keys by this. Without it their queries are concealed by a key that lives as long as the process.
+    #[must_use]
+    pub fn concealing(mut self, concealed: Concealed) -> Self {
+        self.concealed = Arc::new(concealed);
         self
     }
 
@@ -199,6 +209,7 @@ impl Writer {
             accesses: self.ledger.accesses.take(),
             intervals: std::mem::take(&mut self.intervals),
             naming: self.ledger.naming().cloned(),
+            concealed: self.concealed.clone(),
         }
     }
 
@@ -240,7 +251,7 @@ impl Batch {
             tables::write_interval(&transaction, node, interval).await?;
         }
         tables::write_totals(&transaction, node, &self.totals).await?;
-        metadata::write(&transaction, &self.accesses, self.naming.as_ref()).await?;
+        metadata::write(&transaction, &self.accesses, self.naming.as_ref(), &self.concealed).await?;
         transaction.commit().await
     }
 }

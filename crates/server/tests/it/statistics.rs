@@ -1,6 +1,6 @@
 //! What is kept about the cache, over both databases.
 
-use std::{sync::Arc, time::Duration};
+use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use sea_orm::DatabaseConnection;
@@ -9,10 +9,11 @@ use unstale::{
     time::ManualTime,
 };
 use unstale_server::{
-    configuration::Retention,
+    configuration::{Known, Retention},
     metadata,
+    records::Records,
     statistics::{Aggregate, Bookkeeper, By, Filter, Limits, Writer, aggregates, performance},
-    telemetry::RecordMetrics,
+    telemetry::{BuildInfo, Metrics, RecordMetrics},
     testing::database::TestDatabase,
 };
 
@@ -20,6 +21,8 @@ unstale_server::on_both_databases!(
     a_key_is_one_row_whoever_reads_it,
     rows_are_found_by_tenant_entity_and_freshness,
     rows_that_name_somebody_are_forgotten,
+    what_others_write_of_somebody_later_is_forgotten_too,
+    what_was_searched_for_is_in_no_row,
     hours_of_several_nodes_add_up_and_days_are_made_of_them,
     what_is_written_again_is_not_counted_again,
     nothing_is_kept_longer_than_it_should_be,
@@ -30,11 +33,13 @@ unstale_server::on_both_databases!(
 
 unstale::catalogue! {
     /// Of these tests.
-    const _PATTERNS;
+    const PATTERNS;
     /// A flow.
     fn flow(id) -> Text = "flow";
     /// A user.
     fn user(id) -> Text = "user";
+    /// What a search finds.
+    fn hits(search, page) -> Text = "hits";
 }
 
 #[derive(Debug, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -42,6 +47,10 @@ struct Text(String);
 unstale::cacheable!(Text, "Text v1");
 
 const POLICY: Policy = Policy::ttl(Duration::from_secs(3600));
+
+fn acme() -> Tenant {
+    Tenant::new("acme").unwrap()
+}
 
 fn noon() -> DateTime<Utc> {
     DateTime::from_timestamp(1_795_003_200 + 12 * 3600 - 1_795_003_200 % 86_400, 0).unwrap()
@@ -145,10 +154,51 @@ async fn rows_that_name_somebody_are_forgotten(database: TestDatabase) {
     }
     node.write(noon()).await;
     for nobody in ["1_", "%", "\\"] {
-        assert_eq!(metadata::forget(&pool, nobody).await.unwrap(), 0, "{nobody} is no pattern");
+        assert_eq!(metadata::forget(&pool, &[nobody.to_owned()]).await.unwrap(), 0, "{nobody} is no pattern");
     }
-    assert_eq!(metadata::forget(&pool, "flow/17").await.unwrap(), 1);
+    assert_eq!(metadata::forget(&pool, &[]).await.unwrap(), 0);
+    let texts = ["nobody", "FLOW/17"].map(str::to_owned);
+    assert_eq!(metadata::forget(&pool, &texts).await.unwrap(), 1, "written in either case");
     assert_eq!(rows(&pool, metadata::Filter::default()).await.len(), 1);
+}
+
+async fn what_others_write_of_somebody_later_is_forgotten_too(database: TestDatabase) {
+    let (pool, store) = (database.migrated().await, store());
+    let limits = Limits { write_every: Duration::from_millis(50), ..Limits::default() };
+    let metrics = Metrics::new(&BuildInfo { version: "0", commit: "0" });
+    let (records, writer) = Records::open(pool.clone(), Known::default(), limits, &metrics).await.unwrap();
+    let mut other = node(&pool, &store).await;
+    let cache = records.observe(Cache::builder(store.clone())).build().await.unwrap();
+    let tasks = records.start(&cache, writer, |_| NonZeroU32::MIN);
+    other.read("acme", 17, 2).await;
+    other.read("acme", 18, 2).await;
+    let load = || async { Ok::<_, String>(Loaded::value(Text("x".to_owned()))) };
+    cache.fetch(&flow(&Tenant::new("globex").unwrap(), 17), &POLICY, &ReadOptions::default(), load).await.unwrap();
+    assert_eq!(records.forget(&["flow/17".to_owned()]).await.unwrap(), 1, "noted here, and not written before");
+    other.write(noon()).await;
+    assert_eq!(rows(&pool, metadata::Filter::default()).await.len(), 2);
+    let forgotten = async {
+        while rows(&pool, metadata::Filter::default()).await.len() > 1 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), forgotten).await.expect("it is looked for once more");
+    tasks.iter().for_each(tokio::task::JoinHandle::abort);
+}
+
+async fn what_was_searched_for_is_in_no_row(database: TestDatabase) {
+    let pool = database.migrated().await;
+    let mut node = node(&pool, &store()).await;
+    node.writer = node.writer.concealing(metadata::Concealed::by([7; 32]).part(&PATTERNS[2], "search"));
+    for key in [hits(&acme(), "Ada", 1), hits(&acme(), "Eve", 1), hits(&acme(), "", 1), hits(&acme(), "Ada", 1)] {
+        let load = || async { Ok::<_, String>(Loaded::value(Text("x".to_owned()))) };
+        node.cache.fetch(&key, &POLICY, &ReadOptions::default(), load).await.unwrap();
+    }
+    node.write(noon()).await;
+    let told: Vec<_> = rows(&pool, metadata::Filter::default()).await.into_iter().map(|row| row.cache_key).collect();
+    assert_eq!(told.len(), 3, "equal ones are one: {told:?}");
+    assert!(told.contains(&"acme:hits//1".to_owned()), "{told:?}");
+    assert!(told.iter().all(|key| !key.contains("Ada") && !key.contains("Eve")), "{told:?}");
 }
 
 async fn hours_of_several_nodes_add_up_and_days_are_made_of_them(database: TestDatabase) {

@@ -26,7 +26,7 @@ use crate::gateway::{
     start::weights,
     upstream::{Upstream, UpstreamError},
 };
-use crate::{configuration::Effective, records::Records, statistics::Writer};
+use crate::{configuration::Effective, metadata::Concealed, records::Records, statistics::Writer};
 
 /// How often it is looked whether a state that was replaced has answered its last request.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -210,7 +210,10 @@ impl Shared {
         let usual = move |tenant: &Tenant| {
             weighed.upgrade().map_or(NonZeroU32::MIN, |shared| shared.current.load().weight(tenant))
         };
-        let writer = writer.named_by(Arc::new(move |key| named.upgrade()?.current.load().label_of(key)));
+        let key = blake3::derive_key("unstale-server 2026 gateway: records", &self.build.secret);
+        let writer = writer
+            .concealing(Concealed::by(key))
+            .named_by(Arc::new(move |key| named.upgrade()?.current.load().label_of(key)));
         records.start(&self.build.cache, writer, usual).into()
     }
 
