@@ -93,7 +93,7 @@ impl App {
             SharedStore::open(&settings.common).context("REDIS_URL and the settings beside it cannot be used")?;
         let hub = LiveHub::new(secret.group_key(), shared.store().partitions(), LiveLimits::default(), metrics.live());
         let (warmer, occasions) = Warmer::new(metrics.warm());
-        let (records, writer) = Records::open(settings.common.database_url.expose(), &store, &metrics).await?;
+        let (records, writer) = Records::open(settings.common.database_url.expose(), &store, &secret, &metrics).await?;
         let breaker = settings.common.redis.as_ref().map(|redis| redis.breaker).unwrap_or_default();
         let cache = shared.cache(breaker).observer(metrics.observer()).observer(hub.observer());
         let cache = with_sealing(cache, &settings, &secret, &store).await?;
@@ -161,6 +161,7 @@ impl App {
         let platform = self.platform.clone();
         async move {
             _ = record_pending(&platform.cache, RECORD_LIMIT).await;
+            platform.cache.leave().await;
             platform.records.finish().await;
             platform.audit.close(RECORD_LIMIT).await;
             platform.store.outbox().flush().await;

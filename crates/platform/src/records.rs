@@ -4,17 +4,20 @@ use std::{num::NonZeroU32, sync::Arc};
 
 use anyhow::Context as _;
 use axum::{body::Body, http::Extensions};
-use sea_orm::DatabaseConnection;
+use sea_orm::{DatabaseConnection, DbErr};
 use unstale::{Cache, CacheBuilder};
 use unstale_http::{CacheLayer, Lifetime, ServedObserver};
 use unstale_server::{
     configuration::{Effective, Known, LiveConfiguration},
     consistency::{self, Watch, WatchLayer},
     database::connect,
+    metadata::Concealed,
     records,
+    secret::{Purpose, Secret},
     statistics::{Limits, Writer},
     telemetry::Metrics,
 };
+use uuid::Uuid;
 
 use crate::{
     api::{Platform, policies},
@@ -37,7 +40,12 @@ pub(crate) struct Records {
 
 impl Records {
     /// Opens them; what is kept is written by what is returned beside.
-    pub(crate) async fn open(url: &str, store: &Store, metrics: &Metrics) -> anyhow::Result<(Self, Writer)> {
+    pub(crate) async fn open(
+        url: &str,
+        store: &Store,
+        secret: &Secret,
+        metrics: &Metrics,
+    ) -> anyhow::Result<(Self, Writer)> {
         // A database in memory is one connection's own.
         let pool = if url.contains(":memory:") || url.contains("mode=memory") {
             store.pool().clone()
@@ -48,6 +56,7 @@ impl Records {
         let known = known().context("the table of routes is not sound")?;
         let opened = records::Records::open(pool.clone(), known, Limits::default(), metrics).await;
         let (kept, writer) = opened.context("the cache's configuration cannot be read")?;
+        let writer = writer.concealing(concealed(secret));
         let books = kept.bookkeeper.clone();
         let told = move |is_incorrect| books.checked(is_incorrect);
         let watch = Watch::telling(consistency::Limits::default(), metrics.consistency(), told);
@@ -88,6 +97,11 @@ impl Records {
         WatchLayer::new(self.watch.clone(), cache, TIMELESS, carry, move || again.inner.get().cloned())
     }
 
+    /// Removes what is noted of keys with somebody's id, in either way in which it may be written in a URL.
+    pub(crate) async fn forget(&self, user: Uuid) -> Result<u64, DbErr> {
+        self.kept.forget(&[user.to_string(), user.simple().to_string()]).await
+    }
+
     /// Writes what is left.
     pub(crate) async fn finish(&self) {
         self.kept.finish().await;
@@ -100,6 +114,12 @@ fn route(effective: &Effective, pattern: &str, policy: &unstale_http::RoutePolic
         Lifetime::Uncached | Lifetime::Origin(_) => None,
     };
     effective.route(pattern, default)
+}
+
+/// What people search for is nobody's to read afterwards: it may be a name.
+fn concealed(secret: &Secret) -> Concealed {
+    let assets = catalogue::PATTERNS.iter().find(|pattern| pattern.name == "assets:page");
+    Concealed::by(secret.key(Purpose::Records)).part(assets.expect("the catalogue has the pages of assets"), "search")
 }
 
 /// What can be configured.

@@ -5,7 +5,7 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use chrono::{DateTime, Utc};
-use unstale::{Erasure, PositionSet, SubjectCopy, Timestamp};
+use unstale::{Erasure, OtherNodes, PositionSet, SubjectCopy, Timestamp};
 use unstale_server::audit::{Actor, Class, Entry, Operation, Outcome};
 
 use crate::{
@@ -32,18 +32,42 @@ pub struct ErasureProof {
     pub copies_removed: usize,
     /// Of those, copies that were removed from the shared store too.
     pub stored_copies_removed: usize,
+    /// Rows about keys with the user's id that were removed from `cache_metadata`. What other servers had not written yet
+    /// goes half a minute later.
+    pub rows_removed: u64,
 }
 
-/// What the cache holds about a user, as far as this server knows.
+/// What the cache holds about a user.
 #[derive(Serialize, ToSchema)]
 pub struct CacheReport {
     pub user_id: Uuid,
-    /// Copies in this server's memory and in the shared store. What is only in another server's memory, that server knows.
+    /// Copies in servers' memories and in the shared store.
     pub copies: Vec<CachedCopy>,
-    /// Entries that were looked at, in this server's memory and in the shared store.
+    /// Entries that were looked at, in servers' memories and in the shared store.
     pub looked_at: usize,
-    /// Whether that was all of them.
+    /// Whether that was all of them: the store and every server have answered.
     pub is_complete: bool,
+    pub other_servers: OtherServers,
+}
+
+/// What became of asking the other servers.
+#[derive(Serialize, ToSchema)]
+pub struct OtherServers {
+    /// How many have answered.
+    pub answered: usize,
+    /// Those that have not. One that was killed is among them until nothing that it held can be left.
+    pub missing: Vec<MissingServer>,
+    /// How many more have not, at the least: of an older version, or with another sealing key. Without sealing nobody is asked.
+    pub uncounted: usize,
+}
+
+/// A server that did not answer.
+#[derive(Serialize, ToSchema)]
+pub struct MissingServer {
+    /// As it calls itself in its log.
+    pub id: String,
+    /// When it was heard of last, to some seconds.
+    pub heard_of: DateTime<Utc>,
 }
 
 /// A cached value that shows something about a user.
@@ -52,6 +76,8 @@ pub struct CachedCopy {
     pub key: String,
     /// Whether this server's memory has it.
     pub in_memory: bool,
+    /// How many other servers' memories have it.
+    pub in_other_memories: usize,
     /// Whether the shared store has it; null if it did not answer.
     #[schema(required)]
     pub in_store: Option<bool>,
@@ -86,17 +112,17 @@ pub(crate) async fn erase_user(
     let intents = intents.map_err(|refused| Problem::from_refused_audit(&refused))?;
     let done = erase(&platform, user).await;
     let (outcome, status, position) = match &done {
-        Ok((_, positions)) => (Outcome::Done, StatusCode::OK, positions.to_string()),
+        Ok(Erased { positions, .. }) => (Outcome::Done, StatusCode::OK, positions.to_string()),
         Err(problem) if problem.status().is_client_error() => (Outcome::Failed, problem.status(), String::new()),
         Err(problem) => (Outcome::Unknown, problem.status(), String::new()),
     };
     intents.end_synced(outcome, status.as_u16(), &position).await;
-    let (erased, positions) = done?;
+    let Erased { cache: erased, rows_removed, positions } = done?;
     let proof = Entry {
         entity: PROOF,
         key: erased.subject.as_deref().unwrap_or_default(),
         detail: &format!(
-            "{} keys destroyed, {} copies removed from memory here, {} of them from the store",
+            "{} keys destroyed, {} copies removed from memory here, {} of them from the store, {rows_removed} rows about keys",
             erased.keys_destroyed, erased.memory_removed, erased.store_removed
         ),
         status: status.as_u16(),
@@ -113,21 +139,35 @@ pub(crate) async fn erase_user(
         keys_destroyed: erased.keys_destroyed,
         copies_removed: erased.memory_removed,
         stored_copies_removed: erased.store_removed,
+        rows_removed,
     };
     Ok(Saved { status: StatusCode::OK, body: Some(proof), positions })
 }
 
-/// In the database, then in the cache: what is loaded from there on shows nobody.
-async fn erase(platform: &Platform, user: Uuid) -> Result<(Erasure, PositionSet), Problem> {
+/// A user who is erased.
+struct Erased {
+    cache: Erasure,
+    rows_removed: u64,
+    positions: PositionSet,
+}
+
+/// In the database, then in the cache: what is loaded from there on shows nobody. Then from what is noted of keys.
+async fn erase(platform: &Platform, user: Uuid) -> Result<Erased, Problem> {
     let mut write = platform.begin().await?;
     users::erase(&mut write, user, platform.now()).await?;
     let mut positions = platform.commit(write).await?;
-    let erased = platform.cache.erase(&tags::user(user)).await.map_err(|error| {
+    let cache = platform.cache.erase(&tags::user(user)).await.map_err(|error| {
         tracing::error!(%error, "a user is erased from the database, and not from everywhere in the cache");
         Problem::unavailable("The user is erased from the database, but not from every copy in the cache. Erase again.")
     })?;
-    positions.extend(&erased.positions);
-    Ok((erased, positions))
+    positions.extend(&cache.positions);
+    let rows_removed = platform.records.forget(user).await.map_err(|error| {
+        tracing::error!(%error, "a user is erased, and not from the rows about keys");
+        Problem::unavailable(
+            "The user is erased from database and cache, but not from the rows about its keys. Erase again.",
+        )
+    })?;
+    Ok(Erased { cache, rows_removed, positions })
 }
 
 /// What the cache holds about a user (platform admins).
@@ -154,6 +194,7 @@ pub(crate) async fn get_cache_report(
     let copy = |copy: SubjectCopy| CachedCopy {
         key: copy.key,
         in_memory: copy.in_memory,
+        in_other_memories: copy.other_nodes,
         in_store: copy.in_store,
         since: time(copy.loaded_at),
         until: time(copy.expires_at),
@@ -165,8 +206,17 @@ pub(crate) async fn get_cache_report(
         copies: report.copies.into_iter().map(copy).collect(),
         looked_at: report.looked_at,
         is_complete: report.is_complete,
+        other_servers: report.others.into(),
     };
     Ok(([(header::CACHE_CONTROL, "no-store")], axum::Json(report)).into_response())
+}
+
+impl From<OtherNodes> for OtherServers {
+    fn from(OtherNodes { answered, missing, uncounted }: OtherNodes) -> Self {
+        let missing =
+            missing.into_iter().map(|node| MissingServer { id: node.id.to_string(), heard_of: time(node.heard_of) });
+        Self { answered, missing: missing.collect(), uncounted }
+    }
 }
 
 /// The platform's administrators, whichever client they act for. To everybody else a user whom they may not know does not

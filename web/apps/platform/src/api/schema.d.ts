@@ -1453,14 +1453,15 @@ export interface components {
             /** @description What was not declared; triggers said it instead. */
             tag: string;
         };
-        /** @description What the cache holds about a user, as far as this server knows. */
+        /** @description What the cache holds about a user. */
         CacheReport: {
-            /** @description Copies in this server's memory and in the shared store. What is only in another server's memory, that server knows. */
+            /** @description Copies in servers' memories and in the shared store. */
             copies: components["schemas"]["CachedCopy"][];
-            /** @description Whether that was all of them. */
+            /** @description Whether that was all of them: the store and every server have answered. */
             is_complete: boolean;
-            /** @description Entries that were looked at, in this server's memory and in the shared store. */
+            /** @description Entries that were looked at, in servers' memories and in the shared store. */
             looked_at: number;
+            other_servers: components["schemas"]["OtherServers"];
             /** Format: uuid */
             user_id: string;
         };
@@ -1469,6 +1470,8 @@ export interface components {
             bytes: number;
             /** @description Whether this server's memory has it. */
             in_memory: boolean;
+            /** @description How many other servers' memories have it. */
+            in_other_memories: number;
             /** @description Whether the shared store has it; null if it did not answer. */
             in_store: boolean | null;
             /** @description Whether nothing that it shows has changed since. */
@@ -1798,6 +1801,12 @@ export interface components {
              * @description Keys that were destroyed: what was sealed with them can never be read again, wherever it was written.
              */
             keys_destroyed: number;
+            /**
+             * Format: int64
+             * @description Rows about keys with the user's id that were removed from `cache_metadata`. What other servers had not written yet
+             *     goes half a minute later.
+             */
+            rows_removed: number;
             /** @description Of those, copies that were removed from the shared store too. */
             stored_copies_removed: number;
             /** @description Who: a keyed hash, preceded by the id of the key; null if cached values are not sealed. */
@@ -2493,6 +2502,16 @@ export interface components {
         };
         /** @description Anything the caller wants to keep: a JSON object. */
         Metadata: Record<string, never>;
+        /** @description A server that did not answer. */
+        MissingServer: {
+            /**
+             * Format: date-time
+             * @description When it was heard of last, to some seconds.
+             */
+            heard_of: string;
+            /** @description As it calls itself in its log. */
+            id: string;
+        };
         /** @description How strictly invalidations bind. */
         ModeSettings: {
             /** @enum {string} */
@@ -2513,6 +2532,15 @@ export interface components {
              * @description The age.
              */
             seconds: number;
+        };
+        /** @description What became of asking the other servers. */
+        OtherServers: {
+            /** @description How many have answered. */
+            answered: number;
+            /** @description Those that have not. One that was killed is among them until nothing that it held can be left. */
+            missing: components["schemas"]["MissingServer"][];
+            /** @description How many more have not, at the least: of an older version, or with another sealing key. Without sealing nobody is asked. */
+            uncounted: number;
         };
         /** @description Some of the rows. */
         Page: {
