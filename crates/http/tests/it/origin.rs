@@ -376,11 +376,18 @@ async fn parts_of_different_wholes_are_never_joined() {
     let part = |etag, range, body| {
         (206, vec![("cache-control", "max-age=60"), ("etag", etag), ("content-range", range)], body)
     };
-    let script =
-        Script::public(vec![part("\"v1\"", "bytes 0-4/10", "01234"), part("\"v2\"", "bytes 5-9/10", "vwxyz")]).await;
+    let script = Script::public(vec![
+        part("\"v1\"", "bytes 0-4/10", "01234"),
+        part("\"v2\"", "bytes 5-9/10", "vwxyz"),
+        (200, vec![("cache-control", "max-age=60"), ("etag", "\"v2\"")], "qrstuvwxyz"),
+    ])
+    .await;
     script.get(&[("range", "bytes=0-4")]).await;
     let broken = script.get(&[]).await;
     assert_eq!(broken.status.as_u16(), 500, "a part that was not asked for: {broken:?}");
+    // There is nothing any more that the next one could ask to be completed.
+    assert_eq!(seen(&script.get(&[]).await), ("MISS", 200, "qrstuvwxyz"));
+    assert_eq!(script.last("range"), None);
 }
 
 /// RFC 9111, 3.2: what an answer confirms is as the answer says.
