@@ -33,6 +33,11 @@ Try this in another terminal:
     -d '{{"mapping_ids": ["{mapping_id}"]}}'; echo
   curl -si $MAPPINGS -H "authorization: Bearer $TOKEN" | grep -i -o -e '^x-cache:.*' -e '"status":"approved"'
 
+  # What changed past the gateway (a job, a person at the database) is said to it: MISS, with what the database has now.
+  {program} invalidate --url {control} --token-file {control_token} \\
+    --tenant {tenant_id} --group import:{import_id}
+  curl -si $MAPPINGS -H "authorization: Bearer $TOKEN" | grep -i ^x-cache:
+
   # Nobody else gets it: without a token, the backend says no; a user of another client is told that it does not exist.
   curl -s $MAPPINGS; echo
 
@@ -67,13 +72,14 @@ def run(groups: bool) -> None:
         gateway = stack.add_gateway(stack.backend, gateway_program, {COARSE: PRECISE} if groups else {})
         gateway.start()
         ids = stack.postgres.ask(
-            "SELECT made.id, mapping.id FROM migration.data_import AS made "
+            "SELECT made.id, mapping.id, made.client_account_id FROM migration.data_import AS made "
             "JOIN migration.field_mapping AS mapping ON mapping.import_id = made.id AND mapping.position = 0 "
             "WHERE made.file_name = 'acme-inventory-2.csv'"
         )
-        import_id, mapping_id = ids.split("|")
+        import_id, mapping_id, tenant_id = ids.split("|")
         urls = {"backend": stack.backend.url, "gateway": gateway.url, "control": gateway.control_url}
-        print(TRY.format(**urls, import_id=import_id, mapping_id=mapping_id), flush=True)
+        told = {"program": gateway_program, "control_token": gateway.control_token_file}
+        print(TRY.format(**urls, **told, import_id=import_id, mapping_id=mapping_id, tenant_id=tenant_id), flush=True)
         watch([stack.postgres.process, stack.backend.process, gateway.process])
 
 

@@ -56,9 +56,13 @@ class Gateway:
     def control_url(self) -> str:
         return f"http://127.0.0.1:{self.control_port}"
 
+    @property
+    def control_token_file(self) -> Path:
+        return self.folder / f"control-{self.port}.token"
+
     def write_configuration(self) -> Path:
         """The example's file with the addresses of this run."""
-        token = self.folder / f"control-{self.port}.token"
+        token = self.control_token_file
         token.touch(mode=0o600)
         token.write_text(self.control_token)
         addresses = {
