@@ -43,13 +43,16 @@ export function overview(rows, note) {
     const gain = saved(former, ours);
     const isMet = gain >= aim;
     const mark = left + span * (1 - aim);
+    const end = left + Math.min(1.15, share) * span;
+    // The figure stands behind the bar, and behind the aim's mark where that would go through it.
+    const figure = end < mark + 8 && mark < end + 60 ? mark : end;
     const sign = gain >= 0 ? '−' : '+';
     return [
       text(left - 20, y + 31, label, { anchor: 'end', weight: 550, size: 15 }),
       bar(left, y, span, 22, FORMER),
       text(left + 10, y + 16, show(former), { size: 13 }),
       bar(left, y + 28, Math.min(1.15, share) * span, 22, OURS),
-      text(left + Math.min(1.15, share) * span + 8, y + 44, show(ours), { size: 13 }),
+      text(figure + 8, y + 44, show(ours), { size: 13 }),
       `<line x1="${mark}" x2="${mark}" y1="${y + 25}" y2="${y + 57}" stroke="${INK}" stroke-width="1.5" stroke-dasharray="3 3"/>`,
       text(WIDTH - 32, y + 30, `${sign}${Math.abs(Math.round(100 * gain))} %`, {
         anchor: 'end',
