@@ -5,7 +5,7 @@
 //! may begin in [`turn`] (a batch's in [`batch_turn`]), loads in [`load`], invalidation in [`invalidate`], following the log in [`follow`], warming in
 //! [`warm`], what a node knows when it starts in [`look_back`], what carries a tag in [`census`], why the rule says
 //! what it says in [`explain`], what is held about a person in [`report`] and [`others`]. How long a read waits for the store is in
-//! [`patience`], invalidations that it did not take in [`replay`].
+//! [`patience`], invalidations that it did not take in [`replay`], what all of it may take in [`limits`].
 
 mod accept;
 mod batch;
@@ -19,6 +19,7 @@ mod find;
 mod follow;
 mod held_lease;
 mod invalidate;
+mod limits;
 mod load;
 mod look_back;
 mod others;
@@ -51,20 +52,22 @@ pub use self::{
     explain::Explanation,
     fetched::{Cached, FetchError, Fetched, ReadOptions},
     invalidate::{InvalidateError, Invalidation},
+    limits::CacheLimits,
     load::Loaded,
-    report::{OtherNodes, SubjectCopy, SubjectReport},
+    others::OtherNodes,
+    report::{SubjectCopy, SubjectReport},
     warm::{WarmBudget, Warmed},
 };
 use crate::{
-    clocks::{ClockLimits, Clocks, Validity},
+    clocks::{Clocks, Validity},
     flight::Flights,
-    l1::{L1, L1Limits, L1Size},
-    lease::{LeaseLimits, Tokens},
+    l1::{L1, L1Size},
+    lease::Tokens,
     observe::{Observer, Observers},
     position::{Epoch, Partition, PartitionCount, Position, PositionSet, Sequence},
     random::Random,
-    refill::{Gate, RefillLimits},
-    resilience::{PendingLimits, Pulse, Resilience, ResilientStore, pending::Pending},
+    refill::Gate,
+    resilience::{Pulse, Resilience, ResilientStore, pending::Pending},
     sabotage::Sabotage,
     sealing::{SealedStore, Sealing},
     store::{LocalHeads, Moves, Store, StoreError},
@@ -75,47 +78,6 @@ use crate::{
 
 /// How long other nodes' answers are waited for, unless something else is said.
 const ANSWER_WAIT_MAX: Duration = Duration::from_secs(3);
-
-/// The limits of a cache, each with its default.
-#[derive(Clone, Copy, Debug)]
-pub struct CacheLimits {
-    /// Memory.
-    pub l1: L1Limits,
-    /// Clocks per partition.
-    pub clocks: ClockLimits,
-    /// Readers that wait for one load; more load by themselves.
-    pub waiters_max: usize,
-    /// Keys of one batch.
-    pub batch_keys_max: usize,
-    /// Waiting for other nodes' loads.
-    pub lease: LeaseLimits,
-    /// Loads after a broad invalidation.
-    pub refill: RefillLimits,
-    /// Refreshes that run in the background at once, shared between tenants as those of [`RefillLimits::loads_max`] are;
-    /// those due beyond it are left to a later read.
-    pub refreshes_max: usize,
-    /// Invalidations that wait for a store which does not take them.
-    pub pending: PendingLimits,
-    /// Longest time that a value about somebody ([`record_subject`](crate::record_subject)) is kept, in any tier, whatever
-    /// its policy says.
-    pub subject_lifetime_max: Duration,
-}
-
-impl Default for CacheLimits {
-    fn default() -> Self {
-        Self {
-            l1: L1Limits::default(),
-            clocks: ClockLimits::default(),
-            waiters_max: 16_384,
-            batch_keys_max: 1024,
-            lease: LeaseLimits::default(),
-            refill: RefillLimits::default(),
-            refreshes_max: 32,
-            pending: PendingLimits::default(),
-            subject_lifetime_max: Duration::from_secs(24 * 3600),
-        }
-    }
-}
 
 /// How much a cache holds at this moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,11 +7,11 @@ use std::{collections::HashMap, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Cache, Census, Shared, report::OtherNodes};
+use super::{Cache, Census, Shared};
 use crate::{
     entry::Entry,
     sealing::Sealing,
-    store::{ANSWER_BYTES_MAX, Answers, NodeId, Nodes, Question, QuestionId, StoreError},
+    store::{ANSWER_BYTES_MAX, Answers, MissingNode, NodeId, Nodes, Question, QuestionId, StoreError},
     tag::TagId,
     time::Timestamp,
 };
@@ -19,6 +19,18 @@ use crate::{
 /// What a copy takes of an answer besides its key, at most; and what is left for everything else.
 const COPY_BYTES: usize = 96;
 const REST_BYTES: usize = 1024;
+
+/// The other nodes that share the store.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OtherNodes {
+    /// How many have answered.
+    pub answered: usize,
+    /// Those that have not. One that was killed is among them until nothing that it held can be left.
+    pub missing: Vec<MissingNode>,
+    /// How many more have not, at the least: of a version that does not know of questions, with another master key, or not
+    /// following. Without sealing nobody is asked, and connected nodes are here or among the missing.
+    pub uncounted: usize,
+}
 
 /// What a node answers. With names, and what is missing is nothing: nodes of two versions may understand each other.
 #[derive(Debug, Default, Serialize, Deserialize)]

@@ -8,12 +8,12 @@ use bytes::Bytes;
 
 use super::{
     Cache, Census, Shared,
-    others::{Told, ToldCopy},
+    others::{OtherNodes, Told, ToldCopy},
 };
 use crate::{
     entry::Entry,
     key::RawKey,
-    store::{MissingNode, Seal, StoreError, StoredEntry},
+    store::{Seal, StoreError, StoredEntry},
     tag::{Tag, TagId},
     time::Timestamp,
 };
@@ -57,18 +57,6 @@ pub struct SubjectReport {
     pub is_complete: bool,
     /// What became of asking the other nodes.
     pub others: OtherNodes,
-}
-
-/// The other nodes that share the store.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct OtherNodes {
-    /// How many have answered.
-    pub answered: usize,
-    /// Those that have not. One that was killed is among them until nothing that it held can be left.
-    pub missing: Vec<MissingNode>,
-    /// How many more have not, at the least: of a version that does not know of questions, with another master key, or not
-    /// following. Without sealing nobody is asked, and connected nodes are here or among the missing.
-    pub uncounted: usize,
 }
 
 impl Cache {
