@@ -74,7 +74,7 @@ use std::{
 
 use bytes::Bytes;
 use futures_util::future::{self, BoxFuture, FutureExt as _};
-use redis::{Cmd, RedisResult, Value};
+use redis::{Cmd, FromRedisValue, RedisResult, Value};
 use tokio::{task::AbortHandle, time::Instant};
 
 use self::{
@@ -192,6 +192,15 @@ impl Shared {
             self.meters.timed_out.fetch_add(1, Relaxed);
         }
         answer
+    }
+
+    /// Waits for the answer to one command for as long as an operation may take, and reads it.
+    async fn answered<T: FromRedisValue>(
+        &self,
+        asked: impl Future<Output = RedisResult<Value>>,
+    ) -> Result<T, StoreError> {
+        let answer = self.until(self.deadline(), pin!(asked)).await?;
+        redis::from_redis_value(answer).map_err(|error| StoreError::Unavailable(error.to_string()))
     }
 
     async fn run(

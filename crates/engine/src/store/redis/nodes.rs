@@ -4,11 +4,11 @@
 //! each was heard of last (by the server's clock), and for each question a list of answers, which expires soon. Whoever
 //! hears of the log's moves is connected, so Redis also says how many nodes there are that know of no questions.
 
-use std::{collections::HashSet, pin::pin, sync::Arc, time::Duration};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use bytes::{Buf as _, BufMut as _, Bytes};
 use futures_util::future::{BoxFuture, FutureExt as _};
-use redis::{Cmd, FromRedisValue, Value};
+use redis::{Cmd, FromRedisValue};
 use tokio::{
     runtime::Handle,
     sync::{Mutex, broadcast},
@@ -204,8 +204,7 @@ impl Shared {
     }
 
     async fn asked<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, StoreError> {
-        let answer: Value = self.until(self.deadline(), pin!(self.connection.send(PARTITION, command))).await?;
-        redis::from_redis_value(answer).map_err(|error| StoreError::Unavailable(error.to_string()))
+        self.answered(self.connection.send(PARTITION, command)).await
     }
 }
 

@@ -5,7 +5,7 @@
 
 use std::{pin::pin, sync::Arc};
 
-use redis::{Cmd, FromRedisValue, Value};
+use redis::{Cmd, Value};
 
 use super::{
     Shared,
@@ -44,7 +44,7 @@ impl<'a> Walk<'a> {
         let mut walk = Self { shared, places: Vec::new(), names_max, names_seen: 0, names_total: 0, complete: true };
         for server in connection.topology().servers() {
             let link = connection.in_time(server.link(Use::Shared)).await?;
-            walk.names_total += walk.asked::<u64>(&link, &redis::cmd("DBSIZE")).await?;
+            walk.names_total += shared.answered::<u64>(link.send(&redis::cmd("DBSIZE"))).await?;
             walk.places.push((link, "0".to_owned()));
         }
         Ok(walk)
@@ -60,17 +60,12 @@ impl<'a> Walk<'a> {
         let mut command = redis::cmd("SCAN");
         // No pattern: it would not be cheaper, and what was seen could not be told from what there is.
         command.arg(&cursor).arg("COUNT").arg(PAGE_NAMES);
-        let (next, names): (String, Vec<Vec<u8>>) = self.asked(&link, &command).await?;
+        let (next, names): (String, Vec<Vec<u8>>) = self.shared.answered(link.send(&command)).await?;
         self.names_seen += names.len() as u64;
         if next != "0" {
             self.places.push((link.clone(), next));
         }
         Ok(Some(Page { link, names }))
-    }
-
-    async fn asked<T: FromRedisValue>(&self, link: &Link, command: &Cmd) -> Result<T, StoreError> {
-        let answer = self.shared.until(self.shared.deadline(), pin!(link.send(command))).await?;
-        redis::from_redis_value(answer).map_err(|error| StoreError::Unavailable(error.to_string()))
     }
 }
 
