@@ -87,9 +87,12 @@ pub enum NotStoredReason {
 }
 
 impl NotStoredReason {
-    /// Whether the origin has said that nobody, or no other, may have what it answers with.
-    pub(crate) fn is_of_origin(self) -> bool {
-        matches!(self, Self::NoStore | Self::Private | Self::SetCookie | Self::VaryAny | Self::Authorization)
+    /// Whether it speaks against what is stored of the same URL, too. The origin has said that nobody, or no other, may have what
+    /// it answers with (RFC 9111, 4.3.4); or it does not complete the part that is there, and would be asked to again.
+    pub(crate) fn ends_what_is_stored(self) -> bool {
+        let is_told =
+            matches!(self, Self::NoStore | Self::Private | Self::SetCookie | Self::VaryAny | Self::Authorization);
+        is_told || self == Self::Unasked
     }
 }
 

@@ -93,9 +93,7 @@ where
             Ok(*loaded)
         }
         Brought::Passed(response, reason, tags) => {
-            if old.is_some() && (reason.is_of_origin() || reason == NotStoredReason::Unasked) {
-                // Its word is about what is stored, too (RFC 9111, 4.3.4): others are not to go on having that. Nor is a part
-                // to be completed again by an origin that answers with parts of something else.
+            if old.is_some() && reason.ends_what_is_stored() {
                 let removed = seeker.shared.cache.remove(&seeker.key(variant)).await;
                 removed.unwrap_or_else(|error| tracing::debug!(%error, "a response that may not be kept stays stored"));
             }
