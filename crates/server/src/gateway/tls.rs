@@ -5,7 +5,7 @@ use std::{path::Path, sync::Arc};
 use rustls::{
     RootCertStore,
     crypto::CryptoProvider,
-    pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer, pem::PemObject as _},
+    pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer, pem::PemObject},
 };
 
 /// Why TLS could not be set up.
@@ -43,13 +43,23 @@ pub(crate) fn provider() -> Arc<CryptoProvider> {
 
 /// All certificates of a PEM file; at least one.
 pub(crate) fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let read: Result<Vec<_>, _> = CertificateDer::pem_file_iter(path).and_then(Iterator::collect);
+    all_of(path, "certificate", "CERTIFICATE")
+}
+
+/// The revocation lists of a PEM file; at least one.
+pub(crate) fn revocation_lists(path: &Path) -> Result<Vec<CertificateRevocationListDer<'static>>, TlsError> {
+    all_of(path, "revocation list", "X509 CRL")
+}
+
+/// All of one kind in a PEM file, at least one; `label` is what PEM calls it.
+fn all_of<T: PemObject>(path: &Path, kind: &str, label: &str) -> Result<Vec<T>, TlsError> {
+    let read: Result<Vec<_>, _> = T::pem_file_iter(path).and_then(Iterator::collect);
     match read {
-        Ok(chain) if chain.is_empty() => {
-            Err(TlsError::file(path, "no certificate in it; expected PEM (-----BEGIN CERTIFICATE-----)"))
+        Ok(found) if found.is_empty() => {
+            Err(TlsError::file(path, format!("no {kind} in it; expected PEM (-----BEGIN {label}-----)")))
         }
-        Ok(chain) => Ok(chain),
-        Err(error) => Err(TlsError::file(path, format!("cannot be read as PEM certificates: {error}"))),
+        Ok(found) => Ok(found),
+        Err(error) => Err(TlsError::file(path, format!("cannot be read as PEM {kind}s: {error}"))),
     }
 }
 
@@ -68,18 +78,6 @@ pub(crate) fn authorities(path: &Path) -> Result<RootCertStore, TlsError> {
             .map_err(|error| TlsError::file(path, format!("holds something that is no authority: {error}")))?;
     }
     Ok(roots)
-}
-
-/// The revocation lists of a PEM file; at least one.
-pub(crate) fn revocation_lists(path: &Path) -> Result<Vec<CertificateRevocationListDer<'static>>, TlsError> {
-    let read: Result<Vec<_>, _> = CertificateRevocationListDer::pem_file_iter(path).and_then(Iterator::collect);
-    match read {
-        Ok(lists) if lists.is_empty() => {
-            Err(TlsError::file(path, "no revocation list in it; expected PEM (-----BEGIN X509 CRL-----)"))
-        }
-        Ok(lists) => Ok(lists),
-        Err(error) => Err(TlsError::file(path, format!("cannot be read as PEM revocation lists: {error}"))),
-    }
 }
 
 /// The authorities that the system trusts.
