@@ -42,7 +42,7 @@ example-fastapi: ## A FastAPI backend with the gateway before it (CACHE_GROUPS=1
 # ---- Test -----------------------------------------------------------------------------------------------------------
 
 .PHONY: test
-test: setup-test lint fuzz-light test-rust test-web test-e2e ## Everything CI runs
+test: setup-test lint fuzz-short test-rust test-web test-e2e ## Everything CI runs
 
 .PHONY: setup-test
 setup-test:
@@ -135,11 +135,11 @@ TARGETS ?=
 fuzz: ## Fuzz every parser, FUZZ_SECONDS each (TARGETS="url range" for some); their corpus is tried by `test-rust`
 	scripts/fuzz $(FUZZ_SECONDS) $(TARGETS)
 
-FUZZ_LIGHT_SECONDS ?= 2
+FUZZ_SHORT_SECONDS ?= 2
 
-.PHONY: fuzz-light
-fuzz-light: ## Fuzz the parsers of the HTTP layer and of CSV files, which are built without the server, FUZZ_LIGHT_SECONDS each
-	scripts/fuzz --light $(FUZZ_LIGHT_SECONDS)
+.PHONY: fuzz-short
+fuzz-short: ## Fuzz every parser FUZZ_SHORT_SECONDS each: the part of `test`
+	scripts/fuzz $(FUZZ_SHORT_SECONDS)
 
 # ---- Measure and keep in shape --------------------------------------------------------------------------------------
 
