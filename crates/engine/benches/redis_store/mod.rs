@@ -61,6 +61,10 @@ pub(super) fn rows() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let bench = runtime.block_on(Bench::new());
     let bench = Arc::new(bench);
+    if let Ok(only) = std::env::var("ONLY") {
+        alone(&runtime, &bench, &only);
+        return;
+    }
     compare(&runtime, &bench, "L2 hit 2 KB, 64 tasks: store | plain GET", Operation::Get, Operation::PlainGet);
     compare(&runtime, &bench, "L2 hit 2 KB, 64 tasks: cache | plain GET", Operation::Fetch, Operation::PlainGet);
     compare(&runtime, &bench, "fill 2 KB, 3 tags, 64 tasks | empty EVALSHA", Operation::Fill, Operation::Empty);
@@ -303,6 +307,23 @@ fn rows_of(bytes: usize) -> Bytes {
 fn plain_name(at: usize) -> String {
     // As long as the names of entries.
     format!("{{bench:12}}:v1:acme:plain/{at}")
+}
+
+/// `ONLY=fetch:40`: so many rounds of that alone, without a table, for callgrind and perf.
+fn alone(runtime: &Runtime, bench: &Arc<Bench>, only: &str) {
+    let (name, rounds) = only.split_once(':').unwrap_or((only, "40"));
+    let operation = match name {
+        "get" => Operation::Get,
+        "plain-get" => Operation::PlainGet,
+        "fetch" => Operation::Fetch,
+        "fill" => Operation::Fill,
+        "append" => Operation::Append,
+        "append-many" => Operation::AppendMany,
+        _ => panic!("ONLY is get, plain-get, fetch, fill, append or append-many"),
+    };
+    for _ in 0..rounds.parse().unwrap() {
+        round(runtime, bench, operation);
+    }
 }
 
 fn compare(runtime: &Runtime, bench: &Arc<Bench>, what: &str, ours: Operation, yardstick: Operation) {
