@@ -60,6 +60,7 @@ mod hash_map;
 mod judge;
 mod l1;
 mod lease;
+mod look_up;
 mod observe;
 mod policy;
 mod random;

@@ -5,20 +5,44 @@ use std::{slice, sync::Arc};
 use super::{
     Shared,
     accept::Anything,
-    find::{Found, Lack, OfKeys, Share},
+    find::{Found, Lack, Share},
     patience::{Patience, outage},
 };
 use crate::{
     codec::Cacheable,
     key::{Key, RawKey},
+    look_up::{Asking, Part},
     policy::Policy,
     position::Partition,
-    store::StoredEntry,
+    store::{StoreError, StoredEntry},
     verdict::{BypassReason, MissReason, Verdict},
 };
 
+/// What the store answered.
+#[derive(Default)]
+pub(super) struct Came {
+    /// Of each key that was asked for.
+    pub(super) entries: Vec<Option<StoredEntry>>,
+    /// Another reader asked, and may have taken it into memory by now.
+    pub(super) is_shared: bool,
+}
+
+impl Came {
+    fn own(entries: Vec<Option<StoredEntry>>) -> Self {
+        Self { entries, is_shared: false }
+    }
+}
+
+/// Tells those who follow what the store said of `key`, which alone it was asked for.
+fn tell(asking: Option<Asking>, key: &RawKey, answer: &Result<Vec<Option<StoredEntry>>, StoreError>) {
+    if let Some(asking) = asking {
+        asking.tell(key, || answer.as_ref().map(|entries| entries.first().cloned().flatten()).map_err(Clone::clone));
+    }
+}
+
 impl Shared {
-    /// Asks the store for the entries of the keys at `places`, and takes into memory what comes too late.
+    /// Asks the store for the entries of the keys at `places`, and takes into memory what comes too late. Who asks for one
+    /// that another reader is asking for is given that one's answer.
     pub(super) async fn get_within<V: Cacheable>(
         self: &Arc<Self>,
         partition: Partition,
@@ -26,34 +50,75 @@ impl Shared {
         places: &[usize],
         policy: &Policy,
         patience: Patience,
-    ) -> Result<Vec<Option<StoredEntry>>, BypassReason> {
+    ) -> Result<Came, BypassReason> {
         if places.is_empty() {
-            return Ok(Vec::new());
+            return Ok(Came::default());
         }
         if !policy.uses_store {
-            return Ok(places.iter().map(|_| None).collect());
+            return Ok(Came { entries: places.iter().map(|_| None).collect(), is_shared: false });
         }
         if patience.is_over() {
             return Err(BypassReason::StoreSlow);
         }
-        if let ([place], true) = (places, patience.is_endless()) {
+        let [place] = places else {
+            let asked: Vec<RawKey> = places.iter().map(|place| keys[*place].raw().clone()).collect();
+            let store = self.store.clone();
+            let operation = async move { store.get(&asked).await };
+            let keys = || places.iter().map(|place| keys[*place].clone()).collect();
+            return Ok(Came::own(self.wait_for(partition, operation, keys, policy, patience).await?));
+        };
+        self.get_one(partition, keys[*place], policy, patience).await
+    }
+
+    async fn get_one<V: Cacheable>(
+        self: &Arc<Self>,
+        partition: Partition,
+        key: &Key<V>,
+        policy: &Policy,
+        patience: Patience,
+    ) -> Result<Came, BypassReason> {
+        let asking = loop {
+            match self.look_ups.begin(key.raw()) {
+                Part::Ask(asking) => break Some(asking),
+                Part::Alone => break None,
+                Part::Follow(answer) => match patience.wait_for(answer).await {
+                    Some(Ok(Ok(entry))) => return Ok(Came { entries: vec![entry], is_shared: true }),
+                    // Who asked has told of it.
+                    Some(Ok(Err(error))) => return Err(outage(&error)),
+                    // Who asked has gone.
+                    Some(Err(_)) => {}
+                    None => return Err(BypassReason::StoreSlow),
+                },
+            }
+        };
+        if patience.is_endless() {
             // Nothing goes on without its reader, so nothing need be kept for it.
-            let answer = self.store.get(slice::from_ref(keys[*place].raw())).await;
-            return answer.map_err(|error| {
-                self.tell_failed(partition, &error);
-                outage(&error)
-            });
+            let answer = self.store.get(slice::from_ref(key.raw())).await;
+            tell(asking, key.raw(), &answer);
+            return answer.map(Came::own).map_err(|error| self.told_failed(partition, &error));
         }
-        let asked: OfKeys<RawKey> = places.iter().map(|place| keys[*place].raw().clone()).collect();
-        let store = self.store.clone();
-        match self.within(patience, async move { store.get(&asked).await }).await {
-            Ok(answer) => answer.map_err(|error| {
-                self.tell_failed(partition, &error);
-                outage(&error)
-            }),
+        let (store, asked) = (self.store.clone(), key.raw().clone());
+        let operation = async move {
+            let answer = store.get(slice::from_ref(&asked)).await;
+            tell(asking, &asked, &answer);
+            answer
+        };
+        Ok(Came::own(self.wait_for(partition, operation, || vec![key.clone()], policy, patience).await?))
+    }
+
+    /// Waits for what was asked. What takes too long goes on by itself, and what it brings is taken into memory.
+    async fn wait_for<V: Cacheable>(
+        self: &Arc<Self>,
+        partition: Partition,
+        operation: impl Future<Output = Result<Vec<Option<StoredEntry>>, StoreError>> + Send + 'static,
+        keys: impl FnOnce() -> Vec<Key<V>>,
+        policy: &Policy,
+        patience: Patience,
+    ) -> Result<Vec<Option<StoredEntry>>, BypassReason> {
+        match self.within(patience, operation).await {
+            Ok(answer) => answer.map_err(|error| self.told_failed(partition, &error)),
             Err(late) => {
-                let keys: Vec<Key<V>> = places.iter().map(|place| keys[*place].clone()).collect();
-                let (this, policy) = (self.clone(), *policy);
+                let (this, keys, policy) = (self.clone(), keys(), *policy);
                 self.go_on(async move {
                     match late.await {
                         Ok(stored) => this.take_late(&keys, stored, &policy),
@@ -63,6 +128,11 @@ impl Shared {
                 Err(BypassReason::StoreSlow)
             }
         }
+    }
+
+    fn told_failed(&self, partition: Partition, error: &StoreError) -> BypassReason {
+        self.tell_failed(partition, error);
+        outage(error)
     }
 
     /// Takes late answers into memory, where a load has brought nothing meanwhile. Whoever finds them there judges them

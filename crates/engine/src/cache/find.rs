@@ -5,7 +5,7 @@ use std::{mem, sync::Arc, time::Duration};
 use futures_util::future::join;
 use smallvec::SmallVec;
 
-use super::{Shared, View, accept::Accept, patience::Patience};
+use super::{Shared, View, accept::Accept, ask::Came, patience::Patience};
 use crate::{
     codec::Cacheable,
     entry::{Entry, NewEntry},
@@ -38,6 +38,13 @@ pub(super) enum Found {
     Refresh(Arc<Entry>, Verdict, bool),
     /// None.
     Nothing(Lack),
+}
+
+impl Found {
+    /// Itself, if it is an answer.
+    fn answer(self) -> Option<Self> {
+        (!matches!(self, Self::Nothing(_))).then_some(self)
+    }
 }
 
 /// What is known where no answer was found.
@@ -139,6 +146,7 @@ impl Shared {
         let mut ahead: OfKeys<usize> = OfKeys::new();
         let mut outage = None;
         let mut failed = None;
+        let mut is_shared = false;
         if !self.is_complete_for(partition, policy) {
             let fallback = keys.iter().all(|key| self.has_fallback(key.raw(), partition, policy));
             let patience = if fallback { self.patience_with_fallback(patience) } else { patience };
@@ -147,7 +155,7 @@ impl Shared {
             let asked = self.get_within(partition, keys, &ahead, policy, patience);
             let (confirmed, came) = join(self.catch_up_within(partition, patience), asked).await;
             outage = confirmed.err();
-            failed = take_in(&mut stored, &ahead, came);
+            failed = take_in(&mut stored, &ahead, came, &mut is_shared);
         }
         let confirmed = outage.is_none() || self.sabotage.is(Sabotage::ConfirmUnheard);
         let by_rule = (confirmed && !self.has_pending(partition)) || self.sabotage.is(Sabotage::JoinUnconfirmed);
@@ -171,12 +179,15 @@ impl Shared {
             };
             let behind: OfKeys<usize> = missing.iter().copied().filter(is_to_be_asked_for).collect();
             let came = self.get_within(partition, keys, &behind, policy, patience).await;
-            failed = take_in(&mut stored, &behind, came).or(failed);
+            failed = take_in(&mut stored, &behind, came, &mut is_shared).or(failed);
             for place in &missing {
                 let unknown = nothing(Verdict::Miss(MissReason::Absent), None);
                 found[*place] = match (mem::replace(&mut found[*place], unknown), stored[*place].take()) {
                     (Found::Nothing(lack), Some(stored)) => {
-                        self.found_in_store(keys[*place], (policy, accept), confirmed, stored, lack)
+                        let known = if is_shared { in_memory(&keys[*place]).answer() } else { None };
+                        known.unwrap_or_else(|| {
+                            self.found_in_store(keys[*place], (policy, accept), confirmed, stored, lack)
+                        })
                     }
                     (nothing, _) => nothing,
                 };
@@ -363,11 +374,13 @@ fn by_own_clock(stored: &StoredEntry, now: Timestamp) -> (Timestamp, Timestamp) 
 fn take_in(
     stored: &mut [Option<StoredEntry>],
     places: &[usize],
-    came: Result<Vec<Option<StoredEntry>>, BypassReason>,
+    came: Result<Came, BypassReason>,
+    is_shared: &mut bool,
 ) -> Option<BypassReason> {
     match came {
         Ok(came) => {
-            places.iter().zip(came).for_each(|(place, entry)| stored[*place] = entry);
+            places.iter().zip(came.entries).for_each(|(place, entry)| stored[*place] = entry);
+            *is_shared |= came.is_shared;
             None
         }
         Err(reason) => Some(reason),

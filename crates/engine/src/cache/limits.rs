@@ -11,7 +11,7 @@ pub struct CacheLimits {
     pub l1: L1Limits,
     /// Clocks per partition.
     pub clocks: ClockLimits,
-    /// Readers that wait for one load; more load by themselves.
+    /// Readers that wait for one load, or for one look-up in the store; more load, or look, by themselves.
     pub waiters_max: usize,
     /// Keys of one batch.
     pub batch_keys_max: usize,

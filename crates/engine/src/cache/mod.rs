@@ -64,6 +64,7 @@ use crate::{
     flight::Flights,
     l1::{L1, L1Size},
     lease::Tokens,
+    look_up::LookUps,
     observe::{Observer, Observers},
     position::{Epoch, Partition, PartitionCount, Position, PositionSet, Sequence},
     random::Random,
@@ -119,6 +120,7 @@ struct Shared {
     views: Box<[View]>,
     l1: L1,
     flights: Arc<Flights>,
+    look_ups: Arc<LookUps>,
     tokens: Tokens,
     refills: Arc<Gate>,
     refreshes: Arc<Gate>,
@@ -311,6 +313,7 @@ impl CacheBuilder {
         }
         let l1 = L1::new(limits.l1, tenant_weights, observers.clone());
         let flights = Arc::new(Flights::new(limits.waiters_max));
+        let look_ups = Arc::new(LookUps::new(limits.waiters_max));
         let local_heads = store.local_heads();
         let told = store.moves().source().clone();
         let late_operations = resilience.map_or(0, |resilience| resilience.late_operations_max);
@@ -326,6 +329,7 @@ impl CacheBuilder {
             views: views.into(),
             l1,
             flights,
+            look_ups,
             tokens: Tokens::new(),
             refills: Gate::new(limits.refill),
             refreshes: Gate::without_queue(limits.refreshes_max),

@@ -22,6 +22,7 @@ mod kept;
 mod lease;
 #[cfg(feature = "redis")]
 mod leftovers;
+mod look_ups;
 mod memory;
 mod nodes;
 mod outages;

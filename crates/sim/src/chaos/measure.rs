@@ -348,6 +348,10 @@ impl fmt::Display for Figures {
             let Spread { median, p99 } = Spread::of(took);
             writeln!(f, "| {count} {what}, µs | {median:.0} | {p99:.0} | {aim} |")?;
         }
+        let rounds = bursts.chunks((bursts.len() / BURST_ROUNDS).max(1));
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "whole milliseconds are shown")]
+        let p99s: Vec<u64> = rounds.map(|round| (Spread::of(took(round, &every)).p99 / 1_000.0) as u64).collect();
+        writeln!(f, "| of them: p99 of each round, ms; the first is cold | | {p99s:?} | |")?;
         writeln!(f, "| of them: loads, each round | {:?} | | |", loads(operations))?;
         writeln!(f, "| of them: reads that went on without the store | {:?} | | |", bypassed(operations))?;
         let Spread { median, p99 } = Spread::of(took(plain_bursts, &[Did::Get]));
