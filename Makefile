@@ -218,10 +218,13 @@ mutants: ## Does a test fail for each change of what the engine decides? (needs 
 audit: ## Licences, sources and bans of dependencies (needs cargo-deny, no network)
 	cargo deny --log-level error --locked --all-features check bans licenses sources
 	cargo deny --log-level error --locked --manifest-path benches/Cargo.toml --all-features check licenses sources
+	cargo deny --log-level error --locked --manifest-path fuzz/Cargo.toml check licenses sources
 
 .PHONY: advisories
 advisories: ## Known faults of dependencies (needs cargo-deny, and the network: the RustSec database, npm's registry)
-	cargo deny --locked --all-features check advisories
+	cargo deny --log-level error --locked --all-features check advisories
+	cargo deny --log-level error --locked --manifest-path benches/Cargo.toml --all-features check advisories
+	cargo deny --log-level error --locked --manifest-path fuzz/Cargo.toml check advisories
 	cd web && npm audit
 	cd e2e && npm audit
 
