@@ -12,7 +12,7 @@
 //!
 //! *Decide* (pure): [`hygiene`] whether a request is read alike by all · [`state`] what is due for a connection. *Do*:
 //! [`registry`] all open connections · [`connection`] one of them · [`service`] each request of it · [`serve`] what answers
-//! it · [`stream`] its bytes · [`streams`] the tasks of HTTP/2's requests · [`tls`] the certificate.
+//! it · [`hints`] what goes ahead of its answer · [`stream`] its bytes · [`streams`] the tasks of HTTP/2's requests · [`tls`] the certificate.
 //!
 //! # Invariants
 //! - Before anything looks at a request, [`hygiene`] has passed it.
@@ -21,6 +21,7 @@
 //! - After the stop no connection is accepted, what runs may end within the drain limit, and then all is closed.
 
 mod connection;
+mod hints;
 pub(crate) mod hygiene;
 mod peer;
 mod registry;
@@ -216,7 +217,7 @@ async fn accept(
         // Small answers must not wait for more to come (Nagle); a socket that refuses the option still works.
         let _ = stream.set_nodelay(true);
         let state = registry.open(place, certificates.is_some());
-        let connection = ClientConnection { state, peer: PeerAddress(peer), certificate: None, shown: None };
+        let connection = ClientConnection::new(state, PeerAddress(peer));
         let service = ConnectionService { inner: service.clone(), connection };
         let protocols = protocols.clone();
         match &certificates {

@@ -128,14 +128,24 @@ fn alternative(name: &GeneralName<'_>) -> Option<AlternativeName> {
     }
 }
 
-/// The connection that a request came on.
-#[derive(Clone)]
+/// The connection that a request came on. A clone is of the request that was not answered when it was made: early hints go
+/// out by it as long as that is so.
 pub struct ClientConnection {
     pub(crate) state: Arc<ConnectionState>,
     pub(crate) peer: PeerAddress,
     pub(crate) certificate: Option<PeerCertificate>,
     /// The same, to be judged again.
     pub(crate) shown: Option<Arc<Shown>>,
+    /// Which request of the connection it is; none: the one that is not answered.
+    asked: Option<u32>,
+}
+
+impl Clone for ClientConnection {
+    fn clone(&self) -> Self {
+        let Self { state, peer, certificate, shown, asked } = self;
+        let asked = Some(asked.unwrap_or_else(|| state.hints().asked()));
+        Self { state: state.clone(), peer: *peer, certificate: certificate.clone(), shown: shown.clone(), asked }
+    }
 }
 
 impl fmt::Debug for ClientConnection {
@@ -150,6 +160,11 @@ impl fmt::Debug for ClientConnection {
 }
 
 impl ClientConnection {
+    /// One that has just been accepted.
+    pub(crate) fn new(state: Arc<ConnectionState>, peer: PeerAddress) -> Self {
+        Self { state, peer, certificate: None, shown: None, asked: None }
+    }
+
     /// The address of who connected.
     pub fn peer(&self) -> PeerAddress {
         self.peer
@@ -178,7 +193,7 @@ impl ClientConnection {
     /// Sends 103 with these fields ahead of the answer, if nothing else is about to be sent. Only where the client
     /// speaks HTTP/1.1.
     pub(crate) fn hint(&self, headers: &HeaderMap) {
-        self.state.hint(headers);
+        self.state.hint(self.asked.unwrap_or_else(|| self.state.hints().asked()), headers);
     }
 
     /// How this hop is told to servers; made once, unless the client asks for many hosts.

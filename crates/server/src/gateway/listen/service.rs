@@ -24,7 +24,6 @@ use super::{
 use crate::problem::Problem;
 
 /// The service of one connection.
-#[derive(Clone)]
 pub(crate) struct ConnectionService<S> {
     pub(crate) inner: S,
     pub(crate) connection: ClientConnection,
@@ -93,7 +92,13 @@ impl<S: Serve> Future for Serving<S> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let http2 = *this.http2;
-        let mut running = || this.running.take().expect("a future is not polled after its end");
+        let mut running = || {
+            let running = this.running.take().expect("a future is not polled after its end");
+            if !http2 {
+                running.0.hints().answered();
+            }
+            running
+        };
         Poll::Ready(Ok(match this.kind.project() {
             KindProjection::Called { answer } => {
                 let Ok(answer) = ready!(answer.poll(cx));

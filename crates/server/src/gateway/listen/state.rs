@@ -20,7 +20,7 @@ use futures_util::task::AtomicWaker;
 use http::HeaderMap;
 use parking_lot::Mutex;
 
-use super::registry::Place;
+use super::{hints::ConnectionHints, registry::Place};
 use crate::gateway::{
     identity::LastToken,
     proxy::forwarded::{Hop, HopText},
@@ -106,18 +106,13 @@ pub(crate) struct ConnectionState {
     blocked_turns: AtomicU32,
     command: AtomicU8,
     waker: AtomicWaker,
-    /// Interim answers that are to be sent.
-    hints: Mutex<Vec<u8>>,
-    has_hints: AtomicBool,
+    hints: ConnectionHints,
     /// How it was last told to a server.
     hop: Mutex<Option<HopText>>,
     last_token: LastToken,
     /// Where it is counted as open until it is dropped.
     _place: Option<Place>,
 }
-
-/// How much of interim answers may wait to be sent.
-const HINTS_BYTES_MAX: usize = 16 * 1024;
 
 impl ConnectionState {
     pub(crate) fn new(ticks: Arc<AtomicU32>, tls: bool, place: Option<Place>) -> Self {
@@ -134,8 +129,7 @@ impl ConnectionState {
             blocked_turns: AtomicU32::new(0),
             command: AtomicU8::new(Command::Go as u8),
             waker: AtomicWaker::new(),
-            hints: Mutex::default(),
-            has_hints: AtomicBool::new(false),
+            hints: ConnectionHints::default(),
             hop: Mutex::default(),
             last_token: LastToken::default(),
             _place: place,
@@ -270,35 +264,17 @@ impl ConnectionState {
         poll_fn(|cx| if self.told(cx) == Command::Close { Poll::Ready(()) } else { Poll::Pending }).await;
     }
 
-    /// Has an interim answer sent, ahead of the answer. If the client takes nothing, or too many wait, it is dropped:
-    /// hints help or do not matter.
-    pub(crate) fn hint(&self, headers: &HeaderMap) {
-        if self.is_blocked() {
-            return;
-        }
-        let mut text = b"HTTP/1.1 103 Early Hints\r\n".to_vec();
-        for (name, value) in headers {
-            text.extend_from_slice(name.as_str().as_bytes());
-            text.extend_from_slice(b": ");
-            text.extend_from_slice(value.as_bytes());
-            text.extend_from_slice(b"\r\n");
-        }
-        text.extend_from_slice(b"\r\n");
-        let mut hints = self.hints.lock();
-        if hints.len() + text.len() <= HINTS_BYTES_MAX {
-            hints.extend_from_slice(&text);
-            self.has_hints.store(true, Relaxed);
-            self.waker.wake();
-        }
+    /// What is to be sent ahead of answers, where HTTP/1.1 is spoken.
+    pub(crate) fn hints(&self) -> &ConnectionHints {
+        &self.hints
     }
 
-    /// The hints to be sent, taken.
-    pub(crate) fn take_hints(&self) -> Option<Vec<u8>> {
-        if !self.has_hints.load(Relaxed) {
-            return None;
+    /// Has an interim answer sent, ahead of the answer to this request. If the client takes nothing, or too many wait, it is
+    /// dropped.
+    pub(crate) fn hint(&self, asked: u32, headers: &HeaderMap) {
+        if !self.is_blocked() && self.hints.push(asked, headers) {
+            self.waker.wake();
         }
-        self.has_hints.store(false, Relaxed);
-        Some(std::mem::take(&mut *self.hints.lock()))
     }
 }
 

@@ -102,7 +102,7 @@ impl Watched {
     }
 
     fn poll_send_ahead(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if let Some(hints) = self.state.take_hints() {
+        if let Some(hints) = self.state.hints().take() {
             self.ahead.extend_from_slice(&hints);
         }
         while self.ahead_sent < self.ahead.len() {

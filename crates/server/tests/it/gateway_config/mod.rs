@@ -4,6 +4,7 @@ mod attacks;
 mod audit;
 mod certificates;
 mod control;
+mod hints;
 mod identity;
 mod nodes;
 mod proxies;

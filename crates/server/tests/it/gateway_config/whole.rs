@@ -1,5 +1,5 @@
 //! What the parts do each by itself, through the whole gateway: requests that meet, backends that fail, groups that
-//! answers name, bodies that are too large, protocols that are switched, hints.
+//! answers name, bodies that are too large, protocols that are switched.
 
 use std::{
     sync::{
@@ -18,17 +18,10 @@ use axum::{
     response::{IntoResponse as _, Response},
     routing::{get, post},
 };
-use bytes::Bytes;
 use futures_util::{SinkExt as _, StreamExt as _, future::join_all};
-use http::{Request, StatusCode};
-use http_body_util::{BodyExt as _, Empty};
-use hyper::client::conn::http2;
-use hyper_util::rt::{TokioExecutor, TokioIo};
+use http::StatusCode;
 use serde_json::json;
-use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::{TcpListener, TcpStream},
-};
+use tokio::net::TcpListener;
 
 use super::world::{Backend, JWT, World, bearer, soon};
 
@@ -240,51 +233,4 @@ async fn a_websocket_goes_through_cache_and_identity() {
         socket.send(text.clone().into()).await.unwrap();
         assert_eq!(soon(socket.next()).await.unwrap().unwrap().into_text().unwrap().as_str(), text);
     }
-}
-
-/// Hints go to the client ahead of the answer to a miss on HTTP/1.1. On HTTP/2, where the server's library sends no interim
-/// answer, the answer comes all the same.
-#[tokio::test]
-async fn hints_come_before_the_answer_or_are_left_out() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let addr = listener.local_addr().unwrap();
-    tokio::spawn(async move {
-        loop {
-            let (mut stream, _) = listener.accept().await.unwrap();
-            tokio::spawn(async move {
-                let mut asked = Vec::new();
-                while !asked.ends_with(b"\r\n\r\n") {
-                    asked.push(stream.read_u8().await?);
-                }
-                stream.write_all(b"HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\n\r\n").await?;
-                tokio::time::sleep(Duration::from_millis(100)).await;
-                stream.write_all(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 4\r\n\r\ngood").await
-            });
-        }
-    });
-    let world = World::before(Backend::default(), addr, &format!("{JWT}{ROUTES}")).await;
-    let ann = bearer("ann", "acme", &json!({}));
-    let mut stream = TcpStream::connect(world.addr).await.unwrap();
-    let request =
-        format!("GET /failing HTTP/1.1\r\nHost: app.test\r\nAuthorization: {ann}\r\nConnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes()).await.unwrap();
-    let mut text = String::new();
-    soon(stream.read_to_string(&mut text)).await.unwrap();
-    assert!(
-        text.starts_with("HTTP/1.1 103 Early Hints\r\nlink: </a.css>; rel=preload\r\n\r\nHTTP/1.1 200 OK"),
-        "{text}"
-    );
-    assert!(text.contains("x-cache: MISS") && text.ends_with("good"), "{text}");
-
-    let ben = bearer("ben", "acme", &json!({}));
-    let stream = TcpStream::connect(world.addr).await.unwrap();
-    let (mut sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
-    tokio::spawn(connection);
-    let request = Request::get("http://app.test/failing").header("authorization", ben).body(Empty::<Bytes>::new());
-    let answer = soon(sender.send_request(request.unwrap())).await.unwrap();
-    assert_eq!(
-        (answer.status().as_u16(), &answer.headers()["x-cache"]),
-        (200, &http::HeaderValue::from_static("MISS"))
-    );
-    assert_eq!(soon(answer.into_body().collect()).await.unwrap().to_bytes(), "good");
 }
