@@ -14,7 +14,6 @@ use futures_util::future::BoxFuture;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header, request};
 use http_body::Body;
 use http_body_util::{Either, Limited};
-use hyper::body::Incoming;
 use pin_project_lite::pin_project;
 use tower::Service;
 use unstale_http::{CacheBody, Identity, RequestFacts, ResponseFuture, RouteId, may_be_another_method};
@@ -29,7 +28,7 @@ use crate::{
     gateway::{
         config::file::OnCredentials,
         identity::{Identified, Outcome, Peer, Stranger},
-        listen::{ClientConnection, Serve},
+        listen::{ClientConnection, RequestBody, Serve},
         proxy::{ForwardBody, forwarded},
         upstream::{Target, Upstream},
     },
@@ -81,7 +80,7 @@ impl Serve for GatewayService {
     type Body = GatewayBody;
     type Future = WatchedAnswer<Answering>;
 
-    fn serve(&self, head: request::Parts, body: Incoming, connection: &ClientConnection) -> Self::Future {
+    fn serve(&self, head: request::Parts, body: RequestBody, connection: &ClientConnection) -> Self::Future {
         self.answer(head, body, Some(connection))
     }
 }

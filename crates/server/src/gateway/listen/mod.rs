@@ -11,7 +11,7 @@
 //! ```
 //!
 //! *Decide* (pure): [`hygiene`] whether a request is read alike by all · [`state`] what is due for a connection. *Do*:
-//! [`registry`] all open connections · [`connection`] one of them · [`service`] each request of it · [`serve`] what answers
+//! [`registry`] all open connections · [`connection`] one of them · [`service`] each request of it · [`body`] the request's · [`serve`] what answers
 //! it · [`hints`] what goes ahead of its answer · [`stream`] its bytes · [`streams`] the tasks of HTTP/2's requests · [`tls`] the certificate.
 //!
 //! # Invariants
@@ -20,6 +20,7 @@
 //!   showed one.
 //! - After the stop no connection is accepted, what runs may end within the drain limit, and then all is closed.
 
+mod body;
 mod connection;
 mod hints;
 pub(crate) mod hygiene;
@@ -43,6 +44,12 @@ use tokio::{
 };
 use tokio_rustls::TlsAcceptor;
 
+pub use self::{
+    body::{RequestBody, RequestBodyError},
+    peer::{AlternativeName, ClientConnection, PeerAddress, PeerCertificate},
+    serve::{Mounted, Serve},
+    settings::{ClientAuthority, ListenSettings, ListenTls},
+};
 use self::{
     connection::{Connection, Protocols},
     registry::Registry,
@@ -50,11 +57,6 @@ use self::{
     state::Command,
     stream::{ClientStream, Watched},
     tls::{Certificates, Shown},
-};
-pub use self::{
-    peer::{AlternativeName, ClientConnection, PeerAddress, PeerCertificate},
-    serve::{Mounted, Serve},
-    settings::{ClientAuthority, ListenSettings, ListenTls},
 };
 use super::tls::TlsError;
 

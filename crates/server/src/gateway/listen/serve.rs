@@ -5,10 +5,9 @@ use std::convert::Infallible;
 use bytes::Bytes;
 use http::{Request, Response, request};
 use http_body::Body;
-use hyper::body::Incoming;
 use tower::{Service, ServiceExt as _, util::Oneshot};
 
-use super::peer::ClientConnection;
+use super::{body::RequestBody, peer::ClientConnection};
 
 /// Answers the requests of connections.
 ///
@@ -21,7 +20,7 @@ pub trait Serve: Clone + Send + 'static {
     type Future: Future<Output = Result<Response<Self::Body>, Infallible>> + Send + 'static;
 
     /// Answers a request that came on this connection. It comes taken apart, as the listener has looked at it.
-    fn serve(&self, head: request::Parts, body: Incoming, connection: &ClientConnection) -> Self::Future;
+    fn serve(&self, head: request::Parts, body: RequestBody, connection: &ClientConnection) -> Self::Future;
 }
 
 /// A service. It finds the [`ClientConnection`] among the request's extensions.
@@ -30,15 +29,15 @@ pub struct Mounted<S>(pub S);
 
 impl<S, B> Serve for Mounted<S>
 where
-    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
+    S: Service<Request<RequestBody>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
     S::Future: Send + 'static,
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     type Body = B;
-    type Future = Oneshot<S, Request<Incoming>>;
+    type Future = Oneshot<S, Request<RequestBody>>;
 
-    fn serve(&self, mut head: request::Parts, body: Incoming, connection: &ClientConnection) -> Self::Future {
+    fn serve(&self, mut head: request::Parts, body: RequestBody, connection: &ClientConnection) -> Self::Future {
         head.extensions.insert(connection.clone());
         self.0.clone().oneshot(Request::from_parts(head, body))
     }

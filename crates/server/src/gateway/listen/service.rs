@@ -9,12 +9,13 @@ use std::{
 
 use axum::response::IntoResponse as _;
 use bytes::Bytes;
-use http::{HeaderValue, Request, Response, StatusCode, Version, header};
+use http::{HeaderValue, Request, Response, StatusCode, Version, header, request};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use pin_project_lite::pin_project;
 
 use super::{
+    body::RequestBody,
     hygiene,
     peer::ClientConnection,
     serve::Serve,
@@ -35,8 +36,15 @@ impl<S: Serve> hyper::service::Service<Request<Incoming>> for ConnectionService<
     type Future = Serving<S>;
 
     fn call(&self, request: Request<Incoming>) -> Serving<S> {
+        let (head, body) = request.into_parts();
+        self.begin(head, RequestBody::new(body))
+    }
+}
+
+impl<S: Serve> ConnectionService<S> {
+    /// Begins to answer a request.
+    pub(crate) fn begin(&self, mut head: request::Parts, body: RequestBody) -> Serving<S> {
         let running = Running::begin(&self.connection.state);
-        let (mut head, body) = request.into_parts();
         let http2 = head.version == Version::HTTP_2;
         let kind = if let Err(refusal) = hygiene::clean(&mut head) {
             tracing::debug!(?refusal, "a request was refused");

@@ -4,7 +4,6 @@ use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::Router;
 use http::Request;
-use hyper::body::Incoming;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
@@ -13,7 +12,7 @@ use tokio::{
 };
 use tower::{ServiceExt as _, util::BoxCloneSyncService};
 use unstale_server::gateway::{
-    listen::{ListenHandle, ListenSettings, Listener, Mounted},
+    listen::{ListenHandle, ListenSettings, Listener, Mounted, RequestBody},
     proxy::{Forward, ForwardBody, ForwardSettings},
     upstream::{ServerAddress, Target, Upstream, UpstreamSettings},
 };
@@ -46,7 +45,7 @@ pub(super) struct Gateway {
     pub(super) task: Option<JoinHandle<()>>,
 }
 
-type Service = BoxCloneSyncService<Request<Incoming>, http::Response<ForwardBody>, Infallible>;
+type Service = BoxCloneSyncService<Request<RequestBody>, http::Response<ForwardBody>, Infallible>;
 
 impl Gateway {
     pub(super) async fn before(addr: SocketAddr) -> Self {
@@ -57,7 +56,7 @@ impl Gateway {
         let upstream = Upstream::new(upstream).unwrap();
         let forward = Forward::new(forward);
         let (target, inner) = (Target(upstream.clone()), forward.clone());
-        let service: Service = BoxCloneSyncService::new(inner.map_request(move |mut request: Request<Incoming>| {
+        let service: Service = BoxCloneSyncService::new(inner.map_request(move |mut request: Request<RequestBody>| {
             request.extensions_mut().insert(target.clone());
             request
         }));

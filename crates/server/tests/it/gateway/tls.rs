@@ -18,7 +18,9 @@ use tokio::{io::AsyncWriteExt as _, net::TcpStream};
 use tokio_rustls::{TlsConnector, client::TlsStream};
 use unstale::testing::Folder;
 use unstale_server::gateway::{
-    listen::{AlternativeName, ClientAuthority, ClientConnection, ListenSettings, ListenTls, Listener, Mounted},
+    listen::{
+        AlternativeName, ClientAuthority, ClientConnection, ListenSettings, ListenTls, Listener, Mounted, RequestBody,
+    },
     proxy::ForwardSettings,
     upstream::{CertificateFiles, ServerAddress, UpstreamTls},
 };
@@ -187,7 +189,7 @@ async fn a_client_may_have_to_prove_who_it_is() {
         Some(ClientAuthority { ca: authority.path("ca.pem"), crl: None, required: true });
     let listener = Listener::bind(settings).await.unwrap();
     let addr = listener.local_addr().unwrap();
-    let told = tower::service_fn(|request: http::Request<hyper::body::Incoming>| async move {
+    let told = tower::service_fn(|request: http::Request<RequestBody>| async move {
         let shown = request.extensions().get::<ClientConnection>().unwrap().certificate().unwrap();
         assert_eq!(shown.fingerprint().len(), 64);
         assert!(shown.names().contains(&AlternativeName::Uri("spiffe://test/billing".into())), "{shown:?}");
