@@ -16,6 +16,7 @@ mod assembly;
 pub mod client;
 pub mod config;
 mod control;
+mod date;
 mod identity;
 pub mod listen;
 mod metrics;

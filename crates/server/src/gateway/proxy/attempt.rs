@@ -3,7 +3,7 @@
 use std::{convert::Infallible, future::ready, sync::Arc};
 
 use bytes::Bytes;
-use chrono::{DateTime, Utc};
+use chrono::Utc;
 use futures_util::future::BoxFuture;
 use http::{
     HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header, request, response, uri,
@@ -21,6 +21,7 @@ use super::{
     tunnel::Tunnel,
 };
 use crate::gateway::{
+    date,
     listen::ClientConnection,
     upstream::{
         Arriving, BoxError, Channel, ConnectError, Failed, Lease, Reached, SendError, SendProgress, Sending, SentBody,
@@ -161,14 +162,6 @@ fn prepare(
     })
 }
 
-/// Says when an answer came that does not say when it was made (RFC 9110, 6.6.1): whoever keeps it counts from then.
-fn date(headers: &mut HeaderMap, now: impl FnOnce() -> DateTime<Utc>) {
-    headers.entry(header::DATE).or_insert_with(|| {
-        let text = now().format("%a, %d %b %Y %H:%M:%S GMT").to_string();
-        HeaderValue::try_from(text).expect("a date makes a header")
-    });
-}
-
 /// Path and query only: the server knows by `Host` whom is meant.
 fn origin_form(uri: Uri) -> Uri {
     if uri.authority().is_none() {
@@ -207,7 +200,7 @@ async fn answer(
         Arriving::Counted(_) => hop::strip(&mut head.headers),
         Arriving::Driven(_) => clean(&mut head).map_err(Failure::Answer)?,
     }
-    date(&mut head.headers, Utc::now);
+    date::add(&mut head.headers, Utc::now);
     let idle = timeouts.body_idle;
     let body = match (channel, body) {
         (Channel::Link(link), body) => ForwardBody::link(body, link, lease, idle),
@@ -402,17 +395,6 @@ impl Prepared {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn an_answer_without_a_date_has_that_of_its_receipt() {
-        let now = || DateTime::from_timestamp(784_111_777, 0).expect("it is a time");
-        let mut headers = HeaderMap::new();
-        date(&mut headers, now);
-        assert_eq!(headers[header::DATE], "Sun, 06 Nov 1994 08:49:37 GMT");
-        headers.insert(header::DATE, HeaderValue::from_static("Sun, 06 Nov 1994 08:49:30 GMT"));
-        date(&mut headers, now);
-        assert_eq!(headers[header::DATE], "Sun, 06 Nov 1994 08:49:30 GMT");
-    }
 
     #[test]
     fn only_a_word_that_is_no_coding_leaves_a_body_as_it_is() {
