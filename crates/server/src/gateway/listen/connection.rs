@@ -9,55 +9,27 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
-    time::Duration,
 };
 
-use hyper::server::conn::{http1, http2};
+use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
 
 use super::{
+    http2::{Http2, Http2Settings, PREFACE},
     serve::Serve,
     service::ConnectionService,
     settings::ListenSettings,
     state::{Command, ConnectionState, Phase},
     stream::Watched,
-    streams::{Streams, TAKEN_BYTES},
 };
 
-/// What an HTTP/2 connection begins with.
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-/// What a connection may hold of an answer that the client does not take, and at most of a request.
-const BUFFER_BYTES_MAX: usize = TAKEN_BYTES;
-/// What a client may send of one request before it is taken.
-const STREAM_WINDOW_BYTES: u32 = 128 * 1024;
-/// The same for all requests of a connection.
-const CONNECTION_WINDOW_BYTES: u32 = 512 * 1024;
+/// What a connection of HTTP/1.1 may hold of an answer that the client does not take, and at most of a request.
+const BUFFER_BYTES_MAX: usize = 64 * 1024;
 
 /// How connections of a listener are served.
 pub(crate) struct Protocols {
     http1: http1::Builder,
     http2: Option<Http2Settings>,
-}
-
-struct Http2Settings {
-    streams_max: u32,
-    head_bytes_max: u32,
-    write_timeout: Duration,
-}
-
-impl Http2Settings {
-    /// For one connection: its requests run as tasks that know it.
-    fn builder(&self, state: &Arc<ConnectionState>) -> http2::Builder<Streams> {
-        let mut http2 = http2::Builder::new(Streams { state: state.clone(), limit: self.write_timeout });
-        // No pings: what a client that is gone holds, it holds for as long as one may that takes nothing.
-        http2
-            .max_concurrent_streams(self.streams_max)
-            .max_header_list_size(self.head_bytes_max)
-            .initial_stream_window_size(STREAM_WINDOW_BYTES)
-            .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
-            .max_send_buf_size(BUFFER_BYTES_MAX);
-        http2
-    }
 }
 
 impl Protocols {
@@ -69,17 +41,12 @@ impl Protocols {
         if settings.headers_max != 100 {
             http1.max_headers(settings.headers_max);
         }
-        let http2 = settings.http2.then(|| Http2Settings {
-            streams_max: settings.streams_max,
-            head_bytes_max: u32::try_from(settings.head_bytes_max).unwrap_or(u32::MAX),
-            write_timeout: settings.write_timeout,
-        });
+        let http2 = settings.http2.then(|| Http2Settings::new(settings));
         Self { http1, http2 }
     }
 }
 
 type Http1<S> = http1::UpgradeableConnection<TokioIo<Watched>, ConnectionService<S>>;
-type Http2<S> = http2::Connection<TokioIo<Watched>, ConnectionService<S>, Streams>;
 
 /// One connection; a future that is over when it is.
 pub(crate) struct Connection<S: Serve> {
@@ -93,7 +60,7 @@ enum Stage<S: Serve> {
     /// No byte of a request yet.
     Waiting(Box<(Watched, ConnectionService<S>)>),
     Http1(Box<Http1<S>>),
-    Http2(Pin<Box<Http2<S>>>),
+    Http2(Box<Http2<S>>),
     Over,
 }
 
@@ -118,8 +85,7 @@ impl<S: Serve> Connection<S> {
     fn begin_http2(&mut self, mut stream: Watched, service: ConnectionService<S>) {
         let Some(http2) = &self.protocols.http2 else { return };
         stream.set_http2();
-        let builder = http2.builder(&self.state);
-        self.stage = Stage::Http2(Box::pin(builder.serve_connection(TokioIo::new(stream), service)));
+        self.stage = Stage::Http2(Box::new(Http2::new(http2, stream, service)));
     }
 
     /// Waits for the first bytes, and begins to serve.
@@ -172,7 +138,7 @@ impl<S: Serve> Connection<S> {
         match &mut self.stage {
             Stage::Waiting(_) => self.stage = Stage::Over,
             Stage::Http1(http1) => Pin::new(&mut **http1).graceful_shutdown(),
-            Stage::Http2(http2) => http2.as_mut().graceful_shutdown(),
+            Stage::Http2(http2) => http2.finish(),
             Stage::Over => {}
         }
     }
@@ -195,12 +161,12 @@ impl<S: Serve> Future for Connection<S> {
                     ready!(this.poll_waiting(cx));
                     continue;
                 }
-                Stage::Http1(http1) => ready!(Pin::new(&mut **http1).poll(cx)),
-                Stage::Http2(http2) => ready!(http2.as_mut().poll(cx)),
+                Stage::Http1(http1) => ready!(Pin::new(&mut **http1).poll(cx)).map_err(|error| error.to_string()),
+                Stage::Http2(http2) => ready!(http2.poll(cx)).map_err(|error| error.to_string()),
                 Stage::Over => Ok(()),
             };
             if let Err(error) = ended {
-                tracing::debug!(%error, "a client's connection ended");
+                tracing::debug!(error, "a client's connection ended");
             }
             return Poll::Ready(());
         }

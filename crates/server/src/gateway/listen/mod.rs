@@ -12,7 +12,7 @@
 //!
 //! *Decide* (pure): [`hygiene`] whether a request is read alike by all · [`state`] what is due for a connection. *Do*:
 //! [`registry`] all open connections · [`connection`] one of them · [`service`] each request of it · [`body`] the request's · [`serve`] what answers
-//! it · [`hints`] what goes ahead of its answer · [`stream`] its bytes · [`streams`] the tasks of HTTP/2's requests · [`tls`] the certificate.
+//! it · [`hints`] what goes ahead of its answer · [`stream`] its bytes · [`http2`] connections of HTTP/2 · [`tls`] the certificate.
 //!
 //! # Invariants
 //! - Before anything looks at a request, [`hygiene`] has passed it.
@@ -23,6 +23,7 @@
 mod body;
 mod connection;
 mod hints;
+mod http2;
 pub(crate) mod hygiene;
 mod peer;
 mod registry;
@@ -31,7 +32,6 @@ mod service;
 mod settings;
 mod state;
 mod stream;
-mod streams;
 mod tls;
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};

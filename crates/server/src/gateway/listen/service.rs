@@ -14,14 +14,7 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use pin_project_lite::pin_project;
 
-use super::{
-    body::RequestBody,
-    hygiene,
-    peer::ClientConnection,
-    serve::Serve,
-    state::ConnectionState,
-    streams::{self, TAKEN_BYTES, WaitsFor},
-};
+use super::{body::RequestBody, hygiene, peer::ClientConnection, serve::Serve, state::ConnectionState};
 use crate::problem::Problem;
 
 /// The service of one connection.
@@ -37,7 +30,7 @@ impl<S: Serve> hyper::service::Service<Request<Incoming>> for ConnectionService<
 
     fn call(&self, request: Request<Incoming>) -> Serving<S> {
         let (head, body) = request.into_parts();
-        self.begin(head, RequestBody::new(body))
+        self.begin(head, RequestBody::http1(body))
     }
 }
 
@@ -111,10 +104,10 @@ impl<S: Serve> Future for Serving<S> {
             KindProjection::Called { answer } => {
                 let Ok(answer) = ready!(answer.poll(cx));
                 let running = running();
-                if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
+                if answer.status() == StatusCode::SWITCHING_PROTOCOLS && !http2 {
                     running.0.switched();
                 }
-                served(answer.map(|body| (Some(body), None)), http2, running)
+                served(answer.map(|body| (Some(body), None)), running)
             }
             KindProjection::Refused { problem } => {
                 let problem = problem.take().expect("a future is not polled after its end");
@@ -123,18 +116,14 @@ impl<S: Serve> Future for Serving<S> {
                     // What follows on this connection cannot be trusted to begin where it seems to, or to be of whom it is.
                     answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
                 }
-                served(answer.map(|body| (None, Some(body))), http2, running())
+                served(answer.map(|body| (None, Some(body))), running())
             }
         }))
     }
 }
 
-fn served<B>(
-    answer: Response<(Option<B>, Option<axum::body::Body>)>,
-    http2: bool,
-    running: Running,
-) -> Response<ServedBody<B>> {
-    answer.map(|(inner, refused)| ServedBody { inner, refused, http2, rest: Bytes::new(), _running: running })
+fn served<B>(answer: Response<(Option<B>, Option<axum::body::Body>)>, running: Running) -> Response<ServedBody<B>> {
+    answer.map(|(inner, refused)| ServedBody { inner, refused, _running: running })
 }
 
 pin_project! {
@@ -144,15 +133,12 @@ pin_project! {
         inner: Option<B>,
         #[pin]
         refused: Option<axum::body::Body>,
-        http2: bool,
-        // What was too much to be handed on at a time.
-        rest: Bytes,
         _running: Running,
     }
 }
 
 /// Why a body broke off.
-type BoxError = Box<dyn std::error::Error + Send + Sync>;
+pub(super) type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 impl<B> Body for ServedBody<B>
 where
@@ -164,49 +150,22 @@ where
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = self.project();
-        let polled = if !this.rest.is_empty() {
-            Poll::Ready(Some(Ok(Frame::data(std::mem::take(this.rest)))))
-        } else if let Some(inner) = this.inner.as_pin_mut() {
+        if let Some(inner) = this.inner.as_pin_mut() {
             inner.poll_frame(cx).map(|frame| frame.map(|frame| frame.map_err(Into::into)))
         } else if let Some(refused) = this.refused.as_pin_mut() {
             refused.poll_frame(cx).map(|frame| frame.map(|frame| frame.map_err(Into::into)))
         } else {
             Poll::Ready(None)
-        };
-        if !*this.http2 {
-            return polled;
         }
-        streams::waits_for(if polled.is_pending() { WaitsFor::Service } else { WaitsFor::Client });
-        polled.map(|frame| {
-            frame.map(|frame| {
-                frame.map(|frame| {
-                    let is_large = frame.data_ref().is_some_and(|data| data.len() > TAKEN_BYTES);
-                    if !is_large {
-                        return frame;
-                    }
-                    frame.map_data(|mut data| {
-                        *this.rest = data.split_off(TAKEN_BYTES);
-                        data
-                    })
-                })
-            })
-        })
     }
 
     fn is_end_stream(&self) -> bool {
         let refused = || self.refused.as_ref().is_none_or(Body::is_end_stream);
-        self.rest.is_empty() && self.inner.as_ref().map_or_else(refused, Body::is_end_stream)
+        self.inner.as_ref().map_or_else(refused, Body::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
         let refused = || self.refused.as_ref().map_or_else(|| SizeHint::with_exact(0), Body::size_hint);
-        let to_come = self.inner.as_ref().map_or_else(refused, Body::size_hint);
-        let rest = self.rest.len() as u64;
-        let mut hint = SizeHint::new();
-        if let Some(upper) = to_come.upper() {
-            hint.set_upper(upper + rest);
-        }
-        hint.set_lower(to_come.lower() + rest);
-        hint
+        self.inner.as_ref().map_or_else(refused, Body::size_hint)
     }
 }

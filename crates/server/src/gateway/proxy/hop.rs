@@ -77,6 +77,25 @@ pub(crate) fn strip(headers: &mut HeaderMap) {
     }
 }
 
+/// Removes what says in HTTP/1.1 how a message is framed and what the connection does, which HTTP/2 has no fields for (RFC 9113
+/// §8.2.2).
+pub(crate) fn strip_framing(headers: &mut HeaderMap) {
+    if !headers.keys().any(is_framing) {
+        return;
+    }
+    for name in named(headers) {
+        if name != header::CONTENT_LENGTH {
+            headers.remove(name);
+        }
+    }
+    HOP_BY_HOP.iter().filter(|name| is_framing(name)).for_each(|name| drop(headers.remove(name)));
+}
+
+/// Whether a field [concerns one connection](is_hop_by_hop), and not who its other end is.
+fn is_framing(name: &HeaderName) -> bool {
+    is_hop_by_hop(name) && !matches!(name.as_str(), "proxy-authenticate" | "proxy-authorization")
+}
+
 fn is_hop_by_hop(name: &HeaderName) -> bool {
     // By their text, which is told apart by its length first: names that are compared one by one cost more.
     matches!(
@@ -265,6 +284,23 @@ mod tests {
             headers(&[("connection", "x-a, content-length"), ("x-a", "1"), ("x-b", "1"), ("content-length", "3")]);
         strip(&mut answer);
         assert_eq!(answer, headers(&[("x-b", "1"), ("content-length", "3")]));
+    }
+
+    #[test]
+    fn what_http2_has_no_fields_for_is_removed() {
+        let mut answer = headers(&[
+            ("connection", "x-a, keep-alive"),
+            ("keep-alive", "timeout=5"),
+            ("proxy-connection", "close"),
+            ("te", "trailers"),
+            ("transfer-encoding", "chunked"),
+            ("upgrade", "h2c"),
+            ("x-a", "1"),
+            ("x-b", "1"),
+            ("proxy-authenticate", "Basic"),
+        ]);
+        strip_framing(&mut answer);
+        assert_eq!(answer, headers(&[("x-b", "1"), ("proxy-authenticate", "Basic")]));
     }
 
     #[test]

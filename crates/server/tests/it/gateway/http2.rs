@@ -6,7 +6,7 @@ use axum::{Router, routing::get};
 use tokio::{io::AsyncReadExt as _, time::sleep};
 use unstale_server::gateway::{listen::ListenSettings, proxy::ForwardSettings};
 
-use super::support::{Gateway, Raw, app, local, soon, until, upstream_of};
+use super::support::{Gateway, Raw, RawUpstream, app, local, soon, until, upstream_of};
 
 const DATA: u8 = 0;
 const HEADERS: u8 = 1;
@@ -14,6 +14,9 @@ const RST_STREAM: u8 = 3;
 const SETTINGS: u8 = 4;
 const GOAWAY: u8 = 7;
 const WINDOW_UPDATE: u8 = 8;
+
+/// Why a stream was reset: nothing of it was looked at.
+const REFUSED_STREAM: u32 = 7;
 
 const END_STREAM_AND_HEADERS: u8 = 5;
 /// `:method: GET`, `:scheme: http`, `:path: /`, `:authority: a` (RFC 7541).
@@ -93,6 +96,19 @@ async fn a_stream_of_which_nothing_is_taken_ends_and_its_connection_goes_on() {
         client.ask(3).await;
         assert_eq!(client.until(HEADERS).await.stream, 3);
     }
+}
+
+#[tokio::test]
+async fn more_streams_than_may_be_are_refused() {
+    let upstream = RawUpstream::start().await;
+    let listen = ListenSettings { streams_max: 2, ..local() };
+    let gateway = Gateway::start(upstream_of([upstream.addr]), listen, ForwardSettings::default()).await;
+    let mut client = Client::of(&gateway, 0).await;
+    for stream in [1, 3, 5] {
+        client.ask(stream).await;
+    }
+    let refused = client.until(RST_STREAM).await;
+    assert_eq!((refused.stream, refused.bytes), (5, REFUSED_STREAM.to_be_bytes().to_vec()));
 }
 
 #[tokio::test]

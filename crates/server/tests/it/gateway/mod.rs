@@ -8,6 +8,7 @@ mod listen;
 mod plain;
 mod retry;
 mod stream;
+mod streams;
 mod support;
 pub(crate) mod tls;
 mod upgrade;
