@@ -82,9 +82,10 @@ impl<S: Serve> Connection<S> {
         self.stage = Stage::Http1(Box::new(http1));
     }
 
-    fn begin_http2(&mut self, mut stream: Watched, service: ConnectionService<S>) {
+    fn begin_http2(&mut self, mut stream: Watched, mut service: ConnectionService<S>) {
         let Some(http2) = &self.protocols.http2 else { return };
         stream.set_http2();
+        service.connection.set_http2();
         self.stage = Stage::Http2(Box::new(Http2::new(http2, stream, service)));
     }
 

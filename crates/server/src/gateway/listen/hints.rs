@@ -8,13 +8,20 @@
 //! - A hint goes out ahead of the answer to the request that it was given for, or not at all.
 //! - What waits to be sent is bounded; what is too much is dropped: hints help or do not matter.
 
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
+use std::{
+    sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed},
+    task::Waker,
+};
 
+use futures_util::task::AtomicWaker;
 use http::HeaderMap;
 use parking_lot::Mutex;
 
-/// How much of interim answers may wait to be sent.
+/// How much of interim answers may wait to be sent on a connection of HTTP/1.1, and how much one request over HTTP/2 may be
+/// sent in all: what its client has taken of it is not known.
 const HINTS_BYTES_MAX: usize = 16 * 1024;
+/// What a field takes beside its name and value (RFC 9113, 6.5.2).
+const FIELD_BYTES: usize = 32;
 
 /// Those of a connection of HTTP/1.1, which has one request at a time that is not answered.
 #[derive(Debug, Default)]
@@ -93,6 +100,56 @@ impl ConnectionHints {
     }
 }
 
+/// Those of one request over HTTP/2. Shared by its stream and whoever asks a server for it.
+#[derive(Debug, Default)]
+pub(crate) struct StreamHints {
+    waiting: Mutex<Unsent>,
+    has_some: AtomicBool,
+    /// Of the stream.
+    waker: AtomicWaker,
+}
+
+#[derive(Debug, Default)]
+struct Unsent {
+    heads: Vec<HeaderMap>,
+    /// Of all that were ever pushed.
+    bytes: usize,
+    /// The answer has begun, or nobody wants it any more.
+    over: bool,
+}
+
+impl StreamHints {
+    /// Has this sent ahead of the answer, unless that has begun or there were too many.
+    pub(crate) fn push(&self, headers: HeaderMap) {
+        let length: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + FIELD_BYTES).sum();
+        let mut waiting = self.waiting.lock();
+        if waiting.over || waiting.bytes + length > HINTS_BYTES_MAX {
+            return;
+        }
+        waiting.bytes += length;
+        waiting.heads.push(headers);
+        drop(waiting);
+        self.has_some.store(true, Relaxed);
+        self.waker.wake();
+    }
+
+    /// What is to be sent now; when there is more, this is woken.
+    pub(crate) fn take(&self, waker: &Waker) -> Vec<HeaderMap> {
+        self.waker.register(waker);
+        if !self.has_some.swap(false, Relaxed) {
+            return Vec::new();
+        }
+        std::mem::take(&mut self.waiting.lock().heads)
+    }
+
+    /// None is sent any more.
+    pub(crate) fn end(&self) {
+        let mut waiting = self.waiting.lock();
+        waiting.over = true;
+        waiting.heads = Vec::new();
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use http::{HeaderValue, header};
@@ -145,6 +202,31 @@ mod tests {
         hints.push(1, &hint("</a>"));
         hints.asked.store(2, Relaxed);
         assert_eq!(taken(&hints), "");
+    }
+
+    #[test]
+    fn a_stream_is_sent_them_until_its_answer_begins() {
+        let hints = StreamHints::default();
+        let taken = || hints.take(Waker::noop());
+        hints.push(hint("</a>"));
+        hints.push(hint("</b>"));
+        assert_eq!(taken(), [hint("</a>"), hint("</b>")]);
+        assert!(taken().is_empty());
+        hints.push(hint("</c>"));
+        hints.end();
+        hints.push(hint("</d>"));
+        assert!(taken().is_empty());
+    }
+
+    #[test]
+    fn a_stream_is_sent_so_many_in_all() {
+        let hints = StreamHints::default();
+        let push = |_| {
+            hints.push(hint("</a.css>; rel=preload"));
+            hints.take(Waker::noop()).len()
+        };
+        let sent: usize = (0..1000).map(push).sum();
+        assert!((100..1000).contains(&sent), "{sent}");
     }
 
     #[test]

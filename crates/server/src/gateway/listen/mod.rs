@@ -11,8 +11,9 @@
 //! ```
 //!
 //! *Decide* (pure): [`hygiene`] whether a request is read alike by all · [`state`] what is due for a connection. *Do*:
-//! [`registry`] all open connections · [`connection`] one of them · [`service`] each request of it · [`body`] the request's · [`serve`] what answers
-//! it · [`hints`] what goes ahead of its answer · [`stream`] its bytes · [`http2`] connections of HTTP/2 · [`tls`] the certificate.
+//! [`registry`] all open connections · [`connection`] one of them, of HTTP/1.1 or [`http2`] · [`service`] each request of it ·
+//! [`body`] what comes behind its head · [`serve`] what answers it · [`hints`] what goes ahead of its answer · [`stream`] its bytes ·
+//! [`tls`] the certificate.
 //!
 //! # Invariants
 //! - Before anything looks at a request, [`hygiene`] has passed it.

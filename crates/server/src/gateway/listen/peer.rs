@@ -3,14 +3,14 @@
 use std::{
     fmt::{self, Write as _},
     net::SocketAddr,
-    sync::Arc,
+    sync::{Arc, OnceLock},
 };
 
 use http::HeaderMap;
 use rustls::pki_types::{CertificateDer, UnixTime};
 use x509_parser::{extensions::GeneralName, prelude::FromDer as _, x509::AttributeTypeAndValue};
 
-use super::{state::ConnectionState, tls::Shown};
+use super::{hints::StreamHints, state::ConnectionState, tls::Shown};
 use crate::gateway::{
     identity::LastToken,
     proxy::forwarded::{Hop, HopText},
@@ -136,14 +136,24 @@ pub struct ClientConnection {
     pub(crate) certificate: Option<PeerCertificate>,
     /// The same, to be judged again.
     pub(crate) shown: Option<Arc<Shown>>,
-    /// Which request of the connection it is; none: the one that is not answered.
-    asked: Option<u32>,
+    asked: Asked,
+}
+
+/// Which request of the connection it is.
+enum Asked {
+    /// The one of HTTP/1.1 with this number; none: the one that is not answered.
+    Number(Option<u32>),
+    /// The one of HTTP/2 whose hints these are, which are made when somebody may have some: most requests are answered from memory.
+    Stream(OnceLock<Arc<StreamHints>>),
 }
 
 impl Clone for ClientConnection {
     fn clone(&self) -> Self {
         let Self { state, peer, certificate, shown, asked } = self;
-        let asked = Some(asked.unwrap_or_else(|| state.hints().asked()));
+        let asked = match asked {
+            Asked::Number(number) => Asked::Number(Some(number.unwrap_or_else(|| state.hints().asked()))),
+            Asked::Stream(hints) => Asked::Stream(hints.get_or_init(Arc::default).clone().into()),
+        };
         Self { state: state.clone(), peer: *peer, certificate: certificate.clone(), shown: shown.clone(), asked }
     }
 }
@@ -162,7 +172,7 @@ impl fmt::Debug for ClientConnection {
 impl ClientConnection {
     /// One that has just been accepted.
     pub(crate) fn new(state: Arc<ConnectionState>, peer: PeerAddress) -> Self {
-        Self { state, peer, certificate: None, shown: None, asked: None }
+        Self { state, peer, certificate: None, shown: None, asked: Asked::Number(None) }
     }
 
     /// The address of who connected.
@@ -190,10 +200,27 @@ impl ClientConnection {
         self.state.last_token()
     }
 
-    /// Sends 103 with these fields ahead of the answer, if nothing else is about to be sent. Only where the client
-    /// speaks HTTP/1.1.
-    pub(crate) fn hint(&self, headers: &HeaderMap) {
-        self.state.hint(self.asked.unwrap_or_else(|| self.state.hints().asked()), headers);
+    /// It speaks HTTP/2.
+    pub(crate) fn set_http2(&mut self) {
+        self.asked = Asked::Stream(OnceLock::new());
+    }
+
+    /// What the request that was handed on last is sent ahead of its answer, if there may be anything. The next one has its own.
+    pub(crate) fn take_hints(&mut self) -> Option<Arc<StreamHints>> {
+        match &mut self.asked {
+            Asked::Number(_) => None,
+            Asked::Stream(hints) => hints.take(),
+        }
+    }
+
+    /// Sends 103 with these fields ahead of the answer, unless that has begun or the client takes nothing.
+    pub(crate) fn hint(&self, headers: HeaderMap) {
+        match &self.asked {
+            Asked::Number(number) => {
+                self.state.hint(number.unwrap_or_else(|| self.state.hints().asked()), &headers);
+            }
+            Asked::Stream(hints) => hints.get_or_init(Arc::default).push(headers),
+        }
     }
 
     /// How this hop is told to servers; made once, unless the client asks for many hosts.

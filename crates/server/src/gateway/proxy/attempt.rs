@@ -44,7 +44,7 @@ struct Prepared {
     host_is_field: bool,
     upgrade: Option<Upgrade>,
     connection: Option<ClientConnection>,
-    /// Whether its client reads interim answers. In HTTP/2 it does as well, and hyper lets a server send none.
+    /// Whether its client reads interim answers: those of HTTP/1.0 take them for the answer.
     takes_hints: bool,
     progress: Option<Arc<SendProgress>>,
     /// The body waits until the server wants it.
@@ -155,7 +155,7 @@ fn prepare(
         host,
         host_is_field,
         upgrade,
-        takes_hints: head.version == Version::HTTP_11,
+        takes_hints: head.version > Version::HTTP_10,
         connection,
         progress: body.progress(),
         gated: fields.expect,
@@ -345,7 +345,7 @@ impl Prepared {
                 if let Some(connection) = &hints {
                     let mut headers = interim.headers().clone();
                     hop::strip(&mut headers);
-                    connection.hint(&headers);
+                    connection.hint(headers);
                 }
             }
             _ => {}

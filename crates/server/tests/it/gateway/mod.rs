@@ -2,6 +2,7 @@
 
 mod forward;
 mod health;
+pub(crate) mod hints;
 mod http2;
 mod hygiene;
 mod listen;

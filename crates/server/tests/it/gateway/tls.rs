@@ -131,7 +131,7 @@ async fn ask(mut stream: TlsStream<TcpStream>) -> std::io::Result<String> {
     Ok(answer)
 }
 
-fn listen(files: CertificateFiles) -> ListenSettings {
+pub(super) fn listen(files: CertificateFiles) -> ListenSettings {
     ListenSettings { tls: Some(ListenTls::new(files)), ..local() }
 }
 

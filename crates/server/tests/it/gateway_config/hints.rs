@@ -2,6 +2,9 @@
 
 use std::{net::SocketAddr, time::Duration};
 
+use bytes::Bytes;
+use h2::client::SendRequest;
+use http::Request;
 use serde_json::json;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -9,6 +12,7 @@ use tokio::{
 };
 
 use super::world::{Backend, JWT, World, bearer, soon};
+use crate::gateway::hints;
 
 const ROUTES: &str = "
 [[routes]]
@@ -78,6 +82,47 @@ impl Client {
 
 fn http1_hints() -> String {
     HINTS.map(|link| format!("HTTP/1.1 103 Early Hints\r\nlink: {link}\r\n\r\n")).concat()
+}
+
+/// The same over HTTP/2: the links that came ahead, and the answer.
+async fn get(client: &SendRequest<Bytes>, path: &str) -> (Vec<String>, http::Response<Bytes>) {
+    let request = Request::get(format!("http://app.test{path}"));
+    let request = request.header("authorization", bearer("ben", "acme", &json!({}))).body(()).unwrap();
+    let (hints, answer) = hints::all(hints::begin(client, request).await).await;
+    let links = hints.iter().map(|hint| {
+        assert_eq!(hint.len(), 1, "{hint:?}");
+        hint["link"].to_str().unwrap().to_owned()
+    });
+    (links.collect(), answer)
+}
+
+async fn http2_client(world: &World) -> SendRequest<Bytes> {
+    hints::client(TcpStream::connect(world.addr).await.unwrap()).await
+}
+
+#[tokio::test]
+async fn they_come_before_the_answer_to_a_miss_over_http2() {
+    let world = world().await;
+    let client = http2_client(&world).await;
+    let (links, miss) = get(&client, "/kept").await;
+    assert_eq!(
+        (links, &miss.headers()["x-cache"], &miss.body()[..]),
+        (HINTS.map(str::to_owned).into(), &"MISS".parse().unwrap(), &b"call 0"[..])
+    );
+    let (links, hit) = get(&client, "/kept").await;
+    assert_eq!((links.len(), &hit.headers()["x-cache"], &hit.body()[..]), (0, &"HIT".parse().unwrap(), &b"call 0"[..]));
+}
+
+#[tokio::test]
+async fn none_comes_after_the_answer_over_http2() {
+    let world = world().await;
+    let client = http2_client(&world).await;
+    get(&client, "/aging").await;
+    tokio::time::sleep(Duration::from_millis(60)).await;
+    let (links, stale) = get(&client, "/aging").await;
+    assert_eq!((links.len(), &stale.body()[..]), (0, &b"call 0"[..]));
+    while get(&client, "/aging").await.1.body() == "call 0" {}
+    assert!(get(&client, "/aging").await.0.is_empty());
 }
 
 #[tokio::test]

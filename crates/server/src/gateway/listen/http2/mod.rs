@@ -123,6 +123,7 @@ impl<S: Serve> Http2<S> {
         let body = RequestBody::http2(body, &head.headers);
         let state = self.service.connection.state.clone();
         let serving = self.service.begin(head, body);
-        tokio::spawn(Stream::new(serving, reply, is_head, state, self.write_timeout));
+        let hints = self.service.connection.take_hints();
+        tokio::spawn(Stream::new(serving, hints, reply, is_head, state, self.write_timeout));
     }
 }
