@@ -22,6 +22,7 @@
 //! | [`rate_limit`] | limiting attempts |
 //! | [`sealing`] | where the keys are that seal what goes to the store |
 //! | [`shared`] | the store of record that the settings name |
+//! | [`token_crypto`] | signing and verifying tokens, with `ring` |
 //!
 //! # What this crate knows nothing of
 //! The application's domain: its entities, its roles, its tables. An application tells it a tenant, a user and a
@@ -50,3 +51,4 @@ pub mod statistics;
 pub mod telemetry;
 #[cfg(feature = "testing")]
 pub mod testing;
+pub mod token_crypto;

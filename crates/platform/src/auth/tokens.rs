@@ -8,6 +8,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::{Deserialize, Serialize};
+use unstale_server::token_crypto;
 use uuid::Uuid;
 
 /// How long a token is good for.
@@ -59,6 +60,7 @@ pub struct Tokens {
 impl Tokens {
     /// With the server's key for tokens.
     pub fn new(key: &[u8; 32]) -> Self {
+        token_crypto::install();
         let mut rules = Validation::new(Algorithm::HS256);
         // Time is this module's argument, not the library's clock.
         rules.validate_exp = false;

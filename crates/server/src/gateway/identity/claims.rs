@@ -251,6 +251,7 @@ mod tests {
     }
 
     fn signed(changes: &Value) -> String {
+        crate::token_crypto::install();
         let key = EncodingKey::from_secret(SECRET);
         jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims(changes), &key).unwrap()
     }

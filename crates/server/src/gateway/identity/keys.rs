@@ -9,6 +9,8 @@ use jsonwebtoken::{
     jwk::{AlgorithmParameters, Jwk, KeyAlgorithm, PublicKeyUse},
 };
 
+use crate::token_crypto;
+
 /// Most keys of one set.
 const KEYS_MAX: usize = 100;
 /// Longest text of a set, in bytes.
@@ -43,7 +45,7 @@ struct Key {
 impl KeySet {
     /// The one key of a shared secret.
     pub(crate) fn secret(secret: &[u8]) -> Self {
-        Self { keys: vec![Key { id: None, algorithm: None, verifies: DecodingKey::from_secret(secret) }] }
+        Self::of(vec![Key { id: None, algorithm: None, verifies: DecodingKey::from_secret(secret) }])
     }
 
     /// The public keys of a text. Keys of other kinds and uses are left out.
@@ -59,7 +61,13 @@ impl KeySet {
         }
         let keys: Vec<Key> =
             listed.iter().filter_map(|key| Key::of(&serde_json::from_value(key.clone()).ok()?)).collect();
-        if keys.is_empty() { Err(KeysError::Useless) } else { Ok(Self { keys }) }
+        if keys.is_empty() { Err(KeysError::Useless) } else { Ok(Self::of(keys)) }
+    }
+
+    /// No token is verified without a set, so what verifies it is there.
+    fn of(keys: Vec<Key>) -> Self {
+        token_crypto::install();
+        Self { keys }
     }
 
     /// The keys that a token with this key id and algorithm may be signed with. A token without an id may be signed

@@ -232,6 +232,7 @@ mod tests {
     }
 
     fn token(subject: &str) -> String {
+        crate::token_crypto::install();
         let claims = json!({"iss": "i", "aud": "a", "sub": subject, "org": "acme", "exp": 1000});
         encode(&Header::default(), &claims, &EncodingKey::from_secret(SECRET)).unwrap()
     }

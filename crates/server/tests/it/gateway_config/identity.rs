@@ -91,6 +91,7 @@ async fn a_proxys_header_is_believed_from_the_proxy_alone() {
 
 /// A key of this name, and how it is published.
 fn key_pair(kid: &str) -> (jsonwebtoken::EncodingKey, jsonwebtoken::jwk::Jwk) {
+    unstale_server::token_crypto::install();
     let pair = rcgen::KeyPair::generate().unwrap();
     let key = jsonwebtoken::EncodingKey::from_ec_der(&pair.serialize_der());
     let mut jwk = jsonwebtoken::jwk::Jwk::from_encoding_key(&key, jsonwebtoken::Algorithm::ES256).unwrap();

@@ -131,6 +131,7 @@ impl Backend {
             return Some(known.clone());
         }
         drop(facts);
+        unstale_server::token_crypto::install();
         let key = jsonwebtoken::DecodingKey::from_secret(SECRET.as_bytes());
         let mut rules = jsonwebtoken::Validation::new(Algorithm::HS256);
         rules.validate_aud = false;
@@ -487,6 +488,7 @@ pub(super) fn bearer(user: &str, tenant: &str, more: &Value) -> String {
     for (name, value) in more.as_object().unwrap() {
         claims[name] = value.clone();
     }
+    unstale_server::token_crypto::install();
     let key = EncodingKey::from_secret(SECRET.as_bytes());
     format!("Bearer {}", jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &key).unwrap())
 }
