@@ -57,10 +57,10 @@ impl Shared {
         if !policy.uses_store {
             return Ok(Came { entries: places.iter().map(|_| None).collect(), is_shared: false });
         }
-        if patience.is_over() {
-            return Err(BypassReason::StoreSlow);
-        }
         let [place] = places else {
+            if patience.is_over() {
+                return Err(BypassReason::StoreSlow);
+            }
             let asked: Vec<RawKey> = places.iter().map(|place| keys[*place].raw().clone()).collect();
             let store = self.store.clone();
             let operation = async move { store.get(&asked).await };
@@ -78,6 +78,9 @@ impl Shared {
         patience: Patience,
     ) -> Result<Came, BypassReason> {
         let asking = loop {
+            if patience.is_over() {
+                return Err(BypassReason::StoreSlow);
+            }
             match self.look_ups.begin(key.raw()) {
                 Part::Ask(asking) => break Some(asking),
                 Part::Alone => break None,

@@ -10,7 +10,7 @@ use std::{
 use tokio::{task::JoinHandle, time::sleep};
 use unstale::{
     BypassReason, Bytes, Cache, Cacheable, CodecError, Fetched, Fingerprint, Loaded, Mode, Policy, ReadOptions,
-    Verdict, catalogue,
+    Resilience, Verdict, catalogue,
     testing::{Delays, Trouble},
 };
 
@@ -110,6 +110,25 @@ async fn who_follows_waits_no_longer_than_who_asks() {
     for answer in answers(all).await {
         assert_eq!(answer.verdict, Verdict::Bypass(BypassReason::StoreSlow));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_has_waited_long_enough_does_not_ask_when_who_asked_gives_up() {
+    async fn requests(readers: usize) -> u64 {
+        // Nothing goes on without its reader.
+        let guard = Resilience { late_operations_max: 0, ..Resilience::default() };
+        let nodes = Nodes::built(|builder| builder.resilience(guard)).await;
+        nodes.read(0, BOUNDED).await;
+        settle().await;
+        let far = &nodes.all[1].far;
+        far.set_delays(Delays { get: Duration::from_secs(10), ..Delays::default() });
+        let before = far.requests();
+        for answer in answers(self::readers(&nodes, readers).await).await {
+            assert_eq!(answer.verdict, Verdict::Bypass(BypassReason::StoreSlow));
+        }
+        far.requests() - before
+    }
+    assert_eq!(requests(READERS).await, requests(1).await);
 }
 
 catalogue! {
