@@ -55,7 +55,7 @@ impl Shared {
             return Ok(Came::default());
         }
         if !policy.uses_store {
-            return Ok(Came { entries: places.iter().map(|_| None).collect(), is_shared: false });
+            return Ok(Came::own(places.iter().map(|_| None).collect()));
         }
         let [place] = places else {
             if patience.is_over() {

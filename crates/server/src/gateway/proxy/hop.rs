@@ -62,8 +62,19 @@ pub(crate) fn remove_named(headers: &mut HeaderMap) -> Result<(), NamedInVain> {
 
 /// Removes every field that concerns the connection.
 pub(crate) fn strip(headers: &mut HeaderMap) {
+    strip_those(headers, is_hop_by_hop);
+}
+
+/// Removes what says in HTTP/1.1 how a message is framed and what the connection does, which HTTP/2 has no fields for (RFC 9113
+/// §8.2.2).
+pub(crate) fn strip_framing(headers: &mut HeaderMap) {
+    strip_those(headers, is_framing);
+}
+
+/// Removes these fields, and what `Connection` names beside them.
+fn strip_those(headers: &mut HeaderMap, is_one: impl Fn(&HeaderName) -> bool) {
     // Most messages have few of them; one look at all names is cheaper than a search for each.
-    if !headers.keys().any(is_hop_by_hop) {
+    if !headers.keys().any(&is_one) {
         return;
     }
     for name in named(headers) {
@@ -72,23 +83,9 @@ pub(crate) fn strip(headers: &mut HeaderMap) {
             headers.remove(name);
         }
     }
-    for name in &HOP_BY_HOP {
+    for name in HOP_BY_HOP.iter().filter(|name| is_one(name)) {
         headers.remove(name);
     }
-}
-
-/// Removes what says in HTTP/1.1 how a message is framed and what the connection does, which HTTP/2 has no fields for (RFC 9113
-/// §8.2.2).
-pub(crate) fn strip_framing(headers: &mut HeaderMap) {
-    if !headers.keys().any(is_framing) {
-        return;
-    }
-    for name in named(headers) {
-        if name != header::CONTENT_LENGTH {
-            headers.remove(name);
-        }
-    }
-    HOP_BY_HOP.iter().filter(|name| is_framing(name)).for_each(|name| drop(headers.remove(name)));
 }
 
 /// Whether a field [concerns one connection](is_hop_by_hop), and not who its other end is.
