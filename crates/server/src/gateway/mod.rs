@@ -17,6 +17,7 @@ pub mod client;
 pub mod config;
 mod control;
 mod date;
+mod fields;
 mod identity;
 pub mod listen;
 mod metrics;

@@ -11,6 +11,7 @@ use unstale::{Tag, Tenant};
 use super::{
     config::file::{self, IntrospectionFile, JwtFile},
     control::{Purge, Warm},
+    fields,
     identity::{HashKey, Known, claims::Rules, cookies, introspect, keys::KeySet},
     listen::{PeerCertificate, hygiene},
     proxy::{
@@ -49,7 +50,7 @@ pub fn plain_answer(bytes: &[u8]) -> Option<(usize, u64, response::Parts)> {
     let (mut read, ()) = Response::new(()).into_parts();
     read.status = plain.status;
     let whole = Bytes::copy_from_slice(&bytes[..plain.head_bytes]);
-    head::fill(&places, &whole, &mut read.headers).then_some((plain.head_bytes, plain.body_bytes, read))
+    fields::fill(places.iter().copied(), &whole, &mut read.headers).then_some((plain.head_bytes, plain.body_bytes, read))
 }
 
 /// Whether the head of a token may be believed by such rules, and the algorithm that it names.

@@ -17,6 +17,8 @@ use futures_util::task::AtomicWaker;
 use http::HeaderMap;
 use parking_lot::Mutex;
 
+use crate::gateway::fields;
+
 /// How much of interim answers may wait to be sent on a connection of HTTP/1.1, and how much one request over HTTP/2 may be
 /// sent in all: what its client has taken of it is not known.
 const HINTS_BYTES_MAX: usize = 16 * 1024;
@@ -63,10 +65,7 @@ impl ConnectionHints {
         }
         let mut text = b"HTTP/1.1 103 Early Hints\r\n".to_vec();
         for (name, value) in headers {
-            text.extend_from_slice(name.as_str().as_bytes());
-            text.extend_from_slice(b": ");
-            text.extend_from_slice(value.as_bytes());
-            text.extend_from_slice(b"\r\n");
+            fields::write(name, value, &mut text);
         }
         text.extend_from_slice(b"\r\n");
         let mut waiting = self.waiting.lock();

@@ -11,16 +11,14 @@
 
 use std::mem::MaybeUninit;
 
-use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Version};
+use http::{Method, Request, StatusCode, Version};
+
+use crate::gateway::fields::{self, Place};
 
 /// Fields of an answer; one with more is not plain.
 const FIELDS_MAX: usize = 64;
 /// The same in bytes, so that places are small.
 const HEAD_BYTES_MAX: usize = 32 * 1024;
-
-/// Where the name of a field begins and ends, and its value.
-pub(crate) type Place = [u16; 4];
 
 /// What bytes from a server are.
 pub(crate) enum Read {
@@ -52,15 +50,11 @@ pub(crate) fn write<B>(request: &Request<B>, out: &mut Vec<u8>) -> bool {
     out.extend_from_slice(target.as_str().as_bytes());
     out.extend_from_slice(b" HTTP/1.1\r\n");
     for (name, value) in request.headers() {
-        let name = name.as_str();
-        if is_of_connection(name) {
+        if is_of_connection(name.as_str()) {
             out.clear();
             return false;
         }
-        out.extend_from_slice(name.as_bytes());
-        out.extend_from_slice(b": ");
-        out.extend_from_slice(value.as_bytes());
-        out.extend_from_slice(b"\r\n");
+        fields::write(name, value, out);
     }
     out.extend_from_slice(b"\r\n");
     true
@@ -93,13 +87,8 @@ pub(crate) fn read(bytes: &[u8], head_bytes_max: usize, places: &mut Vec<Place>)
         // Up to the connection's end.
         (_, None) => return Read::Other,
     };
-    let place = |part: &[u8]| part.as_ptr().addr() - bytes.as_ptr().addr();
-    let small = |place: usize| u16::try_from(place).expect("the head is short");
     places.clear();
-    places.extend(answer.headers.iter().map(|field| {
-        let (name, value) = (place(field.name.as_bytes()), place(field.value));
-        [name, name + field.name.len(), value, value + field.value.len()].map(small)
-    }));
+    places.extend(fields::places(bytes, answer.headers));
     Read::Plain(Plain { status, head_bytes, body_bytes })
 }
 
@@ -135,21 +124,11 @@ fn plain_length(fields: &[httparse::Header<'_>]) -> Result<Option<u64>, NotPlain
     Ok(said)
 }
 
-/// Puts the fields of a head that was read into a map; whether all of them could be.
-pub(crate) fn fill(places: &[Place], head: &Bytes, headers: &mut HeaderMap) -> bool {
-    headers.reserve(places.len());
-    places.iter().all(|place| {
-        let [name, name_end, value, value_end] = place.map(usize::from);
-        let name = HeaderName::from_bytes(&head[name..name_end]);
-        let value = HeaderValue::from_maybe_shared(head.slice(value..value_end));
-        let (Ok(name), Ok(value)) = (name, value) else { return false };
-        headers.append(name, value);
-        true
-    })
-}
-
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+    use http::{HeaderMap, HeaderValue};
+
     use super::*;
 
     const MAX: usize = 16 * 1024;
@@ -165,7 +144,7 @@ mod tests {
             Read::Plain(plain) => {
                 let mut headers = HeaderMap::new();
                 let head = Bytes::copy_from_slice(&head.as_bytes()[..plain.head_bytes]);
-                assert!(fill(&places, &head, &mut headers));
+                assert!(fields::fill(places.iter().copied(), &head, &mut headers));
                 Some((plain.status.as_u16(), plain.body_bytes, headers))
             }
             Read::Partial | Read::Other => None,

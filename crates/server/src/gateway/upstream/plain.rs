@@ -16,8 +16,9 @@ use tokio::io::{AsyncRead as _, AsyncReadExt as _, AsyncWrite as _, ReadBuf};
 
 use super::{
     connect::UpstreamStream,
-    head::{self, Place, Read},
+    head::{self, Read},
 };
+use crate::gateway::fields::{self, Place};
 
 /// What is read at a time of a small answer, and of a large one.
 const READ_BYTES: usize = 8 * 1024;
@@ -117,7 +118,7 @@ impl Plain {
     fn take<B>(&mut self, plain: &head::Plain, request: &mut Request<B>) -> Came {
         let bytes = self.read.split_to(plain.head_bytes).freeze();
         let mut headers = std::mem::take(&mut self.spare);
-        if !head::fill(&self.places, &bytes, &mut headers) {
+        if !fields::fill(self.places.iter().copied(), &bytes, &mut headers) {
             let rest = self.read.split();
             self.read = BytesMut::from(bytes);
             self.read.unsplit(rest);
