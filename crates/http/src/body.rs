@@ -67,6 +67,14 @@ impl<B: Body> CacheBody<B> {
         }
     }
 
+    /// All bytes of it, if it is from memory.
+    pub fn whole(&self) -> Option<&Bytes> {
+        match &self.kind {
+            Kind::Full { bytes } => Some(bytes),
+            Kind::Inner { .. } | Kind::Begun { .. } => None,
+        }
+    }
+
     fn begun(begun: Begun<B>) -> Self {
         Self { kind: Kind::Begun { begun } }
     }

@@ -13,7 +13,11 @@ use super::{
     control::{Purge, Warm},
     fields,
     identity::{HashKey, Known, claims::Rules, cookies, introspect, keys::KeySet},
-    listen::{PeerCertificate, hygiene},
+    listen::{
+        PeerCertificate,
+        head::{self as plain, HeadLimits},
+        hygiene,
+    },
     proxy::{
         attempt,
         forwarded::{self, Hop, HopText, Via},
@@ -50,7 +54,23 @@ pub fn plain_answer(bytes: &[u8]) -> Option<(usize, u64, response::Parts)> {
     let (mut read, ()) = Response::new(()).into_parts();
     read.status = plain.status;
     let whole = Bytes::copy_from_slice(&bytes[..plain.head_bytes]);
-    fields::fill(places.iter().copied(), &whole, &mut read.headers).then_some((plain.head_bytes, plain.body_bytes, read))
+    fields::fill(places.iter().copied(), &whole, &mut read.headers).then_some((
+        plain.head_bytes,
+        plain.body_bytes,
+        read,
+    ))
+}
+
+/// A request that is read without a library's help, if nothing comes behind its head.
+pub fn plain_request(bytes: &[u8]) -> Option<request::Parts> {
+    let limits = HeadLimits { head_bytes_max: PLAIN_BYTES_MAX, headers_max: 100 };
+    plain::read(bytes, limits).map(|request| request.parts)
+}
+
+/// The head of an answer to it whose body has so many bytes, as it is written without a library's help.
+pub fn plain_written(answer: &Response<()>, body_bytes: usize) -> Option<Vec<u8>> {
+    let mut out = Vec::new();
+    plain::write(answer, body_bytes, &mut out).then_some(out)
 }
 
 /// Whether the head of a token may be believed by such rules, and the algorithm that it names.

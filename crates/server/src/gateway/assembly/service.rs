@@ -83,6 +83,17 @@ impl Serve for GatewayService {
     fn serve(&self, head: request::Parts, body: RequestBody, connection: &ClientConnection) -> Self::Future {
         self.answer(head, body, Some(connection))
     }
+
+    fn is_ready(answer: &Self::Future) -> bool {
+        answer.is_ready()
+    }
+
+    fn whole(body: &GatewayBody) -> Option<&Bytes> {
+        match body {
+            Either::Left(body) => body.whole(),
+            Either::Right(_) => None,
+        }
+    }
 }
 
 /// Of requests that came on no connection: the gateway's own.

@@ -20,6 +20,7 @@ use hyper::body::Incoming;
 pub struct RequestBody(Kind);
 
 enum Kind {
+    None,
     Http1(Incoming),
     Http2(StreamBody),
 }
@@ -38,6 +39,11 @@ enum Broken {
 }
 
 impl RequestBody {
+    /// Of a request without one.
+    pub(crate) fn none() -> Self {
+        Self(Kind::None)
+    }
+
     pub(crate) fn http1(body: Incoming) -> Self {
         Self(Kind::Http1(body))
     }
@@ -100,6 +106,7 @@ impl Body for RequestBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, RequestBodyError>>> {
         match &mut self.0 {
+            Kind::None => Poll::Ready(None),
             Kind::Http1(body) => Pin::new(body).poll_frame(cx).map_err(|error| Broken::Http1(error).into()),
             Kind::Http2(body) => body.poll_frame(cx).map_err(|error| Broken::Http2(error).into()),
         }
@@ -107,6 +114,7 @@ impl Body for RequestBody {
 
     fn is_end_stream(&self) -> bool {
         match &self.0 {
+            Kind::None => true,
             Kind::Http1(body) => body.is_end_stream(),
             Kind::Http2(body) => body.stream.is_end_stream(),
         }
@@ -114,6 +122,7 @@ impl Body for RequestBody {
 
     fn size_hint(&self) -> SizeHint {
         match &self.0 {
+            Kind::None => SizeHint::with_exact(0),
             Kind::Http1(body) => body.size_hint(),
             Kind::Http2(body) => body.to_come.map_or_else(SizeHint::default, SizeHint::with_exact),
         }

@@ -1,8 +1,8 @@
 //! One connection, from its first byte to its last.
 //!
 //! # Invariants
-//! - A connection that has sent nothing yet, or has rested, holds no buffers: the first bytes wake it. They also tell
-//!   the version of HTTP, where TLS did not.
+//! - A connection of HTTP/1.1 holds no buffers until something comes that is not plain, and none after it has rested.
+//! - What was begun ahead of the library's reading its request is what the library is given for it.
 //! - It does at once what it is told by its state: rest, finish, close.
 
 use std::{
@@ -13,9 +13,12 @@ use std::{
 
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
+use tokio::io::AsyncWrite as _;
 
 use super::{
-    http2::{Http2, Http2Settings, PREFACE},
+    head::HeadLimits,
+    http2::{Http2, Http2Settings},
+    plain::{Next, Plain},
     serve::Serve,
     service::ConnectionService,
     settings::ListenSettings,
@@ -28,6 +31,7 @@ const BUFFER_BYTES_MAX: usize = 64 * 1024;
 
 /// How connections of a listener are served.
 pub(crate) struct Protocols {
+    plain: HeadLimits,
     http1: http1::Builder,
     http2: Option<Http2Settings>,
 }
@@ -42,7 +46,8 @@ impl Protocols {
             http1.max_headers(settings.headers_max);
         }
         let http2 = settings.http2.then(|| Http2Settings::new(settings));
-        Self { http1, http2 }
+        let plain = HeadLimits { head_bytes_max: settings.head_bytes_max, headers_max: settings.headers_max };
+        Self { plain, http1, http2 }
     }
 }
 
@@ -57,10 +62,12 @@ pub(crate) struct Connection<S: Serve> {
 }
 
 enum Stage<S: Serve> {
-    /// No byte of a request yet.
-    Waiting(Box<(Watched, ConnectionService<S>)>),
+    /// Nothing has come but what is plain.
+    Plain(Box<Plain<S>>),
     Http1(Box<Http1<S>>),
     Http2(Box<Http2<S>>),
+    /// Nothing is answered any more. The client is told, where TLS has words for it.
+    Closing(Box<Watched>),
     Over,
 }
 
@@ -71,9 +78,13 @@ impl<S: Serve> Connection<S> {
         if stream.agreed_on_http2() {
             connection.begin_http2(stream, service);
         } else {
-            connection.stage = Stage::Waiting(Box::new((stream, service)));
+            connection.begin_plain(stream, service);
         }
         connection
+    }
+
+    fn begin_plain(&mut self, stream: Watched, service: ConnectionService<S>) {
+        self.stage = Stage::Plain(Box::new(Plain::new(stream, service)));
     }
 
     fn begin_http1(&mut self, stream: Watched, service: ConnectionService<S>) {
@@ -89,46 +100,40 @@ impl<S: Serve> Connection<S> {
         self.stage = Stage::Http2(Box::new(Http2::new(http2, stream, service)));
     }
 
-    /// Waits for the first bytes, and begins to serve.
-    fn poll_waiting(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        loop {
-            let Stage::Waiting(waiting) = &mut self.stage else { return Poll::Ready(()) };
-            let stream = &mut waiting.0;
-            if !matches!(ready!(stream.poll_ahead(cx, PREFACE.len())), Ok(1..)) {
-                self.stage = Stage::Over;
-                return Poll::Ready(());
-            }
-            let begun = stream.begun();
-            if self.protocols.http2.is_some() && begun.len() < PREFACE.len() && PREFACE.starts_with(begun) {
-                continue;
-            }
-            let is_http2 = self.protocols.http2.is_some() && begun == PREFACE;
-            let Stage::Waiting(waiting) = std::mem::replace(&mut self.stage, Stage::Over) else { continue };
-            let (stream, service) = *waiting;
-            if is_http2 {
-                self.begin_http2(stream, service);
-            } else {
-                self.begin_http1(stream, service);
-            }
+    /// Goes on after what was plain.
+    fn go_on(&mut self, next: Next) {
+        let Stage::Plain(plain) = std::mem::replace(&mut self.stage, Stage::Over) else { return };
+        let (stream, service) = plain.into_parts();
+        match next {
+            Next::Http1 => self.begin_http1(stream, service),
+            Next::Http2 => self.begin_http2(stream, service),
+            Next::End => self.stage = Stage::Closing(Box::new(stream)),
         }
     }
 
-    /// Gives the buffers back, if nothing is in them.
-    fn rest(&mut self) {
-        if self.finishing || self.state.phase() != Phase::Unused || self.state.is_blocked() {
-            return;
-        }
+    /// Takes a connection out of the library's hands, on which nothing is under way.
+    fn leave_http1(&mut self) {
         let Stage::Http1(_) = &self.stage else { return };
         let Stage::Http1(http1) = std::mem::replace(&mut self.stage, Stage::Over) else { return };
         // Nothing is left of one that became a tunnel.
         let Some(parts) = http1.into_parts() else { return };
         let mut stream = parts.io.into_inner();
         if parts.read_buf.is_empty() {
-            self.state.set_awake(false);
-            self.stage = Stage::Waiting(Box::new((stream, parts.service)));
+            self.begin_plain(stream, parts.service);
         } else {
             stream.begin_with(&parts.read_buf);
             self.begin_http1(stream, parts.service);
+        }
+    }
+
+    /// Gives back what only a connection in use needs, if nothing is under way.
+    fn rest(&mut self) {
+        if self.finishing || self.state.phase() != Phase::Unused || self.state.is_blocked() {
+            return;
+        }
+        self.leave_http1();
+        if let Stage::Plain(_) = &self.stage {
+            self.state.set_awake(false);
         }
     }
 
@@ -137,10 +142,10 @@ impl<S: Serve> Connection<S> {
             return;
         }
         match &mut self.stage {
-            Stage::Waiting(_) => self.stage = Stage::Over,
+            Stage::Plain(plain) => plain.finish(),
             Stage::Http1(http1) => Pin::new(&mut **http1).graceful_shutdown(),
             Stage::Http2(http2) => http2.finish(),
-            Stage::Over => {}
+            Stage::Closing(_) | Stage::Over => {}
         }
     }
 }
@@ -158,12 +163,24 @@ impl<S: Serve> Future for Connection<S> {
         }
         loop {
             let ended = match &mut this.stage {
-                Stage::Waiting(_) => {
-                    ready!(this.poll_waiting(cx));
+                Stage::Plain(plain) => {
+                    let protocols = &this.protocols;
+                    let next = ready!(plain.poll(protocols.plain, protocols.http2.is_some(), cx));
+                    this.go_on(next);
                     continue;
                 }
-                Stage::Http1(http1) => ready!(Pin::new(&mut **http1).poll(cx)).map_err(|error| error.to_string()),
+                Stage::Http1(http1) => match Pin::new(&mut **http1).poll(cx) {
+                    // What comes next may well be plain, too.
+                    Poll::Pending if this.state.is_plain() && !this.finishing => {
+                        this.leave_http1();
+                        continue;
+                    }
+                    polled => ready!(polled).map_err(|error| error.to_string()),
+                },
                 Stage::Http2(http2) => ready!(http2.poll(cx)).map_err(|error| error.to_string()),
+                Stage::Closing(stream) => {
+                    ready!(Pin::new(&mut **stream).poll_shutdown(cx)).map_err(|error| error.to_string())
+                }
                 Stage::Over => Ok(()),
             };
             if let Err(error) = ended {

@@ -10,8 +10,9 @@
 //! # }
 //! ```
 //!
-//! *Decide* (pure): [`hygiene`] whether a request is read alike by all · [`state`] what is due for a connection. *Do*:
-//! [`registry`] all open connections · [`connection`] one of them, of HTTP/1.1 or [`http2`] · [`service`] each request of it ·
+//! *Decide* (pure): [`hygiene`] whether a request is read alike by all · [`head`] whether it needs a library · [`state`] what
+//! is due for a connection. *Do*: [`registry`] all open connections · [`connection`] one of them, of HTTP/1.1, [`plain`] as
+//! long as it can be, or of [`http2`] · [`service`] each request of it ·
 //! [`body`] what comes behind its head · [`serve`] what answers it · [`hints`] what goes ahead of its answer · [`stream`] its bytes ·
 //! [`tls`] the certificate.
 //!
@@ -23,10 +24,12 @@
 
 mod body;
 mod connection;
+pub(crate) mod head;
 mod hints;
 mod http2;
 pub(crate) mod hygiene;
 mod peer;
+mod plain;
 mod registry;
 mod serve;
 mod service;
@@ -221,7 +224,7 @@ async fn accept(
         let _ = stream.set_nodelay(true);
         let state = registry.open(place, certificates.is_some());
         let connection = ClientConnection::new(state, PeerAddress(peer));
-        let service = ConnectionService { inner: service.clone(), connection };
+        let service = ConnectionService::new(service.clone(), connection);
         let protocols = protocols.clone();
         match &certificates {
             None => {

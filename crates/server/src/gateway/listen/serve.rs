@@ -21,6 +21,16 @@ pub trait Serve: Clone + Send + 'static {
 
     /// Answers a request that came on this connection. It comes taken apart, as the listener has looked at it.
     fn serve(&self, head: request::Parts, body: RequestBody, connection: &ClientConnection) -> Self::Future;
+
+    /// Whether an answer is there as soon as it is asked for. Who does not know says no, and loses nothing but time.
+    fn is_ready(_: &Self::Future) -> bool {
+        false
+    }
+
+    /// All bytes of a body, if they are there. Who does not know has none.
+    fn whole(_: &Self::Body) -> Option<&Bytes> {
+        None
+    }
 }
 
 /// A service. It finds the [`ClientConnection`] among the request's extensions.

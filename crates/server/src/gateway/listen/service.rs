@@ -1,6 +1,7 @@
 //! What each request of a connection goes through before the service, and each answer after it.
 
 use std::{
+    cell::Cell,
     convert::Infallible,
     pin::Pin,
     sync::Arc,
@@ -14,27 +15,45 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use pin_project_lite::pin_project;
 
-use super::{body::RequestBody, hygiene, peer::ClientConnection, serve::Serve, state::ConnectionState};
+use super::{body::RequestBody, head, hygiene, peer::ClientConnection, serve::Serve, state::ConnectionState};
 use crate::problem::Problem;
 
 /// The service of one connection.
-pub(crate) struct ConnectionService<S> {
+pub(crate) struct ConnectionService<S: Serve> {
     pub(crate) inner: S,
     pub(crate) connection: ClientConnection,
+    /// Begun before the library has read the request.
+    begun: Cell<Option<Serving<S>>>,
 }
 
+/// An answer whose request runs until its body is dropped.
+pub(crate) type Answer<S> = Response<ServedBody<<S as Serve>::Body>>;
+
 impl<S: Serve> hyper::service::Service<Request<Incoming>> for ConnectionService<S> {
-    type Response = Response<ServedBody<S::Body>>;
+    type Response = Answer<S>;
     type Error = Infallible;
     type Future = Serving<S>;
 
     fn call(&self, request: Request<Incoming>) -> Serving<S> {
+        if let Some(begun) = self.begun.take() {
+            return begun;
+        }
         let (head, body) = request.into_parts();
-        self.begin(head, RequestBody::http1(body))
+        let plain = head::is_plain(&head);
+        Serving { plain, ..self.begin(head, RequestBody::http1(body)) }
     }
 }
 
 impl<S: Serve> ConnectionService<S> {
+    pub(crate) fn new(inner: S, connection: ClientConnection) -> Self {
+        Self { inner, connection, begun: Cell::new(None) }
+    }
+
+    /// The request that comes next is the one that this answers.
+    pub(crate) fn resume(&self, begun: Serving<S>) {
+        self.begun.set(Some(begun));
+    }
+
     /// Begins to answer a request.
     pub(crate) fn begin(&self, mut head: request::Parts, body: RequestBody) -> Serving<S> {
         let running = Running::begin(&self.connection.state);
@@ -49,7 +68,7 @@ impl<S: Serve> ConnectionService<S> {
         } else {
             Kind::Called { answer: self.inner.serve(head, body, &self.connection) }
         };
-        Serving { kind, http2, running: Some(running) }
+        Serving { kind, http2, plain: true, running: Some(running) }
     }
 }
 
@@ -75,6 +94,8 @@ pin_project! {
         #[pin]
         kind: Kind<S>,
         http2: bool,
+        // Whether the request is, had it come alone.
+        plain: bool,
         running: Option<Running>,
     }
 }
@@ -84,6 +105,19 @@ pin_project! {
     enum Kind<S: Serve> {
         Called { #[pin] answer: S::Future },
         Refused { problem: Option<Box<Problem>> },
+        Answered { answer: Option<Box<Answer<S>>> },
+    }
+}
+
+impl<S: Serve> Serving<S> {
+    /// One that is there.
+    pub(crate) fn answered(answer: Answer<S>) -> Self {
+        Self { kind: Kind::Answered { answer: Some(Box::new(answer)) }, http2: false, plain: true, running: None }
+    }
+
+    /// Whether the service has answered, and the answer is there when it is asked for.
+    pub(crate) fn is_ready(&self) -> bool {
+        matches!(&self.kind, Kind::Called { answer } if S::is_ready(answer))
     }
 }
 
@@ -92,7 +126,7 @@ impl<S: Serve> Future for Serving<S> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let http2 = *this.http2;
+        let (http2, plain) = (*this.http2, *this.plain);
         let mut running = || {
             let running = this.running.take().expect("a future is not polled after its end");
             if !http2 {
@@ -107,6 +141,7 @@ impl<S: Serve> Future for Serving<S> {
                 if answer.status() == StatusCode::SWITCHING_PROTOCOLS && !http2 {
                     running.0.switched();
                 }
+                running.0.note_plain(plain && S::whole(answer.body()).is_some());
                 served(answer.map(|body| (Some(body), None)), running)
             }
             KindProjection::Refused { problem } => {
@@ -118,6 +153,7 @@ impl<S: Serve> Future for Serving<S> {
                 }
                 served(answer.map(|body| (None, Some(body))), running())
             }
+            KindProjection::Answered { answer } => *answer.take().expect("a future is not polled after its end"),
         }))
     }
 }
@@ -134,6 +170,13 @@ pin_project! {
         #[pin]
         refused: Option<axum::body::Body>,
         _running: Running,
+    }
+}
+
+impl<B> ServedBody<B> {
+    /// All bytes of it, if the service knows them.
+    pub(crate) fn whole<S: Serve<Body = B>>(&self) -> Option<&Bytes> {
+        self.inner.as_ref().and_then(S::whole)
     }
 }
 

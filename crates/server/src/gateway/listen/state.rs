@@ -100,6 +100,8 @@ pub(crate) struct ConnectionState {
     switched: AtomicBool,
     since: AtomicU32,
     awake: AtomicBool,
+    /// Whether the last exchange was such that it needed no library.
+    plain: AtomicBool,
     /// One more than the tick; 0: not blocked.
     blocked: AtomicU32,
     /// How often it began and ceased to be blocked.
@@ -125,6 +127,7 @@ impl ConnectionState {
             switched: AtomicBool::new(false),
             since,
             awake: AtomicBool::new(false),
+            plain: AtomicBool::new(false),
             blocked: AtomicU32::new(0),
             blocked_turns: AtomicU32::new(0),
             command: AtomicU8::new(Command::Go as u8),
@@ -201,6 +204,15 @@ impl ConnectionState {
         if !awake {
             self.last_token.forget();
         }
+    }
+
+    pub(crate) fn note_plain(&self, plain: bool) {
+        self.plain.store(plain, Relaxed);
+    }
+
+    /// Whether nothing is under way, and the last exchange needed no library.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.plain.load(Relaxed) && self.phase() == Phase::Unused && !self.is_blocked()
     }
 
     pub(crate) fn last_token(&self) -> &LastToken {

@@ -219,6 +219,13 @@ pin_project! {
     }
 }
 
+impl<F> WatchedAnswer<F> {
+    /// Whether it is there.
+    pub(crate) fn is_ready(&self) -> bool {
+        matches!(self, Self::Told { .. })
+    }
+}
+
 impl<F, Out, E> Future for WatchedAnswer<F>
 where
     F: Future<Output = Result<Response<Out>, E>>,

@@ -6,6 +6,7 @@ pub(crate) mod hints;
 mod http2;
 mod hygiene;
 mod listen;
+mod memory;
 mod plain;
 mod retry;
 mod stream;

@@ -2,17 +2,20 @@
 //! something does not hold; the tests here and the fuzz targets (`fuzz/`) both call them.
 
 use std::{
+    cell::RefCell,
+    convert::Infallible,
     path::Path,
     pin::Pin,
+    rc::Rc,
     task::{Context, Poll, Waker},
 };
 
 use bytes::Bytes;
 use futures_util::FutureExt as _;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri, Version, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header, request};
 use http_body::Body as _;
-use http_body_util::Empty;
-use hyper::client::conn::http1;
+use http_body_util::{Empty, Full};
+use hyper::{body::Incoming, client::conn as client, server::conn as server, service::service_fn};
 use unstale::Tenant;
 use unstale_server::{
     flags::{
@@ -29,11 +32,13 @@ use unstale_server::{
 /// By this name each is called with bytes.
 pub(crate) type Property = (&'static str, fn(&[u8]));
 
-pub(crate) const ALL: [Property; 14] = [
+pub(crate) const ALL: [Property; 16] = [
     ("hygiene", hygiene),
     ("forwarded", forwarded),
     ("answer-head", answer_head),
     ("plain-answer", plain_answer),
+    ("plain-request", plain_request),
+    ("plain-written", plain_written),
     ("token-head", token_head),
     ("keys", keys),
     ("identity-answer", identity_answer),
@@ -47,7 +52,7 @@ pub(crate) const ALL: [Property; 14] = [
 ];
 
 /// A head from a text in the form of HTTP/1, as far as the library's types can hold it.
-fn head(data: &[u8]) -> Option<http::request::Parts> {
+fn head(data: &[u8]) -> Option<request::Parts> {
     let mut lines = data.split(|byte| *byte == b'\n');
     let mut first = lines.next()?.split(|byte| *byte == b' ');
     let method = Method::from_bytes(first.next()?).ok()?;
@@ -152,8 +157,8 @@ pub(crate) fn plain_answer(data: &[u8]) {
 
 /// An answer to a GET as the library reads it, and how long its body is.
 fn read_by_the_library(head: &[u8]) -> Option<(http::response::Parts, Option<u64>)> {
-    let wire = Wire { answer: head.to_vec(), asked: false };
-    let (mut sender, connection) = http1::handshake(wire).now_or_never()?.ok()?;
+    let wire = Wire { input: head.to_vec(), waits: true, ..Wire::default() };
+    let (mut sender, connection) = client::http1::handshake(wire).now_or_never()?.ok()?;
     let mut connection = std::pin::pin!(connection);
     let mut answer = std::pin::pin!(sender.send_request(Request::new(Empty::<Bytes>::new())));
     let mut cx = Context::from_waker(Waker::noop());
@@ -167,10 +172,66 @@ fn read_by_the_library(head: &[u8]) -> Option<(http::response::Parts, Option<u64
     None
 }
 
-/// A server that answers with these bytes, and then says nothing more.
+/// What is read without the library is what the library reads: a GET of a path, and its fields. It is alone, and whole.
+pub(crate) fn plain_request(data: &[u8]) {
+    let Some(read) = parsers::plain_request(data) else { return };
+    assert!(parsers::plain_request(&[data, b"G"].concat()).is_none(), "something follows");
+    assert!(parsers::plain_request(&data[..data.len() - 1]).is_none(), "something is missing");
+    let (library, _) = served_by_the_library(data, || Response::new(Full::default()));
+    let (library, body) = library.expect("the library reads what is plain");
+    let told = |head: &request::Parts| (head.method.clone(), head.uri.clone(), head.version, head.headers.clone());
+    assert_eq!(told(&read), told(&library));
+    assert_eq!((read.extensions.is_empty(), body), (library.extensions.is_empty(), Some(0)));
+}
+
+/// What is written without the library is what the library writes.
+pub(crate) fn plain_written(data: &[u8]) {
+    let Some(read) = head(&[b"GET / HTTP/1.1\n", data].concat()) else { return };
+    let body = Bytes::from(vec![b'x'; data.len() % 4]);
+    for status in [200, 203, 204, 205, 206, 304, 404, 418, 500, 599] {
+        let mut answer = Response::new(());
+        *answer.status_mut() = StatusCode::from_u16(status).expect("it is one");
+        *answer.headers_mut() = read.headers.clone();
+        let Some(mut written) = parsers::plain_written(&answer, body.len()) else { continue };
+        written.extend_from_slice(&body);
+        let answer = || answer.clone().map(|()| Full::new(body.clone()));
+        let (_, library) = served_by_the_library(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n", answer);
+        // The library has a place of its own for the length.
+        assert_eq!(sorted(&written), sorted(&library), "{}", String::from_utf8_lossy(&library));
+    }
+}
+
+/// The lines of an answer: the first, the others by name and behind each other as they are of the same name, and the body.
+fn sorted(answer: &[u8]) -> Vec<&[u8]> {
+    let mut lines: Vec<&[u8]> = answer.split_inclusive(|byte| *byte == b'\n').collect();
+    let end = lines.iter().position(|line| *line == b"\r\n").expect("a head ends");
+    lines[1..end].sort_by_key(|line| line.split(|byte| *byte == b':').next());
+    lines
+}
+
+/// A request as the library reads it, with the length of its body, and what it writes for this answer.
+fn served_by_the_library(
+    request: &[u8],
+    answer: impl Fn() -> Response<Full<Bytes>>,
+) -> (Option<(request::Parts, Option<u64>)>, Vec<u8>) {
+    let (came, written) = (RefCell::new(None), Rc::default());
+    let wire = Wire { input: request.to_vec(), output: Rc::clone(&written), ..Wire::default() };
+    let service = service_fn(|request: Request<Incoming>| {
+        let (head, body) = request.into_parts();
+        came.replace(Some((head, body.size_hint().exact())));
+        std::future::ready(Ok::<_, Infallible>(answer()))
+    });
+    let _ = server::http1::Builder::new().serve_connection(wire, service).now_or_never();
+    (came.take(), written.take())
+}
+
+/// A peer that says these bytes, and then nothing more.
+#[derive(Default)]
 struct Wire {
-    answer: Vec<u8>,
-    asked: bool,
+    input: Vec<u8>,
+    output: Rc<RefCell<Vec<u8>>>,
+    /// It says nothing until it was told something.
+    waits: bool,
 }
 
 impl hyper::rt::Read for Wire {
@@ -179,18 +240,18 @@ impl hyper::rt::Read for Wire {
         _: &mut Context<'_>,
         mut buf: hyper::rt::ReadBufCursor<'_>,
     ) -> Poll<std::io::Result<()>> {
-        if !self.asked || self.answer.is_empty() {
+        if self.input.is_empty() || (self.waits && self.output.borrow().is_empty()) {
             return Poll::Pending;
         }
-        let length = self.answer.len().min(buf.remaining());
-        buf.put_slice(&self.answer.drain(..length).collect::<Vec<_>>());
+        let length = self.input.len().min(buf.remaining());
+        buf.put_slice(&self.input.drain(..length).collect::<Vec<_>>());
         Poll::Ready(Ok(()))
     }
 }
 
 impl hyper::rt::Write for Wire {
-    fn poll_write(mut self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<std::io::Result<usize>> {
-        self.asked = true;
+    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<std::io::Result<usize>> {
+        self.output.borrow_mut().extend_from_slice(bytes);
         Poll::Ready(Ok(bytes.len()))
     }
 
