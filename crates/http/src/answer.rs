@@ -19,13 +19,36 @@ use crate::{
     position::{self, Written},
     problem::Problem,
     range::{Part, WantedRange},
-    ready::{self, Differing, Form},
+    ready::{self, Differing, Form, ReadyHit},
     route::{REVALIDATE, RouteId, VARY},
     served::{Answered, CacheVerdict},
     shared::Shared,
     stored::StoredResponse,
     validator::Audience,
 };
+
+/// An answer from what was kept.
+pub(crate) enum Found<B: Body> {
+    /// It is made only if somebody wants it: who sends it may have no need of it.
+    Ready(Box<ReadyHit>),
+    Made(Box<Response<CacheBody<B>>>),
+}
+
+impl<B: Body> Found<B> {
+    pub(crate) fn response(self) -> Response<CacheBody<B>> {
+        match self {
+            Self::Ready(hit) => hit.response(),
+            Self::Made(response) => *response,
+        }
+    }
+
+    pub(crate) fn status(&self) -> StatusCode {
+        match self {
+            Self::Ready(hit) => hit.status(),
+            Self::Made(response) => response.status(),
+        }
+    }
+}
 
 /// What is remembered of a request until it is answered.
 #[allow(clippy::struct_excessive_bools, reason = "each says something else of the request")]
@@ -63,7 +86,7 @@ impl Asked {
         &self,
         shared: &Shared,
         fetched: &Fetched<StoredResponse>,
-    ) -> Option<(Box<Response<CacheBody<B>>>, Account)> {
+    ) -> Option<(Found<B>, Account)> {
         let stored = fetched.value()?;
         let now = shared.cache.now();
         let account = self.account(fetched, now);
@@ -83,10 +106,10 @@ impl Asked {
             _ => None,
         };
         let form = form.filter(|_| self.tells);
-        if let Some(response) = form.and_then(|form| self.ready(shared, stored, &account, form, age)) {
+        if let Some(hit) = form.and_then(|form| self.ready(shared, stored, &account, form, age)) {
             self.tell_served(shared, fetched);
-            self.tell_observers(shared, &account, response.status());
-            return Some((response, account));
+            self.tell_observers(shared, &account, hit.status());
+            return Some((Found::Ready(hit), account));
         }
         let mut response = match (condition, part) {
             (Condition::Send, Part::Whole) => self.whole(stored),
@@ -97,7 +120,7 @@ impl Asked {
         };
         if response.status().is_client_error() {
             self.tell(shared, &account, &mut response);
-            return Some((Box::new(response), account));
+            return Some((Found::Made(Box::new(response)), account));
         }
         let passed_on = matches!(account, Account::Hit { .. } | Account::Stale { .. });
         let hits = if passed_on { stored.count_hit() } else { 0 };
@@ -123,39 +146,36 @@ impl Asked {
         self.tell_served(shared, fetched);
         self.tell(shared, &account, &mut response);
         if let Some(form) = form.filter(|_| hits >= ready::HITS_MIN && self.tenant(shared).is_some()) {
-            stored.ready().keep(&shared.heads, form, response.headers(), &self.cache_control, shared.routes.vary());
+            let head = (response.headers(), response.body().whole().map_or(0, Bytes::len));
+            stored.ready().keep(&shared.heads, form, head, &self.cache_control, shared.routes.vary());
         }
-        Some((Box::new(response), account))
+        Some((Found::Made(Box::new(response)), account))
     }
 
     /// The answer to a hit, if its head is there already.
-    fn ready<B: Body>(
+    fn ready(
         &self,
         shared: &Shared,
         stored: &StoredResponse,
         account: &Account,
         form: Form,
         age: Option<u64>,
-    ) -> Option<Box<Response<CacheBody<B>>>> {
-        let kept = stored.ready().get(form, &self.cache_control, shared.routes.vary())?;
+    ) -> Option<Box<ReadyHit>> {
+        let ready = stored.ready().get(form, &self.cache_control, shared.routes.vary())?;
         self.tenant(shared)?;
-        let headers = kept.of_hit(Differing {
-            cache_control: self.control_at(age),
-            age: age.map(headers::age),
-            hits: number(stored.count_hit()),
-            status: account.status(),
-        });
-        let mut response = Box::new(Response::new(match form {
-            Form::Whole => whole_body(stored, self.wanted),
-            Form::NotModified => CacheBody::empty(),
-        }));
-        if form == Form::NotModified {
-            *response.status_mut() = StatusCode::NOT_MODIFIED;
-        } else if self.takes_encoded {
-            response.extensions_mut().insert(stored.encoded().clone());
-        }
-        *response.headers_mut() = headers;
-        Some(response)
+        let has_body = form == Form::Whole && self.wanted != Some(Wanted::Head);
+        Some(Box::new(ReadyHit {
+            ready: ready.clone(),
+            form,
+            differing: Differing {
+                cache_control: self.control_at(age),
+                age: age.map(headers::age),
+                hits: number(stored.count_hit()),
+                status: account.status(),
+            },
+            body: if has_body { stored.body().clone() } else { Bytes::new() },
+            encoded: (form == Form::Whole && self.takes_encoded).then(|| stored.encoded().clone()),
+        }))
     }
 
     /// `Cache-Control` of an answer that is so old, where that says something else than of a new one: a browser counts `max-age`

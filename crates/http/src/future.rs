@@ -12,7 +12,13 @@ use http::{Response, StatusCode};
 use http_body::Body;
 use pin_project_lite::pin_project;
 
-use crate::{answer::Asked, body::CacheBody, headers::Account, reasons::BypassReason, shared::Shared};
+use crate::{
+    answer::{Asked, Found},
+    body::CacheBody,
+    headers::Account,
+    reasons::BypassReason,
+    shared::Shared,
+};
 
 pin_project! {
     /// The future of a [`CacheService`](crate::CacheService).
@@ -31,7 +37,7 @@ pin_project! {
     where
         B: Body,
     {
-        Ready { response: Option<Box<Response<CacheBody<B>>>>, verdict: &'static str },
+        Ready { found: Option<Found<B>>, verdict: &'static str },
         Passed { #[pin] inner: F, passed: Option<Box<Passed>> },
         Boxed { answer: BoxFuture<'static, Result<Response<CacheBody<B>>, E>> },
     }
@@ -49,13 +55,23 @@ impl<F, B: Body, E> ResponseFuture<F, B, E> {
     /// who tells of answers.
     pub fn at_once(&self) -> Option<(StatusCode, &'static str)> {
         match &self.state {
-            State::Ready { response, verdict } => Some((response.as_ref()?.status(), verdict)),
+            State::Ready { found, verdict } => Some((found.as_ref()?.status(), verdict)),
             State::Passed { .. } | State::Boxed { .. } => None,
         }
     }
 
-    pub(crate) fn ready(response: Box<Response<CacheBody<B>>>, verdict: &'static str) -> Self {
-        Self { state: State::Ready { response: Some(response), verdict } }
+    /// Writes the head of the answer as HTTP/1.1 sends it, and returns the body, if the answer is a hit whose head was written
+    /// before; then there is nothing more to wait for. Else nothing has changed but what `out` holds.
+    pub fn write_hit(&mut self, out: &mut Vec<u8>) -> Option<Bytes> {
+        let State::Ready { found, .. } = &mut self.state else { return None };
+        let Some(Found::Ready(hit)) = found else { return None };
+        let body = hit.write(out)?;
+        *found = None;
+        Some(body)
+    }
+
+    pub(crate) fn ready(found: Found<B>, verdict: &'static str) -> Self {
+        Self { state: State::Ready { found: Some(found), verdict } }
     }
 
     pub(crate) fn passed(inner: F, asked: Asked, reason: BypassReason, shared: Arc<Shared>) -> Self {
@@ -80,8 +96,8 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         match this.state.as_mut().project() {
-            StateProjection::Ready { response, .. } => {
-                Poll::Ready(Ok(*response.take().expect("a future is not polled after its end")))
+            StateProjection::Ready { found, .. } => {
+                Poll::Ready(Ok(found.take().expect("a future is not polled after its end").response()))
             }
             StateProjection::Boxed { answer } => answer.as_mut().poll(cx),
             StateProjection::Passed { inner, passed } => {

@@ -63,6 +63,7 @@ mod ready;
 pub mod reasons;
 pub mod rfc9111;
 pub mod url;
+pub mod wire;
 
 mod answer;
 mod behind;

@@ -77,9 +77,9 @@ where
     };
     let fetched = shared.cache.fetch(key, policy, &options, load).await;
     if let Ok(fetched) = &fetched
-        && let Some((response, _)) = asked.stored(&shared, fetched)
+        && let Some((found, _)) = asked.stored(&shared, fetched)
     {
-        return Ok(*response);
+        return Ok(found.response());
     }
     match (handover.take_answer(), fetched) {
         (Some(Handed::Error(error)), _) => Err(error),
@@ -107,7 +107,7 @@ pub(crate) async fn answer_stored<B: Body>(miss: Miss) -> Response<CacheBody<B>>
     let Miss { shared, asked, look_up, options } = miss;
     let found = shared.cache.find(&look_up.key, &look_up.policy, &options, |_| true).await;
     let answer = found.and_then(|fetched| asked.stored(&shared, &fetched));
-    answer.map_or_else(|| asked.not_stored(&shared), |(response, _)| *response)
+    answer.map_or_else(|| asked.not_stored(&shared), |(found, _)| found.response())
 }
 
 /// Asks the service with the caller's request, and says what the cache may have of its response.

@@ -13,7 +13,7 @@ use tower::Service;
 use unstale::{PositionSet, ReadOptions};
 
 use crate::{
-    answer::Asked,
+    answer::{Asked, Found},
     behind::{Behind, Ready, Told},
     body::CacheBody,
     compression::TakesEncoded,
@@ -134,7 +134,7 @@ where
     let demanded = if notable.position { position::demanded(&head.headers) } else { Ok(PositionSet::default()) };
     let Ok(at_least) = demanded else {
         let response = asked.problem(shared, Problem::BadPosition, "bad-position");
-        return ResponseFuture::ready(Box::new(response), BYPASS);
+        return ResponseFuture::ready(Found::Made(Box::new(response)), BYPASS);
     };
     match look_up(shared, &head, notable, (&asked, &tuned), !body.is_end_stream()) {
         Err(reason) => {
@@ -165,14 +165,16 @@ where
                 // What selects variants is what the origin is given.
                 strip(&mut head, shared, &look_up);
                 match origin_hit(shared, &asked, (&head, notable), &look_up, &options) {
-                    Ok((response, account)) => return ResponseFuture::ready(Box::new(response), account.verdict()),
+                    Ok((response, account)) => {
+                        return ResponseFuture::ready(Found::Made(Box::new(response)), account.verdict());
+                    }
                     Err(read) => Some(read),
                 }
             } else {
                 if let Some(hit) = shared.cache.hit(&look_up.key, &look_up.policy, &options)
-                    && let Some((response, account)) = asked.stored(shared, &hit)
+                    && let Some((found, account)) = asked.stored(shared, &hit)
                 {
-                    return ResponseFuture::ready(response, account.verdict());
+                    return ResponseFuture::ready(found, account.verdict());
                 }
                 look_up.identity = who.cloned();
                 strip(&mut head, shared, &look_up);

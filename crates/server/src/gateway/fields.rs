@@ -1,4 +1,4 @@
-//! Fields of heads that are read and written without a library's help: those of the plainest exchanges, with clients
+//! Fields of heads that are read without a library's help: those of the plainest exchanges, with clients
 //! ([`listen`](super::listen)) and with servers ([`upstream`](super::upstream)).
 //!
 //! *Decides*, does no IO.
@@ -33,12 +33,4 @@ pub(crate) fn fill(mut places: impl ExactSizeIterator<Item = Place>, head: &Byte
         headers.append(name, value);
         true
     })
-}
-
-/// Writes a field.
-pub(crate) fn write(name: &HeaderName, value: &HeaderValue, out: &mut Vec<u8>) {
-    out.extend_from_slice(name.as_str().as_bytes());
-    out.extend_from_slice(b": ");
-    out.extend_from_slice(value.as_bytes());
-    out.extend_from_slice(b"\r\n");
 }

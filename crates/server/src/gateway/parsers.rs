@@ -7,6 +7,7 @@ use http::{HeaderMap, HeaderValue, Response, Version, request, response};
 use jsonwebtoken::Algorithm;
 use rustls::pki_types::CertificateDer;
 use unstale::{Tag, Tenant};
+use unstale_http::wire;
 
 use super::{
     config::file::{self, IntrospectionFile, JwtFile},
@@ -70,7 +71,7 @@ pub fn plain_request(bytes: &[u8]) -> Option<request::Parts> {
 /// The head of an answer to it whose body has so many bytes, as it is written without a library's help.
 pub fn plain_written(answer: &Response<()>, body_bytes: usize) -> Option<Vec<u8>> {
     let mut out = Vec::new();
-    plain::write(answer, body_bytes, &mut out).then_some(out)
+    wire::write_head(answer.status(), answer.headers(), body_bytes, &mut out).then_some(out)
 }
 
 /// Whether the head of a token may be believed by such rules, and the algorithm that it names.

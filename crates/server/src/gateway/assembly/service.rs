@@ -88,6 +88,13 @@ impl Serve for GatewayService {
         answer.is_ready()
     }
 
+    fn write(answer: &mut Self::Future, out: &mut Vec<u8>) -> Option<Bytes> {
+        match answer {
+            WatchedAnswer::Told { answer: Answering { kind: Kind::Cached { answer } } } => answer.write_hit(out),
+            WatchedAnswer::Told { .. } | WatchedAnswer::Coming { .. } => None,
+        }
+    }
+
     fn whole(body: &GatewayBody) -> Option<&Bytes> {
         match body {
             Either::Left(body) => body.whole(),

@@ -1,5 +1,4 @@
-//! The heads of the plainest exchanges with clients of HTTP/1.1: a GET without a body, and an answer that is there as a
-//! whole.
+//! The heads of the plainest requests of HTTP/1.1: a GET without a body.
 //!
 //! *Decides*, does no IO. What is answered from memory takes about as long as a library's state machine takes to have it
 //! sent; of most such exchanges nothing needs one. Whatever needs thought is not plain, and the library's: it reads the
@@ -9,12 +8,11 @@
 //! - What is plain is read by the library in the same way: the same parser with the same settings finds the fields.
 //! - Nothing is plain that has a body, that says anything of the connection but that it stays open, or behind which more
 //!   has come.
-//! - What is written is framed as the library frames it: by the one length that the head says.
 
 use std::mem::MaybeUninit;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header, request};
+use http::{Method, Request, Uri, Version, request};
 
 use crate::gateway::fields;
 
@@ -82,65 +80,4 @@ fn needs_thought(name: &str, value: &[u8]) -> bool {
         17 => is("transfer-encoding"),
         _ => false,
     }
-}
-
-/// Writes the head of an answer to a plain request whose body has so many bytes; nothing, if it is not plain.
-pub(crate) fn write<B>(answer: &Response<B>, body_bytes: usize, out: &mut Vec<u8>) -> bool {
-    out.clear();
-    let written = write_plain(answer.status(), answer.headers(), body_bytes, out).is_some();
-    if !written {
-        out.clear();
-    }
-    written
-}
-
-fn write_plain(status: StatusCode, headers: &HeaderMap, body_bytes: usize, out: &mut Vec<u8>) -> Option<()> {
-    out.extend_from_slice(b"HTTP/1.1 ");
-    out.extend_from_slice(status.as_str().as_bytes());
-    out.extend_from_slice(b" ");
-    out.extend_from_slice(status.canonical_reason()?.as_bytes());
-    out.extend_from_slice(b"\r\n");
-    let (mut lengths, mut has_date) = (0_u32, false);
-    for (name, value) in headers {
-        match Concern::of(name) {
-            Concern::Resource => {}
-            Concern::Length if is_length(value, body_bytes) => lengths += 1,
-            Concern::Date => has_date = true,
-            Concern::Length | Concern::Connection => return None,
-        }
-        fields::write(name, value, out);
-    }
-    out.extend_from_slice(b"\r\n");
-    let is_framed = match status.as_u16() {
-        // Without a body, whatever the head says (RFC 9112, 6.3).
-        304 => lengths == 0 && body_bytes == 0,
-        204 | 205 => false,
-        code => code >= 200 && lengths == 1,
-    };
-    // The library says when an answer was made, if it does not itself.
-    (is_framed && has_date).then_some(())
-}
-
-/// What a field of an answer is about.
-enum Concern {
-    Resource,
-    Length,
-    Date,
-    Connection,
-}
-
-impl Concern {
-    fn of(name: &HeaderName) -> Self {
-        match *name {
-            header::CONTENT_LENGTH => Self::Length,
-            header::DATE => Self::Date,
-            header::CONNECTION | header::TRAILER | header::TRANSFER_ENCODING | header::UPGRADE => Self::Connection,
-            _ => Self::Resource,
-        }
-    }
-}
-
-fn is_length(value: &HeaderValue, body_bytes: usize) -> bool {
-    let digits = value.as_bytes();
-    digits.iter().all(u8::is_ascii_digit) && value.to_str().is_ok_and(|digits| digits.parse() == Ok(body_bytes))
 }

@@ -16,8 +16,7 @@ use std::{
 use futures_util::task::AtomicWaker;
 use http::HeaderMap;
 use parking_lot::Mutex;
-
-use crate::gateway::fields;
+use unstale_http::wire;
 
 /// How much of interim answers may wait to be sent on a connection of HTTP/1.1, and how much one request over HTTP/2 may be
 /// sent in all: what its client has taken of it is not known.
@@ -65,7 +64,7 @@ impl ConnectionHints {
         }
         let mut text = b"HTTP/1.1 103 Early Hints\r\n".to_vec();
         for (name, value) in headers {
-            fields::write(name, value, &mut text);
+            wire::write_field(name, value, &mut text);
         }
         text.extend_from_slice(b"\r\n");
         let mut waiting = self.waiting.lock();

@@ -17,13 +17,14 @@ use std::{
 
 use bytes::Bytes;
 use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
+use unstale_http::wire;
 
 use super::{
     body::RequestBody,
     head::{self, HeadLimits, PlainRequest},
     http2::PREFACE,
     serve::Serve,
-    service::{Answer, ConnectionService, ServedBody, Serving},
+    service::{Answer, ConnectionService, Running, Serving},
     stream::Watched,
 };
 
@@ -44,25 +45,16 @@ struct Room {
 pub(crate) struct Plain<S: Serve> {
     stream: Watched,
     service: ConnectionService<S>,
-    unsent: Option<Unsent<S::Body>>,
+    unsent: Option<Unsent>,
     finishing: bool,
 }
 
 /// What is left to be sent of an answer.
-struct Unsent<B> {
+struct Unsent {
     head: Vec<u8>,
     body: Bytes,
     sent: usize,
-    /// Its request runs until it is dropped.
-    _running: ServedBody<B>,
-}
-
-/// What came.
-enum Came {
-    Plain(PlainRequest),
-    /// Something else, which is still to be read.
-    Other,
-    End,
+    _running: Running,
 }
 
 /// What becomes of the connection.
@@ -106,10 +98,10 @@ impl<S: Serve> Plain<S> {
                 return self.poll_preface(cx);
             }
             let next = match ready!(self.poll_request(limits, cx)) {
-                Came::Plain(request) => self.answer(request, cx),
-                Came::Other if http2 => continue,
-                Came::Other => Some(Next::Http1),
-                Came::End => Some(Next::End),
+                Ok(Some(request)) => self.answer(request, cx),
+                Ok(None) if http2 => continue,
+                Ok(None) => Some(Next::Http1),
+                Err(_) => Some(Next::End),
             };
             if let Some(next) = next {
                 return Poll::Ready(next);
@@ -117,21 +109,21 @@ impl<S: Serve> Plain<S> {
         }
     }
 
-    fn poll_request(&mut self, limits: HeadLimits, cx: &mut Context<'_>) -> Poll<Came> {
+    /// Reads a request. None: something else has come, which is still to be read.
+    fn poll_request(&mut self, limits: HeadLimits, cx: &mut Context<'_>) -> Poll<io::Result<Option<PlainRequest>>> {
         ROOM.with_borrow_mut(|room| {
             room.read.resize(READ_BYTES, 0);
             let mut buf = ReadBuf::new(&mut room.read);
-            let read = ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buf));
-            Poll::Ready(match (read, buf.filled()) {
-                (Err(_), _) | (_, []) => Came::End,
-                (Ok(()), bytes) => match head::read(bytes, limits) {
-                    Some(request) => Came::Plain(request),
-                    None => {
-                        self.stream.begin_with(bytes);
-                        Came::Other
-                    }
-                },
-            })
+            ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buf))?;
+            let bytes = buf.filled();
+            if bytes.is_empty() {
+                return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
+            }
+            let request = head::read(bytes, limits);
+            if request.is_none() {
+                self.stream.begin_with(bytes);
+            }
+            Poll::Ready(Ok(request))
         })
     }
 
@@ -155,13 +147,15 @@ impl<S: Serve> Plain<S> {
     fn answer(&mut self, request: PlainRequest, cx: &mut Context<'_>) -> Option<Next> {
         let PlainRequest { parts, bytes } = request;
         self.service.connection.state.set_awake(true);
-        let answer = self.service.begin(parts, RequestBody::none());
-        let begun = if answer.is_ready() {
-            let Poll::Ready(Ok(answer)) = pin!(answer).poll(cx) else { unreachable!("it is ready") };
-            match self.send(answer, cx) {
-                Ok(sent) => return sent.is_err().then_some(Next::End),
-                Err(answer) => Serving::answered(answer),
+        let mut answer = self.service.begin(parts, RequestBody::none());
+        let begun = if let Some(sent) = self.send_written(&mut answer, cx) {
+            return sent.is_err().then_some(Next::End);
+        } else if answer.is_ready() {
+            let Poll::Ready(Ok(mut answer)) = pin!(answer).poll(cx) else { unreachable!("it is ready") };
+            if let Some(sent) = self.send(&mut answer, cx) {
+                return sent.is_err().then_some(Next::End);
             }
+            Serving::answered(answer)
         } else {
             answer
         };
@@ -170,26 +164,39 @@ impl<S: Serve> Plain<S> {
         Some(Next::Http1)
     }
 
-    /// Sends an answer, or as much of it as the client takes now. It comes back if it is not plain.
-    fn send(&mut self, answer: Answer<S>, cx: &mut Context<'_>) -> Result<io::Result<()>, Answer<S>> {
-        let Some(body) = answer.body().whole::<S>().cloned() else { return Err(answer) };
+    /// Sends an answer whose head need only be written, or as much of it as the client takes now. None, if it is no such.
+    fn send_written(&mut self, answer: &mut Serving<S>, cx: &mut Context<'_>) -> Option<io::Result<()>> {
         ROOM.with_borrow_mut(|room| {
-            if !head::write(&answer, body.len(), &mut room.head) {
-                return Err(answer);
-            }
-            let mut sent = 0;
-            Ok(match poll_send(&mut self.stream, &room.head, &body, &mut sent, cx) {
-                Poll::Ready(result) => result,
-                Poll::Pending => {
-                    self.unsent = Some(Unsent { head: room.head.clone(), body, sent, _running: answer.into_body() });
-                    Ok(())
-                }
-            })
+            let (body, running) = answer.write(&mut room.head)?;
+            Some(self.begin_to_send(&room.head, body, running, cx))
         })
+    }
+
+    /// Sends an answer, or as much of it as the client takes now. None, if it is not plain.
+    fn send(&mut self, answer: &mut Answer<S>, cx: &mut Context<'_>) -> Option<io::Result<()>> {
+        let body = answer.body().whole::<S>()?.clone();
+        ROOM.with_borrow_mut(|room| {
+            if !wire::write_head(answer.status(), answer.headers(), body.len(), &mut room.head) {
+                return None;
+            }
+            let running = answer.body_mut().take_running().expect("it was not sent before");
+            Some(self.begin_to_send(&room.head, body, running, cx))
+        })
+    }
+
+    fn begin_to_send(&mut self, head: &[u8], body: Bytes, running: Running, cx: &mut Context<'_>) -> io::Result<()> {
+        let mut sent = 0;
+        match poll_send(&mut self.stream, head, &body, &mut sent, cx) {
+            Poll::Ready(result) => result,
+            Poll::Pending => {
+                self.unsent = Some(Unsent { head: head.to_vec(), body, sent, _running: running });
+                Ok(())
+            }
+        }
     }
 }
 
-impl<B> Unsent<B> {
+impl Unsent {
     fn poll(&mut self, stream: &mut Watched, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         poll_send(stream, &self.head, &self.body, &mut self.sent, cx)
     }

@@ -27,6 +27,12 @@ pub trait Serve: Clone + Send + 'static {
         false
     }
 
+    /// Writes the head of an answer as HTTP/1.1 sends it, and returns the body, if all of it is there already; then there is
+    /// nothing more to wait for. Who cannot leaves it as it is, and loses nothing but time.
+    fn write(_: &mut Self::Future, _out: &mut Vec<u8>) -> Option<Bytes> {
+        None
+    }
+
     /// All bytes of a body, if they are there. Who does not know has none.
     fn whole(_: &Self::Body) -> Option<&Bytes> {
         None

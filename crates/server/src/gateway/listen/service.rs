@@ -73,7 +73,7 @@ impl<S: Serve> ConnectionService<S> {
 }
 
 /// Counts as running until it is dropped.
-struct Running(Arc<ConnectionState>);
+pub(crate) struct Running(Arc<ConnectionState>);
 
 impl Running {
     fn begin(state: &Arc<ConnectionState>) -> Self {
@@ -113,6 +113,15 @@ impl<S: Serve> Serving<S> {
     /// One that is there.
     pub(crate) fn answered(answer: Answer<S>) -> Self {
         Self { kind: Kind::Answered { answer: Some(Box::new(answer)) }, http2: false, plain: true, running: None }
+    }
+
+    /// Writes the head of what is there already, and returns the body, and what keeps its request running.
+    pub(crate) fn write(&mut self, out: &mut Vec<u8>) -> Option<(Bytes, Running)> {
+        let Kind::Called { answer } = &mut self.kind else { return None };
+        let body = S::write(answer, out)?;
+        let running = self.running.take().expect("a future is not asked after its end");
+        running.0.hints().answered();
+        Some((body, running))
     }
 
     /// Whether the service has answered, and the answer is there when it is asked for.
@@ -159,7 +168,7 @@ impl<S: Serve> Future for Serving<S> {
 }
 
 fn served<B>(answer: Response<(Option<B>, Option<axum::body::Body>)>, running: Running) -> Response<ServedBody<B>> {
-    answer.map(|(inner, refused)| ServedBody { inner, refused, _running: running })
+    answer.map(|(inner, refused)| ServedBody { inner, refused, running: Some(running) })
 }
 
 pin_project! {
@@ -169,11 +178,16 @@ pin_project! {
         inner: Option<B>,
         #[pin]
         refused: Option<axum::body::Body>,
-        _running: Running,
+        running: Option<Running>,
     }
 }
 
 impl<B> ServedBody<B> {
+    /// What keeps the request running, for who sends its answer without it.
+    pub(crate) fn take_running(&mut self) -> Option<Running> {
+        self.running.take()
+    }
+
     /// All bytes of it, if the service knows them.
     pub(crate) fn whole<S: Serve<Body = B>>(&self) -> Option<&Bytes> {
         self.inner.as_ref().and_then(S::whole)

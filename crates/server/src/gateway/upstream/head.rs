@@ -12,6 +12,7 @@
 use std::mem::MaybeUninit;
 
 use http::{Method, Request, StatusCode, Version};
+use unstale_http::wire;
 
 use crate::gateway::fields::{self, Place};
 
@@ -54,7 +55,7 @@ pub(crate) fn write<B>(request: &Request<B>, out: &mut Vec<u8>) -> bool {
             out.clear();
             return false;
         }
-        fields::write(name, value, out);
+        wire::write_field(name, value, out);
     }
     out.extend_from_slice(b"\r\n");
     true
