@@ -81,3 +81,100 @@ fn needs_thought(name: &str, value: &[u8]) -> bool {
         _ => false,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: HeadLimits = HeadLimits { head_bytes_max: 16 * 1024, headers_max: 100 };
+    const PLAIN: &str = "GET /items/7?a=b HTTP/1.1\r\nHost: a.test\r\nX-B:  c \r\nx-b: d\r\n\r\n";
+
+    #[test]
+    fn a_whole_get_without_a_body_is_plain() {
+        let read = read(PLAIN.as_bytes(), LIMITS).unwrap();
+        assert_eq!(read.bytes, PLAIN);
+        assert_eq!((read.parts.method.as_str(), read.parts.uri.to_string()), ("GET", "/items/7?a=b".to_owned()));
+        assert_eq!(read.parts.version, Version::HTTP_11);
+        assert_eq!(read.parts.headers["host"], "a.test");
+        assert_eq!(read.parts.headers.get_all("x-b").iter().collect::<Vec<_>>(), ["c", "d"]);
+        assert!(is_plain(&read.parts));
+    }
+
+    fn check(head: &str, field: &str, plain: bool) {
+        let head = format!("{head}\r\nHost: a\r\n{field}\r\n");
+        assert_eq!(read(head.as_bytes(), LIMITS).is_some(), plain, "{head:?}");
+    }
+
+    #[test]
+    fn whatever_needs_thought_is_not() {
+        for first in [
+            "POST / HTTP/1.1",
+            "HEAD / HTTP/1.1",
+            "GET / HTTP/1.0",
+            "GET / HTTP/2.0",
+            "GET http://a/ HTTP/1.1",
+            "GET * HTTP/1.1",
+            "GET a:80 HTTP/1.1",
+            "get / HTTP/1.1",
+            "\r\nGET / HTTP/1.1",
+            "GET  / HTTP/1.1",
+            "GET /a\u{7f} HTTP/1.1",
+            "GET /",
+            "GET / HTTP/1.1 ",
+        ] {
+            check(first, "", false);
+        }
+        for field in [
+            "Content-Length: 0",
+            "content-length: 1",
+            "Transfer-Encoding: chunked",
+            "Expect: 100-continue",
+            "Upgrade: h2c",
+            "Connection: close",
+            "Connection: keep-alive, x-a",
+            "CONNECTION: upgrade",
+            "X-A : b",
+            "X-A: b\r\n c",
+            "X-A: \0",
+            "nonsense",
+        ] {
+            check("GET / HTTP/1.1", &format!("{field}\r\n"), false);
+        }
+        check("GET / HTTP/1.1", "Connection: Keep-Alive\r\n", true);
+        check("GET / HTTP/1.1", "", true);
+    }
+
+    #[test]
+    fn neither_is_half_a_head_nor_one_behind_which_something_comes() {
+        (0..PLAIN.len()).for_each(|length| assert!(read(&PLAIN.as_bytes()[..length], LIMITS).is_none(), "{length}"));
+        for behind in ["G", "\r\n", PLAIN] {
+            assert!(read(format!("{PLAIN}{behind}").as_bytes(), LIMITS).is_none(), "{behind:?}");
+        }
+    }
+
+    #[test]
+    fn nor_one_that_is_beyond_the_limits() {
+        let bytes = |head_bytes_max| read(PLAIN.as_bytes(), HeadLimits { head_bytes_max, ..LIMITS }).is_some();
+        assert!(bytes(PLAIN.len()) && !bytes(PLAIN.len() - 1));
+        let fields = |headers_max| read(PLAIN.as_bytes(), HeadLimits { headers_max, ..LIMITS }).is_some();
+        assert!(fields(3) && !fields(2));
+        let many = |count: usize| format!("GET / HTTP/1.1\r\n{}\r\n", "x-a: b\r\n".repeat(count));
+        assert!(read(many(FIELDS_MAX).as_bytes(), LIMITS).is_some());
+        assert!(read(many(FIELDS_MAX + 1).as_bytes(), LIMITS).is_none());
+        let long = format!("GET / HTTP/1.1\r\nx-a: {}\r\n\r\n", "b".repeat(usize::from(u16::MAX)));
+        assert!(read(long.as_bytes(), HeadLimits { head_bytes_max: 1 << 20, ..LIMITS }).is_none());
+    }
+
+    #[test]
+    fn of_the_librarys_requests_those_are_plain_that_would_have_been() {
+        let request = |uri: &str, field: (&str, &str)| {
+            is_plain(&Request::get(uri).header(field.0, field.1).body(()).unwrap().into_parts().0)
+        };
+        assert!(request("/", ("connection", "keep-alive")) && request("/", ("x-a", "b")));
+        assert!(!request("http://a/", ("x-a", "b")) && !request("/", ("content-length", "0")));
+        for (method, version) in [(Method::HEAD, Version::HTTP_11), (Method::GET, Version::HTTP_10)] {
+            let request = Request::builder().method(method).version(version).uri("/").body(()).unwrap();
+            assert!(!is_plain(&request.into_parts().0));
+        }
+    }
+}
