@@ -347,6 +347,25 @@ mod tests {
     }
 
     #[test]
+    fn a_connection_is_plain_again_when_nothing_is_under_way() {
+        let state = ConnectionState::new(Arc::default(), false, None);
+        assert!(!state.is_plain(), "nothing was plain yet");
+        state.note_plain(true);
+        assert!(state.is_plain());
+        state.bytes_came();
+        assert!(!state.is_plain(), "a head has begun");
+        state.request_began();
+        assert!(!state.is_plain(), "a request runs");
+        state.request_ended();
+        state.wrote(true);
+        assert!(!state.is_plain(), "something is unsent");
+        state.wrote(false);
+        assert!(state.is_plain());
+        state.note_plain(false);
+        assert!(!state.is_plain());
+    }
+
+    #[test]
     fn a_command_that_weighs_more_stays() {
         let state = ConnectionState::new(Arc::default(), false, None);
         let mut cx = Context::from_waker(std::task::Waker::noop());
