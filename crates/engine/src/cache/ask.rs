@@ -18,18 +18,23 @@ use crate::{
     verdict::{BypassReason, MissReason, Verdict},
 };
 
-/// What the store answered.
+/// What the store answered about a key.
 #[derive(Default)]
 pub(super) struct Came {
-    /// Of each key that was asked for.
-    pub(super) entries: Vec<Option<StoredEntry>>,
+    /// The entry, if there is one.
+    pub(super) entry: Option<StoredEntry>,
     /// Another reader asked, and may have taken it into memory by now.
     pub(super) is_shared: bool,
 }
 
 impl Came {
-    fn own(entries: Vec<Option<StoredEntry>>) -> Self {
-        Self { entries, is_shared: false }
+    fn own(entry: Option<StoredEntry>) -> Self {
+        Self { entry, is_shared: false }
+    }
+
+    /// Of an answer to a question about one key.
+    fn only(entries: Vec<Option<StoredEntry>>) -> Self {
+        Self::own(entries.into_iter().next().flatten())
     }
 }
 
@@ -41,42 +46,45 @@ fn tell(asking: Option<Asking>, key: &RawKey, answer: &Result<Vec<Option<StoredE
 }
 
 impl Shared {
-    /// Asks the store for the entries of the keys at `places`, and takes into memory what comes too late. Who asks for one
-    /// that another reader is asking for is given that one's answer.
-    pub(super) async fn get_within<V: Cacheable>(
+    /// Asks the store for the entries of the keys at `places`, and takes into memory what comes too late.
+    pub(super) async fn get_many<V: Cacheable>(
         self: &Arc<Self>,
         partition: Partition,
         keys: &[&Key<V>],
         places: &[usize],
         policy: &Policy,
         patience: Patience,
-    ) -> Result<Came, BypassReason> {
-        if places.is_empty() {
-            return Ok(Came::default());
+    ) -> Result<Vec<Came>, BypassReason> {
+        match places {
+            [] => return Ok(Vec::new()),
+            [place] => return Ok(vec![self.get_one(partition, keys[*place], policy, patience).await?]),
+            _ => {}
         }
         if !policy.uses_store {
-            return Ok(Came::own(places.iter().map(|_| None).collect()));
+            return Ok(places.iter().map(|_| Came::default()).collect());
         }
-        let [place] = places else {
-            if patience.is_over() {
-                return Err(BypassReason::StoreSlow);
-            }
-            let asked: Vec<RawKey> = places.iter().map(|place| keys[*place].raw().clone()).collect();
-            let store = self.store.clone();
-            let operation = async move { store.get(&asked).await };
-            let keys = || places.iter().map(|place| keys[*place].clone()).collect();
-            return Ok(Came::own(self.wait_for(partition, operation, keys, policy, patience).await?));
-        };
-        self.get_one(partition, keys[*place], policy, patience).await
+        if patience.is_over() {
+            return Err(BypassReason::StoreSlow);
+        }
+        let asked: Vec<RawKey> = places.iter().map(|place| keys[*place].raw().clone()).collect();
+        let store = self.store.clone();
+        let operation = async move { store.get(&asked).await };
+        let keys = || places.iter().map(|place| keys[*place].clone()).collect();
+        let entries = self.wait_for(partition, operation, keys, policy, patience).await?;
+        Ok(entries.into_iter().map(Came::own).collect())
     }
 
-    async fn get_one<V: Cacheable>(
+    /// The same for one key. Who asks for one that another reader is asking for is given that one's answer.
+    pub(super) async fn get_one<V: Cacheable>(
         self: &Arc<Self>,
         partition: Partition,
         key: &Key<V>,
         policy: &Policy,
         patience: Patience,
     ) -> Result<Came, BypassReason> {
+        if !policy.uses_store {
+            return Ok(Came::default());
+        }
         let asking = loop {
             if patience.is_over() {
                 return Err(BypassReason::StoreSlow);
@@ -85,7 +93,7 @@ impl Shared {
                 Part::Ask(asking) => break Some(asking),
                 Part::Alone => break None,
                 Part::Follow(answer) => match patience.wait_for(answer).await {
-                    Some(Ok(Ok(entry))) => return Ok(Came { entries: vec![entry], is_shared: true }),
+                    Some(Ok(Ok(entry))) => return Ok(Came { entry, is_shared: true }),
                     // Who asked has told of it.
                     Some(Ok(Err(error))) => return Err(outage(&error)),
                     // Who asked has gone.
@@ -98,7 +106,7 @@ impl Shared {
             // Nothing goes on without its reader, so nothing need be kept for it.
             let answer = self.store.get(slice::from_ref(key.raw())).await;
             tell(asking, key.raw(), &answer);
-            return answer.map(Came::own).map_err(|error| self.told_failed(partition, &error));
+            return answer.map(Came::only).map_err(|error| self.told_failed(partition, &error));
         }
         let (store, asked) = (self.store.clone(), key.raw().clone());
         let operation = async move {
@@ -106,7 +114,7 @@ impl Shared {
             tell(asking, &asked, &answer);
             answer
         };
-        Ok(Came::own(self.wait_for(partition, operation, || vec![key.clone()], policy, patience).await?))
+        self.wait_for(partition, operation, || vec![key.clone()], policy, patience).await.map(Came::only)
     }
 
     /// Waits for what was asked. What takes too long goes on by itself, and what it brings is taken into memory.

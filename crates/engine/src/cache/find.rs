@@ -1,9 +1,8 @@
 //! Finding: what memory and the store hold for a key, judged.
 
-use std::{mem, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
-use futures_util::future::join;
-use smallvec::SmallVec;
+use futures_util::future::{OptionFuture, join};
 
 use super::{Shared, View, accept::Accept, ask::Came, patience::Patience};
 use crate::{
@@ -24,9 +23,6 @@ use crate::{
     verdict::{BypassReason, MissReason, StaleReason, Verdict},
 };
 
-/// Something for each key, most often for one.
-pub(super) type OfKeys<T> = SmallVec<[T; 1]>;
-
 /// What was there was refused by its reader.
 pub(super) const UNSUITABLE: Verdict = Verdict::Miss(MissReason::Unsuitable);
 
@@ -42,7 +38,7 @@ pub(super) enum Found {
 
 impl Found {
     /// Itself, if it is an answer.
-    fn answer(self) -> Option<Self> {
+    pub(super) fn answer(self) -> Option<Self> {
         (!matches!(self, Self::Nothing(_))).then_some(self)
     }
 }
@@ -65,6 +61,22 @@ pub(super) enum Share {
     /// One that begins after the reader asked: nothing else is known to be new enough, because the store could not
     /// be asked, or invalidations wait for it.
     Next(Asked),
+}
+
+/// What a read may make of its node's view, once it has asked the log where that was necessary.
+#[derive(Clone, Copy)]
+pub(super) struct Sight {
+    /// Whether the view holds all that the read's policy demands.
+    pub(super) confirmed: bool,
+    /// Whose load will do for what is not found.
+    pub(super) share: Share,
+}
+
+impl Sight {
+    /// Whether what the store holds can be of use. An unconfirmed view makes nothing fresh of it.
+    pub(super) fn shows_store(self, policy: &Policy) -> bool {
+        self.confirmed || matches!(policy.mode, Mode::StaleOk(_))
+    }
 }
 
 /// An entry that was no answer.
@@ -123,97 +135,86 @@ impl Shared {
         accept: &impl Accept<V>,
         patience: Patience,
     ) -> Found {
-        self.find_many(&[key], policy, accept, patience).await.pop().expect("one answer per key")
-    }
-
-    /// The same for several keys of one tenant, in their order: the store is asked once, for all that memory lacks.
-    pub(super) async fn find_many<V: Cacheable>(
-        self: &Arc<Self>,
-        keys: &[&Key<V>],
-        policy: &Policy,
-        accept: &impl Accept<V>,
-        patience: Patience,
-    ) -> OfKeys<Found> {
-        let Some(first) = keys.first() else { return OfKeys::new() };
-        let partition = self.partition(first.raw().tenant());
+        let partition = self.partition(key.raw().tenant());
         let policy = &within_load(*policy);
-        // What memory surely lacks is asked for while the view is being confirmed: one round trip for both. The order of
-        // the answers does not matter: what came is judged by a view that was confirmed after the read began.
-        let is_coming = |place: usize, known_tags: &[TagId]| {
-            keys.len() == 1 && policy.uses_store && policy.lease && self.is_coming(keys[place].raw(), known_tags)
-        };
-        let mut stored: OfKeys<Option<StoredEntry>> = keys.iter().map(|_| None).collect();
-        let mut ahead: OfKeys<usize> = OfKeys::new();
-        let mut outage = None;
-        let mut failed = None;
-        let mut is_shared = false;
+        let (mut outage, mut ahead) = (None, None);
         if !self.is_complete_for(partition, policy) {
-            let fallback = keys.iter().all(|key| self.has_fallback(key.raw(), partition, policy));
+            let fallback = self.has_fallback(key.raw(), partition, policy);
             let patience = if fallback { self.patience_with_fallback(patience) } else { patience };
-            let is_lacking = |place: &usize| self.l1.get(keys[*place].raw()).is_none() && !is_coming(*place, &[]);
-            ahead = (0..keys.len()).filter(is_lacking).collect();
-            let asked = self.get_within(partition, keys, &ahead, policy, patience);
-            let (confirmed, came) = join(self.catch_up_within(partition, patience), asked).await;
-            outage = confirmed.err();
-            failed = take_in(&mut stored, &ahead, came, &mut is_shared);
+            // What memory surely lacks is asked for while the view is being confirmed: one round trip for both. The order of
+            // the answers does not matter: what came is judged by a view that was confirmed after the read began.
+            let is_lacking = self.l1.get(key.raw()).is_none() && !self.is_coming(key.raw(), policy, &[]);
+            let asked = is_lacking.then(|| self.get_one(partition, key, policy, patience));
+            let (confirmed, came) = join(self.catch_up_within(partition, patience), OptionFuture::from(asked)).await;
+            (outage, ahead) = (confirmed.err(), came);
         }
-        let confirmed = outage.is_none() || self.sabotage.is(Sabotage::ConfirmUnheard);
-        let by_rule = (confirmed && !self.has_pending(partition)) || self.sabotage.is(Sabotage::JoinUnconfirmed);
-        let share = if by_rule { Share::ByRule } else { Share::Next(patience.asked()) };
-        let nothing = |verdict, old| Found::Nothing(Lack { verdict, old, share });
-        let in_memory = |key: &&Key<V>| match self.l1.get(key.raw()) {
-            Some(entry) => self.found(key.raw(), entry, (policy, accept), confirmed, share),
-            None => nothing(Verdict::Miss(MissReason::Absent), None),
+        let sight = self.sight(partition, outage, patience);
+        let mut lack = match self.in_memory(key, (policy, accept), sight) {
+            Found::Nothing(lack) => lack,
+            answer => return answer,
         };
-        let mut found: OfKeys<Found> = keys.iter().map(in_memory).collect();
-        let missing = found.iter().enumerate().filter(|(_, found)| matches!(found, Found::Nothing(..)));
-        let missing: OfKeys<usize> = missing.map(|(place, _)| place).collect();
-        // An unconfirmed view makes nothing fresh of what the store holds.
-        if confirmed || matches!(policy.mode, Mode::StaleOk(_)) {
-            let is_to_be_asked_for = |place: &usize| {
-                let known_tags = match &found[*place] {
-                    Found::Nothing(Lack { old: Some(old), .. }) => old.entry.tags(),
-                    _ => &[],
-                };
-                ahead.binary_search(place).is_err() && !(by_rule && is_coming(*place, known_tags))
+        if sight.shows_store(policy) {
+            let known_tags = lack.old.as_ref().map_or(&[][..], |old| old.entry.tags());
+            let came = match ahead {
+                Some(came) => came,
+                None if sight.share == Share::ByRule && self.is_coming(key.raw(), policy, known_tags) => {
+                    Ok(Came::default())
+                }
+                None => self.get_one(partition, key, policy, patience).await,
             };
-            let behind: OfKeys<usize> = missing.iter().copied().filter(is_to_be_asked_for).collect();
-            let came = self.get_within(partition, keys, &behind, policy, patience).await;
-            failed = take_in(&mut stored, &behind, came, &mut is_shared).or(failed);
-            for place in &missing {
-                let unknown = nothing(Verdict::Miss(MissReason::Absent), None);
-                found[*place] = match (mem::replace(&mut found[*place], unknown), stored[*place].take()) {
-                    (Found::Nothing(lack), Some(stored)) => {
-                        let known = if is_shared { in_memory(&keys[*place]).answer() } else { None };
-                        known.unwrap_or_else(|| {
-                            self.found_in_store(keys[*place], (policy, accept), confirmed, stored, lack)
-                        })
+            match came {
+                Ok(Came { entry: Some(stored), is_shared }) => {
+                    // Who asked may have taken it into memory by now.
+                    let known = if is_shared { self.in_memory(key, (policy, accept), sight).answer() } else { None };
+                    let found = known
+                        .unwrap_or_else(|| self.found_in_store(key, (policy, accept), sight.confirmed, stored, lack));
+                    match found {
+                        Found::Nothing(no_better) => lack = no_better,
+                        answer => return answer,
                     }
-                    (nothing, _) => nothing,
-                };
+                }
+                Ok(Came { entry: None, .. }) => {}
+                Err(reason) => outage = outage.or(Some(reason)),
             }
         }
-        let outage = outage.or(failed);
         if let Some(reason) = outage {
             // Not a miss: nothing is known of what the store holds.
-            for place in missing {
-                if let Found::Nothing(lack) = &mut found[place] {
-                    lack.verdict = Verdict::Bypass(reason);
-                }
-            }
+            lack.verdict = Verdict::Bypass(reason);
         }
-        found
+        Found::Nothing(lack)
+    }
+
+    /// What a read may make of its node's view, of which the store did not say more because of `outage`, if so.
+    pub(super) fn sight(&self, partition: Partition, outage: Option<BypassReason>, patience: Patience) -> Sight {
+        let confirmed = outage.is_none() || self.sabotage.is(Sabotage::ConfirmUnheard);
+        let by_rule = (confirmed && !self.has_pending(partition)) || self.sabotage.is(Sabotage::JoinUnconfirmed);
+        Sight { confirmed, share: if by_rule { Share::ByRule } else { Share::Next(patience.asked()) } }
+    }
+
+    /// What memory holds, judged.
+    pub(super) fn in_memory<V: Cacheable>(
+        &self,
+        key: &Key<V>,
+        wanted: (&Policy, &impl Accept<V>),
+        sight: Sight,
+    ) -> Found {
+        match self.l1.get(key.raw()) {
+            Some(entry) => self.found(key.raw(), entry, wanted, sight.confirmed, sight.share),
+            None => Found::Nothing(Lack { verdict: Verdict::Miss(MissReason::Absent), old: None, share: sight.share }),
+        }
     }
 
     /// Whether a load of this key runs that a reader may join who knows of `known_tags`: a moment ago the store did not
     /// have it, or that load would not be. So the reader need not ask too; of many who miss at once, only those ask who
     /// come before the first has its answer. If nothing comes of that load, the next one asks for the lease, which shows
     /// what the store holds.
-    fn is_coming(&self, key: &RawKey, known_tags: &[TagId]) -> bool {
-        self.flights.is_running(key, |flight| {
-            let base = flight.base();
-            self.may_serve(base, None, &flight.known_tags) && self.may_serve(base, None, known_tags)
-        })
+    fn is_coming(&self, key: &RawKey, policy: &Policy, known_tags: &[TagId]) -> bool {
+        policy.uses_store
+            && policy.lease
+            && self.flights.is_running(key, |flight| {
+                let base = flight.base();
+                self.may_serve(base, None, &flight.known_tags) && self.may_serve(base, None, known_tags)
+            })
     }
 
     /// Judges what the store held, and takes it into memory if it may be used.
@@ -332,7 +333,7 @@ impl Shared {
     }
 
     /// Whether memory holds something that may be served although the view is not confirmed.
-    fn has_fallback(&self, key: &RawKey, partition: Partition, policy: &Policy) -> bool {
+    pub(super) fn has_fallback(&self, key: &RawKey, partition: Partition, policy: &Policy) -> bool {
         matches!(policy.mode, Mode::StaleOk(_))
             && self.l1.get(key).is_some_and(|entry| {
                 let judgement = judge(&entry, &self.view(partition).clocks, policy, false, self.now());
@@ -342,7 +343,7 @@ impl Shared {
 
     /// Whether the view is known, without asking anybody, to hold what a read of the policy demands, which may be part of
     /// a load.
-    fn is_complete_for(&self, partition: Partition, policy: &Policy) -> bool {
+    pub(super) fn is_complete_for(&self, partition: Partition, policy: &Policy) -> bool {
         self.is_confirmed(self.view(partition), partition, policy, self.now()) || self.was_asked_within_load(partition)
     }
 
@@ -370,26 +371,9 @@ fn by_own_clock(stored: &StoredEntry, now: Timestamp) -> (Timestamp, Timestamp) 
     (stored.loaded_at.min(now), stored.expires_at.min(now + life))
 }
 
-/// Puts what the store answered where it belongs; returns why it did not answer, if so.
-fn take_in(
-    stored: &mut [Option<StoredEntry>],
-    places: &[usize],
-    came: Result<Came, BypassReason>,
-    is_shared: &mut bool,
-) -> Option<BypassReason> {
-    match came {
-        Ok(came) => {
-            places.iter().zip(came.entries).for_each(|(place, entry)| stored[*place] = entry);
-            *is_shared |= came.is_shared;
-            None
-        }
-        Err(reason) => Some(reason),
-    }
-}
-
 /// The policy of a read that may be part of a load: where that load's reader could not ask the store, what is read
 /// within it must not be older than it either.
-fn within_load(policy: Policy) -> Policy {
+pub(super) fn within_load(policy: Policy) -> Policy {
     match policy.mode {
         Mode::Bounded(_) if scope::is_unconfirmed() => policy.mode(Mode::Strict),
         _ => policy,

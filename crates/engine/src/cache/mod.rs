@@ -1,6 +1,6 @@
 //! The cache: the one place that knows both what is decided and what is done.
 //!
-//! [`Cache`] is a cheap handle. Reads are in [`read`] (what is there already in [`find`], what the store is asked for in [`ask`], what is given out in
+//! [`Cache`] is a cheap handle. Reads are in [`read`] (what is there already in [`find`], a batch's in [`batch_find`], what the store is asked for in [`ask`], what is given out in
 //! [`fetched`], what a reader may refuse in [`accept`], who loads for it in [`boarding`]), batches in [`batch`], when a load
 //! may begin in [`turn`] (a batch's in [`batch_turn`]), loads in [`load`], invalidation in [`invalidate`], following the log in [`follow`], warming in
 //! [`warm`], what a node knows when it starts in [`look_back`], what carries a tag in [`census`], why the rule says
@@ -10,6 +10,7 @@
 mod accept;
 mod ask;
 mod batch;
+mod batch_find;
 mod batch_turn;
 mod boarding;
 mod census;
