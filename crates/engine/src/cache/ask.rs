@@ -1,6 +1,10 @@
 //! Asking the store for what memory lacks: for how long that is waited for, and what becomes of what comes too late.
 
-use std::{slice, sync::Arc};
+use std::{
+    pin::{Pin, pin},
+    slice,
+    sync::Arc,
+};
 
 use super::{
     Shared,
@@ -38,8 +42,11 @@ impl Came {
     }
 }
 
+/// The store's answers about several keys.
+type Answers = Result<Vec<Option<StoredEntry>>, StoreError>;
+
 /// Tells those who follow what the store said of `key`, which alone it was asked for.
-fn tell(asking: Option<Asking>, key: &RawKey, answer: &Result<Vec<Option<StoredEntry>>, StoreError>) {
+fn tell(asking: Option<Asking>, key: &RawKey, answer: &Answers) {
     if let Some(asking) = asking {
         asking.tell(key, || answer.as_ref().map(|entries| entries.first().cloned().flatten()).map_err(Clone::clone));
     }
@@ -70,7 +77,8 @@ impl Shared {
         let store = self.store.clone();
         let operation = async move { store.get(&asked).await };
         let keys = || places.iter().map(|place| keys[*place].clone()).collect();
-        let entries = self.wait_for(partition, operation, keys, policy, patience).await?;
+        let waiting = pin!(patience.within(operation));
+        let entries = self.wait_for(partition, waiting, keys, policy).await?;
         Ok(entries.into_iter().map(Came::own).collect())
     }
 
@@ -114,19 +122,19 @@ impl Shared {
             tell(asking, &asked, &answer);
             answer
         };
-        self.wait_for(partition, operation, || vec![key.clone()], policy, patience).await.map(Came::only)
+        let waiting = pin!(patience.within(operation));
+        self.wait_for(partition, waiting, || vec![key.clone()], policy).await.map(Came::only)
     }
 
     /// Waits for what was asked. What takes too long goes on by itself, and what it brings is taken into memory.
     async fn wait_for<V: Cacheable>(
         self: &Arc<Self>,
         partition: Partition,
-        operation: impl Future<Output = Result<Vec<Option<StoredEntry>>, StoreError>> + Send + 'static,
+        waiting: Pin<&mut impl Future<Output = Result<Answers, impl Future<Output = Answers> + Send + 'static>>>,
         keys: impl FnOnce() -> Vec<Key<V>>,
         policy: &Policy,
-        patience: Patience,
     ) -> Result<Vec<Option<StoredEntry>>, BypassReason> {
-        match self.within(patience, operation).await {
+        match waiting.await {
             Ok(answer) => answer.map_err(|error| self.told_failed(partition, &error)),
             Err(late) => {
                 let (this, keys, policy) = (self.clone(), keys(), *policy);

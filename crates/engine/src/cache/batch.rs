@@ -13,7 +13,7 @@ use super::{
     find::{Found, Lack, Old, Share},
     load::Loaded,
     patience::Patience,
-    read::{bypass, required},
+    read::bypass,
     turn::Errand,
 };
 use crate::{
@@ -55,10 +55,10 @@ impl Cache {
             keys.windows(2).all(|pair| pair[0].raw().tenant() == pair[1].raw().tenant()),
             "a batch is of one tenant"
         );
-        let required = required(options);
         // Boxed: it is large, and whoever reads would carry it.
         Box::pin(async move {
-            let (policy, load) = (&self.shared.having_seen(policy, tenant, &required), &Arc::new(load));
+            let (policy, required) = self.shared.demands(policy, tenant, options);
+            let (policy, load) = (&policy, &Arc::new(load));
             let mut answers: Vec<Option<Fetched<V>>> = keys.iter().map(|_| None).collect();
             let round = Round { cache: self, keys, policy, required, load };
             for places in chunks(keys.len(), self.shared.limits.batch_keys_max) {

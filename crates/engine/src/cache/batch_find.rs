@@ -28,13 +28,13 @@ impl Shared {
         accept: &impl Accept<V>,
         patience: Patience,
     ) -> Vec<Found> {
+        let policy = &within_load(*policy);
         let first = match keys {
             [] => return Vec::new(),
             [key] => return vec![self.find(key, policy, accept, patience).await],
             [first, ..] => first,
         };
         let partition = self.partition(first.raw().tenant());
-        let policy = &within_load(*policy);
         let wanted = (policy, accept);
         let mut stored: Vec<Came> = keys.iter().map(|_| Came::default()).collect();
         let mut ahead = Vec::new();

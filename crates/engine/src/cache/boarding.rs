@@ -7,7 +7,7 @@ use tracing::Instrument as _;
 use super::{
     Cache, Shared,
     accept::{Accept, Anything},
-    fetched::{Cached, FetchError, Fetched},
+    fetched::{Cached, FetchError, Fetched, ReadOptions},
     find::{Lack, Old, Share, UNSUITABLE},
     load::{Loaded, is_overtaken},
     turn::Errand,
@@ -34,7 +34,7 @@ impl Cache {
         &self,
         key: &Key<V>,
         policy: &Policy,
-        required: PositionSet,
+        options: &ReadOptions,
         (lack, store_is_busy): (Lack, bool),
         accept: A,
         load: F,
@@ -47,6 +47,8 @@ impl Cache {
         L: Future<Output = Result<Loaded<V>, E>> + Send + 'static,
     {
         let errand = Errand::read(&lack, store_is_busy);
+        let (policy, required) = self.shared.demands(policy, key.raw().tenant(), options);
+        let policy = &policy;
         let Lack { mut verdict, mut old, share } = lack;
         let known_tags = old.as_ref().map_or_else(TagIds::new, |old| TagIds::from_slice(old.entry.tags()));
         for _ in 0..JOINS_MAX {
@@ -95,7 +97,7 @@ impl Cache {
         &self,
         key: &Key<V>,
         policy: &Policy,
-        required: PositionSet,
+        options: &ReadOptions,
         reason: BypassReason,
         load: F,
     ) -> Result<Fetched<V>, FetchError<E>>
@@ -105,6 +107,8 @@ impl Cache {
         F: FnOnce(Option<Cached<V>>) -> L + Send + 'static,
         L: Future<Output = Result<Loaded<V>, E>> + Send + 'static,
     {
+        let (policy, required) = self.shared.demands(policy, key.raw().tenant(), options);
+        let policy = &policy;
         let lead = self.shared.alone(key.raw());
         let load = move || load(None);
         let errand = Errand::alone(self.shared.share_past_cache(key.raw().tenant(), policy));
@@ -118,7 +122,7 @@ impl Cache {
         &self,
         key: &Key<V>,
         policy: &Policy,
-        required: PositionSet,
+        options: &ReadOptions,
         old: Arc<Entry>,
         errand: Errand,
         load: F,
@@ -128,6 +132,7 @@ impl Cache {
         F: FnOnce(Option<Cached<V>>) -> L + Send + 'static,
         L: Future<Output = Result<Loaded<V>, E>> + Send + 'static,
     {
+        let (policy, required) = self.shared.demands(policy, key.raw().tenant(), options);
         let Some(one_of_few) = self.shared.refreshes.try_enter(key.raw().tenant()) else {
             self.shared.observers.tell(&Event::RefreshSkipped { key: key.raw() });
             return old.release_refresh();
@@ -135,7 +140,7 @@ impl Cache {
         let Seat::Lead(lead) = self.shared.board(key.raw(), old.tags(), &required, Share::ByRule) else {
             return old.release_refresh();
         };
-        let (this, key, policy) = (self.clone(), key.clone(), *policy);
+        let (this, key) = (self.clone(), key.clone());
         let load = self.loading(load, Some(old.clone()));
         tokio::spawn(async move {
             // Nobody waits who could refuse anything: whatever lives longer will do.

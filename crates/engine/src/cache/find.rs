@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use futures_util::future::{OptionFuture, join};
 
-use super::{Shared, View, accept::Accept, ask::Came, patience::Patience};
+use super::{Shared, View, accept::Accept, ask::Came, fetched::ReadOptions, patience::Patience};
 use crate::{
     codec::Cacheable,
     entry::{Entry, NewEntry},
@@ -97,10 +97,17 @@ impl Old {
 }
 
 impl Shared {
+    /// The policy of a read, and what it must have seen: also what the load must have in which it runs, if it does in one.
+    pub(super) fn demands(&self, policy: &Policy, tenant: &Tenant, options: &ReadOptions) -> (Policy, PositionSet) {
+        let mut required = options.at_least.clone();
+        required.extend(&scope::required());
+        (self.having_seen(policy, tenant, &required), required)
+    }
+
     /// The policy of a reader who must have seen `required`: what is known to be wrong may be so by that, so such a
     /// reader is given none of it, however stale the policy likes it. And within a load for a strict reader every read is
     /// strict: that reader's answer is no newer than what it is made of.
-    pub(super) fn having_seen(&self, policy: &Policy, tenant: &Tenant, required: &PositionSet) -> Policy {
+    fn having_seen(&self, policy: &Policy, tenant: &Tenant, required: &PositionSet) -> Policy {
         match policy.mode {
             _ if self.is_within_strict() => policy.mode(Mode::Strict),
             Mode::StaleOk(_) if required.in_partition(self.partition(tenant)).is_some() => {
@@ -127,7 +134,30 @@ impl Shared {
         }
     }
 
-    /// Looks in memory and in the store.
+    /// Looks in memory and in the store, once the view has reached what the read must have seen. Also tells the patience that
+    /// was had.
+    pub(super) async fn look<V: Cacheable>(
+        self: &Arc<Self>,
+        key: &Key<V>,
+        policy: &Policy,
+        options: &ReadOptions,
+        accept: &impl Accept<V>,
+    ) -> (Found, Patience) {
+        let patience = self.patience();
+        // What must have been seen ends here: it need have no room in the look-up.
+        let (policy, reached) = {
+            let (policy, required) = self.demands(policy, key.raw().tenant(), options);
+            (within_load(policy), self.reach(&required, patience).await)
+        };
+        if reached.is_err() {
+            // A value loaded now has seen the write. Its base is older than it need be, so the rule may refuse it.
+            let (verdict, share) = (Verdict::Bypass(BypassReason::OutOfReach), Share::Next(patience.asked()));
+            return (Found::Nothing(Lack { verdict, old: None, share }), patience);
+        }
+        (self.find(key, &policy, accept, patience).await, patience)
+    }
+
+    /// Looks in memory and in the store, by a policy [within the load](within_load) that runs here.
     pub(super) async fn find<V: Cacheable>(
         self: &Arc<Self>,
         key: &Key<V>,
@@ -136,17 +166,12 @@ impl Shared {
         patience: Patience,
     ) -> Found {
         let partition = self.partition(key.raw().tenant());
-        let policy = &within_load(*policy);
         let (mut outage, mut ahead) = (None, None);
         if !self.is_complete_for(partition, policy) {
-            let fallback = self.has_fallback(key.raw(), partition, policy);
-            let patience = if fallback { self.patience_with_fallback(patience) } else { patience };
-            // What memory surely lacks is asked for while the view is being confirmed: one round trip for both. The order of
-            // the answers does not matter: what came is judged by a view that was confirmed after the read began.
-            let is_lacking = self.l1.get(key.raw()).is_none() && !self.is_coming(key.raw(), policy, &[]);
-            let asked = is_lacking.then(|| self.get_one(partition, key, policy, patience));
-            let (confirmed, came) = join(self.catch_up_within(partition, patience), OptionFuture::from(asked)).await;
-            (outage, ahead) = (confirmed.err(), came);
+            // Boxed: most reads need not ask, and all have room for it.
+            let confirmed;
+            (confirmed, ahead) = Box::pin(self.confirm_and_ask(partition, key, policy, patience)).await;
+            outage = confirmed.err();
         }
         let sight = self.sight(partition, outage, patience);
         let mut lack = match self.in_memory(key, (policy, accept), sight) {
@@ -182,6 +207,22 @@ impl Shared {
             lack.verdict = Verdict::Bypass(reason);
         }
         Found::Nothing(lack)
+    }
+
+    /// Asks the log what the view lacks, and at the same time the store for what memory surely lacks: one round trip for both.
+    /// The order of the answers does not matter: what came is judged by a view that was confirmed after the read began.
+    async fn confirm_and_ask<V: Cacheable>(
+        self: &Arc<Self>,
+        partition: Partition,
+        key: &Key<V>,
+        policy: &Policy,
+        patience: Patience,
+    ) -> (Result<(), BypassReason>, Option<Result<Came, BypassReason>>) {
+        let fallback = self.has_fallback(key.raw(), partition, policy);
+        let patience = if fallback { self.patience_with_fallback(patience) } else { patience };
+        let is_lacking = self.l1.get(key.raw()).is_none() && !self.is_coming(key.raw(), policy, &[]);
+        let asked = is_lacking.then(|| self.get_one(partition, key, policy, patience));
+        join(self.catch_up_within(partition, patience), OptionFuture::from(asked)).await
     }
 
     /// What a read may make of its node's view, of which the store did not say more because of `outage`, if so.
@@ -377,5 +418,30 @@ pub(super) fn within_load(policy: Policy) -> Policy {
     match policy.mode {
         Mode::Bounded(_) if scope::is_unconfirmed() => policy.mode(Mode::Strict),
         _ => policy,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Cache, MemoryStore, cache::accept::Anything, catalogue};
+
+    catalogue! {
+        /// Of these tests.
+        const PATTERNS;
+        /// A page.
+        fn page() -> u8 = "page";
+    }
+
+    /// Allocators are quick up to 1 KB (the usual one of Linux, mimalloc): beyond that, to take the room for a look-up and give
+    /// it back costs five times as much.
+    #[tokio::test]
+    async fn a_look_up_takes_little_room() {
+        assert_eq!(PATTERNS.len(), 1);
+        let cache = Cache::builder(Arc::new(MemoryStore::default())).build().await.unwrap();
+        let key = page(&Tenant::new("acme").unwrap());
+        let (policy, options) = (Policy::ttl(Duration::from_secs(1)), ReadOptions::default());
+        let looking = cache.shared.look(&key, &policy, &options, &Anything);
+        assert!(size_of_val(&looking) <= 1024, "{}", size_of_val(&looking));
     }
 }

@@ -229,7 +229,7 @@ impl Shared {
         if *last_complete > asked_after {
             return Ok(());
         }
-        match self.within(patience, self.clone().round(partition, last_complete)).await {
+        match patience.within(self.clone().round(partition, last_complete)).await {
             Ok(done) => done.map_err(|error| outage(&error)),
             Err(late) => {
                 self.go_on(async move {

@@ -324,7 +324,7 @@ impl Shared {
                 lease.open();
             }
         };
-        if let Err(late) = self.within(self.patience_to_fill(), filling).await {
+        if let Err(late) = self.patience_to_fill().within(filling).await {
             self.go_on(late);
         }
     }

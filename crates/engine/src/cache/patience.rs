@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use futures_util::future::{Either, FutureExt as _};
 use tokio::time::{Instant, timeout_at};
 
 use super::Shared;
@@ -44,11 +45,20 @@ impl Patience {
     }
 
     /// Waits; none if it takes too long. What is waited for ends there.
-    pub(super) async fn wait_for<T>(self, what: impl Future<Output = T>) -> Option<T> {
+    // Not `async`: that would have room for what is waited for twice, and every read has room for this.
+    pub(super) fn wait_for<T>(self, what: impl Future<Output = T>) -> impl Future<Output = Option<T>> {
         match self.until {
-            Some(until) => timeout_at(until, what).await.ok(),
-            None => Some(what.await),
+            Some(until) => Either::Left(timeout_at(until, what).map(Result::ok)),
+            None => Either::Right(what.map(Some)),
         }
+    }
+
+    /// Waits for an operation; an error is what remains of it.
+    // As for `wait_for`.
+    pub(super) fn within<F: Future>(self, operation: F) -> impl Future<Output = Result<F::Output, Pin<Box<F>>>> {
+        let Some(until) = self.until else { return Either::Left(operation.map(Ok)) };
+        let mut operation = Box::pin(operation);
+        Either::Right(async move { timeout_at(until, &mut operation).await.map_err(|_elapsed| operation) })
     }
 }
 
@@ -110,16 +120,6 @@ impl Shared {
             if !self.is_busy(patience) || Instant::now() >= last {
                 return None;
             }
-        }
-    }
-
-    /// Waits for an operation; an error is what remains of it.
-    pub(super) async fn within<F: Future>(&self, patience: Patience, operation: F) -> Result<F::Output, Pin<Box<F>>> {
-        let Some(until) = patience.until else { return Ok(operation.await) };
-        let mut operation = Box::pin(operation);
-        match timeout_at(until, &mut operation).await {
-            Ok(output) => Ok(output),
-            Err(_elapsed) => Err(operation),
         }
     }
 

@@ -8,7 +8,7 @@ use super::{
     Cache, Shared,
     accept::{Accept, Anything, Chosen},
     fetched::{Cached, FetchError, Fetched, ReadOptions},
-    find::{Found, Lack, Old, Share},
+    find::{Found, Old, Share},
     load::{Loaded, error_of},
     turn::Errand,
 };
@@ -20,7 +20,6 @@ use crate::{
     key::{Key, RawKey},
     observe::Event,
     policy::Policy,
-    position::PositionSet,
     sabotage::Sabotage,
     scope::{self, Nested},
     verdict::{BypassReason, NotStored, StaleReason, Verdict},
@@ -113,9 +112,7 @@ impl Cache {
             cache.verdict = tracing::field::Empty,
             tenant = key.raw().tenant().as_str(),
         );
-        // Boxed: it is large, and whoever reads would carry it, and copy it into each task that it spawns, for hits as well.
-        let beyond = Box::pin(self.fetch_beyond_memory(key, policy, required(options), accept, load));
-        let fetched = beyond.instrument(span.clone()).await;
+        let fetched = self.fetch_beyond_memory(key, policy, options, accept, load).instrument(span.clone()).await;
         if let Ok(fetched) = &fetched {
             span.record("cache.hit", matches!(fetched.verdict, Verdict::Hit | Verdict::Stale(_)));
             span.record("cache.verdict", fetched.verdict.as_str());
@@ -123,11 +120,13 @@ impl Cache {
         fetched
     }
 
+    // What is waited for here is boxed: it is large, and whoever reads would carry it, and copy it into each task that it
+    // spawns, for hits as well. Apart: what is looked for first is found mostly, and needs no room for a load.
     async fn fetch_beyond_memory<V, E, A, F, L>(
         &self,
         key: &Key<V>,
         policy: &Policy,
-        required: PositionSet,
+        options: &ReadOptions,
         accept: A,
         load: F,
     ) -> Result<Fetched<V>, FetchError<E>>
@@ -138,34 +137,24 @@ impl Cache {
         F: FnOnce(Option<Cached<V>>) -> L + Send + 'static,
         L: Future<Output = Result<Loaded<V>, E>> + Send + 'static,
     {
-        let policy = &self.shared.having_seen(policy, key.raw().tenant(), &required);
         if let Some(reason) = bypass(key.raw(), policy) {
-            // Boxed: what is rare is not to make every read's future larger.
-            return Box::pin(self.load_alone(key, policy, required, reason, load)).await;
+            return Box::pin(self.load_alone(key, policy, options, reason, load)).await;
         }
-        let patience = self.shared.patience();
-        if self.shared.reach(&required, patience).await.is_err() {
-            // A value loaded now has seen the write. Its base is older than it need be, so the rule may refuse it.
-            let lack = Lack {
-                verdict: Verdict::Bypass(BypassReason::OutOfReach),
-                old: None,
-                share: Share::Next(patience.asked()),
-            };
-            return self.load_or_join(key, policy, required, (lack, self.shared.is_busy(patience)), accept, load).await;
-        }
-        match self.shared.find(key, policy, &accept, patience).await {
+        let (found, patience) = Box::pin(self.shared.look(key, policy, options, &accept)).await;
+        match found {
             Found::Answer(entry, verdict) => Ok(self.answer(key.raw(), entry, verdict)),
             Found::Refresh(entry, verdict, mine) => {
                 if mine {
                     let is_confirmed = verdict != Verdict::Stale(StaleReason::Unconfirmed);
                     let share = if is_confirmed { Share::ByRule } else { Share::Next(patience.asked()) };
                     let errand = Errand::refresh(entry.clone(), share);
-                    self.refresh(key, policy, required, entry.clone(), errand, load);
+                    self.refresh(key, policy, options, entry.clone(), errand, load);
                 }
                 Ok(self.answer(key.raw(), entry, verdict))
             }
             Found::Nothing(lack) => {
-                self.load_or_join(key, policy, required, (lack, self.shared.is_busy(patience)), accept, load).await
+                let lack = (lack, self.shared.is_busy(patience));
+                Box::pin(self.load_or_join(key, policy, options, lack, accept, load)).await
             }
         }
     }
@@ -184,13 +173,11 @@ impl Cache {
         V: Cacheable,
         A: Fn(&Fetched<V>) -> bool + Send + Sync + 'static,
     {
-        let required = required(options);
-        let policy = &self.shared.having_seen(policy, key.raw().tenant(), &required);
-        let patience = self.shared.patience();
-        if bypass(key.raw(), policy).is_some() || self.shared.reach(&required, patience).await.is_err() {
+        if bypass(key.raw(), policy).is_some() {
             return None;
         }
-        match self.shared.find(key, policy, &Chosen::new(accept), patience).await {
+        let (found, _) = self.shared.look(key, policy, options, &Chosen::new(accept)).await;
+        match found {
             Found::Answer(entry, verdict) => Some(self.answer(key.raw(), entry, verdict)),
             Found::Refresh(entry, verdict, is_mine) => {
                 if is_mine {
@@ -365,13 +352,6 @@ pub(super) fn bypass(key: &RawKey, policy: &Policy) -> Option<BypassReason> {
     } else {
         None
     }
-}
-
-/// What the reader and the load around it must see.
-pub(super) fn required(options: &ReadOptions) -> PositionSet {
-    let mut required = options.at_least.clone();
-    required.extend(&scope::required());
-    required
 }
 
 impl Shared {
