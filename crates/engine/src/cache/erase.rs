@@ -258,7 +258,7 @@ mod tests {
                 subjects,
                 is_sensitive: false,
             };
-            cache.shared.offer(&key, Entry::new(Some(7_u8), &new));
+            cache.shared.offer(&key, Entry::new(Some(7_u8), &new), cache.now());
             cache.shared.l1.get(&key).is_some()
         };
         assert!(keep(1));

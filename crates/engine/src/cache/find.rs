@@ -73,6 +73,9 @@ pub(super) struct Sight {
 }
 
 impl Sight {
+    /// Of a view that is known to hold all that anybody may demand.
+    pub(super) const CLEAR: Self = Self { confirmed: true, share: Share::ByRule };
+
     /// Whether what the store holds can be of use. An unconfirmed view makes nothing fresh of it.
     pub(super) fn shows_store(self, policy: &Policy) -> bool {
         self.confirmed || matches!(policy.mode, Mode::StaleOk(_))
@@ -240,7 +243,7 @@ impl Shared {
         sight: Sight,
     ) -> Found {
         match self.l1.get(key.raw()) {
-            Some(entry) => self.found(key.raw(), entry, wanted, sight.confirmed, sight.share),
+            Some(entry) => self.found(key.raw(), entry, wanted, sight, self.now()),
             None => Found::Nothing(Lack { verdict: Verdict::Miss(MissReason::Absent), old: None, share: sight.share }),
         }
     }
@@ -262,7 +265,7 @@ impl Shared {
     pub(super) fn found_in_store<V: Cacheable>(
         &self,
         key: &Key<V>,
-        (policy, accept): (&Policy, &impl Accept<V>),
+        wanted: (&Policy, &impl Accept<V>),
         confirmed: bool,
         stored: StoredEntry,
         lack: Lack,
@@ -280,9 +283,10 @@ impl Shared {
         let Ok(value) = stored.value.as_ref().map(V::decode).transpose() else {
             return Found::Nothing(Lack { verdict: schema, ..lack });
         };
+        // Read once, for all that depends on it.
+        let now = self.now();
         let trusts = self.sabotage.is(Sabotage::TrustClocks);
-        let now = if trusts { Timestamp::NEVER } else { self.now() };
-        let (loaded_at, expires_at) = by_own_clock(&stored, now);
+        let (loaded_at, expires_at) = by_own_clock(&stored, if trusts { Timestamp::NEVER } else { now });
         let new = NewEntry {
             key: key.raw(),
             value_bytes: stored.value.as_ref().map_or(0, bytes::Bytes::len),
@@ -299,13 +303,13 @@ impl Shared {
         let found = if self.sabotage.is(Sabotage::TrustStore) {
             Found::Answer(entry.clone(), Verdict::Hit)
         } else {
-            self.found(key.raw(), entry.clone(), (policy, accept), confirmed, lack.share)
+            self.found(key.raw(), entry.clone(), wanted, Sight { confirmed, share: lack.share }, now)
         };
         match &found {
             // Others may take what this reader refused.
             Found::Nothing(Lack { verdict: UNSUITABLE, .. }) => {
                 if lack.old.is_none_or(|old| old.entry.loaded_at() < entry.loaded_at()) {
-                    self.offer(key.raw(), entry);
+                    self.offer(key.raw(), entry, now);
                 }
                 found
             }
@@ -314,7 +318,7 @@ impl Shared {
             Found::Nothing(..) if lack.old.is_some() => Found::Nothing(lack),
             Found::Nothing(..) => found,
             Found::Answer(..) | Found::Refresh(..) => {
-                self.offer(key.raw(), entry);
+                self.offer(key.raw(), entry, now);
                 found
             }
         }
@@ -325,10 +329,9 @@ impl Shared {
         key: &RawKey,
         entry: Arc<Entry>,
         (policy, accept): (&Policy, &impl Accept<V>),
-        confirmed: bool,
-        share: Share,
+        Sight { confirmed, share }: Sight,
+        now: Timestamp,
     ) -> Found {
-        let now = self.now();
         let nothing = |verdict, old| Found::Nothing(Lack { verdict, old: Some(old), share });
         let missed = |reason, entry, fail_safe| {
             nothing(Verdict::Miss(reason), Old { entry, fail_safe, retry: policy.fail_safe_retry })

@@ -258,7 +258,7 @@ impl Shared {
         // Its store has it not, and never will.
         let mut is_unkeepable = refused.is_some_and(|reason| !is_overtaken(reason));
         if refused.is_none() {
-            self.offer(key.raw(), entry.clone());
+            self.offer(key.raw(), entry.clone(), self.now());
             let stored = StoredEntry {
                 base,
                 tags,
@@ -330,14 +330,14 @@ impl Shared {
     }
 
     /// Puts an entry in L1 unless a better one is there.
-    pub(super) fn offer(&self, key: &RawKey, entry: Arc<Entry>) {
+    pub(super) fn offer(&self, key: &RawKey, entry: Arc<Entry>, now: Timestamp) {
         if entry.is_sensitive() && !self.holds_sensitive {
             return;
         }
         let better = self.l1.get(key).is_some_and(|held| {
             held.epoch == entry.epoch
                 && held.base() > entry.base()
-                && held.expires_at > self.now()
+                && held.expires_at > now
                 && self.is_valid(&held)
                 // Its base may have been raised while this one was loaded to replace it. If both stand, the younger is
                 // the better one: whoever refused the other would refuse it again.
@@ -345,7 +345,7 @@ impl Shared {
         });
         if !better {
             let about_people = self.note_people(&entry).then(|| entry.clone());
-            self.l1.insert(key, entry, self.now());
+            self.l1.insert(key, entry, now);
             // A sweep that ran before this line did not see it; one that comes after it does.
             if about_people.is_some_and(|entry| self.is_purged(&entry)) {
                 self.l1.remove(key);

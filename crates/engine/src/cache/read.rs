@@ -270,9 +270,10 @@ impl Cache {
                 old.fail_safe && self.shared.is_valid(&old.entry) && accept.accepts(&old.entry, FAIL_SAFE, None, false)
             }) {
                 Some(old) => {
-                    old.entry.rest(self.now() + old.retry);
+                    let now = self.now();
+                    old.entry.rest(now + old.retry);
                     // It may have come from the store: the next reads must find it resting.
-                    self.shared.offer(key, old.entry.clone());
+                    self.shared.offer(key, old.entry.clone(), now);
                     Ok(self.answer(key, old.entry, FAIL_SAFE))
                 }
                 None => Err(error_of(&failed)),

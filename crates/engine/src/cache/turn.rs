@@ -20,7 +20,7 @@ use tokio::time::Instant;
 use super::{
     Shared,
     accept::Accept,
-    find::{Found, Lack, Share, UNSUITABLE},
+    find::{Found, Lack, Share, Sight, UNSUITABLE},
     held_lease::HeldLease,
 };
 use crate::{
@@ -175,7 +175,7 @@ impl Shared {
         // at once.
         if errand.takes_news()
             && let Some(entry) = self.l1.get(key.raw())
-            && let Some(entry) = hit(self.found(key.raw(), entry, (policy, accept), true, Share::ByRule))
+            && let Some(entry) = hit(self.found(key.raw(), entry, (policy, accept), Sight::CLEAR, self.now()))
         {
             return Turn::Found(entry);
         }
