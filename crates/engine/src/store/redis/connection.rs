@@ -205,7 +205,8 @@ impl Connection {
                 Next::LoadScripts => journey.unknown = journey.used.take(),
                 Next::Begin if begins < BEGINS_MAX && journey.used.is_some() && question.may_wait() => {
                     begins += 1;
-                    self.begin(partition, &server, &link, question, &mut journey).await?;
+                    // Boxed, as whatever is rare: all have room for it.
+                    Box::pin(self.begin(partition, &server, &link, question, &mut journey)).await?;
                 }
                 Next::Wait | Next::Begin | Next::Fail => return Err(error),
                 Next::Rediscover => {
@@ -215,7 +216,7 @@ impl Connection {
                         return Err(error);
                     }
                     // A replica has done nothing: the primary may be asked, if there is another one already.
-                    self.topology.discover().await?;
+                    Box::pin(self.topology.discover()).await?;
                     if Arc::ptr_eq(&self.topology.owner(partition).await?, &server) {
                         return Err(error);
                     }

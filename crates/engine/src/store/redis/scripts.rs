@@ -93,7 +93,8 @@ impl Scripts {
         if let Some(loaded) = known() {
             return Ok(loaded);
         }
-        let loaded = Arc::new(load(link, partitions).await?);
+        // Boxed: every call has room for this, and hardly one needs it.
+        let loaded = Arc::new(Box::pin(load(link, partitions)).await?);
         *self.loaded.write() = Some(loaded.clone());
         Ok(loaded)
     }

@@ -97,7 +97,8 @@ impl Server {
         {
             return Err(error.clone());
         }
-        match self.connect().await {
+        // Boxed: whatever is asked of the server would have room for it, and hardly ever connects.
+        match Box::pin(self.connect()).await {
             Ok(link) => {
                 let link = Arc::new(link);
                 *holder.link.write() = Some(link.clone());

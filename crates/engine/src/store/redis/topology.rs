@@ -132,7 +132,8 @@ impl Topology {
         if let Some(owner) = self.known_owner(partition) {
             return Ok(owner);
         }
-        self.discover().await?;
+        // Boxed: whatever is asked has room for this, and hardly ever needs it.
+        Box::pin(self.discover()).await?;
         self.known_owner(partition).ok_or_else(|| {
             let slot = self.slots[partition.index()];
             RedisError::from((ErrorKind::Io, "the cluster has no owner for a slot", slot.to_string()))
