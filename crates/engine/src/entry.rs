@@ -142,23 +142,22 @@ pub(crate) struct NewEntry<'a> {
 impl Entry {
     /// An entry that holds `value`; `None` is a remembered absence.
     pub(crate) fn new<V: Cacheable>(value: Option<V>, new: &NewEntry<'_>) -> Arc<Self> {
-        let words: SmallVec<[Word; 32]> = words_of(new.key.as_str()).chain(new.tags.iter().copied()).collect();
         // As many as there are, where most are: whether a word less makes a smaller allocation depends on the value as well.
         // What is longer than is usual stands apart.
-        match words.len() {
-            0..=4 => new.holding(value, padded::<4>(&words)),
-            5 => new.holding(value, padded::<5>(&words)),
-            6 => new.holding(value, padded::<6>(&words)),
-            7 => new.holding(value, padded::<7>(&words)),
-            8 => new.holding(value, padded::<8>(&words)),
-            9 => new.holding(value, padded::<9>(&words)),
-            10 => new.holding(value, padded::<10>(&words)),
-            11 => new.holding(value, padded::<11>(&words)),
-            12 => new.holding(value, padded::<12>(&words)),
-            13..=14 => new.holding(value, padded::<14>(&words)),
-            15..=16 => new.holding(value, padded::<16>(&words)),
-            17..=20 => new.holding(value, padded::<20>(&words)),
-            _ => new.holding(value, words.into_boxed_slice()),
+        match new.key.as_str().len().div_ceil(8) + new.tags.len() {
+            0..=4 => new.holding(value, new.padded::<4>()),
+            5 => new.holding(value, new.padded::<5>()),
+            6 => new.holding(value, new.padded::<6>()),
+            7 => new.holding(value, new.padded::<7>()),
+            8 => new.holding(value, new.padded::<8>()),
+            9 => new.holding(value, new.padded::<9>()),
+            10 => new.holding(value, new.padded::<10>()),
+            11 => new.holding(value, new.padded::<11>()),
+            12 => new.holding(value, new.padded::<12>()),
+            13..=14 => new.holding(value, new.padded::<14>()),
+            15..=16 => new.holding(value, new.padded::<16>()),
+            17..=20 => new.holding(value, new.padded::<20>()),
+            _ => new.holding(value, new.words().collect::<Box<[Word]>>()),
         }
     }
 
@@ -334,6 +333,19 @@ impl Entry {
 }
 
 impl NewEntry<'_> {
+    fn words(&self) -> impl Iterator<Item = Word> {
+        words_of(self.key.as_str()).chain(self.tags.iter().copied())
+    }
+
+    /// The words, and nothing behind them.
+    fn padded<const N: usize>(&self) -> [Word; N] {
+        let mut padded = [TagId(0); N];
+        let mut places = padded.iter_mut();
+        // Not from place to place: each would ask again in which part of the words it is.
+        self.words().for_each(|word| *places.next().expect("there are no more words than places") = word);
+        padded
+    }
+
     fn holding<V, W>(&self, value: Option<V>, words: W) -> Arc<Entry>
     where
         V: Cacheable,
@@ -366,13 +378,6 @@ impl NewEntry<'_> {
             is_sensitive: self.is_sensitive,
         }
     }
-}
-
-/// The words, and nothing behind them.
-fn padded<const N: usize>(words: &[Word]) -> [Word; N] {
-    let mut padded = [TagId(0); N];
-    padded[..words.len()].copy_from_slice(words);
-    padded
 }
 
 /// Tenths of a second, cut to 32 bits: that far in the future, nobody cares how long a load rests.

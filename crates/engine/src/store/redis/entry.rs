@@ -142,7 +142,9 @@ pub(super) fn decode(
     let schema = Fingerprint(bytes.get_u64());
     bytes.advance(2);
     let length = bytes.get_u32() as usize;
-    let tags: TagIds = (0..tags).map(|_| TagId(bytes.get_u64())).collect();
+    let (numbers, _) = bytes[..tags * 8].as_chunks();
+    let tags: TagIds = numbers.iter().map(|number| TagId(u64::from_be_bytes(*number))).collect();
+    bytes.advance(tags.len() * 8);
     let load_ms = if has_load_time { bytes.get_u16() } else { 0 };
     let value = match flags & !(HAS_TENANT_TAGS | HAS_LOAD_TIME | SEALED) {
         0 if bytes.is_empty() => None,
