@@ -32,7 +32,8 @@ struct Blob(Bytes);
 
 impl Cacheable for Blob {
     fn fingerprint() -> Fingerprint {
-        Fingerprint::of("Blob v1")
+        static FINGERPRINT: LazyLock<Fingerprint> = LazyLock::new(|| Fingerprint::of("Blob v1"));
+        *FINGERPRINT
     }
 
     fn encode(&self, out: &mut Vec<u8>) -> Result<(), CodecError> {
