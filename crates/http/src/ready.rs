@@ -315,6 +315,21 @@ mod tests {
     }
 
     #[test]
+    fn what_has_not_changed_says_so() {
+        let mut headers = head("3", "hit; ttl=9");
+        headers.insert(header::DATE, value("Sun, 06 Nov 1994 08:49:37 GMT"));
+        let (heads, ready) = (Heads::default(), ReadyHeads::default());
+        ready.keep(&heads, Form::NotModified, (&headers, 0), &value("private"), &value("accept"));
+        let ready = ready.get(Form::NotModified, &value("private"), &value("accept")).unwrap().clone();
+        let mut same = ReadyHit { ready, form: Form::NotModified, body: Bytes::new(), ..hit(&headers, "", None, "4") };
+        assert_eq!(same.status(), StatusCode::NOT_MODIFIED);
+        let mut text = Vec::new();
+        assert_eq!(same.write(&mut text).as_deref(), Some(&[][..]));
+        assert!(text.starts_with(b"HTTP/1.1 304 Not Modified\r\n"));
+        assert_eq!(same.response::<http_body_util::Empty<Bytes>>().status(), StatusCode::NOT_MODIFIED);
+    }
+
+    #[test]
     fn what_takes_thought_is_not_written() {
         let mut headers = head("3", "hit; ttl=9");
         headers.insert(header::CONTENT_LENGTH, value("2"));
