@@ -150,7 +150,8 @@ impl<S: Serve> Future for Serving<S> {
                 if answer.status() == StatusCode::SWITCHING_PROTOCOLS && !http2 {
                     running.0.switched();
                 }
-                running.0.note_plain(plain && S::whole(answer.body()).is_some());
+                let stays = !answer.headers().contains_key(header::CONNECTION);
+                running.0.note_plain(plain && stays && S::whole(answer.body()).is_some());
                 served(answer.map(|body| (Some(body), None)), running)
             }
             KindProjection::Refused { problem } => {
