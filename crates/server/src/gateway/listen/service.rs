@@ -39,8 +39,9 @@ impl<S: Serve> hyper::service::Service<Request<Incoming>> for ConnectionService<
             return begun;
         }
         let (head, body) = request.into_parts();
-        let plain = head::is_plain(&head);
-        Serving { plain, ..self.begin(head, RequestBody::http1(body)) }
+        let is_plain = head::is_plain(&head);
+        let serving = self.begin(head, RequestBody::http1(body));
+        Serving { plain: is_plain && serving.is_ready(), ..serving }
     }
 }
 
@@ -68,7 +69,7 @@ impl<S: Serve> ConnectionService<S> {
         } else {
             Kind::Called { answer: self.inner.serve(head, body, &self.connection) }
         };
-        Serving { kind, http2, plain: true, running: Some(running) }
+        Serving { kind, http2, plain: false, running: Some(running) }
     }
 }
 
@@ -94,7 +95,7 @@ pin_project! {
         #[pin]
         kind: Kind<S>,
         http2: bool,
-        // Whether the request is, had it come alone.
+        // Whether it would have needed no library: such a request, and an answer that is there at once.
         plain: bool,
         running: Option<Running>,
     }
@@ -112,7 +113,7 @@ pin_project! {
 impl<S: Serve> Serving<S> {
     /// One that is there.
     pub(crate) fn answered(answer: Answer<S>) -> Self {
-        Self { kind: Kind::Answered { answer: Some(Box::new(answer)) }, http2: false, plain: true, running: None }
+        Self { kind: Kind::Answered { answer: Some(Box::new(answer)) }, http2: false, plain: false, running: None }
     }
 
     /// Writes the head of what is there already, and returns the body, and what keeps its request running.
